@@ -1,0 +1,61 @@
+-- advance: call the next numbers, as many as time, rate and max_active allow, and tell how the opening stands.
+-- A function of the time that has passed: any worker may call it, twice or late, with the same result.
+-- KEYS[1] opening    HASH   counters of the opening
+-- KEYS[2] done       BITMAP numbers claimed or left
+-- KEYS[3] calls      ZSET   call steps that can still be claimed: score = its last number, member = number:called_ms
+-- KEYS[4] passes     ZSET   passes alive: score = expiry ms, member = entry
+-- KEYS[5] left       LIST   entries given up, in order
+-- ARGV[1] now_ms     int    0 = the store's TIME
+-- ARGV[2] offset_ms  int    city time minus TIME
+-- ARGV[3] left_seen  int    so many entries given up are known to the caller
+-- ARGV[4] max_steps  int    call steps to expire and entries given up to tell at most
+-- RETURNS {now_ms, passes_alive, opening (field, value, ...), entries given up after `left_seen`}
+--         the opening is empty when it has not been prepared
+-- COST O(log passes + numbers called / 8)
+local opening, done, calls, passes, left = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
+local left_seen, max_steps = tonumber(ARGV[3]), tonumber(ARGV[4])
+
+local o = load_opening(opening)
+if not o then return {now, 0, {}, {}} end
+close_draw_when_due(opening, o, now)
+call('ZREMRANGEBYSCORE', passes, '-inf', now)
+local alive = call('ZCARD', passes)
+
+-- Called and not come in time: their reserved passes go to the next in line.
+if o.missed_to < o.serving then
+  local missed, missed_to = o.missed, o.missed_to
+  for _, step in ipairs(call('ZRANGE', calls, 0, max_steps - 1)) do
+    local upto, called_ms = string.match(step, '^(%d+):(%d+)$')
+    upto = tonumber(upto)
+    if claim_deadline(o, tonumber(called_ms)) > now then break end
+    missed = missed + (upto - missed_to) - call('BITCOUNT', done, missed_to + 1, upto, 'BIT')
+    missed_to = upto
+  end
+  if missed_to > o.missed_to then
+    call('ZREMRANGEBYSCORE', calls, '-inf', missed_to)
+    call('HSET', opening, 'missed', missed, 'missed_to', missed_to)
+    o.missed, o.missed_to = missed, missed_to
+  end
+end
+
+if o.settled == 1 and o.paused == 0 and now < o.closes_ms and now > o.last_ms and o.serving < o.issued then
+  -- A token bucket that holds one second's calls (at least one), so that a store that was away brings no flood.
+  local credit = math.min(o.credit + (now - o.last_ms) / 1000 * o.rate, math.max(o.rate, 1))
+  local wanted = math.min(math.floor(credit), o.max_active - pending(o) - alive)
+  if wanted >= 1 then
+    local serving, live, rounds = o.serving, 0, 0
+    -- Numbers that were given up are passed over and cost nothing.
+    while live < wanted and serving < o.issued and rounds < 64 do
+      local upto = math.min(serving + wanted - live, o.issued)
+      live = live + (upto - serving) - call('BITCOUNT', done, serving + 1, upto, 'BIT')
+      serving = upto
+      rounds = rounds + 1
+    end
+    call('ZADD', calls, serving, string.format('%.0f:%.0f', serving, now))
+    call('HSET', opening, 'serving', serving, 'called', o.called + live,
+      'credit', string.format('%.17g', credit - live), 'last_ms', now)
+  end
+end
+
+return {now, alive, call('HGETALL', opening), call('LRANGE', left, left_seen, left_seen + max_steps - 1)}

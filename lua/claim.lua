@@ -1,0 +1,39 @@
+-- claim: turn called tickets into passes; the same ticket again gets the same pass.
+-- KEYS[1] opening    HASH   counters of the opening
+-- KEYS[2] done       BITMAP numbers claimed or left
+-- KEYS[3] calls      ZSET   call steps that can still be claimed
+-- KEYS[4] claims     HASH   entry -> resident key and pass expiry (0 once registered)
+-- KEYS[5] passes     ZSET   passes alive: score = expiry ms, member = entry
+-- ARGV[1] now_ms     int    0 = the store's TIME
+-- ARGV[2] offset_ms  int    city time minus TIME
+-- ARGV[3..] ticket   mixed  entry, number, resident key, entry, number, resident key, ...
+-- RETURNS {status, outcome, expires_ms, ...}  status: ok | absent;
+--         outcome: fresh | claimed (again) | waiting | ready (no pass free: max_active was lowered) | lapsed | used | missed | left | ended
+-- COST O(tickets * log passes)
+local opening, done, calls, claims, passes = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
+
+local o = load_opening(opening)
+if not o then return {'absent'} end
+local alive = call('ZCOUNT', passes, '(' .. now, '+inf')
+local expires_ms = math.min(now + o.pass_ms, o.closes_ms + o.grace_ms)
+local claimed = o.claimed
+local answers = {'ok'}
+for i = 3, #ARGV, 3 do
+  local entry, number, resident = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), ARGV[i + 2]
+  local outcome, until_ms = standing_of(o, claims, done, calls, entry, number, now)
+  if outcome == 'ready' and alive < o.max_active then
+    call('SETBIT', done, number, 1)
+    call('HSET', claims, entry, resident .. string.format('%.0f', expires_ms))
+    call('ZADD', passes, expires_ms, entry)
+    claimed = claimed + 1
+    alive = alive + 1
+    outcome, until_ms = 'fresh', expires_ms
+  elseif outcome == 'waiting' and now >= o.closes_ms then
+    outcome = 'ended'
+  end
+  answers[#answers + 1] = outcome
+  answers[#answers + 1] = until_ms
+end
+if claimed > o.claimed then call('HSET', opening, 'claimed', claimed) end
+return answers

@@ -1,0 +1,48 @@
+-- join: give each resident of a batch a place, or the place they have.
+-- KEYS[1] opening    HASH   counters of the opening
+-- KEYS[2] places     HASH   resident key -> entry
+-- ARGV[1] now_ms     int    0 = the store's TIME
+-- ARGV[2] offset_ms  int    city time minus TIME
+-- ARGV[3] residents  bytes  16-byte resident keys, one after the other, at most 1024
+-- RETURNS {status, drawn, serving, answer...}  status: ok | early | paused | ended | absent; drawn: N, -1 during the draw;
+--         answer: 2 * entry, + 1 where the place is new, or -1 where there is none and none is given now
+-- COST O(residents), two store calls whatever their number
+local opening, places = KEYS[1], KEYS[2]
+local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
+local residents = ARGV[3]
+local n = #residents / 16
+assert(n >= 1 and n <= 1024 and n % 1 == 0, 'residents: 1 to 1024 keys of 16 bytes')
+
+local o = load_opening(opening)
+if not o then return {'absent'} end
+close_draw_when_due(opening, o, now)
+local status = 'ok'
+if now < o.opens_ms then status = 'early'
+elseif now >= o.closes_ms then status = 'ended'
+elseif o.paused == 1 then status = 'paused' end
+
+local keys = {}
+for i = 1, n do keys[i] = string.sub(residents, i * 16 - 15, i * 16) end
+local known = call('HMGET', places, unpack(keys))
+local issued = o.issued
+local answers, fresh, in_batch = {status, o.drawn or -1, o.serving}, {}, {}
+for i = 1, n do
+  local resident = keys[i]
+  local entry = known[i] or in_batch[resident]
+  if entry then
+    answers[i + 3] = 2 * entry
+  elseif status == 'ok' then
+    in_batch[resident] = issued
+    fresh[#fresh + 1] = resident
+    fresh[#fresh + 1] = issued
+    answers[i + 3] = 2 * issued + 1
+    issued = issued + 1
+  else
+    answers[i + 3] = -1
+  end
+end
+if issued > o.issued then
+  call('HSET', places, unpack(fresh))
+  call('HSET', opening, 'issued', issued)
+end
+return answers

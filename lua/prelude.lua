@@ -1,0 +1,65 @@
+-- prelude: what the scripts of an opening share; the loader puts it before each of them.
+
+local call = redis.call
+
+-- Fields of the opening, all numbers; `drawn` is absent until the draw has closed.
+local FIELDS = {
+  'opens_ms', 'draw_ms', 'closes_ms', 'claim_ms', 'pass_ms', 'grace_ms', 'poll_budget',
+  'rate', 'max_active', 'paused', 'issued', 'drawn', 'settled', 'serving', 'called', 'claimed',
+  'missed', 'missed_to', 'left', 'left_called', 'credit', 'last_ms', 'hold_ms',
+}
+
+-- The one clock: what a test passes in, or the store's TIME moved by the city's offset.
+local function clock(now_ms, offset_ms)
+  if now_ms > 0 then return now_ms end
+  local t = call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000) + offset_ms
+end
+
+-- The opening as a table of numbers, or nil when it has not been prepared.
+local function load_opening(key)
+  local values = call('HMGET', key, unpack(FIELDS))
+  if not values[1] then return nil end
+  local o = {}
+  for i, field in ipairs(FIELDS) do o[field] = tonumber(values[i]) end
+  return o
+end
+
+-- Fixes N at the first look after the draw's time, whichever script that is: nobody can slip in late.
+-- Everyone in the draw was told to come back at draw_ms + entry / poll_budget, so no call's claim time
+-- starts before the last of them has looked (hold_ms).
+local function close_draw_when_due(key, o, now)
+  if o.drawn or now < o.draw_ms then return end
+  o.drawn = o.issued
+  o.settled = o.left == 0 and 1 or 0
+  o.hold_ms = o.draw_ms + math.ceil(o.issued * 1000 / o.poll_budget)
+  call('HSET', key, 'drawn', o.drawn, 'settled', o.settled, 'hold_ms', o.hold_ms)
+end
+
+-- Called and neither claimed, missed nor left: each has a pass reserved.
+local function pending(o)
+  return o.called - o.claimed - o.missed - o.left_called
+end
+
+-- Until when a number called at `called_ms` may be claimed.
+local function claim_deadline(o, called_ms)
+  return math.min(math.max(called_ms, o.hold_ms) + o.claim_ms, o.closes_ms)
+end
+
+-- What has become of a place whose number is known:
+-- waiting | ready (until) | claimed (pass until) | lapsed (pass was until) | used | missed | left
+local function standing_of(o, claims, done, calls, entry, number, now)
+  local claim = call('HGET', claims, entry)
+  if claim then
+    local expires = tonumber(string.sub(claim, 17))
+    if expires == 0 then return 'used', 0 end
+    return expires > now and 'claimed' or 'lapsed', expires
+  end
+  if call('GETBIT', done, number) == 1 then return 'left', 0 end
+  if number > o.serving then return 'waiting', 0 end
+  local step = call('ZRANGE', calls, number, '+inf', 'BYSCORE', 'LIMIT', 0, 1)[1]
+  if number <= o.missed_to or not step then return 'missed', 0 end
+  local deadline = claim_deadline(o, tonumber(string.match(step, ':(%d+)$')))
+  if deadline <= now then return 'missed', 0 end
+  return 'ready', deadline
+end

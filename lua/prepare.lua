@@ -1,0 +1,35 @@
+-- prepare: put today's opening in the store; until somebody has joined it follows the city file, then it stays.
+-- KEYS[1] opening      HASH   the opening: timetable, policy, seed, counters
+-- ARGV[1] opens_ms     int    start of the window and of the draw
+-- ARGV[2] draw_ms      int    end of the draw
+-- ARGV[3] closes_ms    int    end of the window
+-- ARGV[4] claim_ms     int    how long a called number may be claimed
+-- ARGV[5] pass_ms      int    how long a pass lives
+-- ARGV[6] grace_ms     int    how long a pass may outlive the window
+-- ARGV[7] poll_budget  float  polls a second that the opening may cause
+-- ARGV[8] rate         float  calls a second
+-- ARGV[9] max_active   int    passes alive or reserved at most
+-- ARGV[10] seed        str    hex seed of the draw; the first one given stays
+-- RETURNS status       prepared | kept
+-- COST O(1)
+local opening = KEYS[1]
+local rate, max_active, seed = ARGV[8], ARGV[9], ARGV[10]
+local draw_ms, closes_ms = tonumber(ARGV[2]), tonumber(ARGV[3])
+assert(tonumber(ARGV[1]) < draw_ms and draw_ms <= closes_ms, 'an opening opens, draws and closes, in this order')
+assert(tonumber(ARGV[7]) > 0 and tonumber(rate) >= 0 and tonumber(max_active) >= 0, 'rates and caps are positive')
+
+local timetable = {
+  'opens_ms', ARGV[1], 'draw_ms', ARGV[2], 'closes_ms', ARGV[3],
+  'claim_ms', ARGV[4], 'pass_ms', ARGV[5], 'grace_ms', ARGV[6], 'poll_budget', ARGV[7],
+}
+if call('HSETNX', opening, 'seed', seed) == 1 then
+  call('HSET', opening, 'rate', rate, 'max_active', max_active, 'paused', 0, 'message', '',
+    'issued', 0, 'settled', 0, 'serving', 0, 'called', 0, 'claimed', 0, 'missed', 0, 'missed_to', 0,
+    'left', 0, 'left_called', 0, 'credit', 0, 'last_ms', draw_ms, 'hold_ms', 0, 'adjusted', 0, unpack(timetable))
+  return 'prepared'
+end
+local issued, adjusted, drawn = unpack(call('HMGET', opening, 'issued', 'adjusted', 'drawn'))
+if issued ~= '0' or drawn then return 'kept' end
+call('HSET', opening, 'last_ms', draw_ms, unpack(timetable))
+if adjusted == '0' then call('HSET', opening, 'rate', rate, 'max_active', max_active) end
+return 'prepared'

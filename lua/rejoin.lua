@@ -1,0 +1,31 @@
+-- rejoin: a new place at the back for a resident whose earlier one is spent (missed, or a pass that lapsed).
+-- KEYS[1] opening    HASH   counters of the opening
+-- KEYS[2] places     HASH   resident key -> entry
+-- KEYS[3] done       BITMAP numbers claimed or left
+-- KEYS[4] calls      ZSET   call steps that can still be claimed
+-- KEYS[5] claims     HASH   entry -> resident key and pass expiry
+-- ARGV[1] now_ms     int    0 = the store's TIME
+-- ARGV[2] offset_ms  int    city time minus TIME
+-- ARGV[3] resident   bytes  16-byte resident key
+-- ARGV[4] entry      int    the place they have
+-- ARGV[5] number     int    its number
+-- RETURNS {status, entry}   status: rejoined | kept (the place is not spent, or another device was quicker) | early | paused | ended | absent
+-- COST O(log call steps)
+local opening, places, done, calls, claims = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
+local resident, entry, number = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+
+local o = load_opening(opening)
+if not o then return {'absent', -1} end
+if now < o.opens_ms then return {'early', -1} end
+if now >= o.closes_ms then return {'ended', -1} end
+local held = tonumber(call('HGET', places, resident))
+if held and held ~= entry then return {'kept', held} end
+if held then
+  local standing = standing_of(o, claims, done, calls, entry, number, now)
+  if standing == 'waiting' or standing == 'ready' or standing == 'claimed' then return {'kept', held} end
+end
+if o.paused == 1 then return {'paused', -1} end
+call('HSET', places, resident, o.issued)
+call('HSET', opening, 'issued', o.issued + 1)
+return {'rejoined', o.issued}

@@ -1,0 +1,292 @@
+"""The city file: districts, windows, phases, products and policy, decoded from TOML into typed structs.
+
+Another city is another file. Where the announcement is silent the value is ours, and it stands in the file.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+T = TypeVar("T")
+
+SHIPPED_CITY = Path(__file__).parent / "cities" / "guangzhou.toml"
+"""The city file used when none is given."""
+
+Code = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,12}\Z")]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Positive = Annotated[int, msgspec.Meta(gt=0)]
+NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+Rate = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]  # the ceiling also keeps `inf` and `nan` out
+
+
+class CityError(ValueError):
+    """The city file cannot be used; the message names the file, the key and what was expected."""
+
+
+class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Hours of a day in the city's time, half-open: ``opens <= t < closes`` (announcement A6)."""
+
+    opens: time
+    closes: time
+
+    def __contains__(self, t: time) -> bool:
+        return self.opens <= t < self.closes
+
+
+class District(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A district. ``no`` is its two digits in registration numbers; without a window nobody can join there.
+
+    ``rate_per_second`` (calls) and ``max_active`` (passes alive), where set, override the policy.
+    """
+
+    code: Code
+    no: Annotated[int, msgspec.Meta(ge=1, le=99)]
+    name_zh: Text
+    name_en: Text
+    population: NotNegative = 0
+    window: Window | None = None
+    rate_per_second: Rate | None = None
+    max_active: Positive | None = None
+
+
+class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may register from ``starts`` to ``ends``, both inclusive; ``ends`` None is an open end (A1-A4)."""
+
+    name: Text
+    rule_zh: Text
+    rule_en: Text
+    starts: date
+    ends: date | None = None
+    min_days_since_first_dose: NotNegative = 0
+    first_doses: bool = False
+    priority_first_dose_before: date | None = None
+
+    def __contains__(self, day: date) -> bool:
+        return self.starts <= day and (self.ends is None or day <= self.ends)
+
+
+class Product(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A vaccine. ``min_interval_days`` (first to second dose) None: never a second-dose applicant."""
+
+    name_zh: Text
+    name_en: Text
+    doses: Positive
+    min_interval_days: Positive | None = None
+
+
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the announcement leaves to us: the draw, the calls, the polls, no-shows and the lead of the night.
+
+    ``rate_per_second``, ``max_active`` and the poll budget hold per opening. The night of day D allots dates
+    from D + ``lead_days`` on. More than ``no_show_limit`` no-shows bar the resident (announcement A9).
+    """
+
+    draw_seconds: Positive = 120
+    claim_seconds: Positive = 300
+    pass_seconds: Positive = 600
+    grace_seconds: NotNegative = 600
+    rate_per_second: Rate = 100.0
+    max_active: Positive = 30_000
+    poll_floor_seconds: Positive = 5
+    poll_ceiling_seconds: Positive = 600
+    poll_budget_per_second: Positive = 1500
+    no_show_limit: NotNegative = 2
+    lead_days: NotNegative = 2
+
+
+class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """A city and its timetable. Instants go in as aware datetimes and come out in the city's time zone."""
+
+    name_zh: Text
+    name_en: Text
+    timezone: str
+    open_hours: Window
+    districts: Annotated[list[District], msgspec.Meta(min_length=1)]
+    phases: Annotated[list[Phase], msgspec.Meta(min_length=1)]
+    products: Annotated[dict[str, Product], msgspec.Meta(min_length=1)]
+    policy: Policy = Policy()
+
+    @cached_property
+    def tz(self) -> ZoneInfo:
+        """The city's time zone."""
+        return ZoneInfo(self.timezone)
+
+    @cached_property
+    def _by_code(self) -> dict[str, District]:
+        return {district.code: district for district in self.districts}
+
+    def district(self, code: str) -> District | None:
+        """The district with this code, or None."""
+        return self._by_code.get(code)
+
+    def phase(self, day: date) -> Phase | None:
+        """The phase in force on a day, or None before, between and after the phases."""
+        return next((phase for phase in self.phases if day in phase), None)
+
+    def local(self, t: datetime) -> datetime:
+        """An aware datetime in the city's time.
+
+        Raises:
+            ValueError: `t` is naive; guessing the machine's zone would open doors at the wrong hour.
+        """
+        if t.tzinfo is None:
+            raise ValueError("expected an aware datetime, got a naive one")
+        return t.astimezone(self.tz)
+
+    def is_open_hours(self, t: datetime) -> bool:
+        """Whether the site is out of its maintenance hours at `t` (announcement A7)."""
+        return self.local(t).time() in self.open_hours
+
+    def opening_times(self, district: District, day: date) -> tuple[datetime, datetime] | None:
+        """(opens_at, closes_at) of the district's opening on a day; None without a window."""
+        if district.window is None:
+            return None
+        opens_at = datetime.combine(day, district.window.opens, self.tz)
+        return opens_at, datetime.combine(day, district.window.closes, self.tz)
+
+    def next_opening(self, district: District, after: datetime) -> tuple[datetime, datetime] | None:
+        """The first opening with ``opens_at > after``; None without a window."""
+        today = self.local(after).date()
+        times = self.opening_times(district, today)
+        # In UTC, as two datetimes of one zone compare by the wall clock: wrong in the hour the clock repeats.
+        if times is not None and times[0].astimezone(UTC) <= after.astimezone(UTC):
+            return self.opening_times(district, today + timedelta(days=1))
+        return times
+
+
+def load_city(path: Path | None = None) -> City:
+    """Read and check a city file; None is the shipped Guangzhou.
+
+    Raises:
+        CityError: the file cannot be read, is no TOML, or a value is not what was expected. One line, as
+            "guangzhou.toml: policy.draw_seconds: expected `int`, got `str`".
+    """
+    path = SHIPPED_CITY if path is None else path
+    try:
+        text = path.read_text("utf-8-sig")  # -sig: some editors put a byte order mark first; TOML has none
+    except OSError as error:
+        raise CityError(f"{path.name}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise CityError(f"{path.name}: expected UTF-8 text, got byte {byte:#04x}") from error
+    try:
+        tree = msgspec.toml.decode(text)
+    except msgspec.DecodeError as error:
+        raise CityError(f"{path.name}: not TOML: {error}") from error
+    try:
+        city = _convert(tree, City)
+    except msgspec.ValidationError as error:
+        raise CityError(f"{path.name}: {_explain(error, tree)}") from error
+    problem = next(_problems(city), None)
+    if problem is not None:
+        raise CityError(f"{path.name}: {problem}")
+    return city
+
+
+def _convert(tree: Any, kind: type[T]) -> T:
+    return msgspec.convert(tree, kind, builtin_types=(datetime, date, time))
+
+
+_TABLES: dict[str, type[msgspec.Struct]] = {
+    "": City,
+    "open_hours": Window,
+    "policy": Policy,
+    "districts": District,
+    "districts.window": Window,
+    "phases": Phase,
+    "products": Product,
+}
+
+
+def _explain(error: msgspec.ValidationError, tree: dict[str, Any]) -> str:
+    """msgspec's "Expected ... - at `$.path`" as "path: expected ...", the key always named in full."""
+    what, _, path = str(error).partition(" - at `$")
+    path = path.rstrip("`").lstrip(".")
+    table = re.sub(r"\[[^]]*\]", "", path)
+    if path.startswith("products[...]"):  # msgspec does not say which of the products
+        path = path.replace("[...]", "." + _broken_product(tree["products"]))
+        table = "products"
+    missing = re.fullmatch(r"Object missing required field `(.+)`", what)
+    unknown = re.fullmatch(r"Object contains unknown field `(.+)`", what)
+    found = missing or unknown
+    key = ".".join(filter(None, (path, found[1] if found else "")))
+    if missing:
+        return f"{key}: expected a value, got none"
+    if unknown:
+        return f"{key}: unknown key, expected one of {', '.join(_TABLES[table].__struct_fields__)}"
+    return f"{key}: {what[0].lower()}{what[1:]}"
+
+
+def _broken_product(products: dict[str, Any]) -> str:
+    for name, product in products.items():
+        try:
+            _convert(product, Product)
+        except msgspec.ValidationError:
+            return name
+    raise AssertionError("msgspec refused a product and then accepted them all")
+
+
+def _problems(city: City) -> Iterator[str]:
+    """What the types alone cannot say, each as "key: expected ..."."""
+    yield from _problems_of_hours(city)
+    yield from _problems_of_districts(city)
+    yield from _problems_of_phases(city)
+    for name, product in city.products.items():
+        if (product.doses > 1) != (product.min_interval_days is not None):
+            expected = "a number of days" if product.doses > 1 else "none"
+            yield f"products.{name}.min_interval_days: expected {expected}, as doses is {product.doses}"
+    if city.policy.poll_floor_seconds > city.policy.poll_ceiling_seconds:
+        yield "policy.poll_floor_seconds: expected no more than poll_ceiling_seconds"
+
+
+def _problems_of_hours(city: City) -> Iterator[str]:
+    try:
+        ZoneInfo(city.timezone)
+    except (KeyError, ValueError, OSError):  # unknown, not a name at all, a folder of zones
+        yield f"timezone: expected an IANA time zone such as `Asia/Shanghai`, got `{city.timezone}`"
+    if city.open_hours.opens >= city.open_hours.closes:
+        yield "open_hours: expected opens before closes"
+
+
+def _problems_of_districts(city: City) -> Iterator[str]:
+    codes: set[str] = set()
+    numbers: set[int] = set()
+    for index, district in enumerate(city.districts):
+        key = f"districts[{index}]"
+        if district.code in codes:
+            yield f"{key}.code: expected a code of its own, got `{district.code}` again"
+        if district.no in numbers:
+            yield f"{key}.no: expected a number of its own, got {district.no} again"
+        codes.add(district.code)
+        numbers.add(district.no)
+        window = district.window
+        if window is None:
+            continue
+        if window.opens >= window.closes:
+            yield f"{key}.window: expected opens before closes"
+        if window.opens < city.open_hours.opens or window.closes > city.open_hours.closes:
+            yield f"{key}.window: expected hours inside open_hours"
+        if city.policy.draw_seconds >= _length_seconds(window):
+            yield f"{key}.window: expected a window longer than policy.draw_seconds"
+
+
+def _length_seconds(window: Window) -> float:
+    start, end = (datetime.combine(date.min, t) for t in (window.opens, window.closes))
+    return (end - start).total_seconds()
+
+
+def _problems_of_phases(city: City) -> Iterator[str]:
+    last_end = date.min
+    for index, phase in enumerate(city.phases):
+        key = f"phases[{index}]"
+        if phase.ends is not None and phase.ends < phase.starts:
+            yield f"{key}.ends: expected a day not before starts"
+        if index and phase.starts <= last_end:
+            yield f"{key}.starts: expected a day after the end of the phase before it"
+        last_end = phase.ends or date.max

@@ -1,0 +1,16 @@
+"""`jiaohao city`."""
+
+from pathlib import Path
+
+import click
+
+from server.city import SHIPPED_CITY, load_city
+from server.cli.options import city_option
+
+
+@click.command("city")
+@city_option
+def command(city_file: Path | None) -> None:
+    """Print the city file in force, checked, to copy and change."""
+    load_city(city_file)
+    click.echo((city_file or SHIPPED_CITY).read_text(encoding="utf-8"), nl=False)

@@ -1,0 +1,134 @@
+"""`jiaohao import registry|sites`."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from server.city import load_city
+from server.cli.options import city_option, store_options
+from server.errors import SetupError
+from server.importing import (
+    REGISTRY_COLUMNS,
+    SITES_COLUMNS,
+    CsvFile,
+    Outcome,
+    judge_rows,
+    keep_registry,
+    keep_sites,
+    registry_reader,
+    site_reader,
+)
+from server.keys import Pepper
+from server.settings import Settings, from_environment, local_secrets
+from server.store import Store, connect
+from server.store.embedded import store_url
+
+_FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+_SKIP = click.option("--skip-bad", is_flag=True, help="Keep the good rows of a file that has bad ones.")
+
+
+@click.group("import")
+def command() -> None:
+    """Read a CSV file (UTF-8, header row) into the store.
+
+    All rows are judged first: a bad one is reported with its line and column, and nothing of the file is kept
+    unless --skip-bad. Importing again is safe: a row replaces the earlier one of the same person or site.
+    """
+
+
+@command.command("registry")
+@_FILE
+@_SKIP
+@store_options
+@city_option
+def registry(file: Path, skip_bad: bool, redis_url: str | None, data_dir: Path, city_file: Path | None) -> None:
+    """First-dose records: id_type,id_number,name,phone,first_dose_date,product,district."""
+    city = load_city(city_file)
+    with ExitStack() as stack:
+        settings = _settings(stack, redis_url, data_dir)
+        read = registry_reader(city, Pepper(settings.pepper))
+
+        async def keep(store: Store, source: CsvFile) -> int:
+            return sum([n async for n in keep_registry(store, source.rows(read))])
+
+        _report(_import(file, REGISTRY_COLUMNS, read, keep, settings, skip_bad), "residents")
+
+
+@command.command("sites")
+@_FILE
+@_SKIP
+@store_options
+@city_option
+def sites(file: Path, skip_bad: bool, redis_url: str | None, data_dir: Path, city_file: Path | None) -> None:
+    """Vaccination sites: site,name_zh,name_en,district,address."""
+    city = load_city(city_file)
+    with ExitStack() as stack:
+        settings = _settings(stack, redis_url, data_dir)
+        read = site_reader(city)
+
+        async def keep(store: Store, source: CsvFile) -> int:
+            return await keep_sites(store, source.rows(read))
+
+        _report(_import(file, SITES_COLUMNS, read, keep, settings, skip_bad), "sites")
+
+
+def _settings(stack: ExitStack, redis_url: str | None, data_dir: Path) -> Settings:
+    """With a store of one's own the secrets come from the environment; else from the data dir, as for `up`."""
+    data_dir = data_dir.resolve()
+    url = stack.enter_context(store_url(redis_url, data_dir))
+    if redis_url is None:
+        return from_environment(local_secrets(data_dir) | {"JIAOHAO_REDIS_URL": url})
+    # Nothing here needs the operator's token.
+    return from_environment({"JIAOHAO_OPERATOR_TOKEN": "-" * 16, **os.environ, "JIAOHAO_REDIS_URL": url})
+
+
+def _import(
+    file: Path,
+    columns: tuple[str, ...],
+    read: Callable[..., Any],
+    keep: Callable[[Store, CsvFile], Any],
+    settings: Settings,
+    skip_bad: bool,
+) -> Outcome:
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+        console=Console(stderr=True), transient=True,
+    )  # fmt: skip
+    with bar:
+        judging = bar.add_task("checking", total=None)
+        source = CsvFile(file, columns, lambda n: bar.update(judging, completed=n))
+        bar.update(judging, total=source.bytes)
+        outcome = judge_rows(source.rows(read))
+        if outcome.bad and not skip_bad:
+            return outcome
+        keeping = bar.add_task("keeping", total=source.bytes)
+        second = CsvFile(file, columns, lambda n: bar.update(keeping, completed=n))
+
+        async def run() -> None:
+            store = Store(await connect(settings.redis_url))
+            try:
+                outcome.kept = await keep(store, second)
+            finally:
+                await store.close()
+
+        asyncio.run(run())
+        outcome.done = True
+    return outcome
+
+
+def _report(outcome: Outcome, what: str) -> None:
+    for line in outcome.first_bad:
+        click.echo(line, err=True)
+    if outcome.bad > len(outcome.first_bad):
+        click.echo(f"... and {outcome.bad - len(outcome.first_bad)} more bad rows", err=True)
+    if not outcome.done:
+        raise SetupError(f"{outcome.bad} bad rows, nothing kept; mend them, or keep the others with --skip-bad")
+    left_out = f", {outcome.bad} bad rows left out" if outcome.bad else ""
+    click.echo(f"{outcome.kept} {what} kept{left_out}")

@@ -1,0 +1,78 @@
+"""Options that commands share."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Instant(click.ParamType[datetime]):
+    """An RFC 3339 time with its offset."""
+
+    name = "RFC3339"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Parse; a time without an offset would be a guess, so it is refused."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            at = datetime.fromisoformat(str(value))
+        except ValueError:
+            at = None
+        if at is None or at.tzinfo is None:
+            self.fail(f"{value!r} is not a time like 2021-06-19T08:00:00+08:00", param, ctx)
+        return at
+
+
+def offset_ms(clock: datetime | None) -> int:
+    """City time minus wall-clock time, so that the city's clock starts at `clock` now and runs in real time."""
+    return round((clock.timestamp() - time.time()) * 1000) if clock else 0
+
+
+def store_options(command: F) -> F:
+    """--redis-url and --data-dir."""
+    command = click.option(
+        "--data-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path(".jiaohao"),
+        show_default=True,
+        help="Where the embedded store, its data and made secrets are kept.",
+    )(command)
+    return click.option(
+        "--redis-url",
+        envvar="JIAOHAO_REDIS_URL",
+        help="A Redis >= 7 or Valkey, standalone or cluster, instead of the embedded store "
+        "(redis://, rediss://, unix://).",
+    )(command)
+
+
+def city_option(command: F) -> F:
+    """--city."""
+    return click.option(
+        "--city",
+        "city_file",
+        envvar="JIAOHAO_CITY",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="City file (TOML); default: Guangzhou, June 2021. `jiaohao city` prints it, to copy and change.",
+    )(command)
+
+
+def serving_options(command: F) -> F:
+    """--host, --port, --workers, --clock."""
+    command = click.option(
+        "--clock",
+        type=Instant(),
+        help="Start the city's clock here, e.g. 2021-06-19T07:59:00+08:00; it runs in real time. Default: now.",
+    )(command)
+    command = click.option("--workers", type=click.IntRange(1, 512), help="Worker processes; default: one a core.")(
+        command
+    )
+    command = click.option(
+        "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: a free one."
+    )(command)
+    return click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")(command)

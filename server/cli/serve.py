@@ -1,0 +1,37 @@
+"""`jiaohao serve`."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from server import logs
+from server.city import load_city
+from server.cli.options import city_option, offset_ms, serving_options
+from server.settings import from_environment
+
+
+@click.command("serve")
+@serving_options
+@click.option(
+    "--redis-url", envvar="JIAOHAO_REDIS_URL", required=True, help="Redis >= 7 or Valkey, standalone or cluster."
+)
+@city_option
+def command(
+    host: str, port: int, workers: int | None, clock: datetime | None, redis_url: str, city_file: Path | None
+) -> None:
+    """Serve against a store of your own, on as many machines as you like.
+
+    Secrets come from the environment and have no default: JIAOHAO_SECRET (32 bytes hex; the same on
+    every machine) and JIAOHAO_OPERATOR_TOKEN. The store must be durable: `appendonly yes`,
+    `appendfsync always`, `maxmemory-policy noeviction`.
+    """
+    from server.cli.serving import serve
+
+    logs.configure()
+    load_city(city_file)
+    env = dict(os.environ, JIAOHAO_REDIS_URL=redis_url, JIAOHAO_OFFSET_MS=str(offset_ms(clock)))
+    if city_file is not None:
+        env["JIAOHAO_CITY"] = str(city_file.resolve())
+    serve(from_environment(env), host=host, port=port, workers=workers)

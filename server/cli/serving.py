@@ -1,0 +1,87 @@
+"""Runs the workers: granian, with uvloop."""
+
+import json
+import os
+import socket
+import tempfile
+import threading
+import time
+import urllib.request
+
+import click
+
+from server.errors import SetupError
+from server.settings import Settings
+
+
+def free_port(host: str) -> int:
+    """A port nobody listens on."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
+        s.bind((host, 0))
+        port: int = s.getsockname()[1]
+        return port
+
+
+def _check_port(host: str, port: int) -> None:
+    # Workers share the port (SO_REUSEPORT), so a second server on it would not fail but take half the residents.
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind((host, port))
+        except OSError as error:
+            raise SetupError(f"cannot listen on {host}:{port} ({error.strerror}); give another --port") from None
+
+
+def serve(settings: Settings, *, host: str, port: int, workers: int | None) -> None:
+    """Serve until SIGTERM or Ctrl-C; prints `ready: http://HOST:PORT` once requests are taken.
+
+    Raises:
+        SetupError: the port is taken.
+    """
+    from granian import Granian
+    from granian.constants import HTTPModes, Interfaces, Loops
+    from granian.http import HTTP1Settings
+    from granian.log import LogLevels
+
+    port = port or free_port(host)
+    _check_port(host, port)
+    with tempfile.TemporaryDirectory(prefix="jiaohao-metrics-") as metrics_dir:
+        os.environ.update(settings.environment(), PROMETHEUS_MULTIPROC_DIR=metrics_dir)
+        server = Granian(
+            "server.web.app:create_app",
+            factory=True,
+            address=host,
+            port=port,
+            interface=Interfaces.ASGI,
+            loop=Loops.uvloop,
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(header_read_timeout=10_000),
+            websockets=False,
+            workers=workers or os.cpu_count() or 1,
+            backlog=4096,
+            backpressure=4096,
+            respawn_failed_workers=True,
+            workers_kill_timeout=10,
+            log_level=LogLevels.warning,
+        )
+        threading.Thread(target=_announce, args=(host, port), name="announcer", daemon=True).start()
+        server.serve()
+
+
+def _announce(host: str, port: int) -> None:
+    shown = f"[{host}]" if ":" in host else host
+    reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, shown)  # noqa: S104
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + 120
+    time.sleep(0.5)  # the workers are forked first
+    while time.monotonic() < deadline:
+        try:
+            with opener.open(f"http://{reached}:{port}/readyz", timeout=2) as answer:
+                if json.load(answer).get("status") == "ready":
+                    break
+        except (OSError, ValueError):
+            time.sleep(0.05)
+    else:
+        click.echo("jiaohao: the workers are not ready after two minutes; see the log above", err=True)
+        return
+    click.echo(f"ready: http://{shown}:{port}")

@@ -1,0 +1,60 @@
+"""`jiaohao up`."""
+
+import asyncio
+import os
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from server import logs
+from server.city import load_city
+from server.cli.options import city_option, offset_ms, serving_options, store_options
+from server.settings import from_environment, local_secrets
+
+
+@click.command("up")
+@serving_options
+@store_options
+@city_option
+@click.option("--no-demo", is_flag=True, help="Do not add demo residents and sites.")
+def command(
+    host: str,
+    port: int,
+    workers: int | None,
+    clock: datetime | None,
+    redis_url: str | None,
+    data_dir: Path,
+    city_file: Path | None,
+    no_demo: bool,
+) -> None:
+    """Serve with everything embedded: store, workers, demo residents and sites.
+
+    Guangzhou's windows are 08-12, 12-16 and 16-20 (Asia/Shanghai); outside them the doors are closed.
+    To see an opening at once, start the city's clock just before one:
+
+        jiaohao up --clock 2021-06-19T07:59:00+08:00
+
+    Data and secrets are kept in --data-dir. SIGTERM and Ctrl-C end it cleanly.
+    """
+    from server.cli.serving import serve
+    from server.demo import add_demo, describe
+    from server.store.embedded import EmbeddedStore
+
+    logs.configure()
+    city = load_city(city_file)
+    data_dir = data_dir.resolve()
+    with ExitStack() as stack:
+        if redis_url is None:
+            redis_url = stack.enter_context(EmbeddedStore(data_dir)).url
+        env = local_secrets(data_dir) | {"JIAOHAO_REDIS_URL": redis_url, "JIAOHAO_OFFSET_MS": str(offset_ms(clock))}
+        if city_file is not None:
+            env["JIAOHAO_CITY"] = str(city_file.resolve())
+        settings = from_environment(env)
+        if not no_demo:
+            asyncio.run(add_demo(settings, city))
+            click.echo(describe(city))
+        secrets_at = "JIAOHAO_OPERATOR_TOKEN" if os.environ.get("JIAOHAO_OPERATOR_TOKEN") else data_dir / "secrets.json"
+        click.echo(f"operator token: see {secrets_at}")
+        serve(settings, host=host, port=port, workers=workers)

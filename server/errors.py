@@ -1,0 +1,49 @@
+"""Why a request is refused, in the contract's codes; `server.web.problems` turns these into HTTP."""
+
+from typing import Any
+
+
+class Refusal(Exception):
+    """A refused request; nothing has been changed.
+
+    Args:
+        code: one of the contract's codes (`not-open`, `forged`, ...).
+        retry_after_seconds: when to come again, for 425, 429 and 503.
+        extras: the code's further fields (`opens_at`, `eligible_from`, ...), JSON-encodable.
+    """
+
+    def __init__(self, code: str, *, retry_after_seconds: int | None = None, **extras: Any) -> None:
+        super().__init__(code)
+        self.code = code
+        self.retry_after_seconds = retry_after_seconds
+        self.extras = extras
+
+
+class Invalid(Refusal):
+    """Fields that are not what they should be.
+
+    Args:
+        fields: (name of the field, slug of what is wrong with it).
+    """
+
+    def __init__(self, *fields: tuple[str, str]) -> None:
+        super().__init__("invalid")
+        self.fields = fields
+
+
+class StoreUnavailable(Refusal):
+    """The store did not answer, or refused to write. Safe to try again: every call is idempotent."""
+
+    def __init__(self) -> None:
+        super().__init__("store-unavailable", retry_after_seconds=2)
+
+
+class Overloaded(Refusal):
+    """More work is waiting than can be done in time; said at once instead of growing a backlog."""
+
+    def __init__(self) -> None:
+        super().__init__("overloaded", retry_after_seconds=3)
+
+
+class SetupError(Exception):
+    """Something about this set-up is wrong; the message says what, and the cure, in one line."""

@@ -1,0 +1,195 @@
+"""Reading the contract's CSV files: a first pass that judges every row, a second that keeps them."""
+
+import csv
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, TextIO, TypeVar, get_args
+
+import msgspec
+
+from server.city import City
+from server.errors import SetupError
+from server.keys import Pepper
+from server.papers import (
+    IdType,
+    check_id,
+    check_name,
+    check_phone,
+    normalise_id,
+    normalise_name,
+    normalise_phone,
+)
+from server.sites import Site
+from server.store import Store
+from server.store.store import FirstDoseRecord
+
+Row = TypeVar("Row")
+_BATCH = 1000
+_ID_TYPES = frozenset(get_args(IdType))
+_EARLIEST_DOSE = date(2020, 1, 1)
+
+REGISTRY_COLUMNS = ("id_type", "id_number", "name", "phone", "first_dose_date", "product", "district")
+SITES_COLUMNS = ("site", "name_zh", "name_en", "district", "address")
+
+
+class BadRow(Exception):
+    """A row that cannot be kept: which column, and why. Never quotes what is in it: it may be someone's papers."""
+
+    def __init__(self, column: str, why: str) -> None:
+        super().__init__(f"{column}: {why}")
+        self.column = column
+        self.why = why
+
+
+class Outcome(msgspec.Struct):
+    """What an import did: rows kept, rows left out, where the first of these are, whether anything was kept at all."""
+
+    kept: int = 0
+    bad: int = 0
+    first_bad: list[str] = msgspec.field(default_factory=list)
+    done: bool = False
+
+
+def registry_reader(city: City, pepper: Pepper) -> Callable[[Sequence[str]], tuple[bytes, FirstDoseRecord]]:
+    """Makes a resident key and a record of a registry row; it raises BadRow."""
+    districts = {district.code for district in city.districts}
+
+    def read(row: Sequence[str]) -> tuple[bytes, FirstDoseRecord]:
+        id_type, id_number, name, phone, dose_day, product, district = row
+        if id_type not in _ID_TYPES:
+            raise BadRow("id_type", f"expected one of {', '.join(sorted(_ID_TYPES))}")
+        number = normalise_id(id_type, id_number)  # type: ignore[arg-type]
+        name, phone = normalise_name(name), normalise_phone(phone)
+        for column, fault in (
+            ("id_number", check_id(id_type, number)),  # type: ignore[arg-type]
+            ("name", check_name(name)),
+            ("phone", check_phone(phone)),
+        ):
+            if fault is not None:
+                raise BadRow(column, f"wrong {fault}")
+        try:
+            day = date.fromisoformat(dose_day)
+        except ValueError:
+            raise BadRow("first_dose_date", "expected a date as YYYY-MM-DD") from None
+        if day < _EARLIEST_DOSE:
+            raise BadRow("first_dose_date", f"expected a date from {_EARLIEST_DOSE} on")
+        if product not in city.products:
+            raise BadRow("product", f"expected one of {', '.join(city.products)}")
+        if district not in districts:
+            raise BadRow("district", "not a district of the city file")
+        resident = pepper.resident(id_type, number)
+        return resident, FirstDoseRecord(day.toordinal(), product, district, pepper.match(resident, name, phone))
+
+    return read
+
+
+def site_reader(city: City) -> Callable[[Sequence[str]], Site]:
+    """Makes a site of a row; it raises BadRow."""
+    districts = {district.code for district in city.districts}
+
+    def read(row: Sequence[str]) -> Site:
+        site, name_zh, name_en, district, address = (cell.strip() for cell in row)
+        for column, value in (("site", site), ("name_zh", name_zh), ("name_en", name_en)):
+            if not value or len(value) > 64:
+                raise BadRow(column, "expected 1 to 64 characters")
+        if district not in districts:
+            raise BadRow("district", "not a district of the city file")
+        return Site(site, name_zh, name_en, district, address)
+
+    return read
+
+
+class CsvFile:
+    """A file of the contract, read row by row and never held in memory.
+
+    Args:
+        path: the file (UTF-8; a byte order mark does no harm).
+        columns: its header, in this order.
+        progress: told how many bytes have been read.
+
+    Raises:
+        SetupError: it cannot be read, or its header is another.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], progress: Callable[[int], Any]) -> None:
+        self._path = path
+        self._columns = list(columns)
+        self._progress = progress
+        try:
+            self.bytes = path.stat().st_size
+            with self._open() as f:
+                header = next(csv.reader(f), None)
+        except (OSError, UnicodeDecodeError) as error:
+            raise SetupError(f"{path}: cannot be read ({error})") from None
+        if header != self._columns:
+            raise SetupError(f"{path}: line 1: expected the header {','.join(columns)}")
+
+    def _open(self) -> TextIO:
+        return self._path.open(encoding="utf-8-sig", newline="")
+
+    def rows(self, read: Callable[[Sequence[str]], Row]) -> Iterator[Row | str]:
+        """What `read` makes of each row, or a line that says what is wrong with it."""
+        with self._open() as f:
+            reader = csv.reader(f)
+            next(reader)
+            told = 0
+            try:
+                for row in reader:
+                    if len(row) != len(self._columns):
+                        if row:
+                            yield self._where(reader.line_num, f"expected {len(self._columns)} columns, got {len(row)}")
+                        continue
+                    try:
+                        yield read(row)
+                    except BadRow as bad:
+                        column = self._columns.index(bad.column) + 1
+                        yield self._where(reader.line_num, f"column {column} ({bad.column}): {bad.why}")
+                    told += 1
+                    if told % _BATCH == 0:
+                        self._progress(f.buffer.tell())
+            except (csv.Error, UnicodeDecodeError) as error:
+                yield self._where(reader.line_num + 1, f"cannot be read as CSV in UTF-8 ({type(error).__name__})")
+        self._progress(self.bytes)
+
+    def _where(self, line: int, what: str) -> str:
+        return f"{self._path.name}: line {line}: {what}"
+
+
+def judge_rows(rows: Iterable[Any]) -> Outcome:
+    """Count good and bad rows; keeps nothing."""
+    outcome = Outcome()
+    for row in rows:
+        if isinstance(row, str):
+            outcome.bad += 1
+            if len(outcome.first_bad) < 10:
+                outcome.first_bad.append(row)
+        else:
+            outcome.kept += 1
+    return outcome
+
+
+async def keep_registry(store: Store, rows: Iterable[tuple[bytes, FirstDoseRecord] | str]) -> AsyncIterator[int]:
+    """Write the good rows, a thousand at a time; yields how many have been written."""
+    batch: list[tuple[bytes, FirstDoseRecord]] = []
+    for row in rows:
+        if not isinstance(row, str):
+            batch.append(row)
+        if len(batch) == _BATCH:
+            await store.keep_first_doses(batch)
+            yield len(batch)
+            batch.clear()
+    if batch:
+        await store.keep_first_doses(batch)
+        yield len(batch)
+
+
+async def keep_sites(store: Store, rows: Iterable[Site | str]) -> int:
+    """Write the good rows; how many."""
+    by_district: dict[str, dict[str, bytes]] = {}
+    for row in rows:
+        if not isinstance(row, str):
+            by_district.setdefault(row.district, {})[row.site] = msgspec.json.encode(row)
+    for district, sites in by_district.items():
+        await store.keep_sites(district, sites)
+    return sum(len(sites) for sites in by_district.values())

@@ -1,0 +1,72 @@
+"""Prometheus metrics of this machine's workers; labels are calls, codes and districts, never a person."""
+
+import os
+from collections import Counter as Tally
+from time import perf_counter
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+from server.opening import Opening
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Metrics:
+    """What a worker counts. Polls are tallied in memory and handed over at each tick: a poll must stay cheap."""
+
+    def __init__(self) -> None:
+        # One registry each: tests build several applications in one process. With several workers,
+        # PROMETHEUS_MULTIPROC_DIR makes any of them answer for all.
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "jiaohao_requests", "Answers by call and code", ["call", "code"], registry=self._registry
+        )
+        self._seconds = Histogram(
+            "jiaohao_request_seconds", "Time to answer", ["call"], buckets=_SECONDS, registry=self._registry
+        )
+        self._openings = {
+            name: Gauge(
+                f"jiaohao_opening_{name}", help_, ["district"], registry=self._registry, multiprocess_mode="mostrecent"
+            )
+            for name, help_ in (
+                ("issued", "Places given"),
+                ("serving", "Highest number called"),
+                ("waiting", "Places neither called nor left"),
+                ("pending", "Called and not yet claimed"),
+                ("passes_alive", "Passes alive"),
+            )
+        }
+        self._tally: Tally[tuple[str, str]] = Tally()
+
+    def tally(self, call: str, code: str) -> None:
+        """Count an answer of a hot call; reaches the metrics at the next `flush`."""
+        self._tally[call, code] += 1
+
+    def observe(self, call: str, code: str, started: float) -> None:
+        """Count an answer and its time since `started` (perf_counter seconds)."""
+        self._tally[call, code] += 1
+        self._seconds.labels(call).observe(perf_counter() - started)
+
+    def flush(self, openings: list[Opening]) -> None:
+        """Hand over the tallies and how the openings stand."""
+        tally, self._tally = self._tally, Tally()
+        for (call, code), count in tally.items():
+            self._requests.labels(call, code).inc(count)
+        for opening in openings:
+            for name, gauge in self._openings.items():
+                gauge.labels(opening.district.code).set(getattr(opening, name))
+
+    def exposition(self) -> bytes:
+        """The metrics of all workers on this machine, in Prometheus' text format."""
+        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            return generate_latest(registry)
+        return generate_latest(self._registry)

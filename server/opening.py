@@ -1,0 +1,200 @@
+"""How an opening stands, as a worker holds it in memory: what makes a poll free of the store."""
+
+import math
+import random
+from collections import deque
+from datetime import date
+from typing import Literal
+
+from server.city import City, District
+from server.clock import from_ms, to_ms
+from server.draw import Draw, commitment
+from server.store.store import Advance
+
+State = Literal["maintenance", "closed", "draw", "open", "paused", "ended", "unassigned"]
+
+# A resident looks again after this share of the shortest possible wait that is left, so the number of looks grows with
+# the logarithm of the wait. The budget may stretch it, but never past the turn itself: numbers left by others may bring
+# the call a little earlier, and the claim time covers that.
+_SHARE_OF_WAIT = 0.6
+_MOST_OF_WAIT = 0.9
+_PACE_WINDOW_MS = 60_000
+
+
+class Opening:
+    """One district's opening of one day; `follow` takes over what the store says, nothing here is of record.
+
+    Args:
+        city: for the policy and the hours.
+        district: whose opening.
+        day: which day's.
+    """
+
+    def __init__(self, city: City, district: District, day: date) -> None:
+        self.district = district
+        self.day = day
+        self.tag = f"{district.code}:{day.isoformat()}"
+        self._city = city
+        self._policy = city.policy
+        times = city.opening_times(district, day)
+        self.assigned = times is not None
+        opens_at, closes_at = times or (None, None)
+        self.opens_ms = to_ms(opens_at) if opens_at else 0
+        self.closes_ms = to_ms(closes_at) if closes_at else 0
+        self.draw_ms = self.opens_ms + city.policy.draw_seconds * 1000
+        self.grace_ms = city.policy.grace_seconds * 1000
+        self.prepared = False
+        self._times_kept = (0, 0, 0)
+        self.seed = b""
+        self.commitment: str | None = None
+        self.drawn: int | None = None
+        self.settled = False
+        self.draw: Draw | None = None
+        self.issued = self.serving = self.waiting = self.pending = self.passes_alive = self.hold_ms = 0
+        self.rate = district.rate_per_second or city.policy.rate_per_second
+        self.max_active = district.max_active or city.policy.max_active
+        self.paused = False
+        self.message = ""
+        self.left: set[int] = set()
+        self.left_seen = 0
+        self.seen_ms = 0
+        self.pace = self.rate
+        self._stretch = 1.0
+        self._served: deque[tuple[int, int]] = deque()
+
+    @property
+    def follows_the_city_file(self) -> bool:
+        """Whether the store's timetable is the city file's, or can no longer follow it."""
+        return self.prepared and (self._times_kept == (self.opens_ms, self.draw_ms, self.closes_ms) or self.issued > 0)
+
+    def follow(self, news: Advance) -> None:
+        """Take over what `advance` reported."""
+        self.seen_ms = news.now_ms
+        fields = news.fields
+        self.prepared = bool(fields)
+        if not fields:
+            return
+        number = {name: int(fields[name]) for name in _COUNTERS}
+        self._times_kept = (int(fields["opens_ms"]), int(fields["draw_ms"]), int(fields["closes_ms"]))
+        if number["issued"]:  # the timetable that residents have been told
+            self.opens_ms, self.draw_ms, self.closes_ms = self._times_kept
+        if self.commitment is None:
+            self.seed = bytes.fromhex(fields["seed"])
+            self.commitment = commitment(self.seed)
+        if self.drawn is None and "drawn" in fields:
+            self.drawn = int(fields["drawn"])
+            self.number_among(self.drawn, 0)
+        self.settled = fields["settled"] == "1"
+        self.rate = float(fields["rate"])
+        self.max_active = number["max_active"]
+        self.paused = fields["paused"] == "1"
+        self.message = fields["message"]
+        self.issued, self.serving = number["issued"], number["serving"]
+        self.pending = number["called"] - number["claimed"] - number["missed"] - number["left_called"]
+        self.waiting = number["issued"] - number["called"] - (number["left"] - number["left_called"])
+        self.passes_alive = news.passes_alive
+        self.hold_ms = number["hold_ms"]
+        self.left.update(news.left)
+        self.left_seen += len(news.left)
+        self._follow_pace(news.now_ms)
+        self._stretch = max(1.0, self._polls_per_second() / self._policy.poll_budget_per_second)
+
+    def _follow_pace(self, now_ms: int) -> None:
+        """Calls a second as residents will feel them: the rate, or less where max_active holds the queue back."""
+        served = self._served
+        if not served or now_ms - served[-1][0] >= 1000:
+            served.append((now_ms, self.serving))
+            while now_ms - served[0][0] > _PACE_WINDOW_MS:
+                served.popleft()
+        self.pace = self.rate
+        held_back = self.waiting > 0 and self.pending + self.passes_alive >= self.max_active * 0.95
+        if held_back and now_ms > served[0][0]:
+            observed = (self.serving - served[0][1]) * 1000 / (now_ms - served[0][0])
+            self.pace = min(self.rate, max(observed, self.rate / 100))
+
+    def _polls_per_second(self) -> float:
+        """What everyone waiting would poll without any stretching."""
+        if self.rate <= 0:
+            return self.waiting / self._policy.poll_floor_seconds
+        wait_s = self.waiting / self.rate
+        floor_s, ceiling_s = self._policy.poll_floor_seconds, self._policy.poll_ceiling_seconds
+        near_s, far_s = floor_s / _SHARE_OF_WAIT, ceiling_s / _SHARE_OF_WAIT
+        if wait_s <= near_s:
+            return self.waiting / floor_s
+        polls = near_s * self.rate / floor_s + math.log(min(wait_s, far_s) / near_s) * self.rate / _SHARE_OF_WAIT
+        return polls + max(0.0, wait_s - far_s) * self.rate / ceiling_s
+
+    def state(self, now_ms: int) -> State:
+        """The contract's state of an opening."""
+        if not self.assigned:
+            return "unassigned"
+        if self.opens_ms <= now_ms < self.closes_ms:
+            if self.paused:
+                return "paused"
+            return "draw" if now_ms < self.draw_ms else "open"
+        if not self._city.is_open_hours(from_ms(now_ms)):
+            return "maintenance"
+        return "closed" if now_ms < self.opens_ms else "ended"
+
+    def number(self, entry: int) -> int | None:
+        """The number of an entry; None until the draw is done."""
+        if self.draw is None:
+            return None
+        return self.draw.number(entry)
+
+    def number_among(self, drawn: int, entry: int) -> int:
+        """The number of an entry where the store has just told N, perhaps ahead of this worker's view."""
+        if self.draw is None or self.draw.entries != drawn:
+            self.draw = Draw(self.seed, drawn)
+        return self.draw.number(entry)
+
+    def is_on(self, now_ms: int) -> bool:
+        """Whether the opening needs advancing: its window, and until the last pass has lapsed after it."""
+        return self.assigned and self.opens_ms - 5000 <= now_ms < self.closes_ms + self.grace_ms + 5000
+
+    def eta_s(self, ahead: int) -> float | None:
+        """About how long until the call, in seconds; None when nobody is called at all."""
+        return ahead / self.pace if self.pace > 0 else None
+
+    def poll_after_s(self, ahead: int) -> float:
+        """When a waiting resident should look again, in seconds.
+
+        Grows with the shortest wait that is possible (at the full rate), never
+        beyond it, so that no call is overslept; floor, ceiling and the
+        opening's poll budget come from the city's policy.
+        """
+        policy = self._policy
+        if self.rate <= 0:
+            wanted = max(policy.poll_floor_seconds, self.waiting / policy.poll_budget_per_second)
+        else:
+            wait_s = ahead / self.rate
+            share = min(wait_s * _SHARE_OF_WAIT, policy.poll_ceiling_seconds)
+            wanted = max(policy.poll_floor_seconds, share) * self._stretch
+            wanted = min(wanted, max(wait_s * _MOST_OF_WAIT, policy.claim_seconds / 3))
+        return wanted * random.uniform(0.85, 1.0)  # noqa: S311  (spreads polls; nothing secret)
+
+    def poll_after_draw_s(self, entry: int, now_ms: int) -> float:
+        """When someone in the draw should look: at its end, spread by entry so that the polls stay in the budget."""
+        spread_ms = entry * 1000 / self._policy.poll_budget_per_second
+        late_ms = max(self.draw_ms + spread_ms - now_ms, self.draw_ms + 500 - now_ms)
+        return max(1.0, late_ms / 1000 + random.uniform(0.0, 1.0))  # noqa: S311
+
+    def overtaken_ms(self) -> int:
+        """The longest poll interval that is out there: how long a faster rate may overtake residents' polls."""
+        policy = self._policy
+        return int(
+            1000 * min(policy.poll_ceiling_seconds * self._stretch, self.waiting / self.rate if self.rate else 1e6)
+        )
+
+
+_COUNTERS = (
+    "issued",
+    "serving",
+    "called",
+    "claimed",
+    "missed",
+    "left",
+    "left_called",
+    "max_active",
+    "hold_ms",
+)

@@ -1,0 +1,92 @@
+"""Everything a worker runs, wired together once."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import msgspec
+import structlog
+
+from server.city import City, load_city
+from server.clock import Clock
+from server.errors import SetupError, StoreUnavailable
+from server.keys import Pepper
+from server.metrics import Metrics
+from server.registrations import Registrations
+from server.registry import Registry
+from server.settings import Settings
+from server.sites import Sites
+from server.store import Store, connect
+from server.tokens import Signer
+from server.waiting_room import WaitingRoom
+
+log = structlog.get_logger()
+
+
+class Services(msgspec.Struct, frozen=True):
+    """The services of one worker."""
+
+    city: City
+    store: Store
+    room: WaitingRoom
+    registrations: Registrations
+    sites: Sites
+    metrics: Metrics
+    operator_token: str
+
+
+def wire(settings: Settings, city: City, store: Store) -> Services:
+    """Put the services together around a store."""
+    clock = Clock(settings.offset_ms)
+    signer = Signer(settings.secrets)
+    registry = Registry(city, store, Pepper(settings.pepper))
+    room = WaitingRoom(city, store, clock, signer, registry)
+    sites = Sites(city, store)
+    registrations = Registrations(city, store, clock, signer, registry, room, sites)
+    return Services(city, store, room, registrations, sites, Metrics(), settings.operator_token)
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Services]:
+    """The services, following the store until the end of the context.
+
+    Raises:
+        SetupError: the city file is wrong, or no store answers within half a minute.
+    """
+    city = load_city(settings.city_file)
+    client = None
+    for attempt in range(30):
+        try:
+            client = await connect(settings.redis_url)
+            break
+        except SetupError:
+            if attempt == 29:
+                raise
+            await asyncio.sleep(1)
+    assert client is not None  # noqa: S101
+    store = Store(client, settings.offset_ms)
+    services = wire(settings, city, store)
+    with contextlib.suppress(StoreUnavailable):  # it may be restarting: then the loop below catches up
+        await services.room.tick()
+    tasks = [asyncio.create_task(services.room.run()), asyncio.create_task(_keep_house(services))]
+    try:
+        yield services
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await store.close()
+
+
+async def _keep_house(services: Services) -> None:
+    """Hand over metrics, and leave when the process that started this worker is gone (it cannot stop us any more)."""
+    parent = os.getppid()
+    while True:
+        await asyncio.sleep(0.5)
+        services.metrics.flush(services.room.openings())
+        if os.getppid() != parent:
+            log.error("parent process is gone, leaving")
+            os.kill(os.getpid(), signal.SIGTERM)
+            return

@@ -1,0 +1,101 @@
+"""Settings and secrets of a process, from the environment; a worker gets them from the command that starts it."""
+
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from server.errors import SetupError
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker needs to know.
+
+    `secrets`: 32-byte keys, the current one first. `pepper`: 32 bytes from which
+    resident keys are derived. `offset_ms`: city time minus wall-clock time.
+    """
+
+    redis_url: str
+    secrets: tuple[bytes, ...]
+    pepper: bytes
+    operator_token: str
+    city_file: Path | None = None
+    offset_ms: int = 0
+
+    def environment(self) -> dict[str, str]:
+        """The variables from which `from_environment` makes these settings again."""
+        env = {
+            "JIAOHAO_REDIS_URL": self.redis_url,
+            "JIAOHAO_SECRET": self.secrets[0].hex(),
+            "JIAOHAO_PREVIOUS_SECRETS": ",".join(s.hex() for s in self.secrets[1:]),
+            "JIAOHAO_PEPPER": self.pepper.hex(),
+            "JIAOHAO_OPERATOR_TOKEN": self.operator_token,
+            "JIAOHAO_OFFSET_MS": str(self.offset_ms),
+        }
+        if self.city_file is not None:
+            env["JIAOHAO_CITY"] = str(self.city_file)
+        return env
+
+
+def _secret(env: Mapping[str, str], name: str) -> bytes:
+    value = env[name]
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", value):
+        raise SetupError(f"{name}: expected 32 bytes as 64 hex digits (make one: openssl rand -hex 32)")
+    return bytes.fromhex(value)
+
+
+def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SetupError: a secret is missing or malformed. There is no default for any of them.
+    """
+    for name in ("JIAOHAO_REDIS_URL", "JIAOHAO_SECRET", "JIAOHAO_OPERATOR_TOKEN"):
+        if not env.get(name):
+            raise SetupError(f"{name} is not set; outside `jiaohao up` it has no default (see README, Secrets)")
+    if len(env["JIAOHAO_OPERATOR_TOKEN"]) < 16:
+        raise SetupError("JIAOHAO_OPERATOR_TOKEN: expected at least 16 characters")
+    earlier = env.get("JIAOHAO_PREVIOUS_SECRETS", "")
+    signing = [_secret(env, "JIAOHAO_SECRET")]
+    signing += [
+        _secret({"JIAOHAO_PREVIOUS_SECRETS": s.strip()}, "JIAOHAO_PREVIOUS_SECRETS")
+        for s in earlier.split(",")
+        if s.strip()
+    ]
+    return Settings(
+        redis_url=env["JIAOHAO_REDIS_URL"],
+        secrets=tuple(signing),
+        pepper=_secret(env, "JIAOHAO_PEPPER") if env.get("JIAOHAO_PEPPER") else signing[-1],
+        operator_token=env["JIAOHAO_OPERATOR_TOKEN"],
+        city_file=Path(env["JIAOHAO_CITY"]) if env.get("JIAOHAO_CITY") else None,
+        offset_ms=int(env.get("JIAOHAO_OFFSET_MS") or 0),
+    )
+
+
+def local_secrets(data_dir: Path, env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Secrets for `jiaohao up`: the environment's, else made once and kept in the data dir with mode 600."""
+    file = data_dir / "secrets.json"
+    try:
+        kept: dict[str, str] = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
+    except FileNotFoundError:
+        kept = {}
+    except msgspec.DecodeError:
+        raise SetupError(f"{file} is damaged: restore it, or delete it together with the data it belongs to") from None
+    made = {
+        "JIAOHAO_SECRET": kept.get("JIAOHAO_SECRET") or secrets.token_hex(32),
+        "JIAOHAO_OPERATOR_TOKEN": kept.get("JIAOHAO_OPERATOR_TOKEN") or secrets.token_urlsafe(24),
+    }
+    if made != kept:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_suffix(".new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "wb") as f:
+            f.write(msgspec.json.encode(made))
+            f.flush()
+            os.fsync(f.fileno())
+        temporary.replace(file)
+    names = (*made, "JIAOHAO_PREVIOUS_SECRETS", "JIAOHAO_PEPPER")
+    return made | {name: env[name] for name in names if env.get(name)}

@@ -1,0 +1,51 @@
+"""Vaccination sites of the districts."""
+
+import time
+
+import msgspec
+
+from server.city import City
+from server.errors import Refusal
+from server.store import Store
+
+_FRESH_SECONDS = 10.0
+
+
+class Site(msgspec.Struct, frozen=True):
+    """A place where doses are given."""
+
+    site: str
+    name_zh: str
+    name_en: str
+    district: str
+    address: str
+
+
+class Sites:
+    """All sites, read again every few seconds; an import is seen without a restart.
+
+    Args:
+        city: its districts.
+        store: where sites are kept.
+    """
+
+    def __init__(self, city: City, store: Store) -> None:
+        self._codes = [district.code for district in city.districts]
+        self._store = store
+        self._sites: dict[str, dict[str, Site]] = {}
+        self._read_at = float("-inf")
+
+    async def of(self, district: str) -> dict[str, Site]:
+        """Sites of a district by code.
+
+        Raises:
+            Refusal: `not-found`, `store-unavailable`.
+        """
+        if district not in self._codes:
+            raise Refusal("not-found")
+        if time.monotonic() - self._read_at > _FRESH_SECONDS:
+            answers = await self._store.sites(self._codes)
+            for code, answer in zip(self._codes, answers, strict=True):
+                self._sites[code] = {s: msgspec.json.decode(text, type=Site) for s, text in sorted(answer.items())}
+            self._read_at = time.monotonic()
+        return self._sites[district]

@@ -1,0 +1,60 @@
+"""Loads the Lua scripts; a script's header is the one description of its keys and arguments."""
+
+import hashlib
+import re
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+LUA_DIR = Path(__file__).resolve().parents[2] / "lua"
+_LINE = re.compile(r"^-- (KEYS|ARGV)\[(\d+)(\.\.)?\]\s+(\w+)\s+(\w+)\s+\S")
+
+
+class Script(msgspec.Struct, frozen=True):
+    """A script as the store runs it.
+
+    `keys`: the kind of each key, in order (`opening`, `places`, ...).
+    `args`: the names of its arguments; `variadic` when the last one repeats.
+    """
+
+    name: str
+    text: str
+    sha: str
+    keys: tuple[str, ...]
+    args: tuple[str, ...]
+    variadic: bool
+
+    def takes(self, count: int) -> bool:
+        """Whether the script can be called with this many arguments."""
+        return count >= len(self.args) - 1 if self.variadic else count == len(self.args)
+
+
+def parse(name: str, source: str, prelude: str) -> Script:
+    """Read a script's header.
+
+    Raises:
+        ValueError: the header does not count its keys or arguments from 1 without gaps.
+    """
+    names: dict[str, list[str]] = {"KEYS": [], "ARGV": []}
+    variadic = False
+    for line in source.splitlines():
+        if not line.startswith("--"):
+            break
+        if found := _LINE.match(line):
+            table, index, dots, what, _ = found.groups()
+            names[table].append(what)
+            if int(index) != len(names[table]) or (variadic and table == "ARGV"):
+                raise ValueError(f"{name}.lua: {table}[{index}] is out of order in the header")
+            variadic = variadic or dots is not None
+    text = prelude + "\n" + source
+    sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    return Script(name, text, sha, tuple(names["KEYS"]), tuple(names["ARGV"]), variadic)
+
+
+@cache
+def load_scripts() -> dict[str, Script]:
+    """All scripts by name; a script's file name is the name of the store's method."""
+    prelude = (LUA_DIR / "prelude.lua").read_text()
+    files = sorted(p for p in LUA_DIR.glob("*.lua") if p.name != "prelude.lua")
+    return {p.stem: parse(p.stem, p.read_text(), prelude) for p in files}

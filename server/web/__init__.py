@@ -1,0 +1,1 @@
+"""HTTP: knows the contract's calls and nothing of the store."""

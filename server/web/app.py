@@ -1,0 +1,157 @@
+"""The application: services, routes, problems and pages in one ASGI callable."""
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+from litestar import Litestar, Request, Response, Router, get
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException, ValidationException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, Reference, SecurityScheme
+from litestar.types import ControllerRouterHandler
+
+from server import __version__
+from server.errors import Invalid, Refusal
+from server.services import Services, running
+from server.settings import Settings, from_environment
+from server.web import routes
+from server.web.hot import LARGEST_BODY, HotCalls, header
+from server.web.problems import language, render
+
+log = structlog.get_logger()
+
+PAGES = Path(__file__).parent / "pages"
+_PAGE_HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "cache-control": "public, max-age=60",
+}
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+}
+_BEARERS = {
+    "ticket": "a ticket from `POST /openings/{district}/tickets`",
+    "pass": "a pass from `POST /passes`",
+    "receipt": "a receipt from `POST /registrations`",
+    "operator": "the operator's token",
+}
+
+
+class Application:
+    """The ASGI application: the hot calls in front, Litestar behind.
+
+    Args:
+        settings: of this process.
+        run: gives the running services; tests pass their own.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        run: Callable[[Settings], contextlib.AbstractAsyncContextManager[Services]] = running,
+    ) -> None:
+        self.litestar = _litestar(lambda: run(settings))
+        self._handle = HotCalls(self.litestar, lambda: self.litestar.state.services)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI."""
+        await self._handle(scope, receive, send)
+
+
+def create_app() -> Application:
+    """The application of a worker; granian calls this in each of them."""
+    return Application(from_environment())
+
+
+def _litestar(run: Callable[[], contextlib.AbstractAsyncContextManager[Services]]) -> Litestar:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with run() as services:
+            app.state.services = services
+            yield
+
+    schemes: dict[str, SecurityScheme | Reference] = {
+        name: SecurityScheme(type="http", scheme="bearer", description=words) for name, words in _BEARERS.items()
+    }
+    return Litestar(
+        route_handlers=[Router("/api/v1", route_handlers=routes.API), *routes.PLAIN, *_pages()],
+        lifespan=[lifespan],
+        exception_handlers={Refusal: _refused, HTTPException: _http, Exception: _unexpected},
+        openapi_config=OpenAPIConfig(
+            title="jiaohao 叫号",
+            version=__version__,
+            path="/schema",
+            render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
+            components=Components(security_schemes=schemes),
+        ),
+        request_max_body_size=LARGEST_BODY,
+        logging_config=None,
+    )
+
+
+def _pages() -> list[ControllerRouterHandler]:
+    """Each page file at its own path, read once; `index.html` at `/`."""
+    handlers: list[ControllerRouterHandler] = []
+    for file in sorted(PAGES.iterdir()):
+        if file.suffix in _TYPES:
+            path = "/" if file.name == "index.html" else f"/{file.name}"
+            handlers.append(_page(path, file.read_bytes(), _TYPES[file.suffix]))
+    return handlers
+
+
+def _page(path: str, content: bytes, media_type: str) -> ControllerRouterHandler:
+    @get(path, include_in_schema=False, name=path)
+    async def page() -> Response[bytes]:
+        return Response(content, media_type=media_type, headers=_PAGE_HEADERS)
+
+    return page
+
+
+def _problem(request: Request[Any, Any, State], refusal: Refusal, status: int | None = None) -> Response[bytes]:
+    lang = language(header(request.scope["headers"], b"accept-language"))
+    code, headers, body = render(refusal, lang, status=status)
+    plain = {name.decode(): value.decode() for name, value in headers if name != b"content-type"}
+    return Response(body, status_code=code, headers=plain, media_type="application/problem+json")
+
+
+def _refused(request: Request[Any, Any, State], refusal: Refusal) -> Response[bytes]:
+    return _problem(request, refusal)
+
+
+def _http(request: Request[Any, Any, State], error: HTTPException) -> Response[bytes]:
+    """Litestar's own refusals in the contract's codes."""
+    if isinstance(error, ValidationException):
+        return _problem(request, Invalid(*_faults(error.extra)))
+    if isinstance(error, NotFoundException):
+        return _problem(request, Refusal("not-found"))
+    response = _problem(request, Refusal("malformed"), 405 if isinstance(error, MethodNotAllowedException) else None)
+    for name, value in (error.headers or {}).items():
+        response.headers[name.lower()] = value
+    if error.status_code >= 500:
+        return _unexpected(request, error)
+    return response
+
+
+def _faults(extra: Any) -> list[tuple[str, str]]:
+    faults = []
+    for each in extra if isinstance(extra, list) else []:
+        message = str(each.get("message", ""))
+        missing = re.search("missing required field `(.+?)`", message)
+        field = ".".join(part for part in (str(each.get("key", "")), missing and missing[1]) if part)
+        out_of_range = re.search("(>=|<=|length)", message)
+        faults.append((field or "body", "required" if missing else "range" if out_of_range else "type"))
+    return faults or [("body", "type")]
+
+
+def _unexpected(request: Request[Any, Any, State], error: Exception) -> Response[bytes]:
+    log.exception("unexpected", method=request.method, error=type(error).__name__)
+    return _problem(request, Refusal("overloaded", retry_after_seconds=5))

@@ -1,0 +1,283 @@
+"""Refusals as RFC 9457 problem details, with a sentence a resident understands."""
+
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from server.errors import Invalid, Refusal
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class _Words(NamedTuple):
+    status: int
+    title_zh: str
+    title_en: str
+    detail_zh: str
+    detail_en: str
+
+
+# The contract's codes. A sentence may use the refusal's extras in braces; times read HH:MM, dates in the reader's way.
+_PROBLEMS = {
+    "malformed": _Words(
+        400,
+        "无法识别的请求",
+        "Request not understood",
+        "系统没有看懂这次提交的内容，请刷新页面后重新填写。",
+        "The request could not be read. Please reload the page and fill it in again.",
+    ),
+    "invalid": _Words(
+        422,
+        "填写有误",
+        "Please check what you entered",
+        "有些内容填写不正确，请按提示改正后再提交。",
+        "Some of the details are not right. Please correct them as shown and send again.",
+    ),
+    "unauthorized": _Words(
+        401,
+        "缺少凭证",
+        "Proof missing",
+        "没有收到您的排队凭证，请回到首页重新进入。",
+        "Your ticket did not come along. Please start again from the first page.",
+    ),
+    "forged": _Words(
+        401,
+        "凭证无效",
+        "Not a valid proof",
+        "这个凭证不是本系统发出的，或已被改动，请回到首页重新进入。",
+        "This proof was not issued by this system, or has been changed. Please start again from the first page.",
+    ),
+    "not-eligible": _Words(
+        403,
+        "暂时不能登记",
+        "Not eligible yet",
+        "按照目前的规定，您现在还不能登记。",
+        "Under the rule in force you cannot register now.",
+    ),
+    "barred": _Words(
+        403,
+        "本渠道已停用",
+        "This channel is closed to you",
+        "您已多次爽约，不能再通过本渠道预约，请联系接种点工作人员。",
+        "You have missed more appointments than allowed. Please contact the staff of a vaccination site.",
+    ),
+    "identity-mismatch": _Words(
+        403,
+        "信息不一致",
+        "Details do not match",
+        "姓名或手机号与第一剂接种时登记的不一致，请核对后再试。",
+        "The name or phone differs from the one given at the first dose. Please check and try again.",
+    ),
+    "not-found": _Words(
+        404,
+        "没有找到",
+        "Not found",
+        "没有找到您要的内容，请回到首页重新进入。",
+        "There is nothing here under this address. Please start again from the first page.",
+    ),
+    "already-registered": _Words(
+        409,
+        "您已经登记过了",
+        "Already registered",
+        "您已有一份有效的登记，不需要再次排队。",
+        "You already have an open registration; there is no need to queue again.",
+    ),
+    "too-late": _Words(
+        409,
+        "已过取消时间",
+        "Too late to cancel",
+        "取消须在 {cancel_before} 之前提出，现在已经不能取消。",
+        "Cancelling was possible until {cancel_before}.",
+    ),
+    "used": _Words(
+        409,
+        "凭证已使用",
+        "Already used",
+        "这个凭证已经用过了，如需再次登记请重新排队。",
+        "This proof has done its work. To register again, please queue again.",
+    ),
+    "expired": _Words(
+        410,
+        "凭证已过期",
+        "Expired",
+        "这个凭证已经过期；如果仍在开放时间内，可以重新排队。",
+        "This proof is no longer valid; while the window is open you may queue again.",
+    ),
+    "ended": _Words(
+        410,
+        "今天的开放时间已结束",
+        "Today's window is over",
+        "本区今天的登记已经结束，下一次开放时间是 {next_opens_at}。",
+        "Today's window of this district is over. The next one opens at {next_opens_at}.",
+    ),
+    "not-open": _Words(
+        425,
+        "还没有到开放时间",
+        "Not open yet",
+        "本区 {opens_at} 开放登记，请届时再来；先后顺序与手速无关。",
+        "This district opens at {opens_at}. Please come back then; being quick gains nothing.",
+    ),
+    "not-your-turn": _Words(
+        425,
+        "还没有叫到您的号",
+        "Not your turn yet",
+        "还没有叫到您的号，请保留页面或稍后再来，您的位置不会丢失。",
+        "Your number has not been called yet. Your place is kept.",
+    ),
+    "too-many-requests": _Words(
+        429,
+        "操作太频繁",
+        "Too many requests",
+        "操作太频繁了，请稍等片刻再试，您的位置不会丢失。",
+        "That was too often. Please wait a moment; your place is kept.",
+    ),
+    "paused": _Words(
+        503,
+        "暂停取号",
+        "Paused",
+        "本区暂停取号，已取的号继续有效，请稍后再来。",
+        "This opening is paused. Numbers already given stay valid; please come back later.",
+    ),
+    "maintenance": _Words(
+        503,
+        "系统维护时间",
+        "Maintenance hours",
+        "现在是系统数据处理和维护时间，{opens_at} 恢复开放。",
+        "The system is closed for maintenance and opens again at {opens_at}.",
+    ),
+    "overloaded": _Words(
+        503,
+        "现在人很多",
+        "Very busy",
+        "现在人很多，请过几秒再试；先后顺序与手速无关。",
+        "Very many people are here just now. Please try again in a few seconds; being quick gains nothing.",
+    ),
+    "store-unavailable": _Words(
+        503,
+        "系统正在恢复",
+        "Recovering",
+        "系统正在恢复，请过几秒再试，您的位置和登记都不会丢失。",
+        "The system is recovering. Please try again in a few seconds; nothing you have is lost.",
+    ),
+}
+
+# Sharper sentences where the refusal says more than its code.
+_REASONS = {
+    "too-soon": (
+        "按照目前的规定，您从 {eligible_from} 起可以登记。",
+        "Under the rule in force you can register from {eligible_from}.",
+    ),
+    "no-first-dose": (
+        "没有查到您的第一剂接种记录；首剂预约从 {eligible_from} 起开放。",
+        "We have no record of a first dose for you; first doses can be booked from {eligible_from}.",
+    ),
+    "complete": (
+        "您接种的疫苗不需要第二剂，无需登记。",
+        "The vaccine you received needs no second dose; there is nothing to book.",
+    ),
+    "wrong-district": (
+        "您的第一剂登记在{district_name}，请在该区的开放时间登记。",
+        "Your first dose was recorded in {district_name_en}. Please register during that district's window.",
+    ),
+    "before-phases": ("集中登记从 {eligible_from} 开始。", "Registration begins on {eligible_from}."),
+    "after-phases": ("集中登记已经结束。", "Registration is over."),
+}
+
+# What is wrong with a field, by the slug of the fault.
+_FIELDS = {
+    "required": ("请填写这一项。", "This is required."),
+    "empty": ("请填写这一项。", "This is required."),
+    "type": ("这一项的格式不对。", "This is not of the right form."),
+    "length": ("长度不对，请检查有没有多写或漏写。", "The length is not right: is something missing or too much?"),
+    "characters": ("有不能识别的字符，请重新输入。", "Some characters do not belong here."),
+    "format": ("格式不对，请对照证件检查。", "This does not look right; please compare with your papers."),
+    "region": ("居住证号码应以 81、82 或 83 开头。", "A residence permit number begins with 81, 82 or 83."),
+    "birth-date": ("号码中的出生日期不正确。", "The birth date in the number is not a real date."),
+    "checksum": ("号码不正确，请逐位核对。", "The number is not right; please compare it digit by digit."),
+    "unknown-site": ("本区没有这个接种点。", "There is no such site in this district."),
+    "twice": ("同一个选择出现了两次。", "The same wish appears twice."),
+    "range": ("数值超出范围。", "The value is out of range."),
+}
+
+
+def language(accept: str) -> str:
+    """`zh` or `en`, whichever an Accept-Language header prefers; zh where it does not say."""
+    best, best_q = "zh", 0.0
+    for part in accept.split(","):
+        tag, _, quality = part.strip().partition(";q=")
+        primary = tag.strip().lower().split("-")[0]
+        try:
+            q = float(quality) if quality else 1.0
+        except ValueError:
+            continue
+        if primary in ("zh", "en") and q > best_q:
+            best, best_q = primary, q
+    return best
+
+
+def render(refusal: Refusal, lang: str, *, status: int | None = None) -> tuple[int, Headers, bytes]:
+    """(status, headers, body) of a refusal."""
+    words = _PROBLEMS[refusal.code]
+    zh = lang == "zh"
+    extras = {k: v for k, v in refusal.extras.items() if not k.startswith("district_name")}
+    problem: dict[str, Any] = {
+        "type": f"/problems/{refusal.code}",
+        "title": words.title_zh if zh else words.title_en,
+        "status": status or words.status,
+        "code": refusal.code,
+        "detail": _sentence(refusal, words, zh),
+        **extras,
+    }
+    if isinstance(refusal, Invalid):
+        problem["errors"] = [
+            {"field": field, "message": _FIELDS.get(fault, _FIELDS["type"])[0 if zh else 1]}
+            for field, fault in refusal.fields
+        ]
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-language", b"zh-CN" if zh else b"en"),
+        (b"cache-control", b"no-store"),
+    ]
+    if refusal.retry_after_seconds is not None:
+        headers.append((b"retry-after", str(refusal.retry_after_seconds).encode()))
+    if words.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    return problem["status"], headers, msgspec.json.encode(problem)
+
+
+def title(code: str, lang: str) -> str | None:
+    """The title of a code, or None where there is no such code."""
+    words = _PROBLEMS.get(code)
+    return None if words is None else words.title_zh if lang == "zh" else words.title_en
+
+
+def _sentence(refusal: Refusal, words: _Words, zh: bool) -> str:
+    reason = refusal.extras.get("reason")
+    if isinstance(reason, str) and reason in _REASONS:
+        template = _REASONS[reason][0 if zh else 1]
+    else:
+        template = words.detail_zh if zh else words.detail_en
+    if message := refusal.extras.get("message"):  # the operator's own words
+        return str(message)
+    return template.format_map(_Readable(refusal.extras, zh))
+
+
+class _Readable(dict[str, str]):
+    """Extras as a resident reads them; one that is unknown reads as such."""
+
+    def __init__(self, extras: dict[str, Any], zh: bool) -> None:
+        super().__init__({name: _readable(value, zh) for name, value in extras.items() if value is not None})
+        self._unknown = "（时间待定）" if zh else "a time to be announced"
+
+    def __missing__(self, name: str) -> str:
+        return self._unknown
+
+
+def _readable(value: Any, zh: bool) -> str:
+    if isinstance(value, datetime):
+        day = f"{value.month}月{value.day}日" if zh else f"{value:%-d %B}, "
+        return f"{day}{value:%H:%M}"
+    if isinstance(value, date):
+        return f"{value.year}年{value.month}月{value.day}日" if zh else f"{value:%-d %B %Y}"
+    return str(value)
