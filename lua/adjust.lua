@@ -21,22 +21,26 @@ end
 
 local o = load_opening(opening)
 if not o then return 'absent' end
+local rate, max_active = tonumber(change.rate or o.rate), tonumber(change.max_active or o.max_active)
+assert(rate and rate >= 0 and max_active and max_active >= 0, 'rates and caps are positive')
+assert(change.paused == nil or change.paused == '0' or change.paused == '1', 'paused is 0 or 1')
 for i = 5, #ARGV, 2 do
   log[#log + 1] = ARGV[i]
   log[#log + 1] = (call('HGET', opening, ARGV[i]) or '') .. ' -> ' .. ARGV[i + 1]
 end
-local rate, max_active = tonumber(change.rate or o.rate), tonumber(change.max_active or o.max_active)
 if now > o.last_ms then
   -- What the old rate had earned stays earned, and a pause earns nothing.
   local earned = o.paused == 1 and 0 or (now - o.last_ms) / 1000 * o.rate
-  local credit = math.min(o.credit + earned, math.max(math.min(o.rate, rate), 1))
+  local credit = math.min(o.credit + earned, burst(math.min(o.rate, rate)))
   call('HSET', opening, 'credit', string.format('%.17g', credit), 'last_ms', now)
 end
 -- Whoever has been called keeps a full claim time: after a pause, after more calls than there will be passes,
 -- and where a faster rate has called people before the time at which they were told to look again.
 local hold = o.hold_ms
 if o.paused == 1 and change.paused == '0' then hold = math.max(hold, now) end
-if max_active < pending(o) + call('ZCOUNT', passes, '(' .. now, '+inf') then hold = math.max(hold, now + o.pass_ms) end
+if max_active < o.max_active and max_active < pending(o) + call('ZCOUNT', passes, '(' .. now, '+inf') then
+  hold = math.max(hold, now + o.pass_ms)
+end
 if rate > o.rate then hold = math.max(hold, now + hold_ms) end
 call('HSET', opening, 'hold_ms', hold, 'adjusted', 1, unpack(ARGV, 5))
 call('XADD', audit, '*', 'at_ms', now, 'actor', actor, unpack(log))

@@ -28,7 +28,8 @@ if o.missed_to < o.serving then
   for _, step in ipairs(call('ZRANGE', calls, 0, max_steps - 1)) do
     local upto, called_ms = string.match(step, '^(%d+):(%d+)$')
     upto = tonumber(upto)
-    if claim_deadline(o, tonumber(called_ms)) > now then break end
+    local _, over = claim_deadline(o, tonumber(called_ms), now)
+    if not over then break end
     missed = missed + (upto - missed_to) - call('BITCOUNT', done, missed_to + 1, upto, 'BIT')
     missed_to = upto
   end
@@ -40,8 +41,7 @@ if o.missed_to < o.serving then
 end
 
 if o.settled == 1 and o.paused == 0 and now < o.closes_ms and now > o.last_ms and o.serving < o.issued then
-  -- A token bucket that holds one second's calls (at least one), so that a store that was away brings no flood.
-  local credit = math.min(o.credit + (now - o.last_ms) / 1000 * o.rate, math.max(o.rate, 1))
+  local credit = math.min(o.credit + (now - o.last_ms) / 1000 * o.rate, burst(o.rate))
   local wanted = math.min(math.floor(credit), o.max_active - pending(o) - alive)
   if wanted >= 1 then
     local serving, live, rounds = o.serving, 0, 0

@@ -1,16 +1,17 @@
 -- claim: turn called tickets into passes; the same ticket again gets the same pass.
 -- KEYS[1] opening    HASH   counters of the opening
--- KEYS[2] done       BITMAP numbers claimed or left
--- KEYS[3] calls      ZSET   call steps that can still be claimed
--- KEYS[4] claims     HASH   entry -> resident key and pass expiry (0 once registered)
--- KEYS[5] passes     ZSET   passes alive: score = expiry ms, member = entry
+-- KEYS[2] places     HASH   resident key -> entry
+-- KEYS[3] done       BITMAP numbers claimed or left
+-- KEYS[4] calls      ZSET   call steps that can still be claimed
+-- KEYS[5] claims     HASH   entry -> resident key and pass expiry (0 once registered)
+-- KEYS[6] passes     ZSET   passes alive: score = expiry ms, member = entry
 -- ARGV[1] now_ms     int    0 = the store's TIME
 -- ARGV[2] offset_ms  int    city time minus TIME
 -- ARGV[3..] ticket   mixed  entry, number, resident key, entry, number, resident key, ...
 -- RETURNS {status, outcome, expires_ms, ...}  status: ok | absent;
 --         outcome: fresh | claimed (again) | waiting | ready (no pass free: max_active was lowered) | lapsed | used | missed | left | ended
 -- COST O(tickets * log passes)
-local opening, done, calls, claims, passes = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local opening, places, done, calls, claims, passes = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
 
 local o = load_opening(opening)
@@ -22,7 +23,10 @@ local answers = {'ok'}
 for i = 3, #ARGV, 3 do
   local entry, number, resident = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), ARGV[i + 2]
   local outcome, until_ms = standing_of(o, claims, done, calls, entry, number, now)
-  if outcome == 'ready' and alive < o.max_active then
+  if outcome == 'ready' and tonumber(call('HGET', places, resident)) ~= entry then
+    -- Replaced by a place further back; only a clock set back or a longer hold can bring the old one here again.
+    outcome, until_ms = 'missed', 0
+  elseif outcome == 'ready' and alive < o.max_active then
     call('SETBIT', done, number, 1)
     call('HSET', claims, entry, resident .. string.format('%.0f', expires_ms))
     call('ZADD', passes, expires_ms, entry)

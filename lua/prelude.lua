@@ -41,9 +41,17 @@ local function pending(o)
   return o.called - o.claimed - o.missed - o.left_called
 end
 
--- Until when a number called at `called_ms` may be claimed.
-local function claim_deadline(o, called_ms)
-  return math.min(math.max(called_ms, o.hold_ms) + o.claim_ms, o.closes_ms)
+-- Until when a number called at `called_ms` may be claimed, and whether that is over: nobody misses their turn in a
+-- pause, so what was told is only ever extended.
+local function claim_deadline(o, called_ms, now)
+  local deadline = math.min(math.max(called_ms, o.hold_ms) + o.claim_ms, o.closes_ms)
+  return deadline, deadline <= now and (o.paused == 0 or now >= o.closes_ms)
+end
+
+-- What a token bucket of this rate holds: one second's calls (at least one), so that a store that was away brings no
+-- flood; at rate 0 nobody is called.
+local function burst(rate)
+  return rate > 0 and math.max(rate, 1) or 0
 end
 
 -- What has become of a place whose number is known:
@@ -59,7 +67,7 @@ local function standing_of(o, claims, done, calls, entry, number, now)
   if number > o.serving then return 'waiting', 0 end
   local step = call('ZRANGE', calls, number, '+inf', 'BYSCORE', 'LIMIT', 0, 1)[1]
   if number <= o.missed_to or not step then return 'missed', 0 end
-  local deadline = claim_deadline(o, tonumber(string.match(step, ':(%d+)$')))
-  if deadline <= now then return 'missed', 0 end
+  local deadline, over = claim_deadline(o, tonumber(string.match(step, ':(%d+)$')), now)
+  if over then return 'missed', 0 end
   return 'ready', deadline
 end

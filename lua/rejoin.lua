@@ -8,7 +8,7 @@
 -- ARGV[2] offset_ms  int    city time minus TIME
 -- ARGV[3] resident   bytes  16-byte resident key
 -- ARGV[4] entry      int    the place they have
--- ARGV[5] number     int    its number
+-- ARGV[5] number     int    its number, 0 while the caller does not know it
 -- RETURNS {status, entry}   status: rejoined | kept (the place is not spent, or another device was quicker) | early | paused | ended | absent
 -- COST O(log call steps)
 local opening, places, done, calls, claims = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -17,10 +17,11 @@ local resident, entry, number = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 
 local o = load_opening(opening)
 if not o then return {'absent', -1} end
+close_draw_when_due(opening, o, now)
 if now < o.opens_ms then return {'early', -1} end
 if now >= o.closes_ms then return {'ended', -1} end
 local held = tonumber(call('HGET', places, resident))
-if held and held ~= entry then return {'kept', held} end
+if held and (held ~= entry or number == 0) then return {'kept', held} end
 if held then
   local standing = standing_of(o, claims, done, calls, entry, number, now)
   if standing == 'waiting' or standing == 'ready' or standing == 'claimed' then return {'kept', held} end

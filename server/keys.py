@@ -4,12 +4,14 @@ Every key of an opening carries the tag `{district:date}`, every key of a
 resident the tag `{resident key}`, so that each script touches one cluster slot.
 """
 
-import base64
+import binascii
 import hashlib
 import hmac
 from datetime import date
 
 from stdnum.iso7064 import mod_11_10
+
+_TO_URL = bytes.maketrans(b"+/", b"-_")
 
 
 def opening_tag(district: str, day: date) -> str:
@@ -19,12 +21,32 @@ def opening_tag(district: str, day: date) -> str:
 
 def resident_tag(resident: bytes) -> str:
     """Tag shared by all keys of one resident: 22 characters of base64url."""
-    return base64.urlsafe_b64encode(resident).rstrip(b"=").decode()
+    return binascii.b2a_base64(resident, newline=False)[:22].translate(_TO_URL).decode()
 
 
 def key(kind: str, tag: str) -> str:
     """The key of this kind under this tag, e.g. `places:{440106:2021-06-19}`."""
     return f"{kind}:{{{tag}}}"
+
+
+class Hmac:
+    """HMAC-SHA256 under a key derived from a secret for one purpose.
+
+    The padded key's states are computed once, which halves the cost of `hmac.digest`.
+    """
+
+    def __init__(self, secret: bytes, purpose: bytes) -> None:
+        padded = hmac.digest(secret, purpose, "sha256").ljust(64, b"\0")
+        self._inner = hashlib.sha256(bytes(b ^ 0x36 for b in padded))
+        self._outer = hashlib.sha256(bytes(b ^ 0x5C for b in padded))
+
+    def digest(self, message: bytes) -> bytes:
+        """32 bytes."""
+        inner = self._inner.copy()
+        inner.update(message)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()
 
 
 class Pepper:
@@ -35,8 +57,8 @@ class Pepper:
     """
 
     def __init__(self, secret: bytes) -> None:
-        self._resident = hmac.digest(secret, b"jiaohao resident key", "sha256")
-        self._match = hmac.digest(secret, b"jiaohao identity match", "sha256")
+        self._resident = Hmac(secret, b"jiaohao resident key")
+        self._match = Hmac(secret, b"jiaohao identity match")
 
     def resident(self, id_type: str, id_number: str) -> bytes:
         """16 bytes that stand for a person everywhere; from the normalised number.
@@ -45,14 +67,14 @@ class Pepper:
         """
         if id_type == "residence_permit":
             id_type = "resident_id"
-        return hmac.digest(self._resident, f"{id_type}:{id_number}".encode(), "sha256")[:16]
+        return self._resident.digest(f"{id_type}:{id_number}".encode())[:16]
 
     def match(self, resident: bytes, name: str, phone: str) -> bytes:
         """12 bytes to compare name and phone (both normalised) with the registry's.
 
         Bound to the person, so that relatives on one phone have different ones.
         """
-        return hmac.digest(self._match, resident + f"{phone}:{name}".encode(), "sha256")[:12]
+        return self._match.digest(resident + f"{phone}:{name}".encode())[:12]
 
 
 def registration_no(district_no: int, day: date, entry: int) -> str:

@@ -3,7 +3,7 @@
 import math
 import random
 from collections import deque
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from typing import Literal
 
 from server.city import City, District
@@ -42,6 +42,8 @@ class Opening:
         self.opens_ms = to_ms(opens_at) if opens_at else 0
         self.closes_ms = to_ms(closes_at) if closes_at else 0
         self.draw_ms = self.opens_ms + city.policy.draw_seconds * 1000
+        midnight = datetime.combine(day + timedelta(days=1), time(), city.tz)
+        self.tickets_expire_s = to_ms(midnight) // 1000
         self.grace_ms = city.policy.grace_seconds * 1000
         self.prepared = False
         self._times_kept = (0, 0, 0)
@@ -171,13 +173,13 @@ class Opening:
             share = min(wait_s * _SHARE_OF_WAIT, policy.poll_ceiling_seconds)
             wanted = max(policy.poll_floor_seconds, share) * self._stretch
             wanted = min(wanted, max(wait_s * _MOST_OF_WAIT, policy.claim_seconds / 3))
-        return wanted * random.uniform(0.85, 1.0)  # noqa: S311  (spreads polls; nothing secret)
+        return wanted * (0.85 + 0.15 * random.random())  # noqa: S311  (spreads polls; nothing secret)
 
     def poll_after_draw_s(self, entry: int, now_ms: int) -> float:
         """When someone in the draw should look: at its end, spread by entry so that the polls stay in the budget."""
         spread_ms = entry * 1000 / self._policy.poll_budget_per_second
         late_ms = max(self.draw_ms + spread_ms - now_ms, self.draw_ms + 500 - now_ms)
-        return max(1.0, late_ms / 1000 + random.uniform(0.0, 1.0))  # noqa: S311
+        return max(1.0, late_ms / 1000 + random.random())  # noqa: S311
 
     def overtaken_ms(self) -> int:
         """The longest poll interval that is out there: how long a faster rate may overtake residents' polls."""

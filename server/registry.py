@@ -1,12 +1,13 @@
 """Who is who and who may register: papers, the first-dose registry, the phases."""
 
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from server.city import City, District
-from server.eligibility import FirstDose, judge
+from server.city import City
+from server.eligibility import FirstDose, Verdict, judge
 from server.errors import Invalid, Refusal
 from server.keys import Pepper
 from server.papers import (
@@ -20,8 +21,6 @@ from server.papers import (
 )
 from server.store import Coalescer, Store
 from server.store.store import FirstDoseRecord, Resident
-
-OPEN_STATES = frozenset({"proposed", "booked", "arrived"})
 
 
 class Applicant(msgspec.Struct):
@@ -46,6 +45,8 @@ class Registry:
         self._city = city
         self._pepper = pepper
         self._lookups: Coalescer[bytes, Resident] = Coalescer(store.residents, max_batch=256)
+        # One verdict for all who had the same product on the same day: asked for each join.
+        self._verdict = lru_cache(maxsize=16_384)(self._judge)
 
     def identify(self, applicant: Applicant) -> bytes:
         """The 16-byte key of a person, from their papers.
@@ -71,32 +72,42 @@ class Registry:
             raise Invalid(*faults)
         return self._pepper.resident(applicant.id_type, applicant.id_number)
 
-    async def admit(self, resident: bytes, applicant: Applicant, district: District, day: date) -> Resident:
+    def admit(self, resident: bytes, known: Resident, applicant: Applicant, district: str, day: date) -> None:
         """Let a person through to the places, before any number is given.
+
+        Args:
+            resident: from `identify`.
+            known: what the store knows of them.
+            applicant: in the spelling that `identify` gave it.
+            district: code of the opening's district.
+            day: the opening's day.
 
         Raises:
             Refusal: `identity-mismatch`, `already-registered`, `not-eligible`.
         """
-        known = await self._lookups.submit(resident)
         record = known.first_dose
         if record is not None and record.match != self._pepper.match(resident, applicant.name, applicant.phone):
             raise Refusal("identity-mismatch")
-        if known.registration_state in OPEN_STATES:
+        if known.open_registration is not None:
             raise Refusal("already-registered")
-        first_dose = FirstDose(record.date, record.product, record.district) if record else None
-        try:
-            verdict = judge(self._city, day, first_dose, district.code)
-        except KeyError:  # a product of an earlier city file
-            raise Refusal("not-eligible", reason="complete", eligible_from=None) from None
-        if not verdict.eligible:
-            right = self._city.district(record.district) if record and verdict.reason == "wrong-district" else None
-            extras: dict[str, Any] = (
-                {"district": right.code, "district_name": right.name_zh, "district_name_en": right.name_en}
-                if right
-                else {}
-            )
-            raise Refusal("not-eligible", reason=verdict.reason, eligible_from=verdict.eligible_from, **extras)
-        return known
+        line = (record.day, record.product, record.district) if record else None
+        verdict = self._verdict(line, day, district)
+        if verdict.eligible:
+            return
+        extras: dict[str, Any] = {}
+        if record is not None and verdict.reason == "wrong-district":
+            right = self._city.district(record.district)
+            if right is not None:
+                extras = {"district": right.code, "district_name": right.name_zh, "district_name_en": right.name_en}
+        raise Refusal("not-eligible", reason=verdict.reason, eligible_from=verdict.eligible_from, **extras)
+
+    def _judge(self, line: tuple[int, str, str] | None, day: date, district: str) -> Verdict:
+        if line is None:
+            return judge(self._city, day, None, district)
+        ordinal, product, its_district = line
+        if product not in self._city.products:  # imported with an earlier city file
+            return Verdict(eligible=False, reason="complete")
+        return judge(self._city, day, FirstDose(date.fromordinal(ordinal), product, its_district), district)
 
     async def first_dose(self, resident: bytes) -> FirstDoseRecord | None:
         """The registry's line of a person."""

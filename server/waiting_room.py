@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Sequence
-from datetime import datetime, time, timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -143,7 +144,7 @@ class WaitingRoom:
             opening = self._openings.get(district.code)
             if opening is None or opening.day != today:
                 self._openings[district.code] = opening = Opening(self._city, district, today)
-                self._lines[district.code] = _Line(self._store, opening.tag)
+                self._lines[district.code] = _Line(self._store, opening.tag, partial(self._admit_and_join, opening))
 
     # Anyone
 
@@ -194,15 +195,29 @@ class WaitingRoom:
         if not opening.prepared:  # the day has just begun, or the store has not answered yet
             raise StoreUnavailable
         resident = self._registry.identify(applicant)
-        await self._registry.admit(resident, applicant, opening.district, opening.day)
-        line = self._lines[code]
-        joined = await line.joins.submit(resident)
+        joined = await self._lines[code].joins.submit((resident, applicant))
         entry, fresh = joined.entry, joined.fresh
         if entry is None:
             raise self._refused_join(opening, joined)
         if not fresh and joined.drawn is not None:
             entry, fresh = await self._place_again(opening, joined, resident)
         return self._tell_place(opening, resident, entry, joined, now_ms), fresh
+
+    async def _admit_and_join(self, opening: Opening, batch: list[tuple[bytes, Applicant]]) -> list[Joined | Exception]:
+        """Look everyone up in one call, then give places to those who may have one in a second."""
+        known = await self._store.residents([resident for resident, _ in batch])
+        answers: list[Joined | Exception | None] = []
+        admitted = []
+        for (resident, applicant), what in zip(batch, known, strict=True):
+            try:
+                self._registry.admit(resident, what, applicant, opening.district.code, opening.day)
+            except Refusal as refusal:
+                answers.append(refusal)
+            else:
+                answers.append(None)
+                admitted.append(resident)
+        joined = iter(await self._store.join(opening.tag, admitted) if admitted else ())
+        return [next(joined) if answer is None else answer for answer in answers]
 
     async def _place_again(self, opening: Opening, joined: Joined, resident: bytes) -> tuple[int, bool]:
         """The place a resident has; where that one is spent (missed, or its pass has lapsed), a new one at the back."""
@@ -231,8 +246,7 @@ class WaitingRoom:
         )
 
     def _ticket(self, opening: Opening, entry: int, resident: bytes) -> Token:
-        midnight = datetime.combine(opening.day + timedelta(days=1), time(), self._city.tz)
-        return Token(opening.district.code, opening.day, entry, resident, to_ms(midnight) // 1000)
+        return Token(opening.district.code, opening.day, entry, resident, opening.tickets_expire_s)
 
     def _refused_join(self, opening: Opening, joined: Joined) -> Refusal:
         if joined.status == "absent":
@@ -251,7 +265,7 @@ class WaitingRoom:
             return Refusal("not-open", retry_after_seconds=86_400, opens_at=None)
         if state == "maintenance":
             opens_at = self.next_opens_at(opening.district)
-            wait_s = (to_ms(opens_at) - now_ms) // 1000 if opens_at else 86_400
+            wait_s = -(-(to_ms(opens_at) - now_ms) // 1000) if opens_at else 86_400
             return Refusal("maintenance", retry_after_seconds=max(1, wait_s), opens_at=opens_at)
         if now_ms < opening.opens_ms:
             return self._not_open(opening.opens_ms, now_ms)
@@ -437,9 +451,14 @@ class WaitingRoom:
 class _Line:
     """The shared store calls of one opening."""
 
-    def __init__(self, store: Store, tag: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        tag: str,
+        join: Callable[[list[tuple[bytes, Applicant]]], Awaitable[list[Joined | Exception]]],
+    ) -> None:
         self.tag = tag
-        self.joins: Coalescer[bytes, Joined] = Coalescer(lambda batch: store.join(tag, batch))
+        self.joins: Coalescer[tuple[bytes, Applicant], Joined] = Coalescer(join)
         self.claims: Coalescer[Place, tuple[str, int]] = Coalescer(lambda batch: store.claim(tag, batch))
         self.standings: Coalescer[Place, tuple[str, int]] = Coalescer(lambda batch: store.standing(tag, batch))
         self.releases: Coalescer[int, bool] = Coalescer(self._release)

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Generic, TypeAlias, TypeVar
 
 from server.errors import Overloaded
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+_Member: TypeAlias = tuple[Item, asyncio.Future[Answer], float]  # the float: when it came, in the loop's time
 
 
 class Coalescer(Generic[Item, Answer]):
@@ -23,6 +25,8 @@ class Coalescer(Generic[Item, Answer]):
         max_batch: items in one call at most.
         max_waiting: items waiting or under way at most; one more is refused at once.
         max_calls: calls under way at the same time.
+        max_wait_s: an item that has waited so long when its call could begin is refused instead, so that a store
+            which hangs keeps a resident for this and two calls' time at most, however many are waiting.
     """
 
     def __init__(
@@ -31,13 +35,15 @@ class Coalescer(Generic[Item, Answer]):
         *,
         max_batch: int = 512,
         max_waiting: int = 8192,
-        max_calls: int = 2,
+        max_calls: int = 1,
+        max_wait_s: float = 5.0,
     ) -> None:
         self._call = call
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._max_calls = max_calls
-        self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
+        self._max_wait_s = max_wait_s
+        self._waiting: list[_Member[Item, Answer]] = []
         self._under_way = 0
         self._calls: set[asyncio.Task[None]] = set()
         self._scheduled = False
@@ -57,7 +63,7 @@ class Coalescer(Generic[Item, Answer]):
             raise Overloaded
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
-        self._waiting.append((item, future))
+        self._waiting.append((item, future, loop.time()))
         if not self._scheduled and len(self._calls) < self._max_calls:
             self._scheduled = True
             loop.call_soon(self._send)
@@ -65,41 +71,49 @@ class Coalescer(Generic[Item, Answer]):
 
     def _send(self) -> None:
         self._scheduled = False
+        loop = asyncio.get_running_loop()
+        self._refuse_late(loop.time() - self._max_wait_s)
         while self._waiting and len(self._calls) < self._max_calls:
             batch = self._waiting[: self._max_batch]
             del self._waiting[: self._max_batch]
             self._under_way += len(batch)
-            task = asyncio.get_running_loop().create_task(self._run(batch))
+            task = loop.create_task(self._run(batch))
             self._calls.add(task)
-            task.add_done_callback(self._done)
+            task.add_done_callback(partial(self._done, batch))
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _refuse_late(self, since: float) -> None:
+        late = 0
+        while late < len(self._waiting) and self._waiting[late][2] < since:
+            _settle(self._waiting[late][1], Overloaded())
+            late += 1
+        del self._waiting[:late]
+
+    def _done(self, batch: "list[_Member[Item, Answer]]", task: asyncio.Task[None]) -> None:
         self._calls.discard(task)
+        self._under_way -= len(batch)
+        if task.cancelled():  # perhaps before it began
+            for _, future, _ in batch:
+                future.cancel()
         if self._waiting and not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._send)
 
-    async def _run(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
+    async def _run(self, batch: "list[_Member[Item, Answer]]") -> None:
+        answers: Sequence[Answer | Exception]
         try:
-            answers = await self._call([item for item, _ in batch])
+            answers = await self._call([item for item, _, _ in batch])
             if len(answers) != len(batch):
                 raise RuntimeError(f"{len(batch)} items, but {len(answers)} answers")
-        except BaseException as error:
-            for _, future in batch:
-                if not future.done():
-                    if isinstance(error, asyncio.CancelledError):
-                        future.cancel()
-                    else:
-                        future.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
-        else:
-            for (_, future), answer in zip(batch, answers, strict=True):
-                if future.done():  # its request went away
-                    continue
-                if isinstance(answer, Exception):
-                    future.set_exception(answer)
-                else:
-                    future.set_result(answer)
-        finally:
-            self._under_way -= len(batch)
+        except Exception as error:
+            answers = [error] * len(batch)
+        for (_, future, _), answer in zip(batch, answers, strict=True):
+            _settle(future, answer)
+
+
+def _settle(future: asyncio.Future[Answer], answer: Answer | Exception) -> None:
+    if future.done():  # its request went away
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

@@ -60,15 +60,10 @@ class EmbeddedStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping.set()
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()  # Valkey saves what is left to save and leaves
-            try:
-                self._process.wait(30)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        self._end_process()
         if self._watcher is not None:
             self._watcher.join(5)
+            self._end_process()  # the watcher may just have started it again
         if self._lock is not None:
             for name in ("store.url", "store.pid"):
                 (self._data_dir / name).unlink(missing_ok=True)
@@ -76,6 +71,16 @@ class EmbeddedStore:
             self._lock = None
         if self._socket_dir is not None:
             self._socket_dir.cleanup()
+
+    def _end_process(self) -> None:
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.terminate()  # Valkey saves what is left to save and leaves
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def _take_data_dir(self) -> None:
         try:

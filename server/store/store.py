@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from server.errors import SetupError, StoreUnavailable
 from server.keys import key, resident_tag
@@ -43,11 +43,10 @@ class FirstDoseRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Resident(NamedTuple):
-    """What the store knows of a person: registry line, latest registration's number and state."""
+    """What the store knows of a person: registry line, and the number of their open registration."""
 
     first_dose: FirstDoseRecord | None
-    registration_no: str | None
-    registration_state: str | None
+    open_registration: str | None
 
 
 class Joined(NamedTuple):
@@ -156,7 +155,7 @@ class Store:
                 if len(commands) == 1:
                     try:
                         return [await self._client.execute_command(*commands[0])]
-                    except NoScriptError as error:
+                    except ResponseError as error:
                         return [error]
                 pipe = self._client.pipeline(transaction=False)
                 for command in commands:
@@ -255,23 +254,17 @@ class Store:
 
     async def residents(self, residents: Sequence[bytes]) -> list[Resident]:
         """What is known of each resident key."""
-        commands: list[tuple[Arg, ...]] = []
+        wanted: list[tuple[bytes, bytes]] = []
         for resident in residents:
-            tag = resident_tag(resident)
-            commands.append(("GET", key("registry", tag)))
-            commands.append(("HMGET", key("registration", tag), "no", "state"))
-        answers = await self._plain(commands)
-        known = []
-        for record, registration in zip(answers[::2], answers[1::2], strict=True):
-            no, state = registration
-            known.append(
-                Resident(
-                    _record_decoder.decode(record) if record else None,
-                    no.decode() if no else None,
-                    state.decode() if state else None,
-                )
-            )
-        return known
+            tag = resident_tag(resident).encode()
+            wanted.append((b"registry:{%b}" % tag, b"open:{%b}" % tag))
+        if isinstance(self._client, RedisCluster):  # a person's two keys share a slot, two persons do not
+            pairs = await self._plain([("MGET", *pair) for pair in wanted])
+        else:
+            (flat,) = await self._plain([("MGET", *(k for pair in wanted for k in pair))])
+            pairs = list(zip(flat[::2], flat[1::2], strict=True))
+        decode = _record_decoder.decode
+        return [Resident(decode(record) if record else None, no.decode() if no else None) for record, no in pairs]
 
     async def registration(self, resident: bytes) -> dict[str, str]:
         """The fields of the resident's latest registration; empty where there is none."""

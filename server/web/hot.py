@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import structlog
 
-from server.errors import Invalid, Refusal
+from server.errors import Refusal
 from server.registry import Applicant
 from server.services import Services
+from server.web.bodies import decode, read_body
 from server.web.problems import Headers, language, render
 
 Scope = Any
@@ -19,7 +20,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 log = structlog.get_logger()
 
-LARGEST_BODY = 16_384
 _TICKET = "/api/v1/ticket"
 _OPENINGS = "/api/v1/openings/"
 _TICKETS = "/tickets"
@@ -40,15 +40,15 @@ class HotCalls:
         self._app = app
         self._services = services
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """ASGI."""
         if scope["type"] == "http":
             path, method = scope["path"], scope["method"]
             if path == _TICKET and method == "GET":
-                return await self._poll(scope, send)
+                return self._poll(scope, send)
             if method == "POST" and path.endswith(_TICKETS) and path.startswith(_OPENINGS):
-                return await self._join(path[len(_OPENINGS) : -len(_TICKETS)], scope, receive, send)
-        await self._app(scope, receive, send)
+                return self._join(path[len(_OPENINGS) : -len(_TICKETS)], scope, receive, send)
+        return self._app(scope, receive, send)
 
     async def _poll(self, scope: Scope, send: Send) -> None:
         services = self._services()
@@ -67,7 +67,7 @@ class HotCalls:
         services = self._services()
         started = perf_counter()
         try:
-            applicant = read_applicant(await read_body(scope["headers"], receive))
+            applicant = decode(_applicant, await read_body(scope["headers"], receive))
             place, fresh = await services.room.join(district, applicant)
             code, headers, body = 201 if fresh else 200, _HEADERS, _encoder.encode(place)
             services.metrics.observe("join", "joined" if fresh else "again", started)
@@ -117,48 +117,3 @@ def bearer(headers: Any) -> bytes:
         if key == b"authorization" and value[:7].lower() == b"bearer ":
             return bytes(value[7:].strip())
     raise Refusal("unauthorized")
-
-
-async def read_body(headers: Any, receive: Receive) -> bytes:
-    """The request's body.
-
-    Raises:
-        Refusal: `malformed` when it is larger than anything this server takes, or breaks off.
-    """
-    for key, value in headers:
-        if key == b"content-length" and (not value.isdigit() or int(value) > LARGEST_BODY):
-            raise Refusal("malformed")
-    body: bytes = b""
-    while True:
-        event = await receive()
-        if event["type"] == "http.disconnect":
-            raise Refusal("malformed")
-        body += event.get("body", b"")
-        if len(body) > LARGEST_BODY:
-            raise Refusal("malformed")
-        if not event.get("more_body", False):
-            return body
-
-
-def read_applicant(body: bytes) -> Applicant:
-    """The papers in a join's body.
-
-    Raises:
-        Refusal: `malformed` where it is no JSON, `invalid` where fields are missing or of a wrong type.
-    """
-    try:
-        return _applicant.decode(body)
-    except msgspec.ValidationError as error:
-        raise Invalid(*faulty_fields(str(error))) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise Refusal("malformed") from None
-
-
-def faulty_fields(message: str) -> list[tuple[str, str]]:
-    """(field, fault) from msgspec's words, e.g. "Expected `str`, got `int` - at `$.name`"."""
-    what, _, where = message.partition(" - at `$")
-    if "missing required field `" in what:
-        field = what.split("`")[1]
-        parent = where.strip("`.")
-        return [(f"{parent}.{field}" if parent else field, "required")]
-    return [(where.strip("`").lstrip(".") or "body", "type")]

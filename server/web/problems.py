@@ -205,8 +205,8 @@ def language(accept: str) -> str:
     """`zh` or `en`, whichever an Accept-Language header prefers; zh where it does not say."""
     best, best_q = "zh", 0.0
     for part in accept.split(","):
-        tag, _, quality = part.strip().partition(";q=")
-        primary = tag.strip().lower().split("-")[0]
+        tag, _, quality = part.replace(" ", "").partition(";q=")
+        primary = tag.lower().split("-")[0]
         try:
             q = float(quality) if quality else 1.0
         except ValueError:

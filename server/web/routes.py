@@ -1,5 +1,6 @@
 """The contract's calls as Litestar routes. Join and poll are answered in `hot.py`; here they stand for the schema."""
 
+import io
 from datetime import date, datetime
 from hmac import compare_digest
 from typing import Annotated, Any, Literal
@@ -9,7 +10,7 @@ import segno
 from litestar import MediaType, Request, Response, delete, get, patch, post
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import Body, Parameter
 
 from server.city import District, Phase, Window
 from server.errors import Invalid, Refusal, StoreUnavailable
@@ -21,6 +22,7 @@ from server.registry import Applicant
 from server.services import Services
 from server.sites import Site
 from server.waiting_room import Place201, TicketStatus
+from server.web.bodies import Strict
 from server.web.hot import bearer, header
 from server.web.problems import language, title
 
@@ -238,13 +240,13 @@ async def sites(request: AnyRequest, district: Annotated[str, Parameter(max_leng
 
 
 @post("/openings/{district:str}/tickets", responses=PROBLEMS, summary="Join: a place in the opening, or the one held")
-async def join(district: Code, data: Applicant) -> Place201:
-    raise NotImplementedError("answered in hot.py")
+async def join(district: Code, data: Annotated[Applicant, Body()]) -> Place201:
+    raise Refusal("not-found")  # another spelling of the path, as `/ticket/`
 
 
 @get("/ticket", responses=PROBLEMS, security=[{"ticket": []}], summary="Poll: how my ticket stands")
 async def poll() -> TicketStatus:
-    raise NotImplementedError("answered in hot.py")
+    raise Refusal("not-found")  # another spelling of the path, as `/ticket/`
 
 
 @delete("/ticket", responses=PROBLEMS, security=[{"ticket": []}], summary="Give the place up")
@@ -258,8 +260,34 @@ async def claim(request: AnyRequest) -> Response[PassView]:
     return Response(PassView(text, expires_at), status_code=201 if fresh else 200, headers=_NO_STORE)
 
 
-@post("/registrations", responses=PROBLEMS, security=[{"pass": []}], summary="Register; 2xx only once it is on disk")
-async def register(request: AnyRequest, data: Wishes) -> Response[Registered]:
+async def _holds_a_pass(request: AnyRequest) -> None:
+    """Before the body is looked at."""
+    _services(request).room.read_pass(bearer(request.scope["headers"]))
+    await _has_a_body(request)
+
+
+async def _is_operator(request: AnyRequest) -> None:
+    """Before the body is looked at."""
+    if not compare_digest(bearer(request.scope["headers"]), _services(request).operator_token.encode()):
+        raise Refusal("forged")
+    await _has_a_body(request)
+
+
+async def _has_a_body(request: AnyRequest) -> None:
+    if not await request.body():
+        raise Refusal("malformed")
+
+
+@post(
+    "/registrations",
+    dto=Strict[Wishes],
+    return_dto=None,
+    before_request=_holds_a_pass,
+    responses=PROBLEMS,
+    security=[{"pass": []}],
+    summary="Register; 2xx only once it is on disk",
+)
+async def register(request: AnyRequest, data: Annotated[Wishes, Body()]) -> Response[Registered]:
     text = bearer(request.scope["headers"])
     answer, fresh = await _services(request).registrations.register(text, data)
     return Response(answer, status_code=201 if fresh else 200, headers=_NO_STORE)
@@ -278,18 +306,25 @@ async def registration_qr(no: No) -> Response[bytes]:
     # Only draws the number it was given: it says nothing about whether there is such a registration.
     if not is_registration_no(no):
         raise Refusal("not-found")
-    svg = segno.make_qr(no, error="m").svg_inline(scale=8, border=4, title=no)
+    svg = io.BytesIO()  # with its name space: without it no browser shows the image
+    segno.make_qr(no, error="m").save(svg, kind="svg", scale=8, border=4, title=no, xmldecl=False)
     headers = {"cache-control": "public, max-age=86400, immutable", "content-security-policy": "default-src 'none'"}
-    return Response(svg.encode(), media_type="image/svg+xml", headers=headers)
+    return Response(svg.getvalue(), media_type="image/svg+xml", headers=headers)
 
 
 @patch(
-    "/openings/{district:str}", responses=PROBLEMS, security=[{"operator": []}], summary="Operator: change an opening"
+    "/openings/{district:str}",
+    dto=Strict[Adjustment],
+    return_dto=None,
+    before_request=_is_operator,
+    responses=PROBLEMS,
+    security=[{"operator": []}],
+    summary="Operator: change an opening",
 )
-async def adjust(request: AnyRequest, district: Code, data: Adjustment) -> Response[OperatorOpeningView]:
+async def adjust(
+    request: AnyRequest, district: Code, data: Annotated[Adjustment, Body()]
+) -> Response[OperatorOpeningView]:
     services = _services(request)
-    if not compare_digest(bearer(request.scope["headers"]), services.operator_token.encode()):
-        raise Refusal("forged")
     changes: dict[str, Any] = {}
     if data.rate_per_second is not msgspec.UNSET:
         changes["rate"] = data.rate_per_second
@@ -332,7 +367,7 @@ async def metrics(request: AnyRequest) -> bytes:
 
 
 @get("/problems/{code:str}", media_type=MediaType.TEXT, include_in_schema=False)
-async def problem(request: AnyRequest, code: str) -> str:
+async def problem(request: AnyRequest, code: Annotated[str, Parameter(max_length=40)]) -> str:
     words = title(code, _language(request))
     if words is None:
         raise Refusal("not-found")

@@ -1,0 +1,165 @@
+"""Checks of places and numbers: guarantees 1 and 2, and who may have a place at all."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from loadtests.crowd import INELIGIBLE
+from loadtests.draw import commitment
+from loadtests.evidence import CLOCK_SLACK_MS, Check, Evidence, claim_ms, serving_steps, unjudged, verdict
+from loadtests.told import Fact
+
+
+def draw_committed(e: Evidence) -> Check:
+    """The seed revealed is the one committed to before the opening, and was secret until the draw was done."""
+    faults, done = [], 0
+    for ground in e.grounds:
+        looks = e.looks(ground)
+        if any(look.commitment != ground.commitment for look in looks):
+            faults.append(f"{ground.district}: commitment changed")
+        if any(look.seed and (look.state == "draw" or look.entries is None) for look in looks):
+            faults.append(f"{ground.district}: seed shown before the draw was done")
+        seeds = {look.seed for look in looks if look.seed}
+        if len(seeds) > 1 or any(commitment(bytes.fromhex(seed)) != ground.commitment for seed in seeds):
+            faults.append(f"{ground.district}: the seed revealed is not the one committed to")
+        if len({look.entries for look in looks if look.entries is not None}) > 1:
+            faults.append(f"{ground.district}: the number of entries in the draw changed")
+        done += bool(seeds)
+    name, promise = "draw committed", "2: the order is the seed's, public before as a hash, after as a seed"
+    if not faults and done < len(e.grounds):
+        return Check(name, promise, None, "the run ended before a draw was done")
+    return verdict(name, promise, faults, f"{done} seeds match their commitments")
+
+
+def places_dense(e: Evidence) -> Check:
+    """Entries are 0..issued-1, each with one person: held, given up, or replaced by one further back."""
+    name, promise = "places dense", "2: numbers are dense and unique"
+    if e.truth is None:
+        return unjudged(name, promise)
+    faults, total = [], 0
+    for ground, truth in e.openings():
+        issued = truth.count("issued")
+        entries = Counter(truth.places.values())
+        entries.update(truth.left_entries)
+        replaced = {
+            spent.entry
+            for spent in e.told.spent
+            if spent.how != "left" and e.grounds[e.crowd.home(spent.resident)] is ground
+        }
+        twice = [entry for entry, times in entries.items() if times > 1]
+        if twice:
+            faults.append(f"{ground.district}: {len(twice)} entries held twice, e.g. {twice[0]}")
+        if still := replaced.intersection(truth.places.values()):
+            faults.append(f"{ground.district}: {len(still)} replaced entries still held")
+        outside = [entry for entry in entries if not 0 <= entry < issued]
+        if outside:
+            faults.append(f"{ground.district}: {len(outside)} entries beyond those issued, e.g. {outside[0]}")
+        # whoever asked again and never heard the answer may have been moved back without knowing
+        unheard = {e.told.entry[i] for i in e.people(ground) if e.told.has(i, Fact.JOIN_OPEN)}
+        gaps = set(range(issued)) - entries.keys() - replaced - unheard
+        if gaps:
+            faults.append(f"{ground.district}: {len(gaps)} entries issued and nobody's, e.g. {min(gaps)}")
+        total += issued
+    return verdict(name, promise, faults, f"{total} entries: no gap, none twice")
+
+
+def places_as_told(e: Evidence) -> Check:
+    """Every place that was told is in the store, nobody's twice, and the store has none nobody asked for."""
+    name, promise = "places as told", "1, 4: one resident, one place; what was told is kept"
+    told, faults, total = e.told, [], 0
+    for ground in e.grounds:
+        people = e.people(ground)
+        holders = Counter(told.entry[i] for i in people)
+        holders.update(s.entry for s in told.spent if e.grounds[e.crowd.home(s.resident)] is ground)
+        shared = [entry for entry, times in holders.items() if times > 1]
+        if shared:
+            faults.append(f"{ground.district}: {len(shared)} entries told to two people, e.g. {shared[0]}")
+        total += len(people)
+        if e.truth is None:
+            continue
+        truth = e.truth.openings[ground.district]
+        held, left = set(truth.places.values()), set(truth.left_entries)
+        lost = [
+            i
+            for i in people
+            if told.entry[i] not in (left if told.has(i, Fact.LEFT) else held)
+            and not told.has(i, Fact.JOIN_OPEN)
+            and not (told.has(i, Fact.LEAVE_SENT) and told.entry[i] in left)
+        ]
+        if lost:
+            faults.append(f"{ground.district}: {len(lost)} places told are not in the store, e.g. resident {lost[0]}")
+        untold = held - {told.entry[i] for i in people}
+        open_joins = sum(
+            1 for i in range(told.residents) if told.has(i, Fact.JOIN_OPEN) and e.grounds[e.crowd.home(i)] is ground
+        )
+        if len(untold) > open_joins:
+            faults.append(f"{ground.district}: {len(untold)} places nobody was told, {open_joins} joins unanswered")
+    return verdict(name, promise, faults, f"{total} residents hold the places they were told")
+
+
+def one_place(e: Evidence) -> Check:
+    """Refresh, second device and retry change nothing; a new place only for a spent one, and at the back."""
+    total, example = e.contradictions(
+        "place changed", "place not at the back", "no new place", "number changed", "left without leaving",
+        "claimed without claiming", "unknown state",
+    )  # fmt: skip
+    faults = [f"{total} contradictions{example}"] if total else []
+    early = 0
+    for ground in e.grounds:
+        serving, may_claim_ms = serving_steps(e, ground), claim_ms(e, ground)
+        numbers = e.numbers[ground.district]
+        for spent in e.told.spent:
+            if spent.how not in ("missed", "unaware") or e.grounds[e.crowd.home(spent.resident)] is not ground:
+                continue
+            number = spent.number or (numbers.number(spent.entry) if numbers else 0)
+            called_after_ms = serving.not_before(number)
+            if not number or serving.last < number:
+                early += 1
+            elif may_claim_ms and called_after_ms is not None:
+                early += spent.at_ms < called_after_ms + may_claim_ms - CLOCK_SLACK_MS
+    if early:
+        faults.append(f"{early} residents were moved to the back before their claim time had run out")
+    repeats = len(e.told.spent)
+    return verdict(
+        "one place each", "1: refresh, second device, retry change nothing", faults,
+        f"every repeated join got the same place; {repeats} spent places were replaced at the back",
+    )  # fmt: skip
+
+
+def draw_order(e: Evidence) -> Check:
+    """Every number told is the contract's permutation of its entry."""
+    name, promise = "draw order", "2: within the draw the seed's order, after it the order of joining"
+    faults, total = [], 0
+    for ground in e.grounds:
+        numbers = e.numbers[ground.district]
+        told = list(e.numbered(ground))
+        if numbers is None:
+            if told:
+                faults.append(f"{ground.district}: numbers told, and the draw not done")
+            continue
+        wrong = [(i, entry, number) for i, entry, number in told if numbers.number(entry) != number]
+        if wrong:
+            i, entry, number = wrong[0]
+            faults.append(
+                f"{ground.district}: {len(wrong)} wrong numbers, e.g. resident {i}, entry {entry}: "
+                f"{number} in place of {numbers.number(entry)}"
+            )
+        total += len(told)
+    if not faults and not total:
+        return Check(name, promise, None, "nobody was told a number")
+    return verdict(name, promise, faults, f"{total} numbers agree with the permutation")
+
+
+def eligibility(e: Evidence) -> Check:
+    """Those whose day or district it is not get no place, and are told why; everyone else does."""
+    total, example = e.contradictions("wrongly let in", "wrongly refused")
+    refused = sum(1 for i in range(e.told.residents) if e.told.has(i, Fact.REFUSED))
+    asked = sum(
+        1
+        for i in range(e.told.residents)
+        if e.told.has(i, Fact.JOIN_SENT) and not e.told.has(i, Fact.JOIN_OPEN) and e.crowd.behaviour(i) in INELIGIBLE
+    )
+    return verdict(
+        "eligibility", "A1-A4: decided before a number is given", [f"{total}{example}"] if total else [],
+        f"{refused} of {asked} ineligible residents refused with the right reason",
+    )  # fmt: skip

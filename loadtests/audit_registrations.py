@@ -1,0 +1,87 @@
+"""Checks of registrations and receipts: guarantees 1 and 4."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from loadtests.evidence import Check, Evidence, unjudged, verdict
+from loadtests.told import Fact
+
+RECEIPTS_SAMPLE = 300
+
+
+def registrations_kept(e: Evidence) -> Check:
+    """Every registration that was acknowledged is in the store, under its person and place."""
+    name, promise = "registrations kept", "4: an acknowledged registration is never lost"
+    if e.truth is None:
+        return unjudged(name, promise)
+    by_no = {registration.no: registration for registration in e.truth.registrations}
+    lost, other, total = [], [], 0
+    for ground, truth in e.openings():
+        for i in e.people(ground):
+            if not e.told.has(i, Fact.REGISTERED):
+                continue
+            total += 1
+            found = by_no.get(e.told.registration_no[i])
+            if found is None:
+                lost.append(e.told.registration_no[i])
+                continue
+            claim = truth.claims.get(found.entry)
+            if (
+                (found.district, found.date) != (ground.district, ground.date)
+                or claim is None
+                or claim[0] != found.resident
+                or found.state != "proposed"
+            ):
+                other.append(found.no)
+    faults = [f"{len(lost)} acknowledged registrations lost, e.g. {lost[0]:015d}"] if lost else []
+    if other:
+        faults.append(f"{len(other)} registrations under another place or person, e.g. {other[0]:015d}")
+    return verdict(name, promise, faults, f"{total} acknowledged, all in the store")
+
+
+def registrations_single(e: Evidence) -> Check:
+    """No registration twice, and none that nobody asked for."""
+    name, promise = "registrations single", "1: one open registration in the city"
+    if e.truth is None:
+        return unjudged(name, promise)
+    registrations = [r for r in e.truth.registrations if any(r.district == g.district for g in e.grounds)]
+    faults = []
+    for what, keys in (
+        ("numbers", [r.no for r in registrations]),
+        ("residents", [r.resident for r in registrations]),
+        ("places", [(r.district, r.date, r.entry) for r in registrations]),
+    ):
+        if len(set(keys)) < len(keys):
+            faults.append(f"{len(keys) - len(set(keys))} {what} with two registrations")
+    told = Counter(e.told.registration_no[i] for i in range(e.told.residents) if e.told.has(i, Fact.REGISTERED))
+    if told and told.most_common(1)[0][1] > 1:
+        faults.append(f"number {told.most_common(1)[0][0]:015d} was told to two residents")
+    unheard = sum(
+        1 for i in range(e.told.residents) if e.told.has(i, Fact.REGISTER_SENT) and not e.told.has(i, Fact.REGISTERED)
+    )
+    untold = len({r.no for r in registrations} - told.keys())
+    if untold > unheard:
+        faults.append(f"{untold} registrations that nobody was told of, {unheard} requests unanswered")
+    return verdict(name, promise, faults, f"{len(registrations)} registrations, none twice ({untold} answers unheard)")
+
+
+def same_answer(e: Evidence) -> Check:
+    """A claim or registration sent again gets the same answer."""
+    total, example = e.contradictions("pass changed", "registration changed", "no receipt")
+    return verdict(
+        "same answer again", "1: a retry, a redelivery change nothing", [f"{total}{example}"] if total else [],
+        "every repeated claim and registration got the same answer",
+    )  # fmt: skip
+
+
+def receipts(e: Evidence) -> Check:
+    """A sample of receipts opens its registrations after the run."""
+    total, example = e.contradictions("receipt opens another registration")
+    opened = sum(e.meters.counts["receipts opened"].values())
+    registered = sum(1 for i in range(e.told.residents) if e.told.has(i, Fact.REGISTERED))
+    asked = min(registered, RECEIPTS_SAMPLE)
+    faults = [f"{total}{example}"] if total else []
+    if opened < asked:
+        faults.append(f"{opened} of {asked} receipts opened their registration")
+    return verdict("receipts", "4: a registration is found again by its receipt", faults, f"{opened} receipts tried")

@@ -1,0 +1,86 @@
+"""How the opening felt: errors, latency, recovery; and whether the generator itself was the limit."""
+
+from __future__ import annotations
+
+from loadtests.answers import Call
+from loadtests.evidence import Check, Evidence
+from loadtests.measure import Histogram
+
+GENERATOR_LATE_SECONDS = 0.5
+GENERATOR_CPU_PERCENT = 95.0
+
+
+def service(e: Evidence) -> list[Check]:
+    """Checks of the service itself."""
+    checks = [no_errors(e), prompt(e, Call.JOIN), prompt(e, Call.POLL), everyone_served(e)]
+    if e.fault is not None:
+        checks.append(recovered(e))
+    return [*checks, generator(e)]
+
+
+def no_errors(e: Evidence) -> Check:
+    """No answer that should not have been; around a fault a retry is forgiven."""
+    forgiven = e.forgiven or range(0)
+    errors = e.meters.counts["errors"]
+    outside = sum(count for second, count in errors.items() if second not in forgiven)
+    inside = sum(errors.values()) - outside
+    total, example = e.contradictions("no Retry-After")
+    faults = [f"{total} refusals without Retry-After{example}"] if total else []
+    if outside:
+        faults.append(f"{outside} errors, e.g. {e.meters.errors[0]}")
+    requests = sum(e.meters.counts["requests"].values())
+    detail = f"{requests} requests, no error" + (f" but {inside} retries around the fault" if inside else "")
+    return Check("no errors", "every request gets the contract's answer", not faults, "; ".join(faults) or detail)
+
+
+def prompt(e: Evidence, call: Call) -> Check:
+    """p99 from due time within the objective (outside a fault's recovery)."""
+    whole = e.meters.whole(call, without=e.forgiven)
+    p99 = whole.percentile_us(99)
+    name, promise = f"{call.name.lower()} prompt", f"p99 from due time <= {e.slo_p99_seconds:g} s"
+    if p99 is None:
+        return Check(name, promise, None, "none was sent")
+    p50, p999 = whole.percentile_us(50) or 0, whole.percentile_us(99.9) or 0
+    detail = f"p50 {p50 / 1000:.1f} ms, p99 {p99 / 1000:.1f} ms, p99.9 {p999 / 1000:.1f} ms of {whole.total}"
+    return Check(name, promise, p99 <= e.slo_p99_seconds * 1e6, detail)
+
+
+def everyone_served(e: Evidence) -> Check:
+    """Every resident arrived, and at the end hardly anyone was due and unserved."""
+    arrivals = sum(e.meters.counts["arrivals"].values())
+    missing = e.crowd.residents - arrivals
+    allowed = max(20, e.crowd.residents // 1000)
+    ok = missing <= allowed and e.unserved <= allowed
+    detail = f"{arrivals} of {e.crowd.residents} residents arrived; {e.unserved} events overdue at the end"
+    return Check("everyone served", "the crowd that was stated is the crowd that came", ok, detail)
+
+
+def recovered(e: Evidence) -> Check:
+    """After the fault, requests succeed again by themselves."""
+    name, promise = "recovered", "a worker or the store restarting costs residents a retry"
+    if e.fault_second is None:
+        return Check(name, promise, False, f"{e.fault}: was not injected")
+    errors = e.meters.counts["errors"]
+    after = [s for s, count in errors.items() if count and s >= e.fault_second]
+    last = max(after, default=e.fault_second)
+    good = [
+        second for call in (Call.JOIN, Call.POLL) for second in e.meters.from_due[call] if second > e.fault_second + 1
+    ]
+    ok = bool(good) and e.forgiven is not None and last in e.forgiven
+    detail = f"{e.fault} at {e.fault_second} s; last error {last - e.fault_second} s after it"
+    return Check(name, promise, ok, detail)
+
+
+def generator(e: Evidence) -> Check:
+    """Whether the figures are the server's: the generator kept its own schedule and had CPU to spare."""
+    late = Histogram.merged(e.meters.lateness.values()).percentile_us(99) or 0
+    cpu = sorted(percent for second, percent in e.seen.cpu.get("generator", {}).items() if second >= 0)
+    busiest = cpu[int(len(cpu) * 0.99)] if cpu else 0.0
+    limited = late > GENERATOR_LATE_SECONDS * 1e6 or busiest > GENERATOR_CPU_PERCENT
+    detail = (
+        f"late by p99 {late / 1000:.1f} ms, CPU {sum(cpu) / max(len(cpu), 1):.0f} % (p99 {busiest:.0f} %) of a core"
+    )
+    if limited:
+        requests = e.meters.counts["requests"]
+        detail += f": THE GENERATOR WAS THE LIMIT, at {max(requests.values(), default=0)} requests/s"
+    return Check("generator", "the figures are the server's, not the generator's", not limited, detail)

@@ -1,0 +1,102 @@
+"""`python -m loadtests.bench`."""
+
+import asyncio
+import itertools
+
+import click
+
+from loadtests.bench import http as over_http
+from loadtests.bench import scripts as in_the_store
+from loadtests.bench import waiting as who_wait
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def bench() -> None:
+    """Paired micro-benchmarks on this machine; quote the ratios, the absolute figures are noisy."""
+
+
+@bench.command()
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--seconds", default=2.0, show_default=True, help="Of each side in each round.")
+@click.option("--connections", default=1024, show_default=True)
+@click.option(
+    "--pin/--no-pin", default=True, help="Keep each server on core 0, the driver and the store on the others."
+)
+def polls(rounds: int, seconds: float, connections: int, pin: bool) -> None:
+    """Polls against a bare ASGI answer, and against a store call for each poll."""
+    with over_http.stage(130) as (settings, env, store):
+        asyncio.run(over_http.prepare(settings, 1))
+        _compare("Polls over HTTP", settings, env, store, rounds, seconds, connections, pin, joins=0)
+
+
+@bench.command()
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--seconds", default=2.0, show_default=True, help="Of each side in each round.")
+@click.option("--connections", default=1024, show_default=True)
+@click.option("--residents", default=250_000, show_default=True, help="How many can join in all rounds together.")
+@click.option(
+    "--pin/--no-pin", default=True, help="Keep each server on core 0, the driver and the store on the others."
+)
+def joins(rounds: int, seconds: float, connections: int, residents: int, pin: bool) -> None:
+    """Joins against a bare ASGI echo, and against store calls for each join."""
+    with over_http.stage(130) as (settings, env, store):
+        asyncio.run(over_http.prepare(settings, residents))
+        _compare("Joins over HTTP", settings, env, store, rounds, seconds, connections, pin, joins=residents)
+
+
+def _compare(  # type: ignore[no-untyped-def]
+    title: str, settings, env, store, rounds: int, seconds: float, connections: int, pin: bool, *, joins: int
+) -> None:
+    import os
+
+    if pin and (os.cpu_count() or 1) > 1:
+        others = set(range(1, os.cpu_count() or 1))
+        os.sched_setaffinity(0, others)
+        os.sched_setaffinity(store.pid, others)
+    core = 0 if pin else None
+    bare = "bare_echo" if joins else "bare_answer"
+    with (
+        over_http.server("jiaohao", env, core) as (port, processes),
+        over_http.server(bare, env, core) as (bare_port, bare_processes),
+        over_http.server("store_call_per_request", env, core) as (naive_port, naive_processes),
+    ):
+        if joins:
+            ready = [over_http.join_request(i) for i in range(joins)]
+            ours, naive = iter(ready), iter(ready)
+            sides: list[over_http.Side] = [
+                ("jiaohao", lambda: ours, port, processes),
+                (bare, lambda: itertools.cycle(ready[:1000]), bare_port, bare_processes),
+                ("store call per request", lambda: naive, naive_port, naive_processes),
+            ]
+        else:
+            asyncio.run(over_http.join_some(settings, 20_000))
+            ready = [over_http.poll_request(settings, i) for i in range(10_000, 20_000)]
+            sides = [
+                ("jiaohao", lambda: itertools.cycle(ready), port, processes),
+                (bare, lambda: itertools.cycle(ready), bare_port, bare_processes),
+                ("store call per request", lambda: itertools.cycle(ready), naive_port, naive_processes),
+            ]
+        loads = over_http.paired(sides, rounds, seconds, connections, store)
+    goals = {"store call per request": "≥ 4 ×" if joins else "≥ 6 ×", bare: "≥ 0.4 ×" if joins else "≥ 0.7 ×"}
+    over_http.report(title, loads, "jiaohao", goals)
+
+
+@bench.command()
+@click.option("--largest", default=10_000_000, show_default=True)
+@click.option("--batch", default=256, show_default=True, help="Residents in one call.")
+@click.option("--rounds", default=3, show_default=True)
+def scripts(largest: int, batch: int, rounds: int) -> None:
+    """What a join costs in the store from 10⁴ to 10⁷ waiting, and bytes a resident."""
+    in_the_store.run(largest, batch, rounds)
+
+
+@bench.command()
+@click.option("--seconds", default=20.0, show_default=True)
+@click.option("--largest", default=1_000_000, show_default=True)
+def waiting(seconds: float, largest: int) -> None:
+    """The server's CPU while 10⁴, 10⁵, 10⁶ people wait."""
+    who_wait.run(seconds, largest)
+
+
+if __name__ == "__main__":
+    bench()

@@ -1,0 +1,270 @@
+"""The synthetic city: residents with valid papers, each computed from (seed, index) alone.
+
+No resident is stored: `Crowd.resident(i)` is a pure function, so that six hundred thousand of them cost
+nothing until they act, and a second process makes the same ones. Papers follow `domain.md`: GB 11643-1999
+with its ISO 7064 MOD 11-2 check character, travel permits, passports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from enum import IntEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from stdnum.iso7064 import mod_11_2
+
+REGISTRY_COLUMNS = ("id_type", "id_number", "name", "phone", "first_dose_date", "product", "district")
+SITES_COLUMNS = ("site", "name_zh", "name_en", "district", "address")
+
+POPULATIONS = {  # census 2020, domain.md
+    "440106": 2_241_826, "440111": 3_742_991, "440105": 1_819_037, "440113": 2_658_397,
+    "440118": 1_466_331, "440104": 1_038_643, "440103": 1_238_305, "440114": 1_642_360,
+    "440115": 846_584, "440117": 717_684, "440112": 1_264_447,
+}  # fmt: skip
+
+
+class Behaviour(IntEnum):
+    """What a resident does that a tidy one would not."""
+
+    ORDINARY = 0
+    REFRESHES = 1  # joins again while waiting: the same place
+    SECOND_DEVICE = 2  # joins from two devices at once: one place
+    GIVES_UP = 3
+    COMES_BACK_LATE = 4  # forgets the page; may find the call missed, and joins again
+    NEVER_CLAIMS = 5
+    IMPATIENT = 6  # asks for a pass before being called: refused
+    REPEATS = 7  # sends the claim and the registration twice: the same answers
+    LEAVES_FORM = 8  # claims, never registers: the pass must expire
+    TYPES_SLOPPILY = 9  # full-width digits, spaces, lower-case x: the same number
+    MISTYPES_NAME = 10  # refused once, then right
+    TOO_SOON = 11  # wrong day: the first dose is too recent
+    WRONG_DISTRICT = 12
+    NO_FIRST_DOSE = 13  # not in the registry
+    COMPLETE = 14  # one-dose product
+
+
+SHARES_PER_MILLE = {
+    Behaviour.REFRESHES: 80,
+    Behaviour.SECOND_DEVICE: 40,
+    Behaviour.GIVES_UP: 40,
+    Behaviour.COMES_BACK_LATE: 40,
+    Behaviour.NEVER_CLAIMS: 20,
+    Behaviour.IMPATIENT: 10,
+    Behaviour.REPEATS: 40,
+    Behaviour.LEAVES_FORM: 15,
+    Behaviour.TYPES_SLOPPILY: 20,
+    Behaviour.MISTYPES_NAME: 10,
+    Behaviour.TOO_SOON: 20,
+    Behaviour.WRONG_DISTRICT: 10,
+    Behaviour.NO_FIRST_DOSE: 5,
+    Behaviour.COMPLETE: 5,
+}
+
+INELIGIBLE = {
+    Behaviour.TOO_SOON: "too-soon",
+    Behaviour.WRONG_DISTRICT: "wrong-district",
+    Behaviour.NO_FIRST_DOSE: "no-first-dose",
+    Behaviour.COMPLETE: "complete",
+}
+"""The `reason` of `not-eligible` that each must be told (announcement A1-A4)."""
+
+_MASK = (1 << 64) - 1
+_BIRTHS_FROM = date(1931, 1, 1)
+_BIRTH_DAYS = 26_000  # to 2002-03: adults
+_PAPERS = _BIRTH_DAYS * 1000  # three digits of sequence a day
+_PHONES = 7_000_000_000  # 13000000000 .. 19999999999
+_SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林罗高梁郑谢宋唐许邓韩冯曹彭曾肖田董潘袁蔡蒋余"
+_GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰红建文辉志鹏飞慧婷宇浩佳欣怡晨梓涵子轩嘉"
+_FULL_WIDTH = {ord("0") + digit: chr(0xFF10 + digit) for digit in range(10)}
+
+
+class Resident(NamedTuple):
+    """One line of the registry, and how its owner behaves. `district` is where they live and queue."""
+
+    id_type: str
+    id_number: str
+    name: str
+    phone: str
+    first_dose: date
+    product: str
+    district: str
+    behaviour: Behaviour
+
+
+def mix(value: int) -> int:
+    """64 well-stirred bits of any integer (the finaliser of SplitMix64)."""
+    value &= _MASK
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
+    return value ^ (value >> 31)
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """`residents` people of `districts`, on `day`, all from `seed`.
+
+    Districts share the residents by population (equally where the census is unknown).
+    """
+
+    residents: int
+    districts: tuple[str, ...]
+    day: date
+    seed: int = 1
+
+    _homes: bytes = field(default=b"", init=False, repr=False)
+    _behaviours: bytes = field(default=b"", init=False, repr=False)
+    _start: int = field(default=0, init=False, repr=False)
+    _births: tuple[str, ...] = field(default=(), init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.residents <= _PAPERS:
+            raise ValueError(f"residents: expected 1..{_PAPERS}, got {self.residents}")
+        if not self.districts:
+            raise ValueError("districts: expected at least one")
+        known = all(code in POPULATIONS for code in self.districts)
+        weights = [POPULATIONS[code] if known else 1 for code in self.districts]
+        # a table of a thousand slots answers "which district" and "which behaviour" in O(1)
+        ends = [round(1000 * sum(weights[: k + 1]) / sum(weights)) for k in range(len(weights))]
+        homes = bytes(next(k for k, end in enumerate(ends) if slot < end) for slot in range(1000))
+        behaviours = bytearray(1000)
+        at = 0
+        for behaviour, per_mille in SHARES_PER_MILLE.items():
+            behaviours[at : at + per_mille] = bytes([behaviour]) * per_mille
+            at += per_mille
+        start = mix(self.seed * 0x9E3779B97F4A7C15 + 1)
+        births = [(_BIRTHS_FROM + timedelta(days=k)).strftime("%Y%m%d") for k in range(_BIRTH_DAYS)]
+        for name, value in (
+            ("_homes", homes), ("_behaviours", bytes(behaviours)), ("_start", start), ("_births", births),
+        ):  # fmt: skip
+            object.__setattr__(self, name, value)
+
+    def stir(self, i: int, salt: int = 0) -> int:
+        """64 bits that belong to resident `i` (and `salt`), the same in every process."""
+        return mix(self._start + i * 0x9E3779B97F4A7C15 + salt * 0xD1B54A32D192ED03)
+
+    def home(self, i: int) -> int:
+        """Index in `districts` of where resident `i` lives and queues."""
+        return self._homes[self.stir(i) % 1000]
+
+    def behaviour(self, i: int) -> Behaviour:
+        """How resident `i` behaves, with the shares of `SHARES_PER_MILLE`."""
+        return Behaviour(self._behaviours[(self.stir(i) >> 20) % 1000])
+
+    def resident(self, i: int) -> Resident:
+        """Resident `i`: papers and phone are unique in the crowd."""
+        bits = self.stir(i)
+        district = self.districts[self._homes[bits % 1000]]
+        behaviour = Behaviour(self._behaviours[(bits >> 20) % 1000])
+        # a multiplier coprime to the number of papers walks all of them once: unique without a table
+        paper = (i * 7_368_787 + self._start) % _PAPERS
+        birth, sequence = divmod(paper, 1000)
+        kind = (bits >> 32) % 1000
+        name = _name(bits >> 42)
+        if kind >= 10:
+            id_type, id_number = "resident_id", _resident_id(district, self._births[birth], sequence)
+        elif kind >= 6:
+            address = ("810000", "820000", "830000")[kind % 3]
+            id_type, id_number = "residence_permit", _resident_id(address, self._births[birth], sequence)
+        elif kind >= 3:
+            id_type, id_number = "hk_macao_permit", f"{'HM'[kind % 2]}{paper:08d}"
+        elif kind >= 1:
+            id_type, id_number = "taiwan_permit", f"{paper:08d}"
+        else:
+            id_type, id_number, name = "passport", f"E{paper:08d}", f"LEE {chr(65 + bits % 26)}. MING"
+        phone = f"1{3_000_000_000 + (i * 4_999_999_937 + self._start) % _PHONES}"
+        product = "adenovirus" if behaviour is Behaviour.COMPLETE else ("inactivated", "cho")[bits % 10 == 0]
+        # A1: more than 35 days; "too soon" lies between ten days and thirty-five
+        days = 10 + (bits >> 8) % 26 if behaviour is Behaviour.TOO_SOON else 36 + (bits >> 8) % 60
+        first_dose = self.day - timedelta(days=days)
+        return Resident(id_type, id_number, name, phone, first_dose, product, district, behaviour)
+
+    def join_body(self, i: int, attempt: int = 0) -> bytes:
+        """JSON that resident `i` types on the page; `attempt` 0 is the first one (mistakes are made once)."""
+        who = self.resident(i)
+        number, name = who.id_number, who.name
+        if who.behaviour is Behaviour.TYPES_SLOPPILY:
+            number = sloppy(number, self.stir(i, 1))
+        elif who.behaviour is Behaviour.MISTYPES_NAME and attempt == 0:
+            name = name + _GIVEN[self.stir(i, 2) % len(_GIVEN)]
+        body = {"id_type": who.id_type, "id_number": number, "name": name, "phone": who.phone}
+        return json.dumps(body, ensure_ascii=False).encode()
+
+    def registry_rows(self) -> Iterator[tuple[str, ...]]:
+        """Rows of the contract's registry file, without those who never had a first dose."""
+        elsewhere = next(code for code in POPULATIONS if code not in self.districts)
+        for i in range(self.residents):
+            who = self.resident(i)
+            if who.behaviour is Behaviour.NO_FIRST_DOSE:
+                continue
+            district = who.district
+            if who.behaviour is Behaviour.WRONG_DISTRICT:
+                district = elsewhere
+            yield (
+                who.id_type, who.id_number, who.name, who.phone, who.first_dose.isoformat(), who.product, district,
+            )  # fmt: skip
+
+    def sites_rows(self, sites_per_district: int = 12) -> Iterator[tuple[str, ...]]:
+        """Rows of the contract's sites file."""
+        for code in self.districts:
+            for k in range(1, sites_per_district + 1):
+                yield f"{code}{k:03d}", f"{code} 接种点 {k}", f"{code} site {k}", code, f"{code} 大道 {k} 号"
+
+
+def write_files(crowd: Crowd, folder: Path) -> tuple[Path, Path]:
+    """Write `registry.csv` and `sites.csv` (contract "Files") into `folder`; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    registry, sites = folder / "registry.csv", folder / "sites.csv"
+    for path, columns, rows in (
+        (registry, REGISTRY_COLUMNS, crowd.registry_rows()),
+        (sites, SITES_COLUMNS, crowd.sites_rows()),
+    ):
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(rows)
+    return registry, sites
+
+
+def sloppy(number: str, bits: int) -> str:
+    """The same ID number as a hurried person types it: full width, spaced or in lower case."""
+    match bits % 3:
+        case 0:
+            return number.translate(_FULL_WIDTH)
+        case 1:
+            return f" {number[:6]} {number[6:]}"
+        case _:
+            return number.lower()
+
+
+def _resident_id(address: str, birth: str, sequence: int) -> str:
+    body = f"{address}{birth}{sequence:03d}"
+    return body + str(mod_11_2.calc_check_digit(body))
+
+
+def _name(bits: int) -> str:
+    name = _SURNAMES[bits % len(_SURNAMES)] + _GIVEN[(bits >> 6) % len(_GIVEN)]
+    return name if bits & 0x10000 else name + _GIVEN[(bits >> 12) % len(_GIVEN)]
+
+
+def main() -> None:
+    """`python -m loadtests.crowd`: write the files that a server under test must import."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--residents", type=int, default=600_000)
+    parser.add_argument("--districts", default="440106,440111")
+    parser.add_argument("--day", type=date.fromisoformat, default=date(2021, 6, 19))
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    crowd = Crowd(options.residents, tuple(options.districts.split(",")), options.day, options.seed)
+    for path in write_files(crowd, options.folder):
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

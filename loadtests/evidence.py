@@ -1,0 +1,174 @@
+"""What an audit judges: what residents were told, what was seen from outside, and the store's truth."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from loadtests.acts import Ground
+from loadtests.crowd import Crowd
+from loadtests.draw import Numbers
+from loadtests.measure import Meters
+from loadtests.told import Fact, PassTold, Told
+from loadtests.truth import OpeningTruth, Truth
+from loadtests.watch import OpeningSeen, Seen, StoreSeen
+
+CLOCK_SLACK_MS = 2000
+"""Doubt about when something seen once a second happened."""
+RECOVERY_SECONDS = 30
+"""How long after a fault errors are forgiven: a restart costs residents a retry, nothing else."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One verdict. `ok` is None where it could not be judged, which the detail explains."""
+
+    name: str
+    promise: str
+    ok: bool | None
+    detail: str
+
+
+@dataclass
+class Evidence:
+    """Everything an audit may look at.
+
+    Attributes:
+        truth: None where the store cannot be reached: what needs it is then not judged.
+        fault_second: when a process was killed, in seconds from the opening; None without a fault.
+        end_second: when the run ended.
+        unserved: events that were due when the run ended, and had not been sent.
+    """
+
+    crowd: Crowd
+    grounds: tuple[Ground, ...]
+    told: Told
+    meters: Meters
+    seen: Seen
+    truth: Truth | None
+    end_second: int
+    slo_p99_seconds: float = 1.0
+    fault: str | None = None
+    fault_second: int | None = None
+    unserved: int = 0
+
+    @property
+    def forgiven(self) -> range | None:
+        """Seconds around the fault in which errors and slowness are its own."""
+        if self.fault_second is None:
+            return None
+        return range(self.fault_second - 1, self.fault_second + RECOVERY_SECONDS + 1)
+
+    @cached_property
+    def by_ground(self) -> list[list[int]]:
+        """Residents who were told a place, by the ground they queue at."""
+        groups: list[list[int]] = [[] for _ in self.grounds]
+        for i in range(self.told.residents):
+            if self.told.facts[i] & Fact.JOINED:
+                groups[self.crowd.home(i)].append(i)
+        return groups
+
+    def people(self, ground: Ground) -> list[int]:
+        """Residents who were told a place at this opening."""
+        return self.by_ground[self.grounds.index(ground)]
+
+    def openings(self) -> Iterator[tuple[Ground, OpeningTruth]]:
+        """Each opening with its truth; nothing where the store could not be reached."""
+        if self.truth is not None:
+            for ground in self.grounds:
+                yield ground, self.truth.openings[ground.district]
+
+    def looks(self, ground: Ground) -> list[OpeningSeen]:
+        return self.seen.openings.get(ground.district, [])
+
+    def counters(self, ground: Ground) -> list[StoreSeen]:
+        return [seen for seen in self.seen.store.get(ground.district, []) if seen.fields]
+
+    @cached_property
+    def numbers(self) -> dict[str, Numbers | None]:
+        """The draw of each opening as a resident would compute it: revealed seed, N; None before it is done."""
+        found: dict[str, Numbers | None] = {}
+        for ground in self.grounds:
+            done = [look for look in self.looks(ground) if look.seed and look.entries is not None]
+            last = done[-1] if done else None
+            found[ground.district] = (
+                Numbers(bytes.fromhex(last.seed), last.entries)
+                if last and last.seed and last.entries is not None
+                else None
+            )
+        return found
+
+    def numbered(self, ground: Ground) -> Iterator[tuple[int, int, int]]:
+        """(resident, entry, number) of every number anyone was told at this opening, spent places too."""
+        told = self.told
+        for i in self.people(ground):
+            if told.number[i]:
+                yield i, told.entry[i], told.number[i]
+        for spent in told.spent:
+            if spent.number and self.grounds[self.crowd.home(spent.resident)] is ground:
+                yield spent.resident, spent.entry, spent.number
+
+    def contradictions(self, *kinds: str) -> tuple[int, str]:
+        """How often residents were told something of these kinds, and an example in words."""
+        total = sum(self.told.contradictions[kind] for kind in kinds)
+        found = [f"{kind}: {self.told.examples[kind][0]}" for kind in kinds if self.told.contradictions[kind]]
+        return total, ("; " + "; ".join(found) if found else "")
+
+
+class Steps:
+    """A value that only grows, as it was seen: what it was at most by a time, and from when it was reached."""
+
+    def __init__(self, seen: list[tuple[int, int, int]]) -> None:
+        """Args: seen: (asked_ms, answered_ms, value) in order of time."""
+        self._asked = [asked for asked, _, _ in seen]
+        self._values = [value for _, _, value in seen]
+
+    def __len__(self) -> int:
+        return len(self._asked)
+
+    def at_most_at(self, ms: int) -> int | None:
+        """What it can have been at most at `ms`: the first value asked for after it."""
+        at = bisect_left(self._asked, ms)
+        return self._values[at] if at < len(self._values) else None
+
+    def not_before(self, value: int) -> int | None:
+        """A time at which `value` had surely not been reached; None where it was never seen lower."""
+        at = bisect_left(self._values, value)
+        return self._asked[at - 1] if at else None
+
+    @property
+    def last(self) -> int:
+        return self._values[-1] if self._values else 0
+
+    def backward(self) -> int:
+        """How often it fell."""
+        return sum(1 for a, b in zip(self._values, self._values[1:], strict=False) if b < a)
+
+
+def verdict(name: str, promise: str, faults: list[str], detail: str) -> Check:
+    """Red with the first faults, or green with the detail."""
+    return Check(name, promise, not faults, "; ".join(faults[:4]) if faults else detail)
+
+
+def unjudged(name: str, promise: str) -> Check:
+    """A check that the store's truth is missing for."""
+    return Check(name, promise, None, "needs the store: give --redis-url")
+
+
+def serving_steps(e: Evidence, ground: Ground) -> Steps:
+    """How far the calls had come: by the store where it was watched, else by what everyone can see."""
+    store = [(s.sent_ms, s.seen_ms, int(s.fields["serving"])) for s in e.counters(ground)]
+    return Steps(store or [(look.sent_ms, look.seen_ms, look.serving) for look in e.looks(ground)])
+
+
+def claim_ms(e: Evidence, ground: Ground) -> int:
+    """How long a call may be claimed; 0 where the store was not watched."""
+    seen = e.counters(ground)
+    return int(seen[-1].fields["claim_ms"]) if seen else 0
+
+
+def passes_told(e: Evidence, ground: Ground) -> list[PassTold]:
+    """Every pass of this opening that its holder was told of."""
+    return [p for p in e.told.passes_told() if e.grounds[e.crowd.home(p.resident)] is ground]

@@ -1,0 +1,307 @@
+"""What a resident does next, and what they make of an answer: the page's manners and the crowd's bad habits.
+
+Knows the contract and nothing of sockets: `request` turns an event into bytes to send, `answered` turns the
+answer into statements (`Told`) and further events (`Agenda`). Times are microseconds from the opening.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+
+import msgspec
+
+from loadtests import answers, refusals
+from loadtests.acts import CALL_OF, SECOND_US, Act, Ground, Pace
+from loadtests.agenda import Agenda
+from loadtests.answers import Requests
+from loadtests.arrivals import Curve
+from loadtests.crowd import INELIGIBLE, Behaviour, Crowd
+from loadtests.measure import Meters
+from loadtests.told import Fact, Told
+from loadtests.wire import Answer
+
+LOOKS_SHARE = 0.05
+"""Share of residents whose look at the city and the opening reaches the server: a cache of one second
+(contract: `Cache-Control: public, max-age=1`) answers the others."""
+REJOINS_SHARE = 0.7
+"""Share of those who missed their call and join again at the back."""
+REGRETS_SHARE = 0.25
+"""Share of those who gave up and start again at the back."""
+
+_JOINS = (Act.JOIN, Act.REFRESH, Act.OTHER_DEVICE)
+_CLAIMS = (Act.JUMP, Act.CLAIM, Act.CLAIM_AGAIN)
+_POLL_POINTLESS = Fact.CLAIMED | Fact.LEAVE_SENT | Fact.MISSED | Fact.ENDED
+
+
+class Journey:
+    """All residents' next steps.
+
+    Args:
+        grounds: the openings, in the order of `crowd.districts`.
+    """
+
+    def __init__(
+        self,
+        crowd: Crowd,
+        grounds: tuple[Ground, ...],
+        curve: Curve,
+        pace: Pace,
+        requests: Requests,
+        agenda: Agenda,
+        meters: Meters,
+    ) -> None:
+        self.crowd, self.grounds, self.curve, self.pace = crowd, grounds, curve, pace
+        self.agenda, self.meters, self.told = agenda, meters, Told(crowd.residents)
+        self.random = random.Random(crowd.seed)
+        self._requests = requests
+        self._accepted = {
+            Act.LOOK: self._looked,
+            Act.LOOK_CLOSER: self._looked,
+            **dict.fromkeys(_JOINS, self._joined),
+            Act.POLL: self._polled,
+            Act.LEAVE: self._left,
+            **dict.fromkeys(_CLAIMS, self._claimed),
+            Act.REGISTER: self._registered,
+            Act.REGISTER_AGAIN: self._registered,
+            Act.LOOK_UP: self._looked_up,
+        }
+
+    def everyone_arrives(self) -> None:
+        """File the arrival of every resident."""
+        for i in range(self.crowd.residents):
+            due_us = int(self.curve.arrival(self.crowd.stir(i, 3)).at_seconds * SECOND_US)
+            if (self.crowd.stir(i, 4) & 0xFFFF) / 0x10000 < LOOKS_SHARE:
+                self.agenda.file(due_us - 20_000, i, Act.LOOK)
+            self.agenda.file(due_us, i, Act.JOIN)
+
+    def ground(self, i: int) -> Ground:
+        """The opening of resident `i`."""
+        return self.grounds[self.crowd.home(i)]
+
+    def later(self, i: int, act: Act, now_us: int, seconds: tuple[float, float]) -> None:
+        """File an event some seconds from now."""
+        self.agenda.file(now_us + int(self.random.uniform(*seconds) * SECOND_US), i, act)
+
+    def request(self, i: int, act: Act, now_us: int) -> bytes | None:
+        """Bytes to send for an event; None where it has become pointless. Notes that it is being sent."""
+        told, ticket = self.told, self.told.ticket[i]
+        if act is Act.POLL:
+            return None if ticket is None or told.has(i, _POLL_POINTLESS) else self._requests.poll(ticket)
+        if act in _JOINS:
+            return self._join_request(i, act, now_us)
+        if act in _CLAIMS:
+            return None if ticket is None else self._claim_request(i, act, ticket, now_us)
+        if act in (Act.REGISTER, Act.REGISTER_AGAIN):
+            if i not in told.passes:
+                return None
+            if not told.has(i, Fact.REGISTER_SENT):
+                told.register_sent_ms[i] = now_us // 1000
+            told.note(i, Fact.REGISTER_SENT)
+            return self._requests.register(told.passes[i][0], self._preferences(i))
+        if act is Act.LEAVE:
+            if ticket is None or told.has(i, Fact.CLAIM_SENT | Fact.MISSED | Fact.LEFT):
+                return None
+            told.note(i, Fact.LEAVE_SENT)
+            return self._requests.leave(ticket)
+        if act is Act.LOOK:
+            return self._requests.get("/city")
+        if act is Act.LOOK_CLOSER:
+            return self._requests.get(f"/openings/{self.ground(i).district}")
+        return self._requests.get(f"/registrations/{told.registration_no[i]:015d}", told.receipts.get(i))
+
+    def answered(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        """Take in an answer."""
+        if act in _JOINS:
+            self.told.facts[i] &= ~Fact.JOIN_OPEN
+        try:
+            if answer.status < 400:
+                self.meters.answers[(CALL_OF[act], answer.status, "")] += 1
+                self._accepted[act](i, act, answer, now_us)
+                return
+            problem = answers.decode_problem(answer.body)
+        except (msgspec.DecodeError, ValueError) as failure:
+            self.meters.error(f"{act.name}: {answer.status}: unreadable answer: {failure}", now_us)
+            return
+        self.meters.answers[(CALL_OF[act], answer.status, problem.code)] += 1
+        refusals.refused(self, i, act, answer, problem, now_us)
+
+    def unanswered(self, i: int, act: Act, reason: str, now_us: int) -> None:
+        """The connection broke: whether the request was done is not known; the page tries again."""
+        self.meters.answers[(CALL_OF[act], 0, reason)] += 1
+        self.meters.error(f"{act.name}: no answer: {reason}", now_us)
+        self.meters.count("retries", now_us)
+        self.later(i, act, now_us, (0.5, 3))
+
+    # requests
+
+    def _join_request(self, i: int, act: Act, now_us: int) -> bytes | None:
+        told = self.told
+        if act is not Act.JOIN and told.has(i, Fact.LEAVE_SENT | Fact.CLAIM_SENT | Fact.REFUSED):
+            return None
+        if act is Act.JOIN and not told.has(i, Fact.JOIN_SENT):
+            self.meters.count("arrivals", now_us)
+            if self.crowd.behaviour(i) is Behaviour.SECOND_DEVICE:
+                self.agenda.file(now_us, i, Act.OTHER_DEVICE)
+        told.note(i, Fact.JOIN_SENT | Fact.JOIN_OPEN)
+        attempt = 1 if told.has(i, Fact.CORRECTED) else 0
+        return self._requests.join(self.ground(i).district, self.crowd.join_body(i, attempt))
+
+    def _claim_request(self, i: int, act: Act, ticket: bytes, now_us: int) -> bytes | None:
+        told = self.told
+        pointless = Fact.LEAVE_SENT | Fact.MISSED | Fact.REGISTER_SENT
+        if act is not Act.CLAIM_AGAIN:
+            pointless |= Fact.CLAIMED | (Fact.READY if act is Act.JUMP else Fact(0))
+        if told.has(i, pointless):
+            return None
+        if not told.has(i, Fact.CLAIM_SENT):
+            told.claim_sent_ms[i] = now_us // 1000
+        told.note(i, Fact.CLAIM_SENT)
+        return self._requests.claim(ticket)
+
+    def _preferences(self, i: int) -> bytes:
+        sites, bits = self.ground(i).sites, self.crowd.stir(i, 5)
+        wishes = [
+            {"site": sites[(bits >> (8 * k)) % len(sites)], "period": ("am", "pm", "any")[(bits >> (3 * k + 40)) % 3]}
+            for k in range(min(1 + bits % 3, len(sites)))
+        ]
+        unique = list({wish["site"]: wish for wish in wishes}.values())
+        return json.dumps({"preferences": unique, "accept_any_site": bool(bits >> 60 & 1)}).encode()
+
+    # accepted
+
+    def _looked(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        if act is Act.LOOK:
+            self.agenda.file(now_us, i, Act.LOOK_CLOSER)
+
+    def _joined(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        told, behaviour = self.told, self.crowd.behaviour(i)
+        place = answers.decode_place(answer.body)
+        if place.ticket is None or place.entry is None:
+            raise ValueError("no ticket or no entry")
+        if behaviour in INELIGIBLE or (behaviour is Behaviour.MISTYPES_NAME and not told.has(i, Fact.CORRECTED)):
+            told.contradict("wrongly let in", i, behaviour.name)
+        known, first = place.entry == told.entry[i], told.entry[i] < 0
+        if known and act is Act.JOIN and told.has(i, Fact.MISSED | Fact.LEFT):
+            told.contradict("no new place", i, f"entry {place.entry} was missed or left")
+        told.place(i, place.entry, now_us // 1000)
+        told.ticket[i] = place.ticket.encode()
+        if place.number is not None:
+            told.numbered(i, place.number)
+        if known:
+            return
+        self._stands(i, place, now_us, forgets=first and behaviour is Behaviour.COMES_BACK_LATE)
+        if first and behaviour is Behaviour.REFRESHES:
+            self.later(i, Act.REFRESH, now_us, self.pace.patience)
+        elif first and behaviour is Behaviour.GIVES_UP:
+            self.later(i, Act.LEAVE, now_us, self.pace.patience)
+        elif first and behaviour is Behaviour.IMPATIENT:
+            self.later(i, Act.JUMP, now_us, (1, 20))
+
+    def _polled(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        place = answers.decode_place(answer.body)
+        if place.ticket is not None:
+            self.told.ticket[i] = place.ticket.encode()
+        if place.number is not None:
+            self.told.numbered(i, place.number)
+        self._stands(i, place, now_us)
+
+    def _stands(self, i: int, place: answers.Place, now_us: int, *, forgets: bool = False) -> None:
+        told = self.told
+        match place.state:
+            case "drawing" | "waiting":
+                if place.poll_after_seconds is None:
+                    told.contradict("not told when to ask again", i, place.state)
+                pause = place.poll_after_seconds or 30.0
+                if forgets:
+                    pause += self.random.uniform(*self.pace.forget)
+                self.agenda.file(now_us + int(pause * SECOND_US), i, Act.POLL)
+            case "ready":
+                self._called(i, place, now_us, joining=place.entry is not None)
+            case "missed":
+                self.missed(i, now_us)
+            case "ended":
+                told.note(i, Fact.ENDED)
+            case "left" if not told.has(i, Fact.LEAVE_SENT):
+                told.contradict("left without leaving", i, f"entry {told.entry[i]}")
+            case "claimed" if not told.has(i, Fact.CLAIM_SENT):
+                told.contradict("claimed without claiming", i, f"entry {told.entry[i]}")
+            case "left" | "claimed":
+                pass
+            case unknown:
+                told.contradict("unknown state", i, unknown)
+
+    def _called(self, i: int, place: answers.Place, now_us: int, *, joining: bool) -> None:
+        told = self.told
+        if place.claim_before is None:
+            if not joining:
+                told.contradict("called without a deadline", i, f"entry {told.entry[i]}")
+            # a join's answer has none (contract): the first poll says until when to claim
+            self.agenda.file(now_us + int((place.poll_after_seconds or 1.0) * SECOND_US), i, Act.POLL)
+            return
+        claim_before_us = self.ground(i).run_us(place.claim_before)
+        if not told.has(i, Fact.READY):
+            told.ready_ms[i] = now_us // 1000
+            told.claim_before_ms[i] = claim_before_us // 1000
+            told.note(i, Fact.READY)
+        if self.crowd.behaviour(i) is Behaviour.NEVER_CLAIMS:
+            self.agenda.file(max(claim_before_us, now_us) + 2 * SECOND_US, i, Act.POLL)
+        else:
+            self.later(i, Act.CLAIM, now_us, self.pace.think)
+
+    def missed(self, i: int, now_us: int) -> None:
+        """Resident `i` is told that the call was missed; most join again at the back."""
+        told = self.told
+        if told.has(i, Fact.READY) and now_us // 1000 < told.claim_before_ms[i] - 1500:
+            told.contradict("missed before its time", i, f"could claim until {told.claim_before_ms[i]} ms")
+        told.note(i, Fact.MISSED)
+        if self.random.random() < REJOINS_SHARE:
+            self.later(i, Act.JOIN, now_us, self.pace.think)
+
+    def _left(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        self.told.note(i, Fact.LEFT)
+        if self.random.random() < REGRETS_SHARE:
+            self.later(i, Act.JOIN, now_us, self.pace.think)
+
+    def _claimed(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        told, now_ms = self.told, now_us // 1000
+        given = answers.decode_pass(answer.body)
+        told_now, told_before = (given.pass_.encode(), given.expires_at), told.passes.get(i)
+        if told_before is not None:
+            if told_before != told_now or answer.status != 200:
+                told.contradict("pass changed", i, f"{answer.status}, {told_before[1]}, then {given.expires_at}")
+            return
+        if told.has(i, Fact.READY) and told.claim_sent_ms[i] > told.claim_before_ms[i] + 1500:
+            told.contradict("claimed after its time", i, f"could claim until {told.claim_before_ms[i]} ms")
+        told.passes[i] = told_now
+        told.claimed_ms[i] = now_ms
+        told.expires_ms[i] = self.ground(i).run_us(given.expires_at) // 1000
+        told.note(i, Fact.CLAIMED)
+        behaviour = self.crowd.behaviour(i)
+        if behaviour is Behaviour.REPEATS:
+            self.later(i, Act.CLAIM_AGAIN, now_us, (0.1, 0.5))
+        if behaviour is not Behaviour.LEAVES_FORM:
+            self.later(i, Act.REGISTER, now_us, self.pace.fill_form)
+
+    def _registered(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        told = self.told
+        given = answers.decode_registration(answer.body)
+        no, known = int(given.registration_no), told.registration_no[i]
+        if known:
+            if known != no or answer.status != 200:
+                told.contradict("registration changed", i, f"{known}, then {answer.status} {no}")
+            return
+        if given.receipt is None:
+            told.contradict("no receipt", i, given.registration_no)
+        else:
+            told.receipts[i] = given.receipt.encode()
+        told.registration_no[i] = no
+        told.registered_ms[i] = now_us // 1000
+        told.note(i, Fact.REGISTERED)
+        if self.crowd.behaviour(i) is Behaviour.REPEATS:
+            self.later(i, Act.REGISTER_AGAIN, now_us, (0.1, 0.5))
+
+    def _looked_up(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        if int(answers.decode_registration(answer.body).registration_no) != self.told.registration_no[i]:
+            self.told.contradict("receipt opens another registration", i, str(self.told.registration_no[i]))
+        self.meters.count("receipts opened", now_us)

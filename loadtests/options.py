@@ -1,0 +1,71 @@
+"""What a rehearsal is asked to do."""
+
+from __future__ import annotations
+
+import msgspec
+
+FAULTS = ("kill-store", "kill-worker")
+DEFAULT_DISTRICTS = ("440106", "440111")  # window one of the announcement: Tianhe and Baiyun
+DEFAULT_ARRIVALS = "door:0.333"
+
+
+class Options(msgspec.Struct, kw_only=True):
+    """Options of `jiaohao rehearse`.
+
+    Attributes:
+        residents: how many people.
+        minutes: for how long they come, from the opening; the run ends then.
+        arrivals: the curve (`loadtests.arrivals`).
+        host: `http://HOST:PORT` of a running server whose registry holds this crowd (`python -m loadtests.crowd`
+            writes it); None starts a server of its own in a temporary folder.
+        redis_url: the store, for the audit of a `host`, or for the own server in place of its embedded store.
+        seed: same seed, same crowd.
+        districts: codes; all must open at the same time.
+        city: city file for the own server.
+        workers: of the own server; None is its default.
+        fault: None, `kill-store` or `kill-worker`; only for the own server.
+        fault_at: when, as a share of the minutes.
+        lines: connections of the generator.
+        slo_p99_seconds: objective for joins and polls, from due time.
+        report, json: where to write; None writes none.
+        opening: RFC 3339 time of the opening that the own server is started for.
+    """
+
+    residents: int = 600_000
+    minutes: float = 10.0
+    arrivals: str = DEFAULT_ARRIVALS
+    host: str | None = None
+    redis_url: str | None = None
+    seed: int = 1
+    districts: tuple[str, ...] = DEFAULT_DISTRICTS
+    city: str | None = None
+    workers: int | None = None
+    fault: str | None = None
+    fault_at: float = 0.35
+    lines: int = 400
+    slo_p99_seconds: float = 1.0
+    report: str | None = "rehearsal.html"
+    json: str | None = None
+    opening: str = "2021-06-19T08:00:00+08:00"
+
+    def problem(self) -> str | None:
+        """What is wrong with these options, in one line; None when nothing is."""
+        if self.residents < 1:
+            return "--residents: expected at least 1"
+        if self.minutes <= 0:
+            return "--minutes: expected more than 0"
+        if self.fault is not None and self.fault not in FAULTS:
+            return f"--fault: expected {' or '.join(FAULTS)}"
+        if self.fault is not None and self.host is not None:
+            return "--fault ends processes: only those of a server of our own, so not together with --host"
+        if self.fault == "kill-store" and self.redis_url is not None:
+            return "--fault kill-store: the store at --redis-url is not ours to kill"
+        if not 0 < self.fault_at < 1:
+            return "--fault-at: expected a share between 0 and 1"
+        if self.host is not None and not self.host.startswith("http://"):
+            return "--host: expected http://HOST:PORT"
+        return None
+
+
+class CannotRehearse(Exception):
+    """The rehearsal could not begin; the message says why and the cure, in one line."""

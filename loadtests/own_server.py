@@ -1,0 +1,154 @@
+"""A server of our own for a rehearsal: files, imports, `jiaohao up`, faults, and the end of all of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import psutil
+
+from loadtests.crowd import Crowd, write_files
+from loadtests.options import CannotRehearse, Options
+from loadtests.watch import pids_in
+
+LEAD_SECONDS = 20
+"""How long before the opening the server is started."""
+_READY_SECONDS = 60
+_READY = re.compile(r"ready: (http://\S+)")
+_JIAOHAO = (sys.executable, "-m", "server")
+_HOME = Path(__file__).resolve().parent.parent
+
+
+class OwnServer:
+    """`jiaohao up` in a temporary folder, with the crowd's registry and sites.
+
+    Args:
+        say: told what is being done, for a progress line.
+    """
+
+    def __init__(self, options: Options, crowd: Crowd, say: Callable[[str], None]) -> None:
+        self._options, self._crowd, self._say = options, crowd, say
+        self.folder = Path(tempfile.mkdtemp(prefix="jiaohao-rehearsal-"))
+        self.data_dir = self.folder / "data"
+        self._up: subprocess.Popen[str] | None = None
+        self._log = self.folder / "up.log"
+
+    @property
+    def pid(self) -> int | None:
+        """Process of `jiaohao up`."""
+        return self._up.pid if self._up else None
+
+    @property
+    def redis_url(self) -> str:
+        """Where the audit finds the store."""
+        return self._options.redis_url or (self.data_dir / "store.url").read_text().strip()
+
+    def start(self) -> str:
+        """Write the files, import them, serve. Returns the server's address.
+
+        Raises:
+            CannotRehearse: an import or the server failed; its own last words are in the message.
+        """
+        self._say(f"writing the papers of {self._crowd.residents:,} residents")
+        registry, sites = write_files(self._crowd, self.folder)
+        self._say("importing the registry")
+        self._run("import", "registry", str(registry), *self._common())
+        self._run("import", "sites", str(sites), *self._common())
+        registry.unlink()
+        self._say("starting the server")
+        clock = datetime.fromisoformat(self._options.opening) - timedelta(seconds=LEAD_SECONDS)
+        command = ["up", "--no-demo", "--port", str(_free_port()), "--clock", clock.isoformat(), *self._common()]
+        if self._options.workers is not None:
+            command += ["--workers", str(self._options.workers)]
+        # its own session: a Ctrl-C at the terminal is for us, and we end it in order
+        with self._log.open("w") as log:
+            self._up = subprocess.Popen(
+                [*_JIAOHAO, *command], cwd=_HOME, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+            )
+        found: list[str] = []
+        reader = threading.Thread(target=self._read_output, args=(self._up, found), daemon=True)
+        reader.start()
+        deadline = time.monotonic() + _READY_SECONDS
+        while time.monotonic() < deadline:
+            if found:
+                return found[0]
+            if self._up.poll() is not None:
+                raise CannotRehearse(f"jiaohao up ended with {self._up.returncode}: {self.last_words()}")
+            time.sleep(0.05)
+        raise CannotRehearse(f"jiaohao up was not ready in {_READY_SECONDS} s: {self.last_words()}")
+
+    def kill(self, fault: str) -> str:
+        """Kill -9 the store or one worker; says which process that was."""
+        assert self._up is not None  # noqa: S101
+        who = pids_in(self.data_dir, self._up.pid)()
+        pids = who["store" if fault == "kill-store" else "workers"]
+        family = {child.pid for child in psutil.Process(self._up.pid).children(recursive=True)}
+        ours = [pid for pid in pids if pid in family]
+        if not ours:
+            raise CannotRehearse(f"--fault {fault}: found no such process of ours")
+        os.kill(ours[0], signal.SIGKILL)
+        return f"{fault}: killed process {ours[0]}"
+
+    def running(self) -> bool:
+        """Whether `jiaohao up` still runs."""
+        return self._up is not None and self._up.poll() is None
+
+    def last_words(self) -> str:
+        """The end of the server's log, in one line."""
+        try:
+            lines = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
+        except OSError:
+            lines = []
+        return " | ".join(lines[-3:]) or "it said nothing"
+
+    def stop(self) -> None:
+        """End the server and remove its folder."""
+        if self._up is not None and self._up.poll() is None:
+            family = psutil.Process(self._up.pid).children(recursive=True)
+            self._up.terminate()
+            try:
+                self._up.wait(20)
+            except subprocess.TimeoutExpired:
+                self._up.kill()
+            for process in psutil.wait_procs(family, timeout=3)[1]:  # none is left unless it hung
+                process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _common(self) -> list[str]:
+        flags = ["--data-dir", str(self.data_dir)]
+        if self._options.city is not None:
+            flags += ["--city", str(Path(self._options.city).resolve())]
+        if self._options.redis_url is not None:
+            flags += ["--redis-url", self._options.redis_url]
+        return flags
+
+    def _run(self, *command: str) -> None:
+        done = subprocess.run([*_JIAOHAO, *command], cwd=_HOME, capture_output=True, text=True, check=False)
+        if done.returncode:
+            words = " | ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-3:])
+            raise CannotRehearse(f"jiaohao {' '.join(command[:2])} failed: {words}")
+
+    def _read_output(self, process: subprocess.Popen[str], found: list[str]) -> None:
+        assert process.stdout is not None  # noqa: S101
+        for line in process.stdout:
+            match = _READY.search(line)
+            if match:
+                found.append(match[1])
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

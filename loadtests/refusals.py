@@ -1,0 +1,92 @@
+"""What a resident makes of a refusal: expected, too early, pushed back (and come again as told), or wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from loadtests.acts import SECOND_US, Act
+from loadtests.answers import Problem
+from loadtests.crowd import INELIGIBLE, Behaviour
+from loadtests.told import Fact
+from loadtests.wire import Answer
+
+if TYPE_CHECKING:
+    from loadtests.journey import Journey
+
+COME_AGAIN = (425, 429, 503)
+"""Statuses that the contract gives a Retry-After."""
+CLOCK_SLACK_MS = 1500
+"""How far a resident's clock may be from the city's, and an answer on its way."""
+
+
+def refused(journey: Journey, i: int, act: Act, answer: Answer, problem: Problem, now_us: int) -> None:
+    """Take in a refusal of resident `i`."""
+    if answer.status in COME_AGAIN and answer.seconds(b"retry-after") is None:
+        journey.told.contradict("no Retry-After", i, f"{act.name}: {answer.status} {problem.code}")
+    expected = False
+    match act:
+        case Act.JOIN | Act.REFRESH | Act.OTHER_DEVICE:
+            expected = _join(journey, i, act, answer, problem, now_us)
+        case Act.JUMP | Act.CLAIM | Act.CLAIM_AGAIN:
+            expected = _claim(journey, i, act, problem, now_us)
+        case Act.REGISTER | Act.REGISTER_AGAIN:
+            late = now_us // 1000 > journey.told.expires_ms[i] - CLOCK_SLACK_MS
+            expected = problem.code == "expired" and late
+            if expected:
+                journey.told.passes.pop(i, None)
+    if not expected:
+        _come_again(journey, i, act, answer, problem, now_us)
+
+
+def _join(journey: Journey, i: int, act: Act, answer: Answer, problem: Problem, now_us: int) -> bool:
+    told, behaviour = journey.told, journey.crowd.behaviour(i)
+    ground = journey.ground(i)
+    match problem.code:
+        case "not-open" | "maintenance" if now_us < ground.opens_us + 2 * SECOND_US:
+            # the page was told when it opens, and spreads the join over the draw like everyone's at the door
+            arrival = journey.curve.arrival(journey.crowd.stir(i, 3))
+            soonest_us = now_us + int((answer.seconds(b"retry-after") or 1) * SECOND_US)
+            spread_us = ground.opens_us + int(arrival.spread * max(ground.draw_seconds - 1, 0) * SECOND_US)
+            journey.meters.count("pressed early", now_us)
+            journey.agenda.file(max(soonest_us, spread_us), i, act)
+        case "not-eligible":
+            if problem.reason != INELIGIBLE.get(behaviour):
+                told.contradict("wrongly refused", i, f"{behaviour.name}: {problem.reason}")
+            told.note(i, Fact.REFUSED)
+        case "identity-mismatch" if behaviour is Behaviour.MISTYPES_NAME and not told.has(i, Fact.CORRECTED):
+            told.note(i, Fact.CORRECTED)
+            journey.later(i, Act.JOIN, now_us, (2, 6))
+        case "ended":
+            told.note(i, Fact.ENDED)
+        case _:
+            return False
+    return True
+
+
+def _claim(journey: Journey, i: int, act: Act, problem: Problem, now_us: int) -> bool:
+    told = journey.told
+    match problem.code:
+        case "not-your-turn":
+            told.facts[i] &= ~Fact.CLAIM_SENT
+            if told.has(i, Fact.READY):
+                told.contradict("called, then not", i, f"entry {told.entry[i]}")
+            journey.meters.count("early claims refused", now_us)
+        case "expired" | "used" | "ended" | "too-late":
+            if act is Act.CLAIM_AGAIN or told.has(i, Fact.CLAIMED):
+                told.contradict("pass changed", i, f"had one, then {problem.code}")
+            journey.missed(i, now_us)
+        case _:
+            return False
+    return True
+
+
+def _come_again(journey: Journey, i: int, act: Act, answer: Answer, problem: Problem, now_us: int) -> None:
+    if answer.status not in COME_AGAIN:
+        journey.meters.error(f"{act.name}: {answer.status} {problem.code} {problem.detail}".strip(), now_us)
+        return
+    if answer.status != 425:
+        journey.meters.error(f"{act.name}: pushed back: {answer.status} {problem.code}", now_us)
+    journey.meters.count("retries", now_us)
+    # as the page would: not before it was told, and not all at the same moment
+    pause = max(answer.seconds(b"retry-after") or 0.0, problem.poll_after_seconds or 0.0, 0.5)
+    journey.later(i, act, now_us, (pause, pause * 1.5 + 1))

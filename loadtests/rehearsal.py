@@ -1,0 +1,51 @@
+"""`jiaohao rehearse`: the rehearsal in a process of its own, for gevent patches whatever it finds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from loadtests.options import CannotRehearse, Options
+
+_HOME = Path(__file__).resolve().parent.parent
+
+__all__ = ["CannotRehearse", "Options", "run"]
+
+
+def run(options: Options) -> int:
+    """Rehearse.
+
+    Returns:
+        0 where every check is green, 1 where one is not, 2 where the rehearsal could not be held.
+
+    Raises:
+        CannotRehearse: the options contradict each other.
+    """
+    problem = options.problem()
+    if problem is not None:
+        raise CannotRehearse(problem)
+    path = os.pathsep.join(filter(None, (str(_HOME), os.environ.get("PYTHONPATH"))))
+    command = [sys.executable, "-m", "loadtests.drive", msgspec.json.encode(options).decode()]
+    child = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path})
+    # the child ends its server in order; both signals are handed on, and then it is waited for
+    before = {number: signal.signal(number, _hand_on(child)) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        return child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _hand_on(child: subprocess.Popen[bytes]) -> Callable[[int, FrameType | None], None]:
+    def handler(number: int, frame: FrameType | None) -> None:
+        if child.poll() is None:
+            child.send_signal(signal.SIGTERM)
+
+    return handler

@@ -1,0 +1,242 @@
+"""The report of a rehearsal: one HTML file, no other hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from html import escape
+
+from loadtests.answers import Call
+from loadtests.charts import Series, bar_chart, line_chart, short
+from loadtests.evidence import Evidence
+from loadtests.measure import Histogram
+from loadtests.summary import Summary, waits_s
+
+_STYLE = """
+:root{color-scheme:light dark;--ink:#1c2430;--dim:#667085;--paper:#f6f7f9;--card:#fff;--edge:#e3e7ee;--good:#1b7f4b;
+--bad:#c2281d;--unsure:#a86400}
+@media(prefers-color-scheme:dark){:root{--ink:#e6e9ef;--dim:#98a2b3;--paper:#12161d;--card:#1a2029;--edge:#2b3340;
+--good:#4cc38a;--bad:#ff7369;--unsure:#f0b429}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--paper);color:var(--ink);
+font:15px/1.5 system-ui,"Noto Sans","Noto Sans CJK SC",sans-serif}
+main{max-width:1340px;margin:0 auto;padding:28px 20px 60px}
+h1{font-size:26px;margin:0}h1 small{font-weight:400;color:var(--dim);margin-left:10px;font-size:17px}
+h2{font-size:17px;margin:34px 0 12px}
+.verdict{margin:18px 0;padding:14px 18px;border-radius:10px;color:#fff;font-size:17px;background:var(--bad)}
+.verdict.good{background:#1b7f4b}.verdict small{display:block;opacity:.9;font-size:14px}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(112px,1fr));gap:12px}
+.tile,.card{background:var(--card);border:1px solid var(--edge);border-radius:10px;padding:12px 14px}
+.tile b{display:block;font-size:23px;font-variant-numeric:tabular-nums}.tile span{color:var(--dim);font-size:13px}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(460px,1fr));gap:14px}
+.card h3{margin:0 0 2px;font-size:15px}.card>p.note{margin:0 0 6px;color:var(--dim);font-size:13px}
+svg{width:100%;height:auto;display:block}
+svg polyline{fill:none;stroke-width:1.6;stroke-linejoin:round}.grid{stroke:var(--edge)}.tick,.unit,.word{font-size:11px;
+fill:var(--dim)}.mark{stroke:var(--bad);stroke-dasharray:3 3}.limit{stroke:var(--unsure);stroke-dasharray:6 4}
+.legend{margin:4px 0 0;font-size:13px;color:var(--dim)}.legend span{margin-right:14px;white-space:nowrap}
+.legend i{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:5px}
+table{border-collapse:collapse;width:100%;background:var(--card);border:1px solid var(--edge);border-radius:10px}
+td,th{text-align:left;padding:6px 12px;border-top:1px solid var(--edge);vertical-align:top}
+tr:first-child>*{border-top:0}
+th{color:var(--dim);font-weight:600;font-size:13px}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
+.ok{color:var(--good);font-weight:600}.no{color:var(--bad);font-weight:600}.un{color:var(--unsure);font-weight:600}
+.scroll{overflow-x:auto}.none{color:var(--dim)}
+"""
+
+
+def render(e: Evidence, summary: Summary) -> str:
+    """The whole page."""
+    failed = [check for check in summary.checks if not check.ok]
+    words = "Every promise held" if summary.passed else f"{len(failed)} of {len(summary.checks)} checks are not green"
+    small = "; ".join(f"{check.name}: {check.detail}" for check in failed) or (
+        f"{len(summary.checks)} checks, {summary.totals['requests']:,} requests"
+    )
+    if summary.limited:
+        words += " - the generator was the limit"
+    body = [
+        "<h1>开放演练<small>Rehearsal of an opening</small></h1>",
+        f'<div class="verdict{" good" * summary.passed}">{escape(words)}<small>{escape(small[:600])}</small></div>',
+        _tiles(e, summary),
+        "<h2>Over time</h2>",
+        f'<div class="charts">{"".join(_charts(e))}</div>',
+        "<h2>Audit</h2>",
+        _checks(summary),
+        "<h2>Latency, ms</h2>",
+        _latencies(summary),
+        "<h2>Answers</h2>",
+        _table(("call", "status", "code", "count"), summary.answers, numeric=(1, 3)),
+    ]
+    if summary.errors:
+        body += ["<h2>First errors</h2>", _table(("what",), [(error,) for error in summary.errors[:20]])]
+    body += [
+        "<h2>Assumptions</h2>", _table((), summary.assumptions), "<h2>Host</h2>", _table((), summary.host),
+    ]  # fmt: skip
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>叫号 rehearsal</title><style>{_STYLE}</style><main>{''.join(body)}</main></html>"
+    )
+
+
+def _tiles(e: Evidence, summary: Summary) -> str:
+    t, latency = summary.totals, summary.latency_ms
+    tiles = [
+        (f"{t['residents']:,}", "residents"),
+        (f"{t['joined']:,}", "got a place"),
+        (f"{t['ready']:,}", "were called"),
+        (f"{t['registered']:,}", "registered"),
+        (f"{summary.peak_requests_per_second:,}/s", "requests at the peak"),
+        (f"{latency.get('join', {}).get('p99', 0):.0f} ms", "join p99 from due"),
+        (f"{latency.get('poll', {}).get('p99', 0):.0f} ms", "poll p99 from due"),
+        (f"{t['errors']:,}", "errors"),
+    ]
+    for who in ("workers", "store", "generator"):
+        if who in summary.mean_cpu_percent:
+            tiles.append((f"{summary.mean_cpu_percent[who]:.0f} %", f"mean CPU of {who}"))
+    return (
+        '<div class="tiles">'
+        + "".join(f'<div class="tile"><b>{b}</b><span>{s}</span></div>' for b, s in tiles)
+        + "</div>"
+    )
+
+
+def _charts(e: Evidence) -> Iterable[str]:
+    counts = e.meters.counts
+    marks = [(float(e.fault_second), e.fault or "fault")] if e.fault_second is not None else []
+    marks += [(g.draw_seconds + g.opens_us / 1e6, "draw closes") for g in e.grounds[:1]]
+
+    requests = [second for second in counts["requests"] if second <= e.end_second]
+    span = (float(min([*requests, -5])), float(e.end_second))
+
+    def card(title: str, note: str, chart: str) -> str:
+        return f'<div class="card"><h3>{title}</h3><p class="note">{note}</p>{chart}</div>'
+
+    rates = [Series("arrivals", _counted(counts["arrivals"]))]
+    for call, word in (
+        (Call.JOIN, "joins"),
+        (Call.POLL, "polls"),
+        (Call.CLAIM, "claims"),
+        (Call.REGISTER, "registrations"),
+    ):
+        by_second = {second: h.total for second, h in e.meters.from_due[call].items()}
+        rates.append(Series(word, _counted(by_second)))
+    yield card(
+        "Arrivals and requests",
+        "per second, by when they were due",
+        line_chart(rates, unit="per second", marks=marks, seconds=span),
+    )
+    yield card(
+        "The line", "all openings together, as anyone sees it at GET /openings",
+        line_chart(
+            [Series(name, _looked(e, name)) for name in ("issued", "waiting", "serving")],
+            unit="places", marks=marks, seconds=span,
+        ),
+    )  # fmt: skip
+    for call, word in (
+        (Call.JOIN, "Joining"),
+        (Call.POLL, "Polling"),
+        (Call.CLAIM, "Claiming"),
+        (Call.REGISTER, "Registering"),
+    ):
+        objective = e.slo_p99_seconds * 1000 if call in (Call.JOIN, Call.POLL) else None
+        yield card(
+            f"{word}: latency", "from the moment the resident was due" + (", objective dashed" if objective else ""),
+            line_chart(_latency(e, call), unit="ms", log=True, marks=marks, seconds=span, limit=objective),
+        )  # fmt: skip
+    cpu = [Series(who, sorted(values.items())) for who, values in e.seen.cpu.items()]
+    yield card("CPU", "percent of one core", line_chart(cpu, unit="%", marks=marks, seconds=span))
+    memory = [Series(who, sorted(values.items())) for who, values in e.seen.memory_mb.items()]
+    yield card("Memory", "resident set", line_chart(memory, unit="MB", marks=marks, seconds=span))
+    yield card("Waiting for the call", "from joining to being told, of those called so far", _waits(e))
+    late = [
+        (float(second), (h.percentile_us(99) or 0) / 1000) for second, h in sorted(e.meters.lateness.items()) if h.total
+    ]
+    yield card(
+        "The generator itself", "how late it was, with a line free, in sending what was due (p99)",
+        line_chart([Series("p99", late)], unit="ms", log=True, marks=marks, seconds=span),
+    )  # fmt: skip
+    trouble = [Series(name, _counted(counts[name])) for name in ("errors", "retries", "lines busy") if counts[name]]
+    if trouble:
+        yield card("Errors and retries", "per second; lines busy: every connection was waiting for the server",
+                   line_chart(trouble, unit="per second", marks=marks, seconds=span))  # fmt: skip
+
+
+def _counted(by_second: dict[int, int]) -> list[tuple[float, float]]:
+    if not by_second:
+        return []
+    return [(float(second), float(by_second.get(second, 0))) for second in range(min(by_second), max(by_second) + 1)]
+
+
+def _looked(e: Evidence, name: str) -> list[tuple[float, float]]:
+    points: dict[int, dict[str, int]] = {}
+    for ground in e.grounds:
+        for look in e.looks(ground):
+            points.setdefault(look.seen_ms // 1000, {})[ground.district] = getattr(look, name)
+    latest: dict[str, int] = {}
+    line = []
+    for second in sorted(points):
+        latest |= points[second]
+        line.append((float(second), float(sum(latest.values()))))
+    return line
+
+
+def _latency(e: Evidence, call: Call) -> list[Series]:
+    by_second = e.meters.from_due[call]
+    if not by_second:
+        return []
+    # enough of them in each point for a percentile to mean something
+    step = max(1, (max(by_second) - min(by_second)) // 150)
+    windows: dict[int, list[Histogram]] = {}
+    for second, histogram in by_second.items():
+        windows.setdefault(second // step * step, []).append(histogram)
+    merged = {second: Histogram.merged(parts) for second, parts in sorted(windows.items())}
+    return [
+        Series(f"p{p}", [(float(second), (h.percentile_us(p) or 0) / 1000) for second, h in merged.items()])
+        for p in (50, 95, 99)
+    ]
+
+
+def _waits(e: Evidence) -> str:
+    waits = waits_s(e)
+    if not waits:
+        return '<p class="none">nobody was called</p>'
+    width = max(1, round(waits[-1] / 30))
+    bars = [0] * (int(waits[-1] // width) + 1)
+    for wait in waits:
+        bars[int(wait // width)] += 1
+    label: Callable[[int], str] = lambda k: f"{k * width // 60}:{k * width % 60:02d}"  # noqa: E731
+    return bar_chart([(label(k), float(n)) for k, n in enumerate(bars)], unit="residents", x_label="minutes waited")
+
+
+def _checks(summary: Summary) -> str:
+    words = {True: ("ok", "green"), False: ("no", "RED"), None: ("un", "not judged")}
+    rows = []
+    for check in summary.checks:
+        css, word = words[check.ok]
+        rows.append(
+            f'<tr><td class="{css}">{word}</td><td><b>{escape(check.name)}</b><br>'
+            f"<small>{escape(check.promise)}</small></td><td>{escape(check.detail)}</td></tr>"
+        )
+    return f'<div class="scroll"><table>{"".join(rows)}</table></div>'
+
+
+def _latencies(summary: Summary) -> str:
+    rows = []
+    for call, due in summary.latency_ms.items():
+        wire = summary.on_wire_ms.get(call, {})
+        rows.append(
+            (call, short(due["count"]), *(f"{due[p]:.1f}" for p in ("p50", "p95", "p99", "p99.9")),
+             *(f"{wire.get(p, 0):.1f}" for p in ("p50", "p99")))
+        )  # fmt: skip
+    heads = ("call", "count", "p50 from due", "p95", "p99", "p99.9", "p50 on the wire", "p99 on the wire")
+    return _table(heads, rows, numeric=range(1, 8))
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[object]], numeric: Iterable[int] = ()) -> str:
+    right = set(numeric)
+
+    def line(tag: str, cells: Iterable[object]) -> str:
+        css = ("", ' class="n"')
+        return "".join(f"<{tag}{css[k in right]}>{escape(str(cell))}</{tag}>" for k, cell in enumerate(cells))
+
+    head = f"<tr>{line('th', heads)}</tr>" if heads else ""
+    body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)
+    return f'<div class="scroll"><table>{head}{body}</table></div>'

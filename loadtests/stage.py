@@ -1,0 +1,197 @@
+"""Everything of one run put together: the openings as found, the crowd, lines, watch; begun, ended, audited."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import gevent
+
+from loadtests import answers
+from loadtests.acts import SECOND_US, Act, Ground, Pace
+from loadtests.agenda import Agenda
+from loadtests.answers import Requests
+from loadtests.arrivals import Curve, parse_curve
+from loadtests.audit_registrations import RECEIPTS_SAMPLE
+from loadtests.crowd import Crowd
+from loadtests.evidence import Evidence
+from loadtests.journey import Journey
+from loadtests.lines import RunClock, Switchboard
+from loadtests.measure import Meters
+from loadtests.options import CannotRehearse, Options
+from loadtests.told import Fact
+from loadtests.truth import connect, read_truth
+from loadtests.watch import Watch
+from loadtests.wire import Broken, Connection
+
+_LONGEST_WAIT_SECONDS = 15 * 60
+_LAST_ANSWERS_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class Openings:
+    """The openings of a run, and how long until they open (negative: they are open)."""
+
+    grounds: tuple[Ground, ...]
+    opens_in_seconds: float
+
+
+def crowd_of(options: Options) -> Crowd:
+    """The crowd that these options describe."""
+    day = datetime.fromisoformat(options.opening).date()
+    return Crowd(options.residents, options.districts, day, options.seed)
+
+
+def find_openings(host: str, districts: tuple[str, ...]) -> Openings:
+    """Ask a server about its openings, as the page does.
+
+    Raises:
+        CannotRehearse: no answer, no such opening, or not one that begins within a quarter of an hour.
+    """
+    address = address_of(host)
+    requests, connection = Requests(f"{address[0]}:{address[1]}"), Connection(*address)
+
+    def get(path: str) -> bytes:
+        try:
+            answer = connection.exchange(requests.get(path))
+        except Broken as broken:
+            raise CannotRehearse(f"{host}: no answer ({broken})") from None
+        if answer.status != 200:
+            raise CannotRehearse(f"{host}: GET {path}: {answer.status} {answer.body[:200]!r}")
+        return answer.body
+
+    city_is_ahead_seconds = _city_ahead_seconds(lambda: answers.decode_city(get("/city")).now)
+    found = [answers.decode_opening(get(f"/openings/{code}")) for code in districts]
+    grounds = []
+    opens = [datetime.fromisoformat(o.opens_at) for o in found if o.opens_at]
+    if len(opens) != len(found) or len(set(opens)) != 1:
+        raise CannotRehearse(f"{host}: the districts {', '.join(districts)} do not open at the same time")
+    opens_in = opens[0].timestamp() - city_is_ahead_seconds - time.monotonic()
+    if opens_in > _LONGEST_WAIT_SECONDS:
+        raise CannotRehearse(f"{host}: opens in {opens_in:.0f} s; start it with --clock shortly before {opens[0]}")
+    if any(o.state in ("ended", "closed", "unassigned") for o in found):
+        raise CannotRehearse(f"{host}: {found[0].district} is {found[0].state}")
+    # an opening that has begun is taken from now on
+    begins_in = max(opens_in, 1.0)
+    for o, at in zip(found, opens, strict=True):
+        sites = answers.decode_sites(get(f"/sites?district={o.district}")).sites
+        if not sites:
+            raise CannotRehearse(f"{host}: no sites in {o.district}; import some")
+        opens_us = int((opens_in - begins_in) * SECOND_US)
+        names = tuple(site.site for site in sites)
+        grounds.append(Ground(o.district, o.date, at, opens_us, o.draw.seconds, o.draw.commitment, names))
+    return Openings(tuple(grounds), begins_in)
+
+
+class Stage:
+    """One run against one server.
+
+    Args:
+        fire: Locust's request event.
+        redis_url: the store, for the audit; None where it cannot be reached.
+        pids: who is who, for CPU.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        crowd: Crowd,
+        host: str,
+        fire: Any,
+        redis_url: str | None,
+        pids: Callable[[], dict[str, list[int]]],
+    ) -> None:
+        self.options, self.crowd, self.host = options, crowd, host
+        openings = find_openings(host, options.districts)
+        self.clock = RunClock(openings.opens_in_seconds)
+        self.grounds = openings.grounds
+        self.end_us = int(options.minutes * 60 * SECOND_US)
+        self.pace = Pace.of(options.minutes * 60)
+        self.meters = Meters()
+        ground = openings.grounds[0]
+        draw_seconds = max(ground.draw_seconds + ground.opens_us / SECOND_US, 0.0)
+        self.curve: Curve = parse_curve(options.arrivals, options.minutes * 60, draw_seconds)
+        address = address_of(host)
+        requests = Requests(f"{address[0]}:{address[1]}")
+        self.journey = Journey(crowd, self.grounds, self.curve, self.pace, requests, Agenda(), self.meters)
+        self.switchboard = Switchboard(self.journey, self.clock, address, fire)
+        self.store = connect(redis_url) if redis_url else None
+        self.watch = Watch(self.grounds, address, self.clock.now_us, self.store, pids)
+        self.fault_second: int | None = None
+        self.unserved = 0
+
+    def begin(self) -> None:
+        """File every arrival, start watching and handing out."""
+        self.journey.everyone_arrives()
+        self.watch.start()
+        self.switchboard.start()
+
+    def seconds_left(self) -> float:
+        """Until the end of the run."""
+        return (self.end_us - self.clock.now_us()) / SECOND_US
+
+    def end(self) -> None:
+        """Stop the crowd, hear the last answers, then let a sample of residents look their registrations up."""
+        agenda, told = self.journey.agenda, self.journey.told
+        self.unserved = agenda.overdue(self.clock.now_us() - SECOND_US)
+        self._let_finish()
+        registered = [i for i in range(told.residents) if told.has(i, Fact.REGISTERED)]
+        step = max(1, len(registered) // RECEIPTS_SAMPLE)
+        now_us = self.clock.now_us()
+        for k, i in enumerate(registered[::step][:RECEIPTS_SAMPLE]):
+            agenda.file(now_us + k * 2000, i, Act.LOOK_UP)
+        self._wait_until(self.switchboard.quiet)
+        self.switchboard.stop()
+        gevent.sleep(1.1)  # one more look at the openings after the last answer
+        self.watch.stop()
+
+    def evidence(self) -> Evidence:
+        """Everything the audit looks at, the store's truth included."""
+        truth = read_truth(self.store, self.grounds) if self.store is not None else None
+        return Evidence(
+            self.crowd,
+            self.grounds,
+            self.journey.told,
+            self.meters,
+            self.watch.seen,
+            truth,
+            self.end_us // SECOND_US,
+            self.options.slo_p99_seconds,
+            self.options.fault,
+            self.fault_second,
+            self.unserved,
+        )
+
+    def _let_finish(self) -> None:
+        def done() -> bool:
+            self.journey.agenda.clear()  # what the last answers lead to is beyond the end
+            return self.switchboard.quiet()
+
+        self._wait_until(done)
+
+    def _wait_until(self, done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _LAST_ANSWERS_SECONDS
+        while not done() and time.monotonic() < deadline:
+            gevent.sleep(0.05)
+
+
+def address_of(host: str) -> tuple[str, int]:
+    """Host and port of `http://HOST:PORT`."""
+    parts = urlsplit(host)
+    if parts.scheme != "http" or not parts.hostname:
+        raise CannotRehearse(f"{host}: expected http://HOST:PORT")
+    return parts.hostname, parts.port or 80
+
+
+def _city_ahead_seconds(now: Callable[[], str]) -> float:
+    """City time minus our monotonic clock. The city may tell whole seconds only, so look for just over one."""
+    best, deadline = float("-inf"), time.monotonic() + 1.1
+    while time.monotonic() < deadline:
+        told = datetime.fromisoformat(now()).timestamp()
+        best = max(best, told - time.monotonic())
+        gevent.sleep(0.02)
+    return best

@@ -1,0 +1,152 @@
+"""What each resident was told, kept small: the witness statements for the audit.
+
+Arrays by resident, so that six hundred thousand of them take some 40 bytes each besides their ticket.
+Times are milliseconds from the opening, `NEVER` where it has not happened.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from dataclasses import dataclass
+from enum import IntFlag
+
+NEVER = -(1 << 31)
+
+
+class Fact(IntFlag):
+    """What a resident did or was told about the place they hold, as one number."""
+
+    JOIN_SENT = 1
+    JOINED = 2
+    READY = 4  # told so
+    CLAIM_SENT = 8
+    CLAIMED = 16
+    REGISTER_SENT = 32
+    REGISTERED = 64
+    LEAVE_SENT = 128
+    LEFT = 256
+    MISSED = 512  # told so
+    REFUSED = 1024
+    CORRECTED = 2048  # has made the typing mistake already
+    ENDED = 4096
+    JOIN_OPEN = 8192  # a join is on its way, or its answer never came
+
+
+OF_THE_PLACE = Fact.READY | Fact.CLAIM_SENT | Fact.CLAIMED | Fact.LEAVE_SENT | Fact.LEFT | Fact.MISSED
+"""Facts that end with a place: forgotten when the resident gets a new one."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """An earlier place of a resident who got a new one at `at_ms`.
+
+    `how`: left | missed (was told so) | lapsed (pass unused) | unaware (was not told: the audit looks whether the
+    number had been called and its time had run out).
+    """
+
+    resident: int
+    entry: int
+    number: int
+    how: str
+    at_ms: int
+    facts: int
+
+
+@dataclass(frozen=True)
+class PassTold:
+    """A pass as its holder knows it, in milliseconds from the opening; `used_ms`: its registration was asked for."""
+
+    resident: int
+    entry: int
+    claimed_ms: int
+    expires_ms: int
+    used_ms: int
+
+
+class Told:
+    """Statements of `residents` people."""
+
+    def __init__(self, residents: int) -> None:
+        self.residents = residents
+        self.facts = array("H", bytes(2 * residents))
+        self.entry = array("i", [-1]) * residents
+        self.number = array("i", [0]) * residents
+        self.joined_ms = array("i", [NEVER]) * residents
+        self.ready_ms = array("i", [NEVER]) * residents
+        self.claim_before_ms = array("i", [NEVER]) * residents
+        self.claim_sent_ms = array("i", [NEVER]) * residents
+        self.claimed_ms = array("i", [NEVER]) * residents
+        self.expires_ms = array("i", [NEVER]) * residents
+        self.register_sent_ms = array("i", [NEVER]) * residents
+        self.registered_ms = array("i", [NEVER]) * residents
+        self.registration_no = array("Q", bytes(8 * residents))
+        self.ticket: list[bytes | None] = [None] * residents
+        self.passes: dict[int, tuple[bytes, str]] = {}
+        self.receipts: dict[int, bytes] = {}
+        self.spent: list[Spent] = []
+        self.spent_passes: list[PassTold] = []
+        self.promised_wait_ms: dict[int, int] = {}
+        self.contradictions: Counter[str] = Counter()
+        self.examples: dict[str, list[str]] = {}
+
+    def has(self, i: int, fact: Fact) -> bool:
+        """Whether any of these facts holds for resident `i`."""
+        return bool(self.facts[i] & fact)
+
+    def note(self, i: int, fact: Fact) -> None:
+        self.facts[i] |= fact
+
+    def contradict(self, what: str, i: int, detail: str) -> None:
+        """Record an answer that contradicts an earlier one or the contract; any of these fails the audit."""
+        self.contradictions[what] += 1
+        examples = self.examples.setdefault(what, [])
+        if len(examples) < 5:
+            examples.append(f"resident {i}: {detail}")
+
+    def place(self, i: int, entry: int, now_ms: int) -> None:
+        """Resident `i` was told a place. A new one is right only where the earlier one is spent.
+
+        A place is spent when it was given up, missed, or its pass lapsed unused.
+        """
+        before = self.entry[i]
+        if before < 0:
+            self.joined_ms[i] = now_ms
+        elif before != entry:
+            how = self._spent_by(i, now_ms)
+            if entry < before:
+                self.contradict("place not at the back", i, f"entry {before} was {how}, then {entry}")
+            self.spent.append(Spent(i, before, self.number[i], how, now_ms, self.facts[i]))
+            if self.has(i, Fact.CLAIMED):
+                self.spent_passes.append(self._pass(i))
+                self.passes.pop(i, None)
+            self.facts[i] &= ~OF_THE_PLACE
+            self.number[i] = 0
+            for times in (self.ready_ms, self.claim_before_ms, self.claim_sent_ms, self.claimed_ms, self.expires_ms):
+                times[i] = NEVER
+            self.joined_ms[i] = now_ms
+        self.entry[i] = entry
+        self.note(i, Fact.JOINED)
+
+    def numbered(self, i: int, number: int) -> None:
+        """Resident `i` was told the number of the place; once told it never changes."""
+        if self.number[i] and self.number[i] != number:
+            self.contradict("number changed", i, f"{self.number[i]}, then {number}")
+        self.number[i] = number
+
+    def passes_told(self) -> list[PassTold]:
+        """Every pass that anyone was told of."""
+        live = [self._pass(i) for i in range(self.residents) if self.claimed_ms[i] != NEVER]
+        return live + self.spent_passes
+
+    def _pass(self, i: int) -> PassTold:
+        return PassTold(i, self.entry[i], self.claimed_ms[i], self.expires_ms[i], self.register_sent_ms[i])
+
+    def _spent_by(self, i: int, now_ms: int) -> str:
+        if self.has(i, Fact.LEFT | Fact.LEAVE_SENT):
+            return "left"
+        if self.has(i, Fact.CLAIMED):
+            if now_ms < self.expires_ms[i] - 1500:  # its holder's clock may be a second off the city's
+                self.contradict("place changed", i, f"entry {self.entry[i]} while its pass lived")
+            return "lapsed"
+        return "missed" if self.has(i, Fact.MISSED) else "unaware"

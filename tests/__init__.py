@@ -1,0 +1,1 @@
+"""Tests, named by what a user could lose."""

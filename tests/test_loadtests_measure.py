@@ -1,0 +1,62 @@
+"""Latencies are kept apart by call and second, and a percentile never flatters; the draw is the contract's."""
+
+import json
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtests.answers import Call
+from loadtests.draw import Numbers, commitment
+from loadtests.measure import BUCKETS, Histogram, Meters, bucket_of, upper_edge_us
+
+
+@given(st.integers(0, 2**28 - 1))
+def test_a_bucket_holds_its_duration_within_three_percent(us: int) -> None:
+    bucket = bucket_of(us)
+    assert 0 <= bucket < BUCKETS
+    assert us <= upper_edge_us(bucket) <= us * 1.04
+    assert bucket == 0 or upper_edge_us(bucket - 1) < us
+
+
+@given(st.lists(st.integers(0, 10**8), min_size=1, max_size=200), st.sampled_from([50.0, 95.0, 99.0, 100.0]))
+def test_percentiles_err_on_the_slow_side_only(durations: list[int], percent: float) -> None:
+    histogram = Histogram()
+    for us in durations:
+        histogram.add(us)
+    exact = sorted(durations)[-(-len(durations) * int(percent) // 100) - 1]
+    found = histogram.percentile_us(percent)
+    assert found is not None
+    assert exact <= found <= exact * 1.04
+
+
+def test_an_empty_histogram_has_no_percentile() -> None:
+    assert Histogram().percentile_us(99) is None
+
+
+def test_longest_durations_are_kept() -> None:
+    assert bucket_of(10**12) == BUCKETS - 1
+    assert bucket_of(-5) == 0
+
+
+def test_latency_counts_from_due_and_from_sending_apart() -> None:
+    meters = Meters()
+    meters.answered(Call.JOIN, due_us=1_000_000, sent_us=1_900_000, now_us=2_000_000)
+    due, wire = meters.from_due[Call.JOIN][1], meters.on_wire[Call.JOIN][1]
+    assert (due.percentile_us(99) or 0) >= 1_000_000 > 104_000 >= (wire.percentile_us(99) or 0)
+    assert meters.whole(Call.JOIN, without=range(1, 2)).total == 0
+    assert meters.whole(Call.JOIN).total == 1
+
+
+def test_the_audits_draw_is_the_contracts() -> None:
+    vectors = json.loads((Path(__file__).parent / "draw_vectors.json").read_text())
+    seed = bytes.fromhex(vectors["seed"])
+    assert commitment(seed) == vectors["commitment"]
+    for case in vectors["cases"]:
+        numbers = Numbers(seed, case["entries"])
+        if "number_of_entry" in case:
+            assert [numbers.number(e) for e in range(case["entries"])] == case["number_of_entry"]
+        for entry, number in case.get("some", {}).items():
+            assert numbers.number(int(entry)) == number
+        assert numbers.number(case["entries"]) == case["entries"] + 1
+    assert Numbers(seed, 0).number(0) == 1

@@ -1,0 +1,1 @@
+"""HTTP behaviour, call by call."""
