@@ -80,6 +80,9 @@ def generator(e: Evidence) -> Check:
     detail = (
         f"late by p99 {late / 1000:.1f} ms, CPU {sum(cpu) / max(len(cpu), 1):.0f} % (p99 {busiest:.0f} %) of a core"
     )
+    busy = sum(1 for count in e.meters.counts["lines busy"].values() if count)
+    if busy:
+        detail += f"; in {busy} s every line was waiting for the server"
     if limited:
         requests = e.meters.counts["requests"]
         detail += f": THE GENERATOR WAS THE LIMIT, at {max(requests.values(), default=0)} requests/s"

@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 _WIDTH, _HEIGHT = 620, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 12, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 24, 12, 34
 COLOURS = ("#2f6fde", "#d9480f", "#2b8a3e", "#9c36b5", "#b08900", "#0b7285")
 
 
@@ -71,8 +72,9 @@ def line_chart(
         y = y_at(limit)
         parts.append(f'<line class="limit" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
     for colour, s in zip(COLOURS, drawn, strict=False):
-        path = " ".join(f"{x_at(x):.1f},{y_at(y):.1f}" for x, y in s.points)
-        parts.append(f'<polyline points="{path}" stroke="{colour}"/>')
+        for stretch in _stretches(s.points):
+            path = " ".join(f"{x_at(x):.1f},{y_at(y):.1f}" for x, y in stretch)
+            parts.append(f'<polyline points="{path}" stroke="{colour}"/>')
     return _svg(parts) + _legend([s.name for s in drawn])
 
 
@@ -96,6 +98,18 @@ def bar_chart(bars: Sequence[tuple[str, float]], *, unit: str, x_label: str) -> 
             f"<title>{escape(label)}: {height:g}</title></rect>"
         )
     return _svg(parts) + f'<p class="legend">{escape(x_label)}</p>'
+
+
+def _stretches(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:
+    """Points without a line over the time in which there were none."""
+    steps = sorted(b[0] - a[0] for a, b in pairwise(points))
+    longest = max(10.0, 4 * steps[len(steps) // 2]) if steps else 0.0
+    stretches = [[points[0]]]
+    for before, point in pairwise(points):
+        if point[0] - before[0] > longest:
+            stretches.append([])
+        stretches[-1].append(point)
+    return stretches
 
 
 def _svg(parts: list[str]) -> str:

@@ -126,7 +126,7 @@ def _progress(console: Console) -> Progress:
 def main() -> int:
     """Entry of the process."""
     console = Console(stderr=False, highlight=False)
-    logging.getLogger("locust").setLevel(logging.WARNING)
+    logging.getLogger("locust").setLevel(logging.ERROR)  # it warns of many users; ours are lines
     this = gevent.getcurrent()
 
     def stop(*_: Any) -> None:

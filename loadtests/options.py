@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from loadtests.arrivals import CurveError, parse_curve
+
 FAULTS = ("kill-store", "kill-worker")
 DEFAULT_DISTRICTS = ("440106", "440111")  # window one of the announcement: Tianhe and Baiyun
 DEFAULT_ARRIVALS = "door:0.333"
@@ -29,6 +31,7 @@ class Options(msgspec.Struct, kw_only=True):
         slo_p99_seconds: objective for joins and polls, from due time.
         report, json: where to write; None writes none.
         opening: RFC 3339 time of the opening that the own server is started for.
+        lead_seconds: how long before it the own server is started.
     """
 
     residents: int = 600_000
@@ -47,6 +50,7 @@ class Options(msgspec.Struct, kw_only=True):
     report: str | None = "rehearsal.html"
     json: str | None = None
     opening: str = "2021-06-19T08:00:00+08:00"
+    lead_seconds: float = 20.0
 
     def problem(self) -> str | None:
         """What is wrong with these options, in one line; None when nothing is."""
@@ -62,6 +66,12 @@ class Options(msgspec.Struct, kw_only=True):
             return "--fault kill-store: the store at --redis-url is not ours to kill"
         if not 0 < self.fault_at < 1:
             return "--fault-at: expected a share between 0 and 1"
+        if not self.districts:
+            return "--district: expected at least one"
+        try:
+            parse_curve(self.arrivals, self.minutes * 60, 1.0)
+        except CurveError as error:
+            return f"--{error}"
         if self.host is not None and not self.host.startswith("http://"):
             return "--host: expected http://HOST:PORT"
         return None

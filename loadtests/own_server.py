@@ -22,8 +22,6 @@ from loadtests.crowd import Crowd, write_files
 from loadtests.options import CannotRehearse, Options
 from loadtests.watch import pids_in
 
-LEAD_SECONDS = 20
-"""How long before the opening the server is started."""
 _READY_SECONDS = 60
 _READY = re.compile(r"ready: (http://\S+)")
 _JIAOHAO = (sys.executable, "-m", "server")
@@ -67,7 +65,7 @@ class OwnServer:
         self._run("import", "sites", str(sites), *self._common())
         registry.unlink()
         self._say("starting the server")
-        clock = datetime.fromisoformat(self._options.opening) - timedelta(seconds=LEAD_SECONDS)
+        clock = datetime.fromisoformat(self._options.opening) - timedelta(seconds=self._options.lead_seconds)
         command = ["up", "--no-demo", "--port", str(_free_port()), "--clock", clock.isoformat(), *self._common()]
         if self._options.workers is not None:
             command += ["--workers", str(self._options.workers)]
@@ -123,7 +121,18 @@ class OwnServer:
                 self._up.kill()
             for process in psutil.wait_procs(family, timeout=3)[1]:  # none is left unless it hung
                 process.kill()
+        self._end_orphaned_store()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end_orphaned_store(self) -> None:
+        """A store whose starter was killed runs on; in our folder it is ours."""
+        for pid in pids_in(self.data_dir, None)()["store"]:
+            try:
+                store = psutil.Process(pid)
+                if store.cwd() == str(self.data_dir.resolve()):
+                    store.kill()
+            except psutil.Error:
+                pass
 
     def _common(self) -> list[str]:
         flags = ["--data-dir", str(self.data_dir)]
@@ -134,9 +143,18 @@ class OwnServer:
         return flags
 
     def _run(self, *command: str) -> None:
-        done = subprocess.run([*_JIAOHAO, *command], cwd=_HOME, capture_output=True, text=True, check=False)
-        if done.returncode:
-            words = " | ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-3:])
+        process = subprocess.Popen(
+            [*_JIAOHAO, *command], cwd=_HOME, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            said, complained = process.communicate()
+        except BaseException:
+            process.send_signal(signal.SIGINT)  # it has a store of its own to end first
+            process.wait(20)
+            raise
+        if process.returncode:
+            words = " | ".join((complained.strip() or said.strip()).splitlines()[-3:])
             raise CannotRehearse(f"jiaohao {' '.join(command[:2])} failed: {words}")
 
     def _read_output(self, process: subprocess.Popen[str], found: list[str]) -> None:

@@ -24,9 +24,10 @@ h1{font-size:26px;margin:0}h1 small{font-weight:400;color:var(--dim);margin-left
 h2{font-size:17px;margin:34px 0 12px}
 .verdict{margin:18px 0;padding:14px 18px;border-radius:10px;color:#fff;font-size:17px;background:var(--bad)}
 .verdict.good{background:#1b7f4b}.verdict small{display:block;opacity:.9;font-size:14px}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(112px,1fr));gap:12px}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(104px,1fr));gap:12px}
 .tile,.card{background:var(--card);border:1px solid var(--edge);border-radius:10px;padding:12px 14px}
-.tile b{display:block;font-size:23px;font-variant-numeric:tabular-nums}.tile span{color:var(--dim);font-size:13px}
+.tile{padding:10px}.tile b{display:block;font-size:19px;white-space:nowrap;
+font-variant-numeric:tabular-nums}.tile span{color:var(--dim);font-size:13px}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(460px,1fr));gap:14px}
 .card h3{margin:0 0 2px;font-size:15px}.card>p.note{margin:0 0 6px;color:var(--dim);font-size:13px}
 svg{width:100%;height:auto;display:block}
@@ -84,8 +85,8 @@ def _tiles(e: Evidence, summary: Summary) -> str:
         (f"{t['ready']:,}", "were called"),
         (f"{t['registered']:,}", "registered"),
         (f"{summary.peak_requests_per_second:,}/s", "requests at the peak"),
-        (f"{latency.get('join', {}).get('p99', 0):.0f} ms", "join p99 from due"),
-        (f"{latency.get('poll', {}).get('p99', 0):.0f} ms", "poll p99 from due"),
+        (_duration(latency.get("join", {}).get("p99")), "join p99 from due"),
+        (_duration(latency.get("poll", {}).get("p99")), "poll p99 from due"),
         (f"{t['errors']:,}", "errors"),
     ]
     for who in ("workers", "store", "generator"):
@@ -96,6 +97,12 @@ def _tiles(e: Evidence, summary: Summary) -> str:
         + "".join(f'<div class="tile"><b>{b}</b><span>{s}</span></div>' for b, s in tiles)
         + "</div>"
     )
+
+
+def _duration(ms: float | None) -> str:
+    if ms is None:
+        return "-"
+    return f"{ms:.0f} ms" if ms < 10_000 else f"{ms / 1000:.0f} s"
 
 
 def _charts(e: Evidence) -> Iterable[str]:

@@ -12,7 +12,10 @@ from typing import NamedTuple
 
 from gevent import socket as gevent_socket
 from gevent.hub import get_hub
+from gevent.monkey import get_original
 
+# gevent's patches, where Locust has made them, would put its own class here
+_PlainSocket: type[socket.socket] = get_original("socket", "socket")
 _READ = 1
 _CHUNK = 65_536
 
@@ -95,7 +98,7 @@ class Connection:
     def _open(self) -> None:
         # gevent's connect does not block the other lines; then the plain socket under it serves, with our watcher
         with gevent_socket.create_connection(self._address, timeout=10) as opened:
-            self._socket = socket.socket(fileno=opened.detach())
+            self._socket = _PlainSocket(fileno=opened.detach())
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._watcher = self._hub.loop.io(self._socket.fileno(), _READ)

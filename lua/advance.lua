@@ -3,7 +3,7 @@
 -- KEYS[1] opening    HASH   counters of the opening
 -- KEYS[2] done       BITMAP numbers claimed or left
 -- KEYS[3] calls      ZSET   call steps that can still be claimed: score = its last number, member = number:called_ms
--- KEYS[4] passes     ZSET   passes alive: score = expiry ms, member = entry
+-- KEYS[4] passes     ZSET   passes: score = expiry ms, member = entry
 -- KEYS[5] left       LIST   entries given up, in order
 -- ARGV[1] now_ms     int    0 = the store's TIME
 -- ARGV[2] offset_ms  int    city time minus TIME
@@ -19,8 +19,9 @@ local left_seen, max_steps = tonumber(ARGV[3]), tonumber(ARGV[4])
 local o = load_opening(opening)
 if not o then return {now, 0, {}, {}} end
 close_draw_when_due(opening, o, now)
-call('ZREMRANGEBYSCORE', passes, '-inf', now)
-local alive = call('ZCARD', passes)
+-- Lapsed passes stay for a minute: a clock set back a little must not find a pass good that nobody counts.
+call('ZREMRANGEBYSCORE', passes, '-inf', now - 60000)
+local alive = call('ZCOUNT', passes, '(' .. now, '+inf')
 
 -- Called and not come in time: their reserved passes go to the next in line.
 if o.missed_to < o.serving then

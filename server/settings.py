@@ -47,6 +47,13 @@ def _secret(env: Mapping[str, str], name: str) -> bytes:
     return bytes.fromhex(value)
 
 
+def _offset_ms(value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise SetupError("JIAOHAO_OFFSET_MS: expected a whole number of milliseconds") from None
+
+
 def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings.
 
@@ -71,7 +78,7 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         pepper=_secret(env, "JIAOHAO_PEPPER") if env.get("JIAOHAO_PEPPER") else signing[-1],
         operator_token=env["JIAOHAO_OPERATOR_TOKEN"],
         city_file=Path(env["JIAOHAO_CITY"]) if env.get("JIAOHAO_CITY") else None,
-        offset_ms=int(env.get("JIAOHAO_OFFSET_MS") or 0),
+        offset_ms=_offset_ms(env.get("JIAOHAO_OFFSET_MS") or "0"),
     )
 
 

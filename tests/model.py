@@ -273,8 +273,7 @@ class WaitingRoom:
             for j in range(i, len(self.calls)):
                 until = self.calls[j][0]
                 called = sum(count for _, count in self.calls[i : j + 1])
-                ruling = [rate for start, rate in self.rates if since < start <= until]
-                ruling.append(next(rate for start, rate in reversed(self.rates) if start <= since))
+                ruling = [rate for (_, rate), (end, _) in pairwise([*self.rates, (until, Fraction(0))]) if end >= since]
                 assert called <= self._allowed(since, until) + self._burst(max(ruling)), (since, until, called)
 
     # How

@@ -97,9 +97,10 @@ def _import(
     settings: Settings,
     skip_bad: bool,
 ) -> Outcome:
+    console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True,
+        console=console, transient=True, disable=not console.is_terminal,
     )  # fmt: skip
     with bar:
         judging = bar.add_task("checking", total=None)

@@ -1,5 +1,6 @@
 """Runs the workers: granian, with uvloop."""
 
+import asyncio
 import json
 import os
 import socket
@@ -12,6 +13,7 @@ import click
 
 from server.errors import SetupError
 from server.settings import Settings
+from server.store import connect
 
 
 def free_port(host: str) -> int:
@@ -32,11 +34,16 @@ def _check_port(host: str, port: int) -> None:
             raise SetupError(f"cannot listen on {host}:{port} ({error.strerror}); give another --port") from None
 
 
+async def _check_store(url: str) -> None:
+    # Workers wait for a store that is away, and are started again for ever; at the start it is a wrong address.
+    await (await connect(url)).aclose()
+
+
 def serve(settings: Settings, *, host: str, port: int, workers: int | None) -> None:
     """Serve until SIGTERM or Ctrl-C; prints `ready: http://HOST:PORT` once requests are taken.
 
     Raises:
-        SetupError: the port is taken.
+        SetupError: the port is taken, or no store answers.
     """
     from granian import Granian
     from granian.constants import HTTPModes, Interfaces, Loops
@@ -45,6 +52,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int | None) -> N
 
     port = port or free_port(host)
     _check_port(host, port)
+    asyncio.run(_check_store(settings.redis_url))
     with tempfile.TemporaryDirectory(prefix="jiaohao-metrics-") as metrics_dir:
         os.environ.update(settings.environment(), PROMETHEUS_MULTIPROC_DIR=metrics_dir)
         server = Granian(

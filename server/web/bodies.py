@@ -60,7 +60,9 @@ def _faulty_fields(message: str) -> list[tuple[str, str]]:
     return [(field or "body", "range" if out_of_range else "type")]
 
 
-_decoder = cache(msgspec.json.Decoder)
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
 
 
 class Strict(AbstractDTO[Body]):
@@ -76,8 +78,12 @@ class Strict(AbstractDTO[Body]):
 
     @classmethod
     def create_openapi_schema(cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any) -> Any:
-        """The type's own schema."""
-        return schema_creator.for_field_definition(field_definition)
+        """The type's own schema; Litestar does not say where unknown fields are refused."""
+        schema = schema_creator.for_field_definition(field_definition)
+        if cls.model_type.__struct_config__.forbid_unknown_fields:
+            component = schema_creator.schema_registry.get_schema_for_field_definition(field_definition)
+            component.additional_properties = False
+        return schema
 
     @classmethod
     def generate_field_definitions(cls, model_type: type[Any]) -> Generator[DTOFieldDefinition, None, None]:

@@ -7,13 +7,15 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import segno
-from litestar import MediaType, Request, Response, delete, get, patch, post
+from litestar import MediaType, Request, Response, delete, get, patch, post, route
 from litestar.datastructures import State
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Body, Parameter
+from litestar.types import ControllerRouterHandler
 
 from server.city import District, Phase, Window
-from server.errors import Invalid, Refusal, StoreUnavailable
+from server.errors import Refusal, StoreUnavailable
 from server.keys import is_registration_no
 from server.opening import Opening
 from server.opening import State as OpeningState
@@ -59,6 +61,11 @@ PROBLEMS = {
         503: "paused, maintenance, overloaded, store-unavailable",
     }.items()
 }
+
+
+def _again(kind: type[Any]) -> dict[int, ResponseSpec]:
+    """The answers of a call that gives 200 where it has been answered before."""
+    return {**PROBLEMS, 200: ResponseSpec(kind, generate_examples=False, description="the same one, asked for again")}
 
 
 class PhaseView(msgspec.Struct):
@@ -151,10 +158,14 @@ class PassView(msgspec.Struct):
 class Adjustment(msgspec.Struct, forbid_unknown_fields=True):
     """`PATCH /openings/{district}`; what is absent stays as it is."""
 
-    rate_per_second: Annotated[float, msgspec.Meta(ge=0, le=100_000)] | msgspec.UnsetType = msgspec.UNSET
-    max_active: Annotated[int, msgspec.Meta(ge=0, le=100_000_000)] | msgspec.UnsetType = msgspec.UNSET
+    # No unions: of those Litestar's schema loses a bound of 0.
+    rate_per_second: Annotated[float, msgspec.Meta(ge=0, le=100_000)] = msgspec.UNSET  # type: ignore[assignment]
+    max_active: Annotated[int, msgspec.Meta(ge=0, le=100_000_000)] = msgspec.UNSET  # type: ignore[assignment]
     paused: bool | msgspec.UnsetType = msgspec.UNSET
     message: Annotated[str, msgspec.Meta(max_length=500)] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+_STORED = {"rate_per_second": "rate"}
 
 
 def _services(request: AnyRequest) -> Services:
@@ -239,7 +250,11 @@ async def sites(request: AnyRequest, district: Annotated[str, Parameter(max_leng
     return Response(SitesView(list(found.values())), headers={"cache-control": "public, max-age=60"})
 
 
-@post("/openings/{district:str}/tickets", responses=PROBLEMS, summary="Join: a place in the opening, or the one held")
+@post(
+    "/openings/{district:str}/tickets",
+    responses=_again(Place201),
+    summary="Join: a place in the opening, or the one held",
+)
 async def join(district: Code, data: Annotated[Applicant, Body()]) -> Place201:
     raise Refusal("not-found")  # another spelling of the path, as `/ticket/`
 
@@ -254,7 +269,9 @@ async def leave(request: AnyRequest) -> None:
     await _services(request).room.leave(bearer(request.scope["headers"]))
 
 
-@post("/passes", responses=PROBLEMS, security=[{"ticket": []}], summary="Claim: turn a called ticket into a pass")
+@post(
+    "/passes", responses=_again(PassView), security=[{"ticket": []}], summary="Claim: turn a called ticket into a pass"
+)
 async def claim(request: AnyRequest) -> Response[PassView]:
     text, expires_at, fresh = await _services(request).room.claim(bearer(request.scope["headers"]))
     return Response(PassView(text, expires_at), status_code=201 if fresh else 200, headers=_NO_STORE)
@@ -283,7 +300,7 @@ async def _has_a_body(request: AnyRequest) -> None:
     dto=Strict[Wishes],
     return_dto=None,
     before_request=_holds_a_pass,
-    responses=PROBLEMS,
+    responses=_again(Registered),
     security=[{"pass": []}],
     summary="Register; 2xx only once it is on disk",
 )
@@ -325,18 +342,11 @@ async def adjust(
     request: AnyRequest, district: Code, data: Annotated[Adjustment, Body()]
 ) -> Response[OperatorOpeningView]:
     services = _services(request)
-    changes: dict[str, Any] = {}
-    if data.rate_per_second is not msgspec.UNSET:
-        changes["rate"] = data.rate_per_second
-    if data.max_active is not msgspec.UNSET:
-        changes["max_active"] = data.max_active
-    if data.paused is not msgspec.UNSET:
-        changes["paused"] = data.paused
-    if data.message is not msgspec.UNSET:
-        changes["message"] = data.message or ""
-    if not changes:
-        raise Invalid(("body", "required"))
-    it = await services.room.adjust(district, "operator", changes)
+    given = {name: getattr(data, name) for name in data.__struct_fields__}
+    changes = {_STORED.get(k, k): v for k, v in given.items() if v is not msgspec.UNSET}
+    if "message" in changes:
+        changes["message"] = changes["message"] or ""
+    it = await services.room.adjust(district, "operator", changes) if changes else services.room.opening(district)
     view = OperatorOpeningView(
         **_opening_fields(services, it),
         max_active=it.max_active,
@@ -345,6 +355,16 @@ async def adjust(
         paused=it.paused,
     )
     return Response(view, headers=_NO_STORE)
+
+
+def _options(path: str, allow: str) -> HTTPRouteHandler:
+    """OPTIONS of a path with several methods: Litestar's own answer names the first of them only."""
+
+    @route(path, http_method="OPTIONS", status_code=204, include_in_schema=False)
+    async def options() -> Response[None]:
+        return Response(None, status_code=204, headers={"allow": allow})
+
+    return options
 
 
 @get("/healthz", media_type=MediaType.JSON, summary="This process is alive")
@@ -374,5 +394,9 @@ async def problem(request: AnyRequest, code: Annotated[str, Parameter(max_length
     return words
 
 
-API = [city, opening, sites, join, poll, leave, claim, register, registration, registration_qr, adjust]
+API: list[ControllerRouterHandler] = [
+    _options("/ticket", "GET, DELETE, OPTIONS"),  # before the path's other methods
+    _options("/openings/{district:str}", "GET, PATCH, OPTIONS"),
+    *(city, opening, sites, join, poll, leave, claim, register, registration, registration_qr, adjust),
+]
 PLAIN = [healthz, readyz, metrics, problem]

@@ -57,7 +57,6 @@ async def test_only_with_the_operators_token(house: House) -> None:
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({}, "body"),
         ({"rate": 5}, "body"),
         ({"paused": True, "actor": "me"}, "body"),
         ({"rate_per_second": -0.1}, "rate_per_second"),
@@ -80,6 +79,15 @@ async def test_a_change_that_is_none_changes_nothing(house: House, change: dict[
     problem = refused(await house.call("PATCH", PATH, bearer=OPERATOR, json=change), "invalid", 422)
     assert [error["field"] for error in problem["errors"]] == [field]
     assert await house.everything() == before
+
+
+async def test_asking_for_no_change_shows_how_it_stands(house: House) -> None:
+    await house.at("08:30:00")
+    before = await house.everything()
+    told = await adjust(house)
+    assert (told["state"], told["max_active"]) == ("open", 30_000)
+    assert await house.everything() == before
+    refused(await house.call("PATCH", "/openings/999999", bearer=OPERATOR, json={}), "not-found", 404)
 
 
 async def test_there_is_nothing_to_change_where_there_is_no_opening(house: House) -> None:

@@ -4,47 +4,46 @@
 
 // Chinese|English. What never changes is in index.html.
 const WORDS = {
-  title: "疫苗接种预约登记|Vaccination registration", next: "下一次开放：{0}|Next opening: {0}",
-  draw: "抽签中|Draw on", open: "开放中|Open", paused: "暂停中|Paused", closed: "{0} 开放|Opens {0}", maintenance: "维护中|Maintenance",
-  ended: "今天已结束|Over for today", unassigned: "暂未开放|Not open", held: "已取号|You have a place",
+  title: "疫苗接种预约登记|Vaccine registration", next: "下一次开放：{0}|Next opening: {0}",
+  draw: "抽签中|Draw on", open: "开放中|Open", paused: "暂停取号|Paused", closed: "{0} 开放|Opens {0}", maintenance: "系统维护中|Maintenance",
+  ended: "今天已结束|Over for today", unassigned: "暂未安排|Not open here", held: "已取号|You have a place",
   drawText: "抽签进行中，还剩|The draw is on, time left",
-  drawNote: "这段时间内取号，早晚都一样，先后由抽签决定。|Join any time before it ends: early or late makes no difference.",
+  drawNote: "这段时间内取号，早晚都一样，先后由抽签决定。|Join before it ends: early or late is the same.",
   openText: "正在开放，{0} 结束|Open until {0}",
   openNote: "正在叫 {0} 号，{1} 人在等候。现在取号排在队尾。|Now serving {0}; {1} waiting. You would join at the back.",
-  pausedText: "暂停取号|Paused", pausedNote: "已取的号继续有效，请稍后再来。|Numbers already given stay valid. Please come back later.",
+  pausedNote: "已取的号继续有效，请稍后再来。|Numbers given stay valid. Please come back later.",
   closedText: "{0} 开放，还有|Opens at {0}, in",
-  closedNote: "不用赶：开放后 {0} 分钟内取号，早晚都一样，先后由抽签决定。|No need to hurry: all who join in the first {0} minutes share one draw.",
-  maintenanceText: "系统维护时间，暂不能登记|Closed for maintenance", endedText: "今天的开放时间已结束|Today's window is over",
-  unassignedText: "本区暂未安排开放时间|No opening hours have been announced here",
+  closedNote: "不用赶：开放后 {0} 分钟内取号，早晚都一样，先后由抽签决定。|No need to hurry: the first {0} minutes share one draw.",
   join: "取号|Join the queue", joinAt: "{0} 开放后可以取号|You can join at {0}", goTo: "去{0}|Go to {0}",
-  required: "请填写这一项。|This is required.", badId: "号码不正确，请逐位核对。|The number is not right: please compare it digit by digit.",
+  required: "请填写这一项。|This is required.",
   sendIn: "{0} 秒后提交|Sending in {0} s", sendNow: "正在提交……|Sending…",
   inDraw: "您已进入抽签，还剩|You are in the draw. It ends in", drawDone: "抽签结束，正在取您的号码……|The draw is done. Getting your number…",
-  yours: "您的号码|Your number", number: "{0} 号|No. {0}", people: "{0} 人|{0}", soon: "马上就到|any moment",
+  yours: "您的号码|Your number", number: "{0} 号|No. {0}",
   seconds: "{0} 秒|{0} s", minutes: "约 {0} 分钟|about {0} min", hours: "约 {0} 小时 {1} 分钟|about {0} h {1} min",
   keep: "可以关闭这个页面，您的位置会保留。|You may close this page, your place is kept. ",
   keepDraw: "请在 {0} 抽签结束后回来看号码。|Come back for your number when the draw ends at {0}.",
   keepWait: "请在 {0} 前回来：叫到后要在限定时间内进入登记。|Be back by {0}: once called, there is a time limit to come in.",
   keepNear: "快到了，请留在这个页面。|Nearly there: please stay on this page.",
+  keepLate: "照现在的速度，今天可能轮不到您。|At this pace your turn may not come today.",
   nextLook: "页面会自动更新，下一次：{0}后。|This page updates by itself, next in {0}.",
   told: "您的号码 {0}，前面还有 {1} 人。|Your number is {0}, {1} ahead of you.", called: "叫到您了|It is your turn",
-  until: "请在 {0} 之前进入，过时要重新排队。|Come in before {0}, or you will have to queue again.", timeUp: "时间到了，正在确认……|Time is up, checking…",
+  until: "请在 {0} 之前进入，过时要重新排队。|Come in before {0}, or queue again.",
   choice: "第 {0} 志愿|Choice {0}", site: "接种点|Vaccination site", pick: "请选择|Please choose", period: "时段|Time of day",
   am: "上午|Morning", pm: "下午|Afternoon", any: "上午下午都可以|Either",
   pickSite: "请选择接种点，或勾选“其他接种点也可以”。|Choose a site, or tick “any other site”.",
   registered: "登记成功|You are registered", receipt: "您的登记|Your registration", state: "状态|State", at: "登记时间|Registered",
-  first: "第一剂日期|First dose", others: "其他接种点|Other sites", fine: "也可以|fine too", from: "不早于|Not before",
-  proposed: "已登记，等待安排|Registered, date to follow", booked: "已安排|Date allotted", cancelled: "已取消|Cancelled",
+  first: "第一剂日期|First dose", others: "其他接种点|Other sites", fine: "可以|yes", from: "不早于|Not before",
+  proposed: "已登记，等待安排|Registered, date to follow",
   missedTitle: "过号了|Your turn has passed",
-  missedMore: "没有在限定时间内完成，这个号已失效。您可以重新取号，排在队尾。|The time limit ran out, so this number is no longer valid. You can join again at the back.",
+  missedMore: "没有在限定时间内完成，这个号已失效。您可以重新取号，排在队尾。|The time ran out; this number is no longer valid. You can join again at the back.",
   leftTitle: "您已放弃这个号|You gave up your place",
-  leftMore: "改变主意的话，开放时间内可以重新取号。|If you change your mind, you can join again while the window is open.",
+  leftMore: "开放时间内可以重新取号。|You can join again while the window is open.",
   endedTitle: "今天没有轮到您|Your turn did not come today",
-  endedMore: "今天的开放时间已结束，号码不带到明天。下一次开放：{0}。|Today's window is over, and numbers do not carry over. Next opening: {0}.",
+  endedMore: "号码不带到明天。下一次开放：{0}。|Numbers do not carry over. Next opening: {0}.",
   usedTitle: "这个号已经用过了|This place has been used",
-  usedMore: "登记已经完成，可能是在另一台设备上。为家人登记可以重新取号。|The registration is done, perhaps on another device. To register someone else, join again.",
-  askLeave: "放弃这个号吗？放弃后不能恢复，重新取号要从头排起。|Give up your place? This cannot be undone; joining again means starting anew.",
-  askForget: "从本机删除凭证吗？登记仍然有效，请先记下登记号。|Remove the receipt from this device? The registration stays valid; note its number first.",
+  usedMore: "登记已经完成，可能是在另一台设备上。|The registration is done, perhaps on another device.",
+  askLeave: "放弃这个号吗？重新取号要从头排起。|Give up your place? Joining again means starting anew.",
+  askForget: "从本机删除凭证吗？登记仍然有效，请先记下登记号。|Remove it from this device? The registration stays valid; note its number first.",
   offline: "网络连不上。|No connection.", offlineKept: "网络断开了，您的位置会保留。|The network is gone; your place is kept.",
   busy: "现在人很多。|Very busy just now.", retry: "{0} 秒后自动重试|Trying again in {0} s",
 };
@@ -54,15 +53,11 @@ const all = (selector) => document.querySelectorAll(selector);
 const page = { sites: [] }; // view, city, district, opening, place, pass, receipt, over, trouble
 const GONE = new Error("the resident went elsewhere");
 
-// Where storage is missing or full the page lives in memory only.
-const memory = {};
-function recall(key) {
-  try { return JSON.parse(localStorage[`jiaohao:${key}`]); } catch { return memory[key]; }
-}
-function remember(key, value = null) {
-  memory[key] = value;
-  try { localStorage[`jiaohao:${key}`] = JSON.stringify(value); } catch { /* memory has it */ }
-}
+// Where storage is blocked the page lives in memory only.
+let storage = {};
+try { storage = localStorage; } catch { /* blocked */ }
+const recall = (key) => JSON.parse(storage[`jiaohao:${key}`] ?? null);
+function remember(key, value = null) { storage[`jiaohao:${key}`] = JSON.stringify(value); }
 
 let lang = recall("language") ?? (/^zh/i.test(navigator.language) ? "zh" : "en");
 for (const it of all("[data-en]")) it.dataset.zh = it.textContent;
@@ -83,11 +78,11 @@ function follow(now) {
   const seen_ms = Date.parse(now) - performance.now();
   if (seen_ms > offset_ms || seen_ms < offset_ms - 5000) offset_ms = seen_ms;
 }
-const format = (ms, options, locale = "en-GB") => new Intl.DateTimeFormat(locale, { timeZone: page.city.timezone, ...options }).format(ms);
-const hour = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
-const clock = (ms) => format(ms, hour);
-const when = (ms) => format(ms, { month: zh() ? "numeric" : "short", day: "numeric", ...hour }, zh() ? "zh-CN" : "en-GB");
-const today = () => format(now_ms(), {}, "en-CA");
+const when = (ms, more = { month: zh() ? "numeric" : "short", day: "numeric" }) => new Date(ms).toLocaleString(zh() ? "zh-CN" : "en-GB", {
+  timeZone: page.city.timezone, hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...more,
+});
+const clock = (ms) => when(ms, {});
+const today = () => new Date(now_ms()).toLocaleDateString("en-CA", { timeZone: page.city.timezone });
 const countdown = (ms) => new Date(Math.max(0, Math.ceil(ms / 1000) * 1000)).toISOString().slice(11, 19).replace(/^00:/, "");
 function span(s) {
   const minutes = Math.ceil(s / 60);
@@ -101,7 +96,7 @@ async function run(task) {
   flow.gone = true;
   flow = {};
   calm();
-  try { await task(flow); } catch (error) { if (error !== GONE) throw error; }
+  await task(flow).catch((error) => { if (error !== GONE) throw error; });
 }
 async function until(left_ms, mine) {
   for (let ms = left_ms(); ms > 0; ms = left_ms()) {
@@ -129,7 +124,7 @@ async function insist(mine, method, path, options) {
     const answer = await call(method, path, options);
     if (mine.gone) throw GONE;
     const { status, data, after_s } = answer;
-    if (status && status !== 429 && (status < 500 || data.code === "maintenance")) { calm(); return answer; }
+    if (status && ![425, 429].includes(status) && (status < 500 || data.code === "maintenance")) { calm(); return answer; }
     const wait_s = Math.max(after_s, Math.min(60, 2 ** tries)) * (1 + Math.random() / 2);
     const trouble = (page.trouble = { status, due: performance.now() + wait_s * 1000 });
     const text = status ? data.detail ?? t("busy") : t(page.place ? "offlineKept" : "offline");
@@ -141,7 +136,10 @@ async function insist(mine, method, path, options) {
   }
 }
 const read = async (mine, path) => (await insist(mine, "GET", path)).data;
-function calm() { page.trouble = null; $("trouble").hidden = true; }
+function calm() {
+  page.trouble = null;
+  $("trouble").hidden = true;
+}
 
 // Screen
 const set = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
@@ -151,16 +149,10 @@ function make(tag, props, ...children) {
   it.append(...children);
   return it;
 }
-const STEP = { list: 0, opening: 1, sending: 1, queue: 2, ready: 2, over: 2, register: 3, receipt: 4 };
 function show(view) {
   const before = page.view;
   page.view = view;
   for (const it of all("section")) it.hidden = it.id !== view;
-  $("steps").hidden = false;
-  [...$("steps").children].forEach((it, i) => {
-    it.className = i < STEP[view] ? "done" : "";
-    it.setAttribute("aria-current", i === STEP[view] && "step");
-  });
   paint();
   if (!before || before === view) return;
   scrollTo(0, 0);
@@ -176,8 +168,7 @@ function paint() {
   for (const it of all(".rule")) it.textContent = city.phase?.rule ?? "";
   for (const it of all(".place")) it.textContent = district ? nameOf(district) : "";
   for (const it of all(".message")) it.textContent = page.opening?.message ?? "";
-  const first = PAINT[view]?.() ?? (district ? nameOf(district) : "");
-  document.title = (first && `${first} · `) + t("title");
+  document.title = [PAINT[view]?.() ?? (district && nameOf(district)), t("title")].filter(Boolean).join(" · ");
 }
 function unmark(form) {
   for (const it of form.parentNode.querySelectorAll(".bad")) it.hidden = true;
@@ -192,7 +183,7 @@ function mark(form, { title = "", detail, errors = [] }) {
     if (!input) { rest.push(message); continue; }
     const id = `${input.id}-error`;
     input.setAttribute("aria-invalid", true);
-    input.setAttribute("aria-describedby", `${id} ${input.id}-hint`);
+    input.setAttribute("aria-describedby", id);
     input.after(make("p", { className: "error", id }, message));
   }
   if (errors.length > rest.length) return form.querySelector("[aria-invalid]").focus();
@@ -216,8 +207,8 @@ function drawList() {
   let last;
   $("districts").replaceChildren(...receipts().map((it, i) => row(`#receipt=${i}`, t("receipt"), spaced(it.no), "›")));
   for (const it of page.city.districts) {
-    const hours = it.window ? `${it.window.opens}–${it.window.closes}` : t("unassigned");
-    const held = recall(placeKey(it.code));
+    const hours = it.window ? `${it.window.opens}–${it.window.closes}` : "–";
+    const held = it.state !== "ended" && recall(placeKey(it.code));
     const state = held ? t("held") : t(it.state, it.opens_at && clock(Date.parse(it.opens_at)));
     if (hours !== last) $("districts").append(make("h3", {}, hours));
     $("districts").append(row(`#${it.code}`, nameOf(it), zh() ? it.name_en : it.name_zh, state, held || RUNNING.includes(it.state)));
@@ -271,14 +262,6 @@ async function opening(mine, refusal) {
     paint();
   }
 }
-// What can be told before a wait. The server checks all of it again.
-function faults({ id_type, ...typed }) {
-  const id = typed.id_number.normalize("NFKC").replace(/[\s\-\u00ad\u200b-\u2015\u2212]/g, "").toUpperCase();
-  const sum = [...id].reduce((total, digit) => (total * 2 + (digit === "X" ? 10 : Number(digit))) % 11, 0); // ISO 7064 MOD 11-2
-  const bad = id_type.startsWith("resid") && (id.length !== 18 || sum !== 1);
-  const errors = Object.keys(typed).filter((field) => !typed[field].trim()).map((field) => ({ field, message: t("required") }));
-  return id && bad ? [...errors, { field: "id_number", message: t("badId") }] : errors;
-}
 async function join(body, mine) {
   // During the draw nothing is lost by waiting a little, once, and the joins of a crowd arrive evenly.
   const left_ms = state() === "draw" && !page.spread ? drawEnds_ms() - now_ms() : 0;
@@ -304,12 +287,11 @@ async function join(body, mine) {
 
 // The place in line
 const keep = (place) => remember(placeKey(page.district.code), place);
-function take({ state: is, number, ahead, serving, eta_seconds, claim_before, poll_after_seconds, ticket }) {
+function take(answer) {
   const { place } = page;
   const { state: was, serving: had } = place;
-  const after_ms = poll_after_seconds * 1000;
-  Object.assign(place, { ticket: ticket ?? place.ticket, state: is, number, ahead, serving, eta_seconds, claim_before });
-  Object.assign(place, { after_ms, seen: now_ms(), due: now_ms() + after_ms });
+  Object.assign(place, answer, { seen: now_ms(), due: now_ms() + answer.poll_after_seconds * 1000 });
+  const { state: is, number, ahead, serving } = place;
   if (is === "ready") polite(t("called"));
   if (is === "waiting" && !(ahead > place.told / 2)) {
     place.told = ahead;
@@ -317,11 +299,6 @@ function take({ state: is, number, ahead, serving, eta_seconds, claim_before, po
   }
   keep(place);
   return was === is && had === serving;
-}
-// Where the opening's public count says that the number is up, there is nothing to wait for.
-function hurry() {
-  const { place, opening: it } = page;
-  if (place?.state === "waiting" && it.serving >= place.number) place.due = now_ms();
 }
 async function wait(mine) {
   const { place } = page;
@@ -332,7 +309,7 @@ async function wait(mine) {
     await until(() => place.due - now_ms(), mine);
     const answer = await insist(mine, "GET", "/ticket", { token: place.ticket });
     if (!answer.ok) return spent(answer.data);
-    if (take(answer.data) && place.state === "waiting") await look(mine); // nobody was called: is there word from the operator?
+    if (take(answer.data) && place.state === "waiting") await look(mine); // is there word from the operator?
   }
 }
 function spent(data) {
@@ -355,17 +332,13 @@ async function leave(mine) {
 // Coming in and registering
 async function claim(mine) {
   const { place } = page;
-  const answer = await insist(mine, "POST", "/passes", { token: place.ticket });
-  if (answer.status === 425) {
-    Object.assign(place, { state: "waiting", due: now_ms() + answer.after_s * 1000 });
-    return wait(mine);
-  }
-  if (!answer.ok) return spent(answer.data);
-  page.pass = answer.data;
+  const { ok, data } = await insist(mine, "POST", "/passes", { token: place.ticket });
+  if (!ok) return spent(data);
+  page.pass = data;
   place.state = "claimed";
   keep(place);
   page.sites = (await read(mine, `/sites?district=${page.district.code}`)).sites;
-  drawWishes(place.draft ?? { rows: [{ period: "any" }], any: !page.sites.length });
+  drawWishes(place.draft ?? { preferences: [], accept_any_site: !page.sites.length });
   show("register");
   return lapse(mine);
 }
@@ -378,39 +351,42 @@ function select(id, label, options, value) {
   const list = options.map(([key, text]) => make("option", { value: key, selected: key === value }, text));
   return [make("label", { htmlFor: id }, t(label)), make("select", { id }, ...list)];
 }
-function drawWishes({ rows, any, from = "" }) {
+function drawWishes({ preferences, accept_any_site, not_before = "" }) {
   const form = $("wishes");
+  const rows = preferences.length ? preferences : [{ period: "any" }];
   unmark(form);
-  form.any.checked = any;
-  form.from.value = from;
-  form.from.min = today();
+  form.accept_any_site.checked = accept_any_site;
+  form.not_before.value = not_before;
+  form.not_before.min = today();
   $("more").hidden = !page.sites.length || rows.length > 2;
   const sites = [["", t("pick")], ...page.sites.map((it) => [it.site, nameOf(it)])];
+  const periods = ["am", "pm", "any"].map((key) => [key, t(key)]);
   $("choices").hidden = !page.sites.length;
   $("choices").replaceChildren(...rows.map(({ site, period }, i) => make("fieldset", {}, make("legend", {}, t("choice", i + 1)),
-    ...select(`site-${i}`, "site", sites, site), make("p", { className: "hint", id: `site-${i}-hint` }, siteOf(site)?.address ?? ""),
-    ...select(`period-${i}`, "period", ["am", "pm", "any"].map((key) => [key, t(key)]), period))));
+    ...select(`preferences[${i}].site`, "site", sites, site), make("p", { className: "hint" }, siteOf(site)?.address ?? ""),
+    ...select(`preferences[${i}].period`, "period", periods, period))));
 }
 function readWishes() {
-  const { elements } = $("wishes");
-  const rows = [...$("choices").children].map((_, i) => ({ site: elements[`site-${i}`].value, period: elements[`period-${i}`].value }));
-  return { rows, any: elements.any.checked, from: elements.from.value };
+  const { accept_any_site, not_before } = $("wishes").elements;
+  const preferences = [...$("choices").children].map((it) => {
+    const [site, period] = it.querySelectorAll("select");
+    return { site: site.value, period: period.value };
+  });
+  return { preferences, accept_any_site: accept_any_site.checked, not_before: not_before.value };
 }
 async function register(mine) {
-  const form = $("wishes");
-  const { rows, any, from } = readWishes();
-  const preferences = rows.filter((it) => it.site);
-  unmark(form);
-  if (!preferences.length && !any) {
-    mark(form, { errors: [{ field: "site-0", message: t("pickSite") }] });
+  const wishes = readWishes();
+  wishes.preferences = wishes.preferences.filter((it) => it.site);
+  drawWishes(wishes); // the server counts only the filled ones
+  if (!wishes.preferences.length && !wishes.accept_any_site) {
+    mark($("wishes"), { errors: [{ field: "preferences[0].site", message: t("pickSite") }] });
     return lapse(mine);
   }
-  const body = { preferences, accept_any_site: any, not_before: from || undefined };
+  const body = { ...wishes, not_before: wishes.not_before || undefined };
   const { ok, status, data } = await insist(mine, "POST", "/registrations", { token: page.pass.pass, body });
   if (ok) return registered(data, mine);
   if (status !== 422) return spent(data);
-  const own = (field) => field.replace("not_before", "from").replace(/^preferences\[(\d+)\].*/, (_, i) => `site-${rows.indexOf(preferences[i])}`);
-  mark(form, { ...data, errors: data.errors.map(({ field, message }) => ({ field: own(field), message })) });
+  mark($("wishes"), data);
   return lapse(mine);
 }
 function registered(data, mine) {
@@ -420,6 +396,7 @@ function registered(data, mine) {
   remember("receipts", kept);
   keep();
   $("join").reset();
+  remember("here", `receipt=${at}`);
   history.replaceState(null, "", `#receipt=${at}`);
   return receipt(at, mine, data);
 }
@@ -427,7 +404,7 @@ async function receipt(at, mine, data) {
   const kept = receipts()[at];
   page.place = null;
   page.district = page.city.districts.find((it) => it.code === kept.district);
-  page.receipt = { at, kept, data, fresh: data };
+  page.receipt = { at, kept, data };
   $("qr").src = kept.qr;
   show("receipt");
   page.sites = (await read(mine, `/sites?district=${kept.district}`)).sites;
@@ -449,16 +426,17 @@ function facts({ state: is, registered_at, priority, preferences, accept_any_sit
 // What each view shows as time goes by; gives the beginning of the title.
 const PAINT = {
   opening() {
-    const now = state();
     const { opens_at, closes_at, draw, serving, waiting } = page.opening;
     const next = nextOpens_ms();
+    const soon = next - now_ms() < 3_600_000;
+    const now = soon ? "closed" : state();
     const open = RUNNING.includes(now);
     const left_ms = now === "draw" ? drawEnds_ms() - now_ms() : now === "closed" ? until_ms(opens_at) : 0;
-    set("stand", t(`${now}Text`, opens_at && clock(Date.parse(now === "closed" ? opens_at : closes_at))));
+    set("stand", t(WORDS[`${now}Text`] ? `${now}Text` : now, opens_at && clock(Date.parse(now === "closed" ? opens_at : closes_at))));
     set("stand-clock", left_ms > 0 ? countdown(left_ms) : "");
     set("stand-note", now === "open" ? t("openNote", count(serving), count(waiting)) : open || now === "closed" ? t(`${now}Note`, draw.seconds / 60)
       : next ? t("next", when(next)) : "");
-    $("join").hidden = !open && !(next - now_ms() < 3_600_000);
+    $("join").hidden = !open && !soon;
     $("go").disabled = !open;
     set("go", open ? t("join") : next ? t("joinAt", clock(next)) : "");
   },
@@ -466,7 +444,8 @@ const PAINT = {
     const { number, serving, ahead, eta_seconds, seen, due } = page.place;
     const left_ms = number ? 0 : drawEnds_ms() - now_ms();
     const eta_s = eta_seconds === null ? Infinity : eta_seconds - (now_ms() - seen) / 1000;
-    const back = !number ? t("keepDraw", clock(drawEnds_ms())) : eta_s < Infinity ? t("keepWait", clock(now_ms() + eta_s * 900)) : "";
+    const back = !number ? t("keepDraw", clock(drawEnds_ms())) : eta_s * 1000 > until_ms(page.opening.closes_at) ? t("keepLate")
+      : t("keepWait", clock(now_ms() + eta_s * 900));
     set("number-label", t(number ? "yours" : left_ms > 0 ? "inDraw" : "drawDone"));
     set("number", number ? count(number) : "");
     set("queue-clock", left_ms > 0 ? countdown(left_ms) : "");
@@ -475,22 +454,21 @@ const PAINT = {
     $("line").hidden = !number;
     if (!number) return null;
     set("serving", serving ? t("number", count(serving)) : "–");
-    set("ahead", t("people", count(ahead)));
-    set("eta", eta_s === Infinity ? "–" : eta_s > 5 ? span(eta_s) : t("soon"));
+    set("ahead", count(ahead));
+    set("eta", eta_s < Infinity ? span(eta_s) : "–");
     return t("number", count(number));
   },
   ready() {
     const { number, claim_before } = page.place;
-    const left_ms = claim_before ? until_ms(claim_before) - 2000 : 0; // this clock may be 2 s behind
     set("ready-number", t("number", count(number)));
-    set("ready-clock", claim_before ? countdown(left_ms) : "…");
-    set("ready-until", !claim_before ? "" : left_ms > 0 ? t("until", clock(Date.parse(claim_before))) : t("timeUp"));
+    set("ready-clock", claim_before ? countdown(until_ms(claim_before) - 2000) : "…"); // this clock may be 2 s behind
+    set("ready-until", claim_before ? t("until", clock(Date.parse(claim_before))) : "");
     return t("called");
   },
   register() { set("pass-clock", countdown(until_ms(page.pass.expires_at) - 2000)); },
   receipt() {
-    const { kept, data, fresh, refusal } = page.receipt;
-    set("receipt-title", refusal?.title ?? t(fresh ? "registered" : "receipt"));
+    const { kept, data, refusal } = page.receipt;
+    set("receipt-title", refusal?.title ?? t("registered"));
     set("no", spaced(kept.no));
     if (data) $("facts").replaceChildren(...facts(data));
     else set("facts", refusal?.detail ?? "…");
@@ -509,36 +487,38 @@ const PAINT = {
 const route = () => run(async (mine) => {
   const at = location.hash.slice(1);
   if (!page.city || !at) page.city = await read(mine, "/city");
+  remember("here", at);
   const number = at.startsWith("receipt=") ? Number(at.slice(8)) : -1;
   if (receipts()[number]) return receipt(number, mine);
   const district = page.city.districts.find((it) => it.code === at);
   if (!district) return list(mine);
   Object.assign(page, { district, place: null, spread: false });
-  remember("district", at);
   await look(mine);
   const place = (page.place = recall(placeKey(at)));
   if (!place) return opening(mine);
-  place.due = Math.min(place.due + 1000, now_ms() + place.after_ms); // the server's clock may have been set back
-  hurry();
+  place.due = Math.min(place.due + 1000, now_ms() + place.poll_after_seconds * 1000); // the server's clock may have been set back
+  // The opening's public count says that the number is up: nothing to wait for.
+  if (place.state === "waiting" && page.opening.serving >= place.number) place.due = 0;
   return wait(mine);
 });
 $("join").onsubmit = (event) => {
   event.preventDefault();
   const applicant = Object.fromEntries(new FormData(event.target));
-  const errors = faults(applicant);
+  const errors = Object.keys(applicant).filter((field) => !applicant[field].trim()).map((field) => ({ field, message: t("required") }));
   unmark(event.target);
   if (errors.length) mark(event.target, { errors }); else run((mine) => join(applicant, mine));
 };
 $("wishes").onsubmit = (event) => { event.preventDefault(); run(register); };
-$("wishes").onchange = ({ target: { id, value } }) => {
-  if (id.startsWith("site-")) set(`${id}-hint`, siteOf(value)?.address ?? "");
+$("wishes").onchange = ({ target }) => {
   page.place.draft = readWishes();
   keep(page.place);
+  if (target.nextSibling?.className === "hint") target.nextSibling.textContent = siteOf(target.value)?.address ?? "";
 };
 $("more").onclick = () => {
-  const { rows, ...rest } = readWishes();
-  drawWishes({ rows: [...rows, { period: "any" }], ...rest });
-  $(`site-${rows.length}`).focus();
+  const wishes = readWishes();
+  wishes.preferences.push({ period: "any" });
+  drawWishes(wishes);
+  $("choices").lastChild.querySelector("select").focus();
 };
 $("stop").onclick = () => run(opening);
 $("claim").onclick = () => run(claim);
@@ -561,19 +541,15 @@ $("language").onclick = async () => {
   paint();
 };
 // Back from sleep or from another tab: the clock is set anew, and the opening looked at.
-document.onvisibilitychange = async () => {
-  const { opening: it } = page;
-  if (document.hidden || !it) return;
-  const { ok, data } = await call("GET", `/openings/${it.district}`);
-  if (ok && page.opening === it) page.opening = data;
-  hurry();
-  paint();
+document.onvisibilitychange = () => {
+  const idle = ["queue", "ready"].includes(page.view) || (page.view === "opening" && $("refused").hidden);
+  if (!document.hidden && idle && !page.trouble) route();
 };
 addEventListener("online", () => {
   if (page.trouble?.status === 0) page.trouble.due = performance.now() + Math.random() * 3000;
 });
 addEventListener("hashchange", route);
 speak();
-if (!location.hash && recall("district")) history.replaceState(null, "", `#${recall("district")}`);
+if (!location.hash && recall("here")) history.replaceState(null, "", `#${recall("here")}`);
 setInterval(paint, 1000);
 route();

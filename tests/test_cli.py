@@ -1,0 +1,139 @@
+"""The command line: a failure is one clear line and a non-zero exit."""
+
+import socket
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from server.city import SHIPPED_CITY
+from server.cli import main
+from tests.serving import operator_token, quick_city, run_cli, up
+
+SECRETS = {"JIAOHAO_SECRET": "ab" * 32, "JIAOHAO_OPERATOR_TOKEN": "sixteen-or-more-characters"}
+
+Jiaohao = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def jiaohao(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Jiaohao:
+    """Runs the command in this process; (exit code, standard output, standard error)."""
+    for name in ("REDIS_URL", "SECRET", "OPERATOR_TOKEN", "PEPPER", "PREVIOUS_SECRETS", "CITY", "OFFSET_MS"):
+        monkeypatch.delenv(f"JIAOHAO_{name}", raising=False)
+
+    def run(*arguments: str, **env: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["jiaohao", *arguments])
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        code = 0
+        try:
+            main()
+        except SystemExit as left:
+            code = int(left.code or 0)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def one_line(error: str) -> str:
+    (line,) = error.splitlines()
+    assert line.startswith("jiaohao: ")
+    return line
+
+
+def test_help_names_every_command(jiaohao: Jiaohao) -> None:
+    code, out, _ = jiaohao("--help")
+    assert code == 0
+    for name in ("up", "serve", "import", "rehearse", "city"):
+        assert f"\n  {name} " in out
+    assert jiaohao("--version")[1].startswith("jiaohao, version ")
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), ("up", "--nonsense"), ("import", "tea", "x"), ("serve", "--port", "x")])
+def test_what_it_does_not_know_is_a_usage_error(jiaohao: Jiaohao, arguments: tuple[str, ...]) -> None:
+    code, out, err = jiaohao(*arguments)
+    assert (code, out) == (2, "")
+    assert "Error: " in err
+
+
+def test_the_city_file_is_printed_to_copy_and_change(jiaohao: Jiaohao, tmp_path: Path) -> None:
+    code, out, _ = jiaohao("city")
+    assert (code, out) == (0, SHIPPED_CITY.read_text(encoding="utf-8"))
+    copy = tmp_path / "city.toml"
+    copy.write_text(out, encoding="utf-8")
+    assert jiaohao("city", "--city", str(copy))[:2] == (0, out)
+
+
+def test_a_wrong_city_file_is_one_line(jiaohao: Jiaohao, tmp_path: Path) -> None:
+    file = quick_city(tmp_path, draw_seconds='"two minutes"')
+    for command in (("city",), ("up", "--data-dir", str(tmp_path / "d")), ("serve", "--redis-url", "unix:///none")):
+        code, out, err = jiaohao(*command, "--city", str(file), **SECRETS)
+        assert (code, out) == (1, "")
+        assert one_line(err) == "jiaohao: quick.toml: policy.draw_seconds: expected `int`, got `str`"
+
+
+@pytest.mark.parametrize("missing", SECRETS)
+def test_serve_without_its_secrets_does_not_start(jiaohao: Jiaohao, missing: str) -> None:
+    env = {k: v for k, v in SECRETS.items() if k != missing}
+    code, out, err = jiaohao("serve", "--redis-url", "redis://127.0.0.1:1", **env)
+    assert (code, out) == (1, "")
+    assert missing in one_line(err)
+
+
+def test_serve_without_a_store_says_which_option_is_missing(jiaohao: Jiaohao) -> None:
+    code, _, err = jiaohao("serve", **SECRETS)
+    assert code == 2
+    assert "--redis-url" in err
+
+
+def test_serve_with_a_malformed_secret_does_not_repeat_it(jiaohao: Jiaohao) -> None:
+    code, _, err = jiaohao("serve", "--redis-url", "redis://127.0.0.1:1", **(SECRETS | {"JIAOHAO_SECRET": "hunter2"}))
+    assert code == 1
+    assert "JIAOHAO_SECRET" in one_line(err)
+    assert "hunter2" not in err
+
+
+def test_serve_where_no_store_answers_says_so_and_leaves(tmp_path: Path) -> None:
+    done = run_cli("serve", "--port", "0", "--redis-url", f"unix://{tmp_path}/nobody", **SECRETS)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "no store answers" in one_line(done.stderr)
+
+
+def test_a_password_in_the_stores_address_is_never_shown(tmp_path: Path) -> None:
+    done = run_cli("serve", "--port", "0", "--redis-url", "redis://user:hunter2@127.0.0.1:1/0", **SECRETS)
+    assert done.returncode == 1
+    assert "hunter2" not in done.stderr + done.stdout
+
+
+def test_a_port_that_is_taken_is_one_line(tmp_path: Path, jiaohao: Jiaohao) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        code, _, err = jiaohao("up", "--port", port, "--data-dir", str(tmp_path / "data"), "--no-demo")
+        assert code == 1
+        line = one_line(err)
+        assert f"127.0.0.1:{port}" in line
+        assert "--port" in line
+
+
+def test_a_clock_without_its_offset_would_be_a_guess(jiaohao: Jiaohao, tmp_path: Path) -> None:
+    for clock in ("2021-06-19T08:00:00", "8 o'clock", ""):
+        code, out, err = jiaohao("up", "--data-dir", str(tmp_path / "d"), "--clock", clock)
+        assert (code, out) == (2, "")
+        assert "2021-06-19T08:00:00+08:00" in err
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_second_up_on_the_same_data_is_one_line_and_harms_nobody(tmp_path: Path, jiaohao: Jiaohao) -> None:
+    folder = tmp_path / "data"
+    with up(folder, "--workers", "1", "--no-demo") as first:
+        code, out, err = jiaohao("up", "--port", "0", "--data-dir", str(folder), "--no-demo")
+        assert (code, out) == (1, "")
+        assert "in use by another jiaohao" in one_line(err)
+        assert first.call("GET", "/readyz").status_code == 200
+        assert stat.S_IMODE((folder / "secrets.json").stat().st_mode) == 0o600
+        assert len(operator_token(folder)) >= 16
+        assert operator_token(folder) not in first.said() + first.logged()

@@ -1,0 +1,150 @@
+"""The report and the verdict say what was found, to people and to machines, and reach out to no other host."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from io import StringIO
+from pathlib import Path
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from loadtests.acts import Pace
+from loadtests.arrivals import parse_curve
+from loadtests.audit import audit
+from loadtests.charts import Series, bar_chart, line_chart, short
+from loadtests.options import CannotRehearse, Options
+from loadtests.rehearsal import run
+from loadtests.report import render
+from loadtests.summary import Summary, summarise
+from loadtests.verdict import show
+from tests.test_loadtests_audit import World
+
+
+def concluded(world: World) -> Summary:
+    curve, pace = parse_curve("door:0.333", 60, 10).describe(), Pace.of(60).describe()
+    return summarise(world.evidence, audit(world.evidence), Options(residents=90), curve, pace)
+
+
+def test_a_green_report_states_its_assumptions_and_needs_no_other_host() -> None:
+    world = World()
+    world.evidence.seen.cpu["generator"] = {0: 40.0, 1: 50.0}
+    summary = concluded(world)
+    page = render(world.evidence, summary)
+    assert summary.passed
+    assert "Every promise held" in page
+    assert "this curve is an assumption" in page
+    assert "exponential decay" in page
+    assert page.count("<svg") >= 6
+    assert not re.search(r"""(src|href)=|https?://|url\(""", page)
+
+
+def test_a_red_report_names_what_broke_and_escapes_it() -> None:
+    world = World()
+    world.told.contradict("pass changed", 1, "<script>alert(1)</script>")
+    world.evidence.meters.error("JOIN: <b>500</b>", 1)
+    world.evidence.fault, world.evidence.fault_second = "kill-store", 30
+    summary = concluded(world)
+    page = render(world.evidence, summary)
+    assert not summary.passed
+    assert "RED" in page
+    assert "<script>alert" not in page
+    assert "<b>500</b>" not in page
+    assert "kill-store" in page
+
+
+def test_a_limited_generator_is_said_aloud() -> None:
+    world = World()
+    for k in range(20):
+        world.evidence.meters.late(900_000, k * 1_000_000)
+    summary = concluded(world)
+    assert summary.limited
+    assert "the generator was the limit" in render(world.evidence, summary)
+    shown = StringIO()
+    show(summary, Console(file=shown, width=160), Options())
+    assert "The generator was the limit" in shown.getvalue()
+
+
+def test_the_figures_are_plain_json() -> None:
+    plain = msgspec.json.decode(msgspec.json.encode(concluded(World()).plain()))
+    assert plain["passed"] is True
+    assert len(plain["checks"]) == 20
+    assert plain["totals"]["joined"] > 50
+    assert plain["latency_ms"]["join"]["p99"] <= 1.0
+
+
+def test_the_verdict_shows_every_check() -> None:
+    world = World()
+    shown = StringIO()
+    show(concluded(world), Console(file=shown, width=160), Options())
+    for check in audit(world.evidence):
+        assert check.name in shown.getvalue()
+    assert "20 of 20 checks are green" in shown.getvalue()
+
+
+def test_charts_bear_emptiness_and_extremes() -> None:
+    assert "nothing to show" in line_chart([], unit="ms")
+    assert "nothing to show" in line_chart([Series("p50", [(90.0, 1.0)])], unit="ms", seconds=(0.0, 60.0))
+    assert "nothing to show" in bar_chart([], unit="people", x_label="minutes")
+    assert "polyline" in line_chart([Series("p50", [(0.0, 0.0)])], unit="ms", log=True)
+    steep = line_chart(
+        [Series("p50", [(0.0, 1e-9), (3600.0, 1e9)])], unit="ms", log=True, limit=10.0, marks=[(5.0, "x")]
+    )
+    assert "nan" not in steep
+    assert "inf" not in steep
+    assert [short(v) for v in (0, 0.5, 999, 1200, 3_400_000)] == ["0", "0.5", "999", "1.2k", "3.4M"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(residents=0),
+        Options(minutes=0),
+        Options(fault="kill-everything"),
+        Options(fault="kill-store", host="http://127.0.0.1:1"),
+        Options(fault="kill-store", redis_url="redis://127.0.0.1:1"),
+        Options(fault="kill-worker", fault_at=1.5),
+        Options(host="127.0.0.1:8000"),
+        Options(arrivals="crowd"),
+        Options(districts=()),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_before_anything_starts(options: Options) -> None:
+    with pytest.raises(CannotRehearse):
+        run(options)
+
+
+def test_a_server_that_is_not_there_is_said_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(Options(residents=10, host="http://127.0.0.1:1", report=None)) == 2
+    assert "cannot rehearse" in capfd.readouterr().out
+
+
+def _rehearse(options: Options) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "loadtests.drive", msgspec.json.encode(options).decode()])
+
+
+def test_a_small_rehearsal_end_to_end_is_green(tmp_path: Path) -> None:
+    city = Path(__file__).parent.parent / "loadtests" / "cities" / "short.toml"
+    options = Options(
+        residents=150, minutes=0.25, city=str(city), workers=1, lead_seconds=3, lines=20, slo_p99_seconds=5,
+        report=str(tmp_path / "r.html"), json=str(tmp_path / "r.json"),
+    )  # fmt: skip
+    assert _rehearse(options).wait(120) == 0
+    figures = msgspec.json.decode((tmp_path / "r.json").read_bytes())
+    assert figures["passed"]
+    assert figures["totals"]["registered"] > 20
+    assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
+
+
+def test_an_ended_rehearsal_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    process = _rehearse(Options(residents=100, minutes=5, workers=1, report=None))
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("jiaohao-rehearsal-*/data/store.pid")) and time.monotonic() < deadline:
+        time.sleep(0.05)  # until it has started something to leave behind
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 130
+    assert list(tmp_path.iterdir()) == []
