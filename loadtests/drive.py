@@ -9,7 +9,6 @@ import gc
 import logging
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -18,15 +17,11 @@ from locust.env import Environment
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from loadtests.audit import audit
-from loadtests.evidence import Evidence
 from loadtests.lines import Line
 from loadtests.options import CannotRehearse, Options
 from loadtests.own_server import OwnServer
-from loadtests.report import render
 from loadtests.stage import Stage, crowd_of
-from loadtests.summary import Summary, summarise
-from loadtests.verdict import show
+from loadtests.verdict import conclude
 from loadtests.watch import pids_in
 
 
@@ -65,26 +60,7 @@ def drive(options: Options, console: Console) -> int:
     finally:
         if server is not None:
             server.stop()
-    summary = conclude(stage, evidence, options)
-    show(summary, console, options)
-    return 0 if summary.passed else 1
-
-
-def conclude(stage: Stage, evidence: Evidence, options: Options) -> Summary:
-    """Audit, and write what was asked for."""
-    checks = audit(evidence)
-    summary = summarise(evidence, checks, options, stage.curve.describe(), stage.pace.describe())
-    if options.report is not None:
-        _write(options.report, render(evidence, summary).encode())
-    if options.json is not None:
-        _write(options.json, msgspec.json.format(msgspec.json.encode(summary.plain())))
-    return summary
-
-
-def _write(name: str, content: bytes) -> None:
-    path = Path(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    return 0 if conclude(evidence, options, stage.curve.describe(), stage.pace.describe(), console) else 1
 
 
 def _play(stage: Stage, server: OwnServer | None, options: Options, console: Console, progress: Progress) -> None:

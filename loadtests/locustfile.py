@@ -11,27 +11,22 @@ The audit runs at the end, and the exit code is its verdict.
 
 from __future__ import annotations
 
-import contextlib
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
-import gevent
 from locust import LoadTestShape, events
 from locust.env import Environment
 from rich.console import Console
 
-from loadtests.audit import audit
 from loadtests.lines import Line
-from loadtests.options import DEFAULT_ARRIVALS, DEFAULT_DISTRICTS, Options
-from loadtests.report import render
+from loadtests.options import DEFAULT_ARRIVALS, DEFAULT_DISTRICTS, CannotRehearse, Options
 from loadtests.stage import Stage, crowd_of
-from loadtests.summary import summarise
-from loadtests.verdict import show
+from loadtests.verdict import conclude
 
 __all__ = ["Line", "Opening"]
 
-_stages: dict[Environment, Stage] = {}
+_stages: dict[Environment, Stage | None] = {}  # None: could not begin, or is over
+_console = Console(highlight=False)
 
 
 def _options(parser: ArgumentParser) -> None:
@@ -56,27 +51,33 @@ def _chosen(environment: Environment) -> Options:
 
 def _begin(environment: Environment, **_: Any) -> None:
     options = _chosen(environment)
-    assert environment.host  # noqa: S101  (locust has asked for it)
-    stage = Stage(
-        options, crowd_of(options), environment.host, environment.events.request.fire, options.redis_url, dict
-    )
+    try:
+        problem = options.problem()
+        if problem is not None:
+            raise CannotRehearse(problem)
+        fire = environment.events.request.fire
+        stage = Stage(options, crowd_of(options), options.host or "", fire, options.redis_url, dict)
+    except (CannotRehearse, ValueError) as reason:
+        _console.print(f"[red]cannot rehearse:[/red] {reason}", soft_wrap=True)
+        environment.process_exit_code = 2
+        _stages[environment] = None
+        if environment.runner is not None:
+            environment.runner.quit()
+        return
     _stages[environment] = stage
     Line.switchboard = stage.switchboard
     stage.begin()
 
 
 def _end(environment: Environment, **_: Any) -> None:
-    stage = _stages.pop(environment, None)
+    stage = _stages.get(environment)
+    _stages[environment] = None
     if stage is None:
         return
-    options = stage.options
     stage.end()
-    evidence = stage.evidence()
-    summary = summarise(evidence, audit(evidence), options, stage.curve.describe(), stage.pace.describe())
-    if options.report is not None:
-        Path(options.report).write_text(render(evidence, summary), encoding="utf-8")
-    show(summary, Console(highlight=False), options)
-    environment.process_exit_code = 0 if summary.passed else 1
+    told = stage.curve.describe(), stage.pace.describe()
+    passed = conclude(stage.evidence(), stage.options, *told, _console)
+    environment.process_exit_code = 0 if passed else 1
 
 
 class Opening(LoadTestShape):
@@ -87,13 +88,15 @@ class Opening(LoadTestShape):
     def tick(self) -> tuple[int, float] | None:
         """Locust asks once a second."""
         assert self.runner is not None  # noqa: S101
-        stage = _stages.get(self.runner.environment)
+        if self.runner.environment not in _stages:
+            return 1, 1  # Locust says that the test starts after the first answer
+        stage = _stages[self.runner.environment]
         if stage is None:
-            with contextlib.suppress(gevent.Timeout):
-                gevent.sleep(0)
-            return 1, 1
-        lines = stage.options.lines
-        return (lines, lines) if stage.seconds_left() > 0 else None
+            return None
+        if stage.seconds_left() <= 0:
+            stage.end()  # while the lines are still there to hear the last answers
+            return None
+        return stage.options.lines, stage.options.lines
 
 
 for _event, _listener in (

@@ -123,6 +123,7 @@ class Stage:
         self.watch = Watch(self.grounds, address, self.clock.now_us, self.store, pids)
         self.fault_second: int | None = None
         self.unserved = 0
+        self._ended = False
 
     def begin(self) -> None:
         """File every arrival, start watching and handing out."""
@@ -135,7 +136,13 @@ class Stage:
         return (self.end_us - self.clock.now_us()) / SECOND_US
 
     def end(self) -> None:
-        """Stop the crowd, hear the last answers, then let a sample of residents look their registrations up."""
+        """Stop the crowd, hear the last answers, then let a sample of residents look their registrations up.
+
+        Again does nothing.
+        """
+        if self._ended:
+            return
+        self._ended = True
         agenda, told = self.journey.agenda, self.journey.told
         self.unserved = agenda.overdue(self.clock.now_us() - SECOND_US)
         self._let_finish()
@@ -144,7 +151,9 @@ class Stage:
         now_us = self.clock.now_us()
         for k, i in enumerate(registered[::step][:RECEIPTS_SAMPLE]):
             agenda.file(now_us + k * 2000, i, Act.LOOK_UP)
+        lines = [gevent.spawn(self.switchboard.serve) for _ in range(8)]  # Locust may have ended its own
         self._wait_until(self.switchboard.quiet)
+        gevent.killall(lines)
         self.switchboard.stop()
         gevent.sleep(1.1)  # one more look at the openings after the last answer
         self.watch.stop()

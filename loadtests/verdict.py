@@ -1,13 +1,36 @@
-"""The verdict at the end of a rehearsal, on the terminal."""
+"""The verdict at the end of a rehearsal: audited, written where asked for, and shown on the terminal."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from loadtests.audit import audit
+from loadtests.evidence import Evidence
 from loadtests.options import Options
-from loadtests.summary import Summary
+from loadtests.report import render
+from loadtests.summary import Summary, summarise
+
+
+def conclude(evidence: Evidence, options: Options, curve: str, pace: str, console: Console) -> bool:
+    """Audit, write the report and the figures, show the verdict; whether every check is green."""
+    summary = summarise(evidence, audit(evidence), options, curve, pace)
+    if options.report is not None:
+        _write(options.report, render(evidence, summary).encode())
+    if options.json is not None:
+        _write(options.json, msgspec.json.format(msgspec.json.encode(summary.plain())))
+    show(summary, console, options)
+    return summary.passed
+
+
+def _write(name: str, content: bytes) -> None:
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
 
 
 def show(summary: Summary, console: Console, options: Options) -> None:

@@ -8,13 +8,14 @@
 -- ARGV[1] now_ms     int    0 = the store's TIME
 -- ARGV[2] offset_ms  int    city time minus TIME
 -- ARGV[3] left_seen  int    so many entries given up are known to the caller
--- ARGV[4] max_steps  int    call steps to expire and entries given up to tell at most
+-- ARGV[4] max_steps  int    call steps to expire at most: an advance makes one at most, so a few are enough
+-- ARGV[5] max_left   int    entries given up to tell at most
 -- RETURNS {now_ms, passes_alive, opening (field, value, ...), entries given up after `left_seen`}
 --         the opening is empty when it has not been prepared
 -- COST O(log passes + numbers called / 8)
 local opening, done, calls, passes, left = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
-local left_seen, max_steps = tonumber(ARGV[3]), tonumber(ARGV[4])
+local left_seen, max_steps, max_left = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 
 local o = load_opening(opening)
 if not o then return {now, 0, {}, {}} end
@@ -59,4 +60,4 @@ if o.settled == 1 and o.paused == 0 and now < o.closes_ms and now > o.last_ms an
   end
 end
 
-return {now, alive, call('HGETALL', opening), call('LRANGE', left, left_seen, left_seen + max_steps - 1)}
+return {now, alive, call('HGETALL', opening), call('LRANGE', left, left_seen, left_seen + max_left - 1)}

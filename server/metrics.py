@@ -31,7 +31,11 @@ class Metrics:
             "jiaohao_requests", "Answers by call and code", ["call", "code"], registry=self._registry
         )
         self._seconds = Histogram(
-            "jiaohao_request_seconds", f"Time to answer, of one in {_TIMED_ONE_IN}", ["call"], buckets=_SECONDS, registry=self._registry
+            "jiaohao_request_seconds",
+            f"Time to answer, of one in {_TIMED_ONE_IN}",
+            ["call"],
+            buckets=_SECONDS,
+            registry=self._registry,
         )
         self._openings = {
             name: Gauge(

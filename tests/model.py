@@ -18,14 +18,15 @@ def permutation(seed: bytes, n: int) -> Callable[[int], int]:
     w = 1
     while 2 ** (2 * w) < n:
         w += 1
+    size = 1 << w
 
     def f(r: int, v: int) -> int:
         digest = hmac.new(seed, bytes([r]) + v.to_bytes(8, "big"), hashlib.sha256).digest()
-        return int.from_bytes(digest[:8], "big") % 2**w
+        return int.from_bytes(digest[:8], "big") % size
 
     def p(x: int) -> int:
         while True:
-            left, right = x >> w, x % 2**w
+            left, right = x >> w, x % size
             for r in range(8):
                 left, right = right, left ^ f(r, right)
             x = left << w | right

@@ -328,11 +328,12 @@ class Up:
 
     def workers(self) -> list[psutil.Process]:
         """Its worker processes."""
-        return [
-            child
-            for child in psutil.Process(self.process.pid).children()
-            if "valkey" not in child.name() and not any("resource_tracker" in word for word in child.cmdline())
-        ]
+        found = []
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):  # it has just died
+                if "valkey" not in child.name() and not any("resource_tracker" in word for word in child.cmdline()):
+                    found.append(child)
+        return found
 
     def call(self, method: str, path: str, *, bearer: str | None = None, **how: Any) -> httpx.Response:
         """A call on a connection of its own, so that every worker gets some."""
@@ -396,7 +397,7 @@ def end_store(data_dir: Path) -> None:
     """End the embedded store of a server that was killed."""
     with suppress(OSError, ValueError, psutil.Error):
         left = psutil.Process(int((data_dir / "store.pid").read_text()))
-        if "valkey" in left.name() and str(data_dir) in " ".join(left.cmdline() + [left.cwd()]):
+        if "valkey" in left.name() and str(data_dir) in " ".join([*left.cmdline(), left.cwd()]):
             left.send_signal(signal.SIGKILL)
             left.wait(10)
 

@@ -317,9 +317,7 @@ def test_the_repeated_hour_has_one_opening(small: City) -> None:
         ("lead_days = 1", "lead_days = 1\nlead_days = 2", "not TOML: "),
     ],
 )
-def test_a_mistake_is_named_with_file_key_and_expectation(
-    tmp_path: Path, old: str, new: str, message: str
-) -> None:
+def test_a_mistake_is_named_with_file_key_and_expectation(tmp_path: Path, old: str, new: str, message: str) -> None:
     text = SMALL.read_text("utf-8")
     assert text.count(old) == 1
     path = tmp_path / "mine.toml"

@@ -50,7 +50,9 @@ def test_help_names_every_command(jiaohao: Jiaohao) -> None:
     assert jiaohao("--version")[1].startswith("jiaohao, version ")
 
 
-@pytest.mark.parametrize("arguments", [("nonsense",), ("up", "--nonsense"), ("import", "tea", "x"), ("serve", "--port", "x")])
+@pytest.mark.parametrize(
+    "arguments", [("nonsense",), ("up", "--nonsense"), ("import", "tea", "x"), ("serve", "--port", "x")]
+)
 def test_what_it_does_not_know_is_a_usage_error(jiaohao: Jiaohao, arguments: tuple[str, ...]) -> None:
     code, out, err = jiaohao(*arguments)
     assert (code, out) == (2, "")

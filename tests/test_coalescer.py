@@ -145,15 +145,19 @@ async def test_a_request_that_goes_away_disturbs_nobody() -> None:
     line.gates[0].set_result(None)
     assert await answers[0] == 0 and await answers[2] == 20
     assert answers[1].cancelled()
+    await turns()
     assert shared.load == 0
 
 
-async def test_who_has_waited_too_long_behind_a_hanging_store_is_refused() -> None:
+async def test_who_has_waited_too_long_behind_a_hanging_store_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     line = Line()
-    shared = Coalescer(line, max_batch=1, max_calls=1, max_wait_s=0.0)
+    shared = Coalescer(line, max_batch=1, max_calls=1, max_wait_s=5.0)
     first = shared.submit(1)
     await turns()
     late = [shared.submit(i) for i in (2, 3)]
+    loop = asyncio.get_running_loop()
+    later = loop.time() + 5.1
+    monkeypatch.setattr(loop, "time", lambda: later)
     line.gates[0].set_result(None)
     await turns()
     assert await first == 10
@@ -162,6 +166,7 @@ async def test_who_has_waited_too_long_behind_a_hanging_store_is_refused() -> No
             await answer
     assert line.batches == [[1]]
     assert shared.load == 0
+    monkeypatch.undo()
 
 
 @pytest.mark.parametrize("begun", [False, True])

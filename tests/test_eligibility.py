@@ -19,9 +19,7 @@ def day_of_2021(text: str) -> date:
     return date.fromisoformat(f"2021-{text}")
 
 
-def in_guangzhou(
-    day: str, product: str, first_dose_day: str | None, district: str | None = "440106"
-) -> Verdict:
+def in_guangzhou(day: str, product: str, first_dose_day: str | None, district: str | None = "440106") -> Verdict:
     dose = first_dose_day and FirstDose(day=day_of_2021(first_dose_day), product=product, district="440106")
     return judge(GUANGZHOU, day_of_2021(day), dose or None, district)
 
@@ -144,9 +142,7 @@ def test_a_first_dose_is_welcome_in_any_district(district: str | None) -> None:
         ("2022-04-21", None, "after-phases", None),
     ],
 )
-def test_another_city_s_rules(
-    day: str, first_dose_day: str | None, reason: str, eligible_from: str | None
-) -> None:
+def test_another_city_s_rules(day: str, first_dose_day: str | None, reason: str, eligible_from: str | None) -> None:
     dose = FirstDose(date.fromisoformat(first_dose_day), "twice", "north") if first_dose_day else None
     verdict = judge(SMALL, date.fromisoformat(day), dose, "north")
     assert (verdict.eligible, verdict.reason) == (False, reason)

@@ -116,7 +116,9 @@ def test_the_line_is_the_files_line_whatever_is_before_it(jiaohao: Jiaohao, tmp_
 
 
 def test_many_bad_rows_are_counted_not_all_shown(jiaohao: Jiaohao, tmp_path: Path) -> None:
-    code, _, err = jiaohao("import", "registry", registry(tmp_path, *(row(person(i), product="tea") for i in range(25))))
+    code, _, err = jiaohao(
+        "import", "registry", registry(tmp_path, *(row(person(i), product="tea") for i in range(25)))
+    )
     lines = err.splitlines()
     assert code == 1
     assert len(lines) == 12

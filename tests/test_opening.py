@@ -83,7 +83,7 @@ def _polls_per_half_minute(city: City, waiting: int, sample: int = 16_000) -> li
 
     Every so many-th resident is followed; the worker hears from the store once a second.
     """
-    rng = random.Random(20210619)  # noqa: S311
+    rng = random.Random(20210619)
     random.seed(20210619)
     it = at_the_end_of_the_draw(city, waiting)
     numbers = list(range(1, waiting + 1, max(1, waiting // sample)))

@@ -191,7 +191,9 @@ class _History:
                 self._expect("prepare again", model.prepare(), store.prepare(tag, **self.plan))
         if changes:
             hold_ms = more * _GRID_MS
-            sent = {k: float(v) if k == "rate" else int(v) for k, v in changes.items()}
+            sent: dict[str, str | int | float | bytes] = {
+                k: float(v) if k == "rate" else int(v) for k, v in changes.items()
+            }
             self._expect(
                 f"adjust {sent}", model.adjust(now, hold_ms, **changes), store.adjust(tag, "op", hold_ms, sent), now
             )

@@ -8,6 +8,7 @@ import random
 import socket
 import time
 from datetime import date
+from typing import Any
 
 import psutil
 from rich.console import Console
@@ -46,13 +47,13 @@ class Crowd:
         self._due: list[tuple[float, int]] = []
         self.polls = 0
 
-    def _ask(self, connection: socket.socket, entry: int) -> dict[str, float]:
+    def _ask(self, connection: socket.socket, entry: int) -> dict[str, Any]:
         token = Token(DISTRICT, date(2021, 6, 19), entry, entry.to_bytes(16, "big"), OPENS_AT + 86_400)
         connection.sendall(request("GET", "/api/v1/ticket", bearer=self._signer.sign(Kind.TICKET, token)))
         data = b""
         while b"}" not in data:
             data += connection.recv(65536)
-        answer: dict[str, float] = json.loads(data[data.index(b"\r\n\r\n") + 4 :])
+        answer: dict[str, Any] = json.loads(data[data.index(b"\r\n\r\n") + 4 :])
         return answer
 
     def settle(self) -> None:

@@ -1,7 +1,7 @@
 """One method per script, on a standalone server or a cluster."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple, TypeAlias
 
@@ -22,7 +22,8 @@ log = structlog.get_logger()
 Client: TypeAlias = Redis | RedisCluster
 Arg: TypeAlias = str | int | float | bytes
 _CALL_SECONDS = 5.0
-_MOST_STEPS = 5000
+_MOST_STEPS = 32
+_MOST_LEFT = 5000
 
 
 class FirstDoseRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -215,7 +216,7 @@ class Store:
 
     async def advance(self, wanted: Sequence[tuple[str, int]]) -> list[Advance]:
         """Advance each (tag, left_seen) and tell how it stands, all in one round trip."""
-        calls = [(tag, (*self._clock(), left_seen, _MOST_STEPS)) for tag, left_seen in wanted]
+        calls = [(tag, (*self._clock(), left_seen, _MOST_STEPS, _MOST_LEFT)) for tag, left_seen in wanted]
         return [_advance(*answer) for answer in await self._run_each("advance", calls)]
 
     async def standing(self, tag: str, places: Sequence[Place]) -> list[tuple[str, int]]:
@@ -237,7 +238,7 @@ class Store:
         answer = await self._run("leave", tag, *self._clock(), place.resident, place.entry, place.number)
         return str(answer.decode())
 
-    async def adjust(self, tag: str, actor: str, hold_ms: int, changes: dict[str, Arg]) -> bool:
+    async def adjust(self, tag: str, actor: str, hold_ms: int, changes: Mapping[str, Arg]) -> bool:
         """The operator's changes; False where the opening has not been prepared."""
         flat = [x for change in changes.items() for x in change]
         return bool(await self._run("adjust", tag, *self._clock(), actor, hold_ms, *flat) == b"adjusted")

@@ -70,7 +70,8 @@ class Strict(AbstractDTO[Body]):
 
     def decode_bytes(self, value: bytes) -> Any:
         """The body, checked."""
-        return decode(_decoder(self.model_type), value)
+        model: Any = self.model_type
+        return decode(_decoder(model), value)
 
     @classmethod
     def create_for_field_definition(cls, *args: Any, **kwargs: Any) -> None:
@@ -80,7 +81,8 @@ class Strict(AbstractDTO[Body]):
     def create_openapi_schema(cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any) -> Any:
         """The type's own schema; Litestar does not say where unknown fields are refused."""
         schema = schema_creator.for_field_definition(field_definition)
-        if cls.model_type.__struct_config__.forbid_unknown_fields:
+        model: Any = cls.model_type
+        if model.__struct_config__.forbid_unknown_fields:
             component = schema_creator.schema_registry.get_schema_for_field_definition(field_definition)
             component.additional_properties = False
         return schema

@@ -157,7 +157,13 @@ async def test_a_path_that_is_not_there_or_spelt_otherwise(house: House, path: s
 
 async def test_strange_paths_and_headers_are_nobodys_error(house: House) -> None:
     await house.at("08:00:00")
-    for path in ("/openings/%00", "/openings/%ff%fe", "/openings/..%2f..", "/openings/" + "9" * 500, "/sites?district=%ff"):
+    for path in (
+        "/openings/%00",
+        "/openings/%ff%fe",
+        "/openings/..%2f..",
+        "/openings/" + "9" * 500,
+        "/sites?district=%ff",
+    ):
         answer = await house.call("GET", path)
         assert answer.json()["code"] in ("not-found", "invalid"), answer.text
     refused(await house.call("POST", "/openings/%E5%A4%A9/tickets", json=PAPERS), "not-found", 404)

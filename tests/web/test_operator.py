@@ -50,7 +50,8 @@ async def test_only_with_the_operators_token(house: House) -> None:
     for token in ("x", OPERATOR + "x", OPERATOR[:-1], OPERATOR.upper(), ""):
         headers = {"authorization": f"Bearer {token}"}
         refused(await house.call("PATCH", PATH, headers=headers, json=change), "forged", 401)
-    refused(await house.call("PATCH", PATH, headers={"authorization": f"Basic {OPERATOR}"}, json=change), "unauthorized", 401)  # fmt: skip # noqa: E501
+    headers = {"authorization": f"Basic {OPERATOR}"}
+    refused(await house.call("PATCH", PATH, headers=headers, json=change), "unauthorized", 401)
     assert await house.everything() == before
 
 

@@ -239,7 +239,9 @@ async def test_wishes_must_name_sites_of_the_district(house: House) -> None:
     assert (await house.register(pass_)).status_code == 201
 
 
-@pytest.mark.parametrize("no", ["1", "abc", "1" * 16, "10619010000000x", "１０６１９０１００００００００", "106190100000000%0A"])
+@pytest.mark.parametrize(
+    "no", ["1", "abc", "1" * 16, "10619010000000x", "１０６１９０１００００００００", "106190100000000%0A"]
+)
 async def test_what_is_no_registration_number(house: House, no: str) -> None:
     answer = await house.call("GET", f"/registrations/{no}/qr.svg")
     assert answer.status_code in (404, 422)

@@ -182,7 +182,12 @@ async def test_a_forged_ticket_is_refused_wherever_it_was_changed(house: House) 
 
 async def test_no_ticket_at_all(house: House) -> None:
     for headers in ({}, {"authorization": "Basic abc"}, {"authorization": "Bearer"}, {"authorization": ""}):
-        for method, path in (("GET", "/ticket"), ("DELETE", "/ticket"), ("POST", "/passes"), ("POST", "/registrations")):
+        for method, path in (
+            ("GET", "/ticket"),
+            ("DELETE", "/ticket"),
+            ("POST", "/passes"),
+            ("POST", "/registrations"),
+        ):
             refused(await house.call(method, path, headers=headers), "unauthorized", 401)
 
 

@@ -68,7 +68,9 @@ async def fragile(mortal: MortalStore) -> AsyncIterator[House]:
         yield it
 
 
-async def test_without_the_store_polls_go_on_for_a_while_and_all_else_waits(fragile: House, mortal: MortalStore) -> None:
+async def test_without_the_store_polls_go_on_for_a_while_and_all_else_waits(
+    fragile: House, mortal: MortalStore
+) -> None:
     house = fragile
     await house.at("08:02:00")
     await house.services.room.adjust(TIANHE, "op", {"rate": 1.0})

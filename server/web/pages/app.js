@@ -66,6 +66,7 @@ const t = (key, ...values) => WORDS[key].split("|")[zh() ? 0 : 1].replace(/\{(\d
 const count = (n) => n.toLocaleString("en");
 const nameOf = (it) => (zh() ? it.name_zh : it.name_en);
 function speak() {
+  $("language").hidden = false;
   document.documentElement.lang = zh() ? "zh-CN" : "en";
   for (const it of all("[data-en]")) it.textContent = it.dataset[lang];
 }
@@ -207,7 +208,7 @@ function drawList() {
   let last;
   $("districts").replaceChildren(...receipts().map((it, i) => row(`#receipt=${i}`, t("receipt"), spaced(it.no), "›")));
   for (const it of page.city.districts) {
-    const hours = it.window ? `${it.window.opens}–${it.window.closes}` : "–";
+    const hours = it.window ? `${it.window.opens}–${it.window.closes}` : t("unassigned");
     const held = it.state !== "ended" && recall(placeKey(it.code));
     const state = held ? t("held") : t(it.state, it.opens_at && clock(Date.parse(it.opens_at)));
     if (hours !== last) $("districts").append(make("h3", {}, hours));
@@ -248,7 +249,7 @@ async function opening(mine, refusal) {
   show("opening");
   if (refusal) {
     const right = page.city.districts.find((it) => it.code === refusal.district);
-    const own = receipts().findIndex((it) => it.no === refusal.registration_no);
+    const own = refusal.code === "already-registered" ? receipts().length - 1 : -1;
     const link = $("refused").lastChild;
     link.hidden = !right && own < 0;
     link.href = right ? `#${right.code}` : `#receipt=${own}`;
@@ -460,7 +461,7 @@ const PAINT = {
   },
   ready() {
     const { number, claim_before } = page.place;
-    set("ready-number", t("number", count(number)));
+    set("ready-number", count(number));
     set("ready-clock", claim_before ? countdown(until_ms(claim_before) - 2000) : "…"); // this clock may be 2 s behind
     set("ready-until", claim_before ? t("until", clock(Date.parse(claim_before))) : "");
     return t("called");
