@@ -16,7 +16,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, Reference, SecurityScheme
 from litestar.types import ControllerRouterHandler
 
-from server import __version__
+from server import __version__, logs
 from server.errors import Invalid, Refusal
 from server.services import Services, running
 from server.settings import Settings, from_environment
@@ -64,6 +64,7 @@ def application(
 
 def create_app() -> HotCalls:
     """The application of a worker; granian calls this in each of them."""
+    logs.configure()
     app = application(from_environment())
     # The modules live as long as the worker, and thousands of requests are alive at once: without this the collector
     # walks them again and again, and takes about a tenth of a join.

@@ -119,7 +119,7 @@ async function call(method, path, { token, body } = {}) {
     return { status: 0, data: {}, after_s: 0 };
   }
 }
-// Ask until there is an answer to act on; waits as long as told, longer each time, and not in step with others.
+// Ask until there is an answer to act on; waits as long as told, longer each time, never in step with others.
 async function insist(mine, method, path, options) {
   for (let tries = 1; ; tries += 1) {
     const answer = await call(method, path, options);
@@ -176,7 +176,7 @@ function unmark(form) {
   for (const it of form.querySelectorAll(".error")) it.remove();
   for (const it of form.querySelectorAll("[aria-invalid]")) it.removeAttribute("aria-invalid");
 }
-// Each fault beside its field, the first in focus; what belongs to no field in the box above the form.
+// Each fault beside its field, the first in focus; the rest in the box above the form.
 function mark(form, { title = "", detail, errors = [] }) {
   const rest = [];
   for (const { field, message } of errors) {
@@ -216,7 +216,7 @@ function drawList() {
     last = hours;
   }
 }
-// Until the next stroke of the timetable, or 5 minutes; then a little, so that not everybody asks at once.
+// Until the next stroke of the timetable, or 5 minutes; and a little, so that not all ask at once.
 async function stroke(times, mine) {
   const soon_ms = times.map((time) => time && until_ms(time)).filter((ms) => ms > 0);
   const due = now_ms() + Math.min(300_000, ...soon_ms) + 1000 + Math.random() * 9000;
