@@ -36,6 +36,7 @@ _PAGE_HEADERS = {
     "cache-control": "public, max-age=60",
 }
 _TYPES = {
+    ".svg": "image/svg+xml",
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
