@@ -9,6 +9,15 @@ from enum import IntEnum
 from loadtests.answers import Call
 
 SECOND_US = 1_000_000
+LOOKS_SHARE = 0.05
+"""Share of residents whose look at the city and the opening reaches the server: a cache of one second
+(contract: `Cache-Control: public, max-age=1`) answers the others."""
+LOOK_US = 20_000
+"""How long before joining they look."""
+REJOINS_SHARE = 0.7
+"""Share of those who missed their call and join again at the back."""
+REGRETS_SHARE = 0.25
+"""Share of those who gave up and start again at the back."""
 
 
 class Act(IntEnum):

@@ -26,9 +26,13 @@ def no_errors(e: Evidence) -> Check:
     inside = sum(errors.values()) - outside
     total, example = e.contradictions("no Retry-After")
     faults = [f"{total} refusals without Retry-After{example}"] if total else []
+    reconnects = sum(n for second, n in e.meters.counts["reconnects"].items() if second not in forgiven)
+    requests = sum(e.meters.counts["requests"].values())
+    if reconnects > max(5, requests // 100_000):  # a server may end an idle connection at the very moment it is used
+        faults.append(f"{reconnects} requests lost with their connection")
     if outside:
         faults.append(f"{outside} errors, e.g. {e.meters.errors[0]}")
-    requests = sum(e.meters.counts["requests"].values())
+    inside += sum(e.meters.counts["reconnects"].values()) - reconnects
     detail = f"{requests} requests, no error" + (f" but {inside} retries around the fault" if inside else "")
     return Check("no errors", "every request gets the contract's answer", not faults, "; ".join(faults) or detail)
 

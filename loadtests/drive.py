@@ -5,7 +5,6 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import gc
 import logging
 import signal
 import sys
@@ -49,8 +48,6 @@ def drive(options: Options, console: Console) -> int:
         runner = environment.create_local_runner()
         runner.start(options.lines, spawn_rate=options.lines)
         stage.begin()
-        gc.collect()
-        gc.freeze()  # the crowd stays: looking through it again and again is time taken from the server
         with _progress(console) as progress:
             _play(stage, server, options, console, progress)
         console.print("[dim]the last answers, then the audit[/dim]")

@@ -12,7 +12,17 @@ import random
 import msgspec
 
 from loadtests import answers, refusals
-from loadtests.acts import CALL_OF, SECOND_US, Act, Ground, Pace
+from loadtests.acts import (
+    CALL_OF,
+    LOOK_US,
+    LOOKS_SHARE,
+    REGRETS_SHARE,
+    REJOINS_SHARE,
+    SECOND_US,
+    Act,
+    Ground,
+    Pace,
+)
 from loadtests.agenda import Agenda
 from loadtests.answers import Requests
 from loadtests.arrivals import Curve
@@ -20,14 +30,6 @@ from loadtests.crowd import INELIGIBLE, Behaviour, Crowd
 from loadtests.measure import Meters
 from loadtests.told import Fact, Told
 from loadtests.wire import Answer
-
-LOOKS_SHARE = 0.05
-"""Share of residents whose look at the city and the opening reaches the server: a cache of one second
-(contract: `Cache-Control: public, max-age=1`) answers the others."""
-REJOINS_SHARE = 0.7
-"""Share of those who missed their call and join again at the back."""
-REGRETS_SHARE = 0.25
-"""Share of those who gave up and start again at the back."""
 
 _JOINS = (Act.JOIN, Act.REFRESH, Act.OTHER_DEVICE)
 _CLAIMS = (Act.JUMP, Act.CLAIM, Act.CLAIM_AGAIN)
@@ -67,12 +69,12 @@ class Journey:
             Act.LOOK_UP: self._looked_up,
         }
 
-    def everyone_arrives(self) -> None:
-        """File the arrival of every resident."""
+    def everyone_arrives(self, now_us: int) -> None:
+        """File the arrival of every resident; nobody is due before now."""
         for i in range(self.crowd.residents):
-            due_us = int(self.curve.arrival(self.crowd.stir(i, 3)).at_seconds * SECOND_US)
+            due_us = max(int(self.curve.arrival(self.crowd.stir(i, 3)).at_seconds * SECOND_US), now_us + LOOK_US)
             if (self.crowd.stir(i, 4) & 0xFFFF) / 0x10000 < LOOKS_SHARE:
-                self.agenda.file(due_us - 20_000, i, Act.LOOK)
+                self.agenda.file(due_us - LOOK_US, i, Act.LOOK)
             self.agenda.file(due_us, i, Act.JOIN)
 
     def ground(self, i: int) -> Ground:

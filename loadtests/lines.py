@@ -90,9 +90,10 @@ class Switchboard:
             try:
                 answer = connection.exchange(request)
             except Broken as broken:
-                if not broken.idle:
+                if not broken.kept:
                     raise
-                # a kept-alive connection had been closed meanwhile; every call is idempotent, so simply again
+                # as any client would: every call is idempotent, so connect and repeat
+                meters.count("reconnects", now())
                 answer = connection.exchange(request)
         except Broken as broken:
             now_us = now()

@@ -160,7 +160,11 @@ def _charts(e: Evidence) -> Iterable[str]:
         "The generator itself", "how late it was, with a line free, in sending what was due (p99)",
         line_chart([Series("p99", late)], unit="ms", log=True, marks=marks, seconds=span),
     )  # fmt: skip
-    trouble = [Series(name, _counted(counts[name])) for name in ("errors", "retries", "lines busy") if counts[name]]
+    trouble = [
+        Series(name, _counted(counts[name]))
+        for name in ("errors", "retries", "reconnects", "lines busy")
+        if counts[name]
+    ]
     if trouble:
         yield card("Errors and retries", "per second; lines busy: every connection was waiting for the server",
                    line_chart(trouble, unit="per second", marks=marks, seconds=span))  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -111,6 +112,12 @@ class Stage:
         self.grounds = openings.grounds
         self.end_us = int(options.minutes * 60 * SECOND_US)
         self.pace = Pace.of(options.minutes * 60)
+        closes_seconds = openings.grounds[0].opens_us / SECOND_US + openings.grounds[0].draw_seconds
+        if options.minutes * 60 < closes_seconds + 3:
+            raise CannotRehearse(
+                f"--minutes {options.minutes:g}: the draw takes {closes_seconds:g} s, and calls begin only after it; "
+                f"take at least {(closes_seconds + 60) / 60:.1f}"
+            )
         self.meters = Meters()
         ground = openings.grounds[0]
         draw_seconds = max(ground.draw_seconds + ground.opens_us / SECOND_US, 0.0)
@@ -127,7 +134,9 @@ class Stage:
 
     def begin(self) -> None:
         """File every arrival, start watching and handing out."""
-        self.journey.everyone_arrives()
+        gc.collect()
+        self.journey.everyone_arrives(self.clock.now_us() + SECOND_US)
+        gc.freeze()  # the crowd stays: looking through it again and again is time taken from the server
         self.watch.start()
         self.switchboard.start()
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import psutil
 
+from loadtests.acts import LOOKS_SHARE, REGRETS_SHARE, REJOINS_SHARE
 from loadtests.answers import Call
 from loadtests.crowd import SHARES_PER_MILLE
 from loadtests.evidence import Check, Evidence
-from loadtests.journey import LOOKS_SHARE, REGRETS_SHARE, REJOINS_SHARE
 from loadtests.measure import Histogram
 from loadtests.options import Options
 from loadtests.told import NEVER, Fact
@@ -70,7 +70,9 @@ def summarise(e: Evidence, checks: Sequence[Check], options: Options, curve: str
     }
     totals = {"residents": e.crowd.residents, "requests": sum(e.meters.counts["requests"].values())}
     totals |= {str(fact.name).lower(): count for fact, count in facts.items()}
-    totals |= {name: sum(e.meters.counts[name].values()) for name in ("retries", "errors", "pressed early")}
+    totals |= {
+        name: sum(e.meters.counts[name].values()) for name in ("retries", "reconnects", "errors", "pressed early")
+    }
     waits = waits_s(e)
     seconds = [second for second in e.seen.cpu.get("generator", {}) if second >= 0]
     return Summary(

@@ -8,6 +8,7 @@ is needed. Not for general use: no redirects, no TLS, bodies by Content-Length o
 from __future__ import annotations
 
 import socket
+from time import monotonic
 from typing import NamedTuple
 
 from gevent import socket as gevent_socket
@@ -18,18 +19,19 @@ from gevent.monkey import get_original
 _PlainSocket: type[socket.socket] = get_original("socket", "socket")
 _READ = 1
 _CHUNK = 65_536
+_IDLE_SECONDS = 1.0
 
 
 class Broken(Exception):
     """The connection failed before an answer was complete.
 
-    `idle` says that it had been idle and was closed before one byte came: the usual end of a kept-alive
-    connection, which any client answers by connecting again.
+    `kept` says that it was a kept-alive connection that ended before one byte of the answer came: any client
+    then connects again and repeats the request.
     """
 
-    def __init__(self, reason: str, *, idle: bool = False) -> None:
+    def __init__(self, reason: str, *, kept: bool = False) -> None:
         super().__init__(reason)
-        self.idle = idle
+        self.kept = kept
 
 
 class Answer(NamedTuple):
@@ -63,6 +65,7 @@ class Connection:
         self._hub = get_hub()
         self._socket: socket.socket | None = None
         self._used = False
+        self._heard_at = 0.0
 
     def exchange(self, request: bytes) -> Answer:
         """Send a whole request and wait for its answer.
@@ -71,6 +74,8 @@ class Connection:
             Broken: refused, reset, closed early, or not HTTP.
         """
         try:
+            if self._used and monotonic() - self._heard_at > _IDLE_SECONDS and self._was_closed():
+                self.close()
             if self._socket is None:
                 self._open()
             return self._exchange(request)
@@ -78,9 +83,9 @@ class Connection:
             self.close()
             raise
         except OSError as failure:
-            idle = self._used
+            kept = self._used
             self.close()
-            raise Broken(type(failure).__name__, idle=idle) from None
+            raise Broken(type(failure).__name__, kept=kept) from None
         except Stuck:
             self.close()
             raise Broken("timeout") from None
@@ -94,6 +99,7 @@ class Connection:
             self._watcher.close()
             self._socket.close()
             self._socket = None
+            self._used = False
 
     def _open(self) -> None:
         # gevent's connect does not block the other lines; then the plain socket under it serves, with our watcher
@@ -104,6 +110,17 @@ class Connection:
         self._watcher = self._hub.loop.io(self._socket.fileno(), _READ)
         self._used = False
 
+    def _was_closed(self) -> bool:
+        """Whether the server has ended the connection while nothing was asked of it: its right, and no failure."""
+        assert self._socket is not None  # noqa: S101 (for the type checker)
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
+
     def _exchange(self, request: bytes) -> Answer:
         assert self._socket is not None  # noqa: S101 (for the type checker)
         # a request is far smaller than the socket's buffer, so it goes out whole or the connection is gone
@@ -111,7 +128,7 @@ class Connection:
             raise Broken("request not taken whole")
         data = self._receive()
         if not data:
-            raise Broken("closed before the answer", idle=self._used)
+            raise Broken("closed before the answer", kept=self._used)
         while (end := data.find(b"\r\n\r\n")) < 0:
             data += self._more()
         head = data[: end + 2].lower()
@@ -129,7 +146,7 @@ class Connection:
                 body = b""
         except ValueError:
             raise Broken("not HTTP") from None
-        self._used = True
+        self._used, self._heard_at = True, monotonic()
         if b"\r\nconnection: close\r\n" in head:
             self.close()
         return Answer(status, head, body)

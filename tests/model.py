@@ -253,9 +253,8 @@ class WaitingRoom:
 
     def check_guarantees(self, now: int) -> None:
         """The contract's guarantees 1, 2 and 8, at this moment."""
-        standing = [p.resident for p in self.places if self.standing(now, p)[0] in ("ready", "claimed")]
-        current = [r for r in standing if self.standing(now, self.holds[r])[0] in ("ready", "claimed")]
-        assert len(set(current)) == len(current), "a resident is called, or has a pass, twice"
+        let_in = [p.resident for p in self.places if self._may_enter(p, now)]
+        assert len(set(let_in)) == len(let_in), "a resident may enter twice"
         parts = [self.count(s) for s in ("waiting", "called", "missed", "left")] + [self.count("claimed", "used")]
         assert sum(parts) == self.issued
         if self.drawn is None:
@@ -310,6 +309,10 @@ class WaitingRoom:
         assert self.count("called") + self.alive(now) <= self.max_active
         self.calls.append((now, live))
         return live
+
+    def _may_enter(self, place: Place, now: int) -> bool:
+        standing = self.standing(now, place)[0]
+        return standing == "claimed" or (standing in ("waiting", "ready") and self.holds.get(place.resident) is place)
 
     def _deadline(self, place: Place) -> int:
         return min(max(place.called_ms, self.hold_ms) + self.claim_ms, self.closes_ms)

@@ -364,6 +364,11 @@ def _an_error(w: World) -> None:
     w.evidence.meters.error("JOIN: 500", 5_000_000)
 
 
+def _requests_lost(w: World) -> None:
+    for k in range(6):
+        w.evidence.meters.count("reconnects", k * 1_000_000)
+
+
 def _slow_joins(w: World) -> None:
     for k in range(5):
         w.evidence.meters.answered(Call.JOIN, k, k, k + 1_500_000)
@@ -433,6 +438,7 @@ def _busy_generator(w: World) -> None:
         (_contradiction("receipt opens another registration"), {"receipts"}),
         (_contradiction("no Retry-After"), {"no errors"}),
         (_an_error, {"no errors"}),
+        (_requests_lost, {"no errors"}),
         (_slow_joins, {"join prompt"}),
         (_slow_polls, {"poll prompt"}),
         (_nobody_came, {"everyone served"}),

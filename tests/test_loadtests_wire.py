@@ -80,13 +80,28 @@ def test_no_content_is_an_answer() -> None:
         assert connection.exchange(b"x") == Answer(204, b"http/1.1 204 no content\r\n", b"")
 
 
-def test_a_connection_closed_while_idle_says_so_and_the_next_try_connects_again() -> None:
+def test_a_kept_connection_that_ends_says_so_and_the_next_try_connects_again() -> None:
     with server(says(PLAIN)) as connection:
         connection.exchange(b"x")
         with pytest.raises(Broken) as broken:
             connection.exchange(b"x")
-        assert broken.value.idle
+        assert broken.value.kept
         assert connection.exchange(b"x").status == 200
+
+
+def test_a_connection_closed_while_idle_is_replaced_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with server(says(PLAIN)) as connection:
+        connection.exchange(b"x")
+        gevent.sleep(0.02)  # until the server's end has been heard
+        monkeypatch.setattr("loadtests.wire._IDLE_SECONDS", 0.0)
+        assert connection.exchange(b"x").status == 200
+
+
+def test_a_connection_that_was_idle_and_lives_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadtests.wire._IDLE_SECONDS", 0.0)
+    with server(says(PLAIN, PLAIN.replace(b"{}", b"[]"))) as connection:
+        assert connection.exchange(b"x").body == b"{}"
+        assert connection.exchange(b"x").body == b"[]"
 
 
 def test_close_is_obeyed() -> None:
@@ -100,7 +115,7 @@ def test_close_is_obeyed() -> None:
 def test_a_broken_answer_is_no_answer(cut: bytes) -> None:
     with server(says(cut)) as connection, pytest.raises(Broken) as broken:
         connection.exchange(b"x")
-    assert not broken.value.idle
+    assert not broken.value.kept
 
 
 def test_a_refused_connection_is_broken() -> None:
