@@ -195,6 +195,15 @@ class Crowd:
         body = {"id_type": who.id_type, "id_number": number, "name": name, "phone": who.phone}
         return json.dumps(body, ensure_ascii=False).encode()
 
+    def registration_body(self, i: int, sites: tuple[str, ...]) -> bytes:
+        """JSON of what resident `i` wishes for: one to three of these sites, each with a period."""
+        bits = self.stir(i, 5)
+        wishes = {}
+        for k in range(1 + bits % 3):
+            site = sites[(bits >> (8 * k)) % len(sites)]
+            wishes[site] = {"site": site, "period": ("am", "pm", "any")[(bits >> (3 * k + 40)) % 3]}
+        return json.dumps({"preferences": list(wishes.values()), "accept_any_site": bool(bits >> 60 & 1)}).encode()
+
     def registry_rows(self) -> Iterator[tuple[str, ...]]:
         """Rows of the contract's registry file, without those who never had a first dose."""
         elsewhere = next(code for code in POPULATIONS if code not in self.districts)

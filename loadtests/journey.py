@@ -6,7 +6,6 @@ answer into statements (`Told`) and further events (`Agenda`). Times are microse
 
 from __future__ import annotations
 
-import json
 import random
 
 import msgspec
@@ -100,7 +99,7 @@ class Journey:
             if not told.has(i, Fact.REGISTER_SENT):
                 told.register_sent_ms[i] = now_us // 1000
             told.note(i, Fact.REGISTER_SENT)
-            return self._requests.register(told.passes[i][0], self._preferences(i))
+            return self._requests.register(told.passes[i][0], self.crowd.registration_body(i, self.ground(i).sites))
         if act is Act.LEAVE:
             if ticket is None or told.has(i, Fact.CLAIM_SENT | Fact.MISSED | Fact.LEFT):
                 return None
@@ -160,15 +159,6 @@ class Journey:
             told.claim_sent_ms[i] = now_us // 1000
         told.note(i, Fact.CLAIM_SENT)
         return self._requests.claim(ticket)
-
-    def _preferences(self, i: int) -> bytes:
-        sites, bits = self.ground(i).sites, self.crowd.stir(i, 5)
-        wishes = [
-            {"site": sites[(bits >> (8 * k)) % len(sites)], "period": ("am", "pm", "any")[(bits >> (3 * k + 40)) % 3]}
-            for k in range(min(1 + bits % 3, len(sites)))
-        ]
-        unique = list({wish["site"]: wish for wish in wishes}.values())
-        return json.dumps({"preferences": unique, "accept_any_site": bool(bits >> 60 & 1)}).encode()
 
     # accepted
 

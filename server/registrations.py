@@ -99,7 +99,7 @@ class Registrations:
         self._room = room
         self._sites = sites
         self._writes: Coalescer[tuple[bytes, int, str, dict[str, Any]], tuple[str, int, str]] = Coalescer(
-            store.register, max_batch=256
+            store.register, max_batch=256, linger_s=0.005
         )
         self._releases: set[asyncio.Task[None]] = set()
 

@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 _TICK_SECONDS = 0.25
 _IDLE_TICKS = 20
+_LINGER_SECONDS = 0.005
 # A worker that has not heard from the store for so long no longer speaks for it.
 _STALE_MS = 15_000
 
@@ -41,7 +42,7 @@ class TicketStatus(msgspec.Struct, omit_defaults=False):
     ticket: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class Place201(msgspec.Struct):
+class TicketIssued(msgspec.Struct):
     """What a resident is told on joining (contract, `POST /openings/{district}/tickets`)."""
 
     ticket: str
@@ -179,7 +180,7 @@ class WaitingRoom:
 
     # Joining
 
-    async def join(self, code: str, applicant: Applicant) -> tuple[Place201, bool]:
+    async def join(self, code: str, applicant: Applicant) -> tuple[TicketIssued, bool]:
         """Give a resident a place; (what to tell them, whether it is new).
 
         Order of the refusals: the opening, the papers, the person, the place.
@@ -231,17 +232,17 @@ class WaitingRoom:
             raise self._refused_join(opening, Joined(status, joined.drawn, None, False, joined.serving))
         return place, status == "rejoined"
 
-    def _tell_place(self, opening: Opening, resident: bytes, entry: int, joined: Joined, now_ms: int) -> Place201:
+    def _tell_place(self, opening: Opening, resident: bytes, entry: int, joined: Joined, now_ms: int) -> TicketIssued:
         ticket = self._signer.sign(Kind.TICKET, self._ticket(opening, entry, resident))
         if joined.drawn is None:
             after = opening.poll_after_draw_s(entry, now_ms)
-            return Place201(ticket, entry, None, joined.serving, None, None, round(after, 1), "drawing")
+            return TicketIssued(ticket, entry, None, joined.serving, None, None, round(after, 1), "drawing")
         number = opening.number_among(joined.drawn, entry)
         if number <= joined.serving:  # called meanwhile: the first poll says until when to claim
-            return Place201(ticket, entry, number, joined.serving, 0, 0, 1.0, "ready")
+            return TicketIssued(ticket, entry, number, joined.serving, 0, 0, 1.0, "ready")
         ahead = number - joined.serving - 1
         after = opening.poll_after_s(ahead)
-        return Place201(
+        return TicketIssued(
             ticket, entry, number, joined.serving, ahead, _whole(opening.eta_s(ahead)), round(after, 1), "waiting"
         )
 
@@ -458,10 +459,14 @@ class _Line:
         join: Callable[[list[tuple[bytes, Applicant]]], Awaitable[list[Joined | Exception]]],
     ) -> None:
         self.tag = tag
-        self.joins: Coalescer[tuple[bytes, Applicant], Joined] = Coalescer(join)
-        self.claims: Coalescer[Place, tuple[str, int]] = Coalescer(lambda batch: store.claim(tag, batch))
-        self.standings: Coalescer[Place, tuple[str, int]] = Coalescer(lambda batch: store.standing(tag, batch))
-        self.releases: Coalescer[int, bool] = Coalescer(self._release)
+        self.joins: Coalescer[tuple[bytes, Applicant], Joined] = Coalescer(join, linger_s=_LINGER_SECONDS)
+        self.claims: Coalescer[Place, tuple[str, int]] = Coalescer(
+            lambda batch: store.claim(tag, batch), linger_s=_LINGER_SECONDS
+        )
+        self.standings: Coalescer[Place, tuple[str, int]] = Coalescer(
+            lambda batch: store.standing(tag, batch), linger_s=_LINGER_SECONDS
+        )
+        self.releases: Coalescer[int, bool] = Coalescer(self._release, linger_s=0.1)
         self._store = store
 
     async def _release(self, entries: list[int]) -> list[bool]:

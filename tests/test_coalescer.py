@@ -15,11 +15,13 @@ class Line:
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
         self.gates: list[asyncio.Future[None]] = []
+        self.called = asyncio.Event()
 
     async def __call__(self, items: list[int]) -> Sequence[int | Exception]:
         self.batches.append(items)
         gate = asyncio.get_running_loop().create_future()
         self.gates.append(gate)
+        self.called.set()
         await gate
         return [item * 10 if item >= 0 else ValueError(str(item)) for item in items]
 
@@ -198,3 +200,16 @@ async def test_many_requests_each_get_their_own_answer() -> None:
         return await shared.submit(i)
 
     assert await asyncio.gather(*(request(i) for i in range(5000))) == [i * 3 for i in range(5000)]
+
+
+async def test_the_first_of_a_batch_may_linger_for_company() -> None:
+    line = Line()
+    shared = Coalescer(line, linger_s=0.001)
+    first = shared.submit(1)
+    await turns()
+    assert line.batches == []
+    second = shared.submit(2)
+    await line.called.wait()
+    assert line.batches == [[1, 2]]
+    line.gates[0].set_result(None)
+    assert [await first, await second] == [10, 20]

@@ -28,5 +28,4 @@ async def test_a_waiting_resident_costs_64_bytes_at_most(store_url: str) -> None
         by_keys = sum(int(client.memory_usage(k, samples=0) or 0) for k in client.keys(f"*{{{_TAG}}}"))
     await store.close()
     assert by_keys / _RESIDENTS <= _ALLOWED_BYTES, f"{by_keys / _RESIDENTS:.1f} bytes by MEMORY USAGE"
-    # The server's own figure also has the client's buffers and the allocator's classes in it.
-    assert by_memory / _RESIDENTS <= _ALLOWED_BYTES + 1, f"{by_memory / _RESIDENTS:.1f} bytes by INFO"
+    assert by_memory / _RESIDENTS <= _ALLOWED_BYTES, f"{by_memory / _RESIDENTS:.1f} bytes by INFO"

@@ -23,7 +23,7 @@ from server.registrations import Registered, Registration, Wishes
 from server.registry import Applicant
 from server.services import Services
 from server.sites import Site
-from server.waiting_room import Place201, TicketStatus
+from server.waiting_room import TicketIssued, TicketStatus
 from server.web.bodies import Strict
 from server.web.hot import bearer, header
 from server.web.problems import language, title
@@ -252,10 +252,10 @@ async def sites(request: AnyRequest, district: Annotated[str, Parameter(max_leng
 
 @post(
     "/openings/{district:str}/tickets",
-    responses=_again(Place201),
+    responses=_again(TicketIssued),
     summary="Join: a place in the opening, or the one held",
 )
-async def join(district: Code, data: Annotated[Applicant, Body()]) -> Place201:
+async def join(district: Code, data: Annotated[Applicant, Body()]) -> TicketIssued:
     raise Refusal("not-found")  # another spelling of the path, as `/ticket/`
 
 
