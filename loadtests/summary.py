@@ -118,7 +118,11 @@ def _assumptions(options: Options, curve: str, pace: str) -> list[tuple[str, str
         ("Second thoughts", f"{REJOINS_SHARE:.0%} of the missed and {REGRETS_SHARE:.0%} of those who left join again"),
         ("Pace", pace),
         ("Looks", f"GET /city and GET /openings by {LOOKS_SHARE:.0%} of arrivals; a 1 s cache has the others"),
-        ("Network", "loopback, no added latency or loss"),
+        (
+            "Network",
+            f"loopback, no added latency or loss; {options.lines} kept-alive connections serve everyone, and whoever "
+            "is due while all of them wait for the server waits too, which counts",
+        ),
         ("Latency", "from the moment a resident was due to the whole answer; `on the wire` from sending"),
     ]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from server.errors import SetupError
+from server.keys import fingerprint
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +73,9 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         for s in earlier.split(",")
         if s.strip()
     ]
+    if len({fingerprint(secret) for secret in signing}) < len(set(signing)):
+        # A token names its key with one byte: one in 256 pairs of secrets cannot be told apart.
+        raise SetupError("JIAOHAO_SECRET has the key id of an earlier secret: make another one (openssl rand -hex 32)")
     return Settings(
         redis_url=env["JIAOHAO_REDIS_URL"],
         secrets=tuple(signing),

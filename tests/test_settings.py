@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from server.errors import SetupError
+from server.keys import fingerprint
 from server.settings import Settings, from_environment, local_secrets
 
 SECRET, EARLIER, PEPPER = "a1" * 32, "b2" * 32, "c3" * 32
@@ -101,3 +102,11 @@ def test_damaged_secrets_are_not_replaced(tmp_path: Path, text: str) -> None:
     with pytest.raises(SetupError, match="damaged"):
         local_secrets(tmp_path, {})
     assert file.read_text() == text
+
+
+def test_two_secrets_that_tokens_could_not_tell_apart_are_refused() -> None:
+    current = bytes(32)
+    twin = next(s for i in range(1, 10_000) if fingerprint(s := i.to_bytes(32, "big")) == fingerprint(current))
+    env = FULL | {"JIAOHAO_SECRET": current.hex(), "JIAOHAO_PREVIOUS_SECRETS": twin.hex()}
+    with pytest.raises(SetupError, match="key id"):
+        from_environment(env)

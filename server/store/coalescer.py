@@ -73,7 +73,7 @@ class Coalescer(Generic[Item, Answer]):
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         self._scheduled = True
-        if self._linger_s > 0:
+        if self._linger_s > 0 and len(self._waiting) < self._max_batch:
             loop.call_later(self._linger_s, self._send)
         else:
             loop.call_soon(self._send)
