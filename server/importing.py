@@ -13,9 +13,7 @@ from server.errors import SetupError
 from server.keys import Pepper
 from server.papers import (
     IdType,
-    check_id,
-    check_name,
-    check_phone,
+    faults,
     normalise_id,
     normalise_name,
     normalise_phone,
@@ -61,13 +59,8 @@ def registry_reader(city: City, pepper: Pepper) -> Callable[[Sequence[str]], tup
             raise BadRow("id_type", f"expected one of {', '.join(sorted(_ID_TYPES))}")
         number = normalise_id(id_type, id_number)  # type: ignore[arg-type]
         name, phone = normalise_name(name), normalise_phone(phone)
-        for column, fault in (
-            ("id_number", check_id(id_type, number)),  # type: ignore[arg-type]
-            ("name", check_name(name)),
-            ("phone", check_phone(phone)),
-        ):
-            if fault is not None:
-                raise BadRow(column, f"wrong {fault}")
+        for column, fault in faults(id_type, number, name, phone):  # type: ignore[arg-type]
+            raise BadRow(column, f"wrong {fault}")
         try:
             day = date.fromisoformat(dose_day)
         except ValueError:

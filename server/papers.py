@@ -153,3 +153,13 @@ def check_name(name: str) -> Fault | None:
     if not name.isprintable() and any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
         return "characters"
     return None
+
+
+def faults(id_type: IdType, id_number: str, name: str, phone: str) -> list[tuple[str, Fault]]:
+    """(field, fault) of each field of normalised papers that cannot be right; empty when all can.
+
+    Raises:
+        KeyError: an `id_type` that is none of `ID_TYPES`.
+    """
+    judged = (("id_number", check_id(id_type, id_number)), ("name", check_name(name)), ("phone", check_phone(phone)))
+    return [(field, fault) for field, fault in judged if fault is not None]

@@ -12,9 +12,7 @@ from server.errors import Invalid, Refusal
 from server.keys import Pepper
 from server.papers import (
     IdType,
-    check_id,
-    check_name,
-    check_phone,
+    faults,
     normalise_id,
     normalise_name,
     normalise_phone,
@@ -59,17 +57,8 @@ class Registry:
         applicant.id_number = normalise_id(applicant.id_type, applicant.id_number)
         applicant.name = normalise_name(applicant.name)
         applicant.phone = normalise_phone(applicant.phone)
-        faults = [
-            (field, fault)
-            for field, fault in (
-                ("id_number", check_id(applicant.id_type, applicant.id_number)),
-                ("name", check_name(applicant.name)),
-                ("phone", check_phone(applicant.phone)),
-            )
-            if fault is not None
-        ]
-        if faults:
-            raise Invalid(*faults)
+        if found := faults(applicant.id_type, applicant.id_number, applicant.name, applicant.phone):
+            raise Invalid(*found)
         return self._pepper.resident(applicant.id_type, applicant.id_number)
 
     def admit(self, resident: bytes, known: Resident, applicant: Applicant, district: str, day: date) -> None:

@@ -29,7 +29,7 @@ _LINGER_SECONDS = 0.005
 _STALE_MS = 15_000
 
 
-class TicketStatus(msgspec.Struct, omit_defaults=False):
+class TicketStatus(msgspec.Struct):
     """What a resident is told at each poll (contract, `GET /ticket`)."""
 
     state: str

@@ -57,8 +57,8 @@ def drive(
     statuses: dict[int, int] = {}
     parts: dict[int, bytes] = {}
     answers = 0
-    cpu = [_cpu(p) for p in server]
-    store_cpu = _cpu(store) if store else 0.0
+    before = [cpu_seconds(p) for p in server]
+    store_cpu = cpu_seconds(store) if store else 0.0
     own = time.process_time()
     started = time.perf_counter()
     ends = started + seconds
@@ -91,12 +91,12 @@ def drive(
     for s in sockets.values():
         s.close()
     poll.close()
-    server_cpu = sum(_cpu(p) for p in server) - sum(cpu)
+    server_cpu = sum(cpu_seconds(p) for p in server) - sum(before)
     return Load(
         answers=answers,
         seconds=elapsed,
         server_cpu_us=server_cpu / max(answers, 1) * 1e6,
-        store_cpu_us=((_cpu(store) - store_cpu) if store else 0.0) / max(answers, 1) * 1e6,
+        store_cpu_us=((cpu_seconds(store) - store_cpu) if store else 0.0) / max(answers, 1) * 1e6,
         driver_cpu=(time.process_time() - own) / elapsed,
         statuses=statuses,
     )
@@ -112,6 +112,7 @@ def request(method: str, path: str, *, bearer: str = "", body: bytes = b"") -> b
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body
 
 
-def _cpu(process: psutil.Process) -> float:
+def cpu_seconds(process: psutil.Process) -> float:
+    """CPU time that a process has used."""
     times = process.cpu_times()
     return float(times.user + times.system)

@@ -22,6 +22,7 @@ from stdnum.iso7064 import mod_11_2
 
 from loadtests.bench.drive import Load, drive, request
 from server.city import load_city
+from server.cli.serving import free_port
 from server.demo import add_demo
 from server.keys import Pepper
 from server.settings import Settings, from_environment, local_secrets
@@ -33,18 +34,10 @@ DISTRICT = "440106"
 OPENS_AT = 1624060800  # 2021-06-19T08:00:00+08:00
 
 
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
 def server(name: str, env: dict[str, str], core: int | None) -> Iterator[tuple[int, list[psutil.Process]]]:
     """A server of one worker in a process of its own: (port, its processes)."""
-    port = free_port()
+    port = free_port("127.0.0.1")
     arguments = [sys.executable, "-m", "loadtests.bench.variants", name, str(port)]
     process = subprocess.Popen(arguments + ([str(core)] if core is not None else []), env={**os.environ, **env})
     try:

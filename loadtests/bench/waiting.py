@@ -10,11 +10,10 @@ import time
 from datetime import date
 from typing import Any
 
-import psutil
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.bench.drive import request
+from loadtests.bench.drive import cpu_seconds, request
 from loadtests.bench.http import DISTRICT, OPENS_AT, prepare, server, stage
 from server.settings import Settings
 from server.store.store import Store, connect
@@ -119,11 +118,11 @@ def run(seconds: float, largest: int) -> None:
                 crowd.settle()
                 crowd.wait(5.0)  # warm up
                 crowd.polls = 0
-                before, store_before, at = [_cpu(p) for p in processes], _cpu(store), time.monotonic()
+                before, store_before, at = [cpu_seconds(p) for p in processes], cpu_seconds(store), time.monotonic()
                 crowd.wait(seconds)
                 elapsed = time.monotonic() - at
-                cpu = (sum(map(_cpu, processes)) - sum(before)) / elapsed
-                store_cpu = (_cpu(store) - store_before) / elapsed
+                cpu = (sum(map(cpu_seconds, processes)) - sum(before)) / elapsed
+                store_cpu = (cpu_seconds(store) - store_before) / elapsed
                 crowd.close()
         per_second = crowd.polls / elapsed
         per_poll = cpu / per_second
@@ -136,8 +135,3 @@ def run(seconds: float, largest: int) -> None:
     console.print(
         f"  the poll budget is {budget:.0f} polls a second in one opening; goal: never above 1.3 × of its cost"
     )
-
-
-def _cpu(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
