@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from string import Formatter
+from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -17,6 +18,13 @@ T = TypeVar("T")
 
 SHIPPED_CITY = Path(__file__).parent / "cities" / "guangzhou.toml"
 """The city file used when none is given."""
+
+CODE_DIGITS = 6
+CODE_MINUTES = 5
+"""A one-time code by SMS: how many digits it has, how many minutes it is good for."""
+
+SMS_UNITS = 70
+"""UTF-16 code units that go into one SMS; a longer text is split and paid for by the part (domain.md)."""
 
 Code = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,12}\Z")]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -80,11 +88,32 @@ class Product(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_interval_days: Positive | None = None
 
 
+class Periods(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The two halves of a site's day: when an appointment of each begins and ends."""
+
+    am: Window = Window(time(8, 30), time(12))
+    pm: Window = Window(time(14), time(17))
+
+
+class Sms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Words of the messages. The signature, with its brackets, goes first and counts (domain.md, SMS)."""
+
+    signature: Text = "【接种预约】"
+    code_zh: Text = "验证码{code}，{minutes}分钟内有效，请勿告诉他人。"
+    code_en: Text = "Code {code}, good for {minutes} minutes. Tell nobody."
+
+    def code_text(self, language: Literal["zh", "en"], code: str) -> str:
+        """The whole message that carries a one-time code."""
+        words = self.code_en if language == "en" else self.code_zh
+        return self.signature + words.format(code=code, minutes=CODE_MINUTES)
+
+
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the announcement leaves to us: the draw, the calls, the polls, no-shows and the lead of the night.
+    """What the announcement leaves to us: the draw, the calls, the polls, no-shows, the lead of the night, retention.
 
     ``rate_per_second``, ``max_active`` and the poll budget hold per opening. The night of day D allots dates
-    from D + ``lead_days`` on. More than ``no_show_limit`` no-shows bar the resident (announcement A9).
+    from D + ``lead_days`` on. More than ``no_show_limit`` no-shows bar the resident (announcement A9). What is
+    over for ``retention_days`` is deleted by `jiaohao purge`.
     """
 
     draw_seconds: Positive = 120
@@ -98,6 +127,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     poll_budget_per_second: Positive = 1500
     no_show_limit: NotNegative = 2
     lead_days: NotNegative = 2
+    retention_days: Positive = 90
 
 
 class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
@@ -111,6 +141,8 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     phases: Annotated[list[Phase], msgspec.Meta(min_length=1)]
     products: Annotated[dict[str, Product], msgspec.Meta(min_length=1)]
     policy: Policy = Policy()
+    periods: Periods = Periods()
+    sms: Sms = Sms()
 
     @cached_property
     def tz(self) -> ZoneInfo:
@@ -159,6 +191,15 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
             return self.opening_times(district, today + timedelta(days=1))
         return times
 
+    def cancel_before(self, day: date) -> datetime:
+        """Until when an appointment on this day may be cancelled: closing time of the day before (announcement A8)."""
+        return datetime.combine(day - timedelta(days=1), self.open_hours.closes, self.tz)
+
+    def period_times(self, day: date, period: Literal["am", "pm"]) -> tuple[datetime, datetime]:
+        """(starts_at, ends_at) of an appointment."""
+        window = self.periods.am if period == "am" else self.periods.pm
+        return datetime.combine(day, window.opens, self.tz), datetime.combine(day, window.closes, self.tz)
+
 
 def load_city(path: Path | None = None) -> City:
     """Read and check a city file; None is the shipped Guangzhou.
@@ -197,6 +238,10 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "": City,
     "open_hours": Window,
     "policy": Policy,
+    "periods": Periods,
+    "periods.am": Window,
+    "periods.pm": Window,
+    "sms": Sms,
     "districts": District,
     "districts.window": Window,
     "phases": Phase,
@@ -243,6 +288,8 @@ def _problems(city: City) -> Iterator[str]:
             yield f"products.{name}.min_interval_days: expected {expected}, as doses is {product.doses}"
     if city.policy.poll_floor_seconds > city.policy.poll_ceiling_seconds:
         yield "policy.poll_floor_seconds: expected no more than poll_ceiling_seconds"
+    yield from _problems_of_periods(city.periods)
+    yield from _problems_of_sms(city.sms)
 
 
 def _problems_of_hours(city: City) -> Iterator[str]:
@@ -252,6 +299,34 @@ def _problems_of_hours(city: City) -> Iterator[str]:
         yield f"timezone: expected an IANA time zone such as `Asia/Shanghai`, got `{city.timezone}`"
     if city.open_hours.opens >= city.open_hours.closes:
         yield "open_hours: expected opens before closes"
+
+
+def _problems_of_periods(periods: Periods) -> Iterator[str]:
+    for key, window in (("am", periods.am), ("pm", periods.pm)):
+        if window.opens >= window.closes:
+            yield f"periods.{key}: expected opens before closes"
+    if periods.pm.opens < periods.am.closes:
+        yield "periods.pm.opens: expected a time not before periods.am.closes"
+
+
+def _problems_of_sms(sms: Sms) -> Iterator[str]:
+    if not re.fullmatch(r"【[^【】\s]+】", sms.signature):
+        yield "sms.signature: expected a name in brackets, such as 【广州健康通】"
+    texts: tuple[tuple[str, str, Literal["zh", "en"]], ...] = (
+        ("code_zh", sms.code_zh, "zh"),
+        ("code_en", sms.code_en, "en"),
+    )
+    for key, words, language in texts:
+        try:
+            parts = [part[1:] for part in Formatter().parse(words) if part[1] is not None]
+        except ValueError:
+            parts = []
+        if {part[0] for part in parts} != {"code", "minutes"} or any(spec or turn for _, spec, turn in parts):
+            yield f"sms.{key}: expected a text with {{code}} and {{minutes}} and nothing else in braces"
+            continue
+        units = len(sms.code_text(language, "0" * CODE_DIGITS).encode("utf-16-le")) // 2
+        if units > SMS_UNITS:
+            yield f"sms.{key}: expected at most {SMS_UNITS} characters with the signature and a code, got {units}"
 
 
 def _problems_of_districts(city: City) -> Iterator[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.city import City, CityError, District, Policy, Window, load_city
+from server.city import City, CityError, District, Periods, Policy, Sms, Window, load_city
 
 SMALL = Path(__file__).parent / "cities" / "small.toml"
 
@@ -98,8 +98,28 @@ def test_guangzhou_states_the_whole_policy(guangzhou: City) -> None:
         poll_budget_per_second=1500,
         no_show_limit=2,
         lead_days=2,
+        retention_days=90,
     )
     assert guangzhou.policy == Policy()
+
+
+def test_guangzhou_states_the_periods_and_the_words_of_the_messages(guangzhou: City) -> None:
+    assert guangzhou.periods == Periods(am=Window(time(8, 30), time(12)), pm=Window(time(14), time(17)))
+    assert guangzhou.periods == Periods()
+    assert guangzhou.sms.signature == "【广州健康通】"
+    zh, en = (guangzhou.sms.code_text(language, "012345") for language in ("zh", "en"))
+    assert zh == "【广州健康通】验证码012345，5分钟内有效，请勿告诉他人。"
+    assert en == "【广州健康通】Code 012345, good for 5 minutes. Tell nobody."
+
+
+def test_an_older_file_without_the_newer_tables_still_loads(tmp_path: Path, small: City) -> None:
+    blocks = SMALL.read_text("utf-8").split("\n\n")
+    path = tmp_path / "older.toml"
+    path.write_text("\n\n".join(b for b in blocks if not b.startswith(("[periods]", "[sms]"))), "utf-8")
+    older = load_city(path)
+    assert (older.periods, older.sms) == (Periods(), Sms())
+    assert older.districts == small.districts
+    assert "广州" not in older.sms.signature  # another city's messages are not signed by Guangzhou
 
 
 def test_another_city_is_another_file(small: City) -> None:
@@ -109,7 +129,7 @@ def test_another_city_is_another_file(small: City) -> None:
         ("pier", 7, None, None),
         ("south", 99, None, None),
     ]
-    assert small.policy == Policy(draw_seconds=60, rate_per_second=2.0, lead_days=1)
+    assert small.policy == Policy(draw_seconds=60, rate_per_second=2.0, lead_days=1, retention_days=30)
     assert set(small.products) == {"twice", "once"}
 
 
@@ -209,6 +229,60 @@ def test_the_repeated_hour_has_one_opening(small: City) -> None:
     times = small.next_opening(district(small, "pier"), after)
     assert times is not None
     assert times[0].astimezone(UTC) == at("2022-10-31T01:30:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("day", "before"),
+    [
+        ("2021-06-21", "2021-06-20T20:00:00+08:00"),  # announcement A8
+        ("2021-07-01", "2021-06-30T20:00:00+08:00"),
+        ("2022-01-01", "2021-12-31T20:00:00+08:00"),
+        ("2024-03-01", "2024-02-29T20:00:00+08:00"),
+    ],
+)
+def test_cancelling_is_open_until_closing_time_of_the_day_before(guangzhou: City, day: str, before: str) -> None:
+    assert guangzhou.cancel_before(date.fromisoformat(day)).isoformat() == before
+
+
+def test_cancelling_ends_by_the_clock_of_the_day_before(small: City) -> None:
+    assert small.cancel_before(date(2022, 3, 27)).isoformat() == "2022-03-26T18:00:00+00:00"
+    assert small.cancel_before(date(2022, 3, 28)).isoformat() == "2022-03-27T18:00:00+01:00"
+
+
+def test_appointments_begin_and_end_with_their_period(guangzhou: City, small: City) -> None:
+    day = date(2021, 6, 21)
+    assert [t.isoformat() for t in guangzhou.period_times(day, "am")] == [
+        "2021-06-21T08:30:00+08:00",
+        "2021-06-21T12:00:00+08:00",
+    ]
+    assert [t.isoformat() for t in guangzhou.period_times(day, "pm")] == [
+        "2021-06-21T14:00:00+08:00",
+        "2021-06-21T17:00:00+08:00",
+    ]
+    assert small.period_times(day, "pm")[0].isoformat() == "2021-06-21T13:15:00+01:00"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("closes = 11:30:00", "closes = 13:15:00"),  # half-open: one may end as the other begins
+        ("opens = 09:00:00", "opens = 11:29:59"),
+        ("closes = 16:45:00", "closes = 13:15:01"),
+        # 70 code units with the signature and a code: 4 of 【海滨】, 60 others, the six digits.
+        ("{code}是验证码，{minutes}分钟有效。", "字" * 59 + "{code}{minutes}"),
+        ("{code} is your code for {minutes} minutes.", "a" * 59 + "{minutes}{code}"),
+        ("{code}是验证码，{minutes}分钟有效。", "😀" * 29 + "字{code}{minutes}"),
+        ("{code} is your code for {minutes} minutes.", "{code} {{twice: {code}}} {minutes}"),
+        ('"【海滨】"', '"【海】"'),
+        ("retention_days = 30", "retention_days = 1"),
+    ],
+)
+def test_periods_and_messages_may_go_to_their_bounds(tmp_path: Path, small: City, old: str, new: str) -> None:
+    text = SMALL.read_text("utf-8")
+    assert text.count(old) == 1
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace(old, new), "utf-8")
+    assert load_city(path) != small
 
 
 @pytest.mark.parametrize(
@@ -313,6 +387,39 @@ def test_the_repeated_hour_has_one_opening(small: City) -> None:
             "products.twice.min_interval_days: expected a number of days, as doses is 2",
         ),
         ("doses = 2", "doses = 1", "products.twice.min_interval_days: expected none, as doses is 1"),
+        ("retention_days = 30", "retention_days = 0", "policy.retention_days: expected `int` >= 1"),
+        ("closes = 11:30:00", "closes = 13:15:01", "periods.pm.opens: expected a time not before periods.am.closes"),
+        ("opens = 09:00:00", "opens = 11:30:00", "periods.am: expected opens before closes"),
+        ("closes = 16:45:00", "closes = 13:15:00", "periods.pm: expected opens before closes"),
+        ("opens = 09:00:00", "starts = 09:00:00", "periods.am.starts: unknown key, expected one of opens, closes"),
+        ("pm = { opens = 13:15:00", "evening = { opens = 13:15:00", "periods.evening: unknown key, expected one of am"),
+        ('"【海滨】"', '"海滨"', "sms.signature: expected a name in brackets"),
+        ('"【海滨】"', '"【】"', "sms.signature: expected a name in brackets"),
+        ('"【海滨】"', '"【海滨】你好"', "sms.signature: expected a name in brackets"),
+        ('"【海滨】"', '"[Seaside]"', "sms.signature: expected a name in brackets"),
+        (
+            "{code}是验证码，{minutes}分钟有效。",
+            "字" * 60 + "{code}{minutes}",
+            "sms.code_zh: expected at most 70 characters with the signature and a code, got 71",
+        ),
+        (
+            "{code} is your code for {minutes} minutes.",
+            "a" * 60 + "{code}{minutes}",
+            "sms.code_en: expected at most 70 characters with the signature and a code, got 71",
+        ),
+        (  # an emoji takes two code units
+            "{code}是验证码，{minutes}分钟有效。",
+            "😀" * 30 + "{code}{minutes}",
+            "sms.code_zh: expected at most 70 characters with the signature and a code, got 71",
+        ),
+        ("{code}是验证码，", "验证码，", "sms.code_zh: expected a text with {code} and {minutes} and nothing else in"),
+        ("for {minutes} minutes", "for minutes", "sms.code_en: expected a text with {code} and {minutes}"),
+        ("{code} is", "{name}, {code} is", "sms.code_en: expected a text with {code} and {minutes}"),
+        ("{code} is", "{code.__class__} is", "sms.code_en: expected a text with {code} and {minutes}"),
+        ("{code} is", "{code!r} is", "sms.code_en: expected a text with {code} and {minutes}"),
+        ("{code} is", "{code:>9} is", "sms.code_en: expected a text with {code} and {minutes}"),
+        ("{code} is", "{code is", "sms.code_en: expected a text with {code} and {minutes}"),
+        ("{code} is", "{code} {} is", "sms.code_en: expected a text with {code} and {minutes}"),
         ("lead_days = 1", "lead_days = ", "not TOML: "),
         ("lead_days = 1", "lead_days = 1\nlead_days = 2", "not TOML: "),
     ],
