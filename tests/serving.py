@@ -145,7 +145,6 @@ class House:
 
     async def look(self) -> None:
         """One tick of the worker that looks at every opening."""
-        self.services.room._ticks = 0
         await self.services.room.tick()
 
     async def call(

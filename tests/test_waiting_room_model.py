@@ -143,7 +143,9 @@ class _History:
         self.went_back |= step_ms < 0
         self.last = (lambda: self._act(kind, which, more)) if kind != "again" else self.last
         self.last()
-        self.model.check_guarantees(self.now)
+        self.model.check_guarantees()
+        if not self.went_back:
+            self.model.check_one_place_each(self.now)
         self._expect(f"counts after {kind}", self._model_counts(), self._store_counts(self.now))
 
     def _some(self, which: int, more: int) -> list[Place]:

@@ -159,7 +159,7 @@ async def test_an_empty_store_is_prepared_again(fragile: House, mortal: MortalSt
 def small_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines in which two may wait."""
     tiny: Any = partial(Coalescer, max_waiting=2)
-    monkeypatch.setattr("server.waiting_room.Coalescer", tiny)
+    monkeypatch.setattr("server.line.Coalescer", tiny)
     monkeypatch.setattr("server.registrations.Coalescer", lambda call, **bounds: tiny(call))
 
 
@@ -204,7 +204,7 @@ async def test_an_error_of_ours_is_a_503_that_gives_nothing_away(
         raise KeyError(who.id_number, who.name)
 
     await house.at("08:00:00")
-    monkeypatch.setattr(house.services.room._registry, "identify", broken)
+    monkeypatch.setattr("server.registry.Registry.identify", broken)
     monkeypatch.setattr(house.services.sites, "of", broken)
     for answer in (await house.try_join(who), await house.call("GET", f"/sites?district={TIANHE}")):
         refused(answer, "overloaded", 503)

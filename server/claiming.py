@@ -1,0 +1,118 @@
+"""Claiming: a called ticket becomes a pass, or its place is given up; and what becomes of the pass."""
+
+import contextlib
+from datetime import datetime
+
+from server.city import City
+from server.clock import Clock, from_ms
+from server.errors import Refusal, StoreUnavailable
+from server.opening import Opening
+from server.openings import Openings
+from server.store import Store
+from server.store.store import Place
+from server.tickets import Tickets
+from server.tokens import Forged, Kind, Signer, Token
+
+
+class Claiming:
+    """Gives passes, reads them and frees them.
+
+    Args:
+        city: time zone.
+        store: where places are.
+        clock: city time.
+        signer: signs passes.
+        openings: those of today, and their lines.
+        tickets: reads them.
+    """
+
+    def __init__(
+        self, city: City, store: Store, clock: Clock, signer: Signer, openings: Openings, tickets: Tickets
+    ) -> None:
+        self._city = city
+        self._store = store
+        self._clock = clock
+        self._signer = signer
+        self._openings = openings
+        self._lines = openings.lines
+        self._tickets = tickets
+
+    async def claim(self, text: str | bytes) -> tuple[str, datetime, bool]:
+        """Turn a called ticket into a pass; (pass, expiry, whether it is new).
+
+        Raises:
+            Refusal: `not-your-turn`, `expired` (missed, lapsed or left), `used`, `ended`, ...
+        """
+        token, opening = self._tickets.read(text)
+        now_ms = self._clock.now_ms()
+        number = opening.number(token.entry)
+        if number is None:
+            if now_ms >= opening.closes_ms:
+                raise self._openings.ended(opening)
+            raise _not_your_turn(None, opening.poll_after_draw_s(token.entry, now_ms))
+        # The store may be a tick ahead of this worker, not more: who is far from their turn costs no store call.
+        if number > opening.serving + 2 * opening.rate + 10 and now_ms < opening.closes_ms:
+            ahead = number - opening.serving - 1
+            raise _not_your_turn(ahead, opening.poll_after_s(ahead))
+        place = Place(token.entry, number, token.resident)
+        outcome, until_ms = await self._lines[token.district].claims.submit(place)
+        if outcome in ("fresh", "claimed"):
+            expires_at = from_ms(until_ms, self._city.tz)
+            claim = Token(token.district, token.day, token.entry, token.resident, until_ms // 1000)
+            return self._signer.sign(Kind.PASS, claim), expires_at, outcome == "fresh"
+        if outcome in ("waiting", "ready"):
+            ahead = max(0, number - opening.serving - 1)
+            raise _not_your_turn(ahead, opening.poll_after_s(ahead))
+        if outcome == "used":
+            raise Refusal("used")
+        if outcome == "ended":
+            raise self._openings.ended(opening)
+        if outcome == "absent":
+            raise StoreUnavailable
+        raise Refusal("expired", state="left" if outcome == "left" else "missed")
+
+    async def leave(self, text: str | bytes) -> None:
+        """Give a place up; again changes nothing.
+
+        Raises:
+            Refusal: `used` once the place has been claimed.
+        """
+        token, opening = self._tickets.read(text)
+        for _ in range(3):
+            place = Place(token.entry, opening.number(token.entry) or 0, token.resident)
+            status = await self._store.leave(opening.tag, place)
+            if status in ("unsettled", "unnumbered"):  # the draw has closed under this worker's eyes
+                await self._openings.catch_up(opening)
+                continue
+            if status == "used":
+                raise Refusal("used")
+            if status == "absent":
+                raise StoreUnavailable
+            if status == "left":
+                opening.left.add(token.entry)
+            return
+        raise StoreUnavailable
+
+    def read_pass(self, text: str | bytes) -> tuple[Token, Opening | None]:
+        """A pass, and today's opening of its district; the expiry is for the store's clock to judge.
+
+        Raises:
+            Refusal: `forged`.
+        """
+        try:
+            token = self._signer.read(Kind.PASS, text)
+        except Forged:
+            raise Refusal("forged") from None
+        return token, self._openings.today.get(token.district)
+
+    async def release(self, token: Token) -> None:
+        """Free a pass that has done its work; if the store is away, it lapses by itself."""
+        line = self._lines.get(token.district)
+        if line is not None and line.opening.day == token.day:
+            with contextlib.suppress(Refusal):
+                await line.releases.submit(token.entry)
+
+
+def _not_your_turn(ahead: int | None, poll_after_s: float) -> Refusal:
+    seconds = max(1, round(poll_after_s))
+    return Refusal("not-your-turn", retry_after_seconds=seconds, ahead=ahead, poll_after_seconds=seconds)

@@ -1,0 +1,127 @@
+"""Joining: a resident gets a place in an opening, once."""
+
+import secrets
+from datetime import date, timedelta
+
+import msgspec
+
+from server.clock import Clock
+from server.errors import Refusal, StoreUnavailable
+from server.opening import Opening
+from server.openings import Openings
+from server.registry import Applicant, Registry
+from server.store import Store
+from server.store.store import FirstDoseRecord, Joined, Place
+from server.tickets import Tickets
+
+
+class TicketIssued(msgspec.Struct):
+    """What a resident is told on joining (contract, `POST /openings/{district}/tickets`)."""
+
+    ticket: str
+    entry: int
+    number: int | None
+    serving: int
+    ahead: int | None
+    eta_seconds: int | None
+    poll_after_seconds: float
+    state: str
+
+
+class Joining:
+    """Gives places.
+
+    Args:
+        store: where places are.
+        clock: city time.
+        registry: who is who.
+        openings: those of today, and their lines.
+        tickets: what proves a place.
+    """
+
+    def __init__(self, store: Store, clock: Clock, registry: Registry, openings: Openings, tickets: Tickets) -> None:
+        self._store = store
+        self._clock = clock
+        self._registry = registry
+        self._openings = openings
+        self._lines = openings.lines
+        self._tickets = tickets
+
+    async def join(self, code: str, applicant: Applicant) -> tuple[TicketIssued, bool]:
+        """Give a resident a place; (what to tell them, whether it is new).
+
+        Order of the refusals: the opening, the papers, the person, the place.
+
+        Raises:
+            Refusal: any of the contract's codes for joining.
+        """
+        opening = self._openings.opening(code)
+        now_ms = self._clock.now_ms()
+        # A paused opening still knows its residents: they get their place again from the script.
+        if not opening.opens_ms <= now_ms < opening.closes_ms:
+            raise self._openings.refusal(opening, now_ms)
+        if not opening.prepared:  # the day has just begun, or the store has not answered yet
+            raise StoreUnavailable
+        resident = self._registry.identify(applicant)
+        joined = await self._lines[code].joins.submit((resident, applicant))
+        entry, fresh = joined.entry, joined.fresh
+        if entry is None:
+            raise self._no_place(opening, joined.status)
+        if not fresh and joined.drawn is not None:
+            entry, fresh = await self._place_again(opening, joined.drawn, joined.serving, entry, resident)
+        return self._tell_place(opening, resident, entry, joined, now_ms), fresh
+
+    async def check(self, code: str, applicant: Applicant) -> tuple[date, FirstDoseRecord | None]:
+        """Whether somebody may register at today's opening, or at the next one when that is over; takes no place.
+
+        Returns:
+            The opening's day, and what the registry says of them.
+
+        Raises:
+            Refusal: as `join`, but for an opening that has not begun.
+        """
+        opening = self._openings.opening(code)
+        now_ms = self._clock.now_ms()
+        if opening.state(now_ms) in ("maintenance", "unassigned"):
+            raise self._openings.refusal(opening, now_ms)
+        day = opening.day if now_ms < opening.closes_ms else opening.day + timedelta(days=1)
+        resident = self._registry.identify(applicant)
+        known = await self._registry.known(resident)
+        self._registry.admit(resident, known, applicant, code, day)
+        return day, known.first_dose
+
+    async def _place_again(
+        self, opening: Opening, drawn: int, serving: int, entry: int, resident: bytes
+    ) -> tuple[int, bool]:
+        """The place a resident has; where that one is spent (missed, or its pass has lapsed), a new one at the back."""
+        number = opening.number_among(drawn, entry)
+        if number > serving:
+            return entry, False
+        status, place = await self._store.rejoin(opening.tag, Place(entry, number, resident))
+        if place < 0:
+            raise self._no_place(opening, status)
+        return place, status == "rejoined"
+
+    def _tell_place(self, opening: Opening, resident: bytes, entry: int, joined: Joined, now_ms: int) -> TicketIssued:
+        ticket = self._tickets.issue(opening, entry, resident)
+        if joined.drawn is None:
+            after = opening.poll_after_draw_s(entry, now_ms)
+            return TicketIssued(ticket, entry, None, joined.serving, None, None, round(after, 1), "drawing")
+        number = opening.number_among(joined.drawn, entry)
+        if number <= joined.serving:  # called meanwhile: the first poll says until when to claim
+            return TicketIssued(ticket, entry, number, joined.serving, 0, 0, 1.0, "ready")
+        ahead = number - joined.serving - 1
+        eta_s, after = opening.eta_s(ahead), opening.poll_after_s(ahead)
+        eta_seconds = None if eta_s is None else round(eta_s)
+        return TicketIssued(ticket, entry, number, joined.serving, ahead, eta_seconds, round(after, 1), "waiting")
+
+    def _no_place(self, opening: Opening, status: str) -> Refusal:
+        """Why the store has given no place."""
+        if status == "absent":
+            return StoreUnavailable()
+        if status == "early":
+            return self._openings.not_open(opening, self._clock.now_ms())
+        if status == "ended":
+            return self._openings.ended(opening)
+        wait_s = 30 + secrets.randbelow(30)  # so that they do not all come back at once
+        return Refusal("paused", retry_after_seconds=wait_s, message=opening.message or None)

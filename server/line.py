@@ -1,0 +1,70 @@
+"""The shared store calls of one opening: those who wait at the same moment travel together."""
+
+from server.clock import Clock
+from server.errors import Refusal
+from server.opening import Opening
+from server.registry import Applicant, Registry
+from server.store import Coalescer, Store
+from server.store.store import Joined, Place
+
+_LINGER_SECONDS = 0.005
+
+
+class Line:
+    """The joins, looks, claims and releases of one opening that are waiting for the store.
+
+    Args:
+        store: where they go.
+        clock: city time.
+        registry: who may have a place.
+        opening: whose line.
+    """
+
+    def __init__(self, store: Store, clock: Clock, registry: Registry, opening: Opening) -> None:
+        tag = opening.tag
+        self.opening = opening
+        self.joins: Coalescer[tuple[bytes, Applicant], Joined] = Coalescer(
+            self._admit_and_join, linger_s=_LINGER_SECONDS
+        )
+        self.claims: Coalescer[Place, tuple[str, int]] = Coalescer(
+            lambda batch: store.claim(tag, batch), linger_s=_LINGER_SECONDS
+        )
+        self.standings: Coalescer[Place, tuple[str, int]] = Coalescer(
+            lambda batch: store.standing(tag, batch), linger_s=_LINGER_SECONDS
+        )
+        self.releases: Coalescer[int, bool] = Coalescer(self._release, linger_s=0.1)
+        self._store = store
+        self._registry = registry
+        self._clock = clock
+
+    async def _admit_and_join(self, batch: list[tuple[bytes, Applicant]]) -> list[Joined | Exception]:
+        """Look everyone up in one call, then give places to those who may have one in a second.
+
+        Who comes for a first dose is in no registry: what they typed is kept before they get a place.
+        """
+        opening = self.opening
+        known = await self._store.residents([resident for resident, _ in batch])
+        refusals: dict[int, Refusal] = {}
+        strangers = []
+        for i, ((resident, applicant), what) in enumerate(zip(batch, known, strict=True)):
+            try:
+                self._registry.admit(resident, what, applicant, opening.district.code, opening.day)
+            except Refusal as refusal:
+                refusals[i] = refusal
+            else:
+                if what.first_dose is None:
+                    strangers.append(i)
+        if strangers:
+            lives_ms = max(1, opening.tickets_expire_s * 1000 - self._clock.now_ms())
+            people = [batch[i] for i in strangers]
+            held = await self._registry.enrol(people, opening.district.code, lives_ms)
+            for i, is_theirs in zip(strangers, held, strict=True):
+                if not is_theirs:
+                    refusals[i] = Refusal("identity-mismatch")
+        admitted = [resident for i, (resident, _) in enumerate(batch) if i not in refusals]
+        joined = iter(await self._store.join(opening.tag, admitted) if admitted else ())
+        return [refusals[i] if i in refusals else next(joined) for i in range(len(batch))]
+
+    async def _release(self, entries: list[int]) -> list[bool]:
+        await self._store.release(self.opening.tag, entries)
+        return [True] * len(entries)

@@ -1,0 +1,196 @@
+"""Today's openings: following the store, keeping it to the city file, and why one is not open."""
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from server.city import City, District
+from server.clock import Clock, from_ms, to_ms
+from server.errors import Refusal, StoreUnavailable
+from server.line import Line
+from server.opening import Opening
+from server.registry import Registry
+from server.store import Store
+
+log = structlog.get_logger()
+
+_TICK_SECONDS = 0.25
+_IDLE_TICKS = 20
+# A worker that has not heard from the store for so long no longer speaks for it.
+STALE_MS = 15_000
+
+
+class Openings:
+    """Every district's opening of today, as this worker sees it.
+
+    `today` and `lines` are by district code, and stay the same two dictionaries:
+    the hot calls hold on to them.
+
+    Args:
+        city: districts, windows, policy.
+        store: where the truth is.
+        clock: city time.
+        registry: who may have a place; for the lines.
+    """
+
+    def __init__(self, city: City, store: Store, clock: Clock, registry: Registry) -> None:
+        self._city = city
+        self._store = store
+        self._clock = clock
+        self._registry = registry
+        self.today: dict[str, Opening] = {}
+        self.lines: dict[str, Line] = {}
+
+    # Following the store
+
+    async def run(self) -> None:
+        """Keep the openings moving and this worker's view of them fresh, until cancelled."""
+        for count in itertools.count(1):  # whoever starts this has had a first look at everything
+            try:
+                await self.tick(everything=count % _IDLE_TICKS == 0)
+            except StoreUnavailable:
+                await asyncio.sleep(secrets.randbelow(500) / 1000)
+            except Exception:
+                log.exception("tick failed")
+            await asyncio.sleep(_TICK_SECONDS)
+
+    async def tick(self, *, everything: bool = True) -> None:
+        """One look at the store: advance the openings of now and, with `everything`, see how the others stand."""
+        self._turn_to_today()
+        now_ms = self._clock.now_ms()
+        wanted = [o for o in self.today.values() if o.assigned and (everything or o.is_on(now_ms))]
+        if not wanted:
+            return
+        await self._look(wanted)
+        again = [o for o in wanted if await self._mend(o)]
+        if again:
+            await self._look(again)
+
+    def _turn_to_today(self) -> None:
+        today = self.now().date()
+        for district in self._city.districts:
+            opening = self.today.get(district.code)
+            if opening is None or opening.day != today:
+                self.today[district.code] = opening = Opening(self._city, district, today)
+                self.lines[district.code] = Line(self._store, self._clock, self._registry, opening)
+
+    async def catch_up(self, opening: Opening) -> None:
+        """Look at one opening between two ticks, and do what it needs."""
+        await self._look([opening])
+        await self._mend(opening)
+
+    async def _look(self, openings: Sequence[Opening]) -> None:
+        news = await self._store.advance([(o.tag, o.left_seen) for o in openings])
+        for opening, report in zip(openings, news, strict=True):
+            opening.follow(report)
+        self._clock.follow(news[-1].now_ms)
+
+    async def _mend(self, opening: Opening) -> bool:
+        """Prepare an opening that is not in the store, or settle its draw; whether anything was done."""
+        if not opening.follows_the_city_file:
+            policy, district = self._city.policy, opening.district
+            await self._store.prepare(
+                opening.tag,
+                opens_ms=opening.opens_ms,
+                draw_ms=opening.draw_ms,
+                closes_ms=opening.closes_ms,
+                claim_ms=policy.claim_seconds * 1000,
+                pass_ms=policy.pass_seconds * 1000,
+                grace_ms=policy.grace_seconds * 1000,
+                poll_budget=policy.poll_budget_per_second,
+                rate=policy.rate_per_second if district.rate_per_second is None else district.rate_per_second,
+                max_active=policy.max_active if district.max_active is None else district.max_active,
+                seed=secrets.token_bytes(32),
+            )
+            return True
+        if opening.drawn is not None and not opening.settled:
+            await self._settle(opening)
+            return True
+        return False
+
+    async def _settle(self, opening: Opening) -> None:
+        """Tell the store the numbers of those who left during the draw; the first call may begin then."""
+        _, drawn, leavers = await self._store.close_draw(opening.tag)
+        if leavers:
+            numbers = [opening.number_among(drawn, entry) for entry in leavers]
+            await self._store.close_draw(opening.tag, numbers)
+
+    # Anyone
+
+    def now(self) -> datetime:
+        """City time, to the second."""
+        return from_ms(self._clock.now_ms(), self._city.tz)
+
+    def opening(self, code: str) -> Opening:
+        """Today's opening of a district.
+
+        Raises:
+            Refusal: `not-found`.
+        """
+        try:
+            return self.today[code]
+        except KeyError:
+            raise Refusal("not-found") from None
+
+    def assigned(self) -> list[Opening]:
+        """Today's openings that have a window."""
+        return [opening for opening in self.today.values() if opening.assigned]
+
+    def next_opens_at(self, district: District) -> datetime | None:
+        """When the district's next opening begins."""
+        times = self._city.next_opening(district, self.now())
+        return times[0] if times else None
+
+    def fresh(self) -> bool:
+        """Whether this worker has lately heard from the store."""
+        seen = [opening.seen_ms for opening in self.assigned()]
+        return bool(seen) and self._clock.now_ms() - max(seen) < STALE_MS
+
+    # Why not
+
+    def refusal(self, opening: Opening, now_ms: int) -> Refusal:
+        """Why nobody can join this opening now."""
+        state = opening.state(now_ms)
+        if state == "unassigned":
+            return Refusal("not-open", retry_after_seconds=86_400, opens_at=None)
+        if state == "maintenance":
+            opens_at = self.next_opens_at(opening.district)
+            wait_s = -(-(to_ms(opens_at) - now_ms) // 1000) if opens_at else 86_400
+            return Refusal("maintenance", retry_after_seconds=max(1, wait_s), opens_at=opens_at)
+        if now_ms < opening.opens_ms:
+            return self.not_open(opening, now_ms)
+        return self.ended(opening)
+
+    def not_open(self, opening: Opening, now_ms: int) -> Refusal:
+        """It has not begun, and when it will."""
+        wait_s = max(1, -(-(opening.opens_ms - now_ms) // 1000))
+        return Refusal("not-open", retry_after_seconds=wait_s, opens_at=from_ms(opening.opens_ms, self._city.tz))
+
+    def ended(self, opening: Opening) -> Refusal:
+        """It is over, and when the next one begins."""
+        return Refusal("ended", next_opens_at=self.next_opens_at(opening.district))
+
+    # The operator
+
+    async def adjust(self, code: str, actor: str, changes: dict[str, Any]) -> Opening:
+        """Change a running opening; `changes` holds rate, max_active, paused or message.
+
+        Raises:
+            Refusal: `not-found`, `store-unavailable`.
+        """
+        opening = self.opening(code)
+        if not opening.assigned:
+            raise Refusal("not-found")
+        if not opening.prepared:
+            await self._mend(opening)
+        values = {k: int(v) if isinstance(v, bool) else v for k, v in changes.items()}
+        if not await self._store.adjust(opening.tag, actor, opening.overtaken_ms(), values):
+            raise StoreUnavailable
+        await self._look([opening])
+        log.info("opening adjusted", district=code, actor=actor, **changes)
+        return opening
