@@ -1,4 +1,4 @@
--- prelude: what the scripts of an opening share; the loader puts it before each of them.
+-- prelude: what the scripts share; the loader puts it before each of them.
 
 local call = redis.call
 
@@ -70,4 +70,9 @@ local function standing_of(o, claims, done, calls, entry, number, now)
   local deadline, over = claim_deadline(o, tonumber(string.match(step, ':(%d+)$')), now)
   if over then return 'missed', 0 end
   return 'ready', deadline
+end
+
+-- One line of a resident's history, which is the audit log of their registrations: who made what of it, when and why.
+local function note(history, now, no, state, actor, why)
+  call('RPUSH', history, cjson.encode({now, no, state, actor, why}))
 end

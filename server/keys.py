@@ -8,6 +8,7 @@ import binascii
 import hashlib
 import hmac
 from datetime import date
+from typing import NamedTuple
 
 from stdnum.iso7064 import mod_11_10
 
@@ -59,6 +60,8 @@ class Pepper:
     def __init__(self, secret: bytes) -> None:
         self._resident = Hmac(secret, b"jiaohao resident key")
         self._match = Hmac(secret, b"jiaohao identity match")
+        self._phone = Hmac(secret, b"jiaohao phone")
+        self._code = Hmac(secret, b"jiaohao one-time code")
 
     def resident(self, id_type: str, id_number: str) -> bytes:
         """16 bytes that stand for a person everywhere; from the normalised number.
@@ -76,6 +79,18 @@ class Pepper:
         """
         return self._match.digest(resident + f"{phone}:{name}".encode())[:12]
 
+    def phone(self, phone: str) -> bytes:
+        """16 bytes that stand for a phone number where messages to it are counted."""
+        return self._phone.digest(phone.encode())[:16]
+
+    def pair(self, resident: bytes, phone: str) -> bytes:
+        """16 bytes that stand for a person together with a phone number: who does not know both cannot touch it."""
+        return self._phone.digest(resident + phone.encode())[:16]
+
+    def code(self, pair: bytes, code: str) -> bytes:
+        """16 bytes to compare a one-time code with; the code itself is kept nowhere."""
+        return self._code.digest(pair + code.encode())[:16]
+
 
 def registration_no(district_no: int, day: date, entry: int) -> str:
     """Number of a registration, 15 digits that can be read aloud in threes of five.
@@ -91,6 +106,31 @@ def registration_no(district_no: int, day: date, entry: int) -> str:
 def is_registration_no(text: str) -> bool:
     """Whether this is a well-formed registration number."""
     return len(text) == 15 and text.isascii() and text.isdigit() and bool(mod_11_10.is_valid(text))
+
+
+class NumberParts(NamedTuple):
+    """What a registration number says: the opening's day and district, and the entry."""
+
+    day: date
+    district_no: int
+    entry: int
+
+
+def parts_of(no: str, today: date) -> NumberParts | None:
+    """Take a registration number apart; its year is the latest one with that last digit that is not in the future.
+
+    None for what is no registration number, or names a day that does not exist.
+    """
+    if not is_registration_no(no):
+        return None
+    year = today.year - (today.year - int(no[0])) % 10
+    try:
+        day = date(year, int(no[1:3]), int(no[3:5]))
+    except ValueError:
+        return None
+    if day > today:  # ten years ago, or it has not been given yet
+        return None
+    return NumberParts(day, int(no[5:7]), int(no[7:14]))
 
 
 def fingerprint(secret: bytes) -> int:

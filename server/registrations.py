@@ -1,4 +1,4 @@
-"""Registrations: a pass becomes a registration, once, and is found again by its receipt."""
+"""Registrations: a pass becomes a registration, once; its receipt finds, changes and cancels it."""
 
 import asyncio
 from datetime import date, datetime
@@ -6,13 +6,16 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from server.appointments import Appointments
 from server.city import City
 from server.clock import Clock, from_ms
 from server.errors import Invalid, Refusal
+from server.hours import check_open_hours
 from server.keys import registration_no
 from server.registry import Registry
 from server.sites import Sites
 from server.store import Coalescer, Store
+from server.store.store import Change, Kept, Past
 from server.tokens import Forged, Kind, Signer, Token
 from server.waiting_room import WaitingRoom
 
@@ -38,10 +41,21 @@ class Wishes(msgspec.Struct):
 
 
 class Event(msgspec.Struct):
-    """One line of a registration's history."""
+    """One line of a registration's history; `why`: a reason that was given, where there was one."""
 
     at: datetime
     state: str
+    why: str | None = None
+
+
+class AppointmentView(msgspec.Struct):
+    """Where and when the dose is given."""
+
+    site: str
+    date: date
+    period: Literal["am", "pm"]
+    starts_at: datetime
+    ends_at: datetime
 
 
 class Registration(msgspec.Struct):
@@ -55,7 +69,7 @@ class Registration(msgspec.Struct):
     preferences: list[Preference]
     accept_any_site: bool
     not_before: date | None
-    appointment: dict[str, Any] | None
+    appointment: AppointmentView | None
     cancel_before: datetime | None
     history: list[Event]
     no_shows: int
@@ -69,7 +83,7 @@ class Registered(Registration):
 
 
 class Registrations:
-    """Takes registrations and finds them.
+    """Takes registrations, finds and changes them.
 
     Args:
         city: districts, time zone.
@@ -79,6 +93,7 @@ class Registrations:
         registry: first-dose dates.
         room: frees the pass.
         sites: the districts' sites.
+        appointments: frees the slot of a cancelled one.
     """
 
     def __init__(
@@ -90,6 +105,7 @@ class Registrations:
         registry: Registry,
         room: WaitingRoom,
         sites: Sites,
+        appointments: Appointments,
     ) -> None:
         self._city = city
         self._store = store
@@ -98,7 +114,8 @@ class Registrations:
         self._registry = registry
         self._room = room
         self._sites = sites
-        self._writes: Coalescer[tuple[bytes, int, str, dict[str, Any]], tuple[str, int, str]] = Coalescer(
+        self._appointments = appointments
+        self._writes: Coalescer[tuple[bytes, int, str, dict[str, Any]], Kept] = Coalescer(
             store.register, max_batch=256, linger_s=0.005
         )
         self._releases: set[asyncio.Task[None]] = set()
@@ -116,19 +133,21 @@ class Registrations:
         await self._check(token.district, wishes)
         first_dose = await self._registry.first_dose(token.resident)
         no = registration_no(district.no, token.day, token.entry)
-        fields = {
+        fields: dict[str, Any] = {
             "district": token.district,
             "date": token.day.isoformat(),
             "entry": token.entry,
-            "preferences": msgspec.json.encode(wishes.preferences),
-            "accept_any_site": int(wishes.accept_any_site),
-            "not_before": wishes.not_before.isoformat() if wishes.not_before else "",
-            "first_dose": first_dose.date.isoformat() if first_dose else "",
+            **_wishes(wishes),
+            "first_dose": first_dose.date.isoformat() if first_dose and first_dose.date else "",
             "product": first_dose.product if first_dose else "",
         }
-        status, registered_ms, _ = await self._writes.submit((token.resident, token.expires_s * 1000, no, fields))
+        status, registered_ms, _, no_shows = await self._writes.submit(
+            (token.resident, token.expires_s * 1000, no, fields)
+        )
         if status == "open":
             raise Refusal("already-registered")
+        if status == "barred":
+            raise Refusal("barred")
         if status == "used":
             raise Refusal("used")
         if status == "expired":
@@ -137,28 +156,66 @@ class Registrations:
         release = asyncio.create_task(self._room.release(token))
         self._releases.add(release)
         release.add_done_callback(self._releases.discard)
-        if status == "again":  # what was stored then, not what was sent now
-            kept = await self._store.registration(token.resident)
-        else:
-            stored = {name: v.decode() if isinstance(v, bytes) else str(v) for name, v in fields.items()}
-            kept = stored | {"no": no, "state": "proposed", "registered_ms": str(registered_ms)}
-        expires_s = registered_ms // 1000 + _RECEIPT_SECONDS
-        receipt = self._signer.sign(
-            Kind.RECEIPT, Token(token.district, token.day, token.entry, token.resident, expires_s)
-        )
-        answer = Registered(
-            **msgspec.structs.asdict(self._view(kept)),
-            receipt=receipt,
-            receipt_qr_svg_url=f"/api/v1/registrations/{no}/qr.svg",
-        )
-        return answer, status == "registered"
+        # Again: what was stored then, and what has become of it, not what was sent now.
+        stored = {name: v.decode() if isinstance(v, bytes) else str(v) for name, v in fields.items()}
+        kept = stored | {"no": no, "state": "proposed", "registered_ms": str(registered_ms)}
+        again = status == "again"
+        view = self._view(*await self._kept(no, token.resident)) if again else self._view(kept, [], no_shows)
+        return self._with_receipt(view, token, registered_ms), not again
 
     async def find(self, no: str, text: str | bytes) -> Registration:
         """A registration by its number and receipt.
 
         Raises:
-            Refusal: `forged`, `expired`, `not-found` (another one's receipt, or a later registration has replaced it).
+            Refusal: `maintenance`, `forged`, `expired`, `not-found` (another one's receipt, or a later registration
+                has replaced it).
         """
+        return self._view(*await self._kept(no, self._open(no, text).resident))
+
+    async def of(self, resident: bytes) -> Registered | None:
+        """A resident's latest registration with a new receipt, for one who has shown who they are; None without any."""
+        kept = await self._store.registration(resident)
+        if not kept:
+            return None
+        token = Token(kept["district"], date.fromisoformat(kept["date"]), int(kept["entry"]), resident, 0)
+        view = self._view(*await self._kept(kept["no"], resident))
+        return self._with_receipt(view, token, self._clock.now_ms())
+
+    async def amend(self, no: str, text: str | bytes, wishes: Wishes) -> Registration:
+        """Other wishes, while there is no appointment.
+
+        Raises:
+            Refusal: as `find`; `too-late` once allotted or closed.
+            Invalid: what is wrong with the wishes.
+        """
+        token = self._open(no, text)
+        await self._check(token.district, wishes)
+        status = await self._store.amend(Change(token.resident, no, "resident"), _wishes(wishes))
+        if status == "absent":
+            raise Refusal("not-found")
+        if status == "other":
+            raise Refusal("too-late", reason="allotted")
+        return self._view(*await self._kept(no, token.resident))
+
+    async def cancel(self, no: str, text: str | bytes) -> Registration:
+        """Give the registration up, and its slot if it has one (announcement A8); again changes nothing.
+
+        Raises:
+            Refusal: as `find`; `too-late` with `cancel_before`.
+        """
+        token = self._open(no, text)
+        kept, _, _ = await self._kept(no, token.resident)
+        status = await self._appointments.cancel(token.resident, no, kept, "resident")
+        if status == "absent":
+            raise Refusal("not-found")
+        kept, history, no_shows = await self._kept(no, token.resident)
+        if status in ("late", "closed"):
+            raise Refusal("too-late", cancel_before=self._cancel_before(kept))
+        return self._view(kept, history, no_shows)
+
+    def _open(self, no: str, text: str | bytes) -> Token:
+        """The receipt of this number, in the hours in which residents can log in."""
+        check_open_hours(self._city, self._now())
         try:
             token = self._signer.read(Kind.RECEIPT, text)
         except Forged:
@@ -169,10 +226,14 @@ class Registrations:
         # Whoever holds one receipt learns nothing about other numbers, not even whether they exist.
         if district is None or no != registration_no(district.no, token.day, token.entry):
             raise Refusal("not-found")
-        kept = await self._store.registration(token.resident)
+        return token
+
+    async def _kept(self, no: str, resident: bytes) -> tuple[dict[str, str], list[Past], int]:
+        kept = await self._store.registration(resident)
         if kept.get("no") != no:
             raise Refusal("not-found")
-        return self._view(kept)
+        history, no_shows = await self._store.history(resident)
+        return kept, [line for line in history if line.no == no], no_shows
 
     async def _check(self, district: str, wishes: Wishes) -> None:
         """The wishes name sites of the district, each at most once.
@@ -193,8 +254,25 @@ class Registrations:
         if faults:
             raise Invalid(*faults)
 
-    def _view(self, kept: dict[str, str]) -> Registration:
+    def _with_receipt(self, view: Registration, token: Token, issued_ms: int) -> Registered:
+        expires_s = issued_ms // 1000 + _RECEIPT_SECONDS
+        receipt = Token(token.district, token.day, token.entry, token.resident, expires_s)
+        return Registered(
+            **{name: getattr(view, name) for name in Registration.__struct_fields__},
+            receipt=self._signer.sign(Kind.RECEIPT, receipt),
+            receipt_qr_svg_url=f"/api/v1/registrations/{view.registration_no}/qr.svg",
+        )
+
+    def _now(self) -> datetime:
+        return from_ms(self._clock.now_ms(), self._city.tz)
+
+    def _cancel_before(self, kept: dict[str, str]) -> datetime | None:
+        ms = kept.get("cancel_before_ms")
+        return from_ms(int(ms), self._city.tz) if ms else None
+
+    def _view(self, kept: dict[str, str], history: list[Past], no_shows: int) -> Registration:
         registered_at = from_ms(int(kept["registered_ms"]), self._city.tz)
+        events = [Event(from_ms(line.at_ms, self._city.tz), line.state, line.why or None) for line in history]
         return Registration(
             registration_no=kept["no"],
             state=kept["state"],
@@ -204,8 +282,24 @@ class Registrations:
             preferences=msgspec.json.decode(kept["preferences"], type=list[Preference]),
             accept_any_site=kept["accept_any_site"] == "1",
             not_before=date.fromisoformat(kept["not_before"]) if kept["not_before"] else None,
-            appointment=None,
-            cancel_before=None,
-            history=[Event(registered_at, "proposed")],
-            no_shows=0,
+            appointment=self._appointment(kept),
+            cancel_before=self._cancel_before(kept),
+            history=[Event(registered_at, "proposed"), *events],
+            no_shows=no_shows,
         )
+
+    def _appointment(self, kept: dict[str, str]) -> AppointmentView | None:
+        if "day" not in kept:
+            return None
+        day, period = date.fromisoformat(kept["day"]), kept["period"]
+        half: Literal["am", "pm"] = "am" if period == "am" else "pm"
+        return AppointmentView(kept["site"], day, half, *self._city.period_times(day, half))
+
+
+def _wishes(wishes: Wishes) -> dict[str, Any]:
+    """The wishes as fields of a registration."""
+    return {
+        "preferences": msgspec.json.encode(wishes.preferences),
+        "accept_any_site": int(wishes.accept_any_site),
+        "not_before": wishes.not_before.isoformat() if wishes.not_before else "",
+    }

@@ -1,5 +1,6 @@
 """Who is who and who may register: papers, the first-dose registry, the phases."""
 
+from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -17,6 +18,7 @@ from server.papers import (
     normalise_name,
     normalise_phone,
 )
+from server.seal import Contact, Seal
 from server.store import Coalescer, Store
 from server.store.store import FirstDoseRecord, Resident
 
@@ -37,11 +39,14 @@ class Registry:
         city: phases and products.
         store: where the records are.
         pepper: makes the keyed hashes.
+        seal: seals the names and phones of those who are not in the registry.
     """
 
-    def __init__(self, city: City, store: Store, pepper: Pepper) -> None:
+    def __init__(self, city: City, store: Store, pepper: Pepper, seal: Seal) -> None:
         self._city = city
+        self._store = store
         self._pepper = pepper
+        self._seal = seal
         self._lookups: Coalescer[bytes, Resident] = Coalescer(store.residents, max_batch=256)
         # One verdict for all who had the same product on the same day: asked for each join.
         self._verdict = lru_cache(maxsize=16_384)(self._judge)
@@ -72,14 +77,14 @@ class Registry:
             day: the opening's day.
 
         Raises:
-            Refusal: `identity-mismatch`, `already-registered`, `not-eligible`.
+            Refusal: `identity-mismatch`, `already-registered`, `barred`, `not-eligible`.
         """
         record = known.first_dose
         if record is not None and record.match != self._pepper.match(resident, applicant.name, applicant.phone):
             raise Refusal("identity-mismatch")
-        if known.open_registration is not None:
-            raise Refusal("already-registered")
-        line = (record.day, record.product, record.district) if record else None
+        if known.stop is not None:
+            _check_stop(known.stop, record)
+        line = (record.day, record.product, record.district) if record and record.day else None
         verdict = self._verdict(line, day, district)
         if verdict.eligible:
             return
@@ -98,6 +103,47 @@ class Registry:
             return Verdict(eligible=False, reason="complete")
         return judge(self._city, day, FirstDose(date.fromordinal(ordinal), product, its_district), district)
 
+    async def known(self, resident: bytes) -> Resident:
+        """What the store knows of a person; shares a store call with others."""
+        return await self._lookups.submit(resident)
+
     async def first_dose(self, resident: bytes) -> FirstDoseRecord | None:
         """The registry's line of a person."""
-        return (await self._lookups.submit(resident)).first_dose
+        return (await self.known(resident)).first_dose
+
+    async def enrol(self, people: Sequence[tuple[bytes, Applicant]], district: str, lives_ms: int) -> list[bool]:
+        """Keep the names and phones of people who come for a first dose, until they register or the time is over.
+
+        Whoever was first under an ID number stays: another name or phone does not take the place over.
+
+        Args:
+            people: resident key, and papers in the spelling that `identify` gave them.
+            district: where they join.
+            lives_ms: for how long, in ms.
+
+        Returns:
+            Whether the name and phone of each are the ones that hold.
+        """
+        records = []
+        for resident, who in people:
+            match = self._pepper.match(resident, who.name, who.phone)
+            contact = self._seal.close(resident, Contact(who.name, who.phone))
+            records.append((resident, FirstDoseRecord(0, "", district, match, contact)))
+        held = await self._store.enrol(records, lives_ms)
+        return [record.match == mine.match for record, (_, mine) in zip(held, records, strict=True)]
+
+
+def _check_stop(stop: str, record: FirstDoseRecord | None) -> None:
+    """Why the store says that a person may not join.
+
+    Raises:
+        Refusal: `already-registered`, `barred`, or `not-eligible` for one whose last dose was given here: a second one
+            completes; a first one is in the registry when the next import knows of it.
+    """
+    if stop.startswith("open "):
+        raise Refusal("already-registered")
+    if stop == "barred":
+        raise Refusal("barred")
+    given = date.fromisoformat(stop.removeprefix("done "))
+    if record is None or record.day < given.toordinal():
+        raise Refusal("not-eligible", reason="complete" if record and record.day else "given", eligible_from=None)

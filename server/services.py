@@ -9,15 +9,20 @@ from collections.abc import AsyncIterator
 import msgspec
 import structlog
 
+from server.access import Access
+from server.appointments import Appointments
 from server.city import City, load_city
 from server.clock import Clock
 from server.errors import SetupError, StoreUnavailable
 from server.keys import Pepper
 from server.metrics import Metrics
+from server.notices import FileGateway, Notices
 from server.registrations import Registrations
 from server.registry import Registry
+from server.seal import Seal
 from server.settings import Settings
 from server.sites import Sites
+from server.staff import Desks
 from server.store import Store, connect
 from server.tokens import Signer
 from server.waiting_room import WaitingRoom
@@ -26,26 +31,45 @@ log = structlog.get_logger()
 
 
 class Services(msgspec.Struct, frozen=True):
-    """The services of one worker."""
+    """The services of one worker; `sms_file`: where test messages go, where there is no provider."""
 
     city: City
     store: Store
     room: WaitingRoom
     registrations: Registrations
+    appointments: Appointments
+    access: Access
+    notices: Notices
+    desks: Desks
     sites: Sites
     metrics: Metrics
-    operator_token: str
+    sms_file: str | None
 
 
 def wire(settings: Settings, city: City, store: Store) -> Services:
     """Put the services together around a store."""
     clock = Clock(settings.offset_ms)
     signer = Signer(settings.secrets)
-    registry = Registry(city, store, Pepper(settings.pepper))
+    pepper, seal = Pepper(settings.pepper), Seal(settings.secrets)
+    registry = Registry(city, store, pepper, seal)
     room = WaitingRoom(city, store, clock, signer, registry)
     sites = Sites(city, store)
-    registrations = Registrations(city, store, clock, signer, registry, room, sites)
-    return Services(city, store, room, registrations, sites, Metrics(), settings.operator_token)
+    appointments = Appointments(city, store, clock, seal, sites)
+    registrations = Registrations(city, store, clock, signer, registry, room, sites, appointments)
+    notices = Notices(city, store, clock, seal)
+    return Services(
+        city=city,
+        store=store,
+        room=room,
+        registrations=registrations,
+        appointments=appointments,
+        access=Access(city, store, clock, pepper, seal, registry, registrations, notices),
+        notices=notices,
+        desks=Desks(signer, clock, sites, settings.operator_token),
+        sites=sites,
+        metrics=Metrics(),
+        sms_file=str(settings.sms_file) if settings.sms_file else None,
+    )
 
 
 @contextlib.asynccontextmanager
@@ -70,7 +94,10 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     services = wire(settings, city, store)
     with contextlib.suppress(StoreUnavailable):  # it may be restarting: then the loop below catches up
         await services.room.tick()
-    tasks = [asyncio.create_task(services.room.run()), asyncio.create_task(_keep_house(services))]
+    work = [services.room.run(), _keep_house(services), _repair(services)]
+    if settings.sms_file is not None:
+        work.append(services.notices.run(FileGateway(settings.sms_file), f"worker-{os.getpid()}"))
+    tasks = [asyncio.create_task(each) for each in work]
     try:
         yield services
     finally:
@@ -78,6 +105,19 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await store.close()
+
+
+async def _repair(services: Services) -> None:
+    """Finish what a crash left between two keys, once the store answers."""
+    while True:
+        try:
+            await services.appointments.repair()
+            return
+        except StoreUnavailable:
+            await asyncio.sleep(1)
+        except Exception:
+            log.exception("repair failed")
+            return
 
 
 async def _keep_house(services: Services) -> None:

@@ -17,6 +17,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `secrets`: 32-byte keys, the current one first. `pepper`: 32 bytes from which
     resident keys are derived. `offset_ms`: city time minus wall-clock time.
+    `sms_file`: write messages there instead of leaving them to `jiaohao notify`.
     """
 
     redis_url: str
@@ -25,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     operator_token: str
     city_file: Path | None = None
     offset_ms: int = 0
+    sms_file: Path | None = None
 
     def environment(self) -> dict[str, str]:
         """The variables from which `from_environment` makes these settings again."""
@@ -38,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         }
         if self.city_file is not None:
             env["JIAOHAO_CITY"] = str(self.city_file)
+        if self.sms_file is not None:
+            env["JIAOHAO_SMS_FILE"] = str(self.sms_file)
         return env
 
 
@@ -82,6 +86,7 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         pepper=_secret(env, "JIAOHAO_PEPPER") if env.get("JIAOHAO_PEPPER") else signing[-1],
         operator_token=env["JIAOHAO_OPERATOR_TOKEN"],
         city_file=Path(env["JIAOHAO_CITY"]) if env.get("JIAOHAO_CITY") else None,
+        sms_file=Path(env["JIAOHAO_SMS_FILE"]) if env.get("JIAOHAO_SMS_FILE") else None,
         offset_ms=_offset_ms(env.get("JIAOHAO_OFFSET_MS") or "0"),
     )
 

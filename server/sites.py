@@ -49,3 +49,15 @@ class Sites:
                 self._sites[code] = {s: msgspec.json.decode(text, type=Site) for s, text in sorted(answer.items())}
             self._read_at = time.monotonic()
         return self._sites[district]
+
+    async def find(self, site: str) -> Site:
+        """A site of the city.
+
+        Raises:
+            Refusal: `not-found`, `store-unavailable`.
+        """
+        for district in self._codes:
+            found = (await self.of(district)).get(site)
+            if found is not None:
+                return found
+        raise Refusal("not-found")

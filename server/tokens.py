@@ -1,4 +1,4 @@
-"""Tickets, passes and receipts: short signed strings that need no look-up.
+"""Tickets, passes, receipts and staff tokens: short signed strings that need no look-up.
 
 A token is base64url of a head and the district's code, then 24 characters of
 HMAC-SHA256 over that text, so that a token has one spelling only. The head
@@ -24,7 +24,7 @@ _MAC_CHARS = 24
 _DAY_ZERO = date(2020, 1, 1).toordinal()
 _TO_STD = bytes.maketrans(b"-_", b"+/")
 _TO_URL = bytes.maketrans(b"+/", b"-_")
-_LONGEST = 96
+_LONGEST = 192
 _PADDING = (b"", b"===", b"==", b"=")
 
 
@@ -34,6 +34,7 @@ class Kind(IntEnum):
     TICKET = 1
     PASS = 2
     RECEIPT = 3
+    STAFF = 4
 
 
 class Token(msgspec.Struct, frozen=True, gc=False):

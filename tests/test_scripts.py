@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from server.errors import StoreUnavailable
-from server.keys import key, resident_tag
 from server.store import Store
 from server.store.store import Advance, Arg, Joined, Place
 from tests.model import permutation
@@ -675,58 +674,6 @@ async def test_an_impossible_change_is_refused_and_writes_nothing(queue: Room, w
     assert await queue.fields() == before
 
 
-# register
-
-REGISTER_BY = AFTER + PASS_MS
-
-
-async def register(store: Store, now: int, no: str, resident: int = 1, **fields: Arg) -> tuple[str, int, str]:
-    store.now_ms = now
-    (answer,) = await store.register([(r(resident), REGISTER_BY, no, {"district": "440106", **fields})])
-    return answer
-
-
-async def test_a_registration_is_kept_and_found_again_by_the_same_pass(store: Store) -> None:
-    assert await register(store, AFTER, "A") == ("registered", AFTER, "A")
-    assert await register(store, AFTER + 1000, "A") == ("again", AFTER, "A")
-    assert await register(store, REGISTER_BY, "A") == ("again", AFTER, "A"), "even when the pass is over"
-    kept = await store.registration(r(1))
-    assert kept == {"no": "A", "state": "proposed", "registered_ms": str(AFTER), "district": "440106"}
-    assert [x.open_registration for x in await store.residents([r(1), r(2)])] == ["A", None]
-
-
-async def test_one_resident_has_one_open_registration(store: Store) -> None:
-    await register(store, AFTER, "A")
-    status, _, no = await register(store, AFTER, "B")
-    assert (status, no) == ("open", "A")
-    assert (await store.registration(r(1)))["no"] == "A"
-
-
-async def test_a_pass_that_is_over_registers_nothing(store: Store) -> None:
-    assert await register(store, REGISTER_BY, "A") == ("expired", 0, "A")
-    assert await store.registration(r(1)) == {}
-    assert (await register(store, REGISTER_BY - 1, "A"))[0] == "registered"
-
-
-async def test_a_closed_registration_makes_way_but_its_pass_is_used(store: Store) -> None:
-    await register(store, AFTER, "A", note="first")
-    client: Any = store._client
-    assert await client.delete(key("open", resident_tag(r(1)))) == 1
-    assert await register(store, AFTER, "A") == ("used", AFTER, "A")
-    assert await register(store, AFTER + 1, "B") == ("registered", AFTER + 1, "B")
-    assert "note" not in await store.registration(r(1)), "nothing of the earlier one stays"
-    assert await register(store, AFTER, "A") == ("used", 0, "A")
-    assert (await store.registration(r(1)))["no"] == "B"
-
-
-async def test_many_residents_register_in_one_round_trip_each_with_their_answer(store: Store) -> None:
-    """On a cluster they live on all three nodes."""
-    store.now_ms = AFTER
-    requests: list[Any] = [(r(i), REGISTER_BY if i % 3 else AFTER, f"N{i}", {"x": i}) for i in range(200)]
-    answers = await store.register(requests)
-    assert answers == [("registered", AFTER, f"N{i}") if i % 3 else ("expired", 0, f"N{i}") for i in range(200)]
-
-
 # Store
 
 
@@ -739,7 +686,7 @@ async def test_a_restarted_store_that_forgot_the_scripts_is_told_again(store: St
         assert (await room.join(OPENS, 1))[0].entry == 0
         await client.script_flush()
         store.now_ms = AFTER
-        answers = await store.register([(r(i), REGISTER_BY, f"N{i}", {"x": i}) for i in range(50)])
+        answers = await store.register([(r(i), AFTER + PASS_MS, f"N{i}", {"x": i}) for i in range(50)])
         assert len(answers) == 50
     assert await room.count("issued") == 1
 

@@ -5,6 +5,7 @@ import contextlib
 import hmac
 import os
 from collections.abc import AsyncIterator
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -90,7 +91,9 @@ def store_call_per_request() -> Any:
         if await redis.hget(key("registration", resident_tag(resident)), "state"):
             return Response({}, status_code=409)
         day = city.phases[0].starts
-        if not judge(city, day, FirstDose(record.date, record.product, record.district), district).eligible:
+        if not judge(
+            city, day, FirstDose(date.fromordinal(record.day), record.product, record.district), district
+        ).eligible:
             return Response({}, status_code=403)
         member = resident_tag(resident)
         line = f"naive:{{{district}}}"

@@ -180,6 +180,25 @@ _REASONS = {
         "您的第一剂登记在{district_name}，请在该区的开放时间登记。",
         "Your first dose was recorded in {district_name_en}. Please register during that district's window.",
     ),
+    "given": (
+        "您的这一剂已经接种，登记系统收到接种记录后即可预约下一剂。",
+        "This dose has been given. The next one can be booked once it is in the records.",
+    ),
+    "allotted": (
+        "接种时间已经安排，不能再改志愿；不能去的请先取消，再重新登记。",
+        "Your appointment has been allotted. If it does not suit you, please cancel and register again.",
+    ),
+    "no-appointment": ("还没有安排接种时间。", "There is no appointment yet."),
+    "not-on-roster": (
+        "不在本接种点当天的名单上，请核对短信上的接种点和日期。",
+        "Not on this site's roster of that day. Please compare the site and the date in the SMS.",
+    ),
+    "no-bar": ("没有这个登记号的停用记录。", "There is no bar under this registration number."),
+    "role": (
+        "您的凭证不能办理这项业务，请联系本点负责人。",
+        "Your token does not permit this. Please ask the site's manager.",
+    ),
+    "staff-token": ("工作凭证已过期，请向管理员领取新的。", "This staff token has expired. Please ask for a new one."),
     "before-phases": ("集中登记从 {eligible_from} 开始。", "Registration begins on {eligible_from}."),
     "after-phases": ("集中登记已经结束。", "Registration is over."),
 }
@@ -197,6 +216,12 @@ _FIELDS = {
     "checksum": ("号码不正确，请逐位核对。", "The number is not right; please compare it digit by digit."),
     "unknown-site": ("本区没有这个接种点。", "There is no such site in this district."),
     "twice": ("同一个选择出现了两次。", "The same wish appears twice."),
+    "wrong-code": (
+        "验证码不正确或已过期，请核对短信，或重新获取。",
+        "The code is wrong or no longer good. Please compare it with the SMS, or ask for a new one.",
+    ),
+    "future": ("这一天还没有到。", "This day is yet to come."),
+    "past": ("这一天已经过去。", "This day is over."),
     "range": ("数值超出范围。", "The value is out of range."),
 }
 

@@ -29,6 +29,17 @@ CALLS = {
     ("post", "/api/v1/registrations"),
     ("get", "/api/v1/registrations/{no}"),
     ("get", "/api/v1/registrations/{no}/qr.svg"),
+    ("get", "/api/v1/registrations/{no}/appointment.ics"),
+    ("patch", "/api/v1/registrations/{no}"),
+    ("post", "/api/v1/registrations/{no}/cancellation"),
+    ("post", "/api/v1/openings/{district}/eligibility"),
+    ("post", "/api/v1/access-codes"),
+    ("post", "/api/v1/access-tokens"),
+    ("get", "/api/v1/staff"),
+    ("get", "/api/v1/sites/{site}/roster"),
+    ("post", "/api/v1/sites/{site}/closures"),
+    ("post", "/api/v1/attendances"),
+    ("delete", "/api/v1/bars/{no}"),
     ("get", "/healthz"),
     ("get", "/readyz"),
     ("get", "/metrics"),
@@ -51,6 +62,7 @@ expected-statuses = ["2xx", "4xx", "503"]
 "path.district" = "440106"
 "query.district" = "440106"
 "path.no" = "{no}"
+"path.site" = "440106-1"
 [[operations]]
 include-name = "GET /api/v1/ticket"
 headers = {{ Authorization = "Bearer {waiting}" }}
@@ -68,8 +80,26 @@ include-name = "POST /api/v1/registrations"
 headers = {{ Authorization = "Bearer {pass_}" }}
 checks.positive_data_acceptance.expected-statuses = ["2xx", "409", "410", "422"]
 [[operations]]
-include-name = "GET /api/v1/registrations/{{no}}"
+include-name-regex = "GET /api/v1/registrations/{{no}}(/appointment.ics)?$"
 headers = {{ Authorization = "Bearer {receipt}" }}
+[[operations]]
+include-name = "PATCH /api/v1/registrations/{{no}}"
+headers = {{ Authorization = "Bearer {receipt}" }}
+checks.positive_data_acceptance.expected-statuses = ["2xx", "409", "422"]
+[[operations]]
+include-name = "POST /api/v1/registrations/{{no}}/cancellation"
+headers = {{ Authorization = "Bearer {receipt}" }}
+[[operations]]
+include-name-regex = "POST /api/v1/(access-codes|access-tokens|openings/{{district}}/eligibility)"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "403", "409", "422", "425", "429", "503"]
+[[operations]]
+include-name-regex = "(GET|POST) /api/v1/(staff|sites/{{site}}/.*|attendances)$"
+headers = {{ Authorization = "Bearer {operator}" }}
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "422"]
+[[operations]]
+include-name = "DELETE /api/v1/bars/{{no}}"
+headers = {{ Authorization = "Bearer {operator}" }}
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "422"]
 [[operations]]
 include-name = "PATCH /api/v1/openings/{{district}}"
 headers = {{ Authorization = "Bearer {operator}" }}
@@ -85,7 +115,7 @@ async def test_the_schema_has_every_call_and_asks_for_no_papers_in_an_address(ho
     parameters = {
         p["name"] for item in schema["paths"].values() for call in item.values() for p in call.get("parameters", [])
     }
-    assert parameters == {"district", "no"}
+    assert parameters == {"district", "no", "site", "date"}
     join = schema["paths"]["/api/v1/openings/{district}/tickets"]["post"]
     assert {"200", "201", "403", "410", "422", "425", "503"} <= join["responses"].keys()
     body = join["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]

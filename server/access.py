@@ -1,0 +1,143 @@
+"""Finding a registration again without its receipt: a one-time code by SMS, to the phone that is in the registry."""
+
+import asyncio
+import secrets
+
+import msgspec
+import structlog
+
+from server.city import CODE_DIGITS, CODE_MINUTES, City
+from server.clock import Clock, from_ms
+from server.errors import Invalid, Refusal
+from server.hours import check_open_hours
+from server.keys import Pepper, resident_tag
+from server.notices import Notices
+from server.papers import IdType, check_id, check_phone, normalise_id, normalise_phone
+from server.registrations import Registered, Registrations
+from server.registry import Registry
+from server.seal import Seal, Unreadable
+from server.store import Store
+
+log = structlog.get_logger()
+
+_MINUTE_MS = 60_000
+_HOUR_MS = 60 * _MINUTE_MS
+# A provider's usual caps for one-time codes (domain.md, SMS), held for each phone and for each person.
+_SPANS = ((_MINUTE_MS, 1), (_HOUR_MS, 5), (24 * _HOUR_MS, 10))
+_TRIES = 5
+
+
+class Asked(msgspec.Struct):
+    """Who asks for a code (contract, `POST /access-codes`)."""
+
+    id_type: IdType
+    id_number: str
+    phone: str
+
+
+class Shown(Asked):
+    """Who shows a code (contract, `POST /access-tokens`)."""
+
+    code: str
+
+
+class Access:
+    """Sends one-time codes and takes them.
+
+    Known and unknown people are answered alike and at the same pace: what differs is done after the answer.
+
+    Args:
+        city: its hours.
+        store: limits and codes.
+        clock: city time.
+        pepper: keyed hashes.
+        seal: opens the registry's phone numbers.
+        registry: who is who.
+        registrations: what is found.
+        notices: sends the code.
+    """
+
+    def __init__(
+        self,
+        city: City,
+        store: Store,
+        clock: Clock,
+        pepper: Pepper,
+        seal: Seal,
+        registry: Registry,
+        registrations: Registrations,
+        notices: Notices,
+    ) -> None:
+        self._city = city
+        self._store = store
+        self._clock = clock
+        self._pepper = pepper
+        self._seal = seal
+        self._registry = registry
+        self._registrations = registrations
+        self._notices = notices
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def ask(self, who: Asked) -> None:
+        """Send a code, if there is somebody to send it to.
+
+        Raises:
+            Invalid: papers that cannot be right.
+            Refusal: `maintenance`, `too-many-requests`.
+        """
+        resident = self._identify(who)
+        for tag in (self._pepper.phone(who.phone), resident):
+            if wait_ms := await self._store.quota(resident_tag(tag), _SPANS):
+                raise Refusal("too-many-requests", retry_after_seconds=-(-wait_ms // 1000))
+        sending = asyncio.create_task(self._send(resident, who.phone))
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+
+    async def settled(self) -> None:
+        """Wait for what is done after the answers."""
+        await asyncio.gather(*self._sending)
+
+    async def _send(self, resident: bytes, phone: str) -> None:
+        try:
+            record = await self._registry.first_dose(resident)
+            if record is None or self._seal.open(resident, record.contact).phone != phone:
+                return
+            kept = await self._store.registration(resident)
+            if not kept:
+                return
+            code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
+            pair = self._pepper.pair(resident, phone)
+            lives_ms = CODE_MINUTES * _MINUTE_MS
+            expires_ms = await self._store.keep_code(pair, self._pepper.code(pair, code), lives_ms)
+            await self._notices.owe_code(resident, kept["district"], code, expires_ms)
+        except Unreadable as error:
+            log.error("contact cannot be read", why=str(error))
+        except Refusal as refusal:  # they may ask again in a minute
+            log.warning("code not sent", why=refusal.code)
+
+    async def show(self, who: Shown) -> Registered:
+        """A new receipt for one who has the code.
+
+        Raises:
+            Invalid: papers that cannot be right, or a code that is wrong, spent, too old or of somebody else.
+            Refusal: `maintenance`.
+        """
+        resident = self._identify(who)
+        pair = self._pepper.pair(resident, who.phone)
+        code = normalise_phone(who.code)  # full-width digits and spaces, as phones type them
+        if not await self._store.try_code(pair, self._pepper.code(pair, code), _TRIES):
+            raise Invalid(("code", "wrong-code"))
+        found = await self._registrations.of(resident)
+        if found is None:  # deleted in these five minutes
+            raise Refusal("not-found")
+        return found
+
+    def _identify(self, who: Asked) -> bytes:
+        check_open_hours(self._city, from_ms(self._clock.now_ms(), self._city.tz))
+        who.id_number = normalise_id(who.id_type, who.id_number)
+        who.phone = normalise_phone(who.phone)
+        judged = (("id_number", check_id(who.id_type, who.id_number)), ("phone", check_phone(who.phone)))
+        faults = [(field, fault) for field, fault in judged if fault is not None]
+        if faults:
+            raise Invalid(*faults)
+        return self._pepper.resident(who.id_type, who.id_number)

@@ -1,0 +1,336 @@
+"""What becomes of an appointment: given, kept, missed, cancelled, or taken back because the site is closed.
+
+The resident's registration is the authority; a day's roster is derived from it. Between the two there is no
+transaction: what is about to be freed is noted first (`leaving`, `closures`), and `repair` finishes what a crash left.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Literal
+
+import msgspec
+import structlog
+
+from server.city import City
+from server.clock import Clock, from_ms, to_ms
+from server.errors import Invalid, Refusal
+from server.keys import parts_of
+from server.masks import mask_name, mask_phone
+from server.seal import Seal, Unreadable
+from server.sites import Site, Sites
+from server.staff import Staff
+from server.store import Store
+from server.store.slots import day_tag
+from server.store.store import Appointment, Change, Closure, Taken
+
+log = structlog.get_logger()
+
+HalfDay = Literal["am", "pm"]
+_HALVES: tuple[HalfDay, HalfDay] = ("am", "pm")
+# The furthest date that the repair looks at; the night allots nothing further ahead.
+_HORIZON_DAYS = 35
+
+
+class ClosureView(msgspec.Struct):
+    """A period in which a site does not vaccinate."""
+
+    period: HalfDay
+    reason: str
+
+
+class RosterEntry(msgspec.Struct):
+    """One appointment as the desk needs it; the name and the phone are masked."""
+
+    registration_no: str
+    name: str
+    phone: str
+    period: HalfDay
+    product: str
+    dose: int
+    state: str
+
+
+class Roster(msgspec.Struct):
+    """A site's day (contract, `GET /sites/{site}/roster`)."""
+
+    site: str
+    name_zh: str
+    name_en: str
+    district: str
+    date: date
+    closures: list[ClosureView]
+    entries: list[RosterEntry]
+
+
+class Attended(msgspec.Struct):
+    """What the desk is told (contract, `POST /attendances`)."""
+
+    registration_no: str
+    site: str
+    date: date
+    period: HalfDay
+    state: str
+    at: datetime
+
+
+class Closed(msgspec.Struct):
+    """What the site is told (contract, `POST /sites/{site}/closures`); `sent_back`: how many are allotted anew."""
+
+    site: str
+    date: date
+    period: HalfDay | None
+    reason: str
+    sent_back: int
+
+
+class Appointments:
+    """Appointments of all sites.
+
+    Args:
+        city: districts, hours, no-show limit.
+        store: registrations and rosters.
+        clock: city time.
+        seal: opens names and phones for their masks.
+        sites: the city's sites.
+    """
+
+    def __init__(self, city: City, store: Store, clock: Clock, seal: Seal, sites: Sites) -> None:
+        self._city = city
+        self._store = store
+        self._clock = clock
+        self._seal = seal
+        self._sites = sites
+
+    # Giving and freeing
+
+    async def give(self, slot: Taken, district: str, day: date, actor: str) -> str:
+        """Take a slot and give it to a registration; `booked`, `again`, or why not (`full`, `closed`, `other`).
+
+        Args:
+            slot: registration number, resident and what they get.
+            district: code of the site's district.
+            day: the appointment's date.
+            actor: who, for the audit log.
+        """
+        tag = day_tag(district, day)
+        status = await self._store.take(tag, slot)
+        if status not in ("taken", "again"):
+            return status
+        change = Change(slot.resident, slot.no, actor)
+        appointment = Appointment(slot.site, day.isoformat(), slot.period)
+        booked = await self._store.book(change, appointment, to_ms(self._city.cancel_before(day)))
+        if booked not in ("booked", "again") and status == "taken":
+            await self._store.vacate(tag, slot.no)
+        return booked
+
+    async def cancel(self, resident: bytes, no: str, kept: dict[str, str], actor: str) -> str:
+        """Close a registration and free its slot; the status of `cancel`.
+
+        Args:
+            resident: whose.
+            no: its number.
+            kept: its fields, as just read.
+            actor: who.
+        """
+        tag = day_tag(kept["district"], date.fromisoformat(kept["day"])) if "day" in kept else None
+        if tag is not None:
+            await self._store.mean_to_vacate(tag, no, resident)
+        status = await self._store.cancel(Change(resident, no, actor))
+        if tag is not None:
+            if status in ("cancelled", "again"):
+                await self._store.vacate(tag, no)
+            else:
+                await self._store.keep_slot(tag, no)
+        return status
+
+    async def miss(self, slot: Taken, district: str, day: date, *, charge: bool) -> str:
+        """Count an appointment as missed (announcement A9); the status of `miss`.
+
+        Args:
+            slot: a line of the day's roster.
+            district: code of its district.
+            day: its date.
+            charge: whether it counts as a no-show.
+        """
+        change = Change(slot.resident, slot.no, "night")
+        limit = self._city.policy.no_show_limit
+        status, _ = await self._store.miss(change, day.isoformat(), charge=charge, limit=limit)
+        if status == "barred" or (status == "again" and await self._is_barred(slot.resident)):
+            await self._store.note_bar(district, slot.no, slot.resident)
+        return status
+
+    # The desk
+
+    async def roster(self, site: Site, day: date) -> Roster:
+        """Who is expected at a site on a day, and who has come.
+
+        Raises:
+            Refusal: `store-unavailable`.
+        """
+        tag = day_tag(site.district, day)
+        ours = sorted(
+            (taken for taken in await self._store.roster(tag) if taken.site == site.site),
+            key=lambda taken: (taken.period, taken.no),
+        )
+        (closures,) = await self._store.closures([tag])
+        closed = [
+            ClosureView(period, closures[site.site, period].reason)
+            for period in _HALVES
+            if (site.site, period) in closures
+        ]
+        entries = await self._entries(ours, day)
+        return Roster(site.site, site.name_zh, site.name_en, site.district, day, closed, entries)
+
+    async def _entries(self, ours: Sequence[Taken], day: date) -> list[RosterEntry]:
+        if not ours:
+            return []
+        residents = [taken.resident for taken in ours]
+        kept = await self._store.registrations(residents)
+        known = await self._store.residents(residents)
+        entries = []
+        for taken, fields, person in zip(ours, kept, known, strict=True):
+            # The roster is derived: whoever cancelled a moment ago, or has another appointment by now, is left out.
+            if fields.get("no") != taken.no or fields.get("day") != day.isoformat() or fields["state"] == "cancelled":
+                continue
+            name, phone = self._masked(taken.resident, person.first_dose.contact if person.first_dose else b"")
+            dose = 2 if fields["first_dose"] else 1
+            entries.append(
+                RosterEntry(taken.no, name, phone, _half(taken.period), taken.product, dose, fields["state"])
+            )
+        return entries
+
+    def _masked(self, resident: bytes, contact: bytes) -> tuple[str, str]:
+        try:
+            opened = self._seal.open(resident, contact)
+        except Unreadable as error:
+            log.warning("contact cannot be read", why=str(error))
+            return "*", "****"
+        return mask_name(opened.name), mask_phone(opened.phone)
+
+    async def attend(self, staff: Staff, no: str, day: date) -> Attended:
+        """The desk has seen a resident; again answers the same.
+
+        Raises:
+            Refusal: `not-found`: not on this site's roster of that day.
+            Invalid: a day that is yet to come.
+        """
+        if day > self._today():
+            raise Invalid(("date", "future"))
+        taken = await self._on_roster(no, day)
+        if taken is None or staff.site not in (None, taken.site):
+            raise Refusal("not-found", reason="not-on-roster")
+        change = Change(taken.resident, no, staff.actor)
+        status, at_ms, unbarred = await self._store.attend(change, taken.site, day.isoformat())
+        if status not in ("attended", "again"):
+            raise Refusal("not-found", reason="not-on-roster")
+        if unbarred:
+            await self._store.forget_bar(self._district_of(no), no)
+        if status == "attended":
+            log.info("attended", registration_no=no, site=taken.site, actor=staff.actor)
+        at = from_ms(at_ms, self._city.tz)
+        return Attended(no, taken.site, day, _half(taken.period), "fulfilled", at)
+
+    async def close(self, staff: Staff, site: Site, day: date, period: HalfDay | None, reason: str) -> Closed:
+        """Close a site for a period of a day, or the whole day: everyone on it is allotted anew, with priority.
+
+        Raises:
+            Invalid: a day that is over, or no reason.
+        """
+        if day < self._today():
+            raise Invalid(("date", "past"))
+        if not reason.strip():
+            raise Invalid(("reason", "empty"))
+        tag = day_tag(site.district, day)
+        sent_back = 0
+        for half in (period,) if period else _HALVES:
+            status, waiting = await self._store.close_site(tag, staff.actor, site.site, half, reason.strip())
+            sent_back += await self._send_back(tag, site.site, day, half, staff.actor, reason.strip(), waiting)
+            if status == "closed":
+                log.info("site closed", site=site.site, date=day.isoformat(), period=half, actor=staff.actor)
+        return Closed(site.site, day, period, reason.strip(), sent_back)
+
+    async def _send_back(
+        self, tag: str, site: str, day: date, period: str, actor: str, why: str, waiting: Sequence[tuple[str, bytes]]
+    ) -> int:
+        count = 0
+        for no, resident in waiting:
+            slot = Appointment(site, day.isoformat(), period)
+            status = await self._store.reopen(Change(resident, no, actor), slot, why)
+            if status == "reopened":
+                count += 1
+            kept = await self._store.registration(resident) if status == "other" else {}
+            if kept.get("state") in ("fulfilled", "noshow"):  # it stays on the day's roster: it did happen
+                continue
+            await self._store.vacate(tag, no)
+        return count
+
+    # The operator
+
+    async def lift_bar(self, no: str, reason: str) -> None:
+        """Let a barred resident use this channel again (announcement A9).
+
+        Raises:
+            Refusal: `not-found`: no such registration, or no bar.
+            Invalid: no reason.
+        """
+        if not reason.strip():
+            raise Invalid(("reason", "empty"))
+        parts = parts_of(no, self._today())
+        district = self._district_of(no)
+        resident = None
+        if parts is not None:
+            resident = await self._store.holder(day_tag(district, parts.day), parts.entry, district, no)
+        if resident is None or not await self._store.lift(Change(resident, no, "operator"), reason.strip()):
+            raise Refusal("not-found", reason="no-bar")
+        await self._store.forget_bar(district, no)
+        log.info("bar lifted", registration_no=no, actor="operator")
+
+    # After a crash
+
+    async def repair(self) -> int:
+        """Finish what a crash left between a registration and its slot; how many slots that concerned.
+
+        Looks at what was noted, not at the city: the work is in proportion to what was under way.
+        """
+        today = self._today()
+        days = [today + timedelta(days=n) for n in range(-1, _HORIZON_DAYS)]
+        places = [(district.code, day) for district in self._city.districts for day in days]
+        tags = [day_tag(*place) for place in places]
+        mended = 0
+        for (_, day), tag, leavers in zip(places, tags, await self._store.leaving(tags), strict=True):
+            for no, resident in leavers:
+                kept = await self._store.registration(resident)
+                holds = kept.get("no") == no and kept.get("day") == day.isoformat() and kept["state"] != "cancelled"
+                await (self._store.keep_slot(tag, no) if holds else self._store.vacate(tag, no))
+                mended += 1
+        for (_, day), tag, closures in zip(places, tags, await self._store.closures(tags), strict=True):
+            mended += await self._repair_closures(tag, day, closures)
+        if mended:
+            log.info("repaired", slots=mended)
+        return mended
+
+    async def _repair_closures(self, tag: str, day: date, closures: dict[tuple[str, str], Closure]) -> int:
+        mended = 0
+        for (site, period), closure in closures.items():
+            _, waiting = await self._store.close_site(tag, closure.actor, site, period, closure.reason)
+            mended += await self._send_back(tag, site, day, period, closure.actor, closure.reason, waiting)
+        return mended
+
+    def _today(self) -> date:
+        return from_ms(self._clock.now_ms(), self._city.tz).date()
+
+    def _district_of(self, no: str) -> str:
+        parts = parts_of(no, self._today())
+        number = parts.district_no if parts else 0
+        return next((district.code for district in self._city.districts if district.no == number), "")
+
+    async def _on_roster(self, no: str, day: date) -> Taken | None:
+        district = self._district_of(no)
+        return await self._store.on_roster(day_tag(district, day), no) if district else None
+
+    async def _is_barred(self, resident: bytes) -> bool:
+        return (await self._store.residents([resident]))[0].stop == "barred"
+
+
+def _half(period: str) -> HalfDay:
+    return "am" if period == "am" else "pm"

@@ -1,0 +1,26 @@
+"""The hours in which residents can log in (announcement A7)."""
+
+from datetime import datetime, timedelta
+
+from server.city import City
+from server.errors import Refusal
+
+
+def check_open_hours(city: City, now: datetime) -> None:
+    """Let residents through from opening to closing time.
+
+    Args:
+        city: its hours.
+        now: an aware datetime.
+
+    Raises:
+        Refusal: `maintenance`, with the time at which the system opens again.
+    """
+    if city.is_open_hours(now):
+        return
+    local = city.local(now)
+    opens = city.open_hours.opens
+    day = local.date() if local.time() < opens else local.date() + timedelta(days=1)
+    opens_at = datetime.combine(day, opens, city.tz)
+    wait_s = -(-(opens_at - now).total_seconds() // 1)
+    raise Refusal("maintenance", retry_after_seconds=max(1, int(wait_s)), opens_at=opens_at)

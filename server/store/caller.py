@@ -1,0 +1,135 @@
+"""A connection to the store, and how a script is run on it."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from server.errors import SetupError, StoreUnavailable
+from server.keys import key
+from server.store.scripts import load_scripts
+
+log = structlog.get_logger()
+
+Client: TypeAlias = Redis | RedisCluster
+Arg: TypeAlias = str | int | float | bytes
+_CALL_SECONDS = 5.0
+
+
+async def connect(url: str) -> Client:
+    """A client for `redis://`, `rediss://` or `unix://`; a cluster is recognised by itself.
+
+    Raises:
+        SetupError: nothing answers there, or it is older than Redis 7.
+    """
+    options: dict[str, Any] = {"socket_timeout": _CALL_SECONDS, "socket_connect_timeout": 2.0}
+    # One more try covers a pooled connection that a restarted store has cut; more would keep residents hanging.
+    probe = Redis.from_url(url, retry=Retry(NoBackoff(), 1), **options)
+    try:
+        info: dict[str, Any] = await probe.info()
+    except (RedisError, OSError, ValueError) as error:
+        await probe.aclose()
+        raise SetupError(f"no store answers at {_public(url)}: {error}") from None
+    if int(str(info.get("redis_version", "0")).split(".")[0]) < 7:
+        await probe.aclose()
+        raise SetupError(f"the store at {_public(url)} is too old: Redis 7 or Valkey 7.2 at least")
+    if not info.get("cluster_enabled"):
+        return probe
+    await probe.aclose()
+    return RedisCluster.from_url(url, retry=Retry(NoBackoff(), 3), **options)
+
+
+def _public(url: str) -> str:
+    return url.split("@")[-1] if "@" in url else url
+
+
+class Caller:
+    """Runs scripts and plain commands; each has its time, and failure is `StoreUnavailable`.
+
+    Args:
+        client: from `connect`.
+        offset_ms: city time minus the store's TIME.
+        now_ms: what a test passes in as the time; 0 = the store's TIME.
+    """
+
+    def __init__(self, client: Client, offset_ms: int = 0) -> None:
+        self._client = client
+        self._offset_ms = offset_ms
+        self._scripts = load_scripts()
+        self.now_ms = 0
+
+    @property
+    def client(self) -> Client:
+        """For what walks over all keys (rotation, retention)."""
+        return self._client
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._client.aclose()
+
+    async def _run(self, name: str, tag: str, *args: Arg) -> Any:
+        return (await self._run_each(name, [(tag, args)]))[0]
+
+    async def _run_each(self, name: str, calls: Sequence[tuple[str, Sequence[Arg]]]) -> list[Any]:
+        """Run one script for each (tag, arguments) in one round trip; every script must succeed."""
+        script = self._scripts[name]
+        commands: list[tuple[Arg, ...]] = []
+        for tag, args in calls:
+            if not script.takes(len(args)):
+                raise TypeError(f"{name}.lua takes {script.args}, got {len(args)} arguments")
+            commands.append((len(script.keys), *(key(kind, tag) for kind in script.keys), *args))
+        answers = await self._pipeline([("EVALSHA", script.sha, *c) for c in commands])
+        forgotten = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if forgotten:  # the store has restarted
+            again = await self._pipeline([("EVAL", script.text, *commands[i]) for i in forgotten])
+            for i, answer in zip(forgotten, again, strict=True):
+                answers[i] = answer
+        for answer in answers:
+            if isinstance(answer, Exception):
+                log.error("store refused", script=name, error=str(answer)[:200])
+                raise StoreUnavailable from answer
+        return answers
+
+    async def _pipeline(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
+        try:
+            async with asyncio.timeout(_CALL_SECONDS):
+                if len(commands) == 1:
+                    try:
+                        return [await self._client.execute_command(*commands[0])]
+                    except ResponseError as error:
+                        return [error]
+                pipe = self._client.pipeline(transaction=False)
+                for command in commands:
+                    pipe.execute_command(*command)
+                answers: list[Any] = await pipe.execute(raise_on_error=False)
+                return answers
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("store unavailable", command=str(commands[0][0]), error=type(error).__name__)
+            raise StoreUnavailable from error
+
+    def _clock(self) -> tuple[int, int]:
+        return self.now_ms, self._offset_ms
+
+    async def ping(self) -> None:
+        """Raises StoreUnavailable when the store cannot be read."""
+        await self._plain([("GET", key("ping", "ping"))])
+
+    async def _plain(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
+        answers = await self._pipeline(commands)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                log.error("store refused", error=str(answer)[:200])
+                raise StoreUnavailable from answer
+        return answers
+
+
+def fields_of(answer: Any) -> dict[str, str]:
+    """HGETALL's answer, which a pipeline leaves flat and a plain call turns into a dict."""
+    items = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
+    return {k.decode(): v.decode() for k, v in items}

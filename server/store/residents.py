@@ -1,0 +1,198 @@
+"""The scripts of a resident: what a person has, and why they may not join."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
+
+import msgspec
+from redis.asyncio.cluster import RedisCluster
+
+from server.keys import key, resident_tag
+from server.store.caller import Arg, Caller, fields_of
+
+
+class FirstDoseRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A resident's line of the registry, packed (about 90 bytes).
+
+    `day`: proleptic ordinal of the first dose's date, 0 = none yet (somebody who joined for a first dose);
+    `match`: keyed hash of name and phone; `contact`: both, sealed (`server.seal`).
+    """
+
+    day: int
+    product: str
+    district: str
+    match: bytes
+    contact: bytes = b""
+
+    @property
+    def date(self) -> date | None:
+        """Date of the first dose, None before it."""
+        return date.fromordinal(self.day) if self.day else None
+
+
+class Resident(NamedTuple):
+    """What the store knows of a person: registry line, and why they may not join ("open NO", "barred", "done DATE")."""
+
+    first_dose: FirstDoseRecord | None
+    stop: str | None
+
+
+class Kept(NamedTuple):
+    """What came of a registration; `no`: its number, or that of the open one beside which it cannot be."""
+
+    status: str
+    registered_ms: int
+    no: str
+    no_shows: int
+
+
+class Change(NamedTuple):
+    """Who makes what of a registration: its resident, its number, the actor for the audit log."""
+
+    resident: bytes
+    no: str
+    actor: str
+
+
+class Appointment(NamedTuple):
+    """A slot as a registration has it: code of the site, date as YYYY-MM-DD, am or pm."""
+
+    site: str
+    day: str
+    period: str
+
+
+class Past(NamedTuple):
+    """A line of a resident's history."""
+
+    at_ms: int
+    no: str
+    state: str
+    actor: str
+    why: str
+
+
+_record_encoder = msgspec.msgpack.Encoder()
+_record_decoder = msgspec.msgpack.Decoder(FirstDoseRecord)
+_past = msgspec.json.Decoder(Past)
+
+
+def pack(record: FirstDoseRecord) -> bytes:
+    """A registry line as it is stored."""
+    return _record_encoder.encode(record)
+
+
+def unpack(stored: bytes) -> FirstDoseRecord:
+    """A stored registry line."""
+    return _record_decoder.decode(stored)
+
+
+class ResidentStore(Caller):
+    """Each method runs the script of its name on the keys of one resident; the last ones only read or write."""
+
+    async def register(self, requests: Sequence[tuple[bytes, int, str, dict[str, Arg]]]) -> list[Kept]:
+        """What came of each (resident key, pass expiry ms, number, fields)."""
+        calls = []
+        for resident, expires_ms, no, fields in requests:
+            flat = [x for field in fields.items() for x in field]
+            calls.append((resident_tag(resident), (*self._clock(), expires_ms, no, *flat)))
+        return [Kept(_word(a[0]), a[1], _word(a[2]), a[3]) for a in await self._run_each("register", calls)]
+
+    async def amend(self, change: Change, fields: dict[str, Arg]) -> str:
+        """Other wishes for a registration; the status."""
+        flat = [x for field in fields.items() for x in field]
+        tag = resident_tag(change.resident)
+        return _word(await self._run("amend", tag, *self._clock(), change.no, change.actor, *flat))
+
+    async def cancel(self, change: Change) -> str:
+        """Close a registration on its holder's wish; the status."""
+        return _word(await self._run("cancel", resident_tag(change.resident), *self._clock(), change.no, change.actor))
+
+    async def book(self, change: Change, slot: Appointment, cancel_before_ms: int) -> str:
+        """Give a registration its appointment; the status."""
+        args = (*self._clock(), change.no, *slot, cancel_before_ms, change.actor)
+        return _word(await self._run("book", resident_tag(change.resident), *args))
+
+    async def attend(self, change: Change, site: str, day: str) -> tuple[str, int, bool]:
+        """(status, at_ms, whether a bar was lifted by it)."""
+        args = (*self._clock(), change.no, site, day, change.actor)
+        status, at_ms, unbarred = await self._run("attend", resident_tag(change.resident), *args)
+        return _word(status), at_ms, bool(unbarred)
+
+    async def miss(self, change: Change, day: str, *, charge: bool, limit: int) -> tuple[str, int]:
+        """(status, no-shows charged so far)."""
+        args = (*self._clock(), change.no, day, int(charge), limit, change.actor)
+        status, count = await self._run("miss", resident_tag(change.resident), *args)
+        return _word(status), count
+
+    async def reopen(self, change: Change, slot: Appointment, why: str) -> str:
+        """Send a registration back to be allotted; the status."""
+        args = (*self._clock(), change.no, *slot, change.actor, why)
+        return _word(await self._run("reopen", resident_tag(change.resident), *args))
+
+    async def lift(self, change: Change, why: str) -> bool:
+        """Lift a bar; False where there is none."""
+        args = (*self._clock(), change.no, change.actor, why)
+        return bool(await self._run("lift", resident_tag(change.resident), *args))
+
+    async def enrol(self, records: Sequence[tuple[bytes, FirstDoseRecord]], lives_ms: int) -> list[FirstDoseRecord]:
+        """Keep what people without a registry line typed, for a time; the record that holds for each of them."""
+        calls = [(resident_tag(r), (pack(record), lives_ms)) for r, record in records]
+        return [unpack(answer) for answer in await self._run_each("enrol", calls)]
+
+    async def replace_record(self, tag: str, old: bytes, new: bytes) -> bool:
+        """Put a packed registry line in the place of the one that was read; False where it has changed since."""
+        return bool(await self._run("replace_record", tag, old, new))
+
+    async def quota(self, tag: str, spans: Sequence[tuple[int, int]]) -> int:
+        """Count one of what may be had (most) times in each (length in ms); 0, or how many ms to wait."""
+        return int(await self._run("quota", tag, *self._clock(), *(x for span in spans for x in span)))
+
+    async def keep_code(self, resident: bytes, digest: bytes, lives_ms: int) -> int:
+        """A one-time code, replacing the one before; until when it is good, in ms."""
+        return int(await self._run("keep_code", resident_tag(resident), *self._clock(), digest, lives_ms))
+
+    async def try_code(self, resident: bytes, digest: bytes, most: int) -> bool:
+        """Spend a one-time code."""
+        return bool(await self._run("try_code", resident_tag(resident), *self._clock(), digest, most))
+
+    # Reading
+
+    async def residents(self, residents: Sequence[bytes]) -> list[Resident]:
+        """What is known of each resident key."""
+        wanted: list[tuple[bytes, bytes]] = []
+        for resident in residents:
+            tag = resident_tag(resident).encode()
+            wanted.append((b"registry:{%b}" % tag, b"stop:{%b}" % tag))
+        if isinstance(self._client, RedisCluster):  # a person's two keys share a slot, two persons do not
+            pairs = await self._plain([("MGET", *pair) for pair in wanted])
+        else:
+            (flat,) = await self._plain([("MGET", *(k for pair in wanted for k in pair))])
+            pairs = list(zip(flat[::2], flat[1::2], strict=True))
+        decode = _record_decoder.decode
+        return [Resident(decode(record) if record else None, stop.decode() if stop else None) for record, stop in pairs]
+
+    async def registrations(self, residents: Sequence[bytes]) -> list[dict[str, str]]:
+        """The fields of each resident's latest registration; empty where there is none."""
+        answers = await self._plain([("HGETALL", key("registration", resident_tag(r))) for r in residents])
+        return [fields_of(answer) for answer in answers]
+
+    async def registration(self, resident: bytes) -> dict[str, str]:
+        """The fields of the resident's latest registration; empty where there is none."""
+        return (await self.registrations([resident]))[0]
+
+    async def history(self, resident: bytes) -> tuple[list[Past], int]:
+        """(what happened to a resident's registrations, no-shows charged)."""
+        tag = resident_tag(resident)
+        lines, count = await self._plain([("LRANGE", key("history", tag), 0, -1), ("GET", key("no_shows", tag))])
+        return [_past.decode(line) for line in lines], int(count or 0)
+
+    # Imported files
+
+    async def keep_first_doses(self, records: Sequence[tuple[bytes, FirstDoseRecord]]) -> None:
+        """Write registry lines; a later line of the same person replaces the earlier."""
+        await self._plain([("SET", key("registry", resident_tag(r)), pack(record)) for r, record in records])
+
+
+def _word(answer: bytes) -> str:
+    return answer.decode()

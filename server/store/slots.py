@@ -1,0 +1,132 @@
+"""The scripts of a district's slots of one date: capacity, who has which, closures. Tag: `district:date`."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from server.keys import key, opening_tag
+from server.store.caller import Arg, Caller, fields_of
+
+_RESIDENT_BYTES = 16
+
+
+class Taken(NamedTuple):
+    """A line of a day's roster: who has which slot."""
+
+    no: str
+    resident: bytes
+    site: str
+    period: str
+    product: str
+
+
+class Closure(msgspec.Struct, array_like=True, frozen=True):
+    """Why a site does not vaccinate in a period."""
+
+    at_ms: int
+    actor: str
+    reason: str
+
+
+_closure = msgspec.json.Decoder(Closure)
+
+day_tag = opening_tag
+"""Tag of a district's slots of a date: the one of its opening of that date."""
+
+
+class SlotStore(Caller):
+    """Each method with a script's name runs it; the others only read or write."""
+
+    async def take(self, tag: str, slot: Taken) -> str:
+        """Take a slot for a registration; the status."""
+        answer = await self._run("take", tag, slot.no, slot.resident, slot.site, slot.period, slot.product)
+        return str(answer.decode())
+
+    async def vacate(self, tag: str, no: str) -> bool:
+        """Free a registration's slot; False where it had none."""
+        return bool(await self._run("vacate", tag, no))
+
+    async def close_site(
+        self, tag: str, actor: str, site: str, period: str, reason: str
+    ) -> tuple[str, list[tuple[str, bytes]]]:
+        """(status, those to send back to be allotted: number and resident key)."""
+        status, *rest = await self._run("close_site", tag, *self._clock(), actor, site, period, reason)
+        return status.decode(), [(no.decode(), r) for no, r in zip(rest[::2], rest[1::2], strict=True)]
+
+    async def roster(self, tag: str) -> list[Taken]:
+        """Everyone who has a slot of the day."""
+        (answer,) = await self._plain([("HGETALL", key("roster", tag))])
+        items = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
+        return [_taken(no, line) for no, line in items]
+
+    async def on_roster(self, tag: str, no: str) -> Taken | None:
+        """The slot that a registration has on the day."""
+        (line,) = await self._plain([("HGET", key("roster", tag), no)])
+        return _taken(no.encode(), line) if line else None
+
+    async def closures(self, tags: Sequence[str]) -> list[dict[tuple[str, str], Closure]]:
+        """(site, period) -> closure, of each day."""
+        answers = await self._plain([("HGETALL", key("closures", tag)) for tag in tags])
+        return [
+            {_place(place): _closure.decode(text) for place, text in fields_of(answer).items()} for answer in answers
+        ]
+
+    async def mean_to_vacate(self, tag: str, no: str, resident: bytes) -> None:
+        """Note before a registration is closed that its slot is to be freed, so that a crash between is found."""
+        await self._plain([("HSET", key("leaving", tag), no, resident)])
+
+    async def keep_slot(self, tag: str, no: str) -> None:
+        """The registration was not closed after all."""
+        await self._plain([("HDEL", key("leaving", tag), no)])
+
+    async def leaving(self, tags: Sequence[str]) -> list[list[tuple[str, bytes]]]:
+        """What `mean_to_vacate` noted and `vacate` has not finished: (number, resident key), of each day."""
+        answers = await self._plain([("HGETALL", key("leaving", tag)) for tag in tags])
+        found = []
+        for answer in answers:
+            items = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
+            found.append([(no.decode(), resident) for no, resident in items])
+        return found
+
+    async def keep_capacity(self, tag: str, slots: Mapping[str, int]) -> None:
+        """Write capacities of a day: `site|period|product` -> how many."""
+        flat: list[Arg] = [x for slot in slots.items() for x in slot]
+        await self._plain([("HSET", key("slots", tag), *flat)])
+
+    async def keep_sites(self, district: str, sites: Mapping[str, bytes]) -> None:
+        """Write sites (code -> JSON) of a district."""
+        flat: list[Arg] = [x for site in sites.items() for x in site]
+        await self._plain([("HSET", key("sites", district), *flat)])
+
+    async def sites(self, districts: Sequence[str]) -> list[dict[str, str]]:
+        """Sites (code -> JSON) of each district."""
+        answers = await self._plain([("HGETALL", key("sites", district)) for district in districts])
+        return [fields_of(answer) for answer in answers]
+
+    async def holder(self, tag: str, entry: int, district: str, no: str) -> bytes | None:
+        """The resident key behind a registration number: who claimed its entry, or who was barred under it."""
+        claim, barred = await self._plain(
+            [("HGET", key("claims", tag), entry), ("HGET", key("bars", district), no)],
+        )
+        if claim:
+            return bytes(claim[:_RESIDENT_BYTES])
+        return bytes(barred) if barred else None
+
+    async def note_bar(self, district: str, no: str, resident: bytes) -> None:
+        """Keep who is barred under which number, for the operator."""
+        await self._plain([("HSET", key("bars", district), no, resident)])
+
+    async def forget_bar(self, district: str, no: str) -> None:
+        """The bar is lifted."""
+        await self._plain([("HDEL", key("bars", district), no)])
+
+
+def _taken(no: bytes, line: bytes) -> Taken:
+    site, period, product = line[_RESIDENT_BYTES:].decode().split("|")
+    return Taken(no.decode(), line[:_RESIDENT_BYTES], site, period, product)
+
+
+def _place(place: str) -> tuple[str, str]:
+    site, _, period = place.rpartition("|")
+    return site, period

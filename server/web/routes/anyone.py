@@ -1,0 +1,189 @@
+"""What anyone may ask: the city, the openings, the sites, and how this process is."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import MediaType, Response, get
+from litestar.params import Parameter
+
+from server.city import District, Phase, Window
+from server.errors import Refusal, StoreUnavailable
+from server.opening import Opening
+from server.opening import State as OpeningState
+from server.services import Services
+from server.sites import Site
+from server.web.problems import title
+from server.web.routes.common import PROBLEMS, PUBLIC, AnyRequest, Code, language_of, services_of
+
+
+class PhaseView(msgspec.Struct):
+    """The phase in force."""
+
+    name: str
+    rule: str
+    starts: date
+    ends: date | None
+
+
+class WindowView(msgspec.Struct):
+    """Daily hours, HH:MM."""
+
+    opens: str
+    closes: str
+
+
+class DistrictView(msgspec.Struct):
+    """A district and its current or next opening."""
+
+    code: str
+    name_zh: str
+    name_en: str
+    window: WindowView | None
+    state: OpeningState
+    opens_at: datetime | None
+    closes_at: datetime | None
+
+
+class CityView(msgspec.Struct):
+    """`GET /city`."""
+
+    name: str
+    timezone: str
+    now: datetime
+    phase: PhaseView | None
+    open_hours: WindowView
+    districts: list[DistrictView]
+
+
+class DrawView(msgspec.Struct):
+    """The draw; entries and seed are revealed once it is done."""
+
+    seconds: int
+    commitment: str | None
+    entries: int | None
+    seed: str | None
+
+
+class OpeningView(msgspec.Struct):
+    """`GET /openings/{district}`."""
+
+    district: str
+    date: date
+    state: OpeningState
+    now: datetime
+    opens_at: datetime | None
+    closes_at: datetime | None
+    issued: int
+    serving: int
+    waiting: int
+    rate_per_second: float
+    message: str | None
+    draw: DrawView
+
+
+class SitesView(msgspec.Struct):
+    """`GET /sites`."""
+
+    sites: list[Site]
+
+
+def _window(window: Window | None) -> WindowView | None:
+    return WindowView(f"{window.opens:%H:%M}", f"{window.closes:%H:%M}") if window else None
+
+
+def _phase(phase: Phase | None, lang: str) -> PhaseView | None:
+    if phase is None:
+        return None
+    return PhaseView(phase.name, phase.rule_zh if lang == "zh" else phase.rule_en, phase.starts, phase.ends)
+
+
+@get("/city", responses=PROBLEMS, summary="City, phase and districts")
+async def city(request: AnyRequest) -> Response[CityView]:
+    services = services_of(request)
+    place, room, lang = services.city, services.room, language_of(request)
+    now = room.now()
+    districts = [_district(services, district, now) for district in place.districts]
+    hours = _window(place.open_hours)
+    assert hours is not None  # noqa: S101
+    name = place.name_zh if lang == "zh" else place.name_en
+    view = CityView(name, place.timezone, now, _phase(place.phase(now.date()), lang), hours, districts)
+    return Response(view, headers=PUBLIC | {"vary": "accept-language"})
+
+
+def _district(services: Services, district: District, now: datetime) -> DistrictView:
+    opening = services.room.opening(district.code)
+    times = services.city.opening_times(district, now.date())
+    if times is not None and now >= times[1]:
+        times = services.city.next_opening(district, now)
+    opens_at, closes_at = times or (None, None)
+    state = opening.state(round(now.timestamp() * 1000))
+    window = _window(district.window)
+    return DistrictView(district.code, district.name_zh, district.name_en, window, state, opens_at, closes_at)
+
+
+@get("/openings/{district:str}", responses=PROBLEMS, summary="How an opening stands; the same for everyone")
+async def opening(request: AnyRequest, district: Code) -> Response[OpeningView]:
+    services = services_of(request)
+    view = OpeningView(**opening_fields(services, services.room.opening(district)))
+    return Response(view, headers=PUBLIC)
+
+
+def opening_fields(services: Services, it: Opening) -> dict[str, Any]:
+    """The fields of an `OpeningView`."""
+    now = services.room.now()
+    times = services.city.opening_times(it.district, it.day)
+    opens_at, closes_at = times or (None, None)
+    revealed = it.settled
+    return {
+        "district": it.district.code,
+        "date": it.day,
+        "state": it.state(round(now.timestamp() * 1000)),
+        "now": now,
+        "opens_at": opens_at,
+        "closes_at": closes_at,
+        "issued": it.issued,
+        "serving": it.serving,
+        "waiting": it.waiting,
+        "rate_per_second": it.rate,
+        "message": it.message or None,
+        "draw": DrawView(
+            services.city.policy.draw_seconds,
+            it.commitment,
+            it.drawn if revealed else None,
+            it.seed.hex() if revealed else None,
+        ),
+    }
+
+
+@get("/sites", responses=PROBLEMS, summary="Vaccination sites of a district")
+async def sites(request: AnyRequest, district: Annotated[str, Parameter(max_length=12)]) -> Response[SitesView]:
+    found = await services_of(request).sites.of(district)
+    return Response(SitesView(list(found.values())), headers={"cache-control": "public, max-age=60"})
+
+
+@get("/healthz", media_type=MediaType.JSON, summary="This process is alive")
+async def healthz() -> dict[Literal["status"], str]:
+    return {"status": "ok"}
+
+
+@get("/readyz", responses={503: PROBLEMS[503]}, media_type=MediaType.JSON, summary="The store can be reached too")
+async def readyz(request: AnyRequest) -> dict[Literal["status"], str]:
+    services = services_of(request)
+    await services.store.ping()
+    if not services.room.fresh():
+        raise StoreUnavailable
+    return {"status": "ready"}
+
+
+@get("/metrics", media_type="text/plain; version=0.0.4; charset=utf-8", summary="Prometheus metrics")
+async def metrics(request: AnyRequest) -> bytes:
+    return services_of(request).metrics.exposition()
+
+
+@get("/problems/{code:str}", media_type=MediaType.TEXT, include_in_schema=False)
+async def problem(request: AnyRequest, code: Annotated[str, Parameter(max_length=40)]) -> str:
+    words = title(code, language_of(request))
+    if words is None:
+        raise Refusal("not-found")
+    return words

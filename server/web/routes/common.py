@@ -1,0 +1,86 @@
+"""What the routes share: problems in the schema, the services, who may call."""
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request
+from litestar.datastructures import State
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import Parameter
+
+from server.errors import Refusal
+from server.services import Services
+from server.web.hot import bearer, header
+from server.web.problems import language
+
+AnyRequest = Request[Any, Any, State]
+Code = Annotated[str, Parameter(description="Code of a district", max_length=12)]
+No = Annotated[str, Parameter(description="Registration number", pattern="^[0-9]{15}$")]
+NO_STORE = {"cache-control": "no-store"}
+PUBLIC = {"cache-control": "public, max-age=1"}
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: list[dict[str, str]] | None = None
+
+
+PROBLEMS = {
+    status: ResponseSpec(Problem, generate_examples=False, description=words, media_type="application/problem+json")
+    for status, words in {
+        400: "malformed",
+        401: "unauthorized, forged",
+        403: "not-eligible, barred, identity-mismatch",
+        404: "not-found",
+        409: "already-registered, too-late, used",
+        410: "expired, ended",
+        422: "invalid",
+        425: "not-open, not-your-turn",
+        429: "too-many-requests",
+        503: "paused, maintenance, overloaded, store-unavailable",
+    }.items()
+}
+
+
+def again(kind: type[Any]) -> dict[int, ResponseSpec]:
+    """The answers of a call that gives 200 where it has been answered before."""
+    return {**PROBLEMS, 200: ResponseSpec(kind, generate_examples=False, description="the same one, asked for again")}
+
+
+def services_of(request: AnyRequest) -> Services:
+    """The worker's services."""
+    services: Services = request.app.state.services
+    return services
+
+
+def language_of(request: AnyRequest) -> str:
+    """`zh` or `en`."""
+    return language(header(request.scope["headers"], b"accept-language"))
+
+
+def bearer_of(request: AnyRequest) -> bytes:
+    """The token of the Authorization header.
+
+    Raises:
+        Refusal: `unauthorized`.
+    """
+    return bearer(request.scope["headers"])
+
+
+async def has_a_body(request: AnyRequest) -> None:
+    """Raises Refusal `malformed`: there is none."""
+    if not await request.body():
+        raise Refusal("malformed")
+
+
+async def is_operator(request: AnyRequest) -> None:
+    """Before the body is looked at."""
+    if not services_of(request).desks.is_operator(bearer_of(request)):
+        raise Refusal("forged")
+    await has_a_body(request)

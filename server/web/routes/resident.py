@@ -1,0 +1,213 @@
+"""The resident's calls. Join and poll are answered in `hot.py`; here they stand for the schema."""
+
+import io
+from datetime import date, datetime
+from typing import Annotated
+
+import msgspec
+import segno
+from litestar import Response, delete, get, patch, post
+from litestar.params import Body
+
+from server.access import Asked, Shown
+from server.calendar import invitation
+from server.city import CODE_MINUTES
+from server.errors import Refusal
+from server.keys import is_registration_no
+from server.registrations import Registered, Registration, Wishes
+from server.registry import Applicant
+from server.waiting_room import TicketIssued, TicketStatus
+from server.web.bodies import Strict
+from server.web.routes.common import (
+    NO_STORE,
+    PROBLEMS,
+    AnyRequest,
+    Code,
+    No,
+    again,
+    bearer_of,
+    has_a_body,
+    language_of,
+    services_of,
+)
+
+
+class PassView(msgspec.Struct):
+    """`POST /passes`."""
+
+    pass_: str = msgspec.field(name="pass")
+    expires_at: datetime
+
+
+class EligibilityView(msgspec.Struct):
+    """`POST /openings/{district}/eligibility`; `date`: the day of the opening it was judged for."""
+
+    eligible: bool
+    first_dose_date: date | None
+    product: str | None
+    date: date
+
+
+class CodeSentView(msgspec.Struct):
+    """`POST /access-codes`; `sms_file`: where test messages are written, where there is no provider."""
+
+    expires_in_seconds: int
+    retry_after_seconds: int
+    sms_file: str | None
+
+
+@post(
+    "/openings/{district:str}/eligibility",
+    dto=Strict[Applicant],
+    return_dto=None,
+    before_request=has_a_body,
+    status_code=200,
+    responses=PROBLEMS,
+    summary="May I register at this opening, or at the next one? Takes no place",
+)
+async def eligibility(
+    request: AnyRequest, district: Code, data: Annotated[Applicant, Body()]
+) -> Response[EligibilityView]:
+    day, record = await services_of(request).room.check(district, data)
+    dose, product = (record.date, record.product or None) if record else (None, None)
+    view = EligibilityView(eligible=True, first_dose_date=dose, product=product, date=day)
+    return Response(view, status_code=200, headers=NO_STORE)
+
+
+@post(
+    "/openings/{district:str}/tickets",
+    responses=again(TicketIssued),
+    summary="Join: a place in the opening, or the one held",
+)
+async def join(district: Code, data: Annotated[Applicant, Body()]) -> TicketIssued:
+    raise Refusal("not-found")  # another spelling of the path, as `/ticket/`
+
+
+@get("/ticket", responses=PROBLEMS, security=[{"ticket": []}], summary="Poll: how my ticket stands")
+async def poll() -> TicketStatus:
+    raise Refusal("not-found")  # another spelling of the path, as `/ticket/`
+
+
+@delete("/ticket", responses=PROBLEMS, security=[{"ticket": []}], summary="Give the place up")
+async def leave(request: AnyRequest) -> None:
+    await services_of(request).room.leave(bearer_of(request))
+
+
+@post(
+    "/passes", responses=again(PassView), security=[{"ticket": []}], summary="Claim: turn a called ticket into a pass"
+)
+async def claim(request: AnyRequest) -> Response[PassView]:
+    text, expires_at, fresh = await services_of(request).room.claim(bearer_of(request))
+    return Response(PassView(text, expires_at), status_code=201 if fresh else 200, headers=NO_STORE)
+
+
+async def _holds_a_pass(request: AnyRequest) -> None:
+    """Before the body is looked at."""
+    services_of(request).room.read_pass(bearer_of(request))
+    await has_a_body(request)
+
+
+@post(
+    "/registrations",
+    dto=Strict[Wishes],
+    return_dto=None,
+    before_request=_holds_a_pass,
+    responses=again(Registered),
+    security=[{"pass": []}],
+    summary="Register; 2xx only once it is on disk",
+)
+async def register(request: AnyRequest, data: Annotated[Wishes, Body()]) -> Response[Registered]:
+    text = bearer_of(request)
+    answer, fresh = await services_of(request).registrations.register(text, data)
+    return Response(answer, status_code=201 if fresh else 200, headers=NO_STORE)
+
+
+@get("/registrations/{no:str}", responses=PROBLEMS, security=[{"receipt": []}], summary="My registration")
+async def registration(request: AnyRequest, no: No) -> Response[Registration]:
+    found = await services_of(request).registrations.find(no, bearer_of(request))
+    return Response(found, headers=NO_STORE)
+
+
+@patch(
+    "/registrations/{no:str}",
+    dto=Strict[Wishes],
+    return_dto=None,
+    before_request=has_a_body,
+    responses=PROBLEMS,
+    security=[{"receipt": []}],
+    summary="Other wishes, while there is no appointment",
+)
+async def amend(request: AnyRequest, no: No, data: Annotated[Wishes, Body()]) -> Response[Registration]:
+    found = await services_of(request).registrations.amend(no, bearer_of(request), data)
+    return Response(found, headers=NO_STORE)
+
+
+@post(
+    "/registrations/{no:str}/cancellation",
+    status_code=200,
+    responses=PROBLEMS,
+    security=[{"receipt": []}],
+    summary="Cancel; 2xx only once it is on disk",
+)
+async def cancel(request: AnyRequest, no: No) -> Response[Registration]:
+    found = await services_of(request).registrations.cancel(no, bearer_of(request))
+    return Response(found, status_code=200, headers=NO_STORE)
+
+
+@get(
+    "/registrations/{no:str}/appointment.ics",
+    responses=PROBLEMS,
+    media_type="text/calendar",
+    security=[{"receipt": []}],
+    summary="The appointment for a calendar",
+)
+async def registration_ics(request: AnyRequest, no: No) -> Response[bytes]:
+    services = services_of(request)
+    found = await services.registrations.find(no, bearer_of(request))
+    if found.appointment is None or found.state != "booked":
+        raise Refusal("not-found", reason="no-appointment")
+    site = (await services.sites.of(found.district)).get(found.appointment.site)
+    content = invitation(found, site, services.room.now(), language_of(request))
+    headers = NO_STORE | {"content-disposition": f'attachment; filename="{no}.ics"'}
+    return Response(content, media_type="text/calendar; charset=utf-8", headers=headers)
+
+
+@post(
+    "/access-codes",
+    dto=Strict[Asked],
+    return_dto=None,
+    before_request=has_a_body,
+    status_code=202,
+    responses=PROBLEMS,
+    summary="A one-time code by SMS; the same answer whether or not the person is known",
+)
+async def access_code(request: AnyRequest, data: Annotated[Asked, Body()]) -> Response[CodeSentView]:
+    services = services_of(request)
+    await services.access.ask(data)
+    view = CodeSentView(CODE_MINUTES * 60, 60, services.sms_file)
+    return Response(view, status_code=202, headers=NO_STORE)
+
+
+@post(
+    "/access-tokens",
+    dto=Strict[Shown],
+    return_dto=None,
+    before_request=has_a_body,
+    responses=PROBLEMS,
+    summary="A new receipt for the code",
+)
+async def access_token(request: AnyRequest, data: Annotated[Shown, Body()]) -> Response[Registered]:
+    return Response(await services_of(request).access.show(data), status_code=201, headers=NO_STORE)
+
+
+@get(
+    "/registrations/{no:str}/qr.svg", responses=PROBLEMS, media_type="image/svg+xml", summary="The number as a QR code"
+)
+async def registration_qr(no: No) -> Response[bytes]:
+    # Only draws the number it was given: it says nothing about whether there is such a registration.
+    if not is_registration_no(no):
+        raise Refusal("not-found")
+    svg = io.BytesIO()  # with its name space: without it no browser shows the image
+    segno.make_qr(no, error="m").save(svg, kind="svg", scale=8, border=4, title=no, xmldecl=False)
+    headers = {"cache-control": "public, max-age=86400, immutable", "content-security-policy": "default-src 'none'"}
+    return Response(svg.getvalue(), media_type="image/svg+xml", headers=headers)

@@ -1,0 +1,411 @@
+"""The scripts of a resident, each branch, on a standalone server and on a cluster: what nobody may lose."""
+
+from typing import Any
+
+import pytest
+
+from server.errors import StoreUnavailable
+from server.keys import key, resident_tag
+from server.store import Store
+from server.store.store import Appointment, Arg, Change, FirstDoseRecord, Kept, Past
+
+T0 = 1_624_060_800_000  # 2021-06-19 08:00 in Guangzhou
+PASS_UNTIL = T0 + 600_000
+CANCEL_BEFORE = T0 + 36 * 3_600_000
+SLOT = Appointment("T1", "2021-06-21", "am")
+
+
+def r(i: int) -> bytes:
+    """The resident key of this index."""
+    return i.to_bytes(16, "big")
+
+
+async def register(store: Store, now: int, no: str, resident: int = 1, **fields: Arg) -> Kept:
+    store.now_ms = now
+    (answer,) = await store.register([(r(resident), PASS_UNTIL, no, {"district": "440106", **fields})])
+    return answer
+
+
+async def booked(store: Store, no: str = "A", resident: int = 1) -> Change:
+    """A registration with an appointment."""
+    await register(store, T0, no, resident)
+    change = Change(r(resident), no, "night")
+    assert await store.book(change, SLOT, CANCEL_BEFORE) == "booked"
+    return change
+
+
+async def stop(store: Store, resident: int = 1) -> str | None:
+    return (await store.residents([r(resident)]))[0].stop
+
+
+async def state(store: Store, resident: int = 1) -> str:
+    return (await store.registration(r(resident)))["state"]
+
+
+async def past(store: Store, resident: int = 1) -> list[tuple[str, str, str, str]]:
+    """(number, state, actor, why) of each line of the history."""
+    lines, _ = await store.history(r(resident))
+    return [(line.no, line.state, line.actor, line.why) for line in lines]
+
+
+# register
+
+
+async def test_a_registration_is_kept_and_found_again_by_the_same_pass(store: Store) -> None:
+    assert await register(store, T0, "A") == ("registered", T0, "A", 0)
+    assert await register(store, T0 + 1000, "A") == ("again", T0, "A", 0)
+    assert await register(store, PASS_UNTIL, "A") == ("again", T0, "A", 0), "even when the pass is over"
+    kept = await store.registration(r(1))
+    assert kept == {"no": "A", "state": "proposed", "registered_ms": str(T0), "district": "440106"}
+    assert [x.stop for x in await store.residents([r(1), r(2)])] == ["open A", None]
+
+
+async def test_one_resident_has_one_open_registration(store: Store) -> None:
+    await register(store, T0, "A")
+    assert await register(store, T0, "B") == ("open", 0, "A", 0)
+    assert (await store.registration(r(1)))["no"] == "A"
+
+
+async def test_a_pass_that_is_over_registers_nothing(store: Store) -> None:
+    assert await register(store, PASS_UNTIL, "A") == ("expired", 0, "A", 0)
+    assert await store.registration(r(1)) == {}
+    assert (await register(store, PASS_UNTIL - 1, "A")).status == "registered"
+
+
+async def test_a_closed_registration_makes_way_but_its_pass_is_used(store: Store) -> None:
+    await register(store, T0, "A", note="first")
+    assert await store.cancel(Change(r(1), "A", "resident")) == "cancelled"
+    assert await register(store, T0, "A") == ("used", T0, "A", 0)
+    assert await register(store, T0 + 1, "B") == ("registered", T0 + 1, "B", 0)
+    assert "note" not in await store.registration(r(1)), "nothing of the earlier one stays"
+    assert await register(store, T0, "A") == ("used", 0, "A", 0)
+    assert (await store.registration(r(1)))["no"] == "B"
+
+
+async def test_many_residents_register_in_one_round_trip_each_with_their_answer(store: Store) -> None:
+    """On a cluster they live on all three nodes."""
+    store.now_ms = T0
+    requests: list[Any] = [(r(i), PASS_UNTIL if i % 3 else T0, f"N{i}", {"x": i}) for i in range(200)]
+    answers = await store.register(requests)
+    assert answers == [("registered", T0, f"N{i}", 0) if i % 3 else ("expired", 0, f"N{i}", 0) for i in range(200)]
+
+
+# enrol, replace_record
+
+
+def record(match: bytes = b"m" * 12, day: int = 0) -> FirstDoseRecord:
+    return FirstDoseRecord(day, "", "440106", match, b"sealed")
+
+
+async def test_who_comes_for_a_first_dose_is_kept_for_a_time_and_for_good_once_registered(store: Store) -> None:
+    assert await store.enrol([(r(1), record()), (r(2), record())], 60_000) == [record(), record()]
+    client: Any = store.client
+    lives_ms = await client.pttl(key("registry", resident_tag(r(1))))
+    assert 0 < lives_ms <= 60_000
+    await register(store, T0, "A")
+    assert await client.pttl(key("registry", resident_tag(r(1)))) == -1
+    assert await client.pttl(key("registry", resident_tag(r(2)))) > 0
+
+
+async def test_nobody_is_replaced_by_a_later_name_or_phone(store: Store) -> None:
+    await store.enrol([(r(1), record())], 60_000)
+    assert await store.enrol([(r(1), record(b"x" * 12))], 60_000) == [record()]
+    await store.keep_first_doses([(r(2), record(day=700_000))])
+    assert await store.enrol([(r(2), record(b"x" * 12))], 60_000) == [record(day=700_000)]
+    client: Any = store.client
+    assert await client.pttl(key("registry", resident_tag(r(2)))) == -1, "an imported line does not expire"
+
+
+async def test_a_record_is_replaced_only_as_it_was_read(store: Store) -> None:
+    client: Any = store.client
+    tag = resident_tag(r(1))
+    name = key("registry", tag)
+    await client.set(name, b"old", px=60_000)
+    assert await store.replace_record(tag, b"other", b"new") is False
+    assert await client.get(name) == b"old"
+    assert await store.replace_record(tag, b"old", b"new") is True
+    assert await client.get(name) == b"new"
+    assert await client.pttl(name) > 0, "what was to expire still does"
+    assert await store.replace_record(resident_tag(r(9)), b"old", b"new") is False
+
+
+# amend
+
+
+async def test_wishes_change_while_there_is_no_appointment(store: Store) -> None:
+    await register(store, T0, "A", preferences="[1]")
+    change = Change(r(1), "A", "resident")
+    assert await store.amend(change, {"preferences": "[2]", "accept_any_site": 1}) == "amended"
+    assert await store.amend(change, {"preferences": "[2]", "accept_any_site": 1}) == "same"
+    kept = await store.registration(r(1))
+    assert (kept["preferences"], kept["accept_any_site"], kept["state"]) == ("[2]", "1", "proposed")
+    assert await past(store) == [("A", "proposed", "resident", "wishes changed")]
+    assert await store.amend(Change(r(1), "B", "resident"), {"preferences": "[3]"}) == "absent"
+    assert await store.book(change, SLOT, CANCEL_BEFORE) == "booked"
+    assert await store.amend(change, {"preferences": "[3]"}) == "other"
+    assert (await store.registration(r(1)))["preferences"] == "[2]"
+
+
+# book
+
+
+async def test_an_appointment_is_given_once(store: Store) -> None:
+    change = await booked(store)
+    kept = await store.registration(r(1))
+    assert {k: kept[k] for k in ("state", "site", "day", "period", "cancel_before_ms")} == {
+        "state": "booked", "site": "T1", "day": "2021-06-21", "period": "am", "cancel_before_ms": str(CANCEL_BEFORE),
+    }  # fmt: skip
+    assert await store.book(change, SLOT, CANCEL_BEFORE) == "again"
+    assert await store.book(change, SLOT._replace(period="pm"), CANCEL_BEFORE) == "other"
+    assert await store.book(change, SLOT._replace(site="T2"), CANCEL_BEFORE) == "other"
+    assert await store.book(change._replace(no="B"), SLOT, CANCEL_BEFORE) == "absent"
+    assert (await store.registration(r(1)))["period"] == "am"
+    assert await past(store) == [("A", "booked", "night", "")]
+    assert await stop(store) == "open A", "a booked registration is an open one"
+
+
+async def test_nobody_who_cancelled_is_booked(store: Store) -> None:
+    await register(store, T0, "A")
+    change = Change(r(1), "A", "resident")
+    await store.cancel(change)
+    assert await store.book(change, SLOT, CANCEL_BEFORE) == "other"
+    assert await state(store) == "cancelled"
+
+
+# cancel
+
+
+async def test_cancelling_before_there_is_an_appointment(store: Store) -> None:
+    await register(store, T0, "A")
+    change = Change(r(1), "A", "resident")
+    assert await store.cancel(change) == "cancelled"
+    assert await store.cancel(change) == "again"
+    assert await stop(store) is None
+    kept = await store.registration(r(1))
+    assert (kept["state"], kept["closed_ms"]) == ("cancelled", str(T0))
+    assert await past(store) == [("A", "cancelled", "resident", "")]
+    assert await store.cancel(Change(r(2), "A", "resident")) == "absent"
+    assert await store.cancel(Change(r(1), "B", "resident")) == "absent"
+
+
+@pytest.mark.parametrize(("now", "status"), [(CANCEL_BEFORE - 1, "cancelled"), (CANCEL_BEFORE, "late")])
+async def test_an_appointment_can_be_cancelled_until_its_time(store: Store, now: int, status: str) -> None:
+    change = await booked(store)
+    store.now_ms = now
+    assert await store.cancel(change) == status
+    assert await state(store) == ("cancelled" if status == "cancelled" else "booked")
+    assert await stop(store) == (None if status == "cancelled" else "open A")
+
+
+async def test_what_has_been_attended_or_missed_is_not_cancelled(store: Store) -> None:
+    change = await booked(store)
+    await store.attend(change, "T1", SLOT.day)
+    assert await store.cancel(change) == "closed"
+    other = await booked(store, "B", 2)
+    await store.miss(other, SLOT.day, charge=True, limit=2)
+    assert await store.cancel(other) == "closed"
+    assert [await state(store, i) for i in (1, 2)] == ["fulfilled", "noshow"]
+
+
+# attend
+
+
+async def test_who_came_is_done(store: Store) -> None:
+    change = (await booked(store))._replace(actor="T1/desk")
+    store.now_ms = T0 + 5
+    assert await store.attend(change, "T1", SLOT.day) == ("attended", T0 + 5, False)
+    store.now_ms = T0 + 9
+    assert await store.attend(change, "T1", SLOT.day) == ("again", T0 + 5, False)
+    assert await stop(store) == f"done {SLOT.day}"
+    assert await past(store) == [("A", "booked", "night", ""), ("A", "fulfilled", "T1/desk", "")]
+
+
+async def test_nobody_attends_elsewhere_or_on_another_day_or_without_an_appointment(store: Store) -> None:
+    change = await booked(store)
+    assert (await store.attend(change, "T2", SLOT.day))[0] == "other"
+    assert (await store.attend(change, "T1", "2021-06-22"))[0] == "other"
+    assert (await store.attend(change._replace(no="B"), "T1", SLOT.day))[0] == "absent"
+    await register(store, T0, "C", 3)
+    assert (await store.attend(Change(r(3), "C", "desk"), "T1", SLOT.day))[0] == "other"
+    store.now_ms = T0
+    await store.cancel(change)
+    assert (await store.attend(change, "T1", SLOT.day))[0] == "other", "cancelled"
+    assert await state(store) == "cancelled"
+
+
+# miss, lift
+
+
+async def miss_again(store: Store, no: str, *, charge: bool = True) -> tuple[str, int]:
+    change = await booked(store, no)
+    return await store.miss(change, SLOT.day, charge=charge, limit=2)
+
+
+async def test_the_third_no_show_bars_and_not_the_second(store: Store) -> None:
+    assert await miss_again(store, "A") == ("missed", 1)
+    assert await miss_again(store, "B") == ("missed", 2)
+    assert await stop(store) is None
+    assert await miss_again(store, "C") == ("barred", 3)
+    assert await stop(store) == "barred"
+    assert await register(store, T0, "D") == ("barred", 0, "D", 3)
+    assert (await store.registration(r(1)))["no"] == "C"
+
+
+async def test_what_is_not_charged_does_not_count(store: Store) -> None:
+    for no in "ABCD":
+        assert await miss_again(store, no, charge=False) == ("missed", 0)
+    assert (await past(store))[-1] == ("D", "noshow", "night", "not charged")
+
+
+async def test_a_no_show_is_charged_once(store: Store) -> None:
+    change = await booked(store)
+    assert await store.miss(change, SLOT.day, charge=True, limit=2) == ("missed", 1)
+    assert await store.miss(change, SLOT.day, charge=True, limit=2) == ("again", 1)
+    assert await store.miss(change._replace(no="B"), SLOT.day, charge=True, limit=2) == ("absent", 1)
+
+
+async def test_who_came_or_cancelled_or_has_another_day_is_not_missed(store: Store) -> None:
+    change = await booked(store)
+    assert (await store.miss(change, "2021-06-22", charge=True, limit=2))[0] == "other"
+    await store.attend(change, "T1", SLOT.day)
+    assert await store.miss(change, SLOT.day, charge=True, limit=2) == ("other", 0)
+    assert await state(store) == "fulfilled"
+    other = await booked(store, "B", 2)
+    await store.cancel(other)
+    assert await store.miss(other, SLOT.day, charge=True, limit=2) == ("other", 0)
+
+
+async def test_a_desk_that_was_offline_puts_a_no_show_right_and_its_bar(store: Store) -> None:
+    await miss_again(store, "A")
+    await miss_again(store, "B")
+    change = await booked(store, "C")
+    await store.miss(change, SLOT.day, charge=True, limit=2)
+    assert await store.attend(change, "T1", SLOT.day) == ("attended", T0, True)
+    assert await stop(store) == f"done {SLOT.day}"
+    assert (await store.history(r(1)))[1] == 2, "the two others stay"
+    assert (await store.attend(change, "T1", SLOT.day))[0] == "again"
+    assert (await store.history(r(1)))[1] == 2
+
+
+async def test_a_no_show_that_was_not_charged_is_put_right_without_a_gift(store: Store) -> None:
+    await miss_again(store, "A")
+    change = await booked(store, "B")
+    await store.miss(change, SLOT.day, charge=False, limit=2)
+    assert (await store.attend(change, "T1", SLOT.day))[0] == "attended"
+    assert (await store.history(r(1)))[1] == 1
+
+
+async def test_an_operator_lifts_a_bar_with_a_reason(store: Store) -> None:
+    for no in "ABC":
+        await miss_again(store, no)
+    change = Change(r(1), "C", "operator")
+    assert await store.lift(change, "in hospital") is True
+    assert await store.lift(change, "in hospital") is False
+    assert await stop(store) is None
+    lines, no_shows = await store.history(r(1))
+    assert (lines[-1], no_shows) == (Past(T0, "C", "lifted", "operator", "in hospital"), 0)
+    assert await miss_again(store, "D") == ("missed", 1), "the count begins anew"
+
+
+async def test_only_a_bar_is_lifted(store: Store) -> None:
+    await register(store, T0, "A")
+    assert await store.lift(Change(r(1), "A", "operator"), "why") is False
+    assert await stop(store) == "open A"
+
+
+# reopen
+
+
+async def test_a_closed_site_sends_back_with_priority_and_no_no_show(store: Store) -> None:
+    change = (await booked(store))._replace(actor="T1/boss")
+    assert await store.reopen(change, SLOT._replace(period="pm"), "flood") == "other"
+    assert await store.reopen(change, SLOT, "flood") == "reopened"
+    assert await store.reopen(change, SLOT, "flood") == "other"
+    kept = await store.registration(r(1))
+    assert (kept["state"], kept["priority"]) == ("proposed", "1")
+    assert not {"site", "day", "period", "cancel_before_ms"} & kept.keys()
+    assert (await past(store))[-1] == ("A", "proposed", "T1/boss", "flood")
+    assert (await store.history(r(1)))[1] == 0
+    assert await stop(store) == "open A"
+    assert await store.reopen(change._replace(no="B"), SLOT, "flood") == "absent"
+
+
+# quota
+
+SPANS = ((60_000, 1), (3_600_000, 3))
+
+
+async def test_a_quota_holds_in_each_of_its_spans(store: Store) -> None:
+    tag = resident_tag(r(1))
+
+    async def ask(after_ms: int) -> int:
+        store.now_ms = T0 + after_ms
+        return await store.quota(tag, SPANS)
+
+    assert await ask(0) == 0
+    assert await ask(59_999) == 1
+    assert await ask(60_000) == 0
+    assert await ask(120_000) == 0
+    assert await ask(180_000) == 3_600_000 - 180_000, "three in the hour"
+    assert await ask(3_599_999) == 1
+    assert await ask(3_600_000) == 0
+    store.now_ms = T0
+    assert await store.quota(resident_tag(r(2)), SPANS) == 0, "everybody has their own"
+
+
+async def test_a_clock_set_back_locks_nobody_out(store: Store) -> None:
+    tag = resident_tag(r(1))
+    store.now_ms = T0
+    assert await store.quota(tag, SPANS) == 0
+    store.now_ms = T0 - 86_400_000
+    assert await store.quota(tag, SPANS) == 0
+
+
+# keep_code, try_code
+
+CODE_MS = 300_000
+RIGHT, WRONG = b"d" * 16, b"w" * 16
+
+
+async def test_a_code_is_spent_once(store: Store) -> None:
+    store.now_ms = T0
+    assert await store.keep_code(r(1), RIGHT, CODE_MS) == T0 + CODE_MS
+    assert await store.try_code(r(2), RIGHT, 5) is False, "somebody else's"
+    assert await store.try_code(r(1), RIGHT, 5) is True
+    assert await store.try_code(r(1), RIGHT, 5) is False
+
+
+@pytest.mark.parametrize(("after_ms", "right"), [(CODE_MS - 1, True), (CODE_MS, False)])
+async def test_a_code_is_good_for_five_minutes(store: Store, after_ms: int, right: bool) -> None:
+    store.now_ms = T0
+    await store.keep_code(r(1), RIGHT, CODE_MS)
+    store.now_ms = T0 + after_ms
+    assert await store.try_code(r(1), RIGHT, 5) is right
+
+
+@pytest.mark.parametrize(("wrong", "right"), [(4, True), (5, False)])
+async def test_a_code_bears_four_wrong_tries_and_not_five(store: Store, wrong: int, right: bool) -> None:
+    store.now_ms = T0
+    await store.keep_code(r(1), RIGHT, CODE_MS)
+    for _ in range(wrong):
+        assert await store.try_code(r(1), WRONG, 5) is False
+    assert await store.try_code(r(1), RIGHT, 5) is right
+
+
+async def test_a_new_code_replaces_the_old_one_and_its_tries(store: Store) -> None:
+    store.now_ms = T0
+    await store.keep_code(r(1), WRONG, CODE_MS)
+    for _ in range(4):
+        await store.try_code(r(1), b"x" * 16, 5)
+    await store.keep_code(r(1), RIGHT, CODE_MS)
+    assert await store.try_code(r(1), WRONG, 5) is False
+    assert await store.try_code(r(1), RIGHT, 5) is True
+
+
+async def test_a_field_that_is_no_number_changes_nothing(store: Store) -> None:
+    await register(store, T0, "A")
+    before = await store.registration(r(1))
+    with pytest.raises(StoreUnavailable):
+        await store.book(Change(r(1), "A", "night"), SLOT, "soon")  # type: ignore[arg-type]
+    assert await store.registration(r(1)) == before
+    assert await past(store) == []

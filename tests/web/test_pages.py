@@ -1,0 +1,129 @@
+"""The pages as files: what a first visit costs, what a second one saves, and what a browser is told to refuse."""
+
+import base64
+import gzip
+import hashlib
+import re
+
+import pytest
+
+from server.web import assets
+from tests.serving import House
+
+GZIP = {"accept-encoding": "gzip, deflate, br"}
+PLAIN = {"accept-encoding": "identity"}
+FIRST_VISIT_BYTES = 60_000
+
+
+async def wire_bytes(house: House, path: str) -> int:
+    """What the body of an answer weighs on the wire, to a browser."""
+    async with house.client.stream("GET", path, headers=GZIP) as answer:
+        assert answer.status_code == 200, path
+        return sum([len(part) async for part in answer.aiter_raw()])
+
+
+async def test_a_first_visit_is_light_even_with_the_whole_journey(house: House) -> None:
+    modules = [asset.path for asset in assets.load() if asset.path.endswith(".js") and "staff" not in asset.path]
+    usable = [await wire_bytes(house, path) for path in ("/", "/app.js", "/api/v1/city")]
+    assert "/app.js" in modules and len(modules) > 3
+    assert sum(usable) <= FIRST_VISIT_BYTES / 2
+    assert sum(usable[::2]) + sum([await wire_bytes(house, path) for path in modules]) <= FIRST_VISIT_BYTES
+
+
+async def test_the_page_asks_for_its_script_and_nothing_else(house: House) -> None:
+    page = (await house.client.get("/")).text
+    # The rest is inside: the style, and the icon as data. A link with href to a page is no request.
+    assert re.findall(r'<(?:script|img|link|iframe)[^>]*?(?:src|href)="([^"]*)"', page.replace('src=""', "")) == [
+        next(it for it in re.findall(r'href="(data:image/svg[^"]*)"', page)),
+        "/app.js",
+    ]
+    assert 'import "' not in (await house.client.get("/app.js")).text
+    assert 'from "' not in (await house.client.get("/app.js")).text
+
+
+@pytest.mark.parametrize("path", ["/", "/app.js", "/style.css"])
+async def test_compressed_and_plain_are_the_same_file(house: House, path: str) -> None:
+    packed = await house.client.get(path, headers=GZIP)
+    plain = await house.client.get(path, headers=PLAIN)
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.content == plain.content
+    assert packed.headers["etag"] != plain.headers["etag"]
+    for answer in (packed, plain):
+        assert "accept-encoding" in answer.headers["vary"].lower()
+        assert int(answer.headers["content-length"]) < 60_000
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/app.js", "text/javascript; charset=utf-8"),
+        ("/style.css", "text/css; charset=utf-8"),
+        ("/icon.svg", "image/svg+xml"),
+    ],
+)
+async def test_each_file_says_once_what_it_is(house: House, path: str, kind: str) -> None:
+    answer = await house.client.get(path)
+    assert answer.headers.get_list("content-type") == [kind]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("headers", [GZIP, PLAIN])
+async def test_a_second_visit_costs_no_body(house: House, headers: dict[str, str]) -> None:
+    first = await house.client.get("/", headers=headers)
+    tag = first.headers["etag"]
+    assert re.fullmatch('"[^"]+"', tag)
+    for named in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        again = await house.client.get("/", headers={**headers, "if-none-match": named})
+        assert (again.status_code, again.content) == (304, b""), named
+        assert again.headers["etag"] == tag
+        assert again.headers["vary"] == first.headers["vary"]
+    changed = await house.client.get("/", headers={**headers, "if-none-match": '"other"'})
+    assert (changed.status_code, changed.headers["etag"]) == (200, tag)
+
+
+async def test_inline_style_is_allowed_by_its_hash_alone(house: House) -> None:
+    answer = await house.client.get("/")
+    policy = answer.headers["content-security-policy"]
+    [style] = re.findall("<style>(.*?)</style>", answer.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert f"'sha256-{digest}'" in rules["style-src"]
+    assert rules["script-src"] == rules["connect-src"] == rules["form-action"] == "'self'"
+    assert rules["frame-ancestors"] == rules["base-uri"] == "'none'"
+    assert "unsafe" not in policy and "http" not in policy and "*" not in policy
+    assert not re.search(r"<[^>]+\son\w+=|<[^>]+\sstyle=|<script(?![^>]*\ssrc=)", answer.text), "inline code or style"
+
+
+async def test_no_page_may_use_the_device_but_the_desk_its_camera(house: House) -> None:
+    resident = (await house.client.get("/")).headers["permissions-policy"]
+    assert "camera=()" in resident and "microphone=()" in resident
+    assert "camera=(self)" in assets.security_headers(camera=True)["permissions-policy"]
+
+
+async def test_without_javascript_one_is_led_to_the_plain_pages(house: House) -> None:
+    page = (await house.client.get("/")).text
+    assert re.search(r'<noscript><meta http-equiv="refresh" content="0; url=/plain"></noscript>', page)
+    assert page.count('href="/plain"') >= 2
+
+
+@pytest.mark.parametrize(
+    ("accepts", "packed"),
+    [
+        ("", False), ("gzip", True), ("GZIP", True), ("br, gzip;q=0.5", True), ("gzip;q=0", False),
+        ("gzip;q=0.0", False), ("*", True), ("*;q=0", False), ("br", False),
+        ("identity, *;q=0.1", True), ("gzip; q=0, *", False),
+    ],
+)  # fmt: skip
+def test_gzip_goes_only_to_who_takes_it(accepts: str, packed: bool) -> None:
+    assert assets.takes_gzip(accepts) is packed
+
+
+def test_the_same_files_give_the_same_bytes() -> None:
+    # Workers and machines serve the same tags, so that a browser may ask any of them again.
+    assert [(it.path, it.packed, it.tag) for it in assets.load()] == [
+        (it.path, it.packed, it.tag) for it in assets.load()
+    ]
+    assert all(gzip.decompress(it.packed) == it.plain for it in assets.load())
