@@ -5,14 +5,21 @@ from datetime import date, timedelta
 import msgspec
 from stdnum.iso7064 import mod_11_2
 
+from server.appointments import Appointments
 from server.city import City
-from server.keys import Pepper
+from server.clock import Clock, from_ms
+from server.keys import Pepper, registration_no
+from server.seal import Contact, Seal
 from server.settings import Settings
-from server.sites import Site
+from server.sites import Site, Sites
 from server.store import Store, connect
-from server.store.store import FirstDoseRecord
+from server.store.slots import day_tag
+from server.store.store import Arg, FirstDoseRecord, Taken
 
 RESIDENTS_PER_DISTRICT = 20
+_BOOKED = ((0, "am"), (0, "pm"), (2, "am"))
+_LAST_ENTRY = 9_999_999
+_CAPACITY = 50
 _SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗"
 
 
@@ -33,18 +40,19 @@ def _first_dose(city: City) -> tuple[date, str]:
 
 
 async def add_demo(settings: Settings, city: City) -> None:
-    """Write the demo registry and sites; again changes nothing."""
-    pepper = Pepper(settings.pepper)
+    """Write the demo registry and sites; again changes nothing that is seen."""
+    pepper, seal = Pepper(settings.pepper), Seal(settings.secrets)
     day, product = _first_dose(city)
     records = []
-    store = Store(await connect(settings.redis_url))
+    store = Store(await connect(settings.redis_url), settings.offset_ms)
     try:
         for d, district in enumerate(city.districts, 1):
             for i in range(RESIDENTS_PER_DISTRICT):
                 number, name, phone = demo_resident(city, d, i)
                 resident = pepper.resident("resident_id", number)
                 match = pepper.match(resident, name, phone)
-                records.append((resident, FirstDoseRecord(day.toordinal(), product, district.code, match)))
+                contact = seal.close(resident, Contact(name, phone))
+                records.append((resident, FirstDoseRecord(day.toordinal(), product, district.code, match, contact)))
             sites = [
                 Site(f"{district.code}-{n}", f"{district.name_zh}演示接种点{n}", f"{district.name_en} demo site {n}",
                      district.code, f"{district.name_zh}演示路{n}号")
@@ -52,8 +60,39 @@ async def add_demo(settings: Settings, city: City) -> None:
             ]  # fmt: skip
             await store.keep_sites(district.code, {site.site: msgspec.json.encode(site) for site in sites})
         await store.keep_first_doses(records)
+        await _book(store, settings, city)
     finally:
         await store.close()
+
+
+async def _book(store: Store, settings: Settings, city: City) -> None:
+    """Give the last three residents of each district appointments, as earlier nights would have: today morning, today
+    afternoon, and in two days; so that the desk has a roster, and one can look an appointment up and cancel it."""
+    clock, pepper = Clock(settings.offset_ms), Pepper(settings.pepper)
+    appointments = Appointments(city, store, clock, Seal(settings.secrets), Sites(city, store))
+    today = from_ms(clock.now_ms(), city.tz).date()
+    first_dose, product = _first_dose(city)
+    for d, district in enumerate(city.districts, 1):
+        for i, (days, period) in enumerate(_BOOKED, RESIDENTS_PER_DISTRICT - len(_BOOKED)):
+            day, site = today + timedelta(days=days), f"{district.code}-1"
+            resident = pepper.resident("resident_id", demo_resident(city, d, i)[0])
+            # An entry that no opening reaches: nobody else has this number.
+            no = registration_no(district.no, today - timedelta(days=3), _LAST_ENTRY - i)
+            fields: dict[str, Arg] = {
+                "district": district.code,
+                "date": (today - timedelta(days=3)).isoformat(),
+                "entry": _LAST_ENTRY - i,
+                "preferences": msgspec.json.encode([{"site": site, "period": period}]),
+                "accept_any_site": 1,
+                "not_before": "",
+                "first_dose": first_dose.isoformat(),
+                "product": product,
+            }
+            (kept,) = await store.register([(resident, clock.now_ms() + 60_000, no, fields)])
+            if kept.status != "registered":
+                continue
+            await store.keep_capacity(day_tag(district.code, day), {f"{site}|{period}|{product}": _CAPACITY})
+            await appointments.give(Taken(no, resident, site, period, product), district.code, day, "demo")
 
 
 def describe(city: City) -> str:
@@ -62,5 +101,8 @@ def describe(city: City) -> str:
     for d, district in enumerate(city.districts, 1):
         number, name, phone = demo_resident(city, d, 0)
         lines.append(f"  {district.code} {district.name_en:<9} {number}  {name}  {phone}")
-    lines.append(f"  (each district has {RESIDENTS_PER_DISTRICT}; `jiaohao up --no-demo` leaves them out)")
+    lines.append(
+        f"  (each district has {RESIDENTS_PER_DISTRICT}, the last {len(_BOOKED)} with appointments; "
+        "`jiaohao up --no-demo` leaves them out)"
+    )
     return "\n".join(lines)

@@ -1,16 +1,17 @@
 """Reading the contract's CSV files: a first pass that judges every row, a second that keeps them."""
 
 import csv
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, TextIO, TypeVar, get_args
+from typing import Any, NamedTuple, TextIO, TypeVar, get_args
 
 import msgspec
 
 from server.city import City
 from server.errors import SetupError
-from server.keys import Pepper
+from server.keys import Pepper, opening_tag
 from server.papers import (
     IdType,
     faults,
@@ -18,6 +19,7 @@ from server.papers import (
     normalise_name,
     normalise_phone,
 )
+from server.seal import Contact, Seal
 from server.sites import Site
 from server.store import Store
 from server.store.store import FirstDoseRecord
@@ -25,10 +27,12 @@ from server.store.store import FirstDoseRecord
 Row = TypeVar("Row")
 _BATCH = 1000
 _ID_TYPES = frozenset(get_args(IdType))
-_EARLIEST_DOSE = date(2020, 1, 1)
+_EARLIEST_DAY = date(2020, 1, 1)
+_CAPACITY = re.compile("[0-9]{1,6}")
 
 REGISTRY_COLUMNS = ("id_type", "id_number", "name", "phone", "first_dose_date", "product", "district")
 SITES_COLUMNS = ("site", "name_zh", "name_en", "district", "address")
+CAPACITY_COLUMNS = ("site", "date", "period", "product", "capacity")
 
 
 class BadRow(Exception):
@@ -40,6 +44,17 @@ class BadRow(Exception):
         self.why = why
 
 
+class Capacity(NamedTuple):
+    """How many doses of a product a site can give in a period of a day."""
+
+    district: str
+    site: str
+    day: date
+    period: str
+    product: str
+    doses: int
+
+
 class Outcome(msgspec.Struct):
     """What an import did: rows kept, rows left out, where the first of these are, whether anything was kept at all."""
 
@@ -49,8 +64,20 @@ class Outcome(msgspec.Struct):
     done: bool = False
 
 
-def registry_reader(city: City, pepper: Pepper) -> Callable[[Sequence[str]], tuple[bytes, FirstDoseRecord]]:
-    """Makes a resident key and a record of a registry row; it raises BadRow."""
+def _day(column: str, text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != text:  # Python reads 20210501 and 2021-W17-6 as well
+        raise BadRow(column, "expected a date as YYYY-MM-DD")
+    if day < _EARLIEST_DAY:
+        raise BadRow(column, f"expected a date from {_EARLIEST_DAY} on")
+    return day
+
+
+def registry_reader(city: City, pepper: Pepper, seal: Seal) -> Callable[[Sequence[str]], tuple[bytes, FirstDoseRecord]]:
+    """Makes a resident key and a record, name and phone sealed in it, of a registry row; it raises BadRow."""
     districts = {district.code for district in city.districts}
 
     def read(row: Sequence[str]) -> tuple[bytes, FirstDoseRecord]:
@@ -61,34 +88,59 @@ def registry_reader(city: City, pepper: Pepper) -> Callable[[Sequence[str]], tup
         name, phone = normalise_name(name), normalise_phone(phone)
         for column, fault in faults(id_type, number, name, phone):  # type: ignore[arg-type]
             raise BadRow(column, f"wrong {fault}")
-        try:
-            day = date.fromisoformat(dose_day)
-        except ValueError:
-            raise BadRow("first_dose_date", "expected a date as YYYY-MM-DD") from None
-        if day < _EARLIEST_DOSE:
-            raise BadRow("first_dose_date", f"expected a date from {_EARLIEST_DOSE} on")
+        day = _day("first_dose_date", dose_day)
         if product not in city.products:
             raise BadRow("product", f"expected one of {', '.join(city.products)}")
         if district not in districts:
             raise BadRow("district", "not a district of the city file")
         resident = pepper.resident(id_type, number)
-        return resident, FirstDoseRecord(day.toordinal(), product, district, pepper.match(resident, name, phone))
+        match, contact = pepper.match(resident, name, phone), seal.close(resident, Contact(name, phone))
+        return resident, FirstDoseRecord(day.toordinal(), product, district, match, contact)
 
     return read
 
 
 def site_reader(city: City) -> Callable[[Sequence[str]], Site]:
-    """Makes a site of a row; it raises BadRow."""
+    """Makes a site of a row; it raises BadRow. A site's code is its own in the whole city."""
     districts = {district.code for district in city.districts}
+    district_of: dict[str, str] = {}
 
     def read(row: Sequence[str]) -> Site:
         site, name_zh, name_en, district, address = (cell.strip() for cell in row)
         for column, value in (("site", site), ("name_zh", name_zh), ("name_en", name_en)):
             if not value or len(value) > 64:
                 raise BadRow(column, "expected 1 to 64 characters")
+        if "|" in site:
+            raise BadRow("site", "expected a code without |")
         if district not in districts:
             raise BadRow("district", "not a district of the city file")
+        if district_of.setdefault(site, district) != district:
+            raise BadRow("site", "expected a code of its own, there is one in another district")
         return Site(site, name_zh, name_en, district, address)
+
+    return read
+
+
+def capacity_reader(city: City, district_of: Mapping[str, str]) -> Callable[[Sequence[str]], Capacity]:
+    """Makes a capacity of a row; it raises BadRow.
+
+    Args:
+        city: its products.
+        district_of: the known sites, each with its district.
+    """
+
+    def read(row: Sequence[str]) -> Capacity:
+        site, day_text, period, product, doses = (cell.strip() for cell in row)
+        if site not in district_of:
+            raise BadRow("site", "not a known site: import its sites file first")
+        day = _day("date", day_text)
+        if period not in ("am", "pm"):
+            raise BadRow("period", "expected am or pm")
+        if product not in city.products:
+            raise BadRow("product", f"expected one of {', '.join(city.products)}")
+        if not _CAPACITY.fullmatch(doses):
+            raise BadRow("capacity", "expected a whole number from 0 to 999999")
+        return Capacity(district_of[site], site, day, period, product, int(doses))
 
     return read
 
@@ -186,3 +238,21 @@ async def keep_sites(store: Store, rows: Iterable[Site | str]) -> int:
     for district, sites in by_district.items():
         await store.keep_sites(district, sites)
     return sum(len(sites) for sites in by_district.values())
+
+
+async def keep_capacity(store: Store, rows: Iterable[Capacity | str]) -> int:
+    """Write the good rows; how many slots (site, date, period, product) they are."""
+    by_day: dict[str, dict[str, int]] = {}
+    for row in rows:
+        if not isinstance(row, str):
+            slots = by_day.setdefault(opening_tag(row.district, row.day), {})
+            slots[f"{row.site}|{row.period}|{row.product}"] = row.doses
+    for tag, slots in by_day.items():
+        await store.keep_capacity(tag, slots)
+    return sum(len(slots) for slots in by_day.values())
+
+
+async def known_sites(store: Store, city: City) -> dict[str, str]:
+    """District of each site in the store."""
+    codes = [district.code for district in city.districts]
+    return {site: code for code, sites in zip(codes, await store.sites(codes), strict=True) for site in sites}

@@ -40,25 +40,25 @@ class Line:
     async def _admit_and_join(self, batch: list[tuple[bytes, Applicant]]) -> list[Joined | Exception]:
         """Look everyone up in one call, then give places to those who may have one in a second.
 
-        Who comes for a first dose is in no registry: what they typed is kept before they get a place.
+        Of whom we have no name and phone, as of all who come for a first dose, they are kept before the place is given.
         """
         opening = self.opening
         known = await self._store.residents([resident for resident, _ in batch])
         refusals: dict[int, Refusal] = {}
-        strangers = []
+        unreached = []
         for i, ((resident, applicant), what) in enumerate(zip(batch, known, strict=True)):
             try:
                 self._registry.admit(resident, what, applicant, opening.district.code, opening.day)
             except Refusal as refusal:
                 refusals[i] = refusal
             else:
-                if what.first_dose is None:
-                    strangers.append(i)
-        if strangers:
+                if what.first_dose is None or not what.first_dose.contact:
+                    unreached.append(i)
+        if unreached:
             lives_ms = max(1, opening.tickets_expire_s * 1000 - self._clock.now_ms())
-            people = [batch[i] for i in strangers]
+            people = [(*batch[i], known[i]) for i in unreached]
             held = await self._registry.enrol(people, opening.district.code, lives_ms)
-            for i, is_theirs in zip(strangers, held, strict=True):
+            for i, is_theirs in zip(unreached, held, strict=True):
                 if not is_theirs:
                     refusals[i] = Refusal("identity-mismatch")
         admitted = [resident for i, (resident, _) in enumerate(batch) if i not in refusals]

@@ -10,7 +10,7 @@ import msgspec
 from server.city import City
 from server.eligibility import FirstDose, Verdict, judge
 from server.errors import Invalid, Refusal
-from server.keys import Pepper
+from server.keys import Pepper, resident_tag
 from server.papers import (
     IdType,
     faults,
@@ -20,6 +20,7 @@ from server.papers import (
 )
 from server.seal import Contact, Seal
 from server.store import Coalescer, Store
+from server.store.residents import pack
 from server.store.store import FirstDoseRecord, Resident
 
 
@@ -111,26 +112,33 @@ class Registry:
         """The registry's line of a person."""
         return (await self.known(resident)).first_dose
 
-    async def enrol(self, people: Sequence[tuple[bytes, Applicant]], district: str, lives_ms: int) -> list[bool]:
-        """Keep the names and phones of people who come for a first dose, until they register or the time is over.
+    async def enrol(
+        self, people: Sequence[tuple[bytes, Applicant, Resident]], district: str, lives_ms: int
+    ) -> list[bool]:
+        """Keep the names and phones of people whom we could not reach otherwise; whether theirs are the ones that hold.
 
-        Whoever was first under an ID number stays: another name or phone does not take the place over.
+        Who comes for a first dose is in no registry: what they typed is kept until they register or the time is over,
+        and whoever was first under an ID number stays; another name or phone does not take the place over. A line whose
+        contact was deleted (`jiaohao purge`) or never sealed gets it back, from papers that match it.
 
         Args:
-            people: resident key, and papers in the spelling that `identify` gave them.
+            people: resident key, papers in the spelling that `identify` gave them, and what the store knows.
             district: where they join.
             lives_ms: for how long, in ms.
-
-        Returns:
-            Whether the name and phone of each are the ones that hold.
         """
-        records = []
-        for resident, who in people:
-            match = self._pepper.match(resident, who.name, who.phone)
+        strangers, lines = [], []
+        for resident, who, known in people:
             contact = self._seal.close(resident, Contact(who.name, who.phone))
-            records.append((resident, FirstDoseRecord(0, "", district, match, contact)))
-        held = await self._store.enrol(records, lives_ms)
-        return [record.match == mine.match for record, (_, mine) in zip(held, records, strict=True)]
+            if known.first_dose is None:
+                match = self._pepper.match(resident, who.name, who.phone)
+                strangers.append((resident, FirstDoseRecord(0, "", district, match, contact)))
+            else:
+                whole = msgspec.structs.replace(known.first_dose, contact=contact)
+                lines.append((resident_tag(resident), pack(known.first_dose), pack(whole)))
+        await self._store.replace_record(lines)
+        held = iter(await self._store.enrol(strangers, lives_ms))
+        mine = iter(strangers)
+        return [known.first_dose is not None or next(held).match == next(mine)[1].match for _, _, known in people]
 
 
 def _check_stop(stop: str, record: FirstDoseRecord | None) -> None:

@@ -25,11 +25,13 @@ from server.city import SHIPPED_CITY, City, load_city
 from server.clock import Clock, to_ms
 from server.keys import Pepper
 from server.papers import normalise_name
+from server.seal import Contact, Seal
 from server.services import Services, wire
 from server.settings import Settings
 from server.sites import Site
+from server.staff import Role
 from server.store import Store, connect
-from server.store.store import FirstDoseRecord
+from server.store.store import FirstDoseRecord, Taken
 from server.web.app import application
 
 REPO = Path(__file__).resolve().parents[1]
@@ -79,12 +81,13 @@ async def enrol(
     district: str = TIANHE, pepper: bytes = b"p" * 32,
 ) -> None:  # fmt: skip
     """Write first doses, as an import of the registry would."""
-    hashes = Pepper(pepper)
+    hashes, seal = Pepper(pepper), Seal([b"s" * 32])
     records = []
     for who in people:
         resident = hashes.resident(who.id_type, who.id_number)
         match = hashes.match(resident, normalise_name(who.name), who.phone)
-        records.append((resident, FirstDoseRecord(dose.toordinal(), product, district, match)))
+        contact = seal.close(resident, Contact(normalise_name(who.name), who.phone))
+        records.append((resident, FirstDoseRecord(dose.toordinal(), product, district, match, contact)))
     await store.keep_first_doses(records)
 
 
@@ -184,6 +187,46 @@ class House:
         """Ask for any site, or for what is given."""
         body = {"preferences": [], "accept_any_site": True} | wishes
         return await self.call("POST", "/registrations", bearer=pass_, json=body)
+
+    async def registered(self, who: Person, **wishes: Any) -> Any:
+        """Join, be called, claim and register, in an opening that is past its draw; the registration's JSON."""
+        ticket = (await self.join(who))["ticket"]
+        await self.forward(1)
+        answer = await self.register(await self.claim(ticket), **wishes)
+        assert answer.status_code == 201, answer.text
+        await self.passes_freed()
+        return answer.json()
+
+    async def forward(self, seconds: float) -> None:
+        """Let time pass, and let the worker look at the store."""
+        self.clock.at_ms += round(seconds * 1000)
+        self.store.now_ms = self.clock.at_ms
+        await self.look()
+
+    async def booked(
+        self, who: Person, day: date, site: str = "T1", period: str = "am", product: str = "inactivated"
+    ) -> Any:
+        """Registered, and given an appointment as a night would."""
+        done = await self.registered(who)
+        await self.give(who, done["registration_no"], day, site, period, product)
+        return done
+
+    async def give(
+        self, who: Person, no: str, day: date, site: str = "T1", period: str = "am", product: str = "inactivated"
+    ) -> None:
+        """Give a registration an appointment as a night would."""
+        await self.store.keep_capacity(f"{TIANHE}:{day}", {f"{site}|{period}|{product}": 99})
+        slot = Taken(no, self.resident(who), site, period, product)
+        assert await self.services.appointments.give(slot, TIANHE, day, "night") == "booked"
+
+    def resident(self, who: Person) -> bytes:
+        """Somebody's resident key."""
+        return Pepper(b"p" * 32).resident(who.id_type, who.id_number)
+
+    def staff(self, site: str = "T1", role: Role = Role.MANAGER, days: int = 30) -> str:
+        """A staff token."""
+        now_s = self.clock.at_ms // 1000
+        return self.services.desks.token(site, role, self.day, now_s + days * 86_400)[0]
 
     async def passes_freed(self) -> None:
         """Wait for what a registration does beside its answer."""

@@ -1,21 +1,39 @@
 """`jiaohao import`: a bad row is told with its line and column, and nothing of such a file is kept."""
 
 import csv
+import hashlib
+import hmac
 import tracemalloc
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from redis import Redis
 
 from server.city import load_city
 from server.cli import main
-from server.importing import REGISTRY_COLUMNS, CsvFile, registry_reader
+from server.importing import (
+    CAPACITY_COLUMNS,
+    REGISTRY_COLUMNS,
+    CsvFile,
+    capacity_reader,
+    keep_capacity,
+    keep_sites,
+    known_sites,
+    registry_reader,
+)
 from server.keys import Pepper
-from tests.serving import TIANHE, Person, open_house, person, refused, registry_csv, test_settings
+from server.seal import Seal
+from server.sites import Site
+from server.store import Store
+from tests.serving import BAIYUN, TIANHE, Person, open_house, person, refused, registry_csv, test_settings
 
 HEADER = ",".join(REGISTRY_COLUMNS)
 SITES_HEADER = "site,name_zh,name_en,district,address"
+CAPACITY_HEADER = "site,date,period,product,capacity"
 
 Jiaohao = Callable[..., tuple[int, str, str]]
 
@@ -70,6 +88,28 @@ async def test_who_was_imported_can_join(jiaohao: Jiaohao, store_url: str, tmp_p
         refused(await house.try_join(person(2600)), "not-eligible", 403)
 
 
+def test_names_and_phones_are_kept_sealed_and_only_the_secret_opens_them(
+    jiaohao: Jiaohao, store_url: str, tmp_path: Path
+) -> None:
+    people = [person(i) for i in range(3)]
+    jiaohao("import", "registry", str(registry_csv(tmp_path / "r.csv", people)))
+    secret = b"p" * 32
+    aes = AESGCM(hmac.digest(secret, b"jiaohao contact", "sha256"))
+    found = set()
+    with Redis.from_url(store_url) as client:
+        for name in client.scan_iter():
+            stored = client.get(name)
+            for who in people:
+                for part in (who.id_number, who.name, who.phone, who.phone[-8:]):
+                    assert part.encode() not in name + stored
+            day, product, district, _, sealed = msgspec.msgpack.decode(stored)
+            assert (day, product, district) == (737911, "inactivated", TIANHE)  # 2021-05-01
+            assert sealed[0] == hashlib.sha256(b"jiaohao key id" + secret).digest()[0]
+            resident = urlsafe_b64decode(name.decode()[len("registry:{") : -1] + "==")
+            found.add(aes.decrypt(sealed[1:13], sealed[13:], resident).decode())
+    assert found == {who.phone + who.name for who in people}
+
+
 BAD = {
     "id_type": ({"id_type": "driver"}, 1),
     "id_number": ({"id_number": "11010519491231002" + "1"}, 2),
@@ -77,6 +117,8 @@ BAD = {
     "phone": ({"phone": "12345"}, 4),
     "first_dose_date": ({"first_dose_date": "2021-02-30"}, 5),
     "first_dose_date in words": ({"first_dose_date": "5 May 2021"}, 5),
+    "first_dose_date without hyphens": ({"first_dose_date": "20210501"}, 5),
+    "first_dose_date as a week": ({"first_dose_date": "2021-W17-6"}, 5),
     "first_dose_date too early": ({"first_dose_date": "1999-01-01"}, 5),
     "product": ({"product": "tea"}, 6),
     "district": ({"district": "999999"}, 7),
@@ -218,9 +260,119 @@ def test_sites(jiaohao: Jiaohao, store_url: str, tmp_path: Path) -> None:
     assert keys(store_url) == [f"sites:{{{TIANHE}}}"]
 
 
+def test_a_sites_code_is_its_own_in_the_city(jiaohao: Jiaohao, store_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "sites.csv"
+    rows = [
+        f"S1,站,Site,{TIANHE},路",
+        f"S1,站,Site,{BAIYUN},路",
+        f"S1,新站,New,{TIANHE},路",
+        f"S|2,站,Site,{TIANHE},路",
+    ]
+    file.write_text("\n".join([SITES_HEADER, *rows, ""]), encoding="utf-8")
+    code, _, err = jiaohao("import", "sites", str(file))
+    assert code == 1
+    assert err.splitlines()[:2] == [
+        "sites.csv: line 3: column 1 (site): expected a code of its own, there is one in another district",
+        "sites.csv: line 5: column 1 (site): expected a code without |",
+    ]
+    assert jiaohao("import", "sites", str(file), "--skip-bad")[:2] == (0, "1 sites kept, 2 bad rows left out\n")
+    assert keys(store_url) == [f"sites:{{{TIANHE}}}"]
+
+
+def with_sites(jiaohao: Jiaohao, folder: Path) -> None:
+    file = folder / "sites.csv"
+    file.write_text(f"{SITES_HEADER}\nT1,站,Site,{TIANHE},路\nB1,站,Site,{BAIYUN},路\n", encoding="utf-8")
+    assert jiaohao("import", "sites", str(file))[0] == 0
+
+
+def capacity_csv(folder: Path, *rows: str) -> str:
+    file = folder / "capacity.csv"
+    file.write_text("\n".join([CAPACITY_HEADER, *rows, ""]), encoding="utf-8")
+    return str(file)
+
+
+def capacities(store_url: str) -> dict[str, dict[str, str]]:
+    """What the store says of each district and day."""
+    with Redis.from_url(store_url) as client:
+        days = {name.decode(): client.hgetall(name) for name in client.scan_iter("slots:*")}
+    return {name: {k.decode(): v.decode() for k, v in slots.items()} for name, slots in days.items()}
+
+
+def test_capacity(jiaohao: Jiaohao, store_url: str, tmp_path: Path) -> None:
+    with_sites(jiaohao, tmp_path)
+    rows = ["T1,2021-06-21,am,inactivated,120", "T1,2021-06-21,pm,cho,0", "T1,2021-06-22,am,inactivated,999999"]
+    file = capacity_csv(tmp_path, *rows, " B1 ,2021-06-21,pm,adenovirus, 007 ")
+    assert jiaohao("import", "capacity", file) == (0, "4 slots kept\n", "")
+    kept = {
+        f"slots:{{{TIANHE}:2021-06-21}}": {"T1|am|inactivated": "120", "T1|pm|cho": "0"},
+        f"slots:{{{TIANHE}:2021-06-22}}": {"T1|am|inactivated": "999999"},
+        f"slots:{{{BAIYUN}:2021-06-21}}": {"B1|pm|adenovirus": "7"},
+    }
+    assert capacities(store_url) == kept
+    assert jiaohao("import", "capacity", file)[0] == 0
+    assert capacities(store_url) == kept
+    # A later row replaces the earlier, in one file and in the next; the others stay.
+    again = capacity_csv(tmp_path, "T1,2021-06-21,am,inactivated,5", "T1,2021-06-21,am,inactivated,80")
+    assert jiaohao("import", "capacity", again) == (0, "1 slots kept\n", "")
+    kept[f"slots:{{{TIANHE}:2021-06-21}}"]["T1|am|inactivated"] = "80"
+    assert capacities(store_url) == kept
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        ("T9,2021-06-21,am,cho,1", "column 1 (site): not a known site: import its sites file first"),
+        (",2021-06-21,am,cho,1", "column 1 (site): not a known site: import its sites file first"),
+        ("T1,2021-02-29,am,cho,1", "column 2 (date): expected a date as YYYY-MM-DD"),
+        ("T1,20210621,am,cho,1", "column 2 (date): expected a date as YYYY-MM-DD"),
+        ("T1,2019-12-31,am,cho,1", "column 2 (date): expected a date from 2020-01-01 on"),
+        ("T1,2021-06-21,any,cho,1", "column 3 (period): expected am or pm"),
+        ("T1,2021-06-21,AM,cho,1", "column 3 (period): expected am or pm"),
+        ("T1,2021-06-21,am,tea,1", "column 4 (product): expected one of inactivated, cho, adenovirus"),
+        ("T1,2021-06-21,am,cho,-1", "column 5 (capacity): expected a whole number from 0 to 999999"),
+        ("T1,2021-06-21,am,cho,1.5", "column 5 (capacity): expected a whole number from 0 to 999999"),
+        ("T1,2021-06-21,am,cho,", "column 5 (capacity): expected a whole number from 0 to 999999"),
+        ("T1,2021-06-21,am,cho,1000000", "column 5 (capacity): expected a whole number from 0 to 999999"),
+        ("T1,2021-06-21,am,cho,１", "column 5 (capacity): expected a whole number from 0 to 999999"),
+        ("T1,2021-06-21,am,cho", "expected 5 columns, got 4"),
+    ],
+)
+def test_a_bad_capacity_is_told_and_nothing_is_kept(
+    jiaohao: Jiaohao, store_url: str, tmp_path: Path, bad: str, told: str
+) -> None:
+    with_sites(jiaohao, tmp_path)
+    file = capacity_csv(tmp_path, "T1,2021-06-21,am,cho,1", bad)
+    code, out, err = jiaohao("import", "capacity", file)
+    assert (code, out) == (1, "")
+    assert err.splitlines()[0] == f"capacity.csv: line 3: {told}"
+    assert capacities(store_url) == {}
+    assert jiaohao("import", "capacity", file, "--skip-bad")[:2] == (0, "1 slots kept, 1 bad rows left out\n")
+    assert capacities(store_url) == {f"slots:{{{TIANHE}:2021-06-21}}": {"T1|am|cho": "1"}}
+
+
+def test_capacity_before_the_sites_says_what_is_missing(jiaohao: Jiaohao, tmp_path: Path) -> None:
+    code, _, err = jiaohao("import", "capacity", capacity_csv(tmp_path, "T1,2021-06-21,am,cho,1"))
+    assert code == 1
+    assert "import its sites file first" in err
+
+
+async def test_sites_and_capacities_on_any_store(store: Store, tmp_path: Path) -> None:
+    city = load_city()
+    assert (
+        await keep_sites(store, [Site("T1", "站", "Site", TIANHE, "路"), Site("B1", "站", "Site", BAIYUN, "路")]) == 2
+    )
+    sites = await known_sites(store, city)
+    assert sites == {"T1": TIANHE, "B1": BAIYUN}
+    file = Path(capacity_csv(tmp_path, "T1,2021-06-21,am,cho,3", "B1,2021-06-22,pm,cho,4"))
+    rows = CsvFile(file, CAPACITY_COLUMNS, lambda _: None).rows(capacity_reader(city, sites))
+    assert await keep_capacity(store, rows) == 2
+    assert await store.client.hgetall(f"slots:{{{TIANHE}:2021-06-21}}") == {b"T1|am|cho": b"3"}
+    assert await store.client.hgetall(f"slots:{{{BAIYUN}:2021-06-22}}") == {b"B1|pm|cho": b"4"}
+
+
 def test_a_large_file_is_never_held_in_memory(tmp_path: Path) -> None:
     file = registry_csv(tmp_path / "registry.csv", (person(i) for i in range(5_000)))
-    read = registry_reader(load_city(), Pepper(b"p" * 32))
+    read = registry_reader(load_city(), Pepper(b"p" * 32), Seal([b"s" * 32]))
     seen: list[int] = []
     source = CsvFile(file, REGISTRY_COLUMNS, seen.append)
     next(source.rows(read))  # what is loaded once

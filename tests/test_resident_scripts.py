@@ -121,12 +121,13 @@ async def test_a_record_is_replaced_only_as_it_was_read(store: Store) -> None:
     tag = resident_tag(r(1))
     name = key("registry", tag)
     await client.set(name, b"old", px=60_000)
-    assert await store.replace_record(tag, b"other", b"new") is False
+    elsewhere = resident_tag(r(9))
+    assert await store.replace_record([(tag, b"other", b"new"), (elsewhere, b"old", b"new")]) == [False, False]
     assert await client.get(name) == b"old"
-    assert await store.replace_record(tag, b"old", b"new") is True
+    assert await store.replace_record([(tag, b"old", b"new")]) == [True]
     assert await client.get(name) == b"new"
     assert await client.pttl(name) > 0, "what was to expire still does"
-    assert await store.replace_record(resident_tag(r(9)), b"old", b"new") is False
+    assert await client.exists(key("registry", elsewhere)) == 0
 
 
 # amend

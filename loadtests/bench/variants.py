@@ -91,9 +91,8 @@ def store_call_per_request() -> Any:
         if await redis.hget(key("registration", resident_tag(resident)), "state"):
             return Response({}, status_code=409)
         day = city.phases[0].starts
-        if not judge(
-            city, day, FirstDose(date.fromordinal(record.day), record.product, record.district), district
-        ).eligible:
+        dose = FirstDose(date.fromordinal(record.day), record.product, record.district)
+        if not judge(city, day, dose, district).eligible:
             return Response({}, status_code=403)
         member = resident_tag(resident)
         line = f"naive:{{{district}}}"

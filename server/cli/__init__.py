@@ -19,6 +19,10 @@ class _Commands(click.Group):
         "import": "server.cli.imports",
         "rehearse": "server.cli.rehearse",
         "city": "server.cli.city",
+        "token": "server.cli.token",
+        "notify": "server.cli.notify",
+        "reseal": "server.cli.reseal",
+        "purge": "server.cli.purge",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

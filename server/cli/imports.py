@@ -1,7 +1,6 @@
-"""`jiaohao import registry|sites`."""
+"""`jiaohao import registry|sites|capacity`."""
 
 import asyncio
-import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,23 +11,27 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from server.city import load_city
-from server.cli.options import city_option, store_options
+from server.cli.options import city_option, store_options, store_settings
 from server.errors import SetupError
 from server.importing import (
+    CAPACITY_COLUMNS,
     REGISTRY_COLUMNS,
     SITES_COLUMNS,
     CsvFile,
     Outcome,
+    capacity_reader,
     judge_rows,
+    keep_capacity,
     keep_registry,
     keep_sites,
+    known_sites,
     registry_reader,
     site_reader,
 )
 from server.keys import Pepper
-from server.settings import Settings, from_environment, local_secrets
+from server.seal import Seal
+from server.settings import Settings
 from server.store import Store, connect
-from server.store.embedded import store_url
 
 _FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 _SKIP = click.option("--skip-bad", is_flag=True, help="Keep the good rows of a file that has bad ones.")
@@ -49,11 +52,14 @@ def command() -> None:
 @store_options
 @city_option
 def registry(file: Path, skip_bad: bool, redis_url: str | None, data_dir: Path, city_file: Path | None) -> None:
-    """First-dose records: id_type,id_number,name,phone,first_dose_date,product,district."""
+    """First-dose records: id_type,id_number,name,phone,first_dose_date,product,district.
+
+    ID numbers are kept as keyed hashes only, names and phone numbers encrypted.
+    """
     city = load_city(city_file)
     with ExitStack() as stack:
-        settings = _settings(stack, redis_url, data_dir)
-        read = registry_reader(city, Pepper(settings.pepper))
+        settings = store_settings(stack, redis_url, data_dir)
+        read = registry_reader(city, Pepper(settings.pepper), Seal(settings.secrets))
 
         async def keep(store: Store, source: CsvFile) -> int:
             return sum([n async for n in keep_registry(store, source.rows(read))])
@@ -70,7 +76,7 @@ def sites(file: Path, skip_bad: bool, redis_url: str | None, data_dir: Path, cit
     """Vaccination sites: site,name_zh,name_en,district,address."""
     city = load_city(city_file)
     with ExitStack() as stack:
-        settings = _settings(stack, redis_url, data_dir)
+        settings = store_settings(stack, redis_url, data_dir)
         read = site_reader(city)
 
         async def keep(store: Store, source: CsvFile) -> int:
@@ -79,14 +85,34 @@ def sites(file: Path, skip_bad: bool, redis_url: str | None, data_dir: Path, cit
         _report(_import(file, SITES_COLUMNS, read, keep, settings, skip_bad), "sites")
 
 
-def _settings(stack: ExitStack, redis_url: str | None, data_dir: Path) -> Settings:
-    """With a store of one's own the secrets come from the environment; else from the data dir, as for `up`."""
-    data_dir = data_dir.resolve()
-    url = stack.enter_context(store_url(redis_url, data_dir))
-    if redis_url is None:
-        return from_environment(local_secrets(data_dir) | {"JIAOHAO_REDIS_URL": url})
-    # Nothing here needs the operator's token.
-    return from_environment({"JIAOHAO_OPERATOR_TOKEN": "-" * 16, **os.environ, "JIAOHAO_REDIS_URL": url})
+@command.command("capacity")
+@_FILE
+@_SKIP
+@store_options
+@city_option
+def capacity(file: Path, skip_bad: bool, redis_url: str | None, data_dir: Path, city_file: Path | None) -> None:
+    """Doses a site can give: site,date,period,product,capacity (period: am or pm).
+
+    The sites must have been imported. A later row of the same site, date, period and product replaces the
+    earlier one; who has a slot keeps it, even where the capacity is now smaller.
+    """
+    city = load_city(city_file)
+    with ExitStack() as stack:
+        settings = store_settings(stack, redis_url, data_dir)
+
+        async def sites() -> dict[str, str]:
+            store = Store(await connect(settings.redis_url))
+            try:
+                return await known_sites(store, city)
+            finally:
+                await store.close()
+
+        read = capacity_reader(city, asyncio.run(sites()))
+
+        async def keep(store: Store, source: CsvFile) -> int:
+            return await keep_capacity(store, source.rows(read))
+
+        _report(_import(file, CAPACITY_COLUMNS, read, keep, settings, skip_bad), "slots")
 
 
 def _import(

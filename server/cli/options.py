@@ -1,12 +1,17 @@
 """Options that commands share."""
 
+import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from server.settings import Settings, from_environment, local_secrets
+from server.store.embedded import store_url
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,6 +54,19 @@ def store_options(command: F) -> F:
         help="A Redis >= 7 or Valkey, standalone or cluster, instead of the embedded store "
         "(redis://, rediss://, unix://).",
     )(command)
+
+
+def store_settings(stack: ExitStack, redis_url: str | None, data_dir: Path) -> Settings:
+    """Settings of a command that works on the store: what --redis-url and --data-dir mean, until `stack` ends.
+
+    With a store of one's own the secrets come from the environment; else from the data dir, as for `up`.
+    """
+    data_dir = data_dir.resolve()
+    url = stack.enter_context(store_url(redis_url, data_dir))
+    if redis_url is None:
+        return from_environment(local_secrets(data_dir) | {"JIAOHAO_REDIS_URL": url})
+    # Nothing here needs the operator's token.
+    return from_environment({"JIAOHAO_OPERATOR_TOKEN": "-" * 16, **os.environ, "JIAOHAO_REDIS_URL": url})
 
 
 def city_option(command: F) -> F:

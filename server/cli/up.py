@@ -49,12 +49,16 @@ def command(
         if redis_url is None:
             redis_url = stack.enter_context(EmbeddedStore(data_dir)).url
         env = local_secrets(data_dir) | {"JIAOHAO_REDIS_URL": redis_url, "JIAOHAO_OFFSET_MS": str(offset_ms(clock))}
+        env["JIAOHAO_SMS_FILE"] = os.environ.get("JIAOHAO_SMS_FILE") or str(data_dir / "sms.jsonl")
         if city_file is not None:
             env["JIAOHAO_CITY"] = str(city_file.resolve())
         settings = from_environment(env)
         if not no_demo:
             asyncio.run(add_demo(settings, city))
             click.echo(describe(city))
+        click.echo(
+            f"messages are written to {settings.sms_file}; staff sign in at /staff with: jiaohao token staff SITE"
+        )
         secrets_at = "JIAOHAO_OPERATOR_TOKEN" if os.environ.get("JIAOHAO_OPERATOR_TOKEN") else data_dir / "secrets.json"
         click.echo(f"operator token: see {secrets_at}")
         serve(settings, host=host, port=port, workers=workers)

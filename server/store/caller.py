@@ -78,6 +78,8 @@ class Caller:
 
     async def _run_each(self, name: str, calls: Sequence[tuple[str, Sequence[Arg]]]) -> list[Any]:
         """Run one script for each (tag, arguments) in one round trip; every script must succeed."""
+        if not calls:
+            return []
         script = self._scripts[name]
         commands: list[tuple[Arg, ...]] = []
         for tag, args in calls:

@@ -140,9 +140,19 @@ class ResidentStore(Caller):
         calls = [(resident_tag(r), (pack(record), lives_ms)) for r, record in records]
         return [unpack(answer) for answer in await self._run_each("enrol", calls)]
 
-    async def replace_record(self, tag: str, old: bytes, new: bytes) -> bool:
-        """Put a packed registry line in the place of the one that was read; False where it has changed since."""
-        return bool(await self._run("replace_record", tag, old, new))
+    async def replace_record(self, changes: Sequence[tuple[str, bytes, bytes]]) -> list[bool]:
+        """Put packed registry lines in the place of those that were read, for each (tag, old, new); False where a
+        line has changed since."""
+        calls = [(tag, (old, new)) for tag, old, new in changes]
+        return [bool(answer) for answer in await self._run_each("replace_record", calls)]
+
+    async def forget(self, found: Sequence[tuple[str, bytes, bytes, bytes, bytes]]) -> list[int]:
+        """Delete closed registrations, for each (tag, no, closed_ms, registry line, what stays of it); 0 or 1."""
+        return list(await self._run_each("forget", [(tag, args) for tag, *args in found]))
+
+    async def drop_record(self, tags: Sequence[str]) -> int:
+        """Delete the registry lines of residents without a registration; how many."""
+        return sum(await self._run_each("drop_record", [(tag, ()) for tag in tags]))
 
     async def quota(self, tag: str, spans: Sequence[tuple[int, int]]) -> int:
         """Count one of what may be had (most) times in each (length in ms); 0, or how many ms to wait."""

@@ -1,0 +1,46 @@
+"""Commands that walk over all keys of the store: a connection, and a progress bar on a terminal."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from redis.exceptions import RedisError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from server.errors import StoreUnavailable
+from server.settings import Settings
+from server.store import Store, connect
+
+T = TypeVar("T")
+
+
+def over_all_keys(settings: Settings, what: str, work: Callable[[Store, Callable[[int], Any]], Awaitable[T]]) -> T:
+    """Run `work` on the store of these settings; `what` stands beside the bar.
+
+    Raises:
+        SetupError, StoreUnavailable: the store does not answer.
+    """
+
+    async def run() -> T:
+        store = Store(await connect(settings.redis_url), settings.offset_ms)
+        console = Console(stderr=True)
+        bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+            console=console, transient=True, disable=not console.is_terminal,
+        )  # fmt: skip
+        try:
+            with bar:
+                task = bar.add_task(what, total=await _keys(store))
+                return await work(store, lambda n: bar.update(task, completed=n))
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+async def _keys(store: Store) -> int:
+    try:
+        return int(await store.client.dbsize())
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable from error

@@ -1,0 +1,263 @@
+"""A registration's life after its receipt: looked up, changed, cancelled in time, and by nobody else."""
+
+import asyncio
+from datetime import date, datetime
+from typing import Any
+
+import icalendar
+import pytest
+
+from tests.serving import BAIYUN, TIANHE, House, person, refused
+
+TODAY, MONDAY = date(2021, 6, 19), date(2021, 6, 21)
+
+
+@pytest.fixture
+async def at_nine(house: House) -> House:
+    """09:00 on the first day: the draw is over."""
+    await house.at("09:00:00")
+    return house
+
+
+def path(done: Any, more: str = "") -> str:
+    return f"/registrations/{done['registration_no']}{more}"
+
+
+async def cancel(house: House, done: Any) -> Any:
+    return await house.call("POST", path(done, "/cancellation"), bearer=done["receipt"])
+
+
+async def test_cancelled_once_and_said_so_ever_after(at_nine: House) -> None:
+    house = at_nine
+    done = await house.registered(person(0))
+    first = await cancel(house, done)
+    assert (first.status_code, first.json()["state"]) == (200, "cancelled")
+    assert first.headers["cache-control"] == "no-store"
+    before = await house.everything()
+    assert (await cancel(house, done)).json() == first.json()
+    assert await house.everything() == before
+    found = await house.get(path(done), bearer=done["receipt"])
+    assert found == first.json()
+    assert [line["state"] for line in found["history"]] == ["proposed", "cancelled"]
+
+
+async def test_who_cancelled_may_register_again_at_the_back(at_nine: House) -> None:
+    house = at_nine
+    done = await house.registered(person(0))
+    await cancel(house, done)
+    again = await house.registered(person(0))
+    assert again["registration_no"] != done["registration_no"]
+    refused(await house.call("GET", path(done), bearer=done["receipt"]), "not-found", 404)
+    refused(await cancel(house, done), "not-found", 404)
+    assert (await house.get(path(again), bearer=again["receipt"]))["state"] == "proposed"
+
+
+async def test_two_devices_cancel_at_once(at_nine: House, second_house: House) -> None:
+    house = at_nine
+    done = await house.booked(person(0), MONDAY)
+    await second_house.at("09:00:01")
+    answers = await asyncio.gather(*(cancel((house, second_house)[i % 2], done) for i in range(10)))
+    assert {a.status_code for a in answers} == {200}
+    assert [len(await house.store.roster(f"{TIANHE}:{MONDAY}"))] == [0]
+    assert (await house.store.history(house.resident(person(0))))[0][-1].state == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("day", "clock_time", "in_time"),
+    [
+        # An appointment on Monday the 21st: until Sunday 20:00, when nobody can log in any more (A7, A8).
+        (date(2021, 6, 20), "08:00:00", True),
+        (date(2021, 6, 20), "19:59:59", True),
+        (date(2021, 6, 21), "08:00:00", False),
+        (date(2021, 6, 22), "12:00:00", False),
+    ],
+)
+async def test_an_appointment_is_cancelled_until_eight_the_evening_before(
+    at_nine: House, day: date, clock_time: str, in_time: bool
+) -> None:
+    house = at_nine
+    done = await house.booked(person(0), MONDAY)
+    await house.at(clock_time, day)
+    found = await house.get(path(done), bearer=done["receipt"])
+    assert found["cancel_before"] == "2021-06-20T20:00:00+08:00"
+    answer = await cancel(house, done)
+    if in_time:
+        assert answer.json()["state"] == "cancelled"
+        assert await house.store.roster(f"{TIANHE}:{MONDAY}") == [], "the slot is free again"
+    else:
+        problem = refused(answer, "too-late", 409)
+        assert problem["cancel_before"] == "2021-06-20T20:00:00+08:00"
+        assert "6月20日20:00" in problem["detail"]
+        assert (await house.get(path(done), bearer=done["receipt"]))["state"] == "booked"
+        assert len(await house.store.roster(f"{TIANHE}:{MONDAY}")) == 1
+
+
+@pytest.mark.parametrize(
+    ("clock_time", "is_open", "opens_at"),
+    [
+        ("07:59:59", False, "2021-06-20T08:00:00+08:00"),
+        ("08:00:00", True, None),
+        ("19:59:59", True, None),
+        ("20:00:00", False, "2021-06-21T08:00:00+08:00"),
+        ("23:59:59", False, "2021-06-21T08:00:00+08:00"),
+        ("00:00:00", False, "2021-06-20T08:00:00+08:00"),
+    ],
+)
+async def test_looking_up_and_cancelling_are_open_from_eight_to_eight_for_every_district(
+    at_nine: House, clock_time: str, is_open: bool, opens_at: str | None
+) -> None:
+    house = at_nine
+    done = await house.registered(person(0))
+    await house.at(clock_time, date(2021, 6, 20))
+    wishes = {"preferences": [], "accept_any_site": True}
+    calls = [
+        await house.call("GET", path(done), bearer=done["receipt"]),
+        await house.call("PATCH", path(done), bearer=done["receipt"], json=wishes),
+        await cancel(house, done),
+    ]
+    for answer in calls:
+        if is_open:  # Tianhe's own window is 08-12; these are not bound to it
+            assert answer.status_code == 200, answer.text
+        else:
+            assert refused(answer, "maintenance", 503)["opens_at"] == opens_at
+            wait = datetime.fromisoformat(str(opens_at)) - house.instant(clock_time, date(2021, 6, 20))
+            assert int(answer.headers["retry-after"]) == wait.total_seconds()
+
+
+async def test_wishes_change_while_there_is_no_appointment(at_nine: House) -> None:
+    house = at_nine
+    done = await house.registered(person(0))
+    wishes = {"preferences": [{"site": "T2", "period": "pm"}], "accept_any_site": False, "not_before": "2021-07-01"}
+    changed = await house.call("PATCH", path(done), bearer=done["receipt"], json=wishes)
+    assert changed.status_code == 200, changed.text
+    found = await house.get(path(done), bearer=done["receipt"])
+    assert found == changed.json()
+    assert {k: found[k] for k in wishes} == wishes
+    assert found["state"] == "proposed"
+    before = await house.everything()
+    assert (await house.call("PATCH", path(done), bearer=done["receipt"], json=wishes)).json() == found
+    assert await house.everything() == before, "the same again changes nothing, not even the history"
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"preferences": [], "accept_any_site": False},
+        {"preferences": [{"site": "B1", "period": "am"}], "accept_any_site": False},
+        {"preferences": [{"site": "T1", "period": "night"}], "accept_any_site": True},
+        {"preferences": [{"site": "T1", "period": "am"}] * 2, "accept_any_site": True},
+        {"accept_any_site": True},
+    ],
+    ids=str,
+)
+async def test_impossible_wishes_change_nothing(at_nine: House, wishes: Any) -> None:
+    done = await at_nine.registered(person(0))
+    before = await at_nine.everything()
+    answer = await at_nine.call("PATCH", path(done), bearer=done["receipt"], json=wishes)
+    assert refused(answer, "invalid", 422)["errors"]
+    assert await at_nine.everything() == before
+
+
+async def test_wishes_do_not_change_once_there_is_an_appointment(at_nine: House) -> None:
+    done = await at_nine.booked(person(0), MONDAY)
+    wishes = {"preferences": [{"site": "T2", "period": "pm"}], "accept_any_site": False}
+    answer = await at_nine.call("PATCH", path(done), bearer=done["receipt"], json=wishes)
+    assert "已经安排" in refused(answer, "too-late", 409)["detail"]
+    await cancel(at_nine, done)
+    refused(await at_nine.call("PATCH", path(done), bearer=done["receipt"], json=wishes), "too-late", 409)
+
+
+async def test_an_appointment_is_seen_and_goes_into_a_calendar(at_nine: House) -> None:
+    house = at_nine
+    done = await house.registered(person(0))
+    ics = path(done, "/appointment.ics")
+    refused(await house.call("GET", ics, bearer=done["receipt"]), "not-found", 404)
+    await house.give(person(0), done["registration_no"], MONDAY, period="pm")
+    found = await house.get(path(done), bearer=done["receipt"])
+    assert found["appointment"] == {
+        "site": "T1", "date": "2021-06-21", "period": "pm",
+        "starts_at": "2021-06-21T14:00:00+08:00", "ends_at": "2021-06-21T17:00:00+08:00",
+    }  # fmt: skip
+    assert found["state"] == "booked"
+    answer = await house.call("GET", ics, bearer=done["receipt"], lang="en")
+    assert answer.headers["content-type"].startswith("text/calendar")
+    (event,) = icalendar.Calendar.from_ical(answer.content).walk("VEVENT")
+    assert event.decoded("dtstart").isoformat() == "2021-06-21T14:00:00+08:00"
+    assert event.decoded("dtend").isoformat() == "2021-06-21T17:00:00+08:00"
+    assert event["location"] == "Site T1, 路1号"
+    assert done["registration_no"] in event["description"]
+    assert "2021-06-20 20:00" in event["description"]
+    refused(await house.call("GET", ics), "unauthorized", 401)
+    await cancel(house, done)
+    refused(await house.call("GET", ics, bearer=done["receipt"]), "not-found", 404)
+
+
+async def test_one_receipt_opens_one_registration(at_nine: House) -> None:
+    house = at_nine
+    mine, other = await house.registered(person(0)), await house.registered(person(1))
+    before = await house.everything()
+    wishes = {"preferences": [], "accept_any_site": True}
+    unknown = str(int(other["registration_no"]) + 7)
+    for no in (other["registration_no"], unknown):
+        where = f"/registrations/{no}"
+        refused(await house.call("GET", where, bearer=mine["receipt"]), "not-found", 404)
+        refused(await house.call("PATCH", where, bearer=mine["receipt"], json=wishes), "not-found", 404)
+        refused(await house.call("POST", where + "/cancellation", bearer=mine["receipt"]), "not-found", 404)
+        refused(await house.call("GET", where + "/appointment.ics", bearer=mine["receipt"]), "not-found", 404)
+        refused(await house.call("GET", where), "unauthorized", 401)
+        refused(await house.call("POST", where + "/cancellation", bearer="x" * 60), "forged", 401)
+    assert await house.everything() == before
+
+
+async def test_a_pass_is_spent_once_whatever_became_of_the_registration(at_nine: House) -> None:
+    house = at_nine
+    ticket = (await house.join(person(0)))["ticket"]
+    await house.forward(1)
+    pass_ = await house.claim(ticket)
+    done = (await house.register(pass_)).json()
+    await house.passes_freed()
+    await cancel(house, done)
+    refused(await house.register(pass_), "used", 409)
+    refused(await house.call("POST", "/passes", bearer=ticket), "used", 409)
+    assert (await house.get(path(done), bearer=done["receipt"]))["state"] == "cancelled"
+
+
+# Asking before the opening
+
+
+@pytest.mark.parametrize(
+    ("day", "clock_time", "judged_for"),
+    [
+        (TODAY, "08:00:00", "2021-06-19"),
+        (TODAY, "11:59:59", "2021-06-19"),
+        (TODAY, "12:00:00", "2021-06-20"),  # today's window is over
+        (TODAY, "19:59:59", "2021-06-20"),
+    ],
+)
+async def test_one_can_ask_before_queueing(house: House, day: date, clock_time: str, judged_for: str) -> None:
+    await house.at(clock_time, day)
+    before = await house.everything()
+    answer = await house.call("POST", f"/openings/{TIANHE}/eligibility", json=person(0).papers())
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == {
+        "eligible": True, "date": judged_for, "first_dose_date": "2021-05-01", "product": "inactivated",
+    }  # fmt: skip
+    assert await house.everything() == before, "asking takes no place"
+
+
+async def test_asking_is_refused_as_joining_would_be(house: House) -> None:
+    ask = f"/openings/{TIANHE}/eligibility"
+    refused(await house.call("POST", ask, json=person(0).papers()), "maintenance", 503)
+    await house.at("09:00:00")
+    done = await house.registered(person(0))
+    refused(await house.call("POST", ask, json=person(0).papers()), "already-registered", 409)
+    refused(await house.call("POST", ask, json=person(1).papers(name="别人")), "identity-mismatch", 403)
+    refused(await house.call("POST", ask, json=person(1).papers(id_number="1")), "invalid", 422)
+    refused(await house.call("POST", "/openings/440112/eligibility", json=person(1).papers()), "not-open", 425)
+    refused(await house.call("POST", "/openings/1/eligibility", json=person(1).papers()), "not-found", 404)
+    problem = refused(
+        await house.call("POST", f"/openings/{BAIYUN}/eligibility", json=person(1).papers()), "not-eligible", 403
+    )
+    assert (problem["reason"], problem["district"]) == ("wrong-district", TIANHE)
+    await cancel(house, done)
+    assert (await house.call("POST", ask, json=person(0).papers())).status_code == 200
