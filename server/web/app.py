@@ -4,47 +4,32 @@ import contextlib
 import gc
 import re
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import structlog
-from litestar import Litestar, Request, Response, Router, get
+from litestar import Litestar, Request, Response, Router
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException, ValidationException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, Reference, SecurityScheme
-from litestar.types import ControllerRouterHandler
 
 from server import __version__, logs
 from server.errors import Invalid, Refusal
 from server.services import Services, running
 from server.settings import Settings, from_environment
-from server.web import routes
+from server.web import assets, routes
 from server.web.bodies import LARGEST_BODY
 from server.web.hot import HotCalls, header
 from server.web.problems import language, render
 
 log = structlog.get_logger()
 
-PAGES = Path(__file__).parent / "pages"
-_PAGE_HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "cache-control": "public, max-age=60",
-}
-_TYPES = {
-    ".svg": "image/svg+xml",
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-}
 _BEARERS = {
     "ticket": "a ticket from `POST /openings/{district}/tickets`",
     "pass": "a pass from `POST /passes`",
     "receipt": "a receipt from `POST /registrations`",
+    "staff": "a site's token from `jiaohao token staff SITE`",
     "operator": "the operator's token",
 }
 
@@ -85,7 +70,7 @@ def _litestar(run: Callable[[], contextlib.AbstractAsyncContextManager[Services]
         name: SecurityScheme(type="http", scheme="bearer", description=words) for name, words in _BEARERS.items()
     }
     return Litestar(
-        route_handlers=[Router("/api/v1", route_handlers=routes.API), *routes.PLAIN, *_pages()],
+        route_handlers=[Router("/api/v1", route_handlers=routes.API), *routes.PLAIN, *assets.handlers()],
         lifespan=[lifespan],
         exception_handlers={Refusal: _refused, HTTPException: _http, Exception: _unexpected},
         openapi_config=OpenAPIConfig(
@@ -98,24 +83,6 @@ def _litestar(run: Callable[[], contextlib.AbstractAsyncContextManager[Services]
         request_max_body_size=LARGEST_BODY,
         logging_config=None,
     )
-
-
-def _pages() -> list[ControllerRouterHandler]:
-    """Each page file at its own path, read once; `index.html` at `/`."""
-    handlers: list[ControllerRouterHandler] = []
-    for file in sorted(PAGES.iterdir()):
-        if file.suffix in _TYPES:
-            path = "/" if file.name == "index.html" else f"/{file.name}"
-            handlers.append(_page(path, file.read_bytes(), _TYPES[file.suffix]))
-    return handlers
-
-
-def _page(path: str, content: bytes, media_type: str) -> ControllerRouterHandler:
-    @get(path, include_in_schema=False, name=path)
-    async def page() -> Response[bytes]:
-        return Response(content, media_type=media_type, headers=_PAGE_HEADERS)
-
-    return page
 
 
 def _problem(request: Request[Any, Any, State], refusal: Refusal, status: int | None = None) -> Response[bytes]:
