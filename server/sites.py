@@ -9,6 +9,7 @@ from server.errors import Refusal
 from server.store import Store
 
 _FRESH_SECONDS = 10.0
+_MISSED_SECONDS = 0.5
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -43,11 +44,7 @@ class Sites:
         """
         if district not in self._codes:
             raise Refusal("not-found")
-        if time.monotonic() - self._read_at > _FRESH_SECONDS:
-            answers = await self._store.sites(self._codes)
-            for code, answer in zip(self._codes, answers, strict=True):
-                self._sites[code] = {s: msgspec.json.decode(text, type=Site) for s, text in sorted(answer.items())}
-            self._read_at = time.monotonic()
+        await self._read(_FRESH_SECONDS)
         return self._sites[district]
 
     async def find(self, site: str) -> Site:
@@ -56,8 +53,17 @@ class Sites:
         Raises:
             Refusal: `not-found`, `store-unavailable`.
         """
-        for district in self._codes:
-            found = (await self.of(district)).get(site)
-            if found is not None:
-                return found
+        for fresh_seconds in (_FRESH_SECONDS, _MISSED_SECONDS):  # it may have been imported a moment ago
+            await self._read(fresh_seconds)
+            for sites in self._sites.values():
+                if site in sites:
+                    return sites[site]
         raise Refusal("not-found")
+
+    async def _read(self, fresh_seconds: float) -> None:
+        if time.monotonic() - self._read_at <= fresh_seconds:
+            return
+        answers = await self._store.sites(self._codes)
+        for code, answer in zip(self._codes, answers, strict=True):
+            self._sites[code] = {s: msgspec.json.decode(text, type=Site) for s, text in sorted(answer.items())}
+        self._read_at = time.monotonic()

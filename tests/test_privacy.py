@@ -7,7 +7,19 @@ from typing import Any
 
 import psutil
 
-from tests.serving import API, TIANHE, Person, person, quick_city, refused, registry_csv, run_cli, store_client, up
+from tests.serving import (
+    API,
+    TIANHE,
+    Person,
+    person,
+    quick_city,
+    refused,
+    registry_csv,
+    run_cli,
+    store_client,
+    until,
+    up,
+)
 
 PATH = f"{API}/openings/{TIANHE}/tickets"
 
@@ -96,6 +108,36 @@ def test_nobodys_papers_are_left_anywhere(tmp_path: Path) -> None:
             call("GET", path, bearer=each["receipt"])
             addresses.append(each["receipt_qr_svg_url"])
         assert call("DELETE", f"{API}/ticket", bearer=tickets[4]).status_code == 204
+        # Found again by SMS, changed and cancelled; and the desk's side of it.
+        refused(call("POST", f"{API}/openings/{TIANHE}/eligibility", json=stranger.papers()), "not-eligible", 403)
+        asked = {k: v for k, v in people[0].papers().items() if k != "name"}
+        assert call("POST", f"{API}/access-codes", json=asked).status_code == 202
+        refused(call("POST", f"{API}/access-codes", json=asked), "too-many-requests", 429)
+        refused(call("POST", f"{API}/access-tokens", json=asked | {"code": "x"}), "invalid", 422)
+        sms = server.data_dir / "sms.jsonl"
+        until(sms.exists, "the SMS is written")
+        message = json.loads(sms.read_text(encoding="utf-8"))
+        assert message["phone"] == people[0].phone
+        assert sms.stat().st_mode & 0o777 == 0o600
+        code = "".join(c for c in message["text"] if c.isdigit())[:6]
+        found = call("POST", f"{API}/access-tokens", json=asked | {"code": code}).json()
+        path = f"{API}/registrations/{found['registration_no']}"
+        wishes = {"preferences": [], "accept_any_site": True, "not_before": "2021-07-01"}
+        assert call("PATCH", path, bearer=found["receipt"], json=wishes).status_code == 200
+        assert call("POST", f"{path}/cancellation", bearer=found["receipt"]).status_code == 200
+        rows = [f"{TIANHE}-9,秘密接种点,Site,{TIANHE},路1号"]
+        sites = tmp_path / "sites.csv"
+        sites.write_text("\n".join(["site,name_zh,name_en,district,address", *rows]), encoding="utf-8")
+        assert run_cli("import", "sites", str(sites), "--data-dir", str(server.data_dir)).returncode == 0
+        token = run_cli("token", "staff", f"{TIANHE}-9", "--data-dir", str(server.data_dir)).stdout.strip()
+        seen = {"registration_no": done[1]["registration_no"], "date": "2021-06-19"}
+        assert call("GET", f"{API}/staff", bearer=token).status_code == 200
+        refused(call("POST", f"{API}/attendances", bearer=token, json=seen), "not-found", 404)
+        assert call("GET", f"{API}/sites/{TIANHE}-9/roster", bearer=token).status_code == 200
+        for command in (("reseal",), ("purge", "--dry-run")):
+            walked = run_cli(*command, "--data-dir", str(server.data_dir))
+            assert walked.returncode == 0
+            search(command[0], walked.stdout + walked.stderr, secrets)
         # And with the store dying under it, which is when things are logged.
         psutil.Process(server.store_pid()).kill()
         for who in people:
@@ -113,7 +155,7 @@ def test_nobodys_papers_are_left_anywhere(tmp_path: Path) -> None:
         assert server.stop() == 0
         assert "store unavailable" in server.logged()
         search("logs", server.said() + server.logged(), secrets)
-        files = [file for file in server.data_dir.rglob("*") if file.is_file()]
+        files = [file for file in server.data_dir.rglob("*") if file.is_file() and file != sms]
         assert any(file.suffix == ".aof" and file.stat().st_size > 1000 for file in files)
         for file in files:
             search(file.name, file.read_bytes(), secrets)
