@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import httpx
 import jsonschema_rs
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from tests.serving import Up, quick_city, up
 
@@ -21,6 +23,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PATIENCE_MS = 30_000
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
+expect.set_options(timeout=PATIENCE_MS)
 _TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -68,6 +71,7 @@ class Visit:
         self.url = url
         self.errors: list[str] = []
         self.calls: list[Call] = []
+        _schema(url)  # while the server is there
         context.set_default_timeout(PATIENCE_MS)
         context.on("page", self._watch)
         if recorded:
@@ -78,12 +82,18 @@ class Visit:
         page.on("console", lambda m: self.errors.append(m.text) if "Content Security Policy" in m.text else None)
 
     def _record(self, route: Route) -> None:
-        answer = route.fetch()
         request = route.request
+        try:
+            answer = route.fetch()
+        except PlaywrightError:  # the same, or the network is off
+            with suppress(PlaywrightError):
+                route.abort()
+            return
         path = "/" + request.url.split("/", 3)[3]
         kind = answer.headers.get("content-type", "")
         self.calls.append(Call(request.method, path, answer.status, answer.text(), kind))
-        route.fulfill(response=answer)
+        with suppress(PlaywrightError):  # the page has gone elsewhere meanwhile
+            route.fulfill(response=answer)
 
     def open(self, path: str = "/") -> Page:
         """A new tab."""
@@ -162,7 +172,7 @@ def look(page: Page, name: str) -> None:
 def morning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """A server just after 08:00 on the first day, with a draw of a second and demo residents."""
     folder = tmp_path_factory.mktemp("morning")
-    city = quick_city(folder)
+    city = quick_city(folder, poll_floor_seconds=1)
     clock = ("--clock", "2021-06-19T08:00:00+08:00")
     with up(folder / "data", "--city", str(city), *clock, "--workers", "1") as server:
         yield server
