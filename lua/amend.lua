@@ -19,5 +19,5 @@ local changed = false
 for i = 5, #ARGV, 2 do changed = changed or call('HGET', registration, ARGV[i]) ~= ARGV[i + 1] end
 if not changed then return 'same' end
 call('HSET', registration, unpack(ARGV, 5))
-note(history, now, no, 'proposed', actor, 'wishes changed')
+note(history, now, no, 'amended', actor, '')
 return 'amended'

@@ -1,5 +1,6 @@
--- attend: the desk saw the resident and the dose was given; again changes nothing. One that was counted as missed
--- (the desk was offline until the night had passed) is put right, and so is the bar that came of it.
+-- attend: the desk saw the resident and the dose was given; again changes nothing. A desk that was offline may be late:
+-- what the night has counted as missed is put right, and so is the bar that came of it; who was sent back by a closure of
+-- the site after they had come has their appointment again.
 -- KEYS[1] registration  HASH   the resident's latest registration
 -- KEYS[2] stop          STRING why they may not join
 -- KEYS[3] no_shows      STRING how often they were charged
@@ -16,9 +17,14 @@ local registration, stop, no_shows, history = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
 local no, site, day, actor = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
-local latest, state, held_site, held_day, closed_ms, charged =
-  unpack(call('HMGET', registration, 'no', 'state', 'site', 'day', 'closed_ms', 'charged'))
+local latest, state, held_site, held_day, closed_ms, charged, taken_back =
+  unpack(call('HMGET', registration, 'no', 'state', 'site', 'day', 'closed_ms', 'charged', 'taken_back'))
 if latest ~= no then return {'absent', 0, 0} end
+local place = site .. '|' .. day .. '|'
+if state == 'proposed' and taken_back and string.sub(taken_back, 1, #place) == place then
+  call('HSET', registration, 'state', 'booked', 'site', site, 'day', day, 'period', string.sub(taken_back, #place + 1))
+  state, held_site, held_day = 'booked', site, day
+end
 if held_site ~= site or held_day ~= day then return {'other', 0, 0} end
 if state == 'fulfilled' then return {'again', tonumber(closed_ms), 0} end
 if state ~= 'booked' and state ~= 'noshow' then return {'other', 0, 0} end

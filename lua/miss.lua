@@ -33,5 +33,5 @@ if charge == 1 then
     status = 'barred'
   end
 end
-note(history, now, no, 'noshow', actor, charge == 1 and '' or 'not charged')
+note(history, now, no, charge == 1 and 'noshow' or 'excused', actor, '')
 return {status, count}

@@ -8,12 +8,14 @@
 -- ARGV[2] offset_ms     int    city time minus TIME
 -- ARGV[3] expires_ms    int    expiry of the pass
 -- ARGV[4] no            str    registration number, bound to the pass
--- ARGV[5..] field       str    name, value, ... of the registration
--- RETURNS {status, registered_ms, no, no_shows}  status: registered | again | open (another one, its number) | barred | used (this pass has done its work) | expired
+-- ARGV[5] first_dose    str    date of the first dose, YYYY-MM-DD, empty = none
+-- ARGV[6..] field       str    name, value, ... of the registration
+-- RETURNS {status, registered_ms, no, no_shows}  status: registered | again | open (another one, its number) | barred |
+--                       done (a later dose has been given meanwhile) | used (this pass has done its work) | expired
 -- COST O(fields)
 local registration, past, stop, registry, no_shows = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
-local expires_ms, no = tonumber(ARGV[3]), ARGV[4]
+local expires_ms, no, first_dose = tonumber(ARGV[3]), ARGV[4], ARGV[5]
 
 local latest, registered_ms = unpack(call('HMGET', registration, 'no', 'registered_ms'))
 local why = call('GET', stop) or ''
@@ -23,6 +25,8 @@ if call('SISMEMBER', past, no) == 1 then return {'used', 0, no, count} end
 local held = string.match(why, '^open (.+)$')
 if held then return {'open', 0, held, count} end
 if why == 'barred' then return {'barred', 0, no, count} end
+local given = string.match(why, '^done (.+)$')
+if given and first_dose < given then return {'done', 0, no, count} end
 if now >= expires_ms then return {'expired', 0, no, count} end
 if latest then
   call('SADD', past, latest)
@@ -30,5 +34,6 @@ if latest then
 end
 call('SET', stop, 'open ' .. no)
 call('PERSIST', registry)
-call('HSET', registration, 'no', no, 'state', 'proposed', 'registered_ms', now, unpack(ARGV, 5))
+call('HSET', registration, 'no', no, 'state', 'proposed', 'registered_ms', now,
+  'first_dose', first_dose, unpack(ARGV, 6))
 return {'registered', now, no, count}

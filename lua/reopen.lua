@@ -19,7 +19,7 @@ local latest, state, held_site, held_day, held_period =
   unpack(call('HMGET', registration, 'no', 'state', 'site', 'day', 'period'))
 if latest ~= no then return 'absent' end
 if state ~= 'booked' or held_site ~= site or held_day ~= day or held_period ~= period then return 'other' end
-call('HSET', registration, 'state', 'proposed', 'priority', 1)
+call('HSET', registration, 'state', 'proposed', 'priority', 1, 'taken_back', site .. '|' .. day .. '|' .. period)
 call('HDEL', registration, 'site', 'day', 'period', 'cancel_before_ms')
 note(history, now, no, 'proposed', actor, why)
 return 'reopened'

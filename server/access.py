@@ -86,9 +86,11 @@ class Access:
             Refusal: `maintenance`, `too-many-requests`.
         """
         resident = self._identify(who)
-        for tag in (self._pepper.phone(who.phone), resident):
-            if wait_ms := await self._store.quota(resident_tag(tag), _SPANS):
-                raise Refusal("too-many-requests", retry_after_seconds=-(-wait_ms // 1000))
+        tags = [resident_tag(self._pepper.phone(who.phone)), resident_tag(resident)]
+        for count in (False, True):  # who is refused by one limit has not used up the other
+            waits_ms = [await self._store.quota(tag, _SPANS, count=count) for tag in tags]
+            if any(waits_ms):
+                raise Refusal("too-many-requests", retry_after_seconds=-(-max(waits_ms) // 1000))
         sending = asyncio.create_task(self._send(resident, who.phone))
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
@@ -125,9 +127,9 @@ class Access:
         resident = self._identify(who)
         pair = self._pepper.pair(resident, who.phone)
         code = normalise_phone(who.code)  # full-width digits and spaces, as phones type them
+        found = await self._registrations.of(resident)  # first: a store that fails now must not cost the code
         if not await self._store.try_code(pair, self._pepper.code(pair, code), _TRIES):
             raise Invalid(("code", "wrong-code"))
-        found = await self._registrations.of(resident)
         if found is None:  # deleted in these five minutes
             raise Refusal("not-found")
         return found

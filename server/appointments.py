@@ -1,7 +1,8 @@
 """What becomes of an appointment: given, kept, missed, cancelled, or taken back because the site is closed.
 
 The resident's registration is the authority; a day's roster is derived from it. Between the two there is no
-transaction: what is about to be freed is noted first (`leaving`, `closures`), and `repair` finishes what a crash left.
+transaction: what is being given or freed is noted first (`unsettled`, `closures`), and `repair` finishes what a crash
+left.
 """
 
 from collections.abc import Sequence
@@ -29,6 +30,10 @@ HalfDay = Literal["am", "pm"]
 _HALVES: tuple[HalfDay, HalfDay] = ("am", "pm")
 # The furthest date that the repair looks at; the night allots nothing further ahead.
 _HORIZON_DAYS = 35
+# How late an offline desk may be; after that a no-show is the operator's to put right.
+_LATEST_DAYS = 7
+# What somebody typed who came for a first dose and cancelled: long enough to come again, not to keep anybody out.
+_TYPED_LIVES_MS = 12 * 3_600_000
 
 
 class ClosureView(msgspec.Struct):
@@ -119,8 +124,19 @@ class Appointments:
         change = Change(slot.resident, slot.no, actor)
         appointment = Appointment(slot.site, day.isoformat(), slot.period)
         booked = await self._store.book(change, appointment, to_ms(self._city.cancel_before(day)))
-        if booked not in ("booked", "again") and status == "taken":
-            await self._store.vacate(tag, slot.no)
+        await self._settle(tag, slot.no, slot.resident, day)
+        if booked != "booked":
+            return booked
+        # Between the two the site may have been closed, and has left this one to us; or we were so long that a repair
+        # has freed the slot.
+        closure = await self._store.closure(tag, slot.site, slot.period)
+        if closure is not None:
+            waiting = [(slot.no, slot.resident)]
+            await self._send_back(tag, slot.site, day, slot.period, closure.actor, closure.reason, waiting)
+            return "closed"
+        if await self._store.on_roster(tag, slot.no) is None:
+            await self._store.reopen(change, appointment, "")
+            return "other"
         return booked
 
     async def cancel(self, resident: bytes, no: str, kept: dict[str, str], actor: str) -> str:
@@ -129,19 +145,23 @@ class Appointments:
         Args:
             resident: whose.
             no: its number.
-            kept: its fields, as just read.
+            kept: its fields, as just read; where they have changed meanwhile (`moved`), read them and ask again.
             actor: who.
         """
-        tag = day_tag(kept["district"], date.fromisoformat(kept["day"])) if "day" in kept else None
+        day = kept.get("day", "")
+        tag = day_tag(kept["district"], date.fromisoformat(day)) if day else None
         if tag is not None:
-            await self._store.mean_to_vacate(tag, no, resident)
-        status = await self._store.cancel(Change(resident, no, actor))
+            await self._store.unsettle(tag, no, resident)
+        status = await self._store.cancel(Change(resident, no, actor), day, _TYPED_LIVES_MS)
         if tag is not None:
-            if status in ("cancelled", "again"):
-                await self._store.vacate(tag, no)
-            else:
-                await self._store.keep_slot(tag, no)
+            await self._settle(tag, no, resident, date.fromisoformat(day))
         return status
+
+    async def _settle(self, tag: str, no: str, resident: bytes, day: date) -> None:
+        """Let a slot follow its registration: it stays with one that has its appointment then, else it is free."""
+        kept = await self._store.registration(resident)
+        holds = kept.get("no") == no and kept.get("day") == day.isoformat() and kept["state"] != "cancelled"
+        await (self._store.settle(tag, no) if holds else self._store.vacate(tag, no))
 
     async def miss(self, slot: Taken, district: str, day: date, *, charge: bool) -> str:
         """Count an appointment as missed (announcement A9); the status of `miss`.
@@ -208,27 +228,39 @@ class Appointments:
         return mask_name(opened.name), mask_phone(opened.phone)
 
     async def attend(self, staff: Staff, no: str, day: date) -> Attended:
-        """The desk has seen a resident; again answers the same.
+        """The desk has seen a resident; again answers the same. A desk that was offline may be days late.
 
         Raises:
             Refusal: `not-found`: not on this site's roster of that day.
-            Invalid: a day that is yet to come.
+            Invalid: a day that is yet to come, or too long ago.
         """
-        if day > self._today():
+        today = self._today()
+        if day > today:
             raise Invalid(("date", "future"))
-        taken = await self._on_roster(no, day)
-        if taken is None or staff.site not in (None, taken.site):
-            raise Refusal("not-found", reason="not-on-roster")
-        change = Change(taken.resident, no, staff.actor)
-        status, at_ms, unbarred = await self._store.attend(change, taken.site, day.isoformat())
+        if day < today - timedelta(days=_LATEST_DAYS):
+            raise Invalid(("date", "long-ago"))
+        site, resident = await self._expected(staff, no, day)
+        change = Change(resident, no, staff.actor)
+        status, at_ms, unbarred = await self._store.attend(change, site, day.isoformat())
         if status not in ("attended", "again"):
             raise Refusal("not-found", reason="not-on-roster")
         if unbarred:
             await self._store.forget_bar(self._district_of(no), no)
         if status == "attended":
-            log.info("attended", registration_no=no, site=taken.site, actor=staff.actor)
-        at = from_ms(at_ms, self._city.tz)
-        return Attended(no, taken.site, day, _half(taken.period), "fulfilled", at)
+            log.info("attended", registration_no=no, site=site, actor=staff.actor)
+        period = (await self._store.registration(resident)).get("period", "am")
+        return Attended(no, site, day, _half(period), "fulfilled", from_ms(at_ms, self._city.tz))
+
+    async def _expected(self, staff: Staff, no: str, day: date) -> tuple[str, bytes]:
+        """(site, resident key) of somebody on the day's roster, or whom a closure has taken off it."""
+        district = self._district_of(no)
+        taken = await self._store.on_roster(day_tag(district, day), no) if district else None
+        if taken is not None and staff.site in (None, taken.site):
+            return taken.site, taken.resident
+        resident = await self._holder(no) if taken is None and staff.site is not None else None
+        if resident is None or staff.site is None:
+            raise Refusal("not-found", reason="not-on-roster")
+        return staff.site, resident
 
     async def close(self, staff: Staff, site: Site, day: date, period: HalfDay | None, reason: str) -> Closed:
         """Close a site for a period of a day, or the whole day: everyone on it is allotted anew, with priority.
@@ -242,12 +274,16 @@ class Appointments:
             raise Invalid(("reason", "empty"))
         tag = day_tag(site.district, day)
         sent_back = 0
+        told = reason.strip()
         for half in (period,) if period else _HALVES:
-            status, waiting = await self._store.close_site(tag, staff.actor, site.site, half, reason.strip())
-            sent_back += await self._send_back(tag, site.site, day, half, staff.actor, reason.strip(), waiting)
+            status, waiting = await self._store.close_site(tag, staff.actor, site.site, half, told)
+            closure = await self._store.closure(tag, site.site, half)
+            if closure is not None:
+                told = closure.reason  # the first word stands
+            sent_back += await self._send_back(tag, site.site, day, half, staff.actor, told, waiting)
             if status == "closed":
                 log.info("site closed", site=site.site, date=day.isoformat(), period=half, actor=staff.actor)
-        return Closed(site.site, day, period, reason.strip(), sent_back)
+        return Closed(site.site, day, period, told, sent_back)
 
     async def _send_back(
         self, tag: str, site: str, day: date, period: str, actor: str, why: str, waiting: Sequence[tuple[str, bytes]]
@@ -258,10 +294,12 @@ class Appointments:
             status = await self._store.reopen(Change(resident, no, actor), slot, why)
             if status == "reopened":
                 count += 1
-            kept = await self._store.registration(resident) if status == "other" else {}
-            if kept.get("state") in ("fulfilled", "noshow"):  # it stays on the day's roster: it did happen
+                await self._store.vacate(tag, no)
                 continue
-            await self._store.vacate(tag, no)
+            kept = await self._store.registration(resident)
+            # Who came or was missed stays on the roster: it did happen. What is just being given is `give`'s to mend.
+            if kept.get("no") != no or kept["state"] == "cancelled":
+                await self._store.vacate(tag, no)
         return count
 
     # The operator
@@ -275,11 +313,8 @@ class Appointments:
         """
         if not reason.strip():
             raise Invalid(("reason", "empty"))
-        parts = parts_of(no, self._today())
         district = self._district_of(no)
-        resident = None
-        if parts is not None:
-            resident = await self._store.holder(day_tag(district, parts.day), parts.entry, district, no)
+        resident = await self._holder(no)
         if resident is None or not await self._store.lift(Change(resident, no, "operator"), reason.strip()):
             raise Refusal("not-found", reason="no-bar")
         await self._store.forget_bar(district, no)
@@ -287,22 +322,25 @@ class Appointments:
 
     # After a crash
 
-    async def repair(self) -> int:
+    async def repair(self, older_than_ms: int = 60_000) -> int:
         """Finish what a crash left between a registration and its slot; how many slots that concerned.
 
         Looks at what was noted, not at the city: the work is in proportion to what was under way.
+
+        Args:
+            older_than_ms: what is younger than this may be under way, and is left alone.
         """
         today = self._today()
         days = [today + timedelta(days=n) for n in range(-1, _HORIZON_DAYS)]
         places = [(district.code, day) for district in self._city.districts for day in days]
         tags = [day_tag(*place) for place in places]
+        before_ms = self._clock.now_ms() - older_than_ms
         mended = 0
-        for (_, day), tag, leavers in zip(places, tags, await self._store.leaving(tags), strict=True):
-            for no, resident in leavers:
-                kept = await self._store.registration(resident)
-                holds = kept.get("no") == no and kept.get("day") == day.isoformat() and kept["state"] != "cancelled"
-                await (self._store.keep_slot(tag, no) if holds else self._store.vacate(tag, no))
-                mended += 1
+        for (_, day), tag, unsettled in zip(places, tags, await self._store.unsettled(tags), strict=True):
+            for slot in unsettled:
+                if slot.since_ms <= before_ms:
+                    await self._settle(tag, slot.no, slot.resident, day)
+                    mended += 1
         for (_, day), tag, closures in zip(places, tags, await self._store.closures(tags), strict=True):
             mended += await self._repair_closures(tag, day, closures)
         if mended:
@@ -324,9 +362,12 @@ class Appointments:
         number = parts.district_no if parts else 0
         return next((district.code for district in self._city.districts if district.no == number), "")
 
-    async def _on_roster(self, no: str, day: date) -> Taken | None:
-        district = self._district_of(no)
-        return await self._store.on_roster(day_tag(district, day), no) if district else None
+    async def _holder(self, no: str) -> bytes | None:
+        """The resident behind a registration number."""
+        parts, district = parts_of(no, self._today()), self._district_of(no)
+        if parts is None or not district:
+            return None
+        return await self._store.holder(day_tag(district, parts.day), parts.entry, district, no)
 
     async def _is_barred(self, resident: bytes) -> bool:
         return (await self._store.residents([resident]))[0].stop == "barred"

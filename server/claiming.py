@@ -90,6 +90,7 @@ class Claiming:
                 raise StoreUnavailable
             if status == "left":
                 opening.left.add(token.entry)
+                await self._store.unenrol(token.resident)
             return
         raise StoreUnavailable
 

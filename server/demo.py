@@ -14,7 +14,7 @@ from server.settings import Settings
 from server.sites import Site, Sites
 from server.store import Store, connect
 from server.store.slots import day_tag
-from server.store.store import Arg, FirstDoseRecord, Taken
+from server.store.store import Arg, FirstDoseRecord, NewRegistration, Taken
 
 RESIDENTS_PER_DISTRICT = 20
 _BOOKED = ((0, "am"), (0, "pm"), (2, "am"))
@@ -85,10 +85,11 @@ async def _book(store: Store, settings: Settings, city: City) -> None:
                 "preferences": msgspec.json.encode([{"site": site, "period": period}]),
                 "accept_any_site": 1,
                 "not_before": "",
-                "first_dose": first_dose.isoformat(),
                 "product": product,
             }
-            (kept,) = await store.register([(resident, clock.now_ms() + 60_000, no, fields)])
+            pass_expires_ms = clock.now_ms() + 60_000
+            new = NewRegistration(resident, pass_expires_ms, no, first_dose.isoformat(), fields)
+            (kept,) = await store.register([new])
             if kept.status != "registered":
                 continue
             await store.keep_capacity(day_tag(district.code, day), {f"{site}|{period}|{product}": _CAPACITY})

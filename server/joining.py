@@ -78,7 +78,8 @@ class Joining:
             The opening's day, and what the registry says of them.
 
         Raises:
-            Refusal: as `join`, but for an opening that has not begun.
+            Refusal: as `join`, but for an opening that has not begun; `too-many-requests` where names or phones are
+                guessed.
         """
         opening = self._openings.opening(code)
         now_ms = self._clock.now_ms()
@@ -86,8 +87,14 @@ class Joining:
             raise self._openings.refusal(opening, now_ms)
         day = opening.day if now_ms < opening.closes_ms else opening.day + timedelta(days=1)
         resident = self._registry.identify(applicant)
+        await self._registry.check_guesses(resident, count=False)
         known = await self._registry.known(resident)
-        self._registry.admit(resident, known, applicant, code, day)
+        try:
+            self._registry.admit(resident, known, applicant, code, day)
+        except Refusal as refusal:
+            if refusal.code == "identity-mismatch":
+                await self._registry.check_guesses(resident, count=True)
+            raise
         return day, known.first_dose
 
     async def _place_again(

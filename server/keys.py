@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from stdnum.iso7064 import mod_11_10
 
+# Characters of a travel permit's number that stay the same when it is issued again (domain.md, papers).
+_WITHOUT_REISSUES = {"hk_macao_permit": 9, "taiwan_permit": 8}
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 
 
@@ -66,10 +68,12 @@ class Pepper:
     def resident(self, id_type: str, id_number: str) -> bytes:
         """16 bytes that stand for a person everywhere; from the normalised number.
 
-        A residence permit has a number of the resident ID's form, and people enter it as either: one person, one key.
+        A residence permit has a number of the resident ID's form, and people enter it as either; the last two digits
+        of a long travel permit's number count its re-issues: one person, one key.
         """
         if id_type == "residence_permit":
             id_type = "resident_id"
+        id_number = id_number[: _WITHOUT_REISSUES.get(id_type)]
         return self._resident.digest(f"{id_type}:{id_number}".encode())[:16]
 
     def match(self, resident: bytes, name: str, phone: str) -> bytes:

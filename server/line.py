@@ -8,6 +8,7 @@ from server.store import Coalescer, Store
 from server.store.store import Joined, Place
 
 _LINGER_SECONDS = 0.005
+_UNDECIDED = RuntimeError()
 
 
 class Line:
@@ -40,30 +41,38 @@ class Line:
     async def _admit_and_join(self, batch: list[tuple[bytes, Applicant]]) -> list[Joined | Exception]:
         """Look everyone up in one call, then give places to those who may have one in a second.
 
-        Of whom we have no name and phone, as of all who come for a first dose, they are kept before the place is given.
+        Of whom we have no name and phone, as of all who come for a first dose, they are kept before the answer is
+        given; where two give themselves out for one, the second gets no ticket.
         """
         opening = self.opening
         known = await self._store.residents([resident for resident, _ in batch])
-        refusals: dict[int, Refusal] = {}
-        unreached = []
-        for i, ((resident, applicant), what) in enumerate(zip(batch, known, strict=True)):
+        answers: list[Joined | Exception] = []
+        admitted = []
+        for (resident, applicant), what in zip(batch, known, strict=True):
             try:
                 self._registry.admit(resident, what, applicant, opening.district.code, opening.day)
             except Refusal as refusal:
-                refusals[i] = refusal
+                answers.append(refusal)
             else:
-                if what.first_dose is None or not what.first_dose.contact:
-                    unreached.append(i)
+                answers.append(_UNDECIDED)
+                admitted.append(resident)
+        joined = iter(await self._store.join(opening.tag, admitted) if admitted else ())
+        answers = [next(joined) if answer is _UNDECIDED else answer for answer in answers]
+        unreached = [
+            i
+            for i, (answer, what) in enumerate(zip(answers, known, strict=True))
+            if isinstance(answer, Joined)
+            and answer.entry is not None
+            and (what.first_dose is None or not what.first_dose.contact)
+        ]
         if unreached:
             lives_ms = max(1, opening.tickets_expire_s * 1000 - self._clock.now_ms())
             people = [(*batch[i], known[i]) for i in unreached]
             held = await self._registry.enrol(people, opening.district.code, lives_ms)
             for i, is_theirs in zip(unreached, held, strict=True):
                 if not is_theirs:
-                    refusals[i] = Refusal("identity-mismatch")
-        admitted = [resident for i, (resident, _) in enumerate(batch) if i not in refusals]
-        joined = iter(await self._store.join(opening.tag, admitted) if admitted else ())
-        return [refusals[i] if i in refusals else next(joined) for i in range(len(batch))]
+                    answers[i] = Refusal("identity-mismatch")
+        return answers
 
     async def _release(self, entries: list[int]) -> list[bool]:
         await self._store.release(self.opening.tag, entries)

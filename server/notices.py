@@ -19,7 +19,7 @@ from server.store.store import Arg, Owed
 log = structlog.get_logger()
 
 _PAUSE_SECONDS = 0.3
-_MOST = 100
+_MOST = 10  # of each district at a time
 # Whoever took messages and died with them is not waited for longer.
 _IDLE_MS = 30_000
 
@@ -97,19 +97,31 @@ class Notices:
                 await self.send_owed(gateway, consumer)
             except StoreUnavailable:
                 opened = False
-            except OSError as error:
-                log.error("gateway refused", error=type(error).__name__)
+            except Exception:  # whatever it was, the messages are still owed
+                log.exception("sending failed")
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def send_owed(self, gateway: Gateway, consumer: str) -> int:
         """Send what is owed now; how many were sent.
 
+        One that the gateway does not take stays owed and holds up no other.
+
         Raises:
-            OSError: the gateway did not take one; it stays owed.
+            StoreUnavailable: what has not been acknowledged stays owed.
         """
         sent = 0
+        # What is not done in half the time after which others take it over is left to them.
+        until = asyncio.get_running_loop().time() + _IDLE_MS / 2000
         for owed in await self._store.next_owed(self._districts, consumer, _MOST, _IDLE_MS):
-            sent += await self._send(gateway, owed)
+            if asyncio.get_running_loop().time() > until:
+                break
+            try:
+                sent += await self._send(gateway, owed)
+            except StoreUnavailable:
+                raise
+            except Exception as error:
+                log.error("message not sent, it stays owed", id=owed.id, error=type(error).__name__)
+                continue
             await self._store.sent(owed)
         return sent
 

@@ -9,18 +9,20 @@ import msgspec
 from server.appointments import Appointments
 from server.city import City
 from server.clock import Clock, from_ms
-from server.errors import Invalid, Refusal
+from server.errors import Invalid, Refusal, StoreUnavailable
 from server.hours import check_open_hours
 from server.keys import registration_no
 from server.registry import Registry
 from server.sites import Sites
 from server.store import Coalescer, Store
-from server.store.store import Change, Kept, Past
+from server.store.store import Change, Kept, NewRegistration, Past
 from server.tokens import Forged, Kind, Signer, Token
 from server.waiting_room import WaitingRoom
 
 # A receipt outlives the campaign; whoever loses it gets a new one by SMS code.
 _RECEIPT_SECONDS = 400 * 86_400
+
+_MOST_MOVES = 3
 
 Period = Literal["am", "pm", "any"]
 
@@ -115,9 +117,7 @@ class Registrations:
         self._room = room
         self._sites = sites
         self._appointments = appointments
-        self._writes: Coalescer[tuple[bytes, int, str, dict[str, Any]], Kept] = Coalescer(
-            store.register, max_batch=256, linger_s=0.005
-        )
+        self._writes: Coalescer[NewRegistration, Kept] = Coalescer(store.register, max_batch=256, linger_s=0.005)
         self._releases: set[asyncio.Task[None]] = set()
 
     async def register(self, text: str | bytes, wishes: Wishes) -> tuple[Registered, bool]:
@@ -131,23 +131,24 @@ class Registrations:
         if district is None:
             raise Refusal("forged")
         await self._check(token.district, wishes)
-        first_dose = await self._registry.first_dose(token.resident)
+        known = await self._registry.first_dose(token.resident)
         no = registration_no(district.no, token.day, token.entry)
         fields: dict[str, Any] = {
             "district": token.district,
             "date": token.day.isoformat(),
             "entry": token.entry,
             **_wishes(wishes),
-            "first_dose": first_dose.date.isoformat() if first_dose and first_dose.date else "",
-            "product": first_dose.product if first_dose else "",
+            "product": known.product if known else "",
         }
-        status, registered_ms, _, no_shows = await self._writes.submit(
-            (token.resident, token.expires_s * 1000, no, fields)
-        )
+        first_dose = known.date.isoformat() if known and known.date else ""
+        new = NewRegistration(token.resident, token.expires_s * 1000, no, first_dose, fields)
+        status, registered_ms, _, no_shows = await self._writes.submit(new)
         if status == "open":
             raise Refusal("already-registered")
         if status == "barred":
             raise Refusal("barred")
+        if status == "done":
+            raise Refusal("not-eligible", reason="complete" if first_dose else "given", eligible_from=None)
         if status == "used":
             raise Refusal("used")
         if status == "expired":
@@ -158,7 +159,12 @@ class Registrations:
         release.add_done_callback(self._releases.discard)
         # Again: what was stored then, and what has become of it, not what was sent now.
         stored = {name: v.decode() if isinstance(v, bytes) else str(v) for name, v in fields.items()}
-        kept = stored | {"no": no, "state": "proposed", "registered_ms": str(registered_ms)}
+        kept = stored | {
+            "no": no,
+            "state": "proposed",
+            "registered_ms": str(registered_ms),
+            "first_dose": first_dose,
+        }
         again = status == "again"
         view = self._view(*await self._kept(no, token.resident)) if again else self._view(kept, [], no_shows)
         return self._with_receipt(view, token, registered_ms), not again
@@ -194,7 +200,8 @@ class Registrations:
         if status == "absent":
             raise Refusal("not-found")
         if status == "other":
-            raise Refusal("too-late", reason="allotted")
+            kept, _, _ = await self._kept(no, token.resident)
+            raise Refusal("too-late", reason="allotted" if kept["state"] == "booked" else "closed")
         return self._view(*await self._kept(no, token.resident))
 
     async def cancel(self, no: str, text: str | bytes) -> Registration:
@@ -204,8 +211,13 @@ class Registrations:
             Refusal: as `find`; `too-late` with `cancel_before`.
         """
         token = self._open(no, text)
-        kept, _, _ = await self._kept(no, token.resident)
-        status = await self._appointments.cancel(token.resident, no, kept, "resident")
+        status = "moved"
+        for _ in range(_MOST_MOVES):
+            if status == "moved":  # given or taken back in this very moment
+                kept, _, _ = await self._kept(no, token.resident)
+                status = await self._appointments.cancel(token.resident, no, kept, "resident")
+        if status == "moved":
+            raise StoreUnavailable
         if status == "absent":
             raise Refusal("not-found")
         kept, history, no_shows = await self._kept(no, token.resident)

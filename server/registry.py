@@ -23,6 +23,9 @@ from server.store import Coalescer, Store
 from server.store.residents import pack
 from server.store.store import FirstDoseRecord, Resident
 
+# Wrong names or phones with one ID number: in ten minutes, in a day.
+_GUESSES = ((600_000, 5), (86_400_000, 20))
+
 
 class Applicant(msgspec.Struct):
     """A person's papers as typed (contract, `POST /openings/{district}/tickets`)."""
@@ -111,6 +114,16 @@ class Registry:
     async def first_dose(self, resident: bytes) -> FirstDoseRecord | None:
         """The registry's line of a person."""
         return (await self.known(resident)).first_dose
+
+    async def check_guesses(self, resident: bytes, *, count: bool) -> None:
+        """Bound how often a name and phone can be tried on an ID number by asking, which costs no place.
+
+        Raises:
+            Refusal: `too-many-requests`.
+        """
+        tag = resident_tag(self._pepper.pair(resident, "guesses"))
+        if wait_ms := await self._store.quota(tag, _GUESSES, count=count):
+            raise Refusal("too-many-requests", retry_after_seconds=-(-wait_ms // 1000))
 
     async def enrol(
         self, people: Sequence[tuple[bytes, Applicant, Resident]], district: str, lives_ms: int

@@ -20,7 +20,7 @@ from server.store.residents import pack, unpack
 _KEYS_A_STEP: Final = 500
 _CLOSED: Final = frozenset({b"cancelled", b"fulfilled", b"noshow"})
 
-OPENING_KINDS: Final = frozenset({"places", "done", "calls", "passes", "left", "claims", "roster", "leaving"})
+OPENING_KINDS: Final = frozenset({"places", "done", "calls", "passes", "left", "claims", "roster", "unsettled"})
 """What goes with an old opening. `opening` (counts) and `audit` stay, and a day's slots: nobody is named there."""
 
 

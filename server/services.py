@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import signal
 from collections.abc import AsyncIterator
 
@@ -98,9 +99,12 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     if settings.sms_file is not None:
         work.append(services.notices.run(FileGateway(settings.sms_file), f"worker-{os.getpid()}"))
     tasks = [asyncio.create_task(each) for each in work]
+    for task in tasks:
+        task.add_done_callback(_mourn)
     try:
         yield services
     finally:
+        await services.access.settled()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -108,16 +112,22 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
 
 
 async def _repair(services: Services) -> None:
-    """Finish what a crash left between two keys, once the store answers."""
+    """Finish what a crash left between two keys: at the start, and every few minutes, each worker at its own time."""
     while True:
+        pause_s = random.uniform(240, 360)  # noqa: S311
         try:
             await services.appointments.repair()
-            return
         except StoreUnavailable:
-            await asyncio.sleep(1)
+            pause_s = 1
         except Exception:
             log.exception("repair failed")
-            return
+        await asyncio.sleep(pause_s)
+
+
+def _mourn(task: asyncio.Task[None]) -> None:
+    """A worker's tasks run until it ends; one that ended before must be heard of."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("task ended", task=str(task.get_coro()), error=type(error).__name__)
 
 
 async def _keep_house(services: Services) -> None:

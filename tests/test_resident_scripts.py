@@ -7,12 +7,13 @@ import pytest
 from server.errors import StoreUnavailable
 from server.keys import key, resident_tag
 from server.store import Store
-from server.store.store import Appointment, Arg, Change, FirstDoseRecord, Kept, Past
+from server.store.store import Appointment, Arg, Change, FirstDoseRecord, Kept, NewRegistration, Past
 
 T0 = 1_624_060_800_000  # 2021-06-19 08:00 in Guangzhou
 PASS_UNTIL = T0 + 600_000
 CANCEL_BEFORE = T0 + 36 * 3_600_000
 SLOT = Appointment("T1", "2021-06-21", "am")
+FIRST_DOSE = "2021-05-01"
 
 
 def r(i: int) -> bytes:
@@ -22,8 +23,14 @@ def r(i: int) -> bytes:
 
 async def register(store: Store, now: int, no: str, resident: int = 1, **fields: Arg) -> Kept:
     store.now_ms = now
-    (answer,) = await store.register([(r(resident), PASS_UNTIL, no, {"district": "440106", **fields})])
+    new = NewRegistration(r(resident), PASS_UNTIL, no, FIRST_DOSE, {"district": "440106", **fields})
+    (answer,) = await store.register([new])
     return answer
+
+
+async def cancel(store: Store, change: Change, day: str = "") -> str:
+    """Cancel a registration whose appointment is known to be on this day."""
+    return await store.cancel(change, day, 60_000)
 
 
 async def booked(store: Store, no: str = "A", resident: int = 1) -> Change:
@@ -56,7 +63,13 @@ async def test_a_registration_is_kept_and_found_again_by_the_same_pass(store: St
     assert await register(store, T0 + 1000, "A") == ("again", T0, "A", 0)
     assert await register(store, PASS_UNTIL, "A") == ("again", T0, "A", 0), "even when the pass is over"
     kept = await store.registration(r(1))
-    assert kept == {"no": "A", "state": "proposed", "registered_ms": str(T0), "district": "440106"}
+    assert kept == {
+        "no": "A",
+        "state": "proposed",
+        "registered_ms": str(T0),
+        "first_dose": FIRST_DOSE,
+        "district": "440106",
+    }
     assert [x.stop for x in await store.residents([r(1), r(2)])] == ["open A", None]
 
 
@@ -74,7 +87,7 @@ async def test_a_pass_that_is_over_registers_nothing(store: Store) -> None:
 
 async def test_a_closed_registration_makes_way_but_its_pass_is_used(store: Store) -> None:
     await register(store, T0, "A", note="first")
-    assert await store.cancel(Change(r(1), "A", "resident")) == "cancelled"
+    assert await cancel(store, Change(r(1), "A", "resident")) == "cancelled"
     assert await register(store, T0, "A") == ("used", T0, "A", 0)
     assert await register(store, T0 + 1, "B") == ("registered", T0 + 1, "B", 0)
     assert "note" not in await store.registration(r(1)), "nothing of the earlier one stays"
@@ -85,8 +98,8 @@ async def test_a_closed_registration_makes_way_but_its_pass_is_used(store: Store
 async def test_many_residents_register_in_one_round_trip_each_with_their_answer(store: Store) -> None:
     """On a cluster they live on all three nodes."""
     store.now_ms = T0
-    requests: list[Any] = [(r(i), PASS_UNTIL if i % 3 else T0, f"N{i}", {"x": i}) for i in range(200)]
-    answers = await store.register(requests)
+    some = [NewRegistration(r(i), PASS_UNTIL if i % 3 else T0, f"N{i}", "", {"x": i}) for i in range(200)]
+    answers = await store.register(some)
     assert answers == [("registered", T0, f"N{i}", 0) if i % 3 else ("expired", 0, f"N{i}", 0) for i in range(200)]
 
 
@@ -140,7 +153,7 @@ async def test_wishes_change_while_there_is_no_appointment(store: Store) -> None
     assert await store.amend(change, {"preferences": "[2]", "accept_any_site": 1}) == "same"
     kept = await store.registration(r(1))
     assert (kept["preferences"], kept["accept_any_site"], kept["state"]) == ("[2]", "1", "proposed")
-    assert await past(store) == [("A", "proposed", "resident", "wishes changed")]
+    assert await past(store) == [("A", "amended", "resident", "")]
     assert await store.amend(Change(r(1), "B", "resident"), {"preferences": "[3]"}) == "absent"
     assert await store.book(change, SLOT, CANCEL_BEFORE) == "booked"
     assert await store.amend(change, {"preferences": "[3]"}) == "other"
@@ -168,7 +181,7 @@ async def test_an_appointment_is_given_once(store: Store) -> None:
 async def test_nobody_who_cancelled_is_booked(store: Store) -> None:
     await register(store, T0, "A")
     change = Change(r(1), "A", "resident")
-    await store.cancel(change)
+    await cancel(store, change)
     assert await store.book(change, SLOT, CANCEL_BEFORE) == "other"
     assert await state(store) == "cancelled"
 
@@ -179,21 +192,21 @@ async def test_nobody_who_cancelled_is_booked(store: Store) -> None:
 async def test_cancelling_before_there_is_an_appointment(store: Store) -> None:
     await register(store, T0, "A")
     change = Change(r(1), "A", "resident")
-    assert await store.cancel(change) == "cancelled"
-    assert await store.cancel(change) == "again"
+    assert await cancel(store, change) == "cancelled"
+    assert await cancel(store, change) == "again"
     assert await stop(store) is None
     kept = await store.registration(r(1))
     assert (kept["state"], kept["closed_ms"]) == ("cancelled", str(T0))
     assert await past(store) == [("A", "cancelled", "resident", "")]
-    assert await store.cancel(Change(r(2), "A", "resident")) == "absent"
-    assert await store.cancel(Change(r(1), "B", "resident")) == "absent"
+    assert await cancel(store, Change(r(2), "A", "resident")) == "absent"
+    assert await cancel(store, Change(r(1), "B", "resident")) == "absent"
 
 
 @pytest.mark.parametrize(("now", "status"), [(CANCEL_BEFORE - 1, "cancelled"), (CANCEL_BEFORE, "late")])
 async def test_an_appointment_can_be_cancelled_until_its_time(store: Store, now: int, status: str) -> None:
     change = await booked(store)
     store.now_ms = now
-    assert await store.cancel(change) == status
+    assert await cancel(store, change, SLOT.day) == status
     assert await state(store) == ("cancelled" if status == "cancelled" else "booked")
     assert await stop(store) == (None if status == "cancelled" else "open A")
 
@@ -201,11 +214,46 @@ async def test_an_appointment_can_be_cancelled_until_its_time(store: Store, now:
 async def test_what_has_been_attended_or_missed_is_not_cancelled(store: Store) -> None:
     change = await booked(store)
     await store.attend(change, "T1", SLOT.day)
-    assert await store.cancel(change) == "closed"
+    assert await cancel(store, change, SLOT.day) == "closed"
     other = await booked(store, "B", 2)
     await store.miss(other, SLOT.day, charge=True, limit=2)
-    assert await store.cancel(other) == "closed"
+    assert await cancel(store, other, SLOT.day) == "closed"
     assert [await state(store, i) for i in (1, 2)] == ["fulfilled", "noshow"]
+
+
+async def test_who_was_given_an_appointment_in_that_moment_is_asked_for_again(store: Store) -> None:
+    change = await booked(store)
+    assert await cancel(store, change) == "moved", (
+        "the caller has not seen the appointment, and would not free its slot"
+    )
+    assert await cancel(store, change, "2021-06-22") == "moved"
+    assert await state(store) == "booked"
+    assert await cancel(store, change, SLOT.day) == "cancelled"
+    assert await cancel(store, change, SLOT.day) == "again"
+
+
+async def test_what_was_typed_for_a_first_dose_goes_again_after_cancelling(store: Store) -> None:
+    client: Any = store.client
+    await store.enrol([(r(1), record())], 60_000)
+    store.now_ms = T0
+    await store.register([NewRegistration(r(1), PASS_UNTIL, "A", "", {})])
+    name = key("registry", resident_tag(r(1)))
+    assert await client.pttl(name) == -1
+    assert await cancel(store, Change(r(1), "A", "resident")) == "cancelled"
+    assert 0 < await client.pttl(name) <= 60_000
+    await store.keep_first_doses([(r(2), record(day=700_000))])
+    await register(store, T0, "B", 2)
+    await cancel(store, Change(r(2), "B", "resident"))
+    assert await client.pttl(key("registry", resident_tag(r(2)))) == -1, "an imported line stays"
+
+
+async def test_who_leaves_again_is_forgotten_unless_imported_or_registered(store: Store) -> None:
+    await store.enrol([(r(1), record())], 60_000)
+    assert await store.unenrol(r(1)) is True
+    assert await store.unenrol(r(1)) is False
+    await store.keep_first_doses([(r(2), record(day=700_000))])
+    assert await store.unenrol(r(2)) is False
+    assert (await store.residents([r(2)]))[0].first_dose is not None
 
 
 # attend
@@ -229,7 +277,7 @@ async def test_nobody_attends_elsewhere_or_on_another_day_or_without_an_appointm
     await register(store, T0, "C", 3)
     assert (await store.attend(Change(r(3), "C", "desk"), "T1", SLOT.day))[0] == "other"
     store.now_ms = T0
-    await store.cancel(change)
+    assert await cancel(store, change, SLOT.day) == "cancelled"
     assert (await store.attend(change, "T1", SLOT.day))[0] == "other", "cancelled"
     assert await state(store) == "cancelled"
 
@@ -255,7 +303,7 @@ async def test_the_third_no_show_bars_and_not_the_second(store: Store) -> None:
 async def test_what_is_not_charged_does_not_count(store: Store) -> None:
     for no in "ABCD":
         assert await miss_again(store, no, charge=False) == ("missed", 0)
-    assert (await past(store))[-1] == ("D", "noshow", "night", "not charged")
+    assert (await past(store))[-1] == ("D", "excused", "night", "")
 
 
 async def test_a_no_show_is_charged_once(store: Store) -> None:
@@ -272,7 +320,7 @@ async def test_who_came_or_cancelled_or_has_another_day_is_not_missed(store: Sto
     assert await store.miss(change, SLOT.day, charge=True, limit=2) == ("other", 0)
     assert await state(store) == "fulfilled"
     other = await booked(store, "B", 2)
-    await store.cancel(other)
+    assert await cancel(store, other, SLOT.day) == "cancelled"
     assert await store.miss(other, SLOT.day, charge=True, limit=2) == ("other", 0)
 
 
@@ -314,6 +362,20 @@ async def test_only_a_bar_is_lifted(store: Store) -> None:
     assert await stop(store) == "open A"
 
 
+async def test_a_dose_that_was_given_meanwhile_ends_a_journey(store: Store) -> None:
+    """Missed by the night, in line again the next day, and then the desk that was offline reports."""
+    change = await booked(store)
+    await store.miss(change, SLOT.day, charge=True, limit=2)
+    await store.attend(change, "T1", SLOT.day)
+    assert (await register(store, T0, "B")).status == "done"
+    assert (await store.registration(r(1)))["no"] == "A"
+    store.now_ms = T0
+    later = NewRegistration(
+        r(1), PASS_UNTIL, "C", SLOT.day, {}
+    )  # that dose was their first, as the registry says by now
+    assert [kept.status for kept in await store.register([later])] == ["registered"]
+
+
 # reopen
 
 
@@ -325,10 +387,21 @@ async def test_a_closed_site_sends_back_with_priority_and_no_no_show(store: Stor
     kept = await store.registration(r(1))
     assert (kept["state"], kept["priority"]) == ("proposed", "1")
     assert not {"site", "day", "period", "cancel_before_ms"} & kept.keys()
+    assert (await store.attend(change, "T2", SLOT.day))[0] == "other"
+    assert (await store.attend(change, "T1", "2021-06-22"))[0] == "other"
     assert (await past(store))[-1] == ("A", "proposed", "T1/boss", "flood")
     assert (await store.history(r(1)))[1] == 0
     assert await stop(store) == "open A"
     assert await store.reopen(change._replace(no="B"), SLOT, "flood") == "absent"
+
+
+async def test_who_came_before_the_site_was_closed_has_come(store: Store) -> None:
+    """The desk's report was still on its way when the site was closed."""
+    change = await booked(store)
+    await store.reopen(change, SLOT, "flood")
+    assert (await store.attend(change, "T1", SLOT.day))[0] == "attended"
+    kept = await store.registration(r(1))
+    assert (kept["state"], kept["site"], kept["day"], kept["period"]) == ("fulfilled", *SLOT)
 
 
 # quota
@@ -341,7 +414,7 @@ async def test_a_quota_holds_in_each_of_its_spans(store: Store) -> None:
 
     async def ask(after_ms: int) -> int:
         store.now_ms = T0 + after_ms
-        return await store.quota(tag, SPANS)
+        return await store.quota(tag, SPANS, count=True)
 
     assert await ask(0) == 0
     assert await ask(59_999) == 1
@@ -351,15 +424,24 @@ async def test_a_quota_holds_in_each_of_its_spans(store: Store) -> None:
     assert await ask(3_599_999) == 1
     assert await ask(3_600_000) == 0
     store.now_ms = T0
-    assert await store.quota(resident_tag(r(2)), SPANS) == 0, "everybody has their own"
+    assert await store.quota(resident_tag(r(2)), SPANS, count=True) == 0, "everybody has their own"
+
+
+async def test_looking_at_a_quota_counts_nothing(store: Store) -> None:
+    tag = resident_tag(r(1))
+    store.now_ms = T0
+    for _ in range(3):
+        assert await store.quota(tag, SPANS, count=False) == 0
+    assert await store.quota(tag, SPANS, count=True) == 0
+    assert await store.quota(tag, SPANS, count=False) == 60_000
 
 
 async def test_a_clock_set_back_locks_nobody_out(store: Store) -> None:
     tag = resident_tag(r(1))
     store.now_ms = T0
-    assert await store.quota(tag, SPANS) == 0
+    assert await store.quota(tag, SPANS, count=True) == 0
     store.now_ms = T0 - 86_400_000
-    assert await store.quota(tag, SPANS) == 0
+    assert await store.quota(tag, SPANS, count=True) == 0
 
 
 # keep_code, try_code

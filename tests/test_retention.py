@@ -20,7 +20,7 @@ from server.retention import Purged, purge, resident_of
 from server.rotation import Resealed, reseal
 from server.seal import Contact, Seal
 from server.store import Store
-from server.store.store import FirstDoseRecord
+from server.store.store import FirstDoseRecord, NewRegistration
 from tests.serving import BAIYUN, TIANHE, person, registry_csv
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -53,7 +53,7 @@ async def everything(store: Store) -> dict[str, bytes]:
 async def keep_opening(store: Store, tag: str) -> None:
     """Every kind of key that an opening and a day of slots can have."""
     client: Any = store.client
-    for kind in ("opening", "places", "claims", "roster", "leaving", "slots", "taken", "closures"):
+    for kind in ("opening", "places", "claims", "roster", "unsettled", "slots", "taken", "closures"):
         await client.hset(f"{kind}:{{{tag}}}", "field", "value")
     await client.setbit(f"done:{{{tag}}}", 3, 1)
     await client.zadd(f"calls:{{{tag}}}", {"1:2": 1})
@@ -203,7 +203,8 @@ async def test_who_registers_again_in_that_moment_loses_nothing(store: Store, mo
     async def read_then_they_register(*args: Any) -> Any:
         found = await read(*args)
         pass_expires_ms = 9_000_000_000_000
-        assert (await store.register([(who, pass_expires_ms, "190210100000016", {})]))[0][0] == "registered"
+        new = NewRegistration(who, pass_expires_ms, "190210100000016", "", {})
+        assert (await store.register([new]))[0].status == "registered"
         return found
 
     monkeypatch.setattr(server.retention, "_registrations", read_then_they_register)
@@ -379,7 +380,7 @@ def test_purge_says_what_it_would_do_and_then_does_it(jiaohao: Jiaohao, store_ur
     keep_cancelled(store_url)
     what = "what was over before 2021-09-01: 1 days of districts, 1 residents' registrations"
     assert jiaohao("purge", "--before", "2021-09-01", "--dry-run") == (0, f"would delete {what}\n", "")
-    assert jiaohao("purge", "--before", "2021-09-01") == (0, f"deleted {what}\n", "")
+    assert jiaohao("purge", "--by-day", "--before", "2021-09-01") == (0, f"deleted {what}\n", "")
     with Redis.from_url(store_url) as client:
         assert {name.partition(b":")[0] for name in client.scan_iter()} == {b"registry"}
 
@@ -391,10 +392,26 @@ def test_purge_by_itself_keeps_what_the_city_file_says(jiaohao: Jiaohao, store_u
     # The city's clock stands at noon of the 89th day after, then of the 90th: the file says 90 days.
     for noon, expected in (("2021-11-29", "before 2021-08-31: 0 days"), ("2021-11-30", "before 2021-09-01: 1 days")):
         wanted_s = (date.fromisoformat(noon) - date(2021, 9, 1)).days * 86_400 + BOUND_MS // 1000 + 43_200
-        offset_ms = str(round((wanted_s - time.time()) * 1000))
-        code, out, _ = jiaohao("purge", JIAOHAO_OFFSET_MS=offset_ms)
+        with Redis.from_url(store_url) as client:
+            client.set("clock:{clock}", round((wanted_s - time.time()) * 1000))  # as the service keeps it
+        code, out, _ = jiaohao("purge", "--by-day")
         assert code == 0
         assert expected in out
+
+
+@pytest.mark.parametrize(("hour", "code"), [(7, 0), (8, 1), (19, 1), (20, 0)])
+def test_purge_keeps_to_the_hours_in_which_nobody_is_in_line(
+    jiaohao: Jiaohao, store_url: str, hour: int, code: int
+) -> None:
+    keep_cancelled(store_url)
+    import time
+
+    wanted_s = BOUND_MS // 1000 + 200 * 86_400 + hour * 3600 + 60
+    with Redis.from_url(store_url) as client:
+        client.set("clock:{clock}", round((wanted_s - time.time()) * 1000))
+    ended, out, err = jiaohao("purge")
+    assert ended == code
+    assert ("deleted" in out) if code == 0 else ("--by-day" in err)
 
 
 def test_purge_asks_before_it_forgets_the_registry(
@@ -404,20 +421,20 @@ def test_purge_asks_before_it_forgets_the_registry(
 
     registry_with(NEW, store_url, tmp_path)
     lines = "0 days of districts, 0 residents' registrations, 2 registry lines\n"
-    code, out, _ = jiaohao("purge", "--registry", "--dry-run")
+    code, out, _ = jiaohao("purge", "--by-day", "--registry", "--dry-run")
     assert code == 0 and out.startswith("would delete") and out.endswith(lines)
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
-    assert jiaohao("purge", "--registry")[0] == 130
+    assert jiaohao("purge", "--by-day", "--registry")[0] == 130
     with Redis.from_url(store_url) as client:
         assert client.dbsize() == 2
-        code, out, _ = jiaohao("purge", "--registry", "--yes")
+        code, out, _ = jiaohao("purge", "--by-day", "--registry", "--yes")
         assert code == 0 and out.startswith("deleted") and out.endswith(lines)
         assert client.dbsize() == 0
 
 
 def test_purge_of_days_to_come_is_refused(jiaohao: Jiaohao, store_url: str) -> None:
     keep_cancelled(store_url)
-    code, out, err = jiaohao("purge", "--before", "2999-01-01")
+    code, out, err = jiaohao("purge", "--by-day", "--before", "2999-01-01")
     assert (code, out) == (2, "")
     assert "expected a day not after today" in err
     with Redis.from_url(store_url) as client:
@@ -429,7 +446,7 @@ def test_both_commands_work_on_a_cluster(jiaohao: Jiaohao, cluster_url: str, tmp
     code, out, err = jiaohao("reseal", "--redis-url", cluster_url, JIAOHAO_PREVIOUS_SECRETS=OLD.hex())
     assert (code, err) == (0, "")
     assert out.startswith("2 contacts resealed")
-    code, out, err = jiaohao("purge", "--registry", "--yes", "--redis-url", cluster_url)
+    code, out, err = jiaohao("purge", "--by-day", "--registry", "--yes", "--redis-url", cluster_url)
     assert (code, err) == (0, "")
     assert out.endswith("2 registry lines\n")
 

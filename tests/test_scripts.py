@@ -7,7 +7,7 @@ import pytest
 
 from server.errors import StoreUnavailable
 from server.store import Store
-from server.store.store import Advance, Arg, Joined, Place
+from server.store.store import Advance, Arg, Joined, NewRegistration, Place
 from tests.model import permutation
 
 TAG = "440106:2021-06-19"
@@ -686,7 +686,9 @@ async def test_a_restarted_store_that_forgot_the_scripts_is_told_again(store: St
         assert (await room.join(OPENS, 1))[0].entry == 0
         await client.script_flush()
         store.now_ms = AFTER
-        answers = await store.register([(r(i), AFTER + PASS_MS, f"N{i}", {"x": i}) for i in range(50)])
+        answers = await store.register(
+            [NewRegistration(r(i), AFTER + PASS_MS, f"N{i}", "", {"x": i}) for i in range(50)]
+        )
         assert len(answers) == 50
     assert await room.count("issued") == 1
 

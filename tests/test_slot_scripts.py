@@ -3,6 +3,7 @@
 from typing import Any
 
 from server.store import Store
+from server.store.slots import Unsettled
 from server.store.store import Closure, Taken
 
 TAG = "440106:2021-06-21"
@@ -48,23 +49,28 @@ async def test_nobody_is_thrown_out_where_capacity_is_lowered(store: Store) -> N
 
 
 async def test_a_slot_is_freed_once(store: Store) -> None:
+    store.now_ms = T0
     await store.keep_capacity(TAG, {"T1|am|cho": 1})
     await store.take(TAG, slot(1))
-    await store.mean_to_vacate(TAG, "N1", r(1))
-    assert await store.leaving([TAG, "440106:2021-06-22"]) == [[("N1", r(1))], []]
+    assert await store.unsettled([TAG, "440106:2021-06-22"]) == [[Unsettled("N1", r(1), T0)], []]
     assert await store.vacate(TAG, "N1") is True
     assert await store.vacate(TAG, "N1") is False
     assert await used(store, "T1|am|cho") == 0
-    assert await store.leaving([TAG]) == [[]]
+    assert await store.unsettled([TAG]) == [[]]
     assert await store.take(TAG, slot(2)) == "taken"
 
 
-async def test_who_stays_after_all_keeps_the_slot(store: Store) -> None:
+async def test_a_slot_is_unsettled_until_its_registration_agrees(store: Store) -> None:
     await store.keep_capacity(TAG, {"T1|am|cho": 1})
+    store.now_ms = T0
     await store.take(TAG, slot(1))
-    await store.mean_to_vacate(TAG, "N1", r(1))
-    await store.keep_slot(TAG, "N1")
-    assert await store.leaving([TAG]) == [[]]
+    assert [s.no for s in (await store.unsettled([TAG]))[0]] == ["N1"]
+    await store.settle(TAG, "N1")
+    assert await store.unsettled([TAG]) == [[]]
+    assert await store.on_roster(TAG, "N1") == slot(1)
+    store.now_ms = T0 + 5
+    await store.unsettle(TAG, "N1", r(1))
+    assert await store.unsettled([TAG]) == [[Unsettled("N1", r(1), T0 + 5)]]
     assert await store.on_roster(TAG, "N1") == slot(1)
 
 
@@ -81,6 +87,8 @@ async def test_a_closed_site_gives_no_slots_and_names_those_to_send_back(store: 
     await store.vacate(TAG, "N1")
     store.now_ms = T0 + 1
     assert await store.close_site(TAG, "T1/other", "T1", "am", "again") == ("again", [("N2", r(2))])
+    assert await store.closure(TAG, "T1", "am") == Closure(T0, "T1/boss", 'a "flood"')
+    assert await store.closure(TAG, "T1", "pm") is None
     (closures,) = await store.closures([TAG])
     assert closures == {("T1", "am"): Closure(T0, "T1/boss", 'a "flood"')}, "the first word stands"
     client: Any = store.client

@@ -5,14 +5,13 @@ import os
 import signal
 import socket
 from contextlib import ExitStack
-from datetime import datetime
 from pathlib import Path
 
 import click
 
 from server import logs
 from server.city import City, load_city
-from server.cli.options import Instant, city_option, offset_ms, store_options, store_settings
+from server.cli.options import city_option, store_options, store_settings
 from server.clock import Clock
 from server.notices import FileGateway, Notices
 from server.seal import Seal
@@ -29,12 +28,9 @@ from server.store import Store, connect
     help="Write each message there as a line of JSON (phone numbers and codes: keep it safe).",
 )
 @click.option("--once", is_flag=True, help="Send what is owed now and end.")
-@click.option("--clock", type=Instant(), help="The city's clock, where the service was started with one.")
 @store_options
 @city_option
-def command(
-    file: Path, once: bool, clock: datetime | None, redis_url: str | None, data_dir: Path, city_file: Path | None
-) -> None:
+def command(file: Path, once: bool, redis_url: str | None, data_dir: Path, city_file: Path | None) -> None:
     """Send the outbox, until SIGTERM or Ctrl-C.
 
     As many as you like may run at the same time; a message that one of them died with is sent by another
@@ -44,13 +40,13 @@ def command(
     city = load_city(city_file)
     with ExitStack() as stack:
         settings = store_settings(stack, redis_url, data_dir)
-        sent = asyncio.run(_notify(settings, city, file, once, offset_ms(clock)))
+        sent = asyncio.run(_notify(settings, city, file, once))
     click.echo(f"{sent} messages sent" if once else "stopped")
 
 
-async def _notify(settings: Settings, city: City, file: Path, once: bool, offset: int) -> int:
-    store = Store(await connect(settings.redis_url), offset)
-    notices = Notices(city, store, Clock(offset), Seal(settings.secrets))
+async def _notify(settings: Settings, city: City, file: Path, once: bool) -> int:
+    store = Store(await connect(settings.redis_url))
+    notices = Notices(city, store, Clock(await store.follow_offset()), Seal(settings.secrets))
     consumer, gateway = f"{socket.gethostname()}-{os.getpid()}", FileGateway(file)
     try:
         if once:

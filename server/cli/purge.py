@@ -1,13 +1,18 @@
 """`jiaohao purge`."""
 
+import asyncio
 from contextlib import ExitStack
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
 
 from server.city import City, load_city
 from server.cli.options import city_option, store_options, store_settings
+from server.clock import Clock, from_ms
+from server.errors import SetupError
+from server.settings import Settings
+from server.store import Store, connect
 
 
 @click.command("purge")
@@ -23,6 +28,7 @@ from server.cli.options import city_option, store_options, store_settings
     is_flag=True,
     help="At the end of the campaign: also delete the registry lines of everybody without a registration.",
 )
+@click.option("--by-day", is_flag=True, help="Also in the hours in which residents can log in.")
 @click.option("--yes", is_flag=True, help="Do not ask before --registry deletes.")
 @store_options
 @city_option
@@ -30,6 +36,7 @@ def command(
     before_at: datetime | None,
     dry_run: bool,
     registry: bool,
+    by_day: bool,
     yes: bool,
     redis_url: str | None,
     data_dir: Path,
@@ -44,7 +51,8 @@ def command(
     history, no-shows, name and phone. Who is barred stays until the bar is lifted. Who is eligible stays
     known by a keyed hash, until --registry.
 
-    It may run beside the service, be stopped at any point, and be run again; once a day is a good habit.
+    It runs beside the service, in the hours in which nobody can log in (who is in line just then would lose name
+    and phone), may be stopped at any point, and be run again; once a night is a good habit.
     """
     from server.cli.walking import over_all_keys
     from server.retention import purge
@@ -52,7 +60,13 @@ def command(
     city = load_city(city_file)
     with ExitStack() as stack:
         settings = store_settings(stack, redis_url, data_dir)
-        today = _today(city, settings.offset_ms)
+        now = asyncio.run(_now(settings, city))
+        today = now.date()
+        if city.is_open_hours(now) and not dry_run and not by_day:
+            raise SetupError(
+                f"residents can log in until {city.open_hours.closes:%H:%M}; run it at night, or with --by-day "
+                "when nobody is in line"
+            )
         before = before_at.date() if before_at else today - timedelta(days=city.policy.retention_days)
         if before > today:
             raise click.BadParameter(f"expected a day not after today, {today}", param_hint="--before")
@@ -77,5 +91,9 @@ def command(
     )
 
 
-def _today(city: City, offset_ms: int) -> date:
-    return (datetime.now(city.tz) + timedelta(milliseconds=offset_ms)).date()
+async def _now(settings: Settings, city: City) -> datetime:
+    store = Store(await connect(settings.redis_url))
+    try:
+        return from_ms(Clock(await store.follow_offset()).now_ms(), city.tz)
+    finally:
+        await store.close()

@@ -13,7 +13,7 @@ import click
 
 from server.errors import SetupError
 from server.settings import Settings
-from server.store import connect
+from server.store import Store, connect
 
 
 def free_port(host: str) -> int:
@@ -34,9 +34,13 @@ def _check_port(host: str, port: int) -> None:
             raise SetupError(f"cannot listen on {host}:{port} ({error.strerror}); give another --port") from None
 
 
-async def _check_store(url: str) -> None:
+async def _check_store(settings: Settings) -> None:
     # Workers wait for a store that is away, and are started again for ever; at the start it is a wrong address.
-    await (await connect(url)).aclose()
+    store = Store(await connect(settings.redis_url), settings.offset_ms)
+    try:
+        await store.keep_offset()
+    finally:
+        await store.close()
 
 
 def serve(settings: Settings, *, host: str, port: int, workers: int | None) -> None:
@@ -52,7 +56,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int | None) -> N
 
     port = port or free_port(host)
     _check_port(host, port)
-    asyncio.run(_check_store(settings.redis_url))
+    asyncio.run(_check_store(settings))
     with tempfile.TemporaryDirectory(prefix="jiaohao-metrics-") as metrics_dir:
         os.environ.update(settings.environment(), PROMETHEUS_MULTIPROC_DIR=metrics_dir)
         server = Granian(

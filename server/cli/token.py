@@ -1,16 +1,14 @@
 """`jiaohao token staff SITE`."""
 
 import asyncio
-import time
 from contextlib import ExitStack
-from datetime import date
 from pathlib import Path
 
 import click
 
 from server.city import City, load_city
 from server.cli.options import city_option, store_options, store_settings
-from server.clock import Clock
+from server.clock import Clock, from_ms
 from server.errors import Refusal, SetupError
 from server.settings import Settings
 from server.sites import Sites
@@ -59,12 +57,13 @@ async def _token(settings: Settings, city: City, site: str, role: Role, days: in
     sites = Sites(city, store)
     try:
         await sites.find(site)
+        clock = Clock(await store.follow_offset())
     except Refusal as refusal:
         if refusal.code != "not-found":
             raise
         raise SetupError(f"there is no site {site}; import it first (jiaohao import sites FILE)") from None
     finally:
         await store.close()
-    now_s = int(time.time())
-    desks = Desks(Signer(settings.secrets), Clock(), sites, settings.operator_token)
-    return desks.token(site, role, date.fromtimestamp(now_s), now_s + days * 86_400)
+    desks = Desks(Signer(settings.secrets), clock, sites, settings.operator_token)
+    now_s = clock.now_ms() // 1000
+    return desks.token(site, role, from_ms(now_s * 1000, city.tz).date(), now_s + days * 86_400)

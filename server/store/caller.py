@@ -118,6 +118,16 @@ class Caller:
     def _clock(self) -> tuple[int, int]:
         return self.now_ms, self._offset_ms
 
+    async def keep_offset(self) -> None:
+        """Let commands beside the service know the city's clock."""
+        await self._plain([("SET", key("clock", "clock"), self._offset_ms)])
+
+    async def follow_offset(self) -> int:
+        """Take over the city's clock of the service that runs on this store; city time minus TIME, in ms."""
+        (kept,) = await self._plain([("GET", key("clock", "clock"))])
+        self._offset_ms = int(kept or 0)
+        return self._offset_ms
+
     async def ping(self) -> None:
         """Raises StoreUnavailable when the store cannot be read."""
         await self._plain([("GET", key("ping", "ping"))])

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from redis.exceptions import ResponseError
-
+from server.errors import StoreUnavailable
 from server.keys import key
 from server.store.caller import Arg, Caller
 
@@ -30,8 +29,8 @@ class OutboxStore(Caller):
         """Make the group of consumers where there is none."""
         for district in districts:
             (answer,) = await self._pipeline([("XGROUP", "CREATE", key("outbox", district), _GROUP, "0", "MKSTREAM")])
-            if isinstance(answer, ResponseError) and "BUSYGROUP" not in str(answer):
-                raise answer
+            if isinstance(answer, Exception) and "BUSYGROUP" not in str(answer):
+                raise StoreUnavailable from answer
 
     async def next_owed(self, districts: Sequence[str], consumer: str, most: int, idle_ms: int) -> list[Owed]:
         """Messages for this consumer: those that another took `idle_ms` ago and did not finish, and new ones."""

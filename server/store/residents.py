@@ -37,6 +37,16 @@ class Resident(NamedTuple):
     stop: str | None
 
 
+class NewRegistration(NamedTuple):
+    """A registration to be stored; `first_dose`: its date as YYYY-MM-DD, empty where there is none."""
+
+    resident: bytes
+    pass_expires_ms: int
+    no: str
+    first_dose: str
+    fields: dict[str, Arg]
+
+
 class Kept(NamedTuple):
     """What came of a registration; `no`: its number, or that of the open one beside which it cannot be."""
 
@@ -90,12 +100,12 @@ def unpack(stored: bytes) -> FirstDoseRecord:
 class ResidentStore(Caller):
     """Each method runs the script of its name on the keys of one resident; the last ones only read or write."""
 
-    async def register(self, requests: Sequence[tuple[bytes, int, str, dict[str, Arg]]]) -> list[Kept]:
-        """What came of each (resident key, pass expiry ms, number, fields)."""
+    async def register(self, requests: Sequence[NewRegistration]) -> list[Kept]:
+        """What came of each."""
         calls = []
-        for resident, expires_ms, no, fields in requests:
+        for resident, expires_ms, no, first_dose, fields in requests:
             flat = [x for field in fields.items() for x in field]
-            calls.append((resident_tag(resident), (*self._clock(), expires_ms, no, *flat)))
+            calls.append((resident_tag(resident), (*self._clock(), expires_ms, no, first_dose, *flat)))
         return [Kept(_word(a[0]), a[1], _word(a[2]), a[3]) for a in await self._run_each("register", calls)]
 
     async def amend(self, change: Change, fields: dict[str, Arg]) -> str:
@@ -104,9 +114,13 @@ class ResidentStore(Caller):
         tag = resident_tag(change.resident)
         return _word(await self._run("amend", tag, *self._clock(), change.no, change.actor, *flat))
 
-    async def cancel(self, change: Change) -> str:
-        """Close a registration on its holder's wish; the status."""
-        return _word(await self._run("cancel", resident_tag(change.resident), *self._clock(), change.no, change.actor))
+    async def cancel(self, change: Change, day: str, lives_ms: int) -> str:
+        """Close a registration on its holder's wish, whose appointment is on this day ("" = none); the status.
+
+        What somebody typed for a first dose lives on for `lives_ms`.
+        """
+        args = (*self._clock(), change.no, change.actor, day, lives_ms)
+        return _word(await self._run("cancel", resident_tag(change.resident), *args))
 
     async def book(self, change: Change, slot: Appointment, cancel_before_ms: int) -> str:
         """Give a registration its appointment; the status."""
@@ -140,6 +154,10 @@ class ResidentStore(Caller):
         calls = [(resident_tag(r), (pack(record), lives_ms)) for r, record in records]
         return [unpack(answer) for answer in await self._run_each("enrol", calls)]
 
+    async def unenrol(self, resident: bytes) -> bool:
+        """Forget what somebody typed for a first dose, unless they have registered; False where there is nothing."""
+        return bool(await self._run("unenrol", resident_tag(resident)))
+
     async def replace_record(self, changes: Sequence[tuple[str, bytes, bytes]]) -> list[bool]:
         """Put packed registry lines in the place of those that were read, for each (tag, old, new); False where a
         line has changed since."""
@@ -154,9 +172,10 @@ class ResidentStore(Caller):
         """Delete the registry lines of residents without a registration; how many."""
         return sum(await self._run_each("drop_record", [(tag, ()) for tag in tags]))
 
-    async def quota(self, tag: str, spans: Sequence[tuple[int, int]]) -> int:
-        """Count one of what may be had (most) times in each (length in ms); 0, or how many ms to wait."""
-        return int(await self._run("quota", tag, *self._clock(), *(x for span in spans for x in span)))
+    async def quota(self, tag: str, spans: Sequence[tuple[int, int]], *, count: bool) -> int:
+        """Whether one more may be had of what may be had (most) times in each (length in ms): 0, or ms to wait."""
+        flat = [x for span in spans for x in span]
+        return int(await self._run("quota", tag, *self._clock(), int(count), *flat))
 
     async def keep_code(self, resident: bytes, digest: bytes, lives_ms: int) -> int:
         """A one-time code, replacing the one before; until when it is good, in ms."""

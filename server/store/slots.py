@@ -21,6 +21,14 @@ class Taken(NamedTuple):
     product: str
 
 
+class Unsettled(NamedTuple):
+    """A registration whose slot may have to be freed, and since when."""
+
+    no: str
+    resident: bytes
+    since_ms: int
+
+
 class Closure(msgspec.Struct, array_like=True, frozen=True):
     """Why a site does not vaccinate in a period."""
 
@@ -40,7 +48,8 @@ class SlotStore(Caller):
 
     async def take(self, tag: str, slot: Taken) -> str:
         """Take a slot for a registration; the status."""
-        answer = await self._run("take", tag, slot.no, slot.resident, slot.site, slot.period, slot.product)
+        args = (*self._clock(), slot.no, slot.resident, slot.site, slot.period, slot.product)
+        answer = await self._run("take", tag, *args)
         return str(answer.decode())
 
     async def vacate(self, tag: str, no: str) -> bool:
@@ -65,6 +74,11 @@ class SlotStore(Caller):
         (line,) = await self._plain([("HGET", key("roster", tag), no)])
         return _taken(no.encode(), line) if line else None
 
+    async def closure(self, tag: str, site: str, period: str) -> Closure | None:
+        """The closure of a site in a period of the day, None where it is open."""
+        (text,) = await self._plain([("HGET", key("closures", tag), f"{site}|{period}")])
+        return _closure.decode(text) if text else None
+
     async def closures(self, tags: Sequence[str]) -> list[dict[tuple[str, str], Closure]]:
         """(site, period) -> closure, of each day."""
         answers = await self._plain([("HGETALL", key("closures", tag)) for tag in tags])
@@ -72,21 +86,21 @@ class SlotStore(Caller):
             {_place(place): _closure.decode(text) for place, text in fields_of(answer).items()} for answer in answers
         ]
 
-    async def mean_to_vacate(self, tag: str, no: str, resident: bytes) -> None:
+    async def unsettle(self, tag: str, no: str, resident: bytes) -> None:
         """Note before a registration is closed that its slot is to be freed, so that a crash between is found."""
-        await self._plain([("HSET", key("leaving", tag), no, resident)])
+        await self._run("unsettle", tag, *self._clock(), no, resident)
 
-    async def keep_slot(self, tag: str, no: str) -> None:
-        """The registration was not closed after all."""
-        await self._plain([("HDEL", key("leaving", tag), no)])
+    async def settle(self, tag: str, no: str) -> None:
+        """Slot and registration are of one mind."""
+        await self._plain([("HDEL", key("unsettled", tag), no)])
 
-    async def leaving(self, tags: Sequence[str]) -> list[list[tuple[str, bytes]]]:
-        """What `mean_to_vacate` noted and `vacate` has not finished: (number, resident key), of each day."""
-        answers = await self._plain([("HGETALL", key("leaving", tag)) for tag in tags])
+    async def unsettled(self, tags: Sequence[str]) -> list[list[Unsettled]]:
+        """The slots of each day that are being given or freed, or were when somebody crashed."""
+        answers = await self._plain([("HGETALL", key("unsettled", tag)) for tag in tags])
         found = []
         for answer in answers:
             items = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
-            found.append([(no.decode(), resident) for no, resident in items])
+            found.append([Unsettled(no.decode(), it[:_RESIDENT_BYTES], int(it[_RESIDENT_BYTES:])) for no, it in items])
         return found
 
     async def keep_capacity(self, tag: str, slots: Mapping[str, int]) -> None:

@@ -3,7 +3,16 @@
 from server.store.caller import Arg, Client, connect
 from server.store.openings import Advance, Joined, OpeningStore, Place
 from server.store.outbox import OutboxStore, Owed
-from server.store.residents import Appointment, Change, FirstDoseRecord, Kept, Past, Resident, ResidentStore
+from server.store.residents import (
+    Appointment,
+    Change,
+    FirstDoseRecord,
+    Kept,
+    NewRegistration,
+    Past,
+    Resident,
+    ResidentStore,
+)
 from server.store.slots import Closure, SlotStore, Taken
 
 
@@ -21,6 +30,7 @@ __all__ = [
     "FirstDoseRecord",
     "Joined",
     "Kept",
+    "NewRegistration",
     "Owed",
     "Past",
     "Place",

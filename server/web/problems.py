@@ -188,6 +188,7 @@ _REASONS = {
         "接种时间已经安排，不能再改志愿；不能去的请先取消，再重新登记。",
         "Your appointment has been allotted. If it does not suit you, please cancel and register again.",
     ),
+    "closed": ("这份登记已经办结，不能再改。", "This registration is closed and cannot be changed."),
     "no-appointment": ("还没有安排接种时间。", "There is no appointment yet."),
     "not-on-roster": (
         "不在本接种点当天的名单上，请核对短信上的接种点和日期。",
@@ -222,6 +223,10 @@ _FIELDS = {
     ),
     "future": ("这一天还没有到。", "This day is yet to come."),
     "past": ("这一天已经过去。", "This day is over."),
+    "long-ago": (
+        "这一天已过去一周以上，请联系管理员处理。",
+        "This day is more than a week ago. Please ask the operator.",
+    ),
     "range": ("数值超出范围。", "The value is out of range."),
 }
 

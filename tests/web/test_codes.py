@@ -214,11 +214,35 @@ async def test_a_gateway_that_fails_loses_no_message(house: House, phones: Phone
     await house.registered(person(0))
     await ask(house, person(0))
     phones.broken = True
-    with pytest.raises(OSError, match="no space"):
-        await deliver(house, phones)
+    assert await deliver(house, phones) == 0
     phones.broken = False
     taken_over = await house.store.next_owed(["440106"], "another", 10, 0)
     assert len(taken_over) == 1, "it is still owed, and another sender can take it"
+
+
+async def test_a_message_the_gateway_never_takes_holds_up_no_other(
+    house: House, phones: Phones, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in (0, 1, 2):
+        await house.registered(person(i))
+        await ask(house, person(i))
+    send = phones.send
+
+    async def picky(phone: str, text: str) -> None:
+        if phone == person(0).phone:
+            raise RuntimeError("never")
+        await send(phone, text)
+
+    monkeypatch.setattr(phones, "send", picky)
+    assert await deliver(house, phones) == 2
+    assert {phone for phone, _ in phones.messages} == {person(1).phone, person(2).phone}
+
+
+async def test_a_message_nobody_understands_holds_up_no_other(house: House, phones: Phones) -> None:
+    await house.store.owe("440106", {"kind": "notice", "resident": b"x" * 16})
+    await house.registered(person(0))
+    await ask(house, person(0))
+    assert await deliver(house, phones) == 1
 
 
 async def test_a_code_that_is_too_old_is_not_sent(house: House, phones: Phones) -> None:
@@ -231,7 +255,7 @@ async def test_a_code_that_is_too_old_is_not_sent(house: House, phones: Phones) 
 
 
 async def test_a_store_that_is_away_is_said(house: House, phones: Phones, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def away(*_: Any) -> int:
+    async def away(*_: Any, **__: Any) -> int:
         raise StoreUnavailable
 
     monkeypatch.setattr(house.store, "quota", away)

@@ -114,6 +114,21 @@ async def test_nobody_takes_anothers_place_by_their_id_number(house: House) -> N
     assert (await house.join(NOBODY_KNOWS))["entry"] == first["entry"]
 
 
+async def test_a_typing_error_keeps_nobody_out(house: House) -> None:
+    """Refused, or left again, or cancelled: what was typed then does not bind."""
+    typo = Person(NOBODY_KNOWS.id_number, "新来的", "13512345679")
+    await house.at("09:00:00", JULY)
+    await house.services.room.adjust(TIANHE, "op", {"paused": True})
+    before = await house.everything()
+    refused(await house.try_join(typo), "paused", 503)
+    assert await house.everything() == before
+    await house.services.room.adjust(TIANHE, "op", {"paused": False})
+    ticket = (await house.join(typo))["ticket"]
+    refused(await house.try_join(NOBODY_KNOWS), "identity-mismatch", 403)
+    assert (await house.call("DELETE", "/ticket", bearer=ticket)).status_code == 204
+    assert (await house.try_join(NOBODY_KNOWS)).status_code == 201
+
+
 async def test_two_who_claim_to_be_one_in_the_same_batch(house: House) -> None:
     import asyncio
 

@@ -261,3 +261,30 @@ async def test_asking_is_refused_as_joining_would_be(house: House) -> None:
     assert (problem["reason"], problem["district"]) == ("wrong-district", TIANHE)
     await cancel(house, done)
     assert (await house.call("POST", ask, json=person(0).papers())).status_code == 200
+
+
+async def test_names_and_phones_cannot_be_guessed_by_asking(at_nine: House) -> None:
+    ask = f"/openings/{TIANHE}/eligibility"
+    for i in range(5):
+        answer = await at_nine.call("POST", ask, json=person(0).papers(phone=f"1380000000{i}"))
+        refused(answer, "identity-mismatch", 403)
+    refused(await at_nine.call("POST", ask, json=person(0).papers()), "too-many-requests", 429)
+    assert (await at_nine.try_join(person(0))).status_code == 201, "the door itself stays open to them"
+    await at_nine.forward(600)
+    done = await at_nine.call("POST", ask, json=person(0).papers())
+    assert done.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("id_type", "short", "long"),
+    [("hk_macao_permit", "H12345678", "H1234567801"), ("taiwan_permit", "12345678", "1234567802")],
+)
+async def test_a_permit_that_was_issued_again_is_the_same_person(
+    house: House, id_type: str, short: str, long: str
+) -> None:
+    await house.at("09:00:00", date(2021, 7, 1))
+    papers = person(0).papers(id_type=id_type, name="陈大文")
+    first = await house.call("POST", f"/openings/{TIANHE}/tickets", json=papers | {"id_number": short})
+    again = await house.call("POST", f"/openings/{TIANHE}/tickets", json=papers | {"id_number": long})
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["entry"] == again.json()["entry"]

@@ -1,11 +1,12 @@
 """The desk and the site: who is expected, who came, and what a closed site does to nobody's no-shows."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from server.staff import Role
+from server.store.store import Taken
 from tests.serving import OPERATOR, TIANHE, House, enrol, person, refused
 
 TODAY, MONDAY, TUESDAY = date(2021, 6, 19), date(2021, 6, 21), date(2021, 6, 22)
@@ -102,6 +103,13 @@ async def test_a_desk_that_was_offline_sends_later(monday: tuple[House, list[Any
     assert (found["state"], found["no_shows"]) == ("fulfilled", 0)
 
 
+@pytest.mark.parametrize(("days", "code"), [(7, 200), (8, 422)])
+async def test_a_desk_may_be_a_week_late(monday: tuple[House, list[Any]], days: int, code: int) -> None:
+    house, done = monday
+    await house.at("09:00:00", MONDAY + timedelta(days=days))
+    assert (await attend(house, done[0]["registration_no"])).status_code == code
+
+
 async def test_nobody_is_attended_before_the_day(monday: tuple[House, list[Any]]) -> None:
     house, done = monday
     await house.at("19:59:59", date(2021, 6, 20))
@@ -184,9 +192,11 @@ async def test_a_closed_site_sends_everyone_back_with_priority_and_no_no_show(mo
     assert [e["period"] for e in seen["entries"]] == ["pm"]
     assert seen["closures"] == [{"period": "am", "reason": "停电"}]
     again = await close(house, period="am", reason="again")
-    assert again.json()["sent_back"] == 0
+    assert (again.json()["sent_back"], again.json()["reason"]) == (0, "停电")
     assert (await roster(house)).json()["closures"] == [{"period": "am", "reason": "停电"}], "the first word stands"
-    refused(await attend(house, done[0]["registration_no"]), "not-found", 404)
+    late = (await attend(house, done[0]["registration_no"])).json()
+    assert (late["state"], late["period"]) == ("fulfilled", "am"), "who had come before it was closed has come"
+    refused(await attend(house, done[1]["registration_no"], site="T2"), "not-found", 404)
 
 
 async def test_a_whole_day_is_both_halves_and_leaves_who_came(monday: tuple[House, list[Any]]) -> None:
@@ -255,7 +265,67 @@ async def test_html_in_a_reason_or_a_name_stays_text(monday: tuple[House, list[A
     assert answer.headers.get("x-content-type-options") in (None, "nosniff")
 
 
-# After a crash
+# At the same moment, and after a crash
+
+
+async def test_an_appointment_given_while_its_holder_cancels(
+    monday: tuple[House, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house, _ = monday
+    done = await house.registered(person(5))
+    no, cancel = done["registration_no"], house.store.cancel
+
+    async def given_first(*args: Any) -> str:
+        monkeypatch.setattr(house.store, "cancel", cancel)
+        await house.give(person(5), no, date(2021, 6, 23))
+        return await cancel(*args)
+
+    monkeypatch.setattr(house.store, "cancel", given_first)
+    answer = await house.call("POST", f"/registrations/{no}/cancellation", bearer=done["receipt"])
+    assert answer.json()["state"] == "cancelled"
+    assert await house.store.roster(f"{TIANHE}:2021-06-23") == [], "no slot is left behind"
+
+
+async def test_an_appointment_given_while_its_site_closes(
+    monday: tuple[House, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house, _ = monday
+    done = await house.registered(person(5))
+    book = house.store.book
+
+    async def closed_first(*args: Any) -> str:
+        assert (await close(house, date="2021-06-23")).status_code == 200
+        return await book(*args)
+
+    monkeypatch.setattr(house.store, "book", closed_first)
+    await house.store.keep_capacity(f"{TIANHE}:2021-06-23", {"T1|am|inactivated": 1})
+    slot = Taken(done["registration_no"], house.resident(person(5)), "T1", "am", "inactivated")
+    assert await house.services.appointments.give(slot, TIANHE, date(2021, 6, 23), "night") == "closed"
+    assert (await mine(house, done))["state"] == "proposed"
+    assert await house.store.roster(f"{TIANHE}:2021-06-23") == []
+
+
+@pytest.mark.parametrize("killed", ["before", "after"])
+async def test_a_crash_while_an_appointment_is_given(
+    monday: tuple[House, list[Any]], monkeypatch: pytest.MonkeyPatch, killed: str
+) -> None:
+    house, _ = monday
+    done = await house.registered(person(5))
+    book = house.store.book
+
+    async def dies(*args: Any) -> str:
+        if killed == "after":
+            await book(*args)
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(house.store, "book", dies)
+    with pytest.raises(RuntimeError):
+        await house.give(person(5), done["registration_no"], date(2021, 6, 23))
+    await house.forward(61)
+    assert await house.services.appointments.repair() == 1
+    numbers = {s.no for s in await house.store.roster(f"{TIANHE}:2021-06-23")}
+    assert numbers == (set() if killed == "before" else {done["registration_no"]})
+    assert (await mine(house, done))["state"] == ("proposed" if killed == "before" else "booked")
 
 
 async def test_a_crash_while_closing_a_site_is_finished_by_the_next_worker(
@@ -299,7 +369,9 @@ async def test_a_crash_while_cancelling_leaves_slot_and_registration_of_one_mind
     monkeypatch.setattr(house.store, "cancel", dies)
     where = f"/registrations/{done[0]['registration_no']}/cancellation"
     refused(await house.call("POST", where, bearer=done[0]["receipt"]), "overloaded", 503)
-    second_house.set_time("09:05:00", date(2021, 6, 20))
+    second_house.set_time("09:00:30", date(2021, 6, 20))
+    assert await second_house.services.appointments.repair() == 0, "it may still be under way"
+    second_house.set_time("09:10:00", date(2021, 6, 20))
     assert await second_house.services.appointments.repair() == 1
     assert await second_house.services.appointments.repair() == 0
     numbers = {s.no for s in await house.store.roster(f"{TIANHE}:{MONDAY}")}

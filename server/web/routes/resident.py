@@ -169,7 +169,7 @@ async def registration_ics(request: AnyRequest, no: No) -> Response[bytes]:
     site = (await services.sites.of(found.district)).get(found.appointment.site)
     content = invitation(found, site, services.room.now(), language_of(request))
     headers = NO_STORE | {"content-disposition": f'attachment; filename="{no}.ics"'}
-    return Response(content, media_type="text/calendar; charset=utf-8", headers=headers)
+    return Response(content, media_type="text/calendar", headers=headers)
 
 
 @post(
