@@ -18,7 +18,7 @@ from server import __version__, logs
 from server.errors import Invalid, Refusal
 from server.services import Services, running
 from server.settings import Settings, from_environment
-from server.web import assets, routes
+from server.web import assets, plain, routes
 from server.web.bodies import LARGEST_BODY
 from server.web.hot import HotCalls, header
 from server.web.problems import language, render
@@ -70,7 +70,12 @@ def _litestar(run: Callable[[], contextlib.AbstractAsyncContextManager[Services]
         name: SecurityScheme(type="http", scheme="bearer", description=words) for name, words in _BEARERS.items()
     }
     return Litestar(
-        route_handlers=[Router("/api/v1", route_handlers=routes.API), *routes.PLAIN, *assets.handlers()],
+        route_handlers=[
+            Router("/api/v1", route_handlers=routes.API),
+            *routes.PLAIN,
+            *assets.handlers(),
+            *plain.handlers(),
+        ],
         lifespan=[lifespan],
         exception_handlers={Refusal: _refused, HTTPException: _http, Exception: _unexpected},
         openapi_config=OpenAPIConfig(

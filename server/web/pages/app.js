@@ -9,7 +9,7 @@ const WORDS = {
   draw: "抽签中|Draw on", open: "开放中|Open", paused: "暂停取号|Paused", closed: "{0} 开放|Opens {0}", maintenance: "休息中|Resting",
   ended: "今天已结束|Over for today", unassigned: "暂未安排|Not open here", held: "已取号|You have a place",
   restText: "每天 {0} 到次日 {1} 整理数据，不办理登记。已有的登记不受影响。|From {0} to {1} the system is closed for its nightly work. Registrations you have are safe.",
-  restNext: "{0} 开放：{1}|Opening at {0}: {1}", restLeft: "离下一次开放还有|Time to the next opening",
+  restNext: "{0} 开放：{1}|Opening at {0}: {1}",
   number: "{0} 号|No. {0}", inDraw: "抽签中|in the draw", aheadOf: "{0}，前面 {1} 人|{0}, {1} ahead", called: "叫到了，请进入登记|called: please come in",
   claimed: "正在登记|registering", missed: "过号了|turn passed", left: "已放弃|given up", over: "已结束|over",
   receiptOf: "登记号尾号 {0}|Registration …{0}", calledWho: "叫到 {0} 了！|It is the turn of {0}!", calledGo: "请进入登记|Come in", someone: "您|you",
@@ -88,8 +88,8 @@ export const when = (ms, more = { month: zh() ? "numeric" : "short", day: "numer
 export const clock = (ms) => when(ms, {});
 // A date without a time of day, e.g. 6月21日 星期一.
 export const day = (date, weekday = "long") => new Date(`${date}T12:00:00Z`).toLocaleDateString(zh() ? "zh-CN" : "en-GB", {
-  timeZone: "UTC", month: "long", day: "numeric", ...(weekday && { weekday }),
-});
+  timeZone: "UTC", month: "long", day: "numeric", weekday,
+}).replace(/日(?=[星周])/, "日 ");
 export const today = () => new Date(now_ms()).toLocaleDateString("en-CA", { timeZone: page.city?.timezone ?? "Asia/Shanghai" });
 export const countdown = (ms) => new Date(Math.max(0, Math.ceil(ms / 1000) * 1000)).toISOString().slice(11, 19).replace(/^00:/, "");
 export function span(s) {
@@ -189,8 +189,10 @@ export function make(tag, props, ...children) {
   return it;
 }
 export function refill(parent, ...children) {
+  const held = parent.contains(document.activeElement) && document.activeElement.getAttribute("href");
   parent.textContent = "";
   parent.append(...children);
+  if (held) parent.querySelector(`[href="${held}"]`)?.focus(); // who stood on a link stays there
 }
 export function show(view) {
   const before = page.view;
@@ -293,9 +295,11 @@ function drawFamily() {
       const district = page.city.districts.find(({ code }) => code === it.district);
       const href = it.no ? `#receipt=${it.no}` : `#place=${it.key}`;
       const state = make("span", { className: it.state === "ready" ? "now" : "on" }, standing(it));
-      return make("li", {}, make("a", { href, className: "district" }, make("span", {}, make("b", {}, labelOf(it)), make("small", {}, district ? nameOf(district) : "")), state));
+      const who = make("span", {}, make("b", {}, labelOf(it)), make("small", {}, district ? nameOf(district) : ""));
+      return make("li", {}, make("a", { href, className: "district" }, who, state));
     }));
-    refill($("calls"), ...called.map((it) => make("a", { className: "button alarm", href: `#place=${it.key}` }, `${t("calledWho", labelOf(it))} ${t("calledGo")} ›`)));
+    const bar = (it) => make("a", { className: "button alarm", href: `#place=${it.key}` }, `${t("calledWho", labelOf(it))} ${t("calledGo")} ›`);
+    refill($("calls"), ...called.map(bar));
   }
   return called.length ? t("calledWho", labelOf(called[0])) : "";
 }
@@ -308,7 +312,8 @@ export const nextOpenings = () => {
   return { first, names: coming.filter((it) => Date.parse(it.opens_at) === first).map(nameOf) };
 };
 function row(href, name, more, state, on) {
-  return make("a", { className: "district", href }, make("span", {}, make("b", {}, name), make("small", {}, more)), make("span", { className: on ? "on" : "" }, state));
+  const what = make("span", {}, make("b", {}, name), make("small", { lang: zh() ? "en" : "zh-CN" }, more));
+  return make("a", { className: "district", href }, what, make("span", { className: on ? "on" : "" }, state));
 }
 function drawList() {
   let last;
@@ -318,7 +323,8 @@ function drawList() {
     const held = places().filter(({ district, state }) => district === it.code && LIVE.includes(state));
     const state = held.length ? t("held") : t(it.state, it.opens_at && clock(Date.parse(it.opens_at)));
     if (hours !== last) blocks.push(make("h3", {}, hours));
-    blocks.push(row(held.length === 1 ? `#place=${held[0].key}` : `#${it.code}`, nameOf(it), zh() ? it.name_en : it.name_zh, state, held.length || RUNNING.includes(it.state)));
+    const href = held.length === 1 ? `#place=${held[0].key}` : `#${it.code}`;
+    blocks.push(row(href, nameOf(it), zh() ? it.name_en : it.name_zh, state, held.length || RUNNING.includes(it.state)));
     last = hours;
   }
   refill($("districts"), ...blocks);
@@ -337,7 +343,7 @@ PAINT.list = () => {
 export async function stroke(times, mine, longest_ms = 300_000) {
   const soon_ms = times.map((time) => time && until_ms(time)).filter((ms) => ms > 0);
   const due = now_ms() + Math.min(longest_ms, ...soon_ms) + 1000 + Math.random() * Math.min(9000, longest_ms / 5);
-  await until(() => due - now_ms(), mine);
+  await until(() => (document.hidden ? Infinity : due - now_ms()), mine); // nobody is looking: nothing is asked
 }
 async function home(mine) {
   Object.assign(page, { district: null, key: null, opening: null });
@@ -345,7 +351,7 @@ async function home(mine) {
     drawList();
     show("list");
     prefetch();
-    for (const it of receipts()) (await load(mine, "receipt"))[0].refresh(it);
+    if ($("rest").hidden) for (const it of receipts()) (await load(mine, "receipt"))[0].refresh(it);
     await stroke(page.city.districts.flatMap((it) => [it.opens_at, it.closes_at]), mine);
     page.city = await read(mine, "/city");
   }

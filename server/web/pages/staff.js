@@ -135,6 +135,7 @@ function leave(note) {
   for (const it of all("dialog")) it.close();
   for (const key of ["token", "me", "clock"]) forget(key);
   forgetRosters();
+  for (const id of ["site", "me", "closures", "groups", "confirm-name", "confirm-facts"]) $(id).replaceChildren(); // hidden is not gone
   $("closing-form").reset();
   if (location.hash) history.replaceState(null, "", location.pathname);
   show();

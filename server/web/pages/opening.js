@@ -1,0 +1,242 @@
+// One opening: how it stands, my papers, may I register, and the join.
+
+import {
+  $, PAINT, all, clear, count, clock, countdown, fault, go, insist, kit, knows, mark, nameOf, now_ms, page, paint,
+  places, polite, read, receipts, remember, run, route, set, show, stroke, t, tell, teach, today, unmark, until,
+  until_ms, when, whenLanguageChanges, zh,
+} from "./app.js";
+
+teach({
+  drawText: "抽签进行中，还剩|The draw is on, time left",
+  drawNote: "这段时间内取号，早晚都一样，先后由抽签决定。|Join before it ends: early or late is the same.",
+  openText: "正在开放，{0} 结束|Open until {0}",
+  openNote: "正在叫 {0} 号，{1} 人在等候。现在取号排在队尾。|Now serving {0}; {1} waiting. You would join at the back.",
+  openFirst: "叫号马上开始，{0} 人在等候。现在取号排在队尾。|Calling is about to begin; {0} waiting. You would join at the back.",
+  openNobody: "正在叫 {0} 号，没有人在等候。|Now serving {0}; nobody is waiting.",
+  pausedText: "暂停取号|Paused for now",
+  pausedNote: "已取的号继续有效。恢复后这里会自动更新，不用刷新。|Numbers given stay valid. This page goes on by itself; no need to reload.",
+  closedText: "{0} 开放，还有|Opens at {0}, in",
+  closedNote: "不用赶：开放后{0}内取号，早晚都一样，先后由抽签决定。|No need to hurry: the first {0} share one draw.",
+  minutesLong: " {0} 分钟|{0} minutes", secondsLong: " {0} 秒|{0} seconds",
+  endedText: "今天已结束，离下一次开放还有|Over for today. Time to the next opening",
+  endedNote: "下一次开放：{0}|Next opening: {0}",
+  maintenanceText: "系统休息中，离下一次开放还有|The system is resting. Time to the next opening",
+  maintenanceNote: "下一次开放：{0}|Next opening: {0}",
+  unassignedText: "这个区目前不在集中预约的安排里。|This district is not part of the present registration.",
+  unassignedNote: "如果您的第一剂是在别的区接种的，请选那个区；否则请留意本区通知。|If your first dose was in another district, choose that one; otherwise please watch for this district's notice.",
+  join: "取号|Join the queue", joinAt: "{0} 开放后可以取号|You can join at {0}", joinPaused: "恢复后可以取号|You can join once it goes on",
+  checking: "正在查……|Checking…", eligible: "可以登记|You may register",
+  eligibleNote: "{0} 开放后回来取号就行，早晚都一样。|Come back once it opens at {0}; early or late is the same.",
+  eligibleDose: "第一剂日期：{0}。|First dose: {0}. ",
+  sendIn: "{0} 秒后提交|Sending in {0} s", sendNow: "正在提交……|Sending…",
+  goTo: "去{0}|Go to {0}", seeReceipt: "看已有的登记|See the registration", findIt: "找回我的登记|Find my registration", otherDistrict: "换一个区|Another district",
+  fixPapers: "核对后再试|Correct and try again",
+});
+
+const RUNNING = ["draw", "open", "paused"];
+let spread = false; // one random wait a visit
+let again; // the label of whoever joins again
+const papers = new Map(); // by place, in memory only: who was passed over need not type them again
+
+const look = async (mine) => { page.opening = await read(mine, `/openings/${page.district.code}`); };
+export { look };
+export const drawEnds_ms = () => Date.parse(page.opening.opens_at) + page.opening.draw.seconds * 1000;
+export const nextOpens_ms = () => [page.opening, page.district].map((it) => it && Date.parse(it.opens_at)).find((ms) => ms > now_ms());
+// The state by the timetable, so that nobody has to ask when the hour strikes.
+export function state() {
+  const { opens_at, closes_at, state: told } = page.opening;
+  if (!opens_at || until_ms(opens_at) > 0) return told;
+  if (until_ms(closes_at) <= 0) return RUNNING.includes(told) ? "ended" : told;
+  return told === "paused" ? told : now_ms() < drawEnds_ms() ? "draw" : "open";
+}
+
+export async function visit(mine, district) {
+  Object.assign(page, { district, key: null });
+  spread = false;
+  await look(mine);
+  return opening(mine);
+}
+async function opening(mine, refusal) {
+  unmark($("join"));
+  show("opening");
+  if (refusal) refused(refusal);
+  return follow(mine);
+}
+async function follow(mine) {
+  for (;;) {
+    const { opens_at, closes_at } = page.opening;
+    const ends_at = RUNNING.includes(state()) ? new Date(drawEnds_ms()).toISOString() : null;
+    await stroke([opens_at, closes_at, ends_at], mine, { paused: 30_000, open: 60_000 }[state()]);
+    if (!page.opening.opens_at || until_ms(page.opening.closes_at) < 0) {
+      page.city = await read(mine, "/city"); // the day may have turned
+      page.district = page.city.districts.find((it) => it.code === page.district.code);
+    }
+    await look(mine);
+    paint();
+  }
+}
+// What a refusal leads to.
+function refused(problem) {
+  const right = page.city.districts.find((it) => it.code === problem.district);
+  const link = $("refused").lastElementChild;
+  const own = receipts().filter((it) => !it.label || it.label.startsWith(mask($("name").value)));
+  const [text, href] = right ? [t("goTo", nameOf(right)), `#${right.code}`]
+    : problem.code === "already-registered" && own.length === 1 ? [t("seeReceipt"), `#receipt=${own[0].no}`]
+      : problem.code === "already-registered" ? [t("findIt"), "#find"]
+        : problem.code === "identity-mismatch" ? [t("fixPapers"), "#join"] : [t("otherDistrict"), "#home"];
+  link.textContent = text;
+  link.href = href;
+  link.onclick = href === "#join" ? (event) => { event.preventDefault(); $("id_number").focus(); } : null;
+  mark($("join"), problem);
+}
+
+// The form
+const FIELDS = ["id_number", "name", "phone"];
+function judge(input, form) {
+  const value = kit.papers.normalise[input.name]?.(input.value) ?? input.value;
+  return kit.papers.faultOf(input.name, value, form.elements.id_type.value);
+}
+// Checks a form of papers as it is typed: first when a field is left, then, once it was wrong, with every key.
+export function checkAsTyped(form) {
+  for (const name of FIELDS) {
+    const input = form.elements[name];
+    if (!input) continue;
+    input.addEventListener("blur", () => {
+      if (!input.value.trim() || !kit.papers) return;
+      if (name !== "name") input.value = kit.papers.normalise[name](input.value);
+      const wrong = judge(input, form);
+      if (!wrong) return clear(input);
+      fault(input, t(...wrong));
+      return polite(t(...wrong));
+    });
+    input.addEventListener("input", () => {
+      if (input.hasAttribute("aria-invalid") && !judge(input, form)) clear(input);
+    });
+  }
+  form.elements.id_type.addEventListener("change", () => clear(form.elements.id_number));
+}
+// The papers of a form, in one spelling; null where something is wrong, which is then marked.
+export function papersOf(form) {
+  unmark(form);
+  const found = { id_type: form.elements.id_type.value };
+  const errors = [];
+  for (const name of FIELDS.filter((it) => form.elements[it])) {
+    found[name] = kit.papers.normalise[name](form.elements[name].value);
+    const wrong = judge(form.elements[name], form);
+    if (wrong) errors.push({ field: name, message: t(...wrong) });
+  }
+  if (errors.length) mark(form, { errors });
+  return errors.length ? null : found;
+}
+function mask(name) { return `${[...kit.papers.normalise.name(name)][0] ?? ""}*`; }
+// 王*, and where this device has another 王* already: 王* 2.
+function labelFor(name) {
+  const masked = mask(name);
+  if (again?.startsWith(masked)) return again;
+  const taken = [...places(), ...receipts()].map((it) => it.label);
+  for (let n = 1; ; n += 1) {
+    const label = n === 1 ? masked : `${masked} ${n}`;
+    if (!taken.includes(label)) return label;
+  }
+}
+
+// Before the opening: may I register at all?
+async function eligibility(mine, body) {
+  const { district } = page;
+  set("check", t("checking"));
+  $("check").disabled = true;
+  let answer;
+  try {
+    answer = await insist(mine, "POST", `/openings/${district.code}/eligibility`, { body, settle: [425, 429] });
+  } finally {
+    $("check").disabled = false;
+    set("check", $("check").dataset[zh() ? "zh" : "en"]);
+  }
+  const { ok, data } = answer;
+  if (!ok) return opening(mine, data);
+  const next = nextOpens_ms();
+  const note = (data.first_dose_date ? t("eligibleDose", data.first_dose_date) : "") + (next ? t("eligibleNote", when(next)) : "");
+  tell($("eligible"), t("eligible"), note);
+  return follow(mine);
+}
+async function join(mine, body) {
+  // During the draw nothing is lost by waiting a little, once, and the joins of a crowd arrive evenly.
+  const left_ms = state() === "draw" && !spread ? drawEnds_ms() - now_ms() : 0;
+  const whole_ms = Math.random() * Math.min(20_000, left_ms / 4);
+  const due = performance.now() + whole_ms;
+  spread = true;
+  show("sending");
+  await until(() => {
+    const ms = due - performance.now();
+    $("sending-bar").value = whole_ms ? 1 - ms / whole_ms : 1;
+    set("sending-text", ms > 0 ? t("sendIn", Math.ceil(ms / 1000)) : t("sendNow"));
+    return ms;
+  }, mine);
+  const { code } = page.district;
+  const answer = await insist(mine, "POST", `/openings/${code}/tickets`, { body });
+  if (!answer.ok) {
+    await look(mine);
+    return opening(mine, answer.data);
+  }
+  const { data } = answer;
+  const key = `${code}:${page.opening.date}:${data.entry}`;
+  const label = places().find((it) => it.key === key)?.label ?? labelFor(body.name);
+  const seen = Date.now();
+  const wait_ms = data.poll_after_seconds * 1000;
+  remember(`place:${key}`, { key, label, district: code, date: page.opening.date, since: seen, ...data, seen, due: seen + wait_ms, wait_ms });
+  for (const it of places()) if (it.label === label && it.key !== key && it.district === code) remember(`place:${it.key}`); // the one before
+  papers.set(key, body);
+  again = undefined;
+  $("join").reset();
+  return go(`place=${key}`);
+}
+// After a missed turn: the same form, filled in where this page still knows how.
+export function rejoin(place) {
+  const body = papers.get(place.key);
+  again = place.label;
+  remember(`place:${place.key}`);
+  for (const [name, value] of Object.entries(body ?? {})) $("join").elements[name].value = value;
+  return go(place.district);
+}
+
+const long = (s) => (s % 60 ? t("secondsLong", s) : t("minutesLong", s / 60));
+function line(serving, waiting) {
+  if (!serving) return waiting ? t("openFirst", count(waiting)) : "";
+  return waiting ? t("openNote", count(serving), count(waiting)) : t("openNobody", count(serving));
+}
+PAINT.opening = () => {
+  const { opens_at, closes_at, draw, serving, waiting } = page.opening;
+  const next = nextOpens_ms();
+  const soon = next - now_ms() < 3_600_000 && Date.parse(opens_at) === next;
+  const now = soon ? "closed" : state();
+  const open = RUNNING.includes(now);
+  const left_ms = now === "draw" ? drawEnds_ms() - now_ms() : open || now === "unassigned" ? 0 : next - now_ms();
+  set("stand", t(`${now}Text`, opens_at && clock(Date.parse(now === "closed" ? opens_at : closes_at))));
+  set("stand-clock", left_ms > 0 ? countdown(left_ms) : "");
+  set("stand-note", now === "open" ? line(serving, waiting) : open || now === "closed" ? t(`${now}Note`, long(draw.seconds))
+    : now === "unassigned" ? t("unassignedNote") : next ? t(`${now}Note`, when(next)) : "");
+  $("join").hidden = now === "unassigned" || (now === "maintenance" && !soon);
+  $("check").hidden = open || state() === "maintenance";
+  $("go").hidden = !open && !soon;
+  $("go").disabled = !open || now === "paused";
+  set("go", now === "paused" ? t("joinPaused") : open ? t("join") : next ? t("joinAt", clock(next)) : "");
+};
+
+checkAsTyped($("join"));
+$("join").onsubmit = (event) => {
+  event.preventDefault();
+  if ($("go").disabled || $("go").hidden) return;
+  const body = papersOf(event.target);
+  if (body) run((mine) => join(mine, body));
+};
+$("check").onclick = () => {
+  const body = papersOf($("join"));
+  if (body) run((mine) => eligibility(mine, body));
+};
+$("stop").onclick = () => run(opening);
+whenLanguageChanges(() => { if (page.view === "opening") unmark($("join")); });
+// Back from sleep or from another tab: the opening is looked at, unless there is something to read.
+document.addEventListener("visibilitychange", () => {
+  const reading = !$("refused").hidden || !$("eligible").hidden || $("join").contains(document.activeElement);
+  if (!document.hidden && page.view === "opening" && !reading) route();
+});

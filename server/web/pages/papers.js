@@ -1,0 +1,52 @@
+// Papers as typed: one spelling, then a check; the same rules as the server's (GB 11643-1999 and the permits' forms).
+
+import { teach } from "./app.js";
+
+teach({
+  length: "长度不对，请检查有没有多写或漏写。|The length is not right: is something missing or too much?",
+  characters: "有不能识别的字符，请重新输入。|Some characters do not belong here.",
+  format: "格式不对，请对照证件检查。|This does not look right; please compare with your papers.",
+  "phone-format": "手机号码应为 11 位，以 13 到 19 开头。|A mobile number has 11 digits and begins with 13 to 19.",
+  "id-length": "身份证号码应为 18 位，现在是 {0} 位。|An ID number has 18 characters; this one has {0}.",
+  region: "居住证号码应以 81、82 或 83 开头。|A residence permit number begins with 81, 82 or 83.",
+  "birth-date": "号码中的出生日期不正确。|The birth date in the number is not a real date.",
+  checksum: "号码不正确，请逐位核对。|The number is not right; please compare it digit by digit.",
+});
+
+// White space, hyphens and dashes, and the invisible marks that come along with copy and paste.
+const BETWEEN = /[\s\-\u00ad\u200b-\u2015\u202a-\u202e\u2060-\u2069\u2212\ufeff]+/g;
+const WEIGHTS = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
+const CHECK = "10X98765432";
+
+export const normalise = {
+  id_number: (raw) => raw.normalize("NFKC").replace(BETWEEN, "").toUpperCase(),
+  phone: (raw) => raw.normalize("NFKC").replace(BETWEEN, "").replace(/[().]/g, "").replace(/^(\+86|0086|86)(?=\d{11}$)/, ""),
+  name: (raw) => raw.normalize("NFKC").replace(/\s+/g, " ").trim(),
+};
+
+function residentId(number) {
+  if (number.length !== 18) return ["id-length", number.length];
+  if (!/^\d{17}[\dX]$/.test(number)) return ["characters"];
+  const [year, month, day] = [number.slice(6, 10), number.slice(10, 12), number.slice(12, 14)].map(Number);
+  const born = new Date(Date.UTC(year, month - 1, day));
+  if (year < 1880 || born.getUTCMonth() !== month - 1 || born.getUTCDate() !== day) return ["birth-date"];
+  const sum = WEIGHTS.reduce((all, weight, i) => all + weight * Number(number[i]), 0);
+  return CHECK[sum % 11] === number[17] ? null : ["checksum"];
+}
+const form = (pattern) => (number) => (pattern.test(number) ? null : ["format"]);
+const IDS = {
+  resident_id: residentId,
+  residence_permit: (number) => residentId(number) ?? (/^8[123]0000/.test(number) ? null : ["region"]),
+  hk_macao_permit: form(/^[HM]\d{8}(\d{2})?$/),
+  taiwan_permit: form(/^\d{8}(\d{2})?$/),
+  passport: form(/^[A-Z0-9]{5,20}$/),
+};
+
+// What is wrong with a normalised field: a word of WORDS and its values, or null.
+export function faultOf(field, value, id_type) {
+  if (!value) return ["required"];
+  if (field === "id_number") return IDS[id_type](value);
+  if (field === "phone") return /^1[3-9]\d{9}$/.test(value) ? null : ["phone-format"];
+  if (field === "name") return [...value].length <= 64 ? null : ["length"];
+  return null;
+}

@@ -1,0 +1,140 @@
+// Coming in with a called number, and the wishes: registering, and changing them while nothing is allotted yet.
+
+import {
+  $, PAINT, countdown, go, insist, kit, make, mark, nameOf, page, read, recall, refill, remember, run, set, show, t,
+  teach, today, unmark, until, until_ms, when, whenLanguageChanges,
+} from "./app.js";
+
+teach({
+  choice: "第 {0} 志愿|Choice {0}", site: "接种点|Vaccination site", pick: "请选择|Please choose", period: "时段|Time of day",
+  morning: "上午|Morning", afternoon: "下午|Afternoon", either: "上午下午都可以|Either",
+  pickSite: "请选择接种点，或勾选“其他接种点也可以”。|Choose a site, or tick “any other site”.",
+  submit: "提交登记|Register", change: "保存修改|Save the changes",
+  grace: "今天的开放时间已结束，您已经进来了，{0} 前仍可提交。|Today's window is over, but you are in: you may finish until {0}.",
+});
+
+const draftKey = (it) => `draft:${it.district}:${it.label}`;
+const siteOf = (code) => page.sites.find((it) => it.site === code);
+const NOTHING = () => ({ preferences: [], accept_any_site: !page.sites.length });
+
+export async function claim(mine, it) {
+  page.holder = it;
+  if (it.sent) { // sent, but the answer was never heard: the same pass gives the same registration
+    const { ok, status, data } = await insist(mine, "POST", "/registrations", { token: it.pass, body: it.sent });
+    if (ok) return registered(data);
+    if (status !== 422) return kit.queue.spent(it.key, data);
+    remember(`place:${it.key}`, { ...it, sent: undefined });
+  }
+  const { ok, data } = await insist(mine, "POST", "/passes", { token: it.ticket });
+  if (!ok) return kit.queue.spent(it.key, data);
+  Object.assign(page, { pass: data, editing: null });
+  remember(`place:${it.key}`, { ...recall(`place:${it.key}`), state: "claimed" });
+  page.sites = (await read(mine, `/sites?district=${it.district}`)).sites;
+  drawWishes(recall(draftKey(it)) ?? NOTHING());
+  show("register");
+  return lapse(mine, it.key);
+}
+async function lapse(mine, key) {
+  await until(() => (recall(`place:${key}`) ? until_ms(page.pass.expires_at) : 0), mine);
+  if (!recall(`place:${key}`)) return kit.queue.place(mine, key); // another tab has registered
+  return kit.queue.spent(key, { code: "expired", state: "missed" });
+}
+export async function edit(mine, no) {
+  const kept = recall(`receipt:${no}`);
+  const [{ data, ok }] = [await insist(mine, "GET", `/registrations/${no}`, { token: kept.token })];
+  if (!ok || data.state !== "proposed") return go(`receipt=${no}`);
+  page.district = page.city.districts.find((it) => it.code === kept.district);
+  Object.assign(page, { pass: null, editing: kept });
+  page.sites = (await read(mine, `/sites?district=${kept.district}`)).sites;
+  drawWishes(data);
+  return show("register");
+}
+
+function select(id, label, options, value) {
+  const choices = options.map(([key, text]) => make("option", { value: key, selected: key === value }, text));
+  return [make("label", { htmlFor: id }, t(label)), make("select", { id, name: id }, ...choices)];
+}
+function drawWishes({ preferences, accept_any_site, not_before }) {
+  const form = $("wishes");
+  const rows = preferences.length ? preferences : [{ period: "any" }];
+  unmark(form);
+  form.accept_any_site.checked = accept_any_site;
+  $("not_before").value = not_before ?? "";
+  $("not_before").min = today();
+  $("more").hidden = !page.sites.length || rows.length > 2;
+  const sites = [["", t("pick")], ...page.sites.map((it) => [it.site, nameOf(it)])];
+  const periods = [["am", t("morning")], ["pm", t("afternoon")], ["any", t("either")]];
+  $("choices").hidden = !page.sites.length;
+  refill($("choices"), ...rows.map(({ site, period }, i) => make("fieldset", {}, make("legend", {}, t("choice", i + 1)),
+    ...select(`preferences[${i}].site`, "site", sites, site), make("p", { className: "hint" }, siteOf(site)?.address ?? ""),
+    ...select(`preferences[${i}].period`, "period", periods, period))));
+}
+function readWishes() {
+  const preferences = [...$("choices").children].map((it) => {
+    const [site, period] = it.querySelectorAll("select");
+    return { site: site.value, period: period.value };
+  });
+  return { preferences, accept_any_site: $("wishes").accept_any_site.checked, not_before: $("not_before").value };
+}
+async function send(mine) {
+  const { editing, key } = page;
+  const wait = () => (editing ? null : lapse(mine, key));
+  const wishes = readWishes();
+  wishes.preferences = wishes.preferences.filter((it) => it.site);
+  drawWishes(wishes); // the server counts only the filled ones
+  if (!wishes.preferences.length && !wishes.accept_any_site) {
+    mark($("wishes"), { errors: [{ field: "preferences[0].site", message: t("pickSite") }] });
+    return wait();
+  }
+  const body = { ...wishes, not_before: wishes.not_before || undefined };
+  const place = recall(`place:${key}`);
+  if (place) remember(`place:${key}`, { ...place, pass: page.pass.pass, sent: body });
+  const answer = editing ? await insist(mine, "PATCH", `/registrations/${editing.no}`, { token: editing.token, body })
+    : await insist(mine, "POST", "/registrations", { token: page.pass.pass, body });
+  const { ok, status, data } = answer;
+  if (ok && editing) return go(`receipt=${editing.no}`);
+  if (ok) return registered(data);
+  if (place) remember(`place:${key}`, { ...place, sent: undefined });
+  if (status !== 422 && !editing) return kit.queue.spent(key, data);
+  mark($("wishes"), data);
+  return wait();
+}
+function registered(data) {
+  const { key, label } = page.holder;
+  remember(draftKey(page.holder));
+  keepReceipt(data, { label, place: key });
+  remember(`place:${key}`); // last, so that another tab finds the receipt in its stead
+  page.fresh = data;
+  return go(`receipt=${data.registration_no}`);
+}
+// A registration with its receipt, as the server has just given it.
+export function keepReceipt({ registration_no: no, receipt: token, receipt_qr_svg_url: qr, district, state }, more) {
+  remember(`receipt:${no}`, { since: Date.now(), ...recall(`receipt:${no}`), ...more, no, token, qr, district, state });
+}
+
+PAINT.register = () => {
+  const { pass, editing, opening } = page;
+  const late = pass && opening && until_ms(opening.closes_at) <= 0;
+  kit.queue?.whose(editing ?? recall(`place:${page.key}`));
+  $("pass").hidden = !pass;
+  if (pass) set("pass-clock", countdown(until_ms(pass.expires_at) - 2000)); // this clock may be 2 s behind
+  $("grace").hidden = !late;
+  if (late) set("grace", t("grace", when(Date.parse(pass.expires_at), {})));
+  set("submit", t(editing ? "change" : "submit"));
+  $("keep-wishes").hidden = !editing;
+  if (editing) $("keep-wishes").href = `#receipt=${editing.no}`;
+};
+$("wishes").onsubmit = (event) => { event.preventDefault(); run(send); };
+$("wishes").onchange = ({ target }) => {
+  const place = recall(`place:${page.key}`);
+  if (place) remember(draftKey(place), readWishes());
+  const next = target.nextElementSibling;
+  if (next?.className === "hint") next.textContent = siteOf(target.value)?.address ?? "";
+};
+$("more").onclick = () => {
+  const wishes = readWishes();
+  wishes.preferences.push({ period: "any" });
+  drawWishes(wishes);
+  $("choices").lastElementChild.querySelector("select").focus();
+};
+whenLanguageChanges(() => { if (page.view === "register") drawWishes(readWishes()); });
