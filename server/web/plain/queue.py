@@ -1,0 +1,251 @@
+"""The way to one's turn: districts, an opening with its form, the place in line, and being called."""
+
+from datetime import date, datetime
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from litestar import Response, get, post
+
+from server.city import District
+from server.errors import Invalid, Refusal
+from server.opening import Opening, State
+from server.papers import ID_TYPES, IdType
+from server.registry import Applicant
+from server.waiting_room import TicketStatus
+from server.web.plain.pages import go_to, page, refresh, trouble_of
+from server.web.plain.visit import HOME, Visit, safe_way_back, text_fields
+from server.web.routes.common import AnyRequest, Code
+
+TICKET, WISHES = f"{HOME}/ticket", f"{HOME}/wishes"
+_RUNNING = ("draw", "open", "paused")
+
+
+class DistrictNow(NamedTuple):
+    """A district and how its opening stands."""
+
+    district: District
+    name: str
+    hours: str
+    state: State
+    opens_at: datetime | None
+    closes_at: datetime | None
+
+
+def district_now(visit: Visit, opening: Opening) -> DistrictNow:
+    """What the pages say of a district."""
+    room, district = visit.services.room, opening.district
+    now = room.now()
+    state = opening.state(round(now.timestamp() * 1000))
+    times = visit.services.city.opening_times(district, opening.day)
+    closes_at = times[1] if times and state in _RUNNING else None
+    window = district.window
+    return DistrictNow(
+        district,
+        visit.word(district.name_zh, district.name_en),
+        f"{window.opens:%H:%M}–{window.closes:%H:%M}" if window else "",
+        state,
+        None if closes_at else room.next_opens_at(district),
+        closes_at,
+    )
+
+
+def rule(visit: Visit) -> str:
+    """Who may register today."""
+    phase = visit.services.city.phase(visit.services.room.now().date())
+    return visit.word(phase.rule_zh, phase.rule_en) if phase else ""
+
+
+def applicant_of(form: dict[str, str]) -> Applicant:
+    """The papers of a form.
+
+    Raises:
+        Invalid: a kind of papers that there is not.
+    """
+    fields = text_fields(form, "id_number", "name", "phone")
+    return Applicant(id_type=id_type_of(form), **fields)
+
+
+def id_type_of(form: dict[str, str]) -> IdType:
+    """The kind of papers.
+
+    Raises:
+        Invalid: there is no such kind.
+    """
+    kind = form.get("id_type", "")
+    if kind not in ID_TYPES:
+        raise Invalid(("id_type", "type"))
+    return kind
+
+
+# The first page
+
+
+@get("/")
+async def home(request: AnyRequest) -> Response[str]:
+    """Districts, today's rule, and what this browser holds."""
+    visit = Visit(request)
+    city, room = visit.services.city, visit.services.room
+    openings = [room.opening(district.code) for district in city.districts]
+    windows: dict[str, list[DistrictNow]] = {}
+    for it in sorted((district_now(visit, opening) for opening in openings), key=lambda it: it.hours or "~"):
+        windows.setdefault(it.hours, []).append(it)
+    resting = not city.is_open_hours(room.now())
+    back_at = min((it.opens_at for group in windows.values() for it in group if it.opens_at), default=None)
+    return page(visit, "home", windows=windows, rule=rule(visit), resting=resting, back_at=back_at)
+
+
+@post("/look")
+async def look(request: AnyRequest) -> Response[str]:
+    """The other language, or the other size of type."""
+    visit = Visit(request)
+    form = await visit.form()
+    cookies = [visit.keep("lang", form["lang"])] if form.get("lang") in ("zh", "en") else []
+    if form.get("large") in ("0", "1"):
+        cookies.append(visit.keep("large", form["large"]))
+    return go_to(safe_way_back(form.get("back", "")), *cookies)
+
+
+# An opening
+
+
+def _opening_page(visit: Visit, code: str, **more: Any) -> Response[str]:
+    opening = visit.services.room.opening(code)
+    values: dict[str, Any] = {"typed": {}, "eligible": None} | more
+    return page(
+        visit,
+        "opening",
+        it=district_now(visit, opening),
+        opening=opening,
+        rule=rule(visit),
+        draw_ends_at=_draw_ends_at(visit, opening),
+        draw_seconds=visit.services.city.policy.draw_seconds,
+        **values,
+    )
+
+
+def _draw_ends_at(visit: Visit, opening: Opening) -> datetime:
+    return datetime.fromtimestamp(opening.draw_ms / 1000, visit.services.city.tz)
+
+
+@get("/{district:str}")
+async def opening(request: AnyRequest, district: Code) -> Response[str]:
+    """How a district stands, and the form for one's papers."""
+    return _opening_page(Visit(request), district)
+
+
+@post("/{district:str}")
+async def join(request: AnyRequest, district: Code) -> Response[str]:
+    """Join; or only look whether one may, before the opening."""
+    visit = Visit(request)
+    form = await visit.form()
+    services = visit.services
+    services.room.opening(district)  # else no such page
+    typed = text_fields(form, "id_type", "id_number", "name", "phone")
+    started = perf_counter()
+    try:
+        if form.get("what") == "check":
+            day, record = await services.room.check(district, applicant_of(form))
+            dose = record.date if record else None
+            return _opening_page(visit, district, typed=typed, eligible=_Eligible(day, dose))
+        place, fresh = await services.room.join(district, applicant_of(form))
+    except Refusal as refusal:
+        if form.get("what") != "check":
+            services.metrics.observe("join", refusal.code, started)
+        return _opening_page(visit, district, typed=typed, trouble=trouble_of(visit, refusal))
+    services.metrics.observe("join", "joined" if fresh else "again", started)
+    return go_to(TICKET, visit.keep("ticket", f"{district}.{place.ticket}"))
+
+
+class _Eligible(NamedTuple):
+    day: date
+    first_dose: date | None
+
+
+# The place in line
+
+
+@get("/ticket")
+async def ticket(request: AnyRequest) -> Response[str]:
+    """How one's place stands; comes again by itself, when the server says, never sooner."""
+    visit = Visit(request)
+    held, services = visit.held(), visit.services
+    status = services.room.poll(held.token) or await services.room.poll_called(held.token)
+    services.metrics.tally("poll", status.state)
+    now = services.room.now()
+    claim_before = datetime.fromisoformat(status.claim_before) if status.claim_before else None
+    wait_s = status.poll_after_seconds
+    if claim_before is not None:
+        # Nothing changes until then, and a page that moves under a finger is missed.
+        wait_s = max(wait_s, (claim_before - now).total_seconds() + 1)
+    coming = refresh(wait_s, TICKET) if status.state in ("drawing", "waiting", "ready") else {}
+    renewed = [visit.keep("ticket", f"{held.district}.{status.ticket}")] if isinstance(status.ticket, str) else []
+    return page(
+        visit,
+        "ticket",
+        headers=coming,
+        cookies=renewed,
+        status_=status,
+        claim_before=claim_before,
+        wait_seconds=wait_s,
+        **_surroundings(visit, held.district, status),
+    )
+
+
+def _surroundings(visit: Visit, code: str, status: TicketStatus) -> dict[str, Any]:
+    """The opening around a ticket; the cookie says only in which district it was taken."""
+    if visit.services.city.district(code) is None:
+        raise Refusal("forged")
+    opening = visit.services.room.opening(code)
+    it = district_now(visit, opening)
+    closes_at = it.closes_at
+    late = closes_at is not None and status.eta_seconds is not None and (
+        visit.services.room.now().timestamp() + status.eta_seconds > closes_at.timestamp()
+    )  # fmt: skip
+    return {
+        "it": it,
+        "message": opening.message,
+        "draw_ends_at": _draw_ends_at(visit, opening),
+        "per_minute": round(opening.pace * 60),
+        "late": late,
+    }
+
+
+@post("/claim")
+async def claim(request: AnyRequest) -> Response[str]:
+    """Turn a called place into a pass."""
+    visit = Visit(request)
+    await visit.form()
+    text, _, _ = await visit.services.room.claim(visit.held().token)
+    return go_to(WISHES, visit.keep("pass", text))
+
+
+@get("/leave")
+async def ask_leave(request: AnyRequest) -> Response[str]:
+    """Really?"""
+    visit = Visit(request)
+    visit.held()
+    return page(visit, "leave")
+
+
+@post("/leave")
+async def leave(request: AnyRequest) -> Response[str]:
+    """Give the place up."""
+    visit = Visit(request)
+    await visit.form()
+    await visit.services.room.leave(visit.held().token)
+    return go_to(TICKET)
+
+
+@get("/claim")
+async def after_claim() -> Response[str]:
+    """Somebody reloads, or comes back to, what only a form may ask for."""
+    return go_to(TICKET)
+
+
+@get("/look")
+async def after_look() -> Response[str]:
+    """Somebody reloads, or comes back to, what only a form may ask for."""
+    return go_to(HOME)
+
+
+HANDLERS = [home, look, after_look, opening, join, ticket, claim, after_claim, ask_leave, leave]

@@ -1,0 +1,220 @@
+"""One request of a resident without JavaScript: what the cookies hold, what the form says, who may send it."""
+
+import re
+import unicodedata
+from datetime import date
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+from litestar.datastructures import Cookie
+
+from server.errors import Invalid, Refusal
+from server.services import Services
+from server.web.problems import language
+from server.web.routes.common import AnyRequest, services_of
+
+HOME = "/plain"
+MOST_RECEIPTS = 5
+_MOST_FIELDS = 40
+_DAY_SECONDS = 86_400
+# As long as the tokens are good: a place for its day, a pass for minutes, a receipt for the campaign.
+_MAX_AGE_SECONDS = {
+    "ticket": _DAY_SECONDS,
+    "pass": 3600,
+    "receipts": 400 * _DAY_SECONDS,
+    "lang": 400 * _DAY_SECONDS,
+    "large": 400 * _DAY_SECONDS,
+}
+_RECEIPT = re.compile(r"([0-9]{15})\.([A-Za-z0-9_-]{1,192})")
+_TICKET = re.compile(r"([A-Za-z0-9_-]{1,12})\.([A-Za-z0-9_-]{1,192})")
+_BACK = re.compile(r"/plain(/[A-Za-z0-9_-]{1,20})?")
+_DATE = re.compile(r"([0-9]{4})[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})日?")
+
+
+class Receipt(NamedTuple):
+    """A registration that this browser can open."""
+
+    no: str
+    token: str
+
+
+class Held(NamedTuple):
+    """A place that this browser holds, and the district it was taken in (for display only)."""
+
+    district: str
+    token: str
+
+
+class Visit:
+    """A request with its cookies read.
+
+    Broken cookies count as absent, so that building one never fails.
+
+    Args:
+        request: of any page below /plain.
+    """
+
+    def __init__(self, request: AnyRequest) -> None:
+        self.request = request
+        self.services: Services = services_of(request)
+        cookies = request.cookies
+        chosen = cookies.get("lang")
+        self.lang = chosen if chosen in ("zh", "en") else language(request.headers.get("accept-language", ""))
+        self.large = cookies.get("large") == "1"
+        self.pass_ = cookies.get("pass") or None
+        held = _TICKET.fullmatch(cookies.get("ticket", ""))
+        self.ticket = Held(*held.groups()) if held else None
+        found = (_RECEIPT.fullmatch(part) for part in cookies.get("receipts", "").split("~")[:MOST_RECEIPTS])
+        self.receipts = [Receipt(*it.groups()) for it in found if it]
+
+    def word(self, zh: str, en: str) -> str:
+        """The one or the other."""
+        return zh if self.lang == "zh" else en
+
+    @property
+    def path(self) -> str:
+        """The page itself, for the way back from the language and type switches."""
+        path = self.request.url.path
+        return path if _BACK.fullmatch(path) else HOME
+
+    # The form
+
+    async def form(self) -> dict[str, str]:
+        """The fields of a POST from one of our own pages.
+
+        Raises:
+            Refusal: `malformed`: from another site, too large, or no form.
+        """
+        if not self._is_ours():
+            raise Refusal("malformed", origin="other")
+        body = await self.request.body()  # bounded by the application
+        kind = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if body and kind != "application/x-www-form-urlencoded":
+            raise Refusal("malformed")
+        try:
+            pairs = parse_qsl(
+                body.decode("ascii"),
+                keep_blank_values=True,
+                strict_parsing=True,
+                errors="strict",
+                max_num_fields=_MOST_FIELDS,
+            )
+        except ValueError:
+            raise Refusal("malformed") from None
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
+            raise Refusal("malformed")
+        return fields
+
+    def _is_ours(self) -> bool:
+        """Whether the browser says that the form was one of ours; old ones that say nothing send no cookies of others.
+
+        Behind a proxy the scheme may differ, so hosts are compared. `Origin: null` is sent by some for privacy, and by
+        a hostile frame alike: it counts only together with the browser's own word.
+        """
+        headers = self.request.headers
+        if site := headers.get("sec-fetch-site"):
+            return site in ("same-origin", "none")
+        said = headers.get("origin") or headers.get("referer")
+        if said is None:
+            return True
+        try:
+            return urlsplit(said).netloc.lower() == headers.get("host", "").lower() != ""
+        except ValueError:
+            return False
+
+    # Tokens
+
+    def held(self) -> Held:
+        """The place this browser holds.
+
+        Raises:
+            Refusal: `unauthorized`.
+        """
+        if self.ticket is None:
+            raise Refusal("unauthorized")
+        return self.ticket
+
+    def allowed(self) -> str:
+        """The pass this browser holds.
+
+        Raises:
+            Refusal: `unauthorized`.
+        """
+        if self.pass_ is None:
+            raise Refusal("unauthorized")
+        return self.pass_
+
+    def receipt(self, no: str | None = None) -> Receipt:
+        """The receipt of this number, or the one that was opened last.
+
+        Raises:
+            Refusal: `unauthorized`.
+        """
+        for receipt in self.receipts:
+            if no in (None, receipt.no):
+                return receipt
+        raise Refusal("unauthorized")
+
+    # Cookies to set
+
+    def keep(self, name: str, value: str) -> Cookie:
+        """A cookie that only these pages get, and that no script can read."""
+        return self._cookie(name, value, _MAX_AGE_SECONDS[name])
+
+    def drop(self, name: str) -> Cookie:
+        """The end of a cookie."""
+        return self._cookie(name, "", 0)
+
+    def keep_receipt(self, no: str, token: str) -> Cookie:
+        """This receipt first, then the earlier ones."""
+        return self._keep_receipts([Receipt(no, token), *(it for it in self.receipts if it.no != no)])
+
+    def drop_receipt(self, no: str) -> Cookie:
+        """The others only."""
+        return self._keep_receipts([it for it in self.receipts if it.no != no])
+
+    def _keep_receipts(self, receipts: list[Receipt]) -> Cookie:
+        text = "~".join(f"{it.no}.{it.token}" for it in receipts[:MOST_RECEIPTS])
+        return self.keep("receipts", text) if text else self.drop("receipts")
+
+    def _cookie(self, name: str, value: str, max_age: int) -> Cookie:
+        # Behind a proxy that ends TLS, its word; whoever lies about it harms their own cookie only.
+        schemes = (self.request.url.scheme, self.request.headers.get("x-forwarded-proto", "").partition(",")[0].strip())
+        return Cookie(
+            key=name,
+            value=value,
+            path=HOME,
+            max_age=max_age,
+            httponly=True,
+            samesite="strict",
+            secure="https" in schemes,
+        )
+
+
+def safe_way_back(path: str) -> str:
+    """A path of these pages, or the first one."""
+    return path if _BACK.fullmatch(path) else HOME
+
+
+def date_of(text: str) -> date | None:
+    """A day as a date field sends it or as people type it; None for nothing.
+
+    Raises:
+        Invalid: it is no day.
+    """
+    plain = unicodedata.normalize("NFKC", text[:40]).strip()
+    if not plain:
+        return None
+    found = _DATE.fullmatch(plain)
+    try:
+        if found is None:
+            raise ValueError
+        return date(*(int(part) for part in found.groups()))
+    except ValueError:
+        raise Invalid(("not_before", "type")) from None
+
+
+def text_fields(form: dict[str, str], *names: str) -> dict[str, Any]:
+    """Some fields of a form; what is absent is empty."""
+    return {name: form.get(name, "") for name in names}
