@@ -18,10 +18,19 @@ REJOINS_SHARE = 0.7
 """Share of those who missed their call and join again at the back."""
 REGRETS_SHARE = 0.25
 """Share of those who gave up and start again at the back."""
+SITES_SHARE = 0.02
+"""Share of those at the form whose look at the district's sites reaches the server. The list is the same for the
+whole district and may be kept for a minute (`Cache-Control: public, max-age=60`): a cache in front asks once a minute,
+so this errs on the side of too many. The others have it from the cache, and cost nothing."""
+CHECKS_SHARE = 0.02
+"""Share of those at the door who ask in the last seconds whether they may register at all. The page offers it from the
+evening before, so most have done so long ago. Whatever they hear, they come: the join is judged anew."""
+STRANGERS_ASK_SHARE = 0.5
+"""Share of those who are in no registry and, once refused, ask for a code by SMS all the same."""
 
 
 class Act(IntEnum):
-    """Events of a resident; sixteen at most (`Agenda` keeps four bits)."""
+    """Events of a resident; 32 at most (`Agenda` keeps five bits)."""
 
     LOOK = 0
     LOOK_CLOSER = 1
@@ -35,7 +44,16 @@ class Act(IntEnum):
     CLAIM_AGAIN = 9
     REGISTER = 10
     REGISTER_AGAIN = 11
-    LOOK_UP = 12
+    LOOK_UP = 12  # after the run, a sample
+    CHECK = 13  # may I register at all? before the opening
+    SITES = 14  # what the form lists
+    SHOW_QR = 15  # the image on the receipt
+    OPEN_AGAIN = 16  # finds the registration again, to change or to cancel it
+    CHANGE = 17
+    CANCEL = 18
+    ASK_CODE = 19  # has lost the receipt, or never had one
+    SHOW_CODE = 20  # types some code: the SMS is not read here
+    CALENDAR = 21  # after the run, a sample: there is no appointment before the night
 
 
 CALL_OF = {
@@ -52,6 +70,15 @@ CALL_OF = {
     Act.REGISTER: Call.REGISTER,
     Act.REGISTER_AGAIN: Call.REGISTER,
     Act.LOOK_UP: Call.LOOK_UP,
+    Act.CHECK: Call.ELIGIBILITY,
+    Act.SITES: Call.SITES,
+    Act.SHOW_QR: Call.QR,
+    Act.OPEN_AGAIN: Call.LOOK_UP,
+    Act.CHANGE: Call.CHANGE,
+    Act.CANCEL: Call.CANCEL,
+    Act.ASK_CODE: Call.ACCESS_CODE,
+    Act.SHOW_CODE: Call.ACCESS_TOKEN,
+    Act.CALENDAR: Call.CALENDAR,
 }
 
 
@@ -63,6 +90,7 @@ class Pace:
     fill_form: tuple[float, float]
     forget: tuple[float, float]
     patience: tuple[float, float]
+    reconsider: tuple[float, float]
 
     @classmethod
     def of(cls, run_seconds: float) -> Pace:
@@ -73,12 +101,16 @@ class Pace:
             fill_form=(max(1.0, 15 * haste), max(3.0, 90 * haste)),
             forget=(30 * haste, 360 * haste),
             patience=(5 * haste, 400 * haste),
+            reconsider=(1.0, max(3.0, 180 * haste)),
         )
 
     def describe(self) -> str:
         """The pace in a sentence, for the report."""
-        words = ("from call to claim", "for the form", "forgetting the page", "before giving up or refreshing")
-        bounds = (self.think, self.fill_form, self.forget, self.patience)
+        words = (
+            "from call to claim", "for the form", "forgetting the page", "before giving up or refreshing",
+            "from registering to second thoughts",
+        )  # fmt: skip
+        bounds = (self.think, self.fill_form, self.forget, self.patience, self.reconsider)
         return ", ".join(f"{low:g}-{high:g} s {word}" for word, (low, high) in zip(words, bounds, strict=True))
 
 

@@ -1,7 +1,7 @@
 """Who is due, and when: a calendar of buckets, so that filing and taking an event costs the same with ten
 residents as with a million.
 
-An event is one integer, `due_us << 36 | resident << 4 | action`: integers sort by due time, and six hundred
+An event is one integer, `due_us << 36 | resident << 5 | action`: integers sort by due time, and six hundred
 thousand of them weigh little.
 """
 
@@ -10,7 +10,9 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 
 _BUCKET_US = 50_000
-_CODE_BITS = 36
+_CODE_BITS = 36  # 31 for the resident, then the act's
+_ACT_BITS = 5
+_ACT_MASK = (1 << _ACT_BITS) - 1
 _CODE_MASK = (1 << _CODE_BITS) - 1
 # residents may be due before the opening: time is kept from an origin well before it
 ORIGIN_US = 3_600_000_000
@@ -31,7 +33,7 @@ class Agenda:
     def file(self, due_us: int, resident: int, action: int) -> None:
         """Put an event in."""
         at = due_us + ORIGIN_US
-        event = at << _CODE_BITS | resident << 4 | action
+        event = at << _CODE_BITS | resident << _ACT_BITS | action
         bucket = at // _BUCKET_US
         self._size += 1
         if bucket < self._reached:
@@ -54,7 +56,7 @@ class Agenda:
         event = heappop(heap)
         self._size -= 1
         code = event & _CODE_MASK
-        return (event >> _CODE_BITS) - ORIGIN_US, code >> 4, code & 15
+        return (event >> _CODE_BITS) - ORIGIN_US, code >> _ACT_BITS, code & _ACT_MASK
 
     def next_due_us(self, horizon_us: int) -> int:
         """Due time of the earliest event that has been reached, else `horizon_us` or the bucket's end if earlier."""

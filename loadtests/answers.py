@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
 
 import msgspec
 
@@ -52,11 +51,40 @@ class Pass(msgspec.Struct):
     expires_at: str
 
 
+class Preference(msgspec.Struct):
+    site: str
+    period: str
+
+
 class Registration(msgspec.Struct):
+    """A registration as its holder sees it; the contract names no wishes, so an answer may lack them."""
+
     registration_no: str
     state: str
     receipt: str | None = None
     district: str | None = None
+    preferences: list[Preference] = []
+    accept_any_site: bool | None = None
+    not_before: str | None = None
+
+
+class Eligible(msgspec.Struct):
+    """`POST /openings/{district}/eligibility`."""
+
+    eligible: bool
+    date: str
+    first_dose_date: str | None
+
+
+class CodeSent(msgspec.Struct):
+    """`POST /access-codes`."""
+
+    expires_in_seconds: int
+    retry_after_seconds: int
+
+
+class Fault(msgspec.Struct):
+    field: str
 
 
 class Problem(msgspec.Struct):
@@ -66,7 +94,7 @@ class Problem(msgspec.Struct):
     detail: str = ""
     reason: str | None = None
     poll_after_seconds: float | None = None
-    errors: Any = None
+    errors: list[Fault] | None = None
 
 
 class Site(msgspec.Struct):
@@ -88,6 +116,8 @@ decode_place = msgspec.json.Decoder(Place).decode
 decode_pass = msgspec.json.Decoder(Pass).decode
 decode_registration = msgspec.json.Decoder(Registration).decode
 decode_problem = msgspec.json.Decoder(Problem).decode
+decode_eligible = msgspec.json.Decoder(Eligible).decode
+decode_code_sent = msgspec.json.Decoder(CodeSent).decode
 decode_opening = msgspec.json.Decoder(Opening).decode
 decode_sites = msgspec.json.Decoder(Sites).decode
 decode_city = msgspec.json.Decoder(City).decode
@@ -104,18 +134,41 @@ class Call(IntEnum):
     CLAIM = 5
     REGISTER = 6
     LOOK_UP = 7
+    ELIGIBILITY = 8
+    SITES = 9
+    QR = 10
+    CHANGE = 11
+    CANCEL = 12
+    ACCESS_CODE = 13
+    ACCESS_TOKEN = 14
+    CALENDAR = 15
 
 
-METHODS = {
-    Call.CITY: "GET",
-    Call.OPENING: "GET",
-    Call.JOIN: "POST",
-    Call.POLL: "GET",
-    Call.LEAVE: "DELETE",
-    Call.CLAIM: "POST",
-    Call.REGISTER: "POST",
-    Call.LOOK_UP: "GET",
+ENDPOINTS = {
+    Call.CITY: ("GET", "/city"),
+    Call.OPENING: ("GET", "/openings/{district}"),
+    Call.JOIN: ("POST", "/openings/{district}/tickets"),
+    Call.POLL: ("GET", "/ticket"),
+    Call.LEAVE: ("DELETE", "/ticket"),
+    Call.CLAIM: ("POST", "/passes"),
+    Call.REGISTER: ("POST", "/registrations"),
+    Call.LOOK_UP: ("GET", "/registrations/{no}"),
+    Call.ELIGIBILITY: ("POST", "/openings/{district}/eligibility"),
+    Call.SITES: ("GET", "/sites"),
+    Call.QR: ("GET", "/registrations/{no}/qr.svg"),
+    Call.CHANGE: ("PATCH", "/registrations/{no}"),
+    Call.CANCEL: ("POST", "/registrations/{no}/cancellation"),
+    Call.ACCESS_CODE: ("POST", "/access-codes"),
+    Call.ACCESS_TOKEN: ("POST", "/access-tokens"),
+    Call.CALENDAR: ("GET", "/registrations/{no}/appointment.ics"),
 }
+"""Method and path below the base path, as templates."""
+
+METHODS = {call: method for call, (method, _) in ENDPOINTS.items()}
+
+PAGE_CALLS = frozenset((method, API + path) for method, path in ENDPOINTS.values())
+"""(method, path template as in `/schema`) of everything the rehearsal's residents ask a server for: the resident page
+uses the same calls and no other."""
 
 
 class Requests:
@@ -138,6 +191,15 @@ class Requests:
         """A GET of `path` below the base path."""
         head = f"GET {API}{path}".encode() + self._tail
         return head + (b"Authorization: Bearer " + bearer + b"\r\n\r\n" if bearer else b"\r\n")
+
+    def send(self, method: str, path: str, body: bytes | None = None, bearer: bytes | None = None) -> bytes:
+        """Any request below the base path; a `body` is JSON, None sends none."""
+        head = f"{method} {API}{path}".encode() + self._tail
+        if bearer:
+            head += b"Authorization: Bearer " + bearer + b"\r\n"
+        if body is None:
+            return head + b"Content-Length: 0\r\n\r\n"
+        return b"%bContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
 
     def join(self, district: str, body: bytes) -> bytes:
         return b"POST /api/v1/openings/%b/tickets%bContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (

@@ -44,10 +44,12 @@ class Arrival:
     Attributes:
         at_seconds: from the opening; negative for those who press early.
         spread: uniform in [0, 1): where in the draw the page puts the join of one who was too early.
+        at_door: came before the opening.
     """
 
     at_seconds: float
     spread: float
+    at_door: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,12 @@ class Curve:
             pick -= candidate.share
         if part.name == "door":
             if early < EARLY_SHARE:
-                return Arrival(-EARLY_SECONDS * (1 - early / EARLY_SHARE), place)
+                return Arrival(-EARLY_SECONDS * (1 - early / EARLY_SHARE), place, True)
             # the page leaves the draw's last moment alone, so that nobody slips past its end on a slow line
             length = min(self.draw_seconds, self.seconds)
-            return Arrival(place * max(length - _LAST_OF_DRAW_SECONDS, length / 2), place)
+            return Arrival(place * max(length - _LAST_OF_DRAW_SECONDS, length / 2), place, True)
         if part.name == "stampede":
-            return Arrival(place, place)
+            return Arrival(place, place, True)
         if part.name == "even":
             return Arrival(place * self.seconds, place)
         # inverse of the distribution function of an exponential cut at the end

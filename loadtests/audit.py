@@ -6,7 +6,7 @@ breaks the truth for each.
 
 from __future__ import annotations
 
-from loadtests import audit_calls, audit_places, audit_registrations, audit_service
+from loadtests import audit_afterwards, audit_calls, audit_places, audit_registrations, audit_service
 from loadtests.evidence import Check, Evidence
 
 PROMISES = (
@@ -22,9 +22,14 @@ PROMISES = (
     audit_registrations.registrations_kept,
     audit_registrations.registrations_single,
     audit_registrations.same_answer,
+    audit_afterwards.cancellations_kept,
+    audit_afterwards.wishes_kept,
+    audit_afterwards.one_open_registration,
+    audit_afterwards.registrations_add_up,
     audit_calls.counts_add_up,
     audit_places.eligibility,
     audit_registrations.receipts,
+    audit_afterwards.codes_alike,
 )
 
 

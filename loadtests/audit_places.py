@@ -152,7 +152,7 @@ def draw_order(e: Evidence) -> Check:
 
 def eligibility(e: Evidence) -> Check:
     """Those whose day or district it is not get no place, and are told why; everyone else does."""
-    total, example = e.contradictions("wrongly let in", "wrongly refused")
+    total, example = e.contradictions("wrongly let in", "wrongly refused", "eligibility of another")
     refused = sum(1 for i in range(e.told.residents) if e.told.has(i, Fact.REFUSED))
     asked = sum(
         1
@@ -161,5 +161,6 @@ def eligibility(e: Evidence) -> Check:
     )
     return verdict(
         "eligibility", "A1-A4: decided before a number is given", [f"{total}{example}"] if total else [],
-        f"{refused} of {asked} ineligible residents refused with the right reason",
+        f"{refused} of {asked} ineligible residents refused with the right reason; "
+        f"{sum(e.meters.counts['eligibility told'].values())} told before the opening",
     )  # fmt: skip

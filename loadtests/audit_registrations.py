@@ -8,6 +8,8 @@ from loadtests.evidence import Check, Evidence, unjudged, verdict
 from loadtests.told import Fact
 
 RECEIPTS_SAMPLE = 300
+CLOSED = ("cancelled", "fulfilled", "noshow")
+"""States of a registration that nothing is allotted to any more."""
 
 
 def registrations_kept(e: Evidence) -> Check:
@@ -16,7 +18,7 @@ def registrations_kept(e: Evidence) -> Check:
     if e.truth is None:
         return unjudged(name, promise)
     by_no = {registration.no: registration for registration in e.truth.registrations}
-    lost, other, total = [], [], 0
+    lost, other, closed, total = [], [], [], 0
     for ground, truth in e.openings():
         for i in e.people(ground):
             if not e.told.has(i, Fact.REGISTERED):
@@ -31,12 +33,15 @@ def registrations_kept(e: Evidence) -> Check:
                 (found.district, found.date) != (ground.district, ground.date)
                 or claim is None
                 or claim[0] != found.resident
-                or found.state != "proposed"
             ):
                 other.append(found.no)
+            elif found.state in CLOSED and not e.told.has(i, Fact.CANCEL_SENT):
+                closed.append(found.no)
     faults = [f"{len(lost)} acknowledged registrations lost, e.g. {lost[0]:015d}"] if lost else []
     if other:
         faults.append(f"{len(other)} registrations under another place or person, e.g. {other[0]:015d}")
+    if closed:
+        faults.append(f"{len(closed)} registrations closed that nobody asked to close, e.g. {closed[0]:015d}")
     return verdict(name, promise, faults, f"{total} acknowledged, all in the store")
 
 
@@ -55,6 +60,7 @@ def registrations_single(e: Evidence) -> Check:
         if len(set(keys)) < len(keys):
             faults.append(f"{len(keys) - len(set(keys))} {what} with two registrations")
     told = Counter(e.told.registration_no[i] for i in range(e.told.residents) if e.told.has(i, Fact.REGISTERED))
+    told.update(closed.no for closed in e.told.closed.values())
     if told and told.most_common(1)[0][1] > 1:
         faults.append(f"number {told.most_common(1)[0][0]:015d} was told to two residents")
     unheard = sum(
@@ -77,7 +83,10 @@ def same_answer(e: Evidence) -> Check:
 
 def receipts(e: Evidence) -> Check:
     """A sample of receipts opens its registrations after the run."""
-    total, example = e.contradictions("receipt opens another registration")
+    total, example = e.contradictions(
+        "receipt opens another registration", "registration not as told", "code opens another registration",
+        "appointment before the night",
+    )  # fmt: skip
     opened = sum(e.meters.counts["receipts opened"].values())
     registered = sum(1 for i in range(e.told.residents) if e.told.has(i, Fact.REGISTERED))
     asked = min(registered, RECEIPTS_SAMPLE)

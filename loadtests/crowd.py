@@ -49,6 +49,26 @@ class Behaviour(IntEnum):
     COMPLETE = 14  # one-dose product
 
 
+class Afterthought(IntEnum):
+    """What a resident does once they are registered; most do nothing."""
+
+    NONE = 0
+    CHANGES = 1  # wishes for something else, while nothing has been allotted
+    CANCELS = 2
+    RETURNS = 3  # cancels, and then registers again, at the back
+    LOSES_RECEIPT = 4  # asks for a code by SMS
+
+
+AFTERTHOUGHTS_PER_MILLE = {
+    Afterthought.CHANGES: 30,
+    Afterthought.CANCELS: 15,
+    Afterthought.RETURNS: 15,
+    Afterthought.LOSES_RECEIPT: 10,
+}
+"""Of those who registered, whatever else they are like. No figure was published: an assumption, made on the high side
+for what happens within minutes of registering."""
+
+
 SHARES_PER_MILLE = {
     Behaviour.REFRESHES: 80,
     Behaviour.SECOND_DEVICE: 40,
@@ -95,6 +115,14 @@ class Resident(NamedTuple):
     product: str
     district: str
     behaviour: Behaviour
+
+
+class Wishes(NamedTuple):
+    """What a resident asks for: (site, period) in order, whether any site will do, and a date or ""."""
+
+    preferences: tuple[tuple[str, str], ...]
+    accept_any_site: bool
+    not_before: str = ""
 
 
 def mix(value: int) -> int:
@@ -156,6 +184,15 @@ class Crowd:
         """How resident `i` behaves, with the shares of `SHARES_PER_MILLE`."""
         return Behaviour(self._behaviours[(self.stir(i) >> 20) % 1000])
 
+    def afterthought(self, i: int) -> Afterthought:
+        """What resident `i` does after registering, with the shares of `AFTERTHOUGHTS_PER_MILLE`."""
+        left = self.stir(i, 6) % 1000
+        for thought, per_mille in AFTERTHOUGHTS_PER_MILLE.items():
+            if left < per_mille:
+                return thought
+            left -= per_mille
+        return Afterthought.NONE
+
     def resident(self, i: int) -> Resident:
         """Resident `i`: papers and phone are unique in the crowd."""
         bits = self.stir(i)
@@ -195,14 +232,37 @@ class Crowd:
         body = {"id_type": who.id_type, "id_number": number, "name": name, "phone": who.phone}
         return json.dumps(body, ensure_ascii=False).encode()
 
-    def registration_body(self, i: int, sites: tuple[str, ...]) -> bytes:
-        """JSON of what resident `i` wishes for: one to three of these sites, each with a period."""
-        bits = self.stir(i, 5)
-        wishes = {}
+    def wishes(self, i: int, sites: tuple[str, ...], turn: int = 0) -> Wishes:
+        """What resident `i` wishes for: one to three of these sites, each with a period.
+
+        Args:
+            turn: 0 at first, 1 on second thoughts, 2 and 3 the same when registering again; no two turns are alike.
+        """
+        bits = self.stir(i, 5 + 16 * turn)
+        wished: dict[str, str] = {}
         for k in range(1 + bits % 3):
-            site = sites[(bits >> (8 * k)) % len(sites)]
-            wishes[site] = {"site": site, "period": ("am", "pm", "any")[(bits >> (3 * k + 40)) % 3]}
-        return json.dumps({"preferences": list(wishes.values()), "accept_any_site": bool(bits >> 60 & 1)}).encode()
+            wished[sites[(bits >> (8 * k)) % len(sites)]] = ("am", "pm", "any")[(bits >> (3 * k + 40)) % 3]
+        later = (self.day + timedelta(days=2 + turn + bits % 4)).isoformat() if turn & 1 else ""
+        return Wishes(tuple(wished.items()), bool((self.stir(i, 5) >> 60 ^ turn >> 1) & 1), later)
+
+    def registration_body(self, i: int, sites: tuple[str, ...], turn: int = 0) -> bytes:
+        """JSON of what resident `i` wishes for (`wishes`)."""
+        wishes = self.wishes(i, sites, turn)
+        body: dict[str, object] = {
+            "preferences": [{"site": site, "period": period} for site, period in wishes.preferences],
+            "accept_any_site": wishes.accept_any_site,
+        }
+        if wishes.not_before:
+            body["not_before"] = wishes.not_before
+        return json.dumps(body).encode()
+
+    def code_body(self, i: int, *, guess: bool = False) -> bytes:
+        """JSON with which resident `i` asks for a code, or shows one that is a guess."""
+        who = self.resident(i)
+        body = {"id_type": who.id_type, "id_number": who.id_number, "phone": who.phone}
+        if guess:
+            body["code"] = f"{self.stir(i, 9) % 1_000_000:06d}"
+        return json.dumps(body).encode()
 
     def registry_rows(self) -> Iterator[tuple[str, ...]]:
         """Rows of the contract's registry file, without those who never had a first dose."""

@@ -22,6 +22,7 @@ from loadtests.acts import (
     Ground,
     Pace,
 )
+from loadtests.afterwards import Afterwards
 from loadtests.agenda import Agenda
 from loadtests.answers import Requests
 from loadtests.arrivals import Curve
@@ -56,6 +57,7 @@ class Journey:
         self.agenda, self.meters, self.told = agenda, meters, Told(crowd.residents)
         self.random = random.Random(crowd.seed)
         self._requests = requests
+        self.afterwards = Afterwards(self, requests)
         self._accepted = {
             Act.LOOK: self._looked,
             Act.LOOK_CLOSER: self._looked,
@@ -63,15 +65,15 @@ class Journey:
             Act.POLL: self._polled,
             Act.LEAVE: self._left,
             **dict.fromkeys(_CLAIMS, self._claimed),
-            Act.REGISTER: self._registered,
-            Act.REGISTER_AGAIN: self._registered,
-            Act.LOOK_UP: self._looked_up,
+            **self.afterwards.accepted,
         }
 
     def everyone_arrives(self, now_us: int) -> None:
         """File the arrival of every resident; nobody is due before now."""
         for i in range(self.crowd.residents):
-            due_us = max(int(self.curve.arrival(self.crowd.stir(i, 3)).at_seconds * SECOND_US), now_us + LOOK_US)
+            arrival = self.curve.arrival(self.crowd.stir(i, 3))
+            due_us = max(int(arrival.at_seconds * SECOND_US), now_us + LOOK_US)
+            self.afterwards.checks_before(i, arrival, now_us)
             if (self.crowd.stir(i, 4) & 0xFFFF) / 0x10000 < LOOKS_SHARE:
                 self.agenda.file(due_us - LOOK_US, i, Act.LOOK)
             self.agenda.file(due_us, i, Act.JOIN)
@@ -93,13 +95,6 @@ class Journey:
             return self._join_request(i, act, now_us)
         if act in _CLAIMS:
             return None if ticket is None else self._claim_request(i, act, ticket, now_us)
-        if act in (Act.REGISTER, Act.REGISTER_AGAIN):
-            if i not in told.passes:
-                return None
-            if not told.has(i, Fact.REGISTER_SENT):
-                told.register_sent_ms[i] = now_us // 1000
-            told.note(i, Fact.REGISTER_SENT)
-            return self._requests.register(told.passes[i][0], self.crowd.registration_body(i, self.ground(i).sites))
         if act is Act.LEAVE:
             if ticket is None or told.has(i, Fact.CLAIM_SENT | Fact.MISSED | Fact.LEFT):
                 return None
@@ -109,7 +104,7 @@ class Journey:
             return self._requests.get("/city")
         if act is Act.LOOK_CLOSER:
             return self._requests.get(f"/openings/{self.ground(i).district}")
-        return self._requests.get(f"/registrations/{told.registration_no[i]:015d}", told.receipts.get(i))
+        return self.afterwards.request(i, act, now_us)
 
     def answered(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
         """Take in an answer."""
@@ -176,6 +171,9 @@ class Journey:
         known, first = place.entry == told.entry[i], told.entry[i] < 0
         if known and act is Act.JOIN and told.has(i, Fact.MISSED | Fact.LEFT):
             told.contradict("no new place", i, f"entry {place.entry} was missed or left")
+        if known and act is Act.JOIN and told.has(i, Fact.CANCELLED):
+            self._pass_still_lives(i, now_us)
+            return
         told.place(i, place.entry, now_us // 1000)
         told.ticket[i] = place.ticket.encode()
         if place.number is not None:
@@ -250,6 +248,18 @@ class Journey:
         if self.random.random() < REJOINS_SHARE:
             self.later(i, Act.JOIN, now_us, self.pace.think)
 
+    def _pass_still_lives(self, i: int, now_us: int) -> None:
+        """Resident `i` cancelled and joins again, but gets the same place: its pass was not freed.
+
+        It is when the registration is stored, unless a process is killed just then; it lapses by itself.
+        """
+        expires_us = self.told.expires_ms[i] * 1000
+        if now_us > expires_us + 2 * SECOND_US:
+            self.told.contradict("no new place", i, f"entry {self.told.entry[i]}: its registration was cancelled")
+            return
+        self.meters.count("passes not freed", now_us)
+        self.agenda.file(max(expires_us, now_us) + SECOND_US, i, Act.JOIN)
+
     def _left(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
         self.told.note(i, Fact.LEFT)
         if self.random.random() < REGRETS_SHARE:
@@ -273,27 +283,4 @@ class Journey:
         if behaviour is Behaviour.REPEATS:
             self.later(i, Act.CLAIM_AGAIN, now_us, (0.1, 0.5))
         if behaviour is not Behaviour.LEAVES_FORM:
-            self.later(i, Act.REGISTER, now_us, self.pace.fill_form)
-
-    def _registered(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
-        told = self.told
-        given = answers.decode_registration(answer.body)
-        no, known = int(given.registration_no), told.registration_no[i]
-        if known:
-            if known != no or answer.status != 200:
-                told.contradict("registration changed", i, f"{known}, then {answer.status} {no}")
-            return
-        if given.receipt is None:
-            told.contradict("no receipt", i, given.registration_no)
-        else:
-            told.receipts[i] = given.receipt.encode()
-        told.registration_no[i] = no
-        told.registered_ms[i] = now_us // 1000
-        told.note(i, Fact.REGISTERED)
-        if self.crowd.behaviour(i) is Behaviour.REPEATS:
-            self.later(i, Act.REGISTER_AGAIN, now_us, (0.1, 0.5))
-
-    def _looked_up(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
-        if int(answers.decode_registration(answer.body).registration_no) != self.told.registration_no[i]:
-            self.told.contradict("receipt opens another registration", i, str(self.told.registration_no[i]))
-        self.meters.count("receipts opened", now_us)
+            self.afterwards.has_a_pass(i, now_us)

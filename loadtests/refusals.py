@@ -34,6 +34,16 @@ def refused(journey: Journey, i: int, act: Act, answer: Answer, problem: Problem
             expected = problem.code == "expired" and late
             if expected:
                 journey.told.passes.pop(i, None)
+        case Act.CHECK:
+            expected = _check(journey, i, problem, now_us)
+        case Act.ASK_CODE if problem.code == "too-many-requests" and journey.told.codes_asked[i] > 1:
+            # the answer to the first request was lost, not the request: the SMS is under way
+            expected = True
+            journey.afterwards.code_is_tried(i, now_us)
+        case Act.SHOW_CODE:
+            expected = problem.code == "invalid" and [fault.field for fault in problem.errors or ()] == ["code"]
+        case Act.CALENDAR:
+            expected = problem.code == "not-found"
     if not expected:
         _come_again(journey, i, act, answer, problem, now_us)
 
@@ -53,11 +63,31 @@ def _join(journey: Journey, i: int, act: Act, answer: Answer, problem: Problem, 
             if problem.reason != INELIGIBLE.get(behaviour):
                 told.contradict("wrongly refused", i, f"{behaviour.name}: {problem.reason}")
             told.note(i, Fact.REFUSED)
+            if behaviour is Behaviour.NO_FIRST_DOSE:
+                journey.afterwards.unknown(i, now_us)
         case "identity-mismatch" if behaviour is Behaviour.MISTYPES_NAME and not told.has(i, Fact.CORRECTED):
             told.note(i, Fact.CORRECTED)
             journey.later(i, Act.JOIN, now_us, (2, 6))
         case "ended":
             told.note(i, Fact.ENDED)
+        case _:
+            return False
+    return True
+
+
+def _check(journey: Journey, i: int, problem: Problem, now_us: int) -> bool:
+    told, behaviour = journey.told, journey.crowd.behaviour(i)
+    match problem.code:
+        case "maintenance" if now_us < journey.ground(i).opens_us + 2 * SECOND_US:
+            # the first window of the day opens with the city: before it there is nobody to ask
+            journey.meters.count("checks put off", now_us)
+        case "not-eligible":
+            if problem.reason != INELIGIBLE.get(behaviour):
+                told.contradict("wrongly refused", i, f"{behaviour.name}: {problem.reason}")
+            journey.meters.count("eligibility told", now_us)
+        case "identity-mismatch" if behaviour is Behaviour.MISTYPES_NAME and not told.has(i, Fact.CORRECTED):
+            told.note(i, Fact.CORRECTED)
+            journey.later(i, Act.CHECK, now_us, (0.5, 1))
         case _:
             return False
     return True

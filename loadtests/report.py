@@ -84,6 +84,8 @@ def _tiles(e: Evidence, summary: Summary) -> str:
         (f"{t['joined']:,}", "got a place"),
         (f"{t['ready']:,}", "were called"),
         (f"{t['registered']:,}", "registered"),
+        (f"{t['changes']:,}", "changed their wishes"),
+        (f"{t['cancellations']:,}", "cancelled"),
         (f"{summary.peak_requests_per_second:,}/s", "requests at the peak"),
         (_duration(latency.get("join", {}).get("p99")), "join p99 from due"),
         (_duration(latency.get("poll", {}).get("p99")), "poll p99 from due"),
@@ -148,6 +150,21 @@ def _charts(e: Evidence) -> Iterable[str]:
             f"{word}: latency", "from the moment the resident was due" + (", objective dashed" if objective else ""),
             line_chart(_latency(e, call), unit="ms", log=True, marks=marks, seconds=span, limit=objective),
         )  # fmt: skip
+    around = [
+        Series(word, _counted({second: h.total for second, h in e.meters.from_due[call].items()}))
+        for call, word in (
+            (Call.ELIGIBILITY, "eligibility"),
+            (Call.SITES, "sites"),
+            (Call.CHANGE, "changes"),
+            (Call.CANCEL, "cancellations"),
+            (Call.ACCESS_CODE, "codes"),
+        )
+        if e.meters.from_due[call]
+    ]
+    yield card(
+        "Around the registration", "per second, by when they were due; QR images follow the registrations one by one",
+        line_chart(around, unit="per second", marks=marks, seconds=span),
+    )  # fmt: skip
     cpu = [Series(who, sorted(values.items())) for who, values in e.seen.cpu.items()]
     yield card("CPU", "percent of one core", line_chart(cpu, unit="%", marks=marks, seconds=span))
     memory = [Series(who, sorted(values.items())) for who, values in e.seen.memory_mb.items()]

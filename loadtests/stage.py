@@ -74,7 +74,8 @@ def find_openings(host: str, districts: tuple[str, ...]) -> Openings:
     opens_in = opens[0].timestamp() - city_is_ahead_seconds - time.monotonic()
     if opens_in > _LONGEST_WAIT_SECONDS:
         raise CannotRehearse(f"{host}: opens in {opens_in:.0f} s; start it with --clock shortly before {opens[0]}")
-    if any(o.state in ("ended", "closed", "unassigned") for o in found):
+    over = ("ended", "unassigned") if opens_in > 0 else ("ended", "closed", "unassigned")  # closed: not open yet
+    if any(o.state in over for o in found):
         raise CannotRehearse(f"{host}: {found[0].district} is {found[0].state}")
     # an opening that has begun is taken from now on
     begins_in = max(opens_in, 1.0)
@@ -160,6 +161,8 @@ class Stage:
         now_us = self.clock.now_us()
         for k, i in enumerate(registered[::step][:RECEIPTS_SAMPLE]):
             agenda.file(now_us + k * 2000, i, Act.LOOK_UP)
+            if k % 10 == 0:
+                agenda.file(now_us + k * 2000, i, Act.CALENDAR)
         lines = [gevent.spawn(self.switchboard.serve) for _ in range(8)]  # Locust may have ended its own
         self._wait_until(self.switchboard.quiet)
         gevent.killall(lines)

@@ -12,9 +12,9 @@ from typing import Any
 
 import psutil
 
-from loadtests.acts import LOOKS_SHARE, REGRETS_SHARE, REJOINS_SHARE
+from loadtests.acts import CHECKS_SHARE, LOOKS_SHARE, REGRETS_SHARE, REJOINS_SHARE, SITES_SHARE, STRANGERS_ASK_SHARE
 from loadtests.answers import Call
-from loadtests.crowd import SHARES_PER_MILLE
+from loadtests.crowd import AFTERTHOUGHTS_PER_MILLE, SHARES_PER_MILLE
 from loadtests.evidence import Check, Evidence
 from loadtests.measure import Histogram
 from loadtests.options import Options
@@ -68,11 +68,24 @@ def summarise(e: Evidence, checks: Sequence[Check], options: Options, curve: str
         fact: sum(1 for i in range(told.residents) if told.facts[i] & fact)
         for fact in (Fact.JOINED, Fact.READY, Fact.CLAIMED, Fact.REGISTERED, Fact.LEFT, Fact.MISSED, Fact.REFUSED)
     }
+    # who cancelled and is in the queue again was registered too
+    facts[Fact.REGISTERED] = sum(1 for i in range(told.residents) if told.registered_ever(i))
     totals = {"residents": e.crowd.residents, "requests": sum(e.meters.counts["requests"].values())}
     totals |= {str(fact.name).lower(): count for fact, count in facts.items()}
     totals |= {
-        name: sum(e.meters.counts[name].values()) for name in ("retries", "reconnects", "errors", "pressed early")
+        name: sum(e.meters.counts[name].values())
+        for name in (
+            "retries",
+            "reconnects",
+            "errors",
+            "pressed early",
+            "eligibility told",
+            "changes",
+            "cancellations",
+            "codes asked",
+        )
     }
+    totals["registered again"] = sum(1 for i in told.closed if told.has(i, Fact.REGISTERED))
     waits = waits_s(e)
     seconds = [second for second in e.seen.cpu.get("generator", {}) if second >= 0]
     return Summary(
@@ -111,13 +124,27 @@ def _assumptions(options: Options, curve: str, pace: str) -> list[tuple[str, str
     shares = ", ".join(
         f"{behaviour.name.lower().replace('_', ' ')} {share / 10:g} %" for behaviour, share in SHARES_PER_MILLE.items()
     )
+    afterthoughts = ", ".join(
+        f"{thought.name.lower().replace('_', ' ')} {share / 10:g} %"
+        for thought, share in AFTERTHOUGHTS_PER_MILLE.items()
+    )
     return [
         ("Crowd", f"{options.residents:,} residents of {', '.join(options.districts)}, seed {options.seed}"),
         ("Arrivals", f"{curve}. No traffic figure was published: this curve is an assumption."),
         ("Habits", f"{shares}; the others join, wait, claim and register as told"),
         ("Second thoughts", f"{REJOINS_SHARE:.0%} of the missed and {REGRETS_SHARE:.0%} of those who left join again"),
+        ("Afterthoughts", f"{afterthoughts}, of those registered; receipts show their QR image once"),
+        (
+            "Asking",
+            f"{CHECKS_SHARE:.0%} of those at the door check their eligibility in the last seconds; "
+            f"{STRANGERS_ASK_SHARE:.0%} of those in no registry ask for a code; nobody reads the SMS",
+        ),
         ("Pace", pace),
-        ("Looks", f"GET /city and GET /openings by {LOOKS_SHARE:.0%} of arrivals; a 1 s cache has the others"),
+        (
+            "Looks",
+            f"GET /city and GET /openings by {LOOKS_SHARE:.0%} of arrivals, a 1 s cache has the others; "
+            f"GET /sites by {SITES_SHARE:.0%} of those at the form, a 60 s cache has the others",
+        ),
         (
             "Network",
             f"loopback, no added latency or loss; {options.lines} kept-alive connections serve everyone, and whoever "

@@ -31,18 +31,26 @@ class Fact(IntFlag):
     CORRECTED = 2048  # has made the typing mistake already
     ENDED = 4096
     JOIN_OPEN = 8192  # a join is on its way, or its answer never came
+    CHANGE_SENT = 1 << 14  # other wishes
+    CHANGED = 1 << 15
+    CANCEL_SENT = 1 << 16
+    CANCELLED = 1 << 17
 
 
 OF_THE_PLACE = Fact.READY | Fact.CLAIM_SENT | Fact.CLAIMED | Fact.LEAVE_SENT | Fact.LEFT | Fact.MISSED
 """Facts that end with a place: forgotten when the resident gets a new one."""
+OF_THE_REGISTRATION = (
+    Fact.REGISTER_SENT | Fact.REGISTERED | Fact.CHANGE_SENT | Fact.CHANGED | Fact.CANCEL_SENT | Fact.CANCELLED
+)
+"""Facts that end with a registration: forgotten when the resident, who cancelled it, gets a new place."""
 
 
 @dataclass(frozen=True)
 class Spent:
     """An earlier place of a resident who got a new one at `at_ms`.
 
-    `how`: left | missed (was told so) | lapsed (pass unused) | unaware (was not told: the audit looks whether the
-    number had been called and its time had run out).
+    `how`: left | cancelled (its registration) | missed (was told so) | lapsed (pass unused) | unaware (was not told:
+    the audit looks whether the number had been called and its time had run out).
     """
 
     resident: int
@@ -51,6 +59,15 @@ class Spent:
     how: str
     at_ms: int
     facts: int
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A registration that its holder cancelled, before getting a new place; `entry` was its place."""
+
+    resident: int
+    entry: int
+    no: int
 
 
 @dataclass(frozen=True)
@@ -69,7 +86,7 @@ class Told:
 
     def __init__(self, residents: int) -> None:
         self.residents = residents
-        self.facts = array("H", bytes(2 * residents))
+        self.facts = array("I", bytes(4 * residents))
         self.entry = array("i", [-1]) * residents
         self.number = array("i", [0]) * residents
         self.joined_ms = array("i", [NEVER]) * residents
@@ -86,6 +103,8 @@ class Told:
         self.receipts: dict[int, bytes] = {}
         self.spent: list[Spent] = []
         self.spent_passes: list[PassTold] = []
+        self.closed: dict[int, Closed] = {}  # by resident: nobody cancels twice
+        self.codes_asked: Counter[int] = Counter()  # by resident
         self.promised_wait_ms: dict[int, int] = {}
         self.contradictions: Counter[str] = Counter()
         self.examples: dict[str, list[str]] = {}
@@ -120,6 +139,8 @@ class Told:
             if self.has(i, Fact.CLAIMED):
                 self.spent_passes.append(self._pass(i))
                 self.passes.pop(i, None)
+            if self.has(i, Fact.CANCELLED):
+                self._close(i, before)
             self.facts[i] &= ~OF_THE_PLACE
             self.number[i] = 0
             for times in (self.ready_ms, self.claim_before_ms, self.claim_sent_ms, self.claimed_ms, self.expires_ms):
@@ -134,6 +155,17 @@ class Told:
             self.contradict("number changed", i, f"{self.number[i]}, then {number}")
         self.number[i] = number
 
+    def wish_turns(self, i: int) -> tuple[int, ...]:
+        """Which of their wishes (`Crowd.wishes`) the store may hold for resident `i`: two while a change is unheard."""
+        first = 2 if i in self.closed else 0
+        if self.has(i, Fact.CHANGED):
+            return (first + 1,)
+        return (first, first + 1) if self.has(i, Fact.CHANGE_SENT) else (first,)
+
+    def registered_ever(self, i: int) -> bool:
+        """Whether resident `i` was ever told of a registration."""
+        return self.has(i, Fact.REGISTERED) or i in self.closed
+
     def passes_told(self) -> list[PassTold]:
         """Every pass that anyone was told of."""
         live = [self._pass(i) for i in range(self.residents) if self.claimed_ms[i] != NEVER]
@@ -142,9 +174,21 @@ class Told:
     def _pass(self, i: int) -> PassTold:
         return PassTold(i, self.entry[i], self.claimed_ms[i], self.expires_ms[i], self.register_sent_ms[i])
 
+    def _close(self, i: int, entry: int) -> None:
+        """Resident `i`, who cancelled the registration of `entry`, begins anew."""
+        self.closed[i] = Closed(i, entry, self.registration_no[i])
+        self.facts[i] &= ~OF_THE_REGISTRATION
+        self.registration_no[i] = 0
+        self.register_sent_ms[i] = self.registered_ms[i] = NEVER
+        self.receipts.pop(i, None)
+
     def _spent_by(self, i: int, now_ms: int) -> str:
         if self.has(i, Fact.LEFT | Fact.LEAVE_SENT):
             return "left"
+        if self.has(i, Fact.CANCELLED):
+            return "cancelled"
+        if self.has(i, Fact.REGISTERED) and not self.has(i, Fact.CANCEL_SENT):
+            self.contradict("place changed", i, f"entry {self.entry[i]}, of an open registration")
         if self.has(i, Fact.CLAIMED):
             if now_ms < self.expires_ms[i] - 1500:  # its holder's clock may be a second off the city's
                 self.contradict("place changed", i, f"entry {self.entry[i]} while its pass lived")

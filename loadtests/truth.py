@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +13,7 @@ import redis
 from redis.cluster import RedisCluster
 
 from loadtests.acts import Ground
+from loadtests.crowd import Wishes
 
 
 def opening_key(district: str, date: str) -> str:
@@ -62,7 +64,13 @@ class OpeningTruth:
 
 @dataclass(frozen=True)
 class RegistrationTruth:
-    """One resident's registration."""
+    """One resident's latest registration.
+
+    Attributes:
+        wishes: what the store will allot by.
+        past: numbers of their earlier registrations, all closed.
+        history: (number, state) of everything that became of their registrations, in order.
+    """
 
     resident: bytes
     no: int
@@ -70,14 +78,18 @@ class RegistrationTruth:
     district: str
     date: str
     entry: int
+    wishes: Wishes
+    past: tuple[int, ...] = ()
+    history: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass
 class Truth:
-    """All openings by district, and every registration in the store."""
+    """All openings by district, every resident's latest registration, and who may not join, and why (`stop`)."""
 
     openings: dict[str, OpeningTruth]
     registrations: list[RegistrationTruth]
+    stops: dict[bytes, str]
 
 
 def connect(url: str) -> Any:
@@ -91,7 +103,8 @@ def connect(url: str) -> Any:
 
 def read_truth(client: Any, grounds: Iterable[Ground]) -> Truth:
     """Read everything the audit compares; meant for when the crowd has gone quiet."""
-    return Truth({g.district: _opening(client, g.district, g.date) for g in grounds}, list(_registrations(client)))
+    openings = {g.district: _opening(client, g.district, g.date) for g in grounds}
+    return Truth(openings, list(_registrations(client)), dict(_stops(client)))
 
 
 def _opening(client: Any, district: str, date: str) -> OpeningTruth:
@@ -115,16 +128,43 @@ def _opening(client: Any, district: str, date: str) -> OpeningTruth:
 
 
 def _registrations(client: Any) -> Iterable[RegistrationTruth]:
-    names = ("no", "state", "district", "date", "entry")
-    found = iter(client.scan_iter(match="registration:*", count=5000))
-    while keys := list(islice(found, 1000)):
+    names = ("no", "state", "district", "date", "entry", "preferences", "accept_any_site", "not_before")
+    for tags in _tags(client, "registration"):
         with client.pipeline(transaction=False) as pipe:
-            for key in keys:
-                pipe.hmget(key, *names)
-            answers = pipe.execute()
-        for key, values in zip(keys, answers, strict=True):
-            tag = key[key.index(b"{") + 1 : key.index(b"}")]
-            no, state, district, date, entry = (v.decode() if v is not None else "" for v in values)
-            yield RegistrationTruth(
-                base64.urlsafe_b64decode(tag + b"=="), int(no or 0), state, district, date, int(entry or -1)
+            for tag in tags:
+                pipe.hmget(f"registration:{{{tag}}}", *names)
+                pipe.smembers(f"past:{{{tag}}}")
+                pipe.lrange(f"history:{{{tag}}}", 0, -1)
+            answers = iter(pipe.execute())
+        for tag, values, past, history in zip(tags, answers, answers, answers, strict=True):
+            no, state, district, date, entry, preferences, accept_any_site, not_before = (
+                v.decode() if v is not None else "" for v in values
             )
+            wished = tuple((wish["site"], wish["period"]) for wish in json.loads(preferences or "[]"))
+            yield RegistrationTruth(
+                _resident(tag), int(no or 0), state, district, date, int(entry or -1),
+                Wishes(wished, accept_any_site == "1", not_before), tuple(sorted(int(no) for no in past)),
+                tuple((int(event[1]), event[2]) for event in map(json.loads, history)),
+            )  # fmt: skip
+
+
+def _stops(client: Any) -> Iterable[tuple[bytes, str]]:
+    for tags in _tags(client, "stop"):
+        with client.pipeline(transaction=False) as pipe:
+            for tag in tags:
+                pipe.get(f"stop:{{{tag}}}")
+            answers = pipe.execute()
+        for tag, why in zip(tags, answers, strict=True):
+            if why is not None:
+                yield _resident(tag), why.decode()
+
+
+def _tags(client: Any, kind: str) -> Iterable[list[str]]:
+    """Tags of all residents who have a key of this kind, a thousand at a time."""
+    found = iter(client.scan_iter(match=f"{kind}:*", count=5000))
+    while keys := list(islice(found, 1000)):
+        yield [key[key.index(b"{") + 1 : key.index(b"}")].decode() for key in keys]
+
+
+def _resident(tag: str) -> bytes:
+    return base64.urlsafe_b64decode(tag + "==")

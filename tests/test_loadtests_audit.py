@@ -4,13 +4,20 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 
 from loadtests.acts import Ground
 from loadtests.answers import Call
 from loadtests.audit import audit
-from loadtests.crowd import INELIGIBLE, Behaviour, Crowd
+from loadtests.audit_afterwards import (
+    cancellations_kept,
+    one_open_registration,
+    registrations_add_up,
+    wishes_kept,
+)
+from loadtests.crowd import INELIGIBLE, Behaviour, Crowd, Wishes
 from loadtests.draw import Numbers
 from loadtests.evidence import Evidence, Steps
 from loadtests.measure import Meters
@@ -37,6 +44,9 @@ class Opening:
         self.left: list[int] = []
         self.claims: dict[int, tuple[bytes, int]] = {}
         self.registrations: list[RegistrationTruth] = []
+        self.stops: dict[bytes, str] = {}
+        self.claimed_ms: list[int] = []
+        self.crowd = crowd
         self.done: set[int] = set()
         self.missed: list[int] = []
         for entry, i in enumerate(people):
@@ -52,6 +62,11 @@ class Opening:
         self.calls(self.who(9))
         self.claims_pass(self.who(9))
         self.rejoins(self.who(3))
+        # number 5 changes their wishes, 6 and 7 cancel, and 7 starts again at the back
+        self.changes(self.who(5))
+        self.cancels(self.who(6))
+        self.cancels(self.who(7))
+        self.returns(self.who(7))
 
     def key(self, i: int) -> bytes:
         return hashlib.sha256(b"%d" % i).digest()[:16]
@@ -77,6 +92,7 @@ class Opening:
         told, at_ms = self.told, self.told.ready_ms[i] + 1000
         told.claim_sent_ms[i] = told.claimed_ms[i] = at_ms
         told.expires_ms[i] = 1_000_000
+        self.claimed_ms.append(at_ms)
         told.note(i, Fact.CLAIM_SENT | Fact.CLAIMED)
         self.claims[told.entry[i]] = (self.key(i), 1_000_000)
         self.done.add(told.number[i])
@@ -90,9 +106,33 @@ class Opening:
         no = int(self.ground.district) * 10**8 + told.entry[i]
         told.registration_no[i] = no
         self.claims[told.entry[i]] = (self.key(i), 0)
+        wishes = self.crowd.wishes(i, self.ground.sites)
         self.registrations.append(
-            RegistrationTruth(self.key(i), no, "proposed", self.ground.district, DAY, told.entry[i])
+            RegistrationTruth(self.key(i), no, "proposed", self.ground.district, DAY, told.entry[i], wishes)
         )
+        self.stops[self.key(i)] = f"open {no:015d}"
+
+    def becomes(self, i: int, **changes: Any) -> RegistrationTruth:
+        """The registration that resident `i` holds has been changed in the store."""
+        at = next(k for k, r in enumerate(self.registrations) if r.resident == self.key(i))
+        self.registrations[at] = replace(self.registrations[at], **changes)
+        return self.registrations[at]
+
+    def changes(self, i: int) -> None:
+        self.told.note(i, Fact.CHANGE_SENT | Fact.CHANGED)
+        history = ((self.told.registration_no[i], "proposed"),)
+        self.becomes(i, wishes=self.crowd.wishes(i, self.ground.sites, 1), history=history)
+
+    def cancels(self, i: int) -> None:
+        self.told.note(i, Fact.CANCEL_SENT | Fact.CANCELLED)
+        self.becomes(i, state="cancelled", history=((self.told.registration_no[i], "cancelled"),))
+        del self.stops[self.key(i)]
+
+    def returns(self, i: int) -> None:
+        self.told.place(i, self.issued, 29_000)
+        self.told.numbered(i, self.issued + 1)
+        self.places[self.key(i)] = self.issued
+        self.issued += 1
 
     def rejoins(self, i: int) -> None:
         self.missed.append(self.told.number[i])
@@ -106,7 +146,7 @@ class Opening:
         """The opening's counters as they were at a time; nobody else is called after number 9."""
         serving = max(0, min(9, int((ms - DRAW_MS) / 1000 * RATE)))
         missed = len(self.missed) if ms > 30_000 else 0
-        claims = [i for i in self.people if -1 < self.told.claimed_ms[i] <= ms]
+        claims = [at_ms for at_ms in self.claimed_ms if at_ms <= ms]
         values = {
             "issued": self.issued if ms > 30_000 else len(self.people), "serving": serving, "left_called": 0,
             "called": serving - (1 if serving >= 2 else 0), "claimed": len(claims), "missed": missed,
@@ -170,9 +210,9 @@ class World:
             {o.ground.district: o.looks() for o in self.openings},
             {o.ground.district: o.counters() for o in self.openings},
         )
-        truth = Truth(
-            {o.ground.district: o.truth() for o in self.openings}, [r for o in self.openings for r in o.registrations]
-        )
+        stops = {key: why for o in self.openings for key, why in o.stops.items()}
+        registrations = [r for o in self.openings for r in o.registrations]
+        truth = Truth({o.ground.district: o.truth() for o in self.openings}, registrations, stops)
         self.evidence = Evidence(self.crowd, grounds, told, _meters(), seen, truth, END_S)
 
     @property
@@ -192,6 +232,18 @@ class World:
     def registrations(self) -> list[RegistrationTruth]:
         assert self.evidence.truth is not None
         return self.evidence.truth.registrations
+
+    @property
+    def stops(self) -> dict[bytes, str]:
+        assert self.evidence.truth is not None
+        return self.evidence.truth.stops
+
+    def registration_of(self, number: int, **changes: Any) -> RegistrationTruth:
+        """The store's registration of the first opening's resident with this number, after these changes."""
+        key = self.first.key(self.first.who(number))
+        at = next(k for k, r in enumerate(self.registrations) if r.resident == key)
+        self.registrations[at] = replace(self.registrations[at], **changes)
+        return self.registrations[at]
 
     @property
     def looks(self) -> list[OpeningSeen]:
@@ -220,7 +272,11 @@ def _meters() -> Meters:
 def test_an_honest_opening_is_all_green() -> None:
     checks = audit(World().evidence)
     assert [check for check in checks if not check.ok] == []
-    assert len(checks) == 20
+    assert len(checks) == 25
+    details = {check.name: check.detail for check in checks}
+    assert details["registrations add up"] == ("12 = 8 proposed + 0 booked + 0 fulfilled + 4 cancelled + 0 noshow")
+    assert details["cancellations kept"].startswith("4 acknowledged, open nowhere; 2 joined again, 0 registered")
+    assert details["wishes kept"] == "10 as told, 2 of them changed"
 
 
 # What a broken server would do, and the checks that must tell.
@@ -326,7 +382,54 @@ def _registration_twice(w: World) -> None:
 
 
 def _registration_nobody_asked_for(w: World) -> None:
-    w.registrations.append(RegistrationTruth(b"z" * 16, 5, "proposed", w.first.ground.district, DAY, 7777))
+    nothing = Wishes((), accept_any_site=True)
+    w.registrations.append(RegistrationTruth(b"z" * 16, 5, "proposed", w.first.ground.district, DAY, 7777, nothing))
+    w.stops[b"z" * 16] = "open 000000000000005"
+
+
+def _registration_closed_by_nobody(w: World) -> None:
+    del w.stops[w.registration_of(1, state="cancelled").resident]
+
+
+def _cancelled_and_still_open(w: World) -> None:
+    r = w.registration_of(6, state="proposed")
+    w.stops[r.resident] = f"open {r.no:015d}"
+
+
+def _cancelled_and_still_in_the_way(w: World) -> None:
+    r = w.registration_of(6)
+    w.stops[r.resident] = f"open {r.no:015d}"
+
+
+def _change_lost(w: World) -> None:
+    i = w.first.who(5)
+    w.registration_of(5, wishes=w.crowd.wishes(i, w.first.ground.sites))
+
+
+def _wishes_of_another(w: World) -> None:
+    w.registration_of(1, wishes=Wishes((("elsewhere", "am"),), accept_any_site=False))
+
+
+def _nothing_stops_a_second_registration(w: World) -> None:
+    del w.stops[w.registration_of(1).resident]
+
+
+def _stopped_by_another_registration(w: World) -> None:
+    w.stops[w.first.key(w.first.who(9))] = "open 000000000000005"
+
+
+def _opened_again(w: World) -> None:
+    no = w.registration_of(1).no
+    w.registration_of(1, history=((no, "cancelled"), (no, "proposed")))
+
+
+def _in_no_known_state(w: World) -> None:
+    w.registration_of(1, state="limbo")
+
+
+def _pass_used_and_no_registration(w: World) -> None:
+    entry = w.told.entry[w.first.who(9)]
+    w.truth.claims[entry] = (w.truth.claims[entry][0], 0)
 
 
 def _claim_count_wrong(w: World) -> None:
@@ -416,10 +519,20 @@ def _busy_generator(w: World) -> None:
         (_called_too_fast, {"rate kept"}),
         (_too_many_passes, {"passes capped"}),
         (_too_many_passes_by_their_holders, {"passes capped"}),
-        (_registration_lost, {"registrations kept"}),
-        (_registration_of_another, {"registrations kept"}),
-        (_registration_twice, {"registrations single"}),
+        (_registration_lost, {"registrations kept", "one open registration", "registrations add up"}),
+        (_registration_of_another, {"registrations kept", "one open registration"}),
+        (_registration_twice, {"registrations single", "one open registration"}),
         (_registration_nobody_asked_for, {"registrations single"}),
+        (_registration_closed_by_nobody, {"registrations kept"}),
+        (_cancelled_and_still_open, {"cancellations kept"}),
+        (_cancelled_and_still_in_the_way, {"cancellations kept"}),
+        (_change_lost, {"wishes kept"}),
+        (_wishes_of_another, {"wishes kept"}),
+        (_nothing_stops_a_second_registration, {"one open registration"}),
+        (_stopped_by_another_registration, {"one open registration"}),
+        (_opened_again, {"one open registration"}),
+        (_in_no_known_state, {"registrations add up"}),
+        (_pass_used_and_no_registration, {"registrations add up"}),
         (_claim_count_wrong, {"counts add up"}),
         (_negative_count, {"counts add up"}),
         (_missed_miscounted, {"counts add up"}),
@@ -436,6 +549,11 @@ def _busy_generator(w: World) -> None:
         (_contradiction("wrongly let in"), {"eligibility"}),
         (_contradiction("wrongly refused"), {"eligibility"}),
         (_contradiction("receipt opens another registration"), {"receipts"}),
+        (_contradiction("registration not as told"), {"receipts"}),
+        (_contradiction("code opens another registration"), {"receipts"}),
+        (_contradiction("appointment before the night"), {"receipts"}),
+        (_contradiction("eligibility of another"), {"eligibility"}),
+        (_contradiction("code answered another way"), {"codes alike"}),
         (_contradiction("no Retry-After"), {"no errors"}),
         (_an_error, {"no errors"}),
         (_requests_lost, {"no errors"}),
@@ -460,9 +578,9 @@ def test_every_contradiction_a_resident_can_note_is_judged() -> None:
     import loadtests
 
     folder = Path(loadtests.__file__).parent
-    source = "".join((folder / name).read_text() for name in ("journey.py", "refusals.py", "told.py"))
+    source = "".join((folder / name).read_text() for name in ("afterwards.py", "journey.py", "refusals.py", "told.py"))
     kinds = set(re.findall(r'contradict\(\s*"([^"]+)"', source))
-    assert len(kinds) > 15
+    assert len(kinds) > 20
     for kind in kinds:
         world = World()
         world.told.contradict(kind, 1, "once this, then that")
@@ -484,8 +602,76 @@ def test_an_unheard_registration_is_not_one_too_many() -> None:
     i = world.first.who(9)
     world.told.note(i, Fact.REGISTER_SENT)
     district = world.first.ground.district
-    world.registrations.append(RegistrationTruth(world.first.key(i), 5, "proposed", district, DAY, world.told.entry[i]))
+    wishes, key = world.crowd.wishes(i, world.first.ground.sites), world.first.key(i)
+    world.registrations.append(RegistrationTruth(key, 5, "proposed", district, DAY, world.told.entry[i], wishes))
+    world.stops[key] = "open 000000000000005"
     assert world.red() == set()
+
+
+def test_an_unheard_change_or_cancellation_may_have_been_made_or_not() -> None:
+    world = World()
+    i = world.first.who(1)
+    world.told.note(i, Fact.CHANGE_SENT | Fact.CANCEL_SENT)
+    assert world.red() == set()
+    world.registration_of(1, wishes=world.crowd.wishes(i, world.first.ground.sites, 1))
+    assert world.red() == set()
+    r = world.registration_of(1, state="cancelled")
+    del world.stops[r.resident]
+    assert world.red() == set()
+
+
+class Returned(World):
+    """Whoever cancelled and joined again has registered again too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        told, opening = self.told, self.first
+        ((self.i, self.earlier),) = [item for item in told.closed.items() if item[0] in opening.people]
+        self.no = self.earlier.no // 10**8 * 10**8 + told.entry[self.i]
+        told.note(self.i, Fact.CLAIMED | Fact.REGISTER_SENT | Fact.REGISTERED)
+        told.registration_no[self.i] = self.no
+        self.key = opening.key(self.i)
+        self.truth.claims[told.entry[self.i]] = (self.key, 0)
+        self.at = next(k for k, r in enumerate(self.registrations) if r.resident == self.key)
+        self.changed(
+            no=self.no, state="proposed", entry=told.entry[self.i], past=(self.earlier.no,),
+            wishes=self.crowd.wishes(self.i, opening.ground.sites, 2),
+        )  # fmt: skip
+        self.stops[self.key] = f"open {self.no:015d}"
+
+    def changed(self, **changes: Any) -> None:
+        self.registrations[self.at] = replace(self.registrations[self.at], **changes)
+
+    def red(self) -> set[str]:
+        """Of the checks of registrations: nobody at the back has been called in this world."""
+        checks = (cancellations_kept, wishes_kept, one_open_registration, registrations_add_up)
+        return {verdict.name for verdict in (check(self.evidence) for check in checks) if not verdict.ok}
+
+
+def test_who_registers_again_has_one_open_registration_and_one_cancelled() -> None:
+    world = Returned()
+    assert world.red() == set()
+    assert registrations_add_up(world.evidence).detail.startswith("13 = 9 proposed + 0 booked + 0 fulfilled + 4 canc")
+
+
+@pytest.mark.parametrize(
+    ("changes", "red"),
+    [
+        ({"past": ()}, {"cancellations kept", "registrations add up"}),
+        ({"history": ()}, {"cancellations kept", "registrations add up"}),
+        ({"wishes": Wishes((), accept_any_site=True)}, {"wishes kept"}),
+    ],
+)
+def test_an_earlier_registration_is_neither_lost_nor_open(changes: dict[str, Any], red: set[str]) -> None:
+    world = Returned()
+    world.changed(**changes)
+    assert world.red() == red
+
+
+def test_nobody_registers_under_two_keys() -> None:
+    world = Returned()
+    world.truth.claims[world.earlier.entry] = (b"k" * 16, 0)
+    assert world.red() == {"one open registration"}
 
 
 def test_without_the_store_nothing_is_claimed_about_it() -> None:
@@ -494,6 +680,7 @@ def test_without_the_store_nothing_is_claimed_about_it() -> None:
     unjudged = {check.name for check in audit(world.evidence) if check.ok is None}
     assert unjudged == {
         "places dense", "rate kept", "passes capped", "registrations kept", "registrations single", "counts add up",
+        "cancellations kept", "wishes kept", "one open registration", "registrations add up",
     }  # fmt: skip
     assert world.red() == unjudged
 

@@ -1,6 +1,7 @@
 """The synthetic city: valid papers, no two alike, the same from every process, arriving as stated."""
 
 import csv
+import json
 from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,9 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum.iso7064 import mod_11_2
 
+from loadtests.acts import Act
 from loadtests.agenda import Agenda
 from loadtests.arrivals import EARLY_SECONDS, CurveError, parse_curve
-from loadtests.crowd import REGISTRY_COLUMNS, SHARES_PER_MILLE, Behaviour, Crowd, mix, sloppy, write_files
+from loadtests.crowd import (
+    AFTERTHOUGHTS_PER_MILLE,
+    REGISTRY_COLUMNS,
+    SHARES_PER_MILLE,
+    Afterthought,
+    Behaviour,
+    Crowd,
+    mix,
+    sloppy,
+    write_files,
+)
 
 DAY = date(2021, 6, 19)
 DISTRICTS = ("440106", "440111")
@@ -53,6 +65,36 @@ def test_shares_and_districts_are_as_stated(crowd: Crowd) -> None:
         assert behaviours[behaviour] / crowd.residents == pytest.approx(per_mille / 1000, rel=0.25)
     homes = Counter(crowd.home(i) for i in range(crowd.residents))
     assert homes[1] / homes[0] == pytest.approx(3_742_991 / 2_241_826, rel=0.05)
+
+
+def test_afterthoughts_are_as_stated_and_the_seeds_own(crowd: Crowd) -> None:
+    thoughts = [crowd.afterthought(i) for i in range(crowd.residents)]
+    for thought, per_mille in AFTERTHOUGHTS_PER_MILLE.items():
+        assert thoughts.count(thought) / crowd.residents == pytest.approx(per_mille / 1000, rel=0.25)
+    again, other = Crowd(20_000, DISTRICTS, DAY, seed=7), Crowd(20_000, DISTRICTS, DAY, seed=8)
+    assert thoughts == [again.afterthought(i) for i in range(crowd.residents)]
+    assert thoughts != [other.afterthought(i) for i in range(crowd.residents)]
+    # whatever they are like besides
+    assert {crowd.behaviour(i) for i, thought in enumerate(thoughts) if thought is not Afterthought.NONE} > {
+        Behaviour.ORDINARY, Behaviour.REFRESHES, Behaviour.REPEATS,
+    }  # fmt: skip
+
+
+def test_wishes_differ_from_turn_to_turn_and_are_the_pages(crowd: Crowd) -> None:
+    sites = ("A", "B", "C")
+    for i in range(500):
+        turns = [crowd.wishes(i, sites, turn) for turn in range(4)]
+        assert len(set(turns)) == 4
+        assert turns == [crowd.wishes(i, sites, turn) for turn in range(4)]
+        for turn, wishes in enumerate(turns):
+            assert 1 <= len(wishes.preferences) <= 3
+            assert {site for site, _ in wishes.preferences} <= set(sites)
+            assert {period for _, period in wishes.preferences} <= {"am", "pm", "any"}
+            body = json.loads(crowd.registration_body(i, sites, turn))
+            assert [(wish["site"], wish["period"]) for wish in body["preferences"]] == list(wishes.preferences)
+            assert body["accept_any_site"] is wishes.accept_any_site
+            assert body.get("not_before", "") == wishes.not_before
+            assert not wishes.not_before or date.fromisoformat(wishes.not_before) > DAY
 
 
 def test_first_doses_fit_the_day(crowd: Crowd) -> None:
@@ -126,7 +168,9 @@ def test_a_curve_that_cannot_be_read_is_refused(text: str) -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(-20_000_000, 20_000_000), st.integers(0, 10**6), st.integers(0, 12)), max_size=60)
+    st.lists(
+        st.tuples(st.integers(-20_000_000, 20_000_000), st.integers(0, 2**31 - 1), st.sampled_from(Act)), max_size=60
+    )
 )
 def test_the_agenda_gives_everyone_once_in_order_and_never_early(events: list[tuple[int, int, int]]) -> None:
     agenda = Agenda()

@@ -7,18 +7,20 @@ from typing import Any
 
 import pytest
 
-from loadtests.acts import Act, Ground, Pace
+from loadtests.acts import CALL_OF, Act, Ground, Pace
 from loadtests.agenda import Agenda
-from loadtests.answers import Requests
+from loadtests.answers import ENDPOINTS, METHODS, PAGE_CALLS, Call, Requests
 from loadtests.arrivals import parse_curve
-from loadtests.crowd import Behaviour, Crowd
+from loadtests.crowd import Afterthought, Behaviour, Crowd
 from loadtests.journey import Journey
 from loadtests.measure import Meters
 from loadtests.told import Fact
 from loadtests.wire import Answer
+from tests.serving import open_house
 
 OPENS_AT = datetime.fromisoformat("2021-06-19T08:00:00+08:00")
 S = 1_000_000
+NO, LATER_NO = "106190100000073", "106190100000081"
 
 
 class Desk:
@@ -32,8 +34,21 @@ class Desk:
         self.journey = Journey(crowd, (ground,), curve, Pace.of(600), Requests("test:80"), self.agenda, self.meters)
         self.told = self.journey.told
 
-    def someone(self, behaviour: Behaviour) -> int:
-        return next(i for i in range(3000) if self.journey.crowd.behaviour(i) is behaviour)
+    def someone(
+        self,
+        behaviour: Behaviour = Behaviour.ORDINARY,
+        thought: Afterthought = Afterthought.NONE,
+        *,
+        sites: bool = False,
+    ) -> int:
+        crowd, afterwards = self.journey.crowd, self.journey.afterwards
+        return next(
+            i
+            for i in range(3000)
+            if crowd.behaviour(i) is behaviour
+            and crowd.afterthought(i) is thought
+            and afterwards.asks_for_sites(i) is sites
+        )
 
     def sends(self, i: int, act: Act, now_us: int = 0) -> bytes:
         request = self.journey.request(i, act, now_us)
@@ -55,13 +70,31 @@ class Desk:
         self.sends(i, Act.JOIN, now_us)
         self.hears(i, Act.JOIN, 201, place(entry, "drawing", after=60), now_us)
 
-    def is_called(self, i: int, now_us: int = 0) -> None:
-        body = {"state": "ready", "number": 3, "serving": 5, "poll_after_seconds": 5, "claim_before": at(300)}
+    def is_called(self, i: int, now_us: int = 0, number: int = 3) -> None:
+        body = {"state": "ready", "number": number, "serving": number, "poll_after_seconds": 5, "claim_before": at(300)}
         self.hears(i, Act.POLL, 200, body, now_us)
 
     def gets_a_pass(self, i: int, now_us: int = 0) -> None:
         self.sends(i, Act.CLAIM, now_us)
         self.hears(i, Act.CLAIM, 201, {"pass": "p1", "expires_at": at(600)}, now_us)
+
+    def registers(self, i: int, no: str = NO, entry: int = 7) -> dict[str, Any]:
+        """Takes resident `i` to a registration, with nothing else filed; what it looks like."""
+        self.gets_a_place(i, entry)
+        self.is_called(i, number=self.told.number[i] or 3)
+        self.gets_a_pass(i)
+        sent: dict[str, Any] = json.loads(self.sends(i, Act.REGISTER).partition(b"\r\n\r\n")[2])
+        self.agenda.clear()
+        view = {"registration_no": no, "state": "proposed", "district": "440106", "not_before": None} | sent
+        self.hears(i, Act.REGISTER, 201, view | {"receipt": f"r{entry}"})
+        return view
+
+    def upcoming(self) -> list[Act]:
+        """Everything that is filed, in order; nothing is any more."""
+        return [event[2] for event in iter(self.next, None) if event]
+
+    def errors(self) -> int:
+        return sum(self.meters.counts["errors"].values())
 
 
 @pytest.fixture
@@ -131,6 +164,7 @@ def test_an_ordinary_resident_goes_from_join_to_registration(desk: Desk) -> None
     )
     assert desk.told.registration_no[i] == 106190100000073
     assert desk.told.has(i, Fact.REGISTERED)
+    assert desk.next() == (150 * S, i, Act.SHOW_QR)
     assert desk.next() is None
     assert not desk.told.contradictions
     assert not desk.meters.counts["errors"]
@@ -259,7 +293,7 @@ def test_repeated_claims_and_registrations_are_compared(desk: Desk) -> None:
     answer = {"registration_no": "106190100000073", "state": "proposed", "receipt": "r"}
     desk.sends(i, Act.REGISTER)
     desk.hears(i, Act.REGISTER, 201, answer)
-    assert [event[2] for event in iter(desk.next, None) if event] == [Act.REGISTER_AGAIN]
+    assert desk.upcoming() == [Act.SHOW_QR, Act.REGISTER_AGAIN]
     desk.hears(i, Act.REGISTER_AGAIN, 200, answer)
     desk.hears(i, Act.REGISTER_AGAIN, 201, answer | {"registration_no": "106190100000081"})
     assert desk.told.contradictions["registration changed"] == 1
@@ -420,8 +454,10 @@ def test_a_live_pass_refused_is_an_error(desk: Desk) -> None:
 
 def test_receipts_are_looked_up_and_compared(desk: Desk) -> None:
     i = desk.someone(Behaviour.ORDINARY)
+    assert desk.journey.request(i, Act.LOOK_UP, 0) is None  # nothing to look up
     desk.told.registration_no[i] = 106190100000073
     desk.told.receipts[i] = b"r"
+    desk.told.note(i, Fact.REGISTERED)
     assert desk.sends(i, Act.LOOK_UP).startswith(b"GET /api/v1/registrations/106190100000073 ")
     desk.hears(i, Act.LOOK_UP, 200, {"registration_no": "106190100000073", "state": "proposed"})
     assert sum(desk.meters.counts["receipts opened"].values()) == 1
@@ -446,3 +482,279 @@ def test_a_lapsed_pass_gives_way_to_a_new_place(desk: Desk) -> None:
     assert [(spent.entry, spent.how) for spent in desk.told.spent] == [(7, "lapsed")]
     assert [(p.entry, p.expires_ms) for p in desk.told.passes_told()] == [(7, 600_000)]
     assert not desk.told.contradictions
+
+
+def test_the_form_asks_for_the_sites_first(desk: Desk) -> None:
+    i = desk.someone(sites=True)
+    desk.gets_a_place(i)
+    desk.is_called(i)
+    desk.agenda.clear()
+    desk.gets_a_pass(i, 10 * S)
+    assert desk.next() == (10 * S, i, Act.SITES)
+    assert desk.sends(i, Act.SITES).startswith(b"GET /api/v1/sites?district=440106 HTTP/1.1\r\n")
+    desk.hears(i, Act.SITES, 200, {"sites": [{"site": "440106001", "district": "440106"}]}, 11 * S)
+    assert desk.upcoming() == [Act.REGISTER]
+    desk.hears(i, Act.SITES, 200, {"sites": []}, 11 * S)
+    assert desk.errors() == 1
+
+
+def test_the_receipt_shows_its_image(desk: Desk) -> None:
+    i = desk.someone()
+    desk.registers(i)
+    assert desk.upcoming() == [Act.SHOW_QR]
+    request = desk.sends(i, Act.SHOW_QR)
+    assert request.startswith(b"GET /api/v1/registrations/106190100000073/qr.svg HTTP/1.1\r\n")
+    assert b"Authorization" not in request
+    desk.journey.answered(i, Act.SHOW_QR, Answer(200, b"", b"<svg></svg>"), 0)
+    assert desk.errors() == 0
+    desk.journey.answered(i, Act.SHOW_QR, Answer(200, b"", b"{}"), 0)
+    assert desk.errors() == 1
+
+
+@pytest.mark.parametrize("sites", [False, True])
+def test_second_thoughts_change_the_wishes(desk: Desk, sites: bool) -> None:
+    i = desk.someone(thought=Afterthought.CHANGES, sites=sites)
+    view = desk.registers(i)
+    assert desk.upcoming() == [Act.SHOW_QR, Act.OPEN_AGAIN]
+    assert b"Bearer r7\r\n" in desk.sends(i, Act.OPEN_AGAIN)
+    desk.hears(i, Act.OPEN_AGAIN, 200, view)
+    assert desk.upcoming() == [Act.SITES if sites else Act.CHANGE]
+    if sites:
+        desk.hears(i, Act.SITES, 200, {"sites": [{"site": "440106001", "district": "440106"}]})
+        assert desk.upcoming() == [Act.CHANGE]
+    request = desk.sends(i, Act.CHANGE)
+    head, _, body = request.partition(b"\r\n\r\n")
+    assert head.startswith(b"PATCH /api/v1/registrations/106190100000073 HTTP/1.1\r\n")
+    assert b"Bearer r7" in head
+    assert b"Content-Length: %d" % len(body) in head
+    wishes = json.loads(body)
+    assert wishes != {name: view[name] for name in ("preferences", "accept_any_site")}
+    assert desk.told.wish_turns(i) == (0, 1)  # unheard
+    assert request == desk.sends(i, Act.CHANGE)  # the same again
+    desk.hears(i, Act.CHANGE, 200, view | wishes)
+    assert desk.told.wish_turns(i) == (1,)
+    assert not desk.told.contradictions
+    desk.hears(i, Act.LOOK_UP, 200, view)  # what was before the change
+    assert desk.told.contradictions == {"registration not as told": 1}
+    assert desk.errors() == 0
+
+
+def test_a_cancelled_registration_stays_cancelled(desk: Desk) -> None:
+    i = desk.someone(Behaviour.REPEATS, Afterthought.CANCELS)
+    view = desk.registers(i)
+    assert desk.upcoming() == [Act.SHOW_QR, Act.REGISTER_AGAIN, Act.OPEN_AGAIN]
+    desk.hears(i, Act.OPEN_AGAIN, 200, view)
+    assert desk.upcoming() == [Act.CANCEL]
+    request = desk.sends(i, Act.CANCEL)
+    assert request.startswith(b"POST /api/v1/registrations/106190100000073/cancellation HTTP/1.1\r\n")
+    assert request.endswith(b"Authorization: Bearer r7\r\nContent-Length: 0\r\n\r\n")
+    desk.hears(i, Act.CANCEL, 200, view | {"state": "cancelled"})
+    assert desk.told.has(i, Fact.CANCELLED)
+    assert desk.upcoming() == [Act.CANCEL]  # a double tap
+    desk.hears(i, Act.CANCEL, 200, view | {"state": "cancelled"})
+    assert desk.upcoming() == []
+    assert not desk.told.contradictions
+    desk.hears(i, Act.LOOK_UP, 200, view)
+    assert desk.told.contradictions == {"registration not as told": 1}
+
+
+def test_who_cancelled_may_start_again_at_the_back(desk: Desk) -> None:
+    i = desk.someone(thought=Afterthought.RETURNS)
+    view = desk.registers(i)
+    desk.sends(i, Act.CANCEL)
+    desk.agenda.clear()
+    desk.hears(i, Act.CANCEL, 200, view | {"state": "cancelled"})
+    assert desk.upcoming() == [Act.JOIN]
+    desk.sends(i, Act.JOIN, 200 * S)
+    desk.hears(i, Act.JOIN, 201, place(90, "waiting", after=5, number=91), 200 * S)
+    assert [(spent.entry, spent.how) for spent in desk.told.spent] == [(7, "cancelled")]
+    assert desk.told.closed[i].no == int(NO)
+    assert [(p.entry, p.used_ms) for p in desk.told.passes_told()] == [(7, 0)]
+    assert not desk.told.has(i, Fact.REGISTERED | Fact.CANCELLED | Fact.CLAIMED)
+    assert desk.journey.request(i, Act.CANCEL, 200 * S) is None  # the old receipt is of no more use
+    again = desk.registers(i, LATER_NO, 90)
+    assert again["accept_any_site"] != view["accept_any_site"]
+    assert desk.upcoming() == [Act.SHOW_QR]  # and keeps it this time
+    assert desk.told.wish_turns(i) == (2,)
+    assert desk.told.registered_ever(i)
+    assert not desk.told.contradictions
+    assert desk.errors() == 0
+
+
+def test_a_cancelled_number_is_not_given_again(desk: Desk) -> None:
+    i = desk.someone(thought=Afterthought.RETURNS)
+    view = desk.registers(i)
+    desk.hears(i, Act.CANCEL, 200, view | {"state": "cancelled"})
+    desk.hears(i, Act.JOIN, 201, place(90, "waiting", after=5, number=91), 200 * S)
+    desk.registers(i, NO, 90)
+    assert desk.told.contradictions == {"registration changed": 1}
+
+
+def test_a_pass_that_was_not_freed_is_waited_for(desk: Desk) -> None:
+    """A server killed just after it stored a registration: the place is spent once the pass has lapsed."""
+    i = desk.someone(thought=Afterthought.RETURNS)
+    view = desk.registers(i)
+    desk.hears(i, Act.CANCEL, 200, view | {"state": "cancelled"})
+    desk.agenda.clear()
+    desk.hears(i, Act.JOIN, 200, place(7, "ready", after=1, number=3), 200 * S)
+    assert desk.next() == (601 * S, i, Act.JOIN)
+    assert not desk.told.contradictions
+    desk.hears(i, Act.JOIN, 200, place(7, "ready", after=1, number=3), 700 * S)
+    assert desk.told.contradictions == {"no new place": 1}
+
+
+def test_an_open_registration_lets_nobody_have_a_new_place(desk: Desk) -> None:
+    i = desk.someone()
+    desk.registers(i)
+    desk.hears(i, Act.JOIN, 201, place(90, "waiting", after=5, number=91), 700 * S)
+    assert desk.told.contradictions == {"place changed": 1}
+
+
+def test_some_at_the_door_check_whether_they_may_register(desk: Desk) -> None:
+    desk.journey.everyone_arrives(-20 * S)
+    checks = [event for event in iter(desk.next, None) if event and event[2] is Act.CHECK]
+    assert 0.01 < len(checks) / 1500 < 0.04  # half the crowd is at the door
+    assert all(-8 * S <= event[0] <= -1 * S for event in checks)
+    desk.journey.everyone_arrives(1 * S)
+    assert Act.CHECK not in desk.upcoming()  # it is open: the join says so itself
+
+
+def test_a_check_says_what_a_join_would(desk: Desk) -> None:
+    i = desk.someone()
+    request = desk.sends(i, Act.CHECK, -5 * S)
+    assert request.startswith(b"POST /api/v1/openings/440106/eligibility HTTP/1.1\r\n")
+    assert request.endswith(b"\r\n\r\n" + desk.journey.crowd.join_body(i))
+    dose = desk.journey.crowd.resident(i).first_dose.isoformat()
+    told = {"eligible": True, "date": "2021-06-19", "first_dose_date": dose, "product": "inactivated"}
+    desk.hears(i, Act.CHECK, 200, told)
+    assert not desk.told.contradictions
+    desk.hears(i, Act.CHECK, 200, told | {"first_dose_date": "2021-01-01"})
+    assert desk.told.contradictions == {"eligibility of another": 1}
+    early = desk.someone(Behaviour.TOO_SOON)
+    desk.hears(early, Act.CHECK, 403, refusal("not-eligible", reason="too-soon"))
+    assert not desk.told.has(early, Fact.REFUSED)  # they come all the same
+    desk.hears(early, Act.CHECK, 403, refusal("not-eligible", reason="complete"))
+    assert desk.told.contradictions["wrongly refused"] == 1
+    desk.sends(i, Act.JOIN)
+    assert desk.journey.request(i, Act.CHECK, 0) is None
+    assert desk.errors() == 0
+
+
+def test_a_mistyped_name_is_put_right_before_the_opening(desk: Desk) -> None:
+    i = desk.someone(Behaviour.MISTYPES_NAME)
+    first = desk.sends(i, Act.CHECK)
+    desk.hears(i, Act.CHECK, 403, refusal("identity-mismatch"), -6 * S)
+    assert desk.upcoming() == [Act.CHECK]
+    assert desk.sends(i, Act.CHECK) != first
+    desk.hears(i, Act.CHECK, 403, refusal("identity-mismatch"), -5 * S)
+    assert desk.errors() == 1
+
+
+def test_in_the_night_nobody_can_check(desk: Desk) -> None:
+    i = desk.someone()
+    desk.hears(i, Act.CHECK, 503, refusal("maintenance"), -5 * S, retry_after=5)
+    assert desk.upcoming() == []
+    assert desk.errors() == 0
+    desk.hears(i, Act.CHECK, 503, refusal("maintenance"), 60 * S, retry_after=5)
+    assert desk.errors() == 1
+
+
+def test_a_lost_receipt_leads_to_a_code(desk: Desk) -> None:
+    i = desk.someone(thought=Afterthought.LOSES_RECEIPT)
+    view = desk.registers(i)
+    assert desk.upcoming() == [Act.SHOW_QR, Act.ASK_CODE]
+    who = desk.journey.crowd.resident(i)
+    papers = {"id_type": who.id_type, "id_number": who.id_number, "phone": who.phone}
+    request = desk.sends(i, Act.ASK_CODE)
+    assert request.startswith(b"POST /api/v1/access-codes HTTP/1.1\r\n")
+    assert json.loads(request.partition(b"\r\n\r\n")[2]) == papers
+    desk.hears(i, Act.ASK_CODE, 202, {"expires_in_seconds": 300, "retry_after_seconds": 60, "sms_file": None})
+    assert desk.upcoming() == [Act.SHOW_CODE]
+    request = desk.sends(i, Act.SHOW_CODE)
+    assert request.startswith(b"POST /api/v1/access-tokens HTTP/1.1\r\n")
+    shown = json.loads(request.partition(b"\r\n\r\n")[2])
+    assert len(shown.pop("code")) == 6
+    assert shown == papers
+    desk.hears(i, Act.SHOW_CODE, 422, refusal("invalid", errors=[{"field": "code", "message": "?"}]))
+    assert desk.errors() == 0
+    desk.hears(i, Act.SHOW_CODE, 422, refusal("invalid", errors=[{"field": "phone", "message": "?"}]))
+    assert desk.errors() == 1
+    desk.hears(i, Act.SHOW_CODE, 201, view | {"receipt": "r"})  # guessed: one in a million
+    assert not desk.told.contradictions
+    desk.hears(i, Act.SHOW_CODE, 201, view | {"registration_no": LATER_NO})
+    assert desk.told.contradictions == {"code opens another registration": 1}
+
+
+def test_strangers_ask_for_a_code_and_must_be_told_the_same(desk: Desk) -> None:
+    strangers = [i for i in range(3000) if desk.journey.crowd.behaviour(i) is Behaviour.NO_FIRST_DOSE]
+    for i in strangers:
+        desk.sends(i, Act.JOIN)
+        desk.hears(i, Act.JOIN, 403, refusal("not-eligible", reason="no-first-dose"))
+    asking = desk.upcoming()
+    assert set(asking) == {Act.ASK_CODE}
+    assert 0 < len(asking) < len(strangers)
+    answer = {"expires_in_seconds": 300, "retry_after_seconds": 60, "sms_file": "sms.txt"}
+    desk.hears(desk.someone(), Act.ASK_CODE, 202, answer)
+    desk.hears(strangers[0], Act.ASK_CODE, 202, answer)
+    assert not desk.told.contradictions
+    desk.hears(strangers[0], Act.ASK_CODE, 202, answer | {"sms_file": None})
+    assert desk.told.contradictions == {"code answered another way": 1}
+
+
+def test_too_many_codes_are_expected_only_where_an_answer_was_lost(desk: Desk) -> None:
+    i = desk.someone(thought=Afterthought.LOSES_RECEIPT)
+    desk.sends(i, Act.ASK_CODE)
+    desk.journey.unanswered(i, Act.ASK_CODE, "reset", 0)
+    desk.sends(i, Act.ASK_CODE)
+    desk.agenda.clear()
+    desk.hears(i, Act.ASK_CODE, 429, refusal("too-many-requests"), retry_after=58)
+    assert desk.upcoming() == [Act.SHOW_CODE]
+    assert desk.errors() == 1  # the lost connection
+    other = desk.someone()
+    desk.sends(other, Act.ASK_CODE)
+    desk.hears(other, Act.ASK_CODE, 429, refusal("too-many-requests"), retry_after=58)
+    assert desk.errors() == 2
+
+
+def test_there_is_no_appointment_before_the_night(desk: Desk) -> None:
+    i = desk.someone()
+    desk.registers(i)
+    request = desk.sends(i, Act.CALENDAR)
+    assert request.startswith(b"GET /api/v1/registrations/106190100000073/appointment.ics HTTP/1.1\r\n")
+    desk.hears(i, Act.CALENDAR, 404, refusal("not-found"))
+    assert desk.errors() == 0
+    desk.hears(i, Act.CALENDAR, 200, {})
+    assert desk.told.contradictions == {"appointment before the night": 1}
+
+
+def test_every_act_is_one_of_the_pages_calls(desk: Desk) -> None:
+    """What is sent for each act is the call it is counted as, and `PAGE_CALLS` has them all."""
+    i = desk.someone(thought=Afterthought.LOSES_RECEIPT)
+    sent: dict[Act, bytes] = {act: desk.sends(i, act) for act in (Act.CHECK, Act.LOOK, Act.LOOK_CLOSER, Act.JOIN)}
+    desk.gets_a_place(i)
+    for act in (Act.REFRESH, Act.OTHER_DEVICE, Act.POLL, Act.JUMP):
+        sent[act] = desk.sends(i, act)
+    desk.told.facts[i] &= ~Fact.CLAIM_SENT
+    sent[Act.LEAVE] = desk.sends(i, Act.LEAVE)
+    desk.told.facts[i] &= ~Fact.LEAVE_SENT
+    desk.is_called(i)
+    sent[Act.CLAIM] = desk.sends(i, Act.CLAIM)
+    desk.gets_a_pass(i)
+    sent[Act.CLAIM_AGAIN] = desk.sends(i, Act.CLAIM_AGAIN)
+    for act in (Act.REGISTER, Act.REGISTER_AGAIN):
+        sent[act] = desk.sends(i, act)
+    desk.hears(i, Act.REGISTER, 201, {"registration_no": NO, "state": "proposed", "receipt": "r"})
+    sent |= {act: desk.sends(i, act) for act in Act if act not in sent}
+    for act, request in sent.items():
+        method, path, _ = request.decode().split(" ", 2)
+        plain = path.partition("?")[0].replace("440106", "{district}").replace(NO, "{no}")
+        assert (method, plain) in PAGE_CALLS
+        assert (METHODS[CALL_OF[act]], "/api/v1" + ENDPOINTS[CALL_OF[act]][1]) == (method, plain)
+    assert {CALL_OF[act] for act in sent} == set(Call)
+    assert len(PAGE_CALLS) == len(Call)
+
+
+async def test_the_pages_calls_are_in_the_servers_schema(store_url: str) -> None:
+    async with open_house(store_url) as house:
+        paths = (await house.client.get("/schema")).json()["paths"]
+    assert PAGE_CALLS <= {(method.upper(), path) for path, item in paths.items() for method in item}

@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from loadtests.acts import Pace
+from loadtests.answers import Call
 from loadtests.arrivals import parse_curve
 from loadtests.audit import audit
 from loadtests.charts import Series, bar_chart, line_chart, short
@@ -71,9 +72,27 @@ def test_a_limited_generator_is_said_aloud() -> None:
 def test_the_figures_are_plain_json() -> None:
     plain = msgspec.json.decode(msgspec.json.encode(concluded(World()).plain()))
     assert plain["passed"] is True
-    assert len(plain["checks"]) == 20
+    assert len(plain["checks"]) == 25
     assert plain["totals"]["joined"] > 50
     assert plain["latency_ms"]["join"]["p99"] <= 1.0
+    assert plain["totals"]["registered"] == 12  # who cancelled, and who waits again, was registered too
+    assert plain["totals"]["cancellations"] == plain["totals"]["codes asked"] == 0  # nothing of it was metered here
+
+
+def test_the_tables_show_every_call_and_the_shares_behind_it() -> None:
+    world = World()
+    for call in Call:
+        world.evidence.meters.answered(call, 5_000_000, 5_000_010, 5_000_900)
+        world.evidence.meters.answers[(call, 200, "")] += 1
+    world.evidence.meters.count("cancellations", 5_000_000)
+    summary = concluded(world)
+    page = render(world.evidence, summary)
+    assert summary.latency_ms.keys() == {call.name.lower() for call in Call}
+    for name in ("eligibility", "sites", "qr", "change", "cancel", "access_code", "access_token", "calendar"):
+        assert page.count(f"<td>{name}</td>") == 2  # latencies and answers
+    assert "<b>1</b><span>cancelled</span>" in page
+    for words in ("changes 3 %", "cancels 1.5 %", "returns 1.5 %", "loses receipt 1 %", "GET /sites by 2%"):
+        assert words in page
 
 
 def test_the_verdict_shows_every_check() -> None:
@@ -82,7 +101,7 @@ def test_the_verdict_shows_every_check() -> None:
     show(concluded(world), Console(file=shown, width=160), Options())
     for check in audit(world.evidence):
         assert check.name in shown.getvalue()
-    assert "20 of 20 checks are green" in shown.getvalue()
+    assert "25 of 25 checks are green" in shown.getvalue()
 
 
 def test_charts_bear_emptiness_and_extremes() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from loadtests.acts import Ground
+from loadtests.crowd import Wishes
 from loadtests.truth import RegistrationTruth, connect, read_truth
 
 TAG = "{440106:2021-06-19}"
@@ -35,8 +36,17 @@ def test_an_opening_and_its_registrations_are_read_whole(client: Any) -> None:
             "district": "440106",
             "date": "2021-06-19",
             "entry": k,
+            "preferences": '[{"site":"A1","period":"am"},{"site":"B2","period":"any"}]',
+            "accept_any_site": k - 4,
+            "not_before": "2021-06-25" if k == 5 else "",
         }
         client.hset(f"registration:{{{tag}}}", mapping=fields)
+    # the second one of whoever cancelled the first; and somebody who is barred, registered nowhere
+    client.sadd(f"past:{{{tag}}}", "006190100000019")
+    client.rpush(f"history:{{{tag}}}", '[1624060800000,"006190100000019","cancelled","resident",""]')
+    client.set(f"stop:{{{tag}}}", "open 006190100000005")
+    barred = base64.urlsafe_b64encode(people[9]).rstrip(b"=").decode()
+    client.set(f"stop:{{{barred}}}", "barred")
     truth = read_truth(client, [GROUND])
     opening = truth.openings["440106"]
     assert (opening.count("issued"), opening.count("nothing"), opening.seed) == (1501, 0, b"\xab" * 32)
@@ -45,13 +55,21 @@ def test_an_opening_and_its_registrations_are_read_whole(client: Any) -> None:
     assert opening.claims == {4: (people[4], 0), 5: (people[5], 1624060800000)}
     assert opening.passes == {5: 1624060800000}
     assert [opening.is_done(number) for number in (8, 9, 10, 5000)] == [False, True, False, False]
-    assert sorted(truth.registrations, key=lambda r: r.entry) == [
-        RegistrationTruth(people[k], 619010000 * 10**4 + k, "proposed", "440106", "2021-06-19", k) for k in (4, 5)
-    ]
+    wished = (("A1", "am"), ("B2", "any"))
+    first, second = sorted(truth.registrations, key=lambda r: r.entry)
+    assert first == RegistrationTruth(
+        people[4], 619010000 * 10**4 + 4, "proposed", "440106", "2021-06-19", 4, Wishes(wished, accept_any_site=False)
+    )
+    assert second == RegistrationTruth(
+        people[5], 619010000 * 10**4 + 5, "proposed", "440106", "2021-06-19", 5,
+        Wishes(wished, accept_any_site=True, not_before="2021-06-25"),
+        past=(6190100000019,), history=((6190100000019, "cancelled"),),
+    )  # fmt: skip
+    assert truth.stops == {people[5]: "open 006190100000005", people[9]: "barred"}
 
 
 def test_an_empty_store_is_read_as_empty(client: Any) -> None:
     truth = read_truth(client, [GROUND])
-    assert truth.registrations == []
+    assert (truth.registrations, truth.stops) == ([], {})
     assert truth.openings["440106"].places == {}
     assert truth.openings["440106"].done_bits == b""
