@@ -1,4 +1,4 @@
-"""What becomes of an appointment: given, kept, missed, cancelled, or taken back because the site is closed.
+"""What becomes of an appointment: given, missed, cancelled, or taken back because the site is closed.
 
 The resident's registration is the authority; a day's roster is derived from it. Between the two there is no
 transaction: what is being given or freed is noted first (`unsettled`, `closures`), and `repair` finishes what a crash
@@ -6,7 +6,7 @@ left.
 """
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Literal
 
 import msgspec
@@ -16,9 +16,7 @@ from server.city import City
 from server.clock import Clock, from_ms, to_ms
 from server.errors import Invalid, Refusal
 from server.keys import parts_of
-from server.masks import mask_name, mask_phone
-from server.seal import Seal, Unreadable
-from server.sites import Site, Sites
+from server.sites import Site
 from server.staff import Staff
 from server.store import Store
 from server.store.slots import day_tag
@@ -27,55 +25,11 @@ from server.store.store import Appointment, Change, Closure, Taken
 log = structlog.get_logger()
 
 HalfDay = Literal["am", "pm"]
-_HALVES: tuple[HalfDay, HalfDay] = ("am", "pm")
+HALVES: tuple[HalfDay, HalfDay] = ("am", "pm")
 # The furthest date that the repair looks at; the night allots nothing further ahead.
 _HORIZON_DAYS = 35
-# How late an offline desk may be; after that a no-show is the operator's to put right.
-_LATEST_DAYS = 7
 # What somebody typed who came for a first dose and cancelled: long enough to come again, not to keep anybody out.
 _TYPED_LIVES_MS = 12 * 3_600_000
-
-
-class ClosureView(msgspec.Struct):
-    """A period in which a site does not vaccinate."""
-
-    period: HalfDay
-    reason: str
-
-
-class RosterEntry(msgspec.Struct):
-    """One appointment as the desk needs it; the name and the phone are masked."""
-
-    registration_no: str
-    name: str
-    phone: str
-    period: HalfDay
-    product: str
-    dose: int
-    state: str
-
-
-class Roster(msgspec.Struct):
-    """A site's day (contract, `GET /sites/{site}/roster`)."""
-
-    site: str
-    name_zh: str
-    name_en: str
-    district: str
-    date: date
-    closures: list[ClosureView]
-    entries: list[RosterEntry]
-
-
-class Attended(msgspec.Struct):
-    """What the desk is told (contract, `POST /attendances`)."""
-
-    registration_no: str
-    site: str
-    date: date
-    period: HalfDay
-    state: str
-    at: datetime
 
 
 class Closed(msgspec.Struct):
@@ -95,16 +49,12 @@ class Appointments:
         city: districts, hours, no-show limit.
         store: registrations and rosters.
         clock: city time.
-        seal: opens names and phones for their masks.
-        sites: the city's sites.
     """
 
-    def __init__(self, city: City, store: Store, clock: Clock, seal: Seal, sites: Sites) -> None:
+    def __init__(self, city: City, store: Store, clock: Clock) -> None:
         self._city = city
         self._store = store
         self._clock = clock
-        self._seal = seal
-        self._sites = sites
 
     # Giving and freeing
 
@@ -179,88 +129,7 @@ class Appointments:
             await self._store.note_bar(district, slot.no, slot.resident)
         return status
 
-    # The desk
-
-    async def roster(self, site: Site, day: date) -> Roster:
-        """Who is expected at a site on a day, and who has come.
-
-        Raises:
-            Refusal: `store-unavailable`.
-        """
-        tag = day_tag(site.district, day)
-        ours = sorted(
-            (taken for taken in await self._store.roster(tag) if taken.site == site.site),
-            key=lambda taken: (taken.period, taken.no),
-        )
-        (closures,) = await self._store.closures([tag])
-        closed = [
-            ClosureView(period, closures[site.site, period].reason)
-            for period in _HALVES
-            if (site.site, period) in closures
-        ]
-        entries = await self._entries(ours, day)
-        return Roster(site.site, site.name_zh, site.name_en, site.district, day, closed, entries)
-
-    async def _entries(self, ours: Sequence[Taken], day: date) -> list[RosterEntry]:
-        if not ours:
-            return []
-        residents = [taken.resident for taken in ours]
-        kept = await self._store.registrations(residents)
-        known = await self._store.residents(residents)
-        entries = []
-        for taken, fields, person in zip(ours, kept, known, strict=True):
-            # The roster is derived: whoever cancelled a moment ago, or has another appointment by now, is left out.
-            if fields.get("no") != taken.no or fields.get("day") != day.isoformat() or fields["state"] == "cancelled":
-                continue
-            name, phone = self._masked(taken.resident, person.first_dose.contact if person.first_dose else b"")
-            dose = 2 if fields["first_dose"] else 1
-            entries.append(
-                RosterEntry(taken.no, name, phone, _half(taken.period), taken.product, dose, fields["state"])
-            )
-        return entries
-
-    def _masked(self, resident: bytes, contact: bytes) -> tuple[str, str]:
-        try:
-            opened = self._seal.open(resident, contact)
-        except Unreadable as error:
-            log.warning("contact cannot be read", why=str(error))
-            return "*", "****"
-        return mask_name(opened.name), mask_phone(opened.phone)
-
-    async def attend(self, staff: Staff, no: str, day: date) -> Attended:
-        """The desk has seen a resident; again answers the same. A desk that was offline may be days late.
-
-        Raises:
-            Refusal: `not-found`: not on this site's roster of that day.
-            Invalid: a day that is yet to come, or too long ago.
-        """
-        today = self._today()
-        if day > today:
-            raise Invalid(("date", "future"))
-        if day < today - timedelta(days=_LATEST_DAYS):
-            raise Invalid(("date", "long-ago"))
-        site, resident = await self._expected(staff, no, day)
-        change = Change(resident, no, staff.actor)
-        status, at_ms, unbarred = await self._store.attend(change, site, day.isoformat())
-        if status not in ("attended", "again"):
-            raise Refusal("not-found", reason="not-on-roster")
-        if unbarred:
-            await self._store.forget_bar(self._district_of(no), no)
-        if status == "attended":
-            log.info("attended", registration_no=no, site=site, actor=staff.actor)
-        period = (await self._store.registration(resident)).get("period", "am")
-        return Attended(no, site, day, _half(period), "fulfilled", from_ms(at_ms, self._city.tz))
-
-    async def _expected(self, staff: Staff, no: str, day: date) -> tuple[str, bytes]:
-        """(site, resident key) of somebody on the day's roster, or whom a closure has taken off it."""
-        district = self._district_of(no)
-        taken = await self._store.on_roster(day_tag(district, day), no) if district else None
-        if taken is not None and staff.site in (None, taken.site):
-            return taken.site, taken.resident
-        resident = await self._holder(no) if taken is None and staff.site is not None else None
-        if resident is None or staff.site is None:
-            raise Refusal("not-found", reason="not-on-roster")
-        return staff.site, resident
+    # The site
 
     async def close(self, staff: Staff, site: Site, day: date, period: HalfDay | None, reason: str) -> Closed:
         """Close a site for a period of a day, or the whole day: everyone on it is allotted anew, with priority.
@@ -275,7 +144,7 @@ class Appointments:
         tag = day_tag(site.district, day)
         sent_back = 0
         told = reason.strip()
-        for half in (period,) if period else _HALVES:
+        for half in (period,) if period else HALVES:
             status, waiting = await self._store.close_site(tag, staff.actor, site.site, half, told)
             closure = await self._store.closure(tag, site.site, half)
             if closure is not None:
@@ -301,6 +170,21 @@ class Appointments:
             if kept.get("no") != no or kept["state"] == "cancelled":
                 await self._store.vacate(tag, no)
         return count
+
+    async def expected(self, staff: Staff, no: str, day: date) -> tuple[str, bytes]:
+        """(site, resident key) of somebody on the day's roster, or whom a closure has taken off it.
+
+        Raises:
+            Refusal: `not-found`: neither of the two, or at another site.
+        """
+        district = self._district_of(no)
+        taken = await self._store.on_roster(day_tag(district, day), no) if district else None
+        if taken is not None and staff.site in (None, taken.site):
+            return taken.site, taken.resident
+        resident = await self._holder(no) if taken is None and staff.site is not None else None
+        if resident is None or staff.site is None:
+            raise Refusal("not-found", reason="not-on-roster")
+        return staff.site, resident
 
     # The operator
 
@@ -362,6 +246,10 @@ class Appointments:
         number = parts.district_no if parts else 0
         return next((district.code for district in self._city.districts if district.no == number), "")
 
+    async def forget_bar(self, no: str) -> None:
+        """A bar that came of this registration is gone."""
+        await self._store.forget_bar(self._district_of(no), no)
+
     async def _holder(self, no: str) -> bytes | None:
         """The resident behind a registration number."""
         parts, district = parts_of(no, self._today()), self._district_of(no)
@@ -373,5 +261,6 @@ class Appointments:
         return (await self._store.residents([resident]))[0].stop == "barred"
 
 
-def _half(period: str) -> HalfDay:
+def half_of(period: str) -> HalfDay:
+    """A stored period as what it is."""
     return "am" if period == "am" else "pm"

@@ -11,7 +11,7 @@ from server.clock import Clock, from_ms
 from server.keys import Pepper, registration_no
 from server.seal import Contact, Seal
 from server.settings import Settings
-from server.sites import Site, Sites
+from server.sites import Site
 from server.store import Store, connect
 from server.store.slots import day_tag
 from server.store.store import Arg, FirstDoseRecord, NewRegistration, Taken
@@ -69,7 +69,7 @@ async def _book(store: Store, settings: Settings, city: City) -> None:
     """Give the last three residents of each district appointments, as earlier nights would have: today morning, today
     afternoon, and in two days; so that the desk has a roster, and one can look an appointment up and cancel it."""
     clock, pepper = Clock(settings.offset_ms), Pepper(settings.pepper)
-    appointments = Appointments(city, store, clock, Seal(settings.secrets), Sites(city, store))
+    appointments = Appointments(city, store, clock)
     today = from_ms(clock.now_ms(), city.tz).date()
     first_dose, product = _first_dose(city)
     for d, district in enumerate(city.districts, 1):

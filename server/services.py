@@ -14,6 +14,7 @@ from server.access import Access
 from server.appointments import Appointments
 from server.city import City, load_city
 from server.clock import Clock
+from server.desk import Desk
 from server.errors import SetupError, StoreUnavailable
 from server.keys import Pepper
 from server.metrics import Metrics
@@ -23,7 +24,7 @@ from server.registry import Registry
 from server.seal import Seal
 from server.settings import Settings
 from server.sites import Sites
-from server.staff import Desks
+from server.staff import StaffTokens
 from server.store import Store, connect
 from server.tokens import Signer
 from server.waiting_room import WaitingRoom
@@ -39,9 +40,10 @@ class Services(msgspec.Struct, frozen=True):
     room: WaitingRoom
     registrations: Registrations
     appointments: Appointments
+    desk: Desk
     access: Access
     notices: Notices
-    desks: Desks
+    staff_tokens: StaffTokens
     sites: Sites
     metrics: Metrics
     sms_file: str | None
@@ -55,7 +57,7 @@ def wire(settings: Settings, city: City, store: Store) -> Services:
     registry = Registry(city, store, pepper, seal)
     room = WaitingRoom(city, store, clock, signer, registry)
     sites = Sites(city, store)
-    appointments = Appointments(city, store, clock, seal, sites)
+    appointments = Appointments(city, store, clock)
     registrations = Registrations(city, store, clock, signer, registry, room, sites, appointments)
     notices = Notices(city, store, clock, seal)
     return Services(
@@ -64,9 +66,10 @@ def wire(settings: Settings, city: City, store: Store) -> Services:
         room=room,
         registrations=registrations,
         appointments=appointments,
+        desk=Desk(city, store, clock, seal, appointments),
         access=Access(city, store, clock, pepper, seal, registry, registrations, notices),
         notices=notices,
-        desks=Desks(signer, clock, sites, settings.operator_token),
+        staff_tokens=StaffTokens(signer, clock, sites, settings.operator_token),
         sites=sites,
         metrics=Metrics(),
         sms_file=str(settings.sms_file) if settings.sms_file else None,

@@ -38,7 +38,7 @@ class Staff(msgspec.Struct, frozen=True):
             raise Refusal("forged", reason="role")
 
 
-class Desks:
+class StaffTokens:
     """Gives out staff tokens and reads them.
 
     Args:

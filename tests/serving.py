@@ -226,7 +226,7 @@ class House:
     def staff(self, site: str = "T1", role: Role = Role.MANAGER, days: int = 30) -> str:
         """A staff token."""
         now_s = self.clock.at_ms // 1000
-        return self.services.desks.token(site, role, self.day, now_s + days * 86_400)[0]
+        return self.services.staff_tokens.token(site, role, self.day, now_s + days * 86_400)[0]
 
     async def passes_freed(self) -> None:
         """Wait for what a registration does beside its answer."""

@@ -12,7 +12,7 @@ from server.clock import Clock, from_ms
 from server.errors import Refusal, SetupError
 from server.settings import Settings
 from server.sites import Sites
-from server.staff import Desks, Role
+from server.staff import Role, StaffTokens
 from server.store import Store, connect
 from server.tokens import Signer
 
@@ -64,6 +64,6 @@ async def _token(settings: Settings, city: City, site: str, role: Role, days: in
         raise SetupError(f"there is no site {site}; import it first (jiaohao import sites FILE)") from None
     finally:
         await store.close()
-    desks = Desks(Signer(settings.secrets), clock, sites, settings.operator_token)
+    tokens = StaffTokens(Signer(settings.secrets), clock, sites, settings.operator_token)
     now_s = clock.now_ms() // 1000
-    return desks.token(site, role, from_ms(now_s * 1000, city.tz).date(), now_s + days * 86_400)
+    return tokens.token(site, role, from_ms(now_s * 1000, city.tz).date(), now_s + days * 86_400)

@@ -239,7 +239,7 @@ async def test_a_closure_that_cannot_be_changes_nothing(
 
 async def test_every_act_says_who(monday: tuple[House, list[Any]]) -> None:
     house, done = monday
-    bearer, actor = house.services.desks.token("T1", Role.MANAGER, MONDAY, house.clock.at_ms // 1000 + 60)
+    bearer, actor = house.services.staff_tokens.token("T1", Role.MANAGER, MONDAY, house.clock.at_ms // 1000 + 60)
     await attend(house, done[0]["registration_no"], bearer=bearer)
     await close(house, bearer=bearer, period="am")
     lines = [(await house.store.history(house.resident(person(i))))[0][-1] for i in (0, 1)]

@@ -81,6 +81,6 @@ async def has_a_body(request: AnyRequest) -> None:
 
 async def is_operator(request: AnyRequest) -> None:
     """Before the body is looked at."""
-    if not services_of(request).desks.is_operator(bearer_of(request)):
+    if not services_of(request).staff_tokens.is_operator(bearer_of(request)):
         raise Refusal("forged")
     await has_a_body(request)

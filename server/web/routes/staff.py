@@ -7,8 +7,9 @@ import msgspec
 from litestar import Response, get, post
 from litestar.params import Body, Parameter
 
-from server.appointments import Attended, Closed, HalfDay, Roster
+from server.appointments import Closed, HalfDay
 from server.clock import from_ms
+from server.desk import Attended, Roster
 from server.errors import Invalid
 from server.keys import is_registration_no
 from server.staff import Role, Staff
@@ -47,7 +48,7 @@ class Closing(msgspec.Struct):
 
 
 def _staff(request: AnyRequest) -> Staff:
-    return services_of(request).desks.read(bearer_of(request))
+    return services_of(request).staff_tokens.read(bearer_of(request))
 
 
 async def _is_staff(request: AnyRequest) -> None:
@@ -86,9 +87,9 @@ async def roster(
     date: Annotated[date | None, Parameter(description="YYYY-MM-DD; default: today")] = None,
 ) -> Response[Roster]:
     services = services_of(request)
-    found = await services.desks.site_of(_staff(request), site)
+    found = await services.staff_tokens.site_of(_staff(request), site)
     day = date or services.room.now().date()
-    return Response(await services.appointments.roster(found, day), headers=NO_STORE)
+    return Response(await services.desk.roster(found, day), headers=NO_STORE)
 
 
 @post(
@@ -104,7 +105,7 @@ async def roster(
 async def attend(request: AnyRequest, data: Annotated[Seen, Body()]) -> Response[Attended]:
     if not is_registration_no(data.registration_no):
         raise Invalid(("registration_no", "checksum"))
-    seen = await services_of(request).appointments.attend(_staff(request), data.registration_no, data.date)
+    seen = await services_of(request).desk.attend(_staff(request), data.registration_no, data.date)
     return Response(seen, status_code=200, headers=NO_STORE)
 
 
@@ -120,6 +121,6 @@ async def attend(request: AnyRequest, data: Annotated[Seen, Body()]) -> Response
 )
 async def close(request: AnyRequest, site: SiteCode, data: Annotated[Closing, Body()]) -> Response[Closed]:
     services, staff = services_of(request), _staff(request)
-    found = await services.desks.site_of(staff, site)
+    found = await services.staff_tokens.site_of(staff, site)
     closed = await services.appointments.close(staff, found, data.date, data.period, data.reason)
     return Response(closed, status_code=200, headers=NO_STORE)
