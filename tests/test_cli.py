@@ -2,38 +2,18 @@
 
 import socket
 import stat
-from collections.abc import Callable
+import time
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from server.city import SHIPPED_CITY
-from server.cli import main
+from server.tokens import Kind, Signer
+from tests.conftest import Jiaohao
 from tests.serving import operator_token, quick_city, run_cli, up
 
 SECRETS = {"JIAOHAO_SECRET": "ab" * 32, "JIAOHAO_OPERATOR_TOKEN": "sixteen-or-more-characters"}
-
-Jiaohao = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def jiaohao(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Jiaohao:
-    """Runs the command in this process; (exit code, standard output, standard error)."""
-    for name in ("REDIS_URL", "SECRET", "OPERATOR_TOKEN", "PEPPER", "PREVIOUS_SECRETS", "CITY", "OFFSET_MS"):
-        monkeypatch.delenv(f"JIAOHAO_{name}", raising=False)
-
-    def run(*arguments: str, **env: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["jiaohao", *arguments])
-        for name, value in env.items():
-            monkeypatch.setenv(name, value)
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = int(left.code or 0)
-        return code, *capsys.readouterr()
-
-    return run
 
 
 def one_line(error: str) -> str:
@@ -139,3 +119,53 @@ def test_a_second_up_on_the_same_data_is_one_line_and_harms_nobody(tmp_path: Pat
         assert stat.S_IMODE((folder / "secrets.json").stat().st_mode) == 0o600
         assert len(operator_token(folder)) >= 16
         assert operator_token(folder) not in first.said() + first.logged()
+
+
+# Staff tokens and the outbox
+
+
+@pytest.fixture
+def secrets(jiaohao: Jiaohao, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of a machine that serves; after `jiaohao`, which clears it."""
+    monkeypatch.setenv("JIAOHAO_REDIS_URL", store_url)
+    monkeypatch.setenv("JIAOHAO_SECRET", (b"s" * 32).hex())
+
+
+def sites_file(folder: Path) -> str:
+    file = folder / "sites.csv"
+    header = "site,name_zh,name_en,district,address"
+    file.write_text(f"{header}\nT1,体育中心,Sports Centre,440106,路1号\n", encoding="utf-8")
+    return str(file)
+
+
+@pytest.mark.usefixtures("secrets")
+def test_a_staff_token_is_for_a_site_that_is_there(jiaohao: Jiaohao, tmp_path: Path) -> None:
+    code, out, err = jiaohao("token", "staff", "T1")
+    assert (code, out) == (1, "")
+    assert "there is no site T1" in one_line(err)
+    assert jiaohao("import", "sites", sites_file(tmp_path))[0] == 0
+    code, out, err = jiaohao("token", "staff", "T1", "--role", "desk", "--days", "2")
+    assert code == 0
+    assert len(out.split()) == 1, "the token alone, so that a script can take it"
+    assert err.startswith("audit name: T1/")
+    token = Signer([b"s" * 32]).read(Kind.STAFF, out.strip())
+    assert (token.district, token.entry) == ("T1", 1)
+    assert abs(token.expires_s - time.time() - 2 * 86_400) < 300
+
+
+@pytest.mark.usefixtures("secrets")
+def test_a_staff_tokens_days_are_the_citys(jiaohao: Jiaohao, store_url: str, tmp_path: Path) -> None:
+    """The service runs at another time (`up --clock`)."""
+    with Redis.from_url(store_url) as client:
+        client.set("clock:{clock}", -86_400_000 * 1000)
+    jiaohao("import", "sites", sites_file(tmp_path))
+    _, out, _ = jiaohao("token", "staff", "T1", "--days", "2")
+    token = Signer([b"s" * 32]).read(Kind.STAFF, out.strip())
+    assert abs(token.expires_s - time.time() + 998 * 86_400) < 300
+
+
+@pytest.mark.usefixtures("secrets")
+def test_notify_sends_what_is_owed_and_only_once(jiaohao: Jiaohao, tmp_path: Path) -> None:
+    file = tmp_path / "sms.jsonl"
+    assert jiaohao("notify", "--file", str(file), "--once") == (0, "0 messages sent\n", "")
+    assert not file.exists()

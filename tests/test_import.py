@@ -5,7 +5,6 @@ import hashlib
 import hmac
 import tracemalloc
 from base64 import urlsafe_b64decode
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -14,7 +13,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from redis import Redis
 
 from server.city import load_city
-from server.cli import main
 from server.importing import (
     CAPACITY_COLUMNS,
     REGISTRY_COLUMNS,
@@ -29,31 +27,20 @@ from server.keys import Pepper
 from server.seal import Seal
 from server.sites import Site
 from server.store import Store
+from tests.conftest import Jiaohao
 from tests.serving import BAIYUN, TIANHE, Person, open_house, person, refused, registry_csv, test_settings
 
 HEADER = ",".join(REGISTRY_COLUMNS)
 SITES_HEADER = "site,name_zh,name_en,district,address"
 CAPACITY_HEADER = "site,date,period,product,capacity"
 
-Jiaohao = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
-def jiaohao(store_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Jiaohao:
+def jiaohao(jiaohao: Jiaohao, store_url: str, monkeypatch: pytest.MonkeyPatch) -> Jiaohao:
     """Runs the command against a store; (exit code, standard output, standard error)."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["jiaohao", *arguments])
-        monkeypatch.setenv("JIAOHAO_REDIS_URL", store_url)
-        monkeypatch.setenv("JIAOHAO_SECRET", (b"p" * 32).hex())
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = int(left.code or 0)
-        return code, *capsys.readouterr()
-
-    return run
+    monkeypatch.setenv("JIAOHAO_REDIS_URL", store_url)
+    monkeypatch.setenv("JIAOHAO_SECRET", (b"p" * 32).hex())
+    return jiaohao
 
 
 def keys(store_url: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ import pytest
 from redis import Redis
 
 from server.city import load_city
-from server.cli import main
 from server.importing import REGISTRY_COLUMNS, CsvFile, keep_registry, registry_reader
 from server.keys import Pepper, fingerprint
 from server.retention import Purged, purge, resident_of
@@ -21,6 +20,7 @@ from server.rotation import Resealed, reseal
 from server.seal import Contact, Seal
 from server.store import Store
 from server.store.store import FirstDoseRecord, NewRegistration
+from tests.conftest import Jiaohao
 from tests.serving import BAIYUN, TIANHE, person, registry_csv
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -29,8 +29,6 @@ BOUND_MS = 1_630_425_600_000  # 2021-09-01T00:00:00+08:00, from `date -d`
 OLD, NEW, OTHER = b"o" * 32, b"n" * 32, b"x" * 32
 CONTACT = Contact("张三", "13800138000")
 OF_RESIDENT = ("registration", "past", "history", "no_shows")
-
-Jiaohao = Callable[..., tuple[int, str, str]]
 
 
 def resident(index: int) -> bytes:
@@ -309,24 +307,11 @@ async def test_a_line_that_lives_for_a_time_only_still_does(store: Store) -> Non
 
 
 @pytest.fixture
-def jiaohao(store_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Jiaohao:
-    """Runs a command against a store; (exit code, standard output, standard error)."""
+def jiaohao(jiaohao: Jiaohao, store_url: str, monkeypatch: pytest.MonkeyPatch) -> Jiaohao:
+    """Runs a command against a store, with the new secret; (exit code, standard output, standard error)."""
     monkeypatch.setenv("JIAOHAO_REDIS_URL", store_url)
-    for name in ("PREVIOUS_SECRETS", "PEPPER", "CITY", "OFFSET_MS"):
-        monkeypatch.delenv(f"JIAOHAO_{name}", raising=False)
-
-    def run(*arguments: str, **env: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["jiaohao", *arguments])
-        for name, value in ({"JIAOHAO_SECRET": NEW.hex()} | env).items():
-            monkeypatch.setenv(name, value)
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = int(left.code or 0)
-        return code, *capsys.readouterr()
-
-    return run
+    monkeypatch.setenv("JIAOHAO_SECRET", NEW.hex())
+    return jiaohao
 
 
 def registry_with(secret: bytes, store_url: str, folder: Path) -> None:
