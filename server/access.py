@@ -116,6 +116,8 @@ class Access:
             log.error("contact cannot be read", why=str(error))
         except Refusal as refusal:  # they may ask again in a minute
             log.warning("code not sent", why=refusal.code)
+        except Exception:
+            log.exception("code not sent")
 
     async def show(self, who: Shown) -> Registered:
         """A new receipt for one who has the code.
@@ -127,12 +129,15 @@ class Access:
         resident = self._identify(who)
         pair = self._pepper.pair(resident, who.phone)
         code = normalise_phone(who.code)  # full-width digits and spaces, as phones type them
-        found = await self._registrations.of(resident)  # first: a store that fails now must not cost the code
-        if not await self._store.try_code(pair, self._pepper.code(pair, code), _TRIES):
-            raise Invalid(("code", "wrong-code"))
-        if found is None:  # deleted in these five minutes
-            raise Refusal("not-found")
-        return found
+        digest = self._pepper.code(pair, code)
+        # Looked at first and spent when the answer is there: a store that fails in between must not cost the code.
+        if await self._store.try_code(pair, digest, _TRIES, spend=False):
+            found = await self._registrations.of(resident)
+            if found is None:  # deleted in these five minutes
+                raise Refusal("not-found")
+            if await self._store.try_code(pair, digest, _TRIES, spend=True):
+                return found
+        raise Invalid(("code", "wrong-code"))
 
     def _identify(self, who: Asked) -> bytes:
         check_open_hours(self._city, from_ms(self._clock.now_ms(), self._city.tz))

@@ -5,10 +5,9 @@ from server.errors import Refusal
 from server.opening import Opening
 from server.registry import Applicant, Registry
 from server.store import Coalescer, Store
-from server.store.store import Joined, Place
+from server.store.store import Joined, Place, Resident
 
 _LINGER_SECONDS = 0.005
-_UNDECIDED = RuntimeError()
 
 
 class Line:
@@ -46,33 +45,34 @@ class Line:
         """
         opening = self.opening
         known = await self._store.residents([resident for resident, _ in batch])
-        answers: list[Joined | Exception] = []
-        admitted = []
-        for (resident, applicant), what in zip(batch, known, strict=True):
+        answers: dict[int, Joined | Exception] = {}
+        for i, ((resident, applicant), what) in enumerate(zip(batch, known, strict=True)):
             try:
                 self._registry.admit(resident, what, applicant, opening.district.code, opening.day)
             except Refusal as refusal:
-                answers.append(refusal)
-            else:
-                answers.append(_UNDECIDED)
-                admitted.append(resident)
-        joined = iter(await self._store.join(opening.tag, admitted) if admitted else ())
-        answers = [next(joined) if answer is _UNDECIDED else answer for answer in answers]
-        unreached = [
-            i
-            for i, (answer, what) in enumerate(zip(answers, known, strict=True))
-            if isinstance(answer, Joined)
-            and answer.entry is not None
-            and (what.first_dose is None or not what.first_dose.contact)
-        ]
-        if unreached:
-            lives_ms = max(1, opening.tickets_expire_s * 1000 - self._clock.now_ms())
-            people = [(*batch[i], known[i]) for i in unreached]
-            held = await self._registry.enrol(people, opening.district.code, lives_ms)
-            for i, is_theirs in zip(unreached, held, strict=True):
-                if not is_theirs:
-                    answers[i] = Refusal("identity-mismatch")
-        return answers
+                answers[i] = refusal
+        admitted = [i for i in range(len(batch)) if i not in answers]
+        if admitted:
+            joined = await self._store.join(opening.tag, [batch[i][0] for i in admitted])
+            answers |= zip(admitted, joined, strict=True)
+            unreached = [
+                i
+                for i, place in zip(admitted, joined, strict=True)
+                if place.entry is not None and not known[i].is_reachable
+            ]
+            answers |= await self._keep_contacts(unreached, batch, known)
+        return [answers[i] for i in range(len(batch))]
+
+    async def _keep_contacts(
+        self, unreached: list[int], batch: list[tuple[bytes, Applicant]], known: list[Resident]
+    ) -> dict[int, Refusal]:
+        """Keep the names and phones that we have not got; refusals of those whose are not the ones that hold."""
+        if not unreached:
+            return {}
+        lives_ms = max(1, self.opening.tickets_expire_s * 1000 - self._clock.now_ms())
+        people = [(*batch[i], known[i]) for i in unreached]
+        held = await self._registry.enrol(people, self.opening.district.code, lives_ms)
+        return {i: Refusal("identity-mismatch") for i, is_theirs in zip(unreached, held, strict=True) if not is_theirs}
 
     async def _release(self, entries: list[int]) -> list[bool]:
         await self._store.release(self.opening.tag, entries)

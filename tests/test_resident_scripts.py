@@ -453,9 +453,10 @@ RIGHT, WRONG = b"d" * 16, b"w" * 16
 async def test_a_code_is_spent_once(store: Store) -> None:
     store.now_ms = T0
     assert await store.keep_code(r(1), RIGHT, CODE_MS) == T0 + CODE_MS
-    assert await store.try_code(r(2), RIGHT, 5) is False, "somebody else's"
-    assert await store.try_code(r(1), RIGHT, 5) is True
-    assert await store.try_code(r(1), RIGHT, 5) is False
+    assert await store.try_code(r(2), RIGHT, 5, spend=True) is False, "somebody else's"
+    assert await store.try_code(r(1), RIGHT, 5, spend=False) is True, "only looked at"
+    assert await store.try_code(r(1), RIGHT, 5, spend=True) is True
+    assert await store.try_code(r(1), RIGHT, 5, spend=True) is False
 
 
 @pytest.mark.parametrize(("after_ms", "right"), [(CODE_MS - 1, True), (CODE_MS, False)])
@@ -463,7 +464,7 @@ async def test_a_code_is_good_for_five_minutes(store: Store, after_ms: int, righ
     store.now_ms = T0
     await store.keep_code(r(1), RIGHT, CODE_MS)
     store.now_ms = T0 + after_ms
-    assert await store.try_code(r(1), RIGHT, 5) is right
+    assert await store.try_code(r(1), RIGHT, 5, spend=True) is right
 
 
 @pytest.mark.parametrize(("wrong", "right"), [(4, True), (5, False)])
@@ -471,18 +472,18 @@ async def test_a_code_bears_four_wrong_tries_and_not_five(store: Store, wrong: i
     store.now_ms = T0
     await store.keep_code(r(1), RIGHT, CODE_MS)
     for _ in range(wrong):
-        assert await store.try_code(r(1), WRONG, 5) is False
-    assert await store.try_code(r(1), RIGHT, 5) is right
+        assert await store.try_code(r(1), WRONG, 5, spend=True) is False
+    assert await store.try_code(r(1), RIGHT, 5, spend=True) is right
 
 
 async def test_a_new_code_replaces_the_old_one_and_its_tries(store: Store) -> None:
     store.now_ms = T0
     await store.keep_code(r(1), WRONG, CODE_MS)
     for _ in range(4):
-        await store.try_code(r(1), b"x" * 16, 5)
+        await store.try_code(r(1), b"x" * 16, 5, spend=True)
     await store.keep_code(r(1), RIGHT, CODE_MS)
-    assert await store.try_code(r(1), WRONG, 5) is False
-    assert await store.try_code(r(1), RIGHT, 5) is True
+    assert await store.try_code(r(1), WRONG, 5, spend=True) is False
+    assert await store.try_code(r(1), RIGHT, 5, spend=True) is True
 
 
 async def test_a_field_that_is_no_number_changes_nothing(store: Store) -> None:

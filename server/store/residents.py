@@ -36,6 +36,11 @@ class Resident(NamedTuple):
     first_dose: FirstDoseRecord | None
     stop: str | None
 
+    @property
+    def is_reachable(self) -> bool:
+        """Whether we have their name and phone."""
+        return self.first_dose is not None and self.first_dose.contact != b""
+
 
 class NewRegistration(NamedTuple):
     """A registration to be stored; `first_dose`: its date as YYYY-MM-DD, empty where there is none."""
@@ -181,9 +186,10 @@ class ResidentStore(Caller):
         """A one-time code, replacing the one before; until when it is good, in ms."""
         return int(await self._run("keep_code", resident_tag(resident), *self._clock(), digest, lives_ms))
 
-    async def try_code(self, resident: bytes, digest: bytes, most: int) -> bool:
-        """Spend a one-time code."""
-        return bool(await self._run("try_code", resident_tag(resident), *self._clock(), digest, most))
+    async def try_code(self, resident: bytes, digest: bytes, most: int, *, spend: bool) -> bool:
+        """Whether a one-time code is right; with `spend` a right one is gone, a wrong one counts in any case."""
+        args = (*self._clock(), digest, most, int(spend))
+        return bool(await self._run("try_code", resident_tag(resident), *args))
 
     # Reading
 

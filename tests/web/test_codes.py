@@ -109,6 +109,19 @@ async def test_a_code_is_good_once(house: House, phones: Phones) -> None:
     wrong(await show(house, person(0), code))
 
 
+async def test_a_store_that_fails_costs_no_code(house: House, phones: Phones, monkeypatch: pytest.MonkeyPatch) -> None:
+    await house.registered(person(0))
+    code = await code_for(house, phones, person(0))
+
+    async def away(*_: Any) -> Any:
+        raise StoreUnavailable
+
+    with monkeypatch.context() as broken:
+        broken.setattr(house.store, "registration", away)
+        refused(await show(house, person(0), code), "store-unavailable", 503)
+    assert (await show(house, person(0), code)).status_code == 201
+
+
 async def test_a_code_is_typed_as_phones_type_it(house: House, phones: Phones) -> None:
     await house.registered(person(0))
     code = await code_for(house, phones, person(0))

@@ -208,7 +208,7 @@ async def registration_qr(no: No) -> Response[bytes]:
     if not is_registration_no(no):
         raise Refusal("not-found")
     svg = io.BytesIO()  # with its name space: without it no browser shows the image
-    # A mask of our choice: trying all eight for the prettiest takes four times as long, and each registration asks once.
+    # A mask of our choice: trying all eight for the prettiest takes four times as long, and everyone asks once.
     segno.make_qr(no, error="m", mask=3).save(svg, kind="svg", scale=8, border=4, title=no, xmldecl=False)
     headers = {"cache-control": "public, max-age=86400, immutable", "content-security-policy": "default-src 'none'"}
     return Response(svg.getvalue(), media_type="image/svg+xml", headers=headers)
