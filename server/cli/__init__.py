@@ -21,6 +21,7 @@ class _Commands(click.Group):
         "city": "server.cli.city",
         "token": "server.cli.token",
         "notify": "server.cli.notify",
+        "doctor": "server.cli.doctor",
         "reseal": "server.cli.reseal",
         "purge": "server.cli.purge",
     }

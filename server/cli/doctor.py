@@ -1,0 +1,52 @@
+"""`jiaohao doctor`."""
+
+import asyncio
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from server.city import City, load_city
+from server.cli.options import city_option, store_options, store_settings
+from server.settings import Settings
+
+_MARKS = {"ok": ("ok  ", "green"), "note": ("note", "yellow"), "bad": ("BAD ", "red")}
+
+
+@click.command("doctor")
+@store_options
+@city_option
+def command(redis_url: str | None, data_dir: Path, city_file: Path | None) -> None:
+    """Say what is wrong with this set-up, and the cure.
+
+    Looks at the city file, the secrets, the store (version, durability, memory, clock), what has been imported,
+    what is owed to residents, and this machine's limits. Changes nothing.
+
+    Exit code: 0 when nothing is bad, 1 otherwise.
+    """
+    city = load_city(city_file)
+    click.echo(f"ok    city: {city.name_en}, {len(city.districts)} districts")
+    with ExitStack() as stack:
+        settings = store_settings(stack, redis_url, data_dir)
+        bad = asyncio.run(_examine(settings, city))
+    if bad:
+        click.echo(f"{bad} to mend", err=True)
+        sys.exit(1)
+
+
+async def _examine(settings: Settings, city: City) -> int:
+    from server.doctor import examine
+    from server.store import Store, connect
+
+    store = Store(await connect(settings.redis_url))
+    bad = 0
+    try:
+        async for finding in examine(settings, city, store):
+            mark, colour = _MARKS[finding.level]
+            cure = f"  → {finding.cure}" if finding.cure else ""
+            click.echo(f"{click.style(mark, fg=colour)}  {finding.what}{cure}")
+            bad += finding.level == "bad"
+    finally:
+        await store.close()
+    return bad
