@@ -102,13 +102,15 @@ class Opening:
         self._stretch = max(1.0, self._polls_per_second() / self._policy.poll_budget_per_second)
 
     def _follow_pace(self, now_ms: int) -> None:
-        """Calls a second as residents will feel them: the rate, or less where max_active holds the queue back."""
+        """Calls a second as residents will feel them: none in a pause, less where max_active holds the queue back."""
         served = self._served
         if not served or now_ms - served[-1][0] >= 1000:
             served.append((now_ms, self.serving))
             while now_ms - served[0][0] > _PACE_WINDOW_MS:
                 served.popleft()
-        self.pace = self.rate
+        self.pace = 0.0 if self.paused else self.rate
+        if self.paused:
+            return
         held_back = self.waiting > 0 and self.pending + self.passes_alive >= self.max_active * 0.95
         if held_back and now_ms > served[0][0]:
             observed = (self.serving - served[0][1]) * 1000 / (now_ms - served[0][0])

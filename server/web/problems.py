@@ -188,6 +188,10 @@ _REASONS = {
         "接种时间已经安排，不能再改志愿；不能去的请先取消，再重新登记。",
         "Your appointment has been allotted. If it does not suit you, please cancel and register again.",
     ),
+    "no-receipt": (
+        "本机没有登记凭证，可以用短信验证码找回登记。",
+        "There is no receipt on this device. You can find your registration again by a code sent by SMS.",
+    ),
     "closed": ("这份登记已经办结，不能再改。", "This registration is closed and cannot be changed."),
     "no-appointment": ("还没有安排接种时间。", "There is no appointment yet."),
     "not-on-roster": (

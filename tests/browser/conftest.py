@@ -85,13 +85,14 @@ class Visit:
         request = route.request
         try:
             answer = route.fetch()
+            text = answer.text()
         except PlaywrightError:  # the same, or the network is off
             with suppress(PlaywrightError):
                 route.abort()
             return
         path = "/" + request.url.split("/", 3)[3]
         kind = answer.headers.get("content-type", "")
-        self.calls.append(Call(request.method, path, answer.status, answer.text(), kind))
+        self.calls.append(Call(request.method, path, answer.status, text, kind))
         with suppress(PlaywrightError):  # the page has gone elsewhere meanwhile
             route.fulfill(response=answer)
 
@@ -152,20 +153,27 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
         each.context.close()
 
 
-def look(page: Page, name: str) -> None:
-    """axe finds nothing; and pictures of a phone and a desktop, where JIAOHAO_SCREENSHOTS names a folder for them."""
+def look(page: Page, name: str, *, shown: Page | None = None) -> None:
+    """axe finds nothing; and pictures of a phone and a desktop, where JIAOHAO_SCREENSHOTS names a folder for them.
+
+    Args:
+        page: where axe runs.
+        name: of the pictures.
+        shown: the page that the pictures are of, where it is another: axe needs scripts.
+    """
     found = Axe().run(page, options={"runOnly": _TAGS})
     violations = [f"{v['id']}: {node['html'][:120]}" for v in found.response["violations"] for node in v["nodes"]]
     assert violations == [], name
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} scrolls sideways"
     if folder := os.environ.get("JIAOHAO_SCREENSHOTS"):
         Path(folder).mkdir(parents=True, exist_ok=True)
-        before = page.viewport_size
+        shown = shown or page
+        before = shown.viewport_size
         for device, size in (("phone", PHONE), ("desktop", DESKTOP)):
-            page.set_viewport_size(size)  # type: ignore[arg-type]
-            page.screenshot(path=Path(folder) / f"{name}-{device}.png", full_page=True)
+            shown.set_viewport_size(size)  # type: ignore[arg-type]
+            shown.screenshot(path=Path(folder) / f"{name}-{device}.png", full_page=True)
         if before is not None:
-            page.set_viewport_size(before)
+            shown.set_viewport_size(before)
 
 
 @pytest.fixture(scope="session")

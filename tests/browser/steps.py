@@ -3,13 +3,22 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Page, expect
 
 from server.city import load_city
 from server.demo import demo_resident
-from tests.serving import TIANHE, Person, Up, until
+from tests.serving import API, TIANHE, Person, Up, operator_token, run_cli, until
 
+# Leaves no byte of the device's storage.
+FILL = """() => {
+    for (let size = 2 ** 22; size >= 1; size /= 2) {
+        for (let n = 0; ; n += 1) {
+            try { localStorage.setItem(`other:${size}:${n}`, "x".repeat(size)); } catch { break; }
+        }
+    }
+}"""
 _POSITIONS = {district.code: i for i, district in enumerate(load_city().districts, 1)}
 
 
@@ -97,3 +106,41 @@ def agree(page: Page) -> None:
     """Say yes in the dialog."""
     expect(page.locator("#ask")).to_be_visible()
     page.click("#ask-yes")
+
+
+def adjust(server: Up, **changes: Any) -> None:
+    """The operator's hand on Tianhe's opening."""
+    path = f"{API}/openings/{TIANHE}"
+    answer = server.call("PATCH", path, bearer=operator_token(server.data_dir), json=changes)
+    assert answer.status_code == 200, answer.text
+
+
+def staff_token(server: Up, site: str, role: str = "manager") -> str:
+    """A token of a site's staff, as the command line gives it."""
+    done = run_cli("token", "staff", site, "--role", role, "--data-dir", str(server.data_dir))
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def roster(server: Up, site: str, token: str) -> dict[str, dict[str, str]]:
+    """Today's roster of a site as the server has it, by the time of day of its (two) entries."""
+    answer = server.call("GET", f"{API}/sites/{site}/roster", bearer=token)
+    assert answer.status_code == 200, answer.text
+    return {entry["period"]: entry for entry in answer.json()["entries"]}
+
+
+def sideways(page: Page) -> list[str]:
+    """What does not fit into the window's width: nobody should have to scroll to the side (WCAG 1.4.10)."""
+    return list(
+        page.evaluate(
+            """() => {
+                const root = document.documentElement;
+                const wide = [...document.querySelectorAll("body *")]
+                    .filter((it) => it.checkVisibility() && !it.closest(".unseen"))
+                    .map((it) => [it, it.getBoundingClientRect()])
+                    .filter(([, box]) => box.right > root.clientWidth + 1 || box.left < -1)
+                    .map(([it]) => it.outerHTML.slice(0, 80));
+                return root.scrollWidth > innerWidth ? ["the page", ...wide] : wide;
+            }"""
+        )
+    )

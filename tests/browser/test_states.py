@@ -2,21 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit, look
-from tests.browser.steps import choose, come_in, demo, fill_papers, number_of
-from tests.serving import API, HAIZHU, TIANHE, Up, operator_token, quick_city, up
+from tests.browser.steps import adjust, choose, come_in, demo, fill_papers, number_of
+from tests.serving import HAIZHU, TIANHE, quick_city, up
 
 Visits = Callable[..., Visit]
-
-
-def adjust(server: Up, **changes: Any) -> None:
-    """The operator's hand."""
-    answer = server.call("PATCH", f"{API}/openings/{TIANHE}", bearer=operator_token(server.data_dir), json=changes)
-    assert answer.status_code == 200, answer.text
 
 
 def test_the_draw_the_wait_a_pause_and_no_network(tmp_path: Path, visit: Visits) -> None:

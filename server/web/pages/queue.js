@@ -44,8 +44,8 @@ const tab_ms = Math.random() * 700; // so that two tabs do not wake at once
 
 // When to ask: as told; a hidden page that is far from its turn waits until it is near.
 function due_ms(it) {
-  const far = document.hidden && it.state === "waiting" && (it.eta_seconds === null || it.eta_seconds > FAR_S);
-  const near_ms = it.eta_seconds === null ? Infinity : it.seen + (it.eta_seconds - NEAR_S) * 1000;
+  const far = document.hidden && it.state === "waiting" && it.eta_seconds !== null && it.eta_seconds > FAR_S; // null: in a pause, nobody knows
+  const near_ms = it.seen + (it.eta_seconds - NEAR_S) * 1000;
   return (far ? Math.max(it.due, near_ms) : it.due) + tab_ms;
 }
 function look() {

@@ -154,7 +154,7 @@ class Visit:
         for receipt in self.receipts:
             if no in (None, receipt.no):
                 return receipt
-        raise Refusal("unauthorized")
+        raise Refusal("unauthorized", reason="no-receipt")
 
     # Cookies to set
 
