@@ -45,5 +45,17 @@ class Overloaded(Refusal):
         super().__init__("overloaded", retry_after_seconds=3)
 
 
+class MessageRefused(Exception):
+    """A message that will never be taken, however often it is sent.
+
+    Args:
+        why: the gateway's status, or what no gateway could carry; never the phone or the text.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"refused: {why}")
+        self.why = why
+
+
 class SetupError(Exception):
     """Something about this set-up is wrong; the message says what, and the cure, in one line."""

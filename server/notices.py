@@ -10,7 +10,7 @@ import structlog
 
 from server.city import City
 from server.clock import Clock
-from server.errors import StoreUnavailable
+from server.errors import MessageRefused, StoreUnavailable
 from server.masks import mask_phone
 from server.seal import Seal, Unreadable
 from server.store import Store
@@ -30,8 +30,11 @@ class Gateway(Protocol):
     async def send(self, phone: str, text: str) -> None:
         """Hand a message over.
 
+        Messages to one phone go out in the order of the calls.
+
         Raises:
             OSError: it did not take it; it will be tried again.
+            MessageRefused: it never will.
         """
 
 
@@ -44,10 +47,12 @@ class FileGateway:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._in_order = asyncio.Lock()
 
     async def send(self, phone: str, text: str) -> None:
         """Append a line."""
-        await asyncio.to_thread(self._append, msgspec.json.encode({"phone": phone, "text": text}) + b"\n")
+        async with self._in_order:
+            await asyncio.to_thread(self._append, msgspec.json.encode({"phone": phone, "text": text}) + b"\n")
 
     def _append(self, line: bytes) -> None:
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -102,27 +107,23 @@ class Notices:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def send_owed(self, gateway: Gateway, consumer: str) -> int:
-        """Send what is owed now; how many were sent.
+        """Send what is owed now, side by side; how many were sent.
 
         One that the gateway does not take stays owed and holds up no other.
 
         Raises:
-            StoreUnavailable: what has not been acknowledged stays owed.
+            StoreUnavailable: nothing has been sent.
         """
-        sent = 0
-        # What is not done in half the time after which others take it over is left to them.
-        until = asyncio.get_running_loop().time() + _IDLE_MS / 2000
-        for owed in await self._store.next_owed(self._districts, consumer, _MOST, _IDLE_MS):
-            if asyncio.get_running_loop().time() > until:
-                break
-            try:
-                sent += await self._send(gateway, owed)
-            except StoreUnavailable:
-                raise
-            except Exception as error:
-                log.error("message not sent, it stays owed", id=owed.id, error=type(error).__name__)
-                continue
+        owed = await self._store.next_owed(self._districts, consumer, _MOST, _IDLE_MS)
+        return sum(await asyncio.gather(*(self._deliver(gateway, each) for each in owed)))
+
+    async def _deliver(self, gateway: Gateway, owed: Owed) -> bool:
+        try:
+            sent = await self._send(gateway, owed)
             await self._store.sent(owed)
+        except Exception as error:
+            log.error("message stays owed", id=owed.id, error=type(error).__name__)
+            return False
         return sent
 
     async def _send(self, gateway: Gateway, owed: Owed) -> bool:
@@ -136,7 +137,11 @@ class Notices:
         except Unreadable as error:
             log.error("message cannot be read, not sent", kind=kind, why=str(error))
             return False
-        await gateway.send(phone, text)
+        try:
+            await gateway.send(phone, text)
+        except MessageRefused as refused:
+            log.error("message refused for good", kind=kind, phone=mask_phone(phone), why=refused.why)
+            return False
         log.info("sms sent", kind=kind, phone=mask_phone(phone), district=owed.district)
         return True
 

@@ -1,7 +1,9 @@
 """`jiaohao doctor`."""
 
 import asyncio
+import os
 import sys
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -9,7 +11,10 @@ import click
 
 from server.city import City, load_city
 from server.cli.options import city_option, store_options, store_settings
+from server.doctor import Finding, examine
+from server.errors import SetupError
 from server.settings import Settings
+from server.store import Store, connect
 
 _MARKS = {"ok": ("ok  ", "green"), "note": ("note", "yellow"), "bad": ("BAD ", "red")}
 
@@ -36,13 +41,10 @@ def command(redis_url: str | None, data_dir: Path, city_file: Path | None) -> No
 
 
 async def _examine(settings: Settings, city: City) -> int:
-    from server.doctor import examine
-    from server.store import Store, connect
-
     store = Store(await connect(settings.redis_url))
     bad = 0
     try:
-        async for finding in examine(settings, city, store):
+        async for finding in _all(settings, city, store):
             mark, colour = _MARKS[finding.level]
             cure = f"  → {finding.cure}" if finding.cure else ""
             click.echo(f"{click.style(mark, fg=colour)}  {finding.what}{cure}")
@@ -50,3 +52,18 @@ async def _examine(settings: Settings, city: City) -> int:
     finally:
         await store.close()
     return bad
+
+
+async def _all(settings: Settings, city: City, store: Store) -> AsyncIterator[Finding]:
+    async for finding in examine(settings, city, store):
+        yield finding
+    if not os.environ.get("JIAOHAO_SMPP_URL"):
+        yield Finding("note", "SMS: no SMSC set", "messages go to a file; see jiaohao notify --help")
+        return
+    from server.smpp import probe, smpp_from_environment
+
+    try:
+        await probe(smpp_from_environment())
+        yield Finding("ok", "SMS: the SMSC lets us in")
+    except (OSError, SetupError) as error:
+        yield Finding("bad", f"SMS: {error}", "look at JIAOHAO_SMPP_URL, JIAOHAO_SMPP_PASSWORD and the way to the SMSC")
