@@ -24,6 +24,7 @@ class _Commands(click.Group):
         "doctor": "server.cli.doctor",
         "reseal": "server.cli.reseal",
         "purge": "server.cli.purge",
+        "verify": "server.cli.verify",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

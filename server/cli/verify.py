@@ -1,0 +1,85 @@
+"""`jiaohao verify draw|allotment`."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from server.errors import SetupError
+from server.verifying import Published, Wrong, verify_allotment, verify_draw
+
+_file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+class _Hash(click.ParamType[str]):
+    """64 hexadecimal digits."""
+
+    name = "HEX"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """In lower case."""
+        text = value.strip().lower()
+        if len(text) != 64 or set(text) - set("0123456789abcdef"):
+            self.fail(f"{value!r} is not 64 hexadecimal digits", param, ctx)
+        return text
+
+
+@click.group("verify")
+def command() -> None:
+    """Replay a draw or a night's allotment from what was published; needs no store.
+
+    Prints "yes" with the counts, or the first thing that is wrong, and then exits with 1.
+    """
+
+
+@command.command("allotment")
+@_file
+@click.option("--commitment", type=_Hash(), help="The seed's commitment, as published before the night.")
+@click.option("--list-root", type=_Hash(), help="The frozen list's root, as published before the seed.")
+@click.option("--root", type=_Hash(), help="The root of the whole file, as published or as on a resident's status.")
+def allotment(file: Path, commitment: str | None, list_root: str | None, root: str | None) -> None:
+    """Allot a night's registrations anew from its result file and compare every line.
+
+    A file that somebody has written anew from beginning to end is consistent in itself: give what was
+    published (--commitment, --list-root, --root) to know that it is the night's own.
+    """
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+        console=console, transient=True, disable=not console.is_terminal,
+    )  # fmt: skip
+    try:
+        with bar:
+            task = bar.add_task("verify", total=2 * file.stat().st_size)
+            held = verify_allotment(
+                file, Published(commitment, list_root, root), lambda n: bar.update(task, completed=n)
+            )
+    except (Wrong, OSError) as error:
+        raise SetupError(f"no: {file}: {error}") from None
+    counts = ", ".join(f"{name} {count:,}" for name, count in held.foot.counts.items() if count)
+    click.echo(f"yes: {held.head.rules.district} {held.head.rules.date}: {held.head.registrations:,} registrations")
+    if counts:
+        click.echo(counts)
+    click.echo(f"root {held.foot.root}")
+
+
+@command.command("draw")
+@_file
+@click.option("--commitment", type=_Hash(), help="The commitment, as published before the opening.")
+@click.option("--entry", type=click.IntRange(min=0), help="Say this entry's number as well.")
+def draw(file: Path, commitment: str | None, entry: int | None) -> None:
+    """Check an opening's draw.
+
+    \b
+    FILE is a saved answer of GET /api/v1/openings/DISTRICT once the draw is done, or
+      {"seed": HEX, "commitment": HEX, "entries": N, "numbers": {"ENTRY": NUMBER, ...}}
+    where the numbers, if there are any, are compared too.
+    """
+    try:
+        drawn = verify_draw(file, commitment)
+    except (Wrong, OSError) as error:
+        raise SetupError(f"no: {file}: {error}") from None
+    click.echo(f"yes: {drawn.draw.entries:,} entries, {drawn.compared:,} numbers compared")
+    if entry is not None:
+        click.echo(f"entry {entry} has number {drawn.draw.number(entry)}")

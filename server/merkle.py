@@ -1,0 +1,157 @@
+"""A Merkle tree as in RFC 6962: one hash that stands for a list, and short proofs that a leaf is in it.
+
+A leaf's hash is SHA-256 of byte 0 and the leaf, a node's SHA-256 of byte 1 and its two children; where the count is no
+power of two the left part is the largest one below it. The root of no leaves is SHA-256 of nothing.
+"""
+
+import hashlib
+from typing import Annotated, BinaryIO, Final
+
+import msgspec
+
+HASH_BYTES: Final = 32
+_COUNT_BYTES: Final = 8
+
+
+def leaf_hash(leaf: bytes) -> bytes:
+    """The hash of a leaf."""
+    return hashlib.sha256(b"\0" + leaf).digest()
+
+
+def _node_hash(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
+class Proof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That a leaf is in a list: its index (from 0), how many leaves there are, the hashes on the way up (hex)."""
+
+    index: Annotated[int, msgspec.Meta(ge=0)]
+    leaves: Annotated[int, msgspec.Meta(ge=1)]
+    hashes: list[str]
+
+
+class Frontier:
+    """The root of a list that grows, in a few hundred bytes however long it is."""
+
+    def __init__(self) -> None:
+        self.leaves = 0
+        self._peaks: list[bytes] = []
+
+    def append(self, leaf: bytes) -> None:
+        """One more leaf."""
+        self.append_hash(leaf_hash(leaf))
+
+    def append_hash(self, node: bytes) -> None:
+        """One more leaf, already hashed."""
+        count = self.leaves
+        while count & 1:
+            node = _node_hash(self._peaks.pop(), node)
+            count >>= 1
+        self._peaks.append(node)
+        self.leaves += 1
+
+    def root(self) -> str:
+        """The root of the leaves so far, hex."""
+        if not self._peaks:
+            return hashlib.sha256().hexdigest()
+        node = self._peaks[-1]
+        for peak in reversed(self._peaks[:-1]):
+            node = _node_hash(peak, node)
+        return node.hex()
+
+
+class Tree:
+    """All hashes of a list, to prove any of its leaves; 64 bytes a leaf.
+
+    Args:
+        hashes: of the leaves (`leaf_hash`), 32 bytes each, one after the other.
+    """
+
+    def __init__(self, hashes: bytes | bytearray) -> None:
+        self.leaves = len(hashes) // HASH_BYTES
+        self._levels = [hashes]
+        while len(self._levels[-1]) > HASH_BYTES:
+            self._levels.append(_parents(self._levels[-1]))
+
+    def root(self) -> str:
+        """Hex."""
+        return self._levels[-1].hex() if self.leaves else hashlib.sha256().hexdigest()
+
+    def prove(self, index: int) -> Proof:
+        """That the leaf with this index is in the list.
+
+        Raises:
+            IndexError: there is no such leaf.
+        """
+        nodes = [self._levels[level][at : at + HASH_BYTES] for level, at in _way_up(index, self.leaves)]
+        return Proof(index, self.leaves, [node.hex() for node in nodes])
+
+    def save(self, out: BinaryIO) -> None:
+        """Write it, for `prove_from`: the count in 8 bytes, then each level's hashes from the leaves up."""
+        out.write(self.leaves.to_bytes(_COUNT_BYTES, "big"))
+        for level in self._levels:
+            out.write(level)
+
+
+def prove_from(saved: BinaryIO, index: int) -> Proof:
+    """A proof of a saved tree, reading a few dozen bytes of each level.
+
+    Raises:
+        IndexError: there is no such leaf.
+        ValueError: the file is too short.
+    """
+    saved.seek(0)
+    leaves = int.from_bytes(saved.read(_COUNT_BYTES), "big")
+    begins, width = [_COUNT_BYTES], leaves
+    while width > 1:
+        begins.append(begins[-1] + width * HASH_BYTES)
+        width = (width + 1) // 2
+    hashes = []
+    for level, at in _way_up(index, leaves):
+        saved.seek(begins[level] + at)
+        hashes.append(saved.read(HASH_BYTES).hex())
+    if any(len(node) != 2 * HASH_BYTES for node in hashes):
+        raise ValueError("the saved tree is cut off")
+    return Proof(index, leaves, hashes)
+
+
+def check(root: str, leaf: bytes, proof: Proof) -> bool:
+    """Whether a leaf is in the list with this root (hex), at the place that the proof says."""
+    index, width = proof.index, proof.leaves
+    if not 0 <= index < width:
+        return False
+    try:
+        path = [bytes.fromhex(node) for node in proof.hashes]
+    except ValueError:
+        return False
+    node = leaf_hash(leaf)
+    siblings = iter(path)
+    while width > 1:
+        if index ^ 1 < width:
+            sibling = next(siblings, b"")
+            if len(sibling) != HASH_BYTES:
+                return False
+            node = _node_hash(sibling, node) if index & 1 else _node_hash(node, sibling)
+        index, width = index // 2, (width + 1) // 2
+    return next(siblings, None) is None and node.hex() == root
+
+
+def _way_up(index: int, leaves: int) -> list[tuple[int, int]]:
+    """(level, offset in bytes) of the siblings on the way from a leaf to the root."""
+    if not 0 <= index < leaves:
+        raise IndexError(f"expected a leaf from 0 to {leaves - 1}, got {index}")
+    way, level, width = [], 0, leaves
+    while width > 1:
+        if index ^ 1 < width:  # the last node of an odd level goes up as it is
+            way.append((level, (index ^ 1) * HASH_BYTES))
+        index, width, level = index // 2, (width + 1) // 2, level + 1
+    return way
+
+
+def _parents(level: bytes | bytearray) -> bytearray:
+    parents = bytearray()
+    pair = 2 * HASH_BYTES
+    for at in range(0, len(level), pair):
+        children = level[at : at + pair]
+        parents += hashlib.sha256(b"\1" + children).digest() if len(children) == pair else children
+    return parents
