@@ -72,8 +72,9 @@ class OwnServer:
         # its own session: a Ctrl-C at the terminal is for us, and we end it in order
         with self._log.open("w") as log:
             self._up = subprocess.Popen(
-                [*_JIAOHAO, *command], cwd=_HOME, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
-            )
+                [*_JIAOHAO, *command], cwd=_HOME, env=self._environment(), stdout=subprocess.PIPE, stderr=log,
+                text=True, start_new_session=True,
+            )  # fmt: skip
         found: list[str] = []
         reader = threading.Thread(target=self._read_output, args=(self._up, found), daemon=True)
         reader.start()
@@ -142,10 +143,16 @@ class OwnServer:
             flags += ["--redis-url", self._options.redis_url]
         return flags
 
+    def _environment(self) -> dict[str, str]:
+        """Of its commands: a production store that happens to be set in this shell is none of ours."""
+        if self._options.redis_url is not None:
+            return dict(os.environ)
+        return {name: value for name, value in os.environ.items() if not name.startswith("JIAOHAO_")}
+
     def _run(self, *command: str) -> None:
         process = subprocess.Popen(
-            [*_JIAOHAO, *command], cwd=_HOME, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            start_new_session=True,
+            [*_JIAOHAO, *command], cwd=_HOME, env=self._environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, start_new_session=True,
         )  # fmt: skip
         try:
             said, complained = process.communicate()

@@ -119,8 +119,13 @@ class Access:
         except Exception:
             log.exception("code not sent")
 
-    async def show(self, who: Shown) -> Registered:
+    async def show(self, who: Shown, attempt: bytes = b"") -> Registered:
         """A new receipt for one who has the code.
+
+        Args:
+            who: papers and code.
+            attempt: the same for a repetition whose first answer was lost (`Idempotency-Key`); for a minute it finds
+                what it has spent.
 
         Raises:
             Invalid: papers that cannot be right, or a code that is wrong, spent, too old or of somebody else.
@@ -130,12 +135,13 @@ class Access:
         pair = self._pepper.pair(resident, who.phone)
         code = normalise_phone(who.code)  # full-width digits and spaces, as phones type them
         digest = self._pepper.code(pair, code)
+        mark = self._pepper.code(pair, attempt.hex()) if attempt else b""
         # Looked at first and spent when the answer is there: a store that fails in between must not cost the code.
-        if await self._store.try_code(pair, digest, _TRIES, spend=False):
+        if await self._store.try_code(pair, digest, _TRIES, spend=False, attempt=mark):
             found = await self._registrations.of(resident)
             if found is None:  # deleted in these five minutes
                 raise Refusal("not-found")
-            if await self._store.try_code(pair, digest, _TRIES, spend=True):
+            if await self._store.try_code(pair, digest, _TRIES, spend=True, attempt=mark):
                 return found
         raise Invalid(("code", "wrong-code"))
 

@@ -1,14 +1,19 @@
 """An appointment as a calendar's event (RFC 5545)."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from icalendar import Alarm, Calendar, Event
 
 from server.registrations import Registration
 from server.sites import Site
 
+_REMINDER_BEFORE = timedelta(hours=2)
 _WORDS = {
-    "zh": ("疫苗接种", "登记号 {no}。不能去的请在 {until} 前取消。请带好身份证件。", "明天接种疫苗"),
+    "zh": (
+        "疫苗接种",
+        "登记号 {no}。不能去的请在 {until} 前取消。请带好身份证件。",
+        "明天接种疫苗；不能去请在今天 20:00 前取消",
+    ),
     "en": (
         "Vaccination",
         "Registration {no}. If you cannot come, cancel before {until}. Bring your papers.",
@@ -43,8 +48,9 @@ def invitation(registration: Registration, site: Site | None, now: datetime, lan
     alarm = Alarm()
     alarm.add("action", "DISPLAY")
     alarm.add("description", reminder)
-    alarm.add("trigger", timedelta(hours=-36))  # the evening is too late to cancel: a day and a half before
-    event.add_component(alarm)
+    if registration.cancel_before is not None:  # in time to cancel still, the evening before
+        alarm.add("trigger", (registration.cancel_before - _REMINDER_BEFORE).astimezone(UTC))
+        event.add_component(alarm)
     calendar = Calendar()
     calendar.add("prodid", "-//jiaohao//appointments//ZH")
     calendar.add("version", "2.0")

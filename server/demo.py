@@ -11,8 +11,9 @@ from server.clock import Clock, from_ms
 from server.keys import Pepper, registration_no
 from server.seal import Contact, Seal
 from server.settings import Settings
+from server.setup import open_store
 from server.sites import Site
-from server.store import Store, connect
+from server.store import Store
 from server.store.slots import day_tag
 from server.store.store import Arg, FirstDoseRecord, NewRegistration, Taken
 
@@ -39,13 +40,18 @@ def _first_dose(city: City) -> tuple[date, str]:
     return min(phase.starts for phase in city.phases) - timedelta(days=60), product
 
 
-async def add_demo(settings: Settings, city: City) -> None:
-    """Write the demo registry and sites; again changes nothing that is seen."""
+async def add_demo(settings: Settings, city: City) -> bool:
+    """Write the demo registry and sites; again changes nothing that is seen.
+
+    False where the store holds something else, which is nobody's playground.
+    """
     pepper, seal = Pepper(settings.pepper), Seal(settings.secrets)
     day, product = _first_dose(city)
     records = []
-    store = Store(await connect(settings.redis_url), settings.offset_ms)
+    store = await open_store(settings)
     try:
+        if not await store.is_for_demo():
+            return False
         for d, district in enumerate(city.districts, 1):
             for i in range(RESIDENTS_PER_DISTRICT):
                 number, name, phone = demo_resident(city, d, i)
@@ -61,6 +67,7 @@ async def add_demo(settings: Settings, city: City) -> None:
             await store.keep_sites(district.code, {site.site: msgspec.json.encode(site) for site in sites})
         await store.keep_first_doses(records)
         await _book(store, settings, city)
+        return True
     finally:
         await store.close()
 
@@ -102,6 +109,9 @@ def describe(city: City) -> str:
     for d, district in enumerate(city.districts, 1):
         number, name, phone = demo_resident(city, d, 0)
         lines.append(f"  {district.code} {district.name_en:<9} {number}  {name}  {phone}")
+    last = city.districts[0]
+    number, name, phone = demo_resident(city, 1, RESIDENTS_PER_DISTRICT - 1)
+    lines.append(f"with an appointment in two days, found by code: {last.code} {number}  {name}  {phone}")
     lines.append(
         f"  (each district has {RESIDENTS_PER_DISTRICT}, the last {len(_BOOKED)} with appointments; "
         "`jiaohao up --no-demo` leaves them out)"

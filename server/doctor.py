@@ -40,11 +40,9 @@ async def examine(settings: Settings, city: City, store: Store) -> AsyncIterator
         city: the city file in force.
         store: connected.
     """
-    info: dict[str, Any] = (
-        await store.client.info(target_nodes=RedisCluster.RANDOM) if _is_cluster(store) else (await store.client.info())
-    )
+    info = await _info(store)
     yield _version(store, info)
-    async for finding in _durability(store, info):
+    async for finding in durability(store):
         yield finding
     yield await _clocks(store)
     async for finding in _imports(city, store):
@@ -60,6 +58,12 @@ async def examine(settings: Settings, city: City, store: Store) -> AsyncIterator
         yield Finding("ok", f"{files} open files allowed")
 
 
+async def _info(store: Store) -> dict[str, Any]:
+    where = {"target_nodes": RedisCluster.RANDOM} if _is_cluster(store) else {}
+    info: dict[str, Any] = await store.client.info(**where)
+    return info
+
+
 def _is_cluster(store: Store) -> bool:
     return isinstance(store.client, RedisCluster)
 
@@ -70,7 +74,9 @@ def _version(store: Store, info: dict[str, Any]) -> Finding:
     return Finding("ok", f"store: {name} {version}, {'a cluster' if _is_cluster(store) else 'standalone'}")
 
 
-async def _durability(store: Store, info: dict[str, Any]) -> AsyncIterator[Finding]:
+async def durability(store: Store) -> AsyncIterator[Finding]:
+    """Whether the store keeps what it has acknowledged, through `kill -9` and a full memory."""
+    info = await _info(store)
     try:
         config = await store.client.config_get(*_DURABLE)
         for name, wanted in _DURABLE.items():

@@ -35,6 +35,9 @@ SITES_COLUMNS = ("site", "name_zh", "name_en", "district", "address")
 CAPACITY_COLUMNS = ("site", "date", "period", "product", "capacity")
 
 
+_SITE_CODE = re.compile(r"[\w-]+")
+
+
 class BadRow(Exception):
     """A row that cannot be kept: which column, and why. Never quotes what is in it: it may be someone's papers."""
 
@@ -110,8 +113,8 @@ def site_reader(city: City) -> Callable[[Sequence[str]], Site]:
         for column, value in (("site", site), ("name_zh", name_zh), ("name_en", name_en)):
             if not value or len(value) > 64:
                 raise BadRow(column, "expected 1 to 64 characters")
-        if "|" in site:
-            raise BadRow("site", "expected a code without |")
+        if not _SITE_CODE.fullmatch(site):
+            raise BadRow("site", "expected a code of letters, digits, - and _ (it stands in addresses)")
         if district not in districts:
             raise BadRow("district", "not a district of the city file")
         if district_of.setdefault(site, district) != district:
@@ -165,7 +168,9 @@ class CsvFile:
             self.bytes = path.stat().st_size
             with self._open() as f:
                 header = next(csv.reader(f), None)
-        except (OSError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError:
+            raise SetupError(f"{path}: is not UTF-8; save it as CSV UTF-8 (not GBK or ANSI)") from None
+        except OSError as error:
             raise SetupError(f"{path}: cannot be read ({error})") from None
         if header != self._columns:
             raise SetupError(f"{path}: line 1: expected the header {','.join(columns)}")

@@ -56,7 +56,7 @@ class Pepper:
     """Keyed hashes of personal data; without the key nobody can test a guess.
 
     Args:
-        secret: 32 bytes. Changing it orphans every registry record and registration.
+        secret: 32 bytes. Changing it orphans every registry record and registration, so the store keeps its `mark`.
     """
 
     def __init__(self, secret: bytes) -> None:
@@ -64,6 +64,7 @@ class Pepper:
         self._match = Hmac(secret, b"jiaohao identity match")
         self._phone = Hmac(secret, b"jiaohao phone")
         self._code = Hmac(secret, b"jiaohao one-time code")
+        self.mark = Hmac(secret, b"jiaohao pepper's mark").digest(b"")[:8].hex()
 
     def resident(self, id_type: str, id_number: str) -> bytes:
         """16 bytes that stand for a person everywhere; from the normalised number.

@@ -1,7 +1,7 @@
 """Registrations: a pass becomes a registration, once; its receipt finds, changes and cancels it."""
 
 import asyncio
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -15,7 +15,7 @@ from server.keys import registration_no
 from server.registry import Registry
 from server.sites import Sites
 from server.store import Coalescer, Store
-from server.store.store import Change, Kept, NewRegistration, Past
+from server.store.store import Change, Kept, Life, NewRegistration
 from server.tokens import Forged, Kind, Signer, Token
 from server.waiting_room import WaitingRoom
 
@@ -23,6 +23,8 @@ from server.waiting_room import WaitingRoom
 _RECEIPT_SECONDS = 400 * 86_400
 
 _MOST_MOVES = 3
+# "Not before" a day further away than this is a slip of the finger, and would mean to wait for ever.
+_LONGEST_WISH = timedelta(days=180)
 
 Period = Literal["am", "pm", "any"]
 
@@ -75,6 +77,7 @@ class Registration(msgspec.Struct):
     cancel_before: datetime | None
     history: list[Event]
     no_shows: int
+    barred: bool
 
 
 class Registered(Registration):
@@ -166,7 +169,11 @@ class Registrations:
             "first_dose": first_dose,
         }
         again = status == "again"
-        view = self._view(*await self._kept(no, token.resident)) if again else self._view(kept, [], no_shows)
+        view = (
+            self._view(*await self._kept(no, token.resident))
+            if again
+            else self._view(kept, Life([], no_shows, barred=False))
+        )
         return self._with_receipt(view, token, registered_ms), not again
 
     async def find(self, no: str, text: str | bytes) -> Registration:
@@ -200,7 +207,7 @@ class Registrations:
         if status == "absent":
             raise Refusal("not-found")
         if status == "other":
-            kept, _, _ = await self._kept(no, token.resident)
+            kept, _ = await self._kept(no, token.resident)
             raise Refusal("too-late", reason="allotted" if kept["state"] == "booked" else "closed")
         return self._view(*await self._kept(no, token.resident))
 
@@ -214,16 +221,16 @@ class Registrations:
         status = "moved"
         for _ in range(_MOST_MOVES):
             if status == "moved":  # given or taken back in this very moment
-                kept, _, _ = await self._kept(no, token.resident)
+                kept, _ = await self._kept(no, token.resident)
                 status = await self._appointments.cancel(token.resident, no, kept, "resident")
         if status == "moved":
             raise StoreUnavailable
         if status == "absent":
             raise Refusal("not-found")
-        kept, history, no_shows = await self._kept(no, token.resident)
+        kept, life = await self._kept(no, token.resident)
         if status in ("late", "closed"):
             raise Refusal("too-late", cancel_before=self._cancel_before(kept))
-        return self._view(kept, history, no_shows)
+        return self._view(kept, life)
 
     def _open(self, no: str, text: str | bytes) -> Token:
         """The receipt of this number, in the hours in which residents can log in."""
@@ -240,12 +247,12 @@ class Registrations:
             raise Refusal("not-found")
         return token
 
-    async def _kept(self, no: str, resident: bytes) -> tuple[dict[str, str], list[Past], int]:
+    async def _kept(self, no: str, resident: bytes) -> tuple[dict[str, str], Life]:
         kept = await self._store.registration(resident)
         if kept.get("no") != no:
             raise Refusal("not-found")
-        history, no_shows = await self._store.history(resident)
-        return kept, [line for line in history if line.no == no], no_shows
+        life = await self._store.history(resident)
+        return kept, life._replace(past=[line for line in life.past if line.no == no])
 
     async def _check(self, district: str, wishes: Wishes) -> None:
         """The wishes name sites of the district, each at most once.
@@ -255,6 +262,8 @@ class Registrations:
         """
         if not wishes.preferences and not wishes.accept_any_site:
             raise Invalid(("preferences", "empty"))
+        if wishes.not_before and wishes.not_before > self._now().date() + _LONGEST_WISH:
+            raise Invalid(("not_before", "too-late"))
         sites = await self._sites.of(district)
         faults = [
             (f"preferences[{i}].site", "unknown-site")
@@ -280,11 +289,11 @@ class Registrations:
 
     def _cancel_before(self, kept: dict[str, str]) -> datetime | None:
         ms = kept.get("cancel_before_ms")
-        return from_ms(int(ms), self._city.tz) if ms else None
+        return from_ms(int(ms), self._city.tz) if ms and kept["state"] != "cancelled" else None
 
-    def _view(self, kept: dict[str, str], history: list[Past], no_shows: int) -> Registration:
+    def _view(self, kept: dict[str, str], life: Life) -> Registration:
         registered_at = from_ms(int(kept["registered_ms"]), self._city.tz)
-        events = [Event(from_ms(line.at_ms, self._city.tz), line.state, line.why or None) for line in history]
+        events = [Event(from_ms(line.at_ms, self._city.tz), line.state, line.why or None) for line in life.past]
         return Registration(
             registration_no=kept["no"],
             state=kept["state"],
@@ -297,11 +306,12 @@ class Registrations:
             appointment=self._appointment(kept),
             cancel_before=self._cancel_before(kept),
             history=[Event(registered_at, "proposed"), *events],
-            no_shows=no_shows,
+            no_shows=life.no_shows,
+            barred=life.barred,
         )
 
     def _appointment(self, kept: dict[str, str]) -> AppointmentView | None:
-        if "day" not in kept:
+        if "day" not in kept or kept["state"] == "cancelled":  # its slot is somebody else's
             return None
         day, period = date.fromisoformat(kept["day"]), kept["period"]
         half: Literal["am", "pm"] = "am" if period == "am" else "pm"

@@ -169,3 +169,54 @@ def test_notify_sends_what_is_owed_and_only_once(jiaohao: Jiaohao, tmp_path: Pat
     file = tmp_path / "sms.jsonl"
     assert jiaohao("notify", "--file", str(file), "--once") == (0, "0 messages sent\n", "")
     assert not file.exists()
+
+
+@pytest.mark.usefixtures("secrets")
+def test_a_store_keeps_to_its_secret(jiaohao: Jiaohao, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Under another one nobody in it could be found, and what was imported would be lost in it."""
+    assert jiaohao("import", "sites", sites_file(tmp_path))[0] == 0
+    monkeypatch.setenv("JIAOHAO_SECRET", (b"x" * 32).hex())
+    for command in (("import", "sites", sites_file(tmp_path)), ("token", "staff", "T1"), ("reseal",), ("doctor",)):
+        code, _, err = jiaohao(*command)
+        assert code == 1
+        assert "under another JIAOHAO_SECRET" in one_line(err)
+    monkeypatch.setenv("JIAOHAO_PEPPER", (b"s" * 32).hex())  # as after a rotation
+    assert jiaohao("token", "staff", "T1")[0] == 0
+
+
+@pytest.mark.parametrize("command", [("notify", "--file", "sms", "--once"), ("purge",), ("reseal",), ("doctor",)])
+def test_a_cron_job_without_its_environment_says_so(
+    jiaohao: Jiaohao, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = jiaohao(*command)
+    assert code == 1
+    assert "no data in" in err and "JIAOHAO_REDIS_URL" in err
+    assert list(tmp_path.iterdir()) == [], "and nothing is begun"
+
+
+@pytest.mark.usefixtures("secrets")
+def test_notify_says_what_is_still_owed(jiaohao: Jiaohao, store_url: str, tmp_path: Path) -> None:
+    with Redis.from_url(store_url) as client:
+        client.xadd("outbox:{440106}", {"kind": "what is this"})
+    code, _, err = jiaohao("notify", "--file", str(tmp_path / "sms"), "--once")
+    assert code == 1
+    assert "1 still owed" in err
+    code, _, err = jiaohao("notify", "--file", str(tmp_path / "no" / "sms"), "--once")
+    assert code == 1
+    assert "cannot be written" in one_line(err)
+
+
+@pytest.mark.usefixtures("secrets")
+def test_an_address_of_no_store_is_one_line(jiaohao: Jiaohao) -> None:
+    code, _, err = jiaohao("token", "staff", "T1", "--redis-url", "foo://x")
+    assert code == 1
+    assert "no address of a store" in one_line(err)
+
+
+def test_up_puts_no_made_up_people_among_real_ones(store_url: str, tmp_path: Path) -> None:
+    with Redis.from_url(store_url) as client:
+        client.set("registry:{somebody}", b"x")
+        with up(tmp_path / "data", "--redis-url", store_url, "--workers", "1") as server:
+            assert "this store holds others" in server.logged()
+        assert [name for name in client.scan_iter("registry:*")] == [b"registry:{somebody}"]

@@ -51,7 +51,7 @@ async def state(store: Store, resident: int = 1) -> str:
 
 async def past(store: Store, resident: int = 1) -> list[tuple[str, str, str, str]]:
     """(number, state, actor, why) of each line of the history."""
-    lines, _ = await store.history(r(resident))
+    lines = (await store.history(r(resident))).past
     return [(line.no, line.state, line.actor, line.why) for line in lines]
 
 
@@ -331,9 +331,9 @@ async def test_a_desk_that_was_offline_puts_a_no_show_right_and_its_bar(store: S
     await store.miss(change, SLOT.day, charge=True, limit=2)
     assert await store.attend(change, "T1", SLOT.day) == ("attended", T0, True)
     assert await stop(store) == f"done {SLOT.day}"
-    assert (await store.history(r(1)))[1] == 2, "the two others stay"
+    assert (await store.history(r(1))).no_shows == 2, "the two others stay"
     assert (await store.attend(change, "T1", SLOT.day))[0] == "again"
-    assert (await store.history(r(1)))[1] == 2
+    assert (await store.history(r(1))).no_shows == 2
 
 
 async def test_a_no_show_that_was_not_charged_is_put_right_without_a_gift(store: Store) -> None:
@@ -341,7 +341,7 @@ async def test_a_no_show_that_was_not_charged_is_put_right_without_a_gift(store:
     change = await booked(store, "B")
     await store.miss(change, SLOT.day, charge=False, limit=2)
     assert (await store.attend(change, "T1", SLOT.day))[0] == "attended"
-    assert (await store.history(r(1)))[1] == 1
+    assert (await store.history(r(1))).no_shows == 1
 
 
 async def test_an_operator_lifts_a_bar_with_a_reason(store: Store) -> None:
@@ -351,7 +351,7 @@ async def test_an_operator_lifts_a_bar_with_a_reason(store: Store) -> None:
     assert await store.lift(change, "in hospital") is True
     assert await store.lift(change, "in hospital") is False
     assert await stop(store) is None
-    lines, no_shows = await store.history(r(1))
+    lines, no_shows, _ = await store.history(r(1))
     assert (lines[-1], no_shows) == (Past(T0, "C", "lifted", "operator", "in hospital"), 0)
     assert await miss_again(store, "D") == ("missed", 1), "the count begins anew"
 
@@ -390,7 +390,7 @@ async def test_a_closed_site_sends_back_with_priority_and_no_no_show(store: Stor
     assert (await store.attend(change, "T2", SLOT.day))[0] == "other"
     assert (await store.attend(change, "T1", "2021-06-22"))[0] == "other"
     assert (await past(store))[-1] == ("A", "proposed", "T1/boss", "flood")
-    assert (await store.history(r(1)))[1] == 0
+    assert (await store.history(r(1))).no_shows == 0
     assert await stop(store) == "open A"
     assert await store.reopen(change._replace(no="B"), SLOT, "flood") == "absent"
 

@@ -14,7 +14,8 @@ from server.cli.options import city_option, store_options, store_settings
 from server.doctor import Finding, examine
 from server.errors import SetupError
 from server.settings import Settings
-from server.store import Store, connect
+from server.setup import open_store
+from server.store import Store
 
 _MARKS = {"ok": ("ok  ", "green"), "note": ("note", "yellow"), "bad": ("BAD ", "red")}
 
@@ -41,7 +42,7 @@ def command(redis_url: str | None, data_dir: Path, city_file: Path | None) -> No
 
 
 async def _examine(settings: Settings, city: City) -> int:
-    store = Store(await connect(settings.redis_url))
+    store = await open_store(settings)
     bad = 0
     try:
         async for finding in _all(settings, city, store):

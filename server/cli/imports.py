@@ -31,7 +31,8 @@ from server.importing import (
 from server.keys import Pepper
 from server.seal import Seal
 from server.settings import Settings
-from server.store import Store, connect
+from server.setup import open_store
+from server.store import Store
 
 _FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 _SKIP = click.option("--skip-bad", is_flag=True, help="Keep the good rows of a file that has bad ones.")
@@ -58,7 +59,7 @@ def registry(file: Path, skip_bad: bool, redis_url: str | None, data_dir: Path, 
     """
     city = load_city(city_file)
     with ExitStack() as stack:
-        settings = store_settings(stack, redis_url, data_dir)
+        settings = store_settings(stack, redis_url, data_dir, make=True)
         read = registry_reader(city, Pepper(settings.pepper), Seal(settings.secrets))
 
         async def keep(store: Store, source: CsvFile) -> int:
@@ -76,7 +77,7 @@ def sites(file: Path, skip_bad: bool, redis_url: str | None, data_dir: Path, cit
     """Vaccination sites: site,name_zh,name_en,district,address."""
     city = load_city(city_file)
     with ExitStack() as stack:
-        settings = store_settings(stack, redis_url, data_dir)
+        settings = store_settings(stack, redis_url, data_dir, make=True)
         read = site_reader(city)
 
         async def keep(store: Store, source: CsvFile) -> int:
@@ -98,10 +99,10 @@ def capacity(file: Path, skip_bad: bool, redis_url: str | None, data_dir: Path, 
     """
     city = load_city(city_file)
     with ExitStack() as stack:
-        settings = store_settings(stack, redis_url, data_dir)
+        settings = store_settings(stack, redis_url, data_dir, make=True)
 
         async def sites() -> dict[str, str]:
-            store = Store(await connect(settings.redis_url))
+            store = await open_store(settings)
             try:
                 return await known_sites(store, city)
             finally:
@@ -139,7 +140,7 @@ def _import(
         second = CsvFile(file, columns, lambda n: bar.update(keeping, completed=n))
 
         async def run() -> None:
-            store = Store(await connect(settings.redis_url))
+            store = await open_store(settings)
             try:
                 outcome.kept = await keep(store, second)
             finally:

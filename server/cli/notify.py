@@ -16,10 +16,11 @@ from server import logs
 from server.city import City, load_city
 from server.cli.options import city_option, store_options, store_settings
 from server.clock import Clock
+from server.errors import SetupError
 from server.notices import FileGateway, Gateway, Notices
 from server.seal import Seal
 from server.settings import Settings
-from server.store import Store, connect
+from server.setup import open_store
 
 log = structlog.get_logger()
 
@@ -52,6 +53,8 @@ def command(
     """
     if gateway == "file" and file is None:
         raise click.UsageError("the file gateway needs --file; or choose --gateway smpp")
+    if file is not None and not os.access(file if file.exists() else file.resolve().parent, os.W_OK):
+        raise SetupError(f"{file}: cannot be written")
     logs.configure()
     city = load_city(city_file)
     with ExitStack() as stack:
@@ -62,13 +65,19 @@ def command(
 
 async def _notify(settings: Settings, city: City, file: Path | None, once: bool) -> int:
     async with _gateway(file) as gateway:
-        store = Store(await connect(settings.redis_url))
+        store = await open_store(settings)
         notices = Notices(city, store, Clock(await store.follow_offset()), Seal(settings.secrets))
         consumer = f"{socket.gethostname()}-{os.getpid()}"
         try:
             if once:
-                await store.open_outbox([district.code for district in city.districts])
-                return await notices.send_owed(gateway, consumer)
+                districts = [district.code for district in city.districts]
+                await store.open_outbox(districts)
+                sent = await notices.send_owed(gateway, consumer)
+                if owed := await store.owed(districts):
+                    raise SetupError(
+                        f"{sent} messages sent, {owed} still owed; see the log above, and try again in a minute"
+                    )
+                return sent
             sending = asyncio.create_task(notices.run(gateway, consumer))
             loop = asyncio.get_running_loop()
             for each in (signal.SIGTERM, signal.SIGINT):

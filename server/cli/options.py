@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from server.errors import SetupError
 from server.settings import Settings, from_environment, local_secrets
 from server.store.embedded import store_url
 
@@ -51,17 +52,28 @@ def store_options(command: F) -> F:
     return click.option(
         "--redis-url",
         envvar="JIAOHAO_REDIS_URL",
+        show_envvar=True,
         help="A Redis >= 7 or Valkey, standalone or cluster, instead of the embedded store "
         "(redis://, rediss://, unix://).",
     )(command)
 
 
-def store_settings(stack: ExitStack, redis_url: str | None, data_dir: Path) -> Settings:
+def store_settings(stack: ExitStack, redis_url: str | None, data_dir: Path, *, make: bool = False) -> Settings:
     """Settings of a command that works on the store: what --redis-url and --data-dir mean, until `stack` ends.
 
     With a store of one's own the secrets come from the environment; else from the data dir, as for `up`.
+
+    Args:
+        make: begin a new data dir where there is none.
+
+    Raises:
+        SetupError: there is neither a store nor a data dir (a cron job without its environment, say).
     """
     data_dir = data_dir.resolve()
+    if redis_url is None and not make and not (data_dir / "secrets.json").exists():
+        raise SetupError(
+            f"no data in {data_dir}: give --redis-url (or set JIAOHAO_REDIS_URL), or the --data-dir of `jiaohao up`"
+        )
     url = stack.enter_context(store_url(redis_url, data_dir))
     if redis_url is None:
         return from_environment(local_secrets(data_dir) | {"JIAOHAO_REDIS_URL": url})

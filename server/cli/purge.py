@@ -12,7 +12,7 @@ from server.cli.options import city_option, store_options, store_settings
 from server.clock import Clock, from_ms
 from server.errors import SetupError
 from server.settings import Settings
-from server.store import Store, connect
+from server.setup import open_store
 
 
 @click.command("purge")
@@ -20,6 +20,7 @@ from server.store import Store, connect
     "--before",
     "before_at",
     type=click.DateTime(["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
     help="First day that stays. Default: today less the city file's policy.retention_days.",
 )
 @click.option("--dry-run", is_flag=True, help="Delete nothing, say how much it would be.")
@@ -92,7 +93,7 @@ def command(
 
 
 async def _now(settings: Settings, city: City) -> datetime:
-    store = Store(await connect(settings.redis_url))
+    store = await open_store(settings)
     try:
         return from_ms(Clock(await store.follow_offset()).now_ms(), city.tz)
     finally:

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import click
 
-from server.errors import SetupError
-
 
 @click.command("rehearse")
 @click.option("--residents", default=20_000, show_default=True, help="How many people come.")
@@ -80,4 +78,5 @@ def command(
     try:
         sys.exit(run(options))
     except CannotRehearse as error:
-        raise SetupError(str(error)) from None
+        click.echo(f"jiaohao: {error}", err=True)
+        sys.exit(2)

@@ -1,5 +1,6 @@
 """`jiaohao reseal`."""
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -45,5 +46,5 @@ def command(redis_url: str | None, data_dir: Path) -> None:
         click.echo(f"{done.owed} messages wait to be sent and may need an earlier secret: run this again after them")
         return
     click.echo("contacts need no earlier secret any more; receipts signed with one end with it")
-    if settings.pepper in settings.secrets[1:]:
+    if settings.pepper in settings.secrets[1:] and not os.environ.get("JIAOHAO_PEPPER"):
         click.echo("before you drop JIAOHAO_PREVIOUS_SECRETS, keep its last secret as JIAOHAO_PEPPER: see --help")

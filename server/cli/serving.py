@@ -1,6 +1,7 @@
 """Runs the workers: granian, with uvloop."""
 
 import asyncio
+import errno
 import json
 import os
 import socket
@@ -11,9 +12,10 @@ import urllib.request
 
 import click
 
+from server.doctor import durability
 from server.errors import SetupError
 from server.settings import Settings
-from server.store import Store, connect
+from server.setup import open_store
 
 
 def free_port(host: str) -> int:
@@ -24,21 +26,25 @@ def free_port(host: str) -> int:
         return port
 
 
-def _check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int) -> None:
     # Workers share the port (SO_REUSEPORT), so a second server on it would not fail but take half the residents.
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             s.bind((host, port))
         except OSError as error:
-            raise SetupError(f"cannot listen on {host}:{port} ({error.strerror}); give another --port") from None
+            other = "--port" if error.errno == errno.EADDRINUSE else "--host or --port"
+            raise SetupError(f"cannot listen on {host}:{port} ({error.strerror}); give another {other}") from None
 
 
 async def _check_store(settings: Settings) -> None:
     # Workers wait for a store that is away, and are started again for ever; at the start it is a wrong address.
-    store = Store(await connect(settings.redis_url), settings.offset_ms)
+    store = await open_store(settings)
     try:
         await store.keep_offset()
+        async for finding in durability(store):
+            if finding.level != "ok":
+                click.echo(f"jiaohao: {finding.what}; {finding.cure}", err=True)
     finally:
         await store.close()
 
@@ -55,7 +61,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int | None) -> N
     from granian.log import LogLevels
 
     port = port or free_port(host)
-    _check_port(host, port)
+    check_port(host, port)
     asyncio.run(_check_store(settings))
     with tempfile.TemporaryDirectory(prefix="jiaohao-metrics-") as metrics_dir:
         os.environ.update(settings.environment(), PROMETHEUS_MULTIPROC_DIR=metrics_dir)

@@ -11,9 +11,9 @@ from server.cli.options import city_option, store_options, store_settings
 from server.clock import Clock, from_ms
 from server.errors import Refusal, SetupError
 from server.settings import Settings
+from server.setup import open_store
 from server.sites import Sites
 from server.staff import Role, StaffTokens
-from server.store import Store, connect
 from server.tokens import Signer
 
 
@@ -53,7 +53,7 @@ def staff(site: str, role: str, days: int, redis_url: str | None, data_dir: Path
 
 
 async def _token(settings: Settings, city: City, site: str, role: Role, days: int) -> tuple[str, str]:
-    store = Store(await connect(settings.redis_url))
+    store = await open_store(settings)
     sites = Sites(city, store)
     try:
         await sites.find(site)

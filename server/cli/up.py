@@ -38,13 +38,15 @@ def command(
 
     Data and secrets are kept in --data-dir. SIGTERM and Ctrl-C end it cleanly.
     """
-    from server.cli.serving import serve
+    from server.cli.serving import check_port, serve
     from server.demo import add_demo, describe
     from server.store.embedded import EmbeddedStore
 
     logs.configure()
     city = load_city(city_file)
     data_dir = data_dir.resolve()
+    if port:
+        check_port(host, port)
     with ExitStack() as stack:
         if redis_url is None:
             redis_url = stack.enter_context(EmbeddedStore(data_dir)).url
@@ -54,11 +56,12 @@ def command(
             env["JIAOHAO_CITY"] = str(city_file.resolve())
         settings = from_environment(env)
         if not no_demo:
-            asyncio.run(add_demo(settings, city))
-            click.echo(describe(city))
-        click.echo(
-            f"messages are written to {settings.sms_file}; staff sign in at /staff with: jiaohao token staff SITE"
-        )
+            if asyncio.run(add_demo(settings, city)):
+                click.echo(describe(city))
+            else:
+                click.echo("no demo residents: this store holds others", err=True)
+        click.echo(f"messages: see {settings.sms_file}")
+        click.echo(f"staff sign in at /staff with: jiaohao token staff SITE --data-dir {data_dir}")
         secrets_at = "JIAOHAO_OPERATOR_TOKEN" if os.environ.get("JIAOHAO_OPERATOR_TOKEN") else data_dir / "secrets.json"
         click.echo(f"operator token: see {secrets_at}")
         serve(settings, host=host, port=port, workers=workers)

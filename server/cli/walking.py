@@ -10,7 +10,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from server.errors import StoreUnavailable
 from server.settings import Settings
-from server.store import Store, connect
+from server.setup import open_store
+from server.store import Store
 
 T = TypeVar("T")
 
@@ -23,7 +24,7 @@ def over_all_keys(settings: Settings, what: str, work: Callable[[Store, Callable
     """
 
     async def run() -> T:
-        store = Store(await connect(settings.redis_url), settings.offset_ms)
+        store = await open_store(settings)
         console = Console(stderr=True)
         bar = Progress(
             TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),

@@ -30,7 +30,10 @@ async def connect(url: str) -> Client:
     """
     options: dict[str, Any] = {"socket_timeout": _CALL_SECONDS, "socket_connect_timeout": 2.0}
     # One more try covers a pooled connection that a restarted store has cut; more would keep residents hanging.
-    probe = Redis.from_url(url, retry=Retry(NoBackoff(), 1), **options)
+    try:
+        probe = Redis.from_url(url, retry=Retry(NoBackoff(), 1), **options)
+    except ValueError as error:
+        raise SetupError(f"{_public(url)} is no address of a store (redis://, rediss://, unix://): {error}") from None
     try:
         info: dict[str, Any] = await probe.info()
     except (RedisError, OSError, ValueError) as error:
@@ -117,6 +120,19 @@ class Caller:
 
     def _clock(self) -> tuple[int, int]:
         return self.now_ms, self._offset_ms
+
+    async def agree_on_pepper(self, mark: str) -> bool:
+        """Whether this store is filled under the pepper with this mark; an empty one is, from now on."""
+        _, kept = await self._plain([("SET", key("pepper", "pepper"), mark, "NX"), ("GET", key("pepper", "pepper"))])
+        return bool(kept == mark.encode())
+
+    async def is_for_demo(self) -> bool:
+        """Whether made-up residents may be put here: an empty store, or one that has had them before."""
+        demo = key("demo", "demo")
+        if not await self._client.dbsize() - 1:  # the pepper's mark
+            await self._plain([("SET", demo, 1)])
+        (kept,) = await self._plain([("GET", demo)])
+        return kept is not None
 
     async def keep_offset(self) -> None:
         """Let commands beside the service know the city's clock."""

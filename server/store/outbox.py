@@ -48,6 +48,10 @@ class OutboxStore(Caller):
             found += [Owed(district, entry[0].decode(), _bytes_of(entry[1])) for entry in entries]
         return found
 
+    async def owed(self, districts: Sequence[str]) -> int:
+        """How many messages are owed."""
+        return sum(await self._plain([("XLEN", key("outbox", district)) for district in districts]))
+
     async def sent(self, owed: Owed) -> None:
         """The gateway has taken the message: it is owed no longer."""
         stream = key("outbox", owed.district)

@@ -87,6 +87,14 @@ class Past(NamedTuple):
     why: str
 
 
+class Life(NamedTuple):
+    """What happened to a resident's registrations, how many no-shows were charged, and whether these barred them."""
+
+    past: list[Past]
+    no_shows: int
+    barred: bool
+
+
 _record_encoder = msgspec.msgpack.Encoder()
 _record_decoder = msgspec.msgpack.Decoder(FirstDoseRecord)
 _past = msgspec.json.Decoder(Past)
@@ -186,9 +194,12 @@ class ResidentStore(Caller):
         """A one-time code, replacing the one before; until when it is good, in ms."""
         return int(await self._run("keep_code", resident_tag(resident), *self._clock(), digest, lives_ms))
 
-    async def try_code(self, resident: bytes, digest: bytes, most: int, *, spend: bool) -> bool:
-        """Whether a one-time code is right; with `spend` a right one is gone, a wrong one counts in any case."""
-        args = (*self._clock(), digest, most, int(spend))
+    async def try_code(self, resident: bytes, digest: bytes, most: int, *, spend: bool, attempt: bytes = b"") -> bool:
+        """Whether a one-time code is right; with `spend` a right one is gone, a wrong one counts in any case.
+
+        The `attempt` that spent it (a keyed hash, empty = none) finds it right once more for a minute.
+        """
+        args = (*self._clock(), digest, most, int(spend), attempt)
         return bool(await self._run("try_code", resident_tag(resident), *args))
 
     # Reading
@@ -216,11 +227,13 @@ class ResidentStore(Caller):
         """The fields of the resident's latest registration; empty where there is none."""
         return (await self.registrations([resident]))[0]
 
-    async def history(self, resident: bytes) -> tuple[list[Past], int]:
-        """(what happened to a resident's registrations, no-shows charged)."""
+    async def history(self, resident: bytes) -> Life:
+        """What happened to a resident's registrations."""
         tag = resident_tag(resident)
-        lines, count = await self._plain([("LRANGE", key("history", tag), 0, -1), ("GET", key("no_shows", tag))])
-        return [_past.decode(line) for line in lines], int(count or 0)
+        lines, count, stop = await self._plain(
+            [("LRANGE", key("history", tag), 0, -1), ("GET", key("no_shows", tag)), ("GET", key("stop", tag))]
+        )
+        return Life([_past.decode(line) for line in lines], int(count or 0), stop == b"barred")
 
     # Imported files
 

@@ -38,8 +38,8 @@ _PROBLEMS = {
         401,
         "缺少凭证",
         "Proof missing",
-        "没有收到您的排队凭证，请回到首页重新进入。",
-        "Your ticket did not come along. Please start again from the first page.",
+        "没有收到您的凭证，请回到首页重新进入。",
+        "Your proof did not come along. Please start again from the first page.",
     ),
     "forged": _Words(
         401,
@@ -85,8 +85,8 @@ _PROBLEMS = {
     ),
     "too-late": _Words(
         409,
-        "已过取消时间",
-        "Too late to cancel",
+        "已过办理时间",
+        "Too late",
         "取消须在 {cancel_before} 之前提出，现在已经不能取消。",
         "Cancelling was possible until {cancel_before}.",
     ),
@@ -129,8 +129,8 @@ _PROBLEMS = {
         429,
         "操作太频繁",
         "Too many requests",
-        "操作太频繁了，请稍等片刻再试，您的位置不会丢失。",
-        "That was too often. Please wait a moment; your place is kept.",
+        "操作太频繁了，请稍等片刻再试。",
+        "That was too often. Please wait a moment and try again.",
     ),
     "paused": _Words(
         503,
@@ -225,6 +225,7 @@ _FIELDS = {
         "验证码不正确或已过期，请核对短信，或重新获取。",
         "The code is wrong or no longer good. Please compare it with the SMS, or ask for a new one.",
     ),
+    "too-late": ("这一天太晚了，请选半年之内的日期。", "This is too far away: please choose a day within half a year."),
     "future": ("这一天还没有到。", "This day is yet to come."),
     "past": ("这一天已经过去。", "This day is over."),
     "long-ago": (

@@ -122,6 +122,34 @@ async def test_a_store_that_fails_costs_no_code(house: House, phones: Phones, mo
     assert (await show(house, person(0), code)).status_code == 201
 
 
+async def test_a_lost_answer_costs_no_code_and_gives_nobody_else_one(house: House, phones: Phones) -> None:
+    await house.registered(person(0))
+    code = await code_for(house, phones, person(0))
+    body = asks(person(0)) | {"code": code}
+
+    async def again(key: str | None) -> Any:
+        headers = {"idempotency-key": key} if key else {}
+        return await house.call("POST", "/access-tokens", json=body, headers=headers)
+
+    mine = "0123456789abcdef0123456789abcdef"
+    assert (await again(mine)).status_code == 201
+    await house.forward(30)
+    assert (await again(mine)).status_code == 201, "the first answer may have been lost"
+    wrong(await again("f" * 32))
+    wrong(await again(None))
+    wrong(await again(""))
+    wrong(await show(house, person(0), "000000" if code != "000000" else "000001"))
+    assert (await again(mine)).status_code == 201
+
+
+async def test_a_short_key_is_no_key(house: House, phones: Phones) -> None:
+    await house.registered(person(0))
+    code = await code_for(house, phones, person(0))
+    body, headers = asks(person(0)) | {"code": code}, {"idempotency-key": "1"}
+    assert (await house.call("POST", "/access-tokens", json=body, headers=headers)).status_code == 201
+    wrong(await house.call("POST", "/access-tokens", json=body, headers=headers))
+
+
 async def test_a_code_is_typed_as_phones_type_it(house: House, phones: Phones) -> None:
     await house.registered(person(0))
     code = await code_for(house, phones, person(0))

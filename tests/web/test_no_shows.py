@@ -40,7 +40,7 @@ async def test_two_no_shows_are_borne_and_the_third_bars(house: House) -> None:
     refused(await house.call("POST", f"/openings/{TIANHE}/eligibility", json=person(0).papers()), "barred", 403)
     assert await house.everything() == before
     found = await house.get(f"/registrations/{done['registration_no']}", bearer=done["receipt"])
-    assert (found["state"], found["no_shows"]) == ("noshow", 3)
+    assert (found["state"], found["no_shows"], found["barred"]) == ("noshow", 3, True)
 
 
 async def test_what_is_not_charged_bars_nobody(house: House) -> None:
@@ -54,7 +54,7 @@ async def test_an_operator_lifts_a_bar_with_a_reason(house: House) -> None:
     where = f"/bars/{done['registration_no']}"
     lifted = await house.call("DELETE", where, bearer=OPERATOR, json={"reason": "住院"})
     assert (lifted.status_code, lifted.content) == (204, b"")
-    line = (await house.store.history(house.resident(person(0))))[0][-1]
+    line = (await house.store.history(house.resident(person(0)))).past[-1]
     assert (line.state, line.actor, line.why) == ("lifted", "operator", "住院")
     refused(await house.call("DELETE", where, bearer=OPERATOR, json={"reason": "住院"}), "not-found", 404)
     again = await house.registered(person(0))

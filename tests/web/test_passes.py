@@ -102,6 +102,7 @@ async def test_a_registration_is_201_once_and_200_ever_after(house: House) -> No
         "cancel_before": None,
         "history": [{"at": "2021-06-19T08:02:01+08:00", "state": "proposed", "why": None}],
         "no_shows": 0,
+        "barred": False,
     }
     await house.at("08:03:00")
     again = await house.register(pass_)  # other wishes: what was stored stays

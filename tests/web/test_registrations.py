@@ -59,7 +59,7 @@ async def test_two_devices_cancel_at_once(at_nine: House, second_house: House) -
     answers = await asyncio.gather(*(cancel((house, second_house)[i % 2], done) for i in range(10)))
     assert {a.status_code for a in answers} == {200}
     assert [len(await house.store.roster(f"{TIANHE}:{MONDAY}"))] == [0]
-    assert (await house.store.history(house.resident(person(0))))[0][-1].state == "cancelled"
+    assert (await house.store.history(house.resident(person(0)))).past[-1].state == "cancelled"
 
 
 @pytest.mark.parametrize(
@@ -147,6 +147,7 @@ async def test_wishes_change_while_there_is_no_appointment(at_nine: House) -> No
         {"preferences": [{"site": "T1", "period": "night"}], "accept_any_site": True},
         {"preferences": [{"site": "T1", "period": "am"}] * 2, "accept_any_site": True},
         {"accept_any_site": True},
+        {"preferences": [], "accept_any_site": True, "not_before": "2031-01-01"},
     ],
     ids=str,
 )
@@ -187,9 +188,14 @@ async def test_an_appointment_is_seen_and_goes_into_a_calendar(at_nine: House) -
     assert event["location"] == "Site T1, 路1号"
     assert done["registration_no"] in str(event["description"])
     assert "2021-06-20 20:00" in str(event["description"])
+    (alarm,) = event.walk("VALARM")
+    reminder = alarm.decoded("trigger").astimezone(house.services.city.tz)
+    assert reminder.isoformat() == "2021-06-20T18:00:00+08:00", "the day before, and in time to cancel still"
     refused(await house.call("GET", ics), "unauthorized", 401)
     await cancel(house, done)
     refused(await house.call("GET", ics, bearer=done["receipt"]), "not-found", 404)
+    gone = await house.get(path(done), bearer=done["receipt"])
+    assert (gone["appointment"], gone["cancel_before"]) == (None, None), "the slot is somebody else's"
 
 
 async def test_one_receipt_opens_one_registration(at_nine: House) -> None:

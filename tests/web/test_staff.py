@@ -242,7 +242,7 @@ async def test_every_act_says_who(monday: tuple[House, list[Any]]) -> None:
     bearer, actor = house.services.staff_tokens.token("T1", Role.MANAGER, MONDAY, house.clock.at_ms // 1000 + 60)
     await attend(house, done[0]["registration_no"], bearer=bearer)
     await close(house, bearer=bearer, period="am")
-    lines = [(await house.store.history(house.resident(person(i))))[0][-1] for i in (0, 1)]
+    lines = [(await house.store.history(house.resident(person(i)))).past[-1] for i in (0, 1)]
     assert [(line.state, line.actor, line.why) for line in lines] == [
         ("fulfilled", actor, ""), ("proposed", actor, "停电"),
     ]  # fmt: skip

@@ -167,6 +167,8 @@ async def registration(request: AnyRequest) -> Response[str]:
         return page(visit, "registration", trouble=trouble, no=receipt.no, found=None, sites={}, can_cancel=False)
     now = visit.services.room.now()
     in_time = found.cancel_before is None or now < found.cancel_before
+    happened = [event for event in found.history if event.state != "amended"]
+    last = happened[-1]
     return page(
         visit,
         "registration",
@@ -174,6 +176,9 @@ async def registration(request: AnyRequest) -> Response[str]:
         found=found,
         sites=await _site_names(visit, found),
         can_cancel=found.state in ("proposed", "booked") and in_time,
+        # As the last thing that happened says: a closure of the site, or a missed appointment that does not count.
+        reopened=found.state == "proposed" and last.state == "proposed" and len(happened) > 1,
+        excused=last.state == "excused",
     )
 
 
