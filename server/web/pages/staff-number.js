@@ -13,5 +13,5 @@ export function isRegistrationNo(no) {
   if (no.length !== LENGTH || /\D/.test(no)) return false;
   let product = 10;
   for (const digit of no.slice(0, -1)) product = (((product + Number(digit)) % 10 || 10) * 2) % 11;
-  return (product + Number(no.at(-1))) % 10 === 1;
+  return (product + Number(no[no.length - 1])) % 10 === 1;
 }

@@ -7,7 +7,10 @@ const PATIENCE_MS = 5000;
 
 async function fresh(request) {
   const answer = await fetch(request, { signal: AbortSignal.timeout?.(PATIENCE_MS) });
-  if (answer.ok && !answer.redirected) await (await caches.open(CACHE)).put(new URL(request.url).pathname, answer.clone());
+  // A server that is being started again is not asked for, and a hotel's login page is none of ours.
+  const ours = !answer.redirected && answer.headers.has("permissions-policy");
+  if (!ours) throw new Error("not now");
+  if (answer.ok) await (await caches.open(CACHE)).put(new URL(request.url).pathname, answer.clone());
   return answer;
 }
 const kept = async (request) => (await caches.match(new URL(request.url).pathname)) ?? fetch(request);

@@ -11,6 +11,17 @@ import { WORDS } from "./staff-words.js";
 const REFRESH_MS = 30_000;
 const IDENTIFY_EVERY_MS = 600_000;
 const LONGEST_WAIT_MS = 300_000;
+// Browsers before 2022 have no <dialog>: then it is a box of the page, which the style sheet hides while it is not open.
+for (const it of document.querySelectorAll("dialog")) {
+  if (it.showModal) continue;
+  Object.defineProperty(it, "open", { get: () => it.hasAttribute("open") });
+  it.showModal = () => it.setAttribute("open", "");
+  it.close = () => {
+    if (!it.open) return;
+    it.removeAttribute("open");
+    it.onclose?.();
+  };
+}
 const GUARD_MS = 400; // a scanner's second Enter, or a double tap, must not confirm what nobody has read
 const SCANNER_GAP_MS = 500;
 const OPEN = ["booked", "arrived", "noshow"]; // what the desk may still check in
@@ -132,9 +143,9 @@ function forgetRosters() {
 function leave(note) {
   Object.assign(page, { token: null, me: null, note, net: null, failures: 0, last: null });
   clearTimeout(page.timer);
-  for (const it of all("dialog")) it.close();
-  for (const key of ["token", "me", "clock"]) forget(key);
+  for (const key of ["token", "me", "clock"]) forget(key); // first of all, whatever comes after
   forgetRosters();
+  for (const it of all("dialog")) it.close();
   for (const id of ["site", "me", "closures", "groups", "confirm-name", "confirm-facts"]) $(id).replaceChildren(); // hidden is not gone
   $("closing-form").reset();
   if (location.hash) history.replaceState(null, "", location.pathname);
@@ -448,16 +459,21 @@ $("confirm").onclose = () => {
   if (origin === $("regno")) { origin.select(); note(); }
 };
 // A hand scanner may go on to the next person while this one is still asked about: its Enter must not confirm.
-let typed = { text: "", at: 0 };
+// Also one that is slow: once digits have come in, Enter confirms nobody until a finger or the Tab key has chosen.
+let typed = { text: "", at: 0, any: false };
+const chosen = () => { typed.any = false; };
+$("confirm").onpointerdown = chosen;
 $("confirm").onkeydown = (event) => {
   const now = performance.now();
   if (now - typed.at > SCANNER_GAP_MS) typed.text = "";
-  if (/^\d$/.test(event.key)) typed = { text: typed.text + event.key, at: now };
-  else if (event.key === "Enter" && typed.text) {
+  if (/^\d$/.test(event.key)) typed = { text: typed.text + event.key, at: now, any: true };
+  else if (event.key === "Tab") chosen();
+  else if (event.key === "Enter" && typed.any) {
     event.preventDefault();
     const no = typed.text;
     typed.text = "";
     if (!isRegistrationNo(no)) { put("confirm-warn", t("regnoCheck")); return; }
+    chosen();
     $("regno").value = no;
     find(no, $("regno"));
   }
