@@ -1,6 +1,7 @@
 """How the resident's page behaves towards the server, small screens, full devices and a family in line."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -11,8 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from server.web.assets import PAGES
 from tests.browser.conftest import Call, Visit, look
-from tests.browser.steps import FILL, come_in, demo, fill_papers, join, number_of, register, sideways
+from tests.browser.steps import FILL, agree, come_in, demo, fill_papers, join, number_of, register, sideways
 from tests.serving import API, BAIYUN, TIANHE, Up, until
 
 Visits = Callable[..., Visit]
@@ -80,6 +82,7 @@ class Line:
         self.polls: list[tuple[float, str]] = []
         self.looks: list[float] = []
         self.busy_s = 0
+        self.refusal: tuple[int, dict[str, str], str] | None = None  # instead of any answer on a place
         here.context.clock.install(time=self.start - timedelta(seconds=10))
         here.context.clock.pause_at(self.start)
         here.context.route("**/api/v1/**", self._answer)
@@ -142,11 +145,15 @@ class Line:
                 status, headers = 503, {"retry-after": str(self.busy_s)}
                 data = {"code": "overloaded", "status": 503, "title": "忙", "detail": "现在人很多。"}
                 data["type"] = "/problems/overloaded"
+            if self.refusal:
+                status, headers, body = self.refusal
+                return route.fulfill(status=status, headers=headers, body=body)
         route.fulfill(status=status, headers=headers, json=data)
         text, kind = "", "application/json"
         if status < 300:  # what is made up here is what the schema says
             text = json.dumps(data)
             self.here.calls.append(Call(method, path, status, text, kind))
+        return None
 
 
 @pytest.fixture
@@ -223,6 +230,65 @@ def test_a_busy_server_is_given_the_time_it_asks_for(line: Line) -> None:
     line.look(page, "manners-busy")
 
 
+HTML = "<html><body>busy</body></html>"  # as of a proxy in between
+SAYS_30_S = {
+    "in seconds, in somebody's HTML": ({"retry-after": "30", "content-type": "text/html"}, 30),
+    "as a date": ({"retry-after": "Sat, 19 Jun 2021 00:40:30 GMT", "date": "Sat, 19 Jun 2021 00:40:00 GMT"}, 30),
+    "not at all": ({"retry-after": "soon"}, 2),
+}
+
+
+@pytest.mark.parametrize("way", SAYS_30_S)
+def test_however_a_busy_server_says_it_it_is_given_time(line: Line, way: str) -> None:
+    headers, least_s = SAYS_30_S[way]
+    page = in_line(line)
+    line.refusal = (503, headers, HTML)
+    line.go_by(60, step_s=1)
+    expect(page.locator("#trouble")).to_contain_text("现在人很多")
+    told = line.asked("ticket-0")
+    assert len(told) >= 2
+    assert all(gap >= least_s for gap in gaps(told)), told
+
+
+def test_somebody_elses_refusal_does_not_end_a_place(line: Line) -> None:
+    page = in_line(line)
+    line.refusal = (403, {"content-type": "text/html"}, HTML)
+    line.go_by(15)
+    assert len(line.asked("ticket-0")) >= 1
+    expect(page.locator("#queue")).to_be_visible()
+    expect(page.locator("#trouble")).to_contain_text("位置会保留")
+
+
+def test_a_clock_set_back_while_waiting_does_not_hold_up_the_next_try(line: Line) -> None:
+    page = in_line(line)
+    asked: list[float] = []
+
+    def busy(route: Route) -> None:
+        asked.append(line.at_s)
+        route.fulfill(status=503, headers={"retry-after": "5"}, body=HTML)
+
+    line.here.context.route(f"**/openings/{TIANHE}", busy)
+    page.click("#queue .add")
+    until(lambda: page.evaluate("1") and asked, "it is asked")
+    line.here.context.clock.set_system_time(line.now() - timedelta(hours=3))
+    line.go_by(10)
+    assert len(asked) >= 2
+    assert gaps(asked)[0] >= 5
+
+
+def test_a_slow_network_gets_more_time_with_every_try(line: Line) -> None:
+    page = line.here.open()
+    expect(page.locator("#districts a").first).to_be_visible()
+    asked: list[float] = []
+    line.here.context.route(f"**/openings/{TIANHE}", lambda _: asked.append(line.at_s))  # never answered
+    page.click(f"#districts a[href='#{TIANHE}']")
+    until(lambda: page.evaluate("1") and asked, "it is asked")
+    line.go_by(120, step_s=1)
+    first, second = gaps(asked)[:2]
+    assert 20 + 2 <= first <= 20 + 3 + 2
+    assert 40 + 4 <= second <= 40 + 6 + 2
+
+
 def test_a_hidden_page_far_from_its_turn_asks_nothing_until_it_is_near(line: Line) -> None:
     page = in_line(line, ahead=3600, eta_seconds=3600)
     line.go_by(12)
@@ -270,6 +336,292 @@ def test_a_called_relative_is_announced_while_another_place_is_open(line: Line) 
     expect(page.locator("#ready-title")).to_contain_text("李*")
     expect(page.locator("#ready-clock")).to_contain_text("04:")
     look(page, "manners-relative-2-their-turn")
+
+
+# A device that slept, or whose clock was set
+
+
+@pytest.mark.parametrize(("slept", "shows"), [(True, "03:"), (False, "04:")])
+def test_after_a_sleep_the_servers_clock_is_right_again(line: Line, slept: bool, shows: str) -> None:
+    page = in_line(line)
+    line.call("ticket-0")
+    line.go_by(12)
+    expect(page.locator("#ready-clock")).to_contain_text("04:")
+    line.here.context.clock.set_system_time(line.now() + timedelta(seconds=90))
+    line.at_s += 90 if slept else 0  # else somebody has set the clock
+    line.go_by(5)
+    expect(page.locator("#ready-clock")).to_contain_text(shows)
+
+
+def test_a_clock_set_to_tomorrow_takes_no_place_away(line: Line) -> None:
+    page = in_line(line)
+    line.here.context.clock.set_system_time(line.now() + timedelta(days=1))
+    line.go_by(15)
+    expect(page.locator("#queue")).to_be_visible()
+    assert "jiaohao:place:" in page.evaluate("Object.keys(localStorage).join()")
+
+
+def test_after_a_sleep_the_opening_is_looked_at(line: Line) -> None:
+    page = line.here.open(f"/#{TIANHE}")
+    expect(page.locator("#opening")).to_be_visible()
+    line.go_by(10)
+    assert len(line.looks) == 1
+    line.here.context.clock.set_system_time(line.now() + timedelta(seconds=600))
+    line.at_s += 600
+    line.go_by(5)
+    assert len(line.looks) == 2
+
+
+def test_time_that_runs_out_is_told_at_two_minutes_and_at_thirty_seconds_once_each(line: Line) -> None:
+    page = in_line(line)
+    line.call("ticket-0")
+    line.go_by(12)
+
+    def told() -> str:
+        text = page.locator("#polite").inner_text()
+        page.evaluate("document.getElementById('polite').textContent = ''")
+        return text
+
+    assert "还剩" not in told()
+    line.go_by(170, step_s=10)
+    assert "还剩 约 2 分钟" in told()
+    line.go_by(60, step_s=10)
+    assert told() == ""
+    line.go_by(31, step_s=1)
+    assert "还剩 30 秒" in told()
+    line.go_by(10, step_s=1)
+    assert told() == ""
+
+
+# Nothing is done to the wrong person, nothing is lost
+
+
+def registration(no: str, state: str, **changes: Any) -> dict[str, Any]:
+    """What the server says of a registration."""
+    appointment = {"site": "S1", "date": "2021-06-21", "period": "am"}
+    hours = {"starts_at": "2021-06-21T08:00:00+08:00", "ends_at": "2021-06-21T12:00:00+08:00"}
+    it: dict[str, Any] = {
+        "registration_no": no,
+        "state": state,
+        "district": BAIYUN,
+        "registered_at": "2021-06-19T08:10:00+08:00",
+    }
+    it |= {"priority": {"first_dose_date": "2021-05-20", "product": "inactivated"}, "preferences": []}
+    it |= {"accept_any_site": True, "not_before": None, "cancel_before": None, "history": [], "no_shows": 0}
+    return it | {"appointment": appointment | hours} | changes
+
+
+def holding(here: Visit, **registrations: dict[str, Any]) -> list[str]:
+    """Somebody who has these receipts, by the name on each; the list fills with the numbers that are cancelled."""
+    texts = {}
+    for since, (name, it) in enumerate(registrations.items()):
+        receipt = {"no": it["registration_no"], "label": name, "token": "receipt", "district": BAIYUN, "since": since}
+        texts[f"jiaohao:receipt:{receipt['no']}"] = json.dumps(receipt | {"state": it["state"]})
+    here.context.add_init_script(f"if (origin !== 'null') Object.assign(localStorage, {json.dumps(texts)})")
+    by_no = {it["registration_no"]: it for it in registrations.values()}
+    cancelled: list[str] = []
+
+    def answer(route: Route) -> None:
+        _, _, no, *what = urlsplit(route.request.url).path.removeprefix(API).split("/")
+        if what == ["cancellation"]:
+            cancelled.append(no)
+        route.fulfill(json=by_no[no] | ({"state": "cancelled"} if no in cancelled else {}))
+
+    here.context.route("**/api/v1/registrations/**", answer)
+    return cancelled
+
+
+def test_back_under_a_question_takes_the_question_away(morning: Up, visit: Visits) -> None:
+    here = visit(morning, recorded=False)
+    mine, hers = "210619000000011", "210619000000022"
+    cancelled = holding(here, 王=registration(mine, "proposed"), 李=registration(hers, "proposed"))
+    page = here.open(f"/#receipt={mine}")
+    expect(page.locator("#cancel")).to_be_visible()
+    page.evaluate("no => { location.hash = `receipt=${no}` }", hers)
+    expect(page.locator("#receipt .whose")).to_contain_text("李")
+    for button in ("#cancel", "#forget"):
+        expect(page.locator(button)).to_be_visible()
+        page.click(button)
+        expect(page.locator("#ask")).to_contain_text("李")
+        expect(page.locator("#ask")).to_contain_text("21061 90000 00022")
+        page.evaluate("history.back()")
+        expect(page.locator("#receipt .whose")).to_contain_text("王")
+        expect(page.locator("#ask")).to_be_hidden()
+        page.evaluate("history.forward()")
+        expect(page.locator("#receipt .whose")).to_contain_text("李")
+    assert cancelled == []
+    page.click("#cancel")
+    agree(page)
+    expect(page.locator("#receipt-title")).to_contain_text("已取消")
+    assert cancelled == [hers]
+
+
+def test_giving_up_a_place_names_it_and_back_takes_the_question_away(line: Line) -> None:
+    page = in_line(line)
+    page.click("#queue .add")
+    expect(page.locator("#opening")).to_be_visible()
+    page.locator("#family a").click()
+    page.click("#queue .leave")
+    expect(page.locator("#ask")).to_contain_text("王*")
+    expect(page.locator("#ask")).to_contain_text("1,000 号")
+    page.evaluate("history.back()")
+    expect(page.locator("#opening")).to_be_visible()
+    expect(page.locator("#ask")).to_be_hidden()
+
+
+def test_a_date_that_does_not_stand_is_not_shown(morning: Up, visit: Visits) -> None:
+    here = visit(morning, recorded=False)
+    gone, barred, stands = "210619000000033", "210619000000044", "210619000000055"
+    holding(
+        here,
+        王=registration(gone, "cancelled"),
+        李=registration(barred, "noshow", barred=True, no_shows=3),
+        张=registration(stands, "booked", cancel_before="2021-06-20T20:00:00+08:00"),
+    )
+    page = here.open(f"/#receipt={stands}")
+    expect(page.locator("#appointment")).to_contain_text("6月21日")
+    page.goto(f"{morning.url}/#receipt={gone}")
+    expect(page.locator("#facts")).to_contain_text("已取消")
+    expect(page.locator("#appointment")).to_be_hidden()
+    page.goto(f"{morning.url}/#receipt={barred}")
+    expect(page.locator("#receipt-next")).to_contain_text("本渠道已停用，请联系接种点工作人员")
+    expect(page.locator("#appointment")).to_be_hidden()
+    expect(page.locator("#another")).to_have_attribute("href", "#home")
+    look(page, "manners-barred")
+    page.click("#another")
+    expect(page.locator("#family li").nth(2)).to_contain_text("6月21日")
+    assert page.locator("#family").inner_text().count("6月21日") == 1
+
+
+def test_yesterdays_number_is_over_whatever_the_browsers_dates_look_like(morning: Up, visit: Visits) -> None:
+    here = visit(morning, recorded=False)
+    key = f"{TIANHE}:2021-06-18:899"
+    place = {"key": key, "label": "王*", "district": TIANHE, "date": "2021-06-18", "since": 1, "ticket": "x"}
+    place |= {"state": "waiting", "number": 900, "ahead": 898, "serving": 1, "eta_seconds": 900, "due": 1, "wait_ms": 1}
+    here.context.add_init_script(
+        """const of = Date.prototype.toLocaleDateString;  // as newer browsers have it
+        Date.prototype.toLocaleDateString = function (locale, options) {
+            return of.call(this, locale === "en-CA" ? "en-US" : locale, options);
+        };"""
+    )
+    page = here.open()
+    expect(page.locator("#districts a").first).to_be_visible()
+    page.evaluate("([key, text]) => { localStorage[`jiaohao:place:${key}`] = text }", [key, json.dumps(place)])
+    for _ in range(2):  # also where it is forgotten already
+        page.goto(f"{morning.url}/#place={key}")
+        expect(page.locator("#over")).to_contain_text("6月18日")
+        assert "900" not in page.locator("main").inner_text()
+        page.click("#over a[href='#home']")
+        expect(page.locator("#list")).to_be_visible()
+        assert "place" not in page.evaluate("Object.keys(localStorage).join()")
+    join(page, demo(4, BAIYUN), BAIYUN)  # and today's is today's
+    expect(page.locator("#ready")).to_be_visible()
+
+
+def test_a_place_given_to_somebody_who_went_back_is_kept(morning: Up, visit: Visits) -> None:
+    here = visit(morning, recorded=False)
+    held: list[Route] = []
+    here.context.route("**/tickets", lambda route: held.append(route))
+    page = here.open()
+    join(page, demo(5, BAIYUN), BAIYUN)
+    until(lambda: page.evaluate("1") and held, "the join is on its way")
+    expect(page.locator("#stop")).to_be_hidden()
+    page.evaluate("location.hash = 'home'")
+    expect(page.locator("#list")).to_be_visible()
+    held[0].continue_()
+    expect(page.locator("#calls a")).to_be_visible()  # asked about, and called
+    expect(page.locator("#list")).to_be_visible()
+
+
+def test_a_called_relative_is_heard_of_though_a_script_did_not_come_at_first(line: Line) -> None:
+    page = in_line(line)
+    lost: list[str] = []
+
+    def lose(route: Route) -> None:
+        lost.append(route.request.url)
+        return route.abort() if len(lost) <= 2 else route.continue_()
+
+    line.here.context.route("**/queue.js*", lose)
+    page.goto(f"{line.here.url}/#home")
+    page.reload()
+    expect(page.locator("#list")).to_be_visible()
+    line.call("ticket-0")
+    line.go_by(30)
+    assert len(lost) >= 3
+    expect(page.locator("#calls a")).to_be_visible()
+
+
+def test_a_code_can_be_entered_whatever_became_of_the_answers(morning: Up, visit: Visits) -> None:
+    here = visit(morning, recorded=False)
+    here.context.clock.install()
+    keys: list[str] = []
+    who = demo(6, BAIYUN)
+    no = "210619000000066"
+
+    def too_many(route: Route) -> None:
+        problem = {"code": "too-many-requests", "status": 429, "title": "太频繁", "detail": "请稍后再发。"}
+        route.fulfill(status=429, headers={"retry-after": "60"}, json=problem)
+
+    def tokens(route: Route) -> None:
+        keys.append(route.request.headers.get("idempotency-key", ""))
+        if "111111" in (route.request.post_data or ""):
+            problem = {"code": "invalid", "status": 422, "title": "", "detail": ""}
+            return route.fulfill(status=422, json=problem | {"errors": [{"field": "code", "message": "不对"}]})
+        if len(keys) < 3:
+            return route.abort()  # the server has heard it
+        more = {"receipt": "token", "receipt_qr_svg_url": ""}
+        return route.fulfill(status=201, json=registration(no, "proposed") | more)
+
+    here.context.route("**/access-codes", too_many)
+    here.context.route("**/access-tokens", tokens)
+    page = here.open("/#find")
+    expect(page.locator("#have-code")).to_be_visible()
+    page.click("#have-code")
+    expect(page.locator("#find-id_number")).to_have_attribute("aria-invalid", "true")
+    page.fill("#find-id_number", who.id_number)
+    page.fill("#find-phone", who.phone)
+    page.click("#have-code")
+    expect(page.locator("#code")).to_be_focused()
+    look(page, "manners-have-code")
+    page.reload()
+    page.fill("#find-id_number", who.id_number)
+    page.fill("#find-phone", who.phone)
+    page.click("#send-code")
+    expect(page.locator("#find .bad")).to_contain_text("请稍后再发")
+    page.fill("#code", "111111")
+    page.click("#open-it")
+    expect(page.locator("#code-error")).to_have_text("不对")
+    page.fill("#code", "222222")
+    page.click("#open-it")
+    expect(page.locator("#trouble")).to_be_visible()
+    here.context.clock.run_for(4000)
+    expect(page.locator("#receipt .number")).to_contain_text("00066")
+    wrong, *same = keys
+    assert len(same) == 2
+    assert same[0] == same[1] != wrong
+    assert all(re.fullmatch("[0-9a-f]{32}", key) for key in keys)
+
+
+# Old browsers
+
+NEWER_THAN_2020 = r"\?\?=|\|\|=|&&=|\.at\(|replaceAll|hasOwn|structuredClone|randomUUID|findLast|Promise\.any|this\.#"
+
+
+def test_nothing_is_newer_than_a_phone_of_2020() -> None:
+    found = {name: re.findall(NEWER_THAN_2020, (PAGES / name[1:]).read_text(encoding="utf-8")) for name in MODULES}
+    assert {name: its for name, its in found.items() if its} == {}
+
+
+def test_where_the_script_does_not_come_the_plain_pages_are_offered_in_large(morning: Up, visit: Visits) -> None:
+    here = visit(morning, recorded=False)
+    here.context.route("**/app.js", lambda route: route.abort())
+    page = here.open()
+    link = page.locator("#loading a").first
+    assert link.evaluate("it => it.getAnimations().map((one) => one.effect.getTiming().delay)") == [6000]
+    page.evaluate("document.getAnimations().forEach((it) => it.finish())")
+    assert link.evaluate("it => parseFloat(getComputedStyle(it).fontSize)") >= 24
+    assert link.get_attribute("href") == "/plain"
+    look(page, "manners-no-script")
 
 
 # Small screens, big letters
@@ -366,7 +718,15 @@ def test_a_device_that_keeps_nothing_still_registers(morning: Up, visit: Visits,
     page.check("[name=accept_any_site]")
     page.click("#submit")
     no = number_of(page)
+    expect(page.locator("#kept-here")).to_contain_text("不能保存")
     look(page, f"manners-storage-{trouble}")
     page.goto(f"{morning.url}/#home")
     page.locator(f"#family a[href='#receipt={no}']").click()
     assert number_of(page) == no
+
+
+def test_a_device_that_keeps_nothing_says_so(line: Line) -> None:
+    line.here.context.add_init_script("Object.defineProperty(window, 'localStorage', { get: () => null })")
+    page = in_line(line)
+    expect(page.locator("#keep")).to_contain_text("请不要关闭")
+    assert "可以关闭" not in page.locator("#queue").inner_text()

@@ -19,8 +19,8 @@ const WORDS = {
   seconds: "{0} 秒|{0} s", minutes: "约 {0} 分钟|about {0} min", hours: "约 {0} 小时 {1} 分钟|about {0} h {1} min",
   offline: "网络连不上，恢复后会自动继续。|No connection. This goes on by itself once it is back.",
   offlineKept: "网络断开了，您的位置会保留，恢复后自动继续。|The network is gone; your place is kept, and this goes on by itself.",
-  busy: "现在人很多。|Very busy just now.", retry: "{0} 秒后自动重试|Trying again in {0} s", required: "请填写这一项。|This is required.",
-  yes: "确定|Yes", no: "返回|Back",
+  busy: "现在人很多。|Very busy just now.", retry: "{0}后自动重试|Trying again in {0}", required: "请填写这一项。|This is required.",
+  yes: "确定|Yes", no: "返回|Back", comeIn: "{0}：请进入登记，还剩 {1}。|{0}: please come in, {1} left.",
 };
 
 export const $ = (id) => document.getElementById(id);
@@ -29,10 +29,12 @@ export const page = { sites: [] }; // view, city, district, opening, key, pass, 
 const GONE = new Error("the resident went elsewhere");
 
 // Storage: one entry for each place and each receipt, so that two tabs never write over one another.
-// Where storage is blocked the page lives in memory only.
+// Where storage is blocked, or full, the page lives in memory only, and says so.
 const PREFIX = "jiaohao:";
-let storage = {};
+let storage = null;
 try { storage = localStorage; } catch { /* blocked */ }
+export let lasts = Boolean(storage); // whether what is kept here outlives the page
+storage = storage || {};
 export function recall(key) {
   try { return JSON.parse(storage[PREFIX + key] ?? null); } catch { return null; }
 }
@@ -41,12 +43,16 @@ export function remember(key, value = null) {
     if (value === null) delete storage[PREFIX + key]; else storage[PREFIX + key] = JSON.stringify(value);
   } catch {
     storage = { ...storage }; // full: go on in memory
+    lasts = false;
     remember(key, value);
   }
 }
 const entries = (kind) => Object.keys(storage).filter((it) => it.startsWith(PREFIX + kind)).map((it) => recall(it.slice(PREFIX.length)))
   .filter(Boolean).sort((a, b) => a.since - b.since);
-export const places = () => entries("place:").filter((it) => it.date === today());
+export function places() {
+  const date = today();
+  return entries("place:").filter((it) => it.date === date);
+}
 export const receipts = () => entries("receipt:");
 export const LIVE = ["drawing", "waiting", "ready", "claimed"];
 
@@ -74,14 +80,51 @@ function enlarge(on) {
   $("large").setAttribute("aria-pressed", String(Boolean(on)));
 }
 
-// The server's clock, at worst 2 s behind; a set-back of more than 5 s is believed.
+// The server's clock, at worst 2 s behind; a set-back of more than 5 s is believed. A device that slept, or whose clock
+// was set, is seen by its two clocks moving apart; after that the next word of the server is believed either way.
 let offset_ms = 0;
+let apart_ms = Date.now() - performance.now();
+let naps = 0;
+let unsure = false;
+let behind_ms = null; // what the server's time is ahead of the Date in its headers; a rehearsal's clock may be far from it
 export const now_ms = () => performance.now() + offset_ms;
 export const until_ms = (time) => Date.parse(time) - now_ms();
-function follow(now) {
-  const seen_ms = Date.parse(now) - performance.now();
-  if (seen_ms > offset_ms || seen_ms < offset_ms - 5000) offset_ms = seen_ms;
+function believe(seen_ms, slack_ms = 0) {
+  const ahead_ms = seen_ms - offset_ms;
+  if (ahead_ms > slack_ms || ahead_ms < -5000 || (unsure && ahead_ms < -slack_ms)) offset_ms = seen_ms;
+  unsure = false;
 }
+function follow(now, date) {
+  const sent_ms = Date.parse(date);
+  const told_ms = Date.parse(now);
+  if (told_ms) {
+    believe(told_ms - performance.now());
+    if (sent_ms) behind_ms = told_ms - sent_ms;
+  } else if (sent_ms && behind_ms !== null) {
+    believe(sent_ms + behind_ms - 1000 - performance.now(), 2000); // the header knows whole seconds only
+  }
+}
+function nap() {
+  const jump_ms = Date.now() - performance.now() - apart_ms;
+  apart_ms += jump_ms;
+  if (jump_ms > 2000) {
+    offset_ms += jump_ms;
+    naps += 1;
+    unsure = true;
+    setTimeout(lookUp, Math.random() * 3000); // a crowd's phones wake together
+  }
+}
+// After a sleep: what time is it really? Nobody asks who is told to wait.
+async function lookUp() {
+  const asks = ["list", "opening"].includes(page.view); // by themselves, see stroke
+  if (!unsure || asks || document.hidden || !page.city || !page.view) return;
+  const { ok, data } = troubles.size ? {} : await call("GET", "/city");
+  if (!ok) return setTimeout(lookUp, 5000 + Math.random() * 5000);
+  page.city = data;
+  return paint();
+}
+// Whether the time is the server's: nothing is given up as over before that.
+export const sure = () => !unsure;
 export const when = (ms, more = { month: zh() ? "numeric" : "short", day: "numeric" }) => new Date(ms).toLocaleString(zh() ? "zh-CN" : "en-GB", {
   timeZone: page.city.timezone, hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...more,
 });
@@ -90,7 +133,12 @@ export const clock = (ms) => when(ms, {});
 export const day = (date, weekday = "long") => new Date(`${date}T12:00:00Z`).toLocaleDateString(zh() ? "zh-CN" : "en-GB", {
   timeZone: "UTC", month: "long", day: "numeric", weekday,
 }).replace(/日(?=[星周])/, "日 ");
-export const today = () => new Date(now_ms()).toLocaleDateString("en-CA", { timeZone: page.city?.timezone ?? "Asia/Shanghai" });
+// By its parts: what a locale's short form looks like changes with the browser.
+export function today() {
+  const options = { timeZone: page.city?.timezone ?? "Asia/Shanghai", year: "numeric", month: "2-digit", day: "2-digit" };
+  const parts = new Intl.DateTimeFormat("en-US", options).formatToParts(now_ms());
+  return ["year", "month", "day"].map((type) => parts.find((it) => it.type === type).value).join("-");
+}
 export const countdown = (ms) => new Date(Math.max(0, Math.ceil(ms / 1000) * 1000)).toISOString().slice(11, 19).replace(/^00:/, "");
 export function span(s) {
   const minutes = Math.ceil(s / 60);
@@ -115,32 +163,57 @@ export async function until(left_ms, mine) {
 }
 
 // Requests
-export async function call(method, path, { token, body, plain } = {}) {
+export const LIMIT_MS = 20_000;
+// How long to wait as told: seconds or a date, by the answer's own clock; nonsense is nothing, a day is the most.
+function told_s(headers) {
+  const told = headers.get("Retry-After") ?? "";
+  const s = /^\s*\d+\s*$/.test(told) ? Number(told) : (Date.parse(told) - (Date.parse(headers.get("Date")) || Date.now())) / 1000;
+  return s > 0 ? Math.min(s, 86_400) : 0;
+}
+export async function call(method, path, { token, body, plain, key, limit_ms = LIMIT_MS } = {}) {
   const headers = { "Accept-Language": lang };
   if (token) headers.Authorization = `Bearer ${token}`;
   if (body) headers["Content-Type"] = "application/json";
+  if (key) headers["Idempotency-Key"] = key;
   const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), 20_000);
+  const timer = setTimeout(() => stop.abort(), limit_ms);
+  nap();
+  const before = naps;
   try {
     const answer = await fetch(`/api/v1${path}`, { method, headers, body: body && JSON.stringify(body), signal: stop.signal });
     const text = await answer.text();
-    const data = plain && answer.ok ? text : JSON.parse(text || "{}");
-    if (data.now) follow(data.now);
-    return { ok: answer.ok, status: answer.status, data, after_s: Number(answer.headers.get("Retry-After")) };
+    let data = null;
+    try {
+      data = plain && answer.ok ? text : JSON.parse(text || "{}");
+    } catch (error) {
+      if (answer.status !== 429 && answer.status < 500) throw error; // somebody else's page; "busy" may be a proxy's, and counts
+    }
+    nap();
+    if (data && before === naps) follow(data.now, answer.headers.get("Date")); // else it was said before the sleep
+    data = data ?? {};
+    return { ok: answer.ok, status: answer.status, data, after_s: told_s(answer.headers) };
   } catch {
     return { ok: false, status: 0, data: {}, after_s: 0 };
   } finally {
     clearTimeout(timer);
   }
 }
-// What is in the way, by who waits for it: "flow" or the key of a place. {status, text, due}; due by this device's clock.
+// What is in the way, by who waits for it: "flow" or the key of a place. {status, text, due}; due by performance.now():
+// a device's clock may be set back meanwhile.
 export const troubles = new Map();
 export const WAIT = ({ status, data }) => !status || status === 425 || status === 429 || (status >= 500 && data.code !== "maintenance");
-export const patience_ms = (tries, after_s) => Math.max(after_s, Math.min(60, 2 ** tries)) * (1 + Math.random() / 2) * 1000;
-// Ask until there is an answer to act on; waits as long as told, longer each time, never in step with others.
+export function patience_ms(tries, after_s) {
+  const s = Math.max(after_s, Math.min(60, 2 ** tries));
+  return (s + Math.random() * Math.min(s / 2, 60)) * 1000;
+}
+// A slow network gets more time with every try.
+export const limit_ms = (tries) => Math.min(3, tries) * LIMIT_MS;
+// Ask until there is an answer to act on; waits as long as told, longer each time, never in step with others. `heard`
+// gets each answer, also one for somebody who has gone elsewhere meanwhile.
 export async function insist(mine, method, path, options = {}) {
   for (let tries = 1; ; tries += 1) {
-    const answer = await call(method, path, options);
+    const answer = await call(method, path, { ...options, limit_ms: limit_ms(tries) });
+    options.heard?.(answer);
     check(mine);
     const { status, data, after_s } = answer;
     if (!WAIT(answer) || options.settle?.includes(status)) { troubles.delete("flow"); return answer; }
@@ -148,11 +221,11 @@ export async function insist(mine, method, path, options = {}) {
   }
 }
 async function hold(mine, tries, { status, text, after_s = 0 }) {
-  const trouble = { status, text, due: Date.now() + patience_ms(tries, after_s) };
+  const trouble = { status, text, due: performance.now() + patience_ms(tries, after_s) };
   troubles.set("flow", trouble);
   if (tries === 1) polite(text);
   paint();
-  await until(() => trouble.due - Date.now(), mine);
+  await until(() => trouble.due - performance.now(), mine);
 }
 export const read = async (mine, path) => (await insist(mine, "GET", path)).data;
 // A module, however often it takes; by a changed address, as browsers remember that one could not be fetched. Modules
@@ -171,7 +244,7 @@ export async function load(mine, ...names) {
   }
 }
 async function fetched(name) {
-  const it = (modules[name] ??= { tries: 0 });
+  const it = modules[name] = modules[name] ?? { tries: 0 };
   if (!it.ready) {
     const ready = import(`/${name}.js${it.tries ? `?again=${it.tries}` : ""}`);
     it.ready = ready;
@@ -180,9 +253,30 @@ async function fetched(name) {
   return it.ready;
 }
 
+// A module that works beside whatever is open: a called relative is asked about also where nobody looks at the place.
+const bringing = {};
+export function bring(name) {
+  bringing[name] = bringing[name] ?? (async () => {
+    for (let tries = 1; ; tries += 1) {
+      try { return await fetched(name); } catch (error) { if (!(error instanceof TypeError)) throw error; }
+      const ms = patience_ms(Math.min(tries, 4), 0);
+      await new Promise((resolve) => { setTimeout(resolve, ms); });
+    }
+  })();
+  return bringing[name];
+}
+
 // Screen
 export const set = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
 export const polite = (text) => set("polite", text);
+// Time that runs out is told aloud at 2 minutes and at 30 seconds, once each.
+const reminded = {};
+export function remind(of, words, left_ms, ...values) {
+  const step = left_ms <= 0 ? 0 : left_ms <= 30_000 ? 30 : left_ms <= 120_000 ? 120 : 0;
+  if (!step || reminded[of] <= step) return;
+  reminded[of] = step;
+  polite(t(words, ...values, span(left_ms / 1000)));
+}
 export function make(tag, props, ...children) {
   const it = Object.assign(document.createElement(tag), props);
   it.append(...children.filter((child) => child !== null));
@@ -217,9 +311,10 @@ export function paint() {
   if (trouble) {
     const [text, retry] = $("trouble").children;
     if (text.textContent !== trouble.text) text.textContent = trouble.text;
-    retry.textContent = trouble.due < Infinity ? t("retry", Math.max(0, Math.ceil((trouble.due - Date.now()) / 1000))) : "";
+    retry.textContent = trouble.due < Infinity ? t("retry", span(Math.max(0, trouble.due - performance.now()) / 1000)) : "";
   }
   if (!view || !city) return;
+  for (const it of places()) if (it.state === "ready" && it.claim_before) remind(it.key, "comeIn", until_ms(it.claim_before) - 2000, labelOf(it));
   set("city", city.name + (zh() ? "" : ": "));
   for (const it of all(".rule")) it.textContent = city.phase?.rule ?? "";
   for (const it of all(".place")) it.textContent = district ? nameOf(district) : "";
@@ -274,9 +369,10 @@ export function ask(title, text, yes = t("yes"), no = t("no")) {
 
 // The family: every place and receipt of this device
 export const labelOf = (it) => it.label || (it.no ? t("receiptOf", it.no.slice(-5)) : t("someone"));
-export const eta_s = (it) => (it.eta_seconds === null ? Infinity : it.eta_seconds - (Date.now() - it.seen) / 1000);
+export const eta_s = (it) => (it.eta_seconds === null ? Infinity : it.eta_seconds - Math.max(0, Date.now() - it.seen) / 1000);
+export const DATED = ["booked", "arrived", "fulfilled"]; // whose appointment stands
 function standing(it) {
-  if (it.no) return it.date_booked ? `${day(it.date_booked, "short")} ${t(it.period_booked)}` : t(it.state);
+  if (it.no) return it.date_booked && DATED.includes(it.state) ? `${day(it.date_booked, "short")} ${t(it.period_booked)}` : t(it.state);
   if (it.state === "waiting") return t("aheadOf", t("number", count(it.number)), count(it.ahead));
   if (it.state === "drawing") return t("inDraw");
   if (it.state === "ready") return t("called");
@@ -343,7 +439,13 @@ PAINT.list = () => {
 export async function stroke(times, mine, longest_ms = 300_000) {
   const soon_ms = times.map((time) => time && until_ms(time)).filter((ms) => ms > 0);
   const due = now_ms() + Math.min(longest_ms, ...soon_ms) + 1000 + Math.random() * Math.min(9000, longest_ms / 5);
-  await until(() => (document.hidden ? Infinity : due - now_ms()), mine); // nobody is looking: nothing is asked
+  const before = naps;
+  const woken_ms = Math.random() * 3000;
+  let woken;
+  await until(() => {
+    if (naps > before) woken = woken ?? now_ms() + woken_ms; // it may have slept over anything
+    return document.hidden ? Infinity : Math.min(due, woken ?? due) - now_ms(); // nobody is looking: nothing is asked
+  }, mine);
 }
 async function home(mine) {
   Object.assign(page, { district: null, key: null, opening: null });
@@ -359,13 +461,14 @@ async function home(mine) {
 // The rest of the journey comes while the network is good.
 let fetching;
 export function prefetch() {
-  fetching ??= Promise.all(["papers", "opening", "queue", "register", "receipt", "find"].map(fetched)).catch(() => { fetching = null; });
+  fetching = fetching ?? Promise.all(["papers", "opening", "queue", "register", "receipt", "find"].map(fetched)).catch(() => { fetching = null; });
 }
 
 // Where the address leads. Nothing personal is in it: a district, a place's key, a registration number.
+const OF_A_PLACE = /^(\w+):(\d{4}-\d\d-\d\d):\d+$/;
 export const route = () => run(async (mine) => {
+  if ($("ask").open) $("ask").close(""); // the question was about what is left now
   if (!page.city || !page.view) page.city = await read(mine, "/city");
-  for (const it of entries("place:")) if (it.date !== today()) remember(it.key);
   let at = location.hash.slice(1);
   if (!at) {
     // Back after a while: to whoever is called, or to the only place there is.
@@ -373,8 +476,15 @@ export const route = () => run(async (mine) => {
     const [only] = live.filter((it) => it.state === "ready").concat(live.length === 1 ? live : []);
     if (only) history.replaceState(null, "", `#${(at = `place=${only.key}`)}`);
   }
-  if (places().some((it) => LIVE.includes(it.state))) fetched("queue").catch(() => {});
+  if (places().some((it) => LIVE.includes(it.state))) bring("queue");
   const [kind, key] = at.split("=");
+  const past = (date) => sure() && date !== today();
+  for (const it of entries("place:")) if (past(it.date) && (kind !== "place" || it.key !== key)) remember(`place:${it.key}`);
+  const [, code, date] = (kind === "place" && OF_A_PLACE.exec(key)) || [];
+  // An old address, whose place is forgotten already: it is told that it is over.
+  if (date && past(date) && !recall(`place:${key}`) && page.city.districts.some((it) => it.code === code)) {
+    remember(`place:${key}`, { key, district: code, date, since: 0, state: "past" });
+  }
   const district = page.city.districts.find((it) => it.code === kind);
   page.key = key ?? null;
   try {
@@ -419,11 +529,17 @@ addEventListener("offline", () => {
 });
 addEventListener("online", () => {
   troubles.delete("network");
-  for (const it of troubles.values()) if (it.status === 0) it.due = Math.min(it.due, Date.now() + Math.random() * 3000);
+  for (const it of troubles.values()) if (it.status === 0) it.due = Math.min(it.due, performance.now() + Math.random() * 3000);
   paint();
 });
 addEventListener("hashchange", route);
 speak();
 enlarge(recall("large"));
-setInterval(paint, 1000);
+setInterval(() => { nap(); paint(); }, 1000);
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  const before = naps;
+  nap();
+  if (unsure && naps === before) setTimeout(lookUp, Math.random() * 3000);
+});
 route();

@@ -1,8 +1,8 @@
 // One opening: how it stands, my papers, may I register, and the join.
 
 import {
-  $, PAINT, all, clear, count, clock, countdown, fault, go, insist, kit, knows, mark, nameOf, now_ms, page, paint,
-  places, polite, read, receipts, remember, run, route, set, show, stroke, t, tell, teach, today, unmark, until,
+  $, PAINT, all, bring, clear, count, clock, countdown, fault, go, insist, kit, knows, mark, nameOf, now_ms, page, paint,
+  places, polite, read, recall, receipts, remember, run, route, set, show, stroke, t, tell, teach, today, unmark, until,
   until_ms, when, whenLanguageChanges, zh,
 } from "./app.js";
 
@@ -28,6 +28,7 @@ teach({
   checking: "正在查……|Checking…", eligible: "可以登记|You may register",
   eligibleNote: "{0} 开放后回来取号就行，早晚都一样。|Come back once it opens at {0}; early or late is the same.",
   eligibleDose: "第一剂日期：{0}。|First dose: {0}. ",
+  joinedElsewhere: "{0} 已取号，在“本机的号和登记”里。|{0} has a place now; see “On this device”.",
   sendIn: "{0} 秒后提交|Sending in {0} s", sendNow: "正在提交……|Sending…",
   goTo: "去{0}|Go to {0}", seeReceipt: "看已有的登记|See the registration", findIt: "找回我的登记|Find my registration", otherDistrict: "换一个区|Another district",
   fixPapers: "核对后再试|Correct and try again",
@@ -165,6 +166,7 @@ async function join(mine, body) {
   const whole_ms = Math.random() * Math.min(20_000, left_ms / 4);
   const due = performance.now() + whole_ms;
   spread = true;
+  $("stop").hidden = false;
   show("sending");
   await until(() => {
     const ms = due - performance.now();
@@ -173,22 +175,39 @@ async function join(mine, body) {
     return ms;
   }, mine);
   const { code } = page.district;
-  const answer = await insist(mine, "POST", `/openings/${code}/tickets`, { body });
+  const { date } = page.opening;
+  $("stop").hidden = true; // it is on its way
+  let key;
+  const heard = ({ ok, data }) => {
+    $("stop").hidden = ok;
+    if (!ok) return;
+    key = `${code}:${date}:${data.entry}`;
+    if (mine.gone && recall(`place:${key}`)) return; // asked for once more meanwhile
+    keepPlace(key, code, date, data, body);
+    if (mine.gone) elsewhere(key);
+  };
+  const answer = await insist(mine, "POST", `/openings/${code}/tickets`, { body, heard });
   if (!answer.ok) {
     await look(mine);
     return opening(mine, answer.data);
   }
-  const { data } = answer;
-  const key = `${code}:${page.opening.date}:${data.entry}`;
+  $("join").reset();
+  return go(`place=${key}`);
+}
+// A place that was given is kept, whatever its holder looks at by now.
+function keepPlace(key, code, date, data, body) {
   const label = places().find((it) => it.key === key)?.label ?? labelFor(body.name);
   const seen = Date.now();
   const wait_ms = data.poll_after_seconds * 1000;
-  remember(`place:${key}`, { key, label, district: code, date: page.opening.date, since: seen, ...data, seen, due: seen + wait_ms, wait_ms });
+  remember(`place:${key}`, { key, label, district: code, date, since: seen, ...data, seen, due: seen + wait_ms, wait_ms });
   for (const it of places()) if (it.label === label && it.key !== key && it.district === code) remember(`place:${it.key}`); // the one before
   papers.set(key, body);
   again = undefined;
-  $("join").reset();
-  return go(`place=${key}`);
+}
+function elsewhere(key) {
+  bring("queue");
+  paint();
+  polite(t("joinedElsewhere", recall(`place:${key}`).label));
 }
 // After a missed turn: the same form, filled in where this page still knows how.
 export function rejoin(place) {

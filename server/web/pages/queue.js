@@ -1,15 +1,16 @@
 // The places in line: each is asked about when the server said, by one tab; and what the holder of a place sees.
 
 import {
-  $, LIVE, PAINT, WAIT, all, ask, call, check, clock, count, countdown, eta_s, go, insist, kit, labelOf, load,
-  now_ms, page, paint, patience_ms, places, polite, read, receipts, recall, remember, run, set, show, span, t, teach,
-  troubles, until_ms, when,
+  $, LIVE, PAINT, WAIT, all, ask, call, check, clock, count, countdown, day, eta_s, go, insist, kit, labelOf, lasts, limit_ms, load,
+  now_ms, page, paint, patience_ms, places, polite, read, receipts, recall, remember, run, set, show, span, sure, t, teach,
+  today, troubles, until_ms, when,
 } from "./app.js";
 
 teach({
   joined: "您已进入抽签，还剩|You are in the draw. It ends in", drawDone: "抽签结束，正在取您的号码……|The draw is done. Getting your number…",
   yours: "您的号码|Your number", whose: "{0} 的号|For {0}",
   keep: "可以关闭这个页面，您的位置会保留。|You may close this page, your place is kept. ",
+  keepOpen: "这台设备不能保存数据：您的位置只在这个页面开着时保留，请不要关闭。|This device keeps nothing: your place is kept only while this page is open. Please do not close it. ",
   keepDraw: "请在 {0} 抽签结束后回来看号码。|Come back for your number when the draw ends at {0}.",
   keepWait: "请在 {0} 前回来：叫到后要在限定时间内进入登记。|Be back by {0}: once called, there is a time limit to come in.",
   keepNear: "快到了，请留在这个页面。|Nearly there: please stay on this page.",
@@ -30,13 +31,15 @@ teach({
   lapsedMore: "下一次开放：{0}。|Next opening: {0}.",
   usedTitle: "这个号已经用过了|This place has been used",
   usedMore: "登记已经完成，可能是在另一台设备上。可以用短信验证码找回。|The registration is done, perhaps on another device. An SMS code brings it here.",
+  pastTitle: "这是 {0} 的号|A number for {0}", pastMore: "号码只在当天有效。下一次开放：{0}。|A number is good on its own day only. Next opening: {0}.",
   soon: "马上|any moment", unknown: "请留意通知|to be announced",
   draftKept: "您选好的志愿已保存在本机，下次不用重选。|Your choices are kept on this device for next time.",
-  askLeave: "放弃这个号吗？|Give up your place?", askLeaveMore: "放弃后要重新取号，从头排起。|Joining again means starting anew.",
+  askLeave: "放弃这个号吗？|Give up your place?", askLeaveOf: "放弃 {0} 的号吗？|Give up the place of {0}?", askLeaveNo: "{0} 号。|No. {0}. ",
+  askLeaveMore: "放弃后要重新取号，从头排起。|Joining again means starting anew.",
   leave: "放弃|Give it up", stay: "继续排队|Stay in line",
 });
 
-const LEASE_MS = 25_000; // longer than a request may take
+const LEASE_MS = 5000; // more than a request may take
 const FAR_S = 600;
 const NEAR_S = 300;
 const asking = new Map(); // by place: how often it has failed
@@ -49,10 +52,12 @@ function due_ms(it) {
   return (far ? Math.max(it.due, near_ms) : it.due) + tab_ms;
 }
 function look() {
+  const open = page.city && mineNow();
+  if (open && ["queue", "ready"].includes(page.view) && past(open)) wake(); // the day has turned under it
   if (navigator.onLine === false || !page.city) return;
   for (const it of places()) {
     // A device whose clock was set back must not wait for ever.
-    if (it.due > Date.now() + it.wait_ms + 1000) later(it, it.wait_ms);
+    if (it.due > Date.now() + it.wait_ms + 1000) later({ ...it, seen: Math.min(it.seen, Date.now()) }, it.wait_ms);
     if (LIVE.includes(it.state) && !asking.get(it.key)?.on && Date.now() >= due_ms(it)) poll(it.key);
   }
 }
@@ -66,8 +71,9 @@ async function poll(key) {
   const task = async () => {
     const it = recall(`place:${key}`);
     if (!it || Date.now() < due_ms(it)) return;
-    later(it, LEASE_MS);
-    take(key, await call("GET", "/ticket", { token: it.ticket }), mine);
+    const most_ms = limit_ms(mine.tries + 1);
+    later(it, most_ms + LEASE_MS);
+    take(key, await call("GET", "/ticket", { token: it.ticket, limit_ms: most_ms }), mine);
   };
   try {
     if (navigator.locks) await navigator.locks.request(`jiaohao:${key}`, { ifAvailable: true }, (lock) => lock && task());
@@ -85,7 +91,7 @@ function take(key, answer, mine) {
     mine.tries += 1;
     const wait_ms = patience_ms(mine.tries, after_s);
     const text = status ? data.detail ?? t("busy") : t("offlineKept");
-    troubles.set(key, { status, text, due: Date.now() + wait_ms });
+    troubles.set(key, { status, text, due: performance.now() + wait_ms });
     if (mine.tries === 1) polite(text);
     return later(was, wait_ms);
   }
@@ -145,6 +151,7 @@ function ring(it) {
 }
 
 // One place
+const past = (it) => sure() && it.date !== today();
 const mineNow = () => recall(`place:${page.key}`);
 export async function place(mine, key) {
   const first = recall(`place:${key}`);
@@ -159,6 +166,7 @@ export async function place(mine, key) {
       if (done || !it) return go(done ? `receipt=${done.no}` : "home");
       keep(it);
     }
+    if (past(it)) keep(Object.assign(it, { state: "past" }));
     if (it.state === "claimed") return kit.register.claim(mine, it);
     if (!LIVE.includes(it.state)) {
       page.city = await read(mine, "/city"); // with the next opening
@@ -176,8 +184,7 @@ export function spent(key, data) {
   if (it) keep({ ...it, ...ending(data), due: null });
   return go(`place=${key}`);
 }
-async function leave(mine) {
-  const it = mineNow();
+async function leave(mine, it) {
   const { ok, data } = await insist(mine, "DELETE", "/ticket", { token: it.ticket });
   if (data.code === "used") return kit.register.claim(mine, it);
   return ok ? spent(it.key, { code: "expired", state: "left" }) : spent(it.key, data);
@@ -199,7 +206,7 @@ PAINT.queue = () => {
   set("number-label", t(number ? "yours" : left_ms > 0 ? "joined" : "drawDone"));
   set("number", number ? count(number) : "");
   set("queue-clock", left_ms > 0 ? countdown(left_ms) : "");
-  set("keep", number && wait_s < 120 ? t("keepNear") : t("keep") + back);
+  set("keep", number && wait_s < 120 ? t("keepNear") : t(lasts ? "keep" : "keepOpen") + back);
   set("why", !number ? t("whyDraw") : rate > 0 && page.opening.state !== "paused" ? t("why", count(Math.round(rate * 60))) : t("whyStopped"));
   set("next-look", t("nextLook", span(Math.max(0, due - Date.now()) / 1000)));
   $("bar").value = number ? 1 - Math.min(1, ahead / Math.max(it.from ?? 1, ahead, 1)) : 1 - Math.max(0, left_ms) / (page.opening.draw.seconds * 1000);
@@ -228,11 +235,11 @@ PAINT.over = () => {
   const next = opening.nextOpens_ms();
   const closed = until_ms(page.opening.closes_at) <= 0;
   const kind = it.state === "missed" && closed ? "lapsed" : it.state;
-  const own = ["missed", "lapsed", "left", "ended", "used"].includes(kind);
+  const own = ["missed", "lapsed", "left", "ended", "used", "past"].includes(kind);
   whose(it);
-  set("over-title", own ? t(`${kind}Title`) : it.title ?? t("busy"));
+  set("over-title", own ? t(`${kind}Title`, it.date && day(it.date)) : it.title ?? t("busy"));
   set("over-text", own ? t(`${kind}More`, next ? when(next) : t("unknown")) : it.detail ?? "");
-  set("over-more", recall(`draft:${it.district}:${it.label}`) && kind !== "used" ? t("draftKept") : "");
+  set("over-more", recall(`draft:${it.district}:${it.label}`) && lasts && kind !== "used" ? t("draftKept") : "");
   $("again").hidden = kind === "used" || kind === "ended" || closed;
   $("over-find").hidden = kind !== "used";
 };
@@ -246,12 +253,16 @@ document.querySelector("#over a[href='#home']").onclick = () => {
 $("again").onclick = () => kit.opening.rejoin(mineNow());
 for (const it of all(".leave")) {
   it.onclick = async () => {
-    if (await ask(t("askLeave"), t("askLeaveMore"), t("leave"), t("stay"))) run(leave);
+    const mine = mineNow(); // the answer is about this one, whatever is open by then
+    if (!mine) return;
+    const title = mine.label ? t("askLeaveOf", mine.label) : t("askLeave");
+    const number = mine.number ? t("askLeaveNo", count(mine.number)) : "";
+    if (await ask(title, number + t("askLeaveMore"), t("leave"), t("stay"))) run((flow) => leave(flow, mine));
   };
 }
 document.addEventListener("visibilitychange", () => { if (!document.hidden) { look(); wake(); paint(); } });
 addEventListener("online", () => {
-  for (const it of places()) if (troubles.get(it.key)?.status === 0) keep({ ...it, due: troubles.get(it.key).due });
+  for (const it of places()) if (troubles.get(it.key)?.status === 0) keep({ ...it, due: Date.now() + troubles.get(it.key).due - performance.now() });
 });
 // A page that goes away in the middle of a question gives the lease back.
 addEventListener("pagehide", () => {

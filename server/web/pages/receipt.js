@@ -1,7 +1,7 @@
 // The receipt: what has become of a registration, and what its holder may do with it.
 
 import {
-  $, PAINT, all, ask, call, clock, day, go, insist, kit, knows, labelOf, list, make, nameOf, page, paint, polite,
+  $, DATED, PAINT, all, ask, call, clock, day, go, insist, kit, knows, labelOf, lasts, make, nameOf, page, paint, polite,
   read, recall, refill, remember, run, set, show, spaced, t, teach, until_ms, when, whenLanguageChanges, zh,
 } from "./app.js";
 
@@ -17,16 +17,19 @@ teach({
   "noshow-next": "没有取消也没有到场，记一次爽约。超过两次将不能再通过本渠道预约；现在仍可重新取号登记。|It was neither cancelled nor attended, which counts as a missed appointment. After more than two this channel closes; you can still register again.",
   "reopened-title": "等待重新安排|A new date follows",
   "reopened-next": "原来的接种安排因故取消，系统会优先为您重新安排，并发短信通知。这不算爽约，您不用做什么。|Your appointment had to be withdrawn. You come first when the next dates are allotted, by SMS. Nothing counts against you, and there is nothing to do.",
+  "barred-next": "本渠道已停用，请联系接种点工作人员。|This channel is closed to you; please contact the staff of a vaccination site.",
   "free-next": "这次没有到场，不计爽约。需要时可以重新取号登记。|This missed appointment does not count against you. You can register again.",
   state: "状态|State", at: "登记时间|Registered", first: "第一剂日期|First dose", others: "其他接种点|Other sites", fine: "可以|yes",
   from: "不早于|Not before", choiceOf: "第 {0} 志愿|Choice {0}", noShows: "爽约次数|Missed appointments", times: "{0} 次|{0}",
   whoseReceipt: "{0} 的登记|Registration of {0}", noLabel: "登记号 {0}|Registration number {0}",
-  askForget: "从本机删除凭证吗？|Remove it from this device?",
+  askForget: "从本机删除 {0} 的凭证吗？|Remove this receipt from this device: {0}?",
   askForgetMore: "登记仍然有效，请先记下登记号 {0}。以后可以用短信验证码找回。|The registration stays valid; note its number {0} first. An SMS code brings it back.",
-  forget: "删除|Remove", askCancel: "取消这份登记吗？|Cancel this registration?",
-  askCancelMore: "取消后，安排好的时间会让给别人。以后需要重新取号登记。|An appointment you have goes to somebody else. To register again you would queue anew.",
+  forget: "删除|Remove", askCancel: "取消 {0} 的登记吗？|Cancel this registration: {0}?",
+  askCancelMore: "登记号 {0}。取消后，安排好的时间会让给别人。以后需要重新取号登记。|Number {0}. An appointment you have goes to somebody else. To register again you would queue anew.",
   cancelIt: "取消登记|Cancel it", keepIt: "不取消|Keep it", cancelledNow: "登记已取消。|Cancelled.",
   spoken: "登记号：{0}|Registration number: {0}", calendar: "vaccination.ics|vaccination.ics", lost: "打不开这份登记|This registration cannot be opened",
+  keptHere: "凭证保存在本机，请同时截图留存。|This receipt is kept on this device. Please take a screenshot as well.",
+  keptNot: "这台设备不能保存凭证，关闭页面就没有了：请截图，或记下登记号。|This device keeps nothing: the receipt goes with this page. Please take a screenshot, or note the number.",
   amended: "修改了志愿|Choices changed", reopened: "原安排取消，将优先重新安排|Appointment withdrawn; a new one follows, with priority",
   excused: "未按时到场，不计爽约|Missed, not counted", lifted: "已恢复预约资格|May book again", barred: "本渠道已停用|Channel closed",
 });
@@ -50,11 +53,12 @@ export async function receipt(mine, no) {
 // What the family list shows of it.
 export function keep(kept, data) {
   const { state, appointment } = data;
-  remember(`receipt:${kept.no}`, { ...kept, ...recall(`receipt:${kept.no}`), state, date_booked: appointment?.date, period_booked: appointment?.period, seen: Date.now() });
+  const { date, period } = (DATED.includes(state) && appointment) || {};
+  remember(`receipt:${kept.no}`, { ...kept, ...recall(`receipt:${kept.no}`), state, date_booked: date, period_booked: period, seen: Date.now() });
   if (page.receipt?.kept.no === kept.no) Object.assign(page.receipt, { data, refusal: null });
 }
 export async function refresh(kept) {
-  if (Date.now() - (kept.seen ?? 0) < 600_000) return;
+  if (Math.abs(Date.now() - (kept.seen ?? 0)) < 600_000) return;
   const { ok, data } = await call("GET", `/registrations/${kept.no}`, { token: kept.token });
   if (ok) keep(kept, data);
 }
@@ -75,18 +79,19 @@ function story(was, why) {
   const words = was === "proposed" && why ? t("reopened") : knows(was) ? t(was) : was;
   return why ? `${words} · ${why}` : words;
 }
-function chapter({ state, history = [] }) {
+function chapter({ state, barred, history = [] }) {
   const last = history.filter((it) => it.state !== "amended").pop();
   if (state === "proposed" && last?.why && last.state === "proposed") return "reopened";
+  if (state === "noshow" && barred) return "barred";
   return state === "noshow" && last?.state === "excused" ? "free" : state;
 }
 function draw() {
   const { kept, data, refusal } = page.receipt;
   const state = data?.state ?? kept.state;
-  const booked = data?.appointment;
+  const booked = DATED.includes(state) && data?.appointment; // a date that does not stand is none
   const part = data ? chapter(data) : state;
   const lost = refusal && !data && refusal.code !== "maintenance";
-  set("receipt-title", lost ? refusal.title ?? t("lost") : t(`${part === "free" ? state : part}-title`));
+  set("receipt-title", lost ? refusal.title ?? t("lost") : t(`${knows(`${part}-title`) ? part : state}-title`));
   $("receipt-note").hidden = !refusal;
   set("receipt-note", refusal?.detail ?? "");
   kit.queue?.whose(null);
@@ -109,8 +114,10 @@ function draw() {
   $("cancel").hidden = !data || !["proposed", "booked"].includes(state) || late;
   $("past").hidden = !data?.history?.length;
   refill($("history"), ...(data?.history ?? []).map(({ at, state: was, why }) => make("li", {}, `${when(Date.parse(at))} ${story(was, why)}`)));
-  $("another").textContent = lost ? t("findIt") : dead && state !== "fulfilled" ? t("joinAgain") : t("forRelative");
-  $("another").href = lost ? "#find" : dead && state !== "fulfilled" ? `#${kept.district}` : "#home";
+  set("kept-here", t(lasts ? "keptHere" : "keptNot"));
+  const again = dead && state !== "fulfilled" && part !== "barred";
+  $("another").textContent = lost ? t("findIt") : again ? t("joinAgain") : t("forRelative");
+  $("another").href = lost ? "#find" : again ? `#${kept.district}` : "#home";
 }
 function appointment({ site, date, period, starts_at, ends_at }) {
   const hours = starts_at && ends_at ? `${clock(Date.parse(starts_at))}–${clock(Date.parse(ends_at))}` : "";
@@ -121,13 +128,11 @@ function appointment({ site, date, period, starts_at, ends_at }) {
 }
 teach({ joinAgain: "重新登记|Register again", forRelative: "为家人登记|Register a relative", findIt: "找回我的登记|Find my registration" });
 
-async function cancel(mine) {
-  const { kept } = page.receipt;
-  const { ok, data } = await insist(mine, "POST", `/registrations/${kept.no}/cancellation`, { token: kept.token });
-  if (ok) {
-    keep(kept, data);
-    polite(t("cancelledNow"));
-  } else page.receipt.refusal = data;
+async function cancel(mine, kept) {
+  const heard = (answer) => { if (answer.ok) keep(kept, answer.data); };
+  const { ok, data } = await insist(mine, "POST", `/registrations/${kept.no}/cancellation`, { token: kept.token, heard });
+  if (ok) polite(t("cancelledNow"));
+  else page.receipt.refusal = data;
   draw();
   paint();
   scrollTo(0, 0);
@@ -147,13 +152,15 @@ async function download(mine) {
 }
 
 PAINT.receipt = () => page.receipt && labelOf(page.receipt.kept);
+// The answer is about the registration that was open when it was asked.
 $("cancel").onclick = async () => {
-  if (await ask(t("askCancel"), t("askCancelMore"), t("cancelIt"), t("keepIt"))) run(cancel);
+  const { kept } = page.receipt;
+  if (await ask(t("askCancel", labelOf(kept)), t("askCancelMore", spaced(kept.no)), t("cancelIt"), t("keepIt"))) run((mine) => cancel(mine, kept));
 };
 $("forget").onclick = async () => {
-  const { no } = page.receipt.kept;
-  if (!await ask(t("askForget"), t("askForgetMore", spaced(no)), t("forget"), t("keepIt2"))) return;
-  remember(`receipt:${no}`);
+  const { kept } = page.receipt;
+  if (!await ask(t("askForget", labelOf(kept)), t("askForgetMore", spaced(kept.no)), t("forget"), t("keepIt2"))) return;
+  remember(`receipt:${kept.no}`);
   go("home");
 };
 teach({ keepIt2: "保留|Keep it" });

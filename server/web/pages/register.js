@@ -1,8 +1,8 @@
 // Coming in with a called number, and the wishes: registering, and changing them while nothing is allotted yet.
 
 import {
-  $, PAINT, countdown, go, insist, kit, make, mark, nameOf, page, read, recall, refill, remember, run, set, show, t,
-  teach, today, unmark, until, until_ms, when, whenLanguageChanges,
+  $, PAINT, countdown, go, insist, kit, make, mark, nameOf, page, read, recall, refill, remember, remind, run, set,
+  show, sure, t, teach, today, unmark, until, until_ms, when, whenLanguageChanges,
 } from "./app.js";
 
 teach({
@@ -10,6 +10,7 @@ teach({
   morning: "上午|Morning", afternoon: "下午|Afternoon", either: "上午下午都可以|Either",
   pickSite: "请选择接种点，或勾选“其他接种点也可以”。|Choose a site, or tick “any other site”.",
   submit: "提交登记|Register", change: "保存修改|Save the changes",
+  finish: "请完成登记，还剩 {0}。|Please finish: {0} left.",
   grace: "今天的开放时间已结束，您已经进来了，{0} 前仍可提交。|Today's window is over, but you are in: you may finish until {0}.",
 });
 
@@ -35,7 +36,9 @@ export async function claim(mine, it) {
   return lapse(mine, it.key);
 }
 async function lapse(mine, key) {
-  await until(() => (recall(`place:${key}`) ? until_ms(page.pass.expires_at) : 0), mine);
+  // After a sleep only the server knows whether it is over.
+  const left_ms = () => Math.max(until_ms(page.pass.expires_at), sure() ? 0 : 1000);
+  await until(() => (recall(`place:${key}`) ? left_ms() : 0), mine);
   if (!recall(`place:${key}`)) return kit.queue.place(mine, key); // another tab has registered
   return kit.queue.spent(key, { code: "expired", state: "missed" });
 }
@@ -117,6 +120,7 @@ PAINT.register = () => {
   const late = pass && opening && until_ms(opening.closes_at) <= 0;
   kit.queue?.whose(editing ?? recall(`place:${page.key}`));
   $("pass").hidden = !pass;
+  if (pass) remind(pass.pass, "finish", until_ms(pass.expires_at) - 2000);
   if (pass) set("pass-clock", countdown(until_ms(pass.expires_at) - 2000)); // this clock may be 2 s behind
   $("grace").hidden = !late;
   if (late) set("grace", t("grace", when(Date.parse(pass.expires_at), {})));
