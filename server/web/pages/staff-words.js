@@ -32,7 +32,6 @@ export const WORDS = {
   scanOdd: "这个二维码不是登记号。|This QR code is not a registration number.",
   insecure: "不能扫码：浏览器只在 https 网址上开放摄像头。请输入号码，或用扫码枪。|No scanning here: browsers give the camera to https pages only. Please type the number, or use a hand scanner.",
   noCamera: "不能扫码：没有找到摄像头。请输入号码，或用扫码枪。|No scanning here: no camera found. Please type the number, or use a hand scanner.",
-  noDetector: "不能扫码：这个浏览器不会识别二维码。请输入号码，或用扫码枪。|No scanning here: this browser cannot read QR codes. Please type the number, or use a hand scanner.",
   denied: "不能扫码：没有得到使用摄像头的许可，可在浏览器设置中允许。请先输入号码。|No scanning: the camera was not allowed. You can allow it in the browser's settings; please type the number for now.",
   cameraBusy: "不能扫码：摄像头正被别的程序占用。请输入号码。|No scanning: another program is using the camera. Please type the number.",
   cameraFailed: "不能扫码：摄像头打不开。请输入号码。|No scanning: the camera could not be opened. Please type the number.",

@@ -2,7 +2,10 @@
 // threw the tab away, does not take the desk from its roster and its outbox. The network comes first while it answers.
 
 const CACHE = "jiaohao-staff";
-const FILES = ["/staff", "/staff.js", "/staff-number.js", "/staff-outbox.js", "/staff-scan.js", "/staff-store.js", "/staff-words.js", "/icon.svg"];
+const FILES = [
+  "/staff", "/staff.js", "/staff-number.js", "/staff-outbox.js", "/staff-qr.js", "/staff-qr-code.js", "/staff-scan.js", "/staff-store.js",
+  "/staff-words.js", "/icon.svg",
+];
 const PATIENCE_MS = 5000;
 
 async function fresh(request) {

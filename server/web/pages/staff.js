@@ -533,11 +533,9 @@ $("regno").oninput = () => {
 };
 
 // The camera
-async function offerScan() {
-  const why = await hindrance();
-  page.scanWhy = why;
-  $("scan").hidden = Boolean(why);
-  paint();
+function offerScan() {
+  page.scanWhy = hindrance();
+  $("scan").hidden = Boolean(page.scanWhy);
 }
 $("scan").onclick = async () => {
   const stop = new AbortController();
