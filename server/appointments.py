@@ -19,7 +19,7 @@ from server.keys import parts_of
 from server.sites import Site
 from server.staff import Staff
 from server.store import Store
-from server.store.slots import day_tag
+from server.store.slots import day_tag, holds_slot
 from server.store.store import Appointment, Change, Closure, Taken
 
 log = structlog.get_logger()
@@ -110,7 +110,7 @@ class Appointments:
     async def _settle(self, tag: str, no: str, resident: bytes, day: date) -> None:
         """Let a slot follow its registration: it stays with one that has its appointment then, else it is free."""
         kept = await self._store.registration(resident)
-        holds = kept.get("no") == no and kept.get("day") == day.isoformat() and kept["state"] != "cancelled"
+        holds = holds_slot(kept, no, day.isoformat())
         await (self._store.settle(tag, no) if holds else self._store.vacate(tag, no))
 
     async def miss(self, slot: Taken, district: str, day: date, *, charge: bool) -> str:

@@ -15,7 +15,7 @@ from server.seal import Seal, Unreadable
 from server.sites import Site
 from server.staff import Staff
 from server.store import Store
-from server.store.slots import day_tag
+from server.store.slots import day_tag, holds_slot
 from server.store.store import Change, Taken
 
 log = structlog.get_logger()
@@ -113,7 +113,7 @@ class Desk:
         entries = []
         for taken, fields, person in zip(ours, kept, known, strict=True):
             # The roster is derived: whoever cancelled a moment ago, or has another appointment by now, is left out.
-            if fields.get("no") != taken.no or fields.get("day") != day.isoformat() or fields["state"] == "cancelled":
+            if not holds_slot(fields, taken.no, day.isoformat()):
                 continue
             name, phone = self._masked(taken.resident, person.first_dose.contact if person.first_dose else b"")
             dose = 2 if fields["first_dose"] else 1

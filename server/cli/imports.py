@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from server.city import load_city
 from server.cli.options import city_option, store_options, store_settings
+from server.cli.progress import progress_bar
 from server.errors import SetupError
 from server.importing import (
     CAPACITY_COLUMNS,
@@ -124,12 +123,7 @@ def _import(
     settings: Settings,
     skip_bad: bool,
 ) -> Outcome:
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
-        console=console, transient=True, disable=not console.is_terminal,
-    )  # fmt: skip
-    with bar:
+    with progress_bar() as bar:
         judging = bar.add_task("checking", total=None)
         source = CsvFile(file, columns, lambda n: bar.update(judging, completed=n))
         bar.update(judging, total=source.bytes)

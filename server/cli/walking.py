@@ -5,9 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from server.cli.progress import progress_bar
 from server.errors import StoreUnavailable
 from server.settings import Settings
 from server.setup import open_store
@@ -25,13 +24,8 @@ def over_all_keys(settings: Settings, what: str, work: Callable[[Store, Callable
 
     async def run() -> T:
         store = await open_store(settings)
-        console = Console(stderr=True)
-        bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
-            console=console, transient=True, disable=not console.is_terminal,
-        )  # fmt: skip
         try:
-            with bar:
+            with progress_bar() as bar:
                 task = bar.add_task(what, total=await _keys(store))
                 return await work(store, lambda n: bar.update(task, completed=n))
         finally:

@@ -1,7 +1,7 @@
 """A connection to the store, and how a script is run on it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import structlog
@@ -157,7 +157,11 @@ class Caller:
         return answers
 
 
-def fields_of(answer: Any) -> dict[str, str]:
+def items_of(answer: Any) -> Iterable[tuple[bytes, bytes]]:
     """HGETALL's answer, which a pipeline leaves flat and a plain call turns into a dict."""
-    items = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
-    return {k.decode(): v.decode() for k, v in items}
+    return answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
+
+
+def fields_of(answer: Any) -> dict[str, str]:
+    """The same, where names and values are text."""
+    return {k.decode(): v.decode() for k, v in items_of(answer)}

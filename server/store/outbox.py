@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from server.errors import StoreUnavailable
 from server.keys import key
-from server.store.caller import Arg, Caller
+from server.store.caller import Arg, Caller, items_of
 
 _GROUP = "gateway"
 
@@ -66,5 +66,4 @@ def _streams(answer: Any) -> list[tuple[Any, list[Any]]]:
 
 
 def _bytes_of(answer: Any) -> dict[str, bytes]:
-    items = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
-    return {name.decode(): value for name, value in items}
+    return {name.decode(): value for name, value in items_of(answer)}

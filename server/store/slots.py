@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from server.keys import key, opening_tag
-from server.store.caller import Arg, Caller, fields_of
+from server.store.caller import Arg, Caller, fields_of, items_of
 
 _RESIDENT_BYTES = 16
 
@@ -66,8 +66,7 @@ class SlotStore(Caller):
     async def roster(self, tag: str) -> list[Taken]:
         """Everyone who has a slot of the day."""
         (answer,) = await self._plain([("HGETALL", key("roster", tag))])
-        items = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
-        return [_taken(no, line) for no, line in items]
+        return [_taken(no, line) for no, line in items_of(answer)]
 
     async def on_roster(self, tag: str, no: str) -> Taken | None:
         """The slot that a registration has on the day."""
@@ -99,8 +98,9 @@ class SlotStore(Caller):
         answers = await self._plain([("HGETALL", key("unsettled", tag)) for tag in tags])
         found = []
         for answer in answers:
-            items = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
-            found.append([Unsettled(no.decode(), it[:_RESIDENT_BYTES], int(it[_RESIDENT_BYTES:])) for no, it in items])
+            found.append(
+                [Unsettled(no.decode(), it[:_RESIDENT_BYTES], int(it[_RESIDENT_BYTES:])) for no, it in items_of(answer)]
+            )
         return found
 
     async def keep_capacity(self, tag: str, slots: Mapping[str, int]) -> None:
@@ -134,6 +134,11 @@ class SlotStore(Caller):
     async def forget_bar(self, district: str, no: str) -> None:
         """The bar is lifted."""
         await self._plain([("HDEL", key("bars", district), no)])
+
+
+def holds_slot(kept: Mapping[str, str], no: str, day: str) -> bool:
+    """Whether a registration's fields say that it is this one, with an appointment on this day (YYYY-MM-DD)."""
+    return kept.get("no") == no and kept.get("day") == day and kept["state"] != "cancelled"
 
 
 def _taken(no: bytes, line: bytes) -> Taken:
