@@ -3,6 +3,7 @@
 -- KEYS[2] stop          STRING why they may not join
 -- KEYS[3] history       LIST   what happened to their registrations
 -- KEYS[4] registry      STRING packed record; what was typed for a first dose goes again
+-- KEYS[5] owed          HASH   messages owed to the resident
 -- ARGV[1] now_ms        int    0 = the store's TIME
 -- ARGV[2] offset_ms     int    city time minus TIME
 -- ARGV[3] no            str    registration number
@@ -12,7 +13,7 @@
 -- RETURNS status        cancelled | again | moved (it has another appointment by now: look again) |
 --                       late (booked, and its time to cancel is over) | closed (attended or missed) | absent
 -- COST O(1)
-local registration, stop, history, registry = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local registration, stop, history, registry, owed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
 local no, actor, day, lives_ms = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 
@@ -27,4 +28,5 @@ call('HSET', registration, 'state', 'cancelled', 'closed_ms', now)
 call('DEL', stop)
 if first_dose == '' then call('PEXPIRE', registry, lives_ms) end
 note(history, now, no, 'cancelled', actor, '')
+owe(owed, now, 'cancelled', no, 0, {})
 return 'cancelled'

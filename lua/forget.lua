@@ -5,13 +5,14 @@
 -- KEYS[4] past          SET    numbers of their earlier, closed registrations
 -- KEYS[5] history       LIST   what happened to their registrations
 -- KEYS[6] no_shows      STRING how often they were charged
+-- KEYS[7] owed          HASH   messages owed to the resident
 -- ARGV[1] no            str    number of the latest registration, as it was read
 -- ARGV[2] closed_ms     str    when it was closed, as it was read
 -- ARGV[3] old_record    bytes  registry line, as it was read; empty where there is none
 -- ARGV[4] new_record    bytes  what stays of it; empty = nothing
 -- RETURNS forgotten     int    1, or 0 where something has changed
 -- COST O(history)
-local registration, stop, registry, past, history, no_shows = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local registration, stop, registry, past, history, no_shows, owed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local no, closed_ms, old_record, new_record = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 local latest, latest_closed_ms = unpack(call('HMGET', registration, 'no', 'closed_ms'))
@@ -22,4 +23,5 @@ call('DEL', registration)
 call('DEL', past)
 call('DEL', history)
 call('DEL', no_shows)
+call('DEL', owed)
 return 1

@@ -3,6 +3,7 @@
 -- KEYS[2] stop          STRING why they may not join
 -- KEYS[3] no_shows      STRING how often they were charged
 -- KEYS[4] history       LIST   what happened to their registrations
+-- KEYS[5] owed          HASH   messages owed to the resident
 -- ARGV[1] now_ms        int    0 = the store's TIME
 -- ARGV[2] offset_ms     int    city time minus TIME
 -- ARGV[3] no            str    registration number
@@ -12,7 +13,7 @@
 -- ARGV[7] actor         str    who
 -- RETURNS {status, no_shows}  status: missed | barred | again | other (no appointment on that day) | absent
 -- COST O(1)
-local registration, stop, no_shows, history = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local registration, stop, no_shows, history, owed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
 local no, day, charge, limit, actor = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 
@@ -30,6 +31,7 @@ if charge == 1 then
   call('HSET', registration, 'charged', 1)
   if count > limit then
     call('SET', stop, 'barred')
+    owe(owed, now, 'barred', no, 0, {})
     status = 'barred'
   end
 end

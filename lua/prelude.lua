@@ -76,3 +76,10 @@ end
 local function note(history, now, no, state, actor, why)
   call('RPUSH', history, cjson.encode({now, no, state, actor, why}))
 end
+
+-- A message is owed to the resident, from the same moment as the event it tells of is true. What carries it out of here
+-- (the district's outbox) is derived from this and may be lost or doubled; `not_before` in ms, 0 = at once.
+local function owe(owed, now, kind, no, not_before, about)
+  local seq = call('HINCRBY', owed, 'last', 1)
+  call('HSET', owed, seq, cjson.encode({kind, no, now, not_before, about}))
+end

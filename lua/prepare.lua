@@ -1,5 +1,6 @@
 -- prepare: put today's opening in the store; until somebody has joined it follows the city file, then it stays.
 -- KEYS[1] opening      HASH   the opening: timetable, policy, seed, counters
+-- KEYS[2] night        HASH   the district's night of that date: its seed is fixed before anybody registers
 -- ARGV[1] opens_ms     int    start of the window and of the draw
 -- ARGV[2] draw_ms      int    end of the draw
 -- ARGV[3] closes_ms    int    end of the window
@@ -10,14 +11,16 @@
 -- ARGV[8] rate         float  calls a second
 -- ARGV[9] max_active   int    passes alive or reserved at most
 -- ARGV[10] seed        str    hex seed of the draw; the first one given stays
+-- ARGV[11] night_seed  str    hex seed of the night; likewise
 -- RETURNS status       prepared | kept
 -- COST O(1)
-local opening = KEYS[1]
-local rate, max_active, seed = ARGV[8], ARGV[9], ARGV[10]
+local opening, night = KEYS[1], KEYS[2]
+local rate, max_active, seed, night_seed = ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 local draw_ms, closes_ms = tonumber(ARGV[2]), tonumber(ARGV[3])
 assert(tonumber(ARGV[1]) < draw_ms and draw_ms <= closes_ms, 'an opening opens, draws and closes, in this order')
 assert(tonumber(ARGV[7]) > 0 and tonumber(rate) >= 0 and tonumber(max_active) >= 0, 'rates and caps are positive')
 
+call('HSETNX', night, 'seed', night_seed)
 local timetable = {
   'opens_ms', ARGV[1], 'draw_ms', ARGV[2], 'closes_ms', ARGV[3],
   'claim_ms', ARGV[4], 'pass_ms', ARGV[5], 'grace_ms', ARGV[6], 'poll_budget', ARGV[7],

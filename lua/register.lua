@@ -4,6 +4,7 @@
 -- KEYS[3] stop          STRING why they may not join: "open NO" | "barred" | "done DATE"; whoever closes a registration changes it
 -- KEYS[4] registry      STRING packed record; from now on it stays
 -- KEYS[5] no_shows      STRING how often they were charged
+-- KEYS[6] owed          HASH   messages owed to the resident
 -- ARGV[1] now_ms        int    0 = the store's TIME
 -- ARGV[2] offset_ms     int    city time minus TIME
 -- ARGV[3] expires_ms    int    expiry of the pass
@@ -13,7 +14,7 @@
 -- RETURNS {status, registered_ms, no, no_shows}  status: registered | again | open (another one, its number) | barred |
 --                       done (a later dose has been given meanwhile) | used (this pass has done its work) | expired
 -- COST O(fields)
-local registration, past, stop, registry, no_shows = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local registration, past, stop, registry, no_shows, owed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
 local expires_ms, no, first_dose = tonumber(ARGV[3]), ARGV[4], ARGV[5]
 
@@ -36,4 +37,5 @@ call('SET', stop, 'open ' .. no)
 call('PERSIST', registry)
 call('HSET', registration, 'no', no, 'state', 'proposed', 'registered_ms', now,
   'first_dose', first_dose, unpack(ARGV, 6))
+owe(owed, now, 'registered', no, 0, {})
 return {'registered', now, no, count}

@@ -7,7 +7,7 @@ left.
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 import structlog
@@ -20,7 +20,7 @@ from server.sites import Site
 from server.staff import Staff
 from server.store import Store
 from server.store.slots import day_tag, holds_slot
-from server.store.store import Appointment, Change, Closure, Taken
+from server.store.store import Appointment, Booking, Change, Closure, Taken
 
 log = structlog.get_logger()
 
@@ -42,6 +42,29 @@ class Closed(msgspec.Struct):
     sent_back: int
 
 
+class Giving(NamedTuple):
+    """Who is to get which slot on which day; `night` and `leaf` as in `Booking`."""
+
+    slot: Taken
+    day: date
+    night: str = ""
+    leaf: int | str = ""
+
+
+class Place(NamedTuple):
+    """A site in a half of a day."""
+
+    district: str
+    day: date
+    site: str
+    period: str
+
+    @property
+    def appointment(self) -> Appointment:
+        """As a registration has it."""
+        return Appointment(self.site, self.day.isoformat(), self.period)
+
+
 class Appointments:
     """Appointments of all sites.
 
@@ -58,36 +81,56 @@ class Appointments:
 
     # Giving and freeing
 
-    async def give(self, slot: Taken, district: str, day: date, actor: str) -> str:
-        """Take a slot and give it to a registration; `booked`, `again`, or why not (`full`, `closed`, `other`).
+    async def give(self, district: str, wanted: Sequence[Giving], actor: str) -> list[str]:
+        """Take slots and give them to registrations; each `booked`, `again`, or why not (`full`, `closed`, `other`).
 
         Args:
-            slot: registration number, resident and what they get.
-            district: code of the site's district.
-            day: the appointment's date.
+            district: code of the sites' district.
+            wanted: who gets what; of one registration at most one.
             actor: who, for the audit log.
         """
-        tag = day_tag(district, day)
-        status = await self._store.take(tag, slot)
-        if status not in ("taken", "again"):
-            return status
+        tags = [day_tag(district, giving.day) for giving in wanted]
+        statuses = await self._store.take([(tag, giving.slot) for tag, giving in zip(tags, wanted, strict=True)])
+        taken = [i for i, status in enumerate(statuses) if status in ("taken", "again")]
+        booked = await self._store.book([self._booking(wanted[i], actor) for i in taken])
+        await self._store.point([(district, wanted[i].slot.resident) for i in taken])
+        for i, status in zip(taken, booked, strict=True):
+            statuses[i] = status
+            if status not in ("booked", "again"):  # cancelled in this moment, say
+                await self._settle(district, wanted[i].slot.no, wanted[i].slot.resident, wanted[i].day)
+        held = [i for i in taken if statuses[i] in ("booked", "again")]
+        await self._store.settle([(tags[i], wanted[i].slot.no) for i in held])
+        await self._mend(district, wanted, held, statuses, actor)
+        return statuses
+
+    def _booking(self, giving: Giving, actor: str) -> Booking:
+        slot, day, night, leaf = giving
         change = Change(slot.resident, slot.no, actor)
         appointment = Appointment(slot.site, day.isoformat(), slot.period)
-        booked = await self._store.book(change, appointment, to_ms(self._city.cancel_before(day)))
-        await self._settle(tag, slot.no, slot.resident, day)
-        if booked != "booked":
-            return booked
-        # Between the two the site may have been closed, and has left this one to us; or we were so long that a repair
-        # has freed the slot.
-        closure = await self._store.closure(tag, slot.site, slot.period)
-        if closure is not None:
-            waiting = [(slot.no, slot.resident)]
-            await self._send_back(tag, slot.site, day, slot.period, closure.actor, closure.reason, waiting)
-            return "closed"
-        if await self._store.on_roster(tag, slot.no) is None:
-            await self._store.reopen(change, appointment, "")
-            return "other"
-        return booked
+        return Booking(change, appointment, to_ms(self._city.cancel_before(day)), night, leaf)
+
+    async def _mend(
+        self, district: str, wanted: Sequence[Giving], held: Sequence[int], statuses: list[str], actor: str
+    ) -> None:
+        """Between taking and booking the site may have been closed, and has left these to us; or we were so long that a
+        repair has freed the slot."""
+        days = sorted({wanted[i].day for i in held})
+        closures = dict(zip(days, await self._store.closures([day_tag(district, d) for d in days]), strict=True))
+        on_roster = await self._store.are_on_rosters(
+            [(day_tag(district, wanted[i].day), wanted[i].slot.no) for i in held]
+        )
+        for i, is_there in zip(held, on_roster, strict=True):
+            slot, day, *_ = wanted[i]
+            closure = closures[day].get((slot.site, slot.period))
+            if closure is not None:
+                place = Place(district, day, slot.site, slot.period)
+                await self._send_back(place, closure.actor, closure.reason, [(slot.no, slot.resident)])
+                statuses[i] = "closed"
+            elif not is_there:
+                await self._reopen(
+                    Change(slot.resident, slot.no, actor), Place(district, day, slot.site, slot.period), ""
+                )
+                statuses[i] = "other"
 
     async def cancel(self, resident: bytes, no: str, kept: dict[str, str], actor: str) -> str:
         """Close a registration and free its slot; the status of `cancel`.
@@ -98,36 +141,41 @@ class Appointments:
             kept: its fields, as just read; where they have changed meanwhile (`moved`), read them and ask again.
             actor: who.
         """
-        day = kept.get("day", "")
-        tag = day_tag(kept["district"], date.fromisoformat(day)) if day else None
-        if tag is not None:
-            await self._store.unsettle(tag, no, resident)
-        status = await self._store.cancel(Change(resident, no, actor), day, _TYPED_LIVES_MS)
-        if tag is not None:
-            await self._settle(tag, no, resident, date.fromisoformat(day))
+        held = kept.get("day", "")
+        # Without a slot as well: the message that is owed then must be found after a crash.
+        day = date.fromisoformat(held) if held else self._today()
+        await self._store.unsettle(day_tag(kept["district"], day), no, resident)
+        status = await self._store.cancel(Change(resident, no, actor), held, _TYPED_LIVES_MS)
+        await self._settle(kept["district"], no, resident, day)
         return status
 
-    async def _settle(self, tag: str, no: str, resident: bytes, day: date) -> None:
-        """Let a slot follow its registration: it stays with one that has its appointment then, else it is free."""
+    async def _settle(self, district: str, no: str, resident: bytes, day: date) -> None:
+        """Let what is owed and the slot follow the registration: it keeps a slot that is its appointment's."""
+        tag = day_tag(district, day)
+        await self._store.point([(district, resident)])
         kept = await self._store.registration(resident)
         holds = holds_slot(kept, no, day.isoformat())
-        await (self._store.settle(tag, no) if holds else self._store.vacate(tag, no))
+        await (self._store.settle([(tag, no)]) if holds else self._store.vacate(tag, no))
 
-    async def miss(self, slot: Taken, district: str, day: date, *, charge: bool) -> str:
-        """Count an appointment as missed (announcement A9); the status of `miss`.
+    async def miss(self, district: str, day: date, missed: Sequence[tuple[Taken, bool]]) -> list[str]:
+        """Count appointments as missed (announcement A9); the status of `miss` for each.
 
         Args:
-            slot: a line of the day's roster.
-            district: code of its district.
-            day: its date.
-            charge: whether it counts as a no-show.
+            district: code of their district.
+            day: their date.
+            missed: lines of the day's roster, and whether each counts as a no-show.
         """
-        change = Change(slot.resident, slot.no, "night")
-        limit = self._city.policy.no_show_limit
-        status, _ = await self._store.miss(change, day.isoformat(), charge=charge, limit=limit)
-        if status == "barred" or (status == "again" and await self._is_barred(slot.resident)):
-            await self._store.note_bar(district, slot.no, slot.resident)
-        return status
+        changes = [(Change(slot.resident, slot.no, "night"), charge) for slot, charge in missed]
+        statuses = [s for s, _ in await self._store.miss(changes, day.isoformat(), self._city.policy.no_show_limit)]
+        # Again: a crash may have come between the bar and the note of it.
+        asked = [slot for (slot, _), status in zip(missed, statuses, strict=True) if status in ("barred", "again")]
+        if asked:
+            known = await self._store.residents([slot.resident for slot in asked])
+            for slot, resident in zip(asked, known, strict=True):
+                if resident.stop == "barred":
+                    await self._store.note_bar(district, slot.no, slot.resident)
+            await self._store.point([(district, slot.resident) for slot in asked])
+        return statuses
 
     # The site
 
@@ -149,27 +197,32 @@ class Appointments:
             closure = await self._store.closure(tag, site.site, half)
             if closure is not None:
                 told = closure.reason  # the first word stands
-            sent_back += await self._send_back(tag, site.site, day, half, staff.actor, told, waiting)
+            place = Place(site.district, day, site.site, half)
+            sent_back += await self._send_back(place, staff.actor, told, waiting)
             if status == "closed":
                 log.info("site closed", site=site.site, date=day.isoformat(), period=half, actor=staff.actor)
         return Closed(site.site, day, period, told, sent_back)
 
-    async def _send_back(
-        self, tag: str, site: str, day: date, period: str, actor: str, why: str, waiting: Sequence[tuple[str, bytes]]
-    ) -> int:
+    async def _send_back(self, place: Place, actor: str, why: str, waiting: Sequence[tuple[str, bytes]]) -> int:
         count = 0
         for no, resident in waiting:
-            slot = Appointment(site, day.isoformat(), period)
-            status = await self._store.reopen(Change(resident, no, actor), slot, why)
-            if status == "reopened":
-                count += 1
-                await self._store.vacate(tag, no)
-                continue
+            count += await self._reopen(Change(resident, no, actor), place, why) == "reopened"
             kept = await self._store.registration(resident)
             # Who came or was missed stays on the roster: it did happen. What is just being given is `give`'s to mend.
-            if kept.get("no") != no or kept["state"] == "cancelled":
-                await self._store.vacate(tag, no)
+            if (
+                kept.get("no") != no
+                or kept["state"] == "cancelled"
+                or (kept["state"] == "proposed" and kept.get("taken_back") == "|".join(place.appointment))
+            ):
+                await self._store.vacate(day_tag(place.district, place.day), no)
         return count
+
+    async def _reopen(self, change: Change, place: Place, why: str) -> str:
+        """Let a registration wait for another appointment, and let those who must know of it know; the status."""
+        await self._store.keep_pending(place.district, [(change.no, change.resident)])
+        status = await self._store.reopen(change, place.appointment, why)
+        await self._store.point([(place.district, change.resident)])
+        return status
 
     async def expected(self, staff: Staff, no: str, day: date) -> tuple[str, bytes]:
         """(site, resident key) of somebody on the day's roster, or whom a closure has taken off it.
@@ -220,22 +273,25 @@ class Appointments:
         tags = [day_tag(*place) for place in places]
         before_ms = self._clock.now_ms() - older_than_ms
         mended = 0
-        for (_, day), tag, unsettled in zip(places, tags, await self._store.unsettled(tags), strict=True):
+        for (district, day), unsettled in zip(places, await self._store.unsettled(tags), strict=True):
             for slot in unsettled:
                 if slot.since_ms <= before_ms:
-                    await self._settle(tag, slot.no, slot.resident, day)
+                    await self._settle(district, slot.no, slot.resident, day)
                     mended += 1
-        for (_, day), tag, closures in zip(places, tags, await self._store.closures(tags), strict=True):
-            mended += await self._repair_closures(tag, day, closures)
+        for (district, day), closures in zip(places, await self._store.closures(tags), strict=True):
+            mended += await self._repair_closures(district, day, closures)
         if mended:
             log.info("repaired", slots=mended)
         return mended
 
-    async def _repair_closures(self, tag: str, day: date, closures: dict[tuple[str, str], Closure]) -> int:
+    async def _repair_closures(self, district: str, day: date, closures: dict[tuple[str, str], Closure]) -> int:
         mended = 0
         for (site, period), closure in closures.items():
-            _, waiting = await self._store.close_site(tag, closure.actor, site, period, closure.reason)
-            mended += await self._send_back(tag, site, day, period, closure.actor, closure.reason, waiting)
+            _, waiting = await self._store.close_site(
+                day_tag(district, day), closure.actor, site, period, closure.reason
+            )
+            place = Place(district, day, site, period)
+            mended += await self._send_back(place, closure.actor, closure.reason, waiting)
         return mended
 
     def _today(self) -> date:
@@ -256,9 +312,6 @@ class Appointments:
         if parts is None or not district:
             return None
         return await self._store.holder(day_tag(district, parts.day), parts.entry, district, no)
-
-    async def _is_barred(self, resident: bytes) -> bool:
-        return (await self._store.residents([resident]))[0].stop == "barred"
 
 
 def half_of(period: str) -> HalfDay:

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import msgspec
 from stdnum.iso7064 import mod_11_2
 
-from server.appointments import Appointments
+from server.appointments import Appointments, Giving
 from server.city import City
 from server.clock import Clock, from_ms
 from server.keys import Pepper, registration_no
@@ -100,7 +100,8 @@ async def _book(store: Store, settings: Settings, city: City) -> None:
             if kept.status != "registered":
                 continue
             await store.keep_capacity(day_tag(district.code, day), {f"{site}|{period}|{product}": _CAPACITY})
-            await appointments.give(Taken(no, resident, site, period, product), district.code, day, "demo")
+            slot = Taken(no, resident, site, period, product)
+            await appointments.give(district.code, [Giving(slot, day)], "demo")
 
 
 def describe(city: City) -> str:

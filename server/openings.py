@@ -106,6 +106,7 @@ class Openings:
                 rate=policy.rate_per_second if district.rate_per_second is None else district.rate_per_second,
                 max_active=policy.max_active if district.max_active is None else district.max_active,
                 seed=secrets.token_bytes(32),
+                night_seed=secrets.token_bytes(32),
             )
             return True
         if opening.drawn is not None and not opening.settled:

@@ -1,6 +1,7 @@
 """Registrations: a pass becomes a registration, once; its receipt finds, changes and cancels it."""
 
 import asyncio
+import contextlib
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -121,6 +122,7 @@ class Registrations:
         self._sites = sites
         self._appointments = appointments
         self._writes: Coalescer[NewRegistration, Kept] = Coalescer(store.register, max_batch=256, linger_s=0.005)
+        self._pointers: Coalescer[tuple[str, bytes], None] = Coalescer(self._point, max_batch=256, linger_s=0.005)
         self._releases: set[asyncio.Task[None]] = set()
 
     async def register(self, text: str | bytes, wishes: Wishes) -> tuple[Registered, bool]:
@@ -156,10 +158,10 @@ class Registrations:
             raise Refusal("used")
         if status == "expired":
             raise Refusal("expired", state="missed")
-        # The registration is the authority. The pass it frees is derived, and must not delay the answer.
-        release = asyncio.create_task(self._room.release(token))
-        self._releases.add(release)
-        release.add_done_callback(self._releases.discard)
+        # The registration is the authority. What follows from it must not delay the answer.
+        after = asyncio.create_task(self._afterwards(token))
+        self._releases.add(after)
+        after.add_done_callback(self._releases.discard)
         # Again: what was stored then, and what has become of it, not what was sent now.
         stored = {name: v.decode() if isinstance(v, bytes) else str(v) for name, v in fields.items()}
         kept = stored | {
@@ -175,6 +177,16 @@ class Registrations:
             else self._view(kept, Life([], no_shows, barred=False))
         )
         return self._with_receipt(view, token, registered_ms), not again
+
+    async def _afterwards(self, token: Token) -> None:
+        """Let the outbox know of the message that is owed (else the night does), and free the pass."""
+        with contextlib.suppress(Refusal):
+            await self._pointers.submit((token.district, token.resident))
+        await self._room.release(token)
+
+    async def _point(self, places: list[tuple[str, bytes]]) -> list[None]:
+        await self._store.point(places)
+        return [None] * len(places)
 
     async def find(self, no: str, text: str | bytes) -> Registration:
         """A registration by its number and receipt.

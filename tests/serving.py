@@ -21,6 +21,7 @@ import psutil
 from redis import Redis
 from stdnum.iso7064 import mod_11_2
 
+from server.appointments import Giving
 from server.city import SHIPPED_CITY, City, load_city
 from server.clock import Clock, to_ms
 from server.keys import Pepper
@@ -217,7 +218,7 @@ class House:
         """Give a registration an appointment as a night would."""
         await self.store.keep_capacity(f"{TIANHE}:{day}", {f"{site}|{period}|{product}": 99})
         slot = Taken(no, self.resident(who), site, period, product)
-        assert await self.services.appointments.give(slot, TIANHE, day, "night") == "booked"
+        assert await self.services.appointments.give(TIANHE, [Giving(slot, day)], "night") == ["booked"]
 
     def resident(self, who: Person) -> bytes:
         """Somebody's resident key."""

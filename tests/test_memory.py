@@ -17,7 +17,7 @@ async def test_a_waiting_resident_costs_64_bytes_at_most(store_url: str) -> None
     store.now_ms = 1_000
     times = {"opens_ms": 1_000, "draw_ms": 120_000, "closes_ms": 14_400_000}
     policy = {"claim_ms": 300_000, "pass_ms": 600_000, "grace_ms": 600_000, "poll_budget": 1500}
-    await store.prepare(_TAG, **times, **policy, rate=100.0, max_active=30_000, seed=bytes(32))
+    await store.prepare(_TAG, **times, **policy, rate=100.0, max_active=30_000, seed=bytes(32), night_seed=bytes(32))
     with Redis.from_url(store_url) as client:
         before = int(client.info("memory")["used_memory"])
         for start in range(0, _RESIDENTS, _BATCH):

@@ -7,7 +7,7 @@ import pytest
 from server.errors import StoreUnavailable
 from server.keys import key, resident_tag
 from server.store import Store
-from server.store.store import Appointment, Arg, Change, FirstDoseRecord, Kept, NewRegistration, Past
+from server.store.store import Appointment, Arg, Booking, Change, FirstDoseRecord, Kept, NewRegistration, Past
 
 T0 = 1_624_060_800_000  # 2021-06-19 08:00 in Guangzhou
 PASS_UNTIL = T0 + 600_000
@@ -33,11 +33,22 @@ async def cancel(store: Store, change: Change, day: str = "") -> str:
     return await store.cancel(change, day, 60_000)
 
 
+async def book(store: Store, change: Change, slot: Appointment, cancel_before_ms: int) -> str:
+    (status,) = await store.book([Booking(change, slot, cancel_before_ms)])
+    return status
+
+
+async def miss(store: Store, change: Change, day: str, *, charge: bool) -> tuple[str, int]:
+    """Count an appointment of the day as missed; two are borne."""
+    (answer,) = await store.miss([(change, charge)], day, 2)
+    return answer
+
+
 async def booked(store: Store, no: str = "A", resident: int = 1) -> Change:
     """A registration with an appointment."""
     await register(store, T0, no, resident)
     change = Change(r(resident), no, "night")
-    assert await store.book(change, SLOT, CANCEL_BEFORE) == "booked"
+    assert await book(store, change, SLOT, CANCEL_BEFORE) == "booked"
     return change
 
 
@@ -155,7 +166,7 @@ async def test_wishes_change_while_there_is_no_appointment(store: Store) -> None
     assert (kept["preferences"], kept["accept_any_site"], kept["state"]) == ("[2]", "1", "proposed")
     assert await past(store) == [("A", "amended", "resident", "")]
     assert await store.amend(Change(r(1), "B", "resident"), {"preferences": "[3]"}) == "absent"
-    assert await store.book(change, SLOT, CANCEL_BEFORE) == "booked"
+    assert await book(store, change, SLOT, CANCEL_BEFORE) == "booked"
     assert await store.amend(change, {"preferences": "[3]"}) == "other"
     assert (await store.registration(r(1)))["preferences"] == "[2]"
 
@@ -169,10 +180,10 @@ async def test_an_appointment_is_given_once(store: Store) -> None:
     assert {k: kept[k] for k in ("state", "site", "day", "period", "cancel_before_ms")} == {
         "state": "booked", "site": "T1", "day": "2021-06-21", "period": "am", "cancel_before_ms": str(CANCEL_BEFORE),
     }  # fmt: skip
-    assert await store.book(change, SLOT, CANCEL_BEFORE) == "again"
-    assert await store.book(change, SLOT._replace(period="pm"), CANCEL_BEFORE) == "other"
-    assert await store.book(change, SLOT._replace(site="T2"), CANCEL_BEFORE) == "other"
-    assert await store.book(change._replace(no="B"), SLOT, CANCEL_BEFORE) == "absent"
+    assert await book(store, change, SLOT, CANCEL_BEFORE) == "again"
+    assert await book(store, change, SLOT._replace(period="pm"), CANCEL_BEFORE) == "other"
+    assert await book(store, change, SLOT._replace(site="T2"), CANCEL_BEFORE) == "other"
+    assert await book(store, change._replace(no="B"), SLOT, CANCEL_BEFORE) == "absent"
     assert (await store.registration(r(1)))["period"] == "am"
     assert await past(store) == [("A", "booked", "night", "")]
     assert await stop(store) == "open A", "a booked registration is an open one"
@@ -182,7 +193,7 @@ async def test_nobody_who_cancelled_is_booked(store: Store) -> None:
     await register(store, T0, "A")
     change = Change(r(1), "A", "resident")
     await cancel(store, change)
-    assert await store.book(change, SLOT, CANCEL_BEFORE) == "other"
+    assert await book(store, change, SLOT, CANCEL_BEFORE) == "other"
     assert await state(store) == "cancelled"
 
 
@@ -216,7 +227,7 @@ async def test_what_has_been_attended_or_missed_is_not_cancelled(store: Store) -
     await store.attend(change, "T1", SLOT.day)
     assert await cancel(store, change, SLOT.day) == "closed"
     other = await booked(store, "B", 2)
-    await store.miss(other, SLOT.day, charge=True, limit=2)
+    await miss(store, other, SLOT.day, charge=True)
     assert await cancel(store, other, SLOT.day) == "closed"
     assert [await state(store, i) for i in (1, 2)] == ["fulfilled", "noshow"]
 
@@ -287,7 +298,7 @@ async def test_nobody_attends_elsewhere_or_on_another_day_or_without_an_appointm
 
 async def miss_again(store: Store, no: str, *, charge: bool = True) -> tuple[str, int]:
     change = await booked(store, no)
-    return await store.miss(change, SLOT.day, charge=charge, limit=2)
+    return await miss(store, change, SLOT.day, charge=charge)
 
 
 async def test_the_third_no_show_bars_and_not_the_second(store: Store) -> None:
@@ -308,27 +319,27 @@ async def test_what_is_not_charged_does_not_count(store: Store) -> None:
 
 async def test_a_no_show_is_charged_once(store: Store) -> None:
     change = await booked(store)
-    assert await store.miss(change, SLOT.day, charge=True, limit=2) == ("missed", 1)
-    assert await store.miss(change, SLOT.day, charge=True, limit=2) == ("again", 1)
-    assert await store.miss(change._replace(no="B"), SLOT.day, charge=True, limit=2) == ("absent", 1)
+    assert await miss(store, change, SLOT.day, charge=True) == ("missed", 1)
+    assert await miss(store, change, SLOT.day, charge=True) == ("again", 1)
+    assert await miss(store, change._replace(no="B"), SLOT.day, charge=True) == ("absent", 1)
 
 
 async def test_who_came_or_cancelled_or_has_another_day_is_not_missed(store: Store) -> None:
     change = await booked(store)
-    assert (await store.miss(change, "2021-06-22", charge=True, limit=2))[0] == "other"
+    assert (await miss(store, change, "2021-06-22", charge=True))[0] == "other"
     await store.attend(change, "T1", SLOT.day)
-    assert await store.miss(change, SLOT.day, charge=True, limit=2) == ("other", 0)
+    assert await miss(store, change, SLOT.day, charge=True) == ("other", 0)
     assert await state(store) == "fulfilled"
     other = await booked(store, "B", 2)
     assert await cancel(store, other, SLOT.day) == "cancelled"
-    assert await store.miss(other, SLOT.day, charge=True, limit=2) == ("other", 0)
+    assert await miss(store, other, SLOT.day, charge=True) == ("other", 0)
 
 
 async def test_a_desk_that_was_offline_puts_a_no_show_right_and_its_bar(store: Store) -> None:
     await miss_again(store, "A")
     await miss_again(store, "B")
     change = await booked(store, "C")
-    await store.miss(change, SLOT.day, charge=True, limit=2)
+    await miss(store, change, SLOT.day, charge=True)
     assert await store.attend(change, "T1", SLOT.day) == ("attended", T0, True)
     assert await stop(store) == f"done {SLOT.day}"
     assert (await store.history(r(1))).no_shows == 2, "the two others stay"
@@ -339,7 +350,7 @@ async def test_a_desk_that_was_offline_puts_a_no_show_right_and_its_bar(store: S
 async def test_a_no_show_that_was_not_charged_is_put_right_without_a_gift(store: Store) -> None:
     await miss_again(store, "A")
     change = await booked(store, "B")
-    await store.miss(change, SLOT.day, charge=False, limit=2)
+    await miss(store, change, SLOT.day, charge=False)
     assert (await store.attend(change, "T1", SLOT.day))[0] == "attended"
     assert (await store.history(r(1))).no_shows == 1
 
@@ -365,7 +376,7 @@ async def test_only_a_bar_is_lifted(store: Store) -> None:
 async def test_a_dose_that_was_given_meanwhile_ends_a_journey(store: Store) -> None:
     """Missed by the night, in line again the next day, and then the desk that was offline reports."""
     change = await booked(store)
-    await store.miss(change, SLOT.day, charge=True, limit=2)
+    await miss(store, change, SLOT.day, charge=True)
     await store.attend(change, "T1", SLOT.day)
     assert (await register(store, T0, "B")).status == "done"
     assert (await store.registration(r(1)))["no"] == "A"
@@ -490,6 +501,6 @@ async def test_a_field_that_is_no_number_changes_nothing(store: Store) -> None:
     await register(store, T0, "A")
     before = await store.registration(r(1))
     with pytest.raises(StoreUnavailable):
-        await store.book(Change(r(1), "A", "night"), SLOT, "soon")  # type: ignore[arg-type]
+        await book(store, Change(r(1), "A", "night"), SLOT, "soon")  # type: ignore[arg-type]
     assert await store.registration(r(1)) == before
     assert await past(store) == []

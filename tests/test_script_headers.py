@@ -105,7 +105,7 @@ def test_only_declared_keys_are_touched(name: str) -> None:
     keys = set(load_scripts()[name].keys)
     body = _body(_source(name))
     touched = re.findall(r"\bcall\('([A-Z]+)'(?:, ([^,)]+))?", body)
-    touched += re.findall(r"\b(load_opening|close_draw_when_due|note)\((\w+)", body)
+    touched += re.findall(r"\b(load_opening|close_draw_when_due|note|owe)\((\w+)", body)
     for looked_up in re.findall(r"\bstanding_of\(o, (\w+), (\w+), (\w+),", body):
         assert looked_up == ("claims", "done", "calls")
         touched += [("standing_of", key) for key in looked_up]
@@ -122,7 +122,7 @@ def test_every_declared_key_is_of_use(name: str) -> None:
 
 def test_the_prelude_touches_only_what_it_is_given() -> None:
     keys = set(re.findall(r"call\('[A-Z]+', (\w+)", _PRELUDE))
-    assert keys <= {"key", "claims", "done", "calls", "history"}
+    assert keys <= {"key", "claims", "done", "calls", "history", "owed"}
     assert "KEYS" not in _PRELUDE and "ARGV" not in _PRELUDE
 
 

@@ -19,6 +19,12 @@ def slot(i: int, period: str = "am", site: str = "T1", product: str = "cho") -> 
     return Taken(f"N{i}", r(i), site, period, product)
 
 
+async def take(store: Store, wanted: Taken) -> str:
+    """Take a slot of the day; the status."""
+    (status,) = await store.take([(TAG, wanted)])
+    return status
+
+
 async def used(store: Store, place: str) -> int:
     client: Any = store.client
     return int(await client.hget(f"taken:{{{TAG}}}", place) or 0)
@@ -26,12 +32,12 @@ async def used(store: Store, place: str) -> int:
 
 async def test_no_slot_is_given_beyond_its_capacity(store: Store) -> None:
     await store.keep_capacity(TAG, {"T1|am|cho": 2, "T1|pm|cho": 1})
-    assert [await store.take(TAG, slot(i)) for i in (1, 2, 3)] == ["taken", "taken", "full"]
-    assert await store.take(TAG, slot(1)) == "again"
-    assert await store.take(TAG, slot(1, "pm")) == "other", "nobody has two slots of a day"
-    assert await store.take(TAG, Taken("N1", r(9), "T1", "am", "cho")) == "other", "nor under another's number"
-    assert await store.take(TAG, slot(4, product="inactivated")) == "full", "a vaccine the site has not got"
-    assert await store.take(TAG, slot(4, site="T9")) == "full"
+    assert [await take(store, slot(i)) for i in (1, 2, 3)] == ["taken", "taken", "full"]
+    assert await take(store, slot(1)) == "again"
+    assert await take(store, slot(1, "pm")) == "other", "nobody has two slots of a day"
+    assert await take(store, Taken("N1", r(9), "T1", "am", "cho")) == "other", "nor under another's number"
+    assert await take(store, slot(4, product="inactivated")) == "full", "a vaccine the site has not got"
+    assert await take(store, slot(4, site="T9")) == "full"
     assert await used(store, "T1|am|cho") == 2
     assert await store.roster(TAG) and {t.no for t in await store.roster(TAG)} == {"N1", "N2"}
     assert await store.on_roster(TAG, "N2") == slot(2)
@@ -40,32 +46,32 @@ async def test_no_slot_is_given_beyond_its_capacity(store: Store) -> None:
 
 async def test_nobody_is_thrown_out_where_capacity_is_lowered(store: Store) -> None:
     await store.keep_capacity(TAG, {"T1|am|cho": 2})
-    await store.take(TAG, slot(1))
-    await store.take(TAG, slot(2))
+    await take(store, slot(1))
+    await take(store, slot(2))
     await store.keep_capacity(TAG, {"T1|am|cho": 1})
     assert await store.vacate(TAG, "N1") is True
-    assert await store.take(TAG, slot(3)) == "full", "one is still more than none"
+    assert await take(store, slot(3)) == "full", "one is still more than none"
     assert {t.no for t in await store.roster(TAG)} == {"N2"}
 
 
 async def test_a_slot_is_freed_once(store: Store) -> None:
     store.now_ms = T0
     await store.keep_capacity(TAG, {"T1|am|cho": 1})
-    await store.take(TAG, slot(1))
+    await take(store, slot(1))
     assert await store.unsettled([TAG, "440106:2021-06-22"]) == [[Unsettled("N1", r(1), T0)], []]
     assert await store.vacate(TAG, "N1") is True
     assert await store.vacate(TAG, "N1") is False
     assert await used(store, "T1|am|cho") == 0
     assert await store.unsettled([TAG]) == [[]]
-    assert await store.take(TAG, slot(2)) == "taken"
+    assert await take(store, slot(2)) == "taken"
 
 
 async def test_a_slot_is_unsettled_until_its_registration_agrees(store: Store) -> None:
     await store.keep_capacity(TAG, {"T1|am|cho": 1})
     store.now_ms = T0
-    await store.take(TAG, slot(1))
+    await take(store, slot(1))
     assert [s.no for s in (await store.unsettled([TAG]))[0]] == ["N1"]
-    await store.settle(TAG, "N1")
+    await store.settle([(TAG, "N1")])
     assert await store.unsettled([TAG]) == [[]]
     assert await store.on_roster(TAG, "N1") == slot(1)
     store.now_ms = T0 + 5
@@ -78,12 +84,12 @@ async def test_a_closed_site_gives_no_slots_and_names_those_to_send_back(store: 
     await store.keep_capacity(TAG, {"T1|am|cho": 9, "T1|pm|cho": 9, "T11|am|cho": 9, "T1|am|inactivated": 9})
     wanted = [slot(1), slot(2, product="inactivated")]
     for each in (*wanted, slot(3, "pm"), slot(4, site="T11")):
-        assert await store.take(TAG, each) == "taken"
+        assert await take(store, each) == "taken"
     store.now_ms = T0
     status, waiting = await store.close_site(TAG, "T1/boss", "T1", "am", 'a "flood"')
     assert (status, sorted(waiting)) == ("closed", [("N1", r(1)), ("N2", r(2))])
-    assert await store.take(TAG, slot(5)) == "closed"
-    assert await store.take(TAG, slot(5, "pm")) == "taken"
+    assert await take(store, slot(5)) == "closed"
+    assert await take(store, slot(5, "pm")) == "taken"
     await store.vacate(TAG, "N1")
     store.now_ms = T0 + 1
     assert await store.close_site(TAG, "T1/other", "T1", "am", "again") == ("again", [("N2", r(2))])

@@ -123,6 +123,7 @@ class _History:
             "rate": float(shape.rate),
             "max_active": shape.max_active,
             "seed": _SEED,
+            "night_seed": _SEED,
         }
         exact: dict[str, Any] = {"poll_budget": Fraction(8), "rate": shape.rate}
         self.model = WaitingRoom(**(self.plan | exact))

@@ -21,7 +21,7 @@ async def _open(store: Store, tag: str) -> None:
     store.now_ms = 1000
     await store.prepare(
         tag, opens_ms=1, draw_ms=_DAY_MS, closes_ms=2 * _DAY_MS, claim_ms=300_000, pass_ms=600_000, grace_ms=600_000,
-        poll_budget=1500, rate=100, max_active=30_000, seed=bytes(32),
+        poll_budget=1500, rate=100, max_active=30_000, seed=bytes(32), night_seed=bytes(32),
     )  # fmt: skip
 
 

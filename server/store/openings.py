@@ -53,10 +53,11 @@ class OpeningStore(Caller):
         rate: float,
         max_active: int,
         seed: bytes,
+        night_seed: bytes,
     ) -> bool:
         """Create the opening or let it follow the timetable; False once somebody has joined."""
         times = (opens_ms, draw_ms, closes_ms, claim_ms, pass_ms, grace_ms)
-        status = await self._run("prepare", tag, *times, poll_budget, rate, max_active, seed.hex())
+        status = await self._run("prepare", tag, *times, poll_budget, rate, max_active, seed.hex(), night_seed.hex())
         return bool(status == b"prepared")
 
     async def join(self, tag: str, residents: Sequence[bytes]) -> list[Joined]:

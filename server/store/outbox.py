@@ -1,61 +1,275 @@
-"""The outbox: messages owed, a stream for each district, read by consumers of one group."""
+"""The outbox: for each district a stream of one-time codes, and one of pointers to residents who are owed a message.
+
+What is owed stands with the resident (`owe` in `lua/prelude.lua`), written by the event itself. A pointer only says
+where to look, so one too many does no harm, and one that is lost is put there again by whoever finishes the event's
+work.
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+import msgspec
 
 from server.errors import StoreUnavailable
-from server.keys import key
+from server.keys import key, resident_tag
 from server.store.caller import Arg, Caller, items_of
 
+Stream = Literal["codes", "outbox"]
+Outcome = Literal["accepted", "refused", "dropped"]
+
+_STREAMS: tuple[Stream, Stream] = ("codes", "outbox")
 _GROUP = "gateway"
+_RECEIPTS_LIVE_MS = 4 * 86_400_000
 
 
 class Owed(NamedTuple):
-    """A message of a district's outbox as it was put there."""
+    """An entry of a district's stream as it was put there."""
 
     district: str
     id: str
     fields: dict[str, bytes]
+    stream: Stream = "codes"
+
+
+class Pointer(NamedTuple):
+    """An entry of the outbox: this resident is owed a message. `name` stays the same when it comes back later."""
+
+    owed: Owed
+    name: str
+    tries: int
+    resident: bytes
+
+    @classmethod
+    def of(cls, owed: Owed) -> "Pointer":
+        """Read an entry."""
+        name = owed.fields.get("pointer", b"").decode() or f"{owed.district}-{owed.id}"
+        return cls(owed, name, int(owed.fields.get("tries", b"0")), owed.fields["resident"])
+
+    def member(self, tries: int) -> bytes:
+        """As it waits in `later`."""
+        return f"{self.name}|{tries}|".encode() + self.resident
+
+
+class About(msgspec.Struct, frozen=True):
+    """What a message is about; what its kind has no use for is empty."""
+
+    site: str = ""
+    day: str = ""
+    period: str = ""
+    reached: str = ""
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True):
+    """A message as its event owes it.
+
+    `kind`: registered, allotted, waiting, reminder, cancelled, closed, barred. `no`: the registration it is about.
+    `at_ms`: when its event was. `not_before_ms`: not to be sent earlier, 0 = at once.
+    """
+
+    kind: str
+    no: str
+    at_ms: float
+    not_before_ms: float
+    about: About
+
+
+class Next(NamedTuple):
+    """What a pointer led to: `send` (with the message and its number), `behind` another message of this resident,
+    `early` (until `due_ms`), or `none`."""
+
+    status: str
+    seq: int
+    message: Message | None
+    due_ms: int
+
+
+class Sent(NamedTuple):
+    """The message that a provider's receipt is about."""
+
+    resident: bytes
+    district: str
+    no: str
+    kind: str
+    at_ms: int
+
+
+class DeadLetter(msgspec.Struct, array_like=True):
+    """A message that was laid aside: whose, which, and why the gateway would not have it. No name, no phone."""
+
+    resident: bytes
+    seq: int
+    kind: str
+    no: str
+    at_ms: int
+    tries: int
+    why: str
+
+
+class Backlog(NamedTuple):
+    """A district's messages by state; `oldest_ms`: when the oldest one that is to go now was put there, None = none."""
+
+    codes: int
+    waiting: int
+    later: int
+    dead: int
+    oldest_ms: int | None
+
+
+_message = msgspec.json.Decoder(Message)
+_letter = msgspec.msgpack.Decoder(DeadLetter)
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class OutboxStore(Caller):
     """What is written stays until it is acknowledged."""
 
+    # The two streams
+
     async def owe(self, district: str, fields: Mapping[str, Arg]) -> None:
-        """Put a message into a district's outbox."""
-        await self._plain([("XADD", key("outbox", district), "*", *(x for field in fields.items() for x in field))])
+        """Put a one-time code into a district's stream of codes."""
+        await self._plain([("XADD", key("codes", district), "*", *(x for field in fields.items() for x in field))])
+
+    async def point(self, places: Sequence[tuple[str, bytes]]) -> int:
+        """Let the outbox know of those among these (district, resident key) who are owed a message; how many."""
+        if not places:
+            return 0
+        owed = await self._plain([("EXISTS", key("owed", resident_tag(resident))) for _, resident in places])
+        found = [place for place, is_owed in zip(places, owed, strict=True) if is_owed]
+        commands = [("XADD", key("outbox", district), "*", "resident", resident) for district, resident in found]
+        if commands:
+            await self._plain(commands)
+        return len(found)
 
     async def open_outbox(self, districts: Sequence[str]) -> None:
-        """Make the group of consumers where there is none."""
+        """Make the groups of consumers where there are none."""
         for district in districts:
-            (answer,) = await self._pipeline([("XGROUP", "CREATE", key("outbox", district), _GROUP, "0", "MKSTREAM")])
-            if isinstance(answer, Exception) and "BUSYGROUP" not in str(answer):
-                raise StoreUnavailable from answer
+            for stream in _STREAMS:
+                (answer,) = await self._pipeline(
+                    [("XGROUP", "CREATE", key(stream, district), _GROUP, "0", "MKSTREAM")],
+                )
+                if isinstance(answer, Exception) and "BUSYGROUP" not in str(answer):
+                    raise StoreUnavailable from answer
 
-    async def next_owed(self, districts: Sequence[str], consumer: str, most: int, idle_ms: int) -> list[Owed]:
-        """Messages for this consumer: those that another took `idle_ms` ago and did not finish, and new ones."""
+    async def next_owed(
+        self, districts: Sequence[str], consumer: str, most: int, idle_ms: int, stream: Stream = "codes"
+    ) -> list[Owed]:
+        """Entries for this consumer: those that another took `idle_ms` ago and did not finish, and new ones."""
         commands: list[tuple[Arg, ...]] = []
         for district in districts:
-            stream = key("outbox", district)
-            commands.append(("XAUTOCLAIM", stream, _GROUP, consumer, idle_ms, "0", "COUNT", most))
-            commands.append(("XREADGROUP", "GROUP", _GROUP, consumer, "COUNT", most, "STREAMS", stream, ">"))
+            name = key(stream, district)
+            commands.append(("XAUTOCLAIM", name, _GROUP, consumer, idle_ms, "0", "COUNT", most))
+            commands.append(("XREADGROUP", "GROUP", _GROUP, consumer, "COUNT", most, "STREAMS", name, ">"))
         answers = await self._plain(commands)
         found = []
         for district, claimed, fresh in zip(districts, answers[::2], answers[1::2], strict=True):
             entries = [entry for entry in claimed[1] if entry[1]]  # one that was deleted meanwhile has no fields
             for _, more in _streams(fresh):
                 entries += more
-            found += [Owed(district, entry[0].decode(), _bytes_of(entry[1])) for entry in entries]
+            found += [Owed(district, entry[0].decode(), _bytes_of(entry[1]), stream) for entry in entries]
         return found
 
     async def owed(self, districts: Sequence[str]) -> int:
-        """How many messages are owed."""
-        return sum(await self._plain([("XLEN", key("outbox", district)) for district in districts]))
+        """How many codes and pointers are owed now; what waits for later, or is dead, is not counted."""
+        return sum(await self._plain([("XLEN", key(s, district)) for district in districts for s in _STREAMS]))
 
     async def sent(self, owed: Owed) -> None:
-        """The gateway has taken the message: it is owed no longer."""
-        stream = key("outbox", owed.district)
+        """The entry has done its work."""
+        stream = key(owed.stream, owed.district)
         await self._plain([("XACK", stream, _GROUP, owed.id), ("XDEL", stream, owed.id)])
+
+    async def defer(self, pointer: Pointer, due_ms: int, tries: int) -> None:
+        """Look at a pointer again later."""
+        await self._run("defer", pointer.owed.district, pointer.owed.id, due_ms, pointer.member(tries))
+
+    async def bring(self, districts: Sequence[str], most: int) -> int:
+        """Pointers that are due again go back into the outbox; how many."""
+        return sum(await self._run_each("bring", [(district, (*self._clock(), most)) for district in districts]))
+
+    async def backlogs(self, districts: Sequence[str]) -> list[Backlog]:
+        """Each district's messages by state."""
+        commands: list[tuple[Arg, ...]] = []
+        for district in districts:
+            commands += [("XLEN", key(stream, district)) for stream in _STREAMS]
+            commands += [("ZCARD", key("later", district)), ("HLEN", key("dead", district))]
+            commands += [("XRANGE", key(stream, district), "-", "+", "COUNT", 1) for stream in _STREAMS]
+        answers = iter(await self._plain(commands))
+        found = []
+        for _ in districts:
+            codes, waiting, later, dead, first_code, first = (next(answers) for _ in range(6))
+            oldest = [int(entry[0].split(b"-")[0]) for entries in (first_code, first) for entry in entries]
+            found.append(Backlog(codes, waiting, later, dead, min(oldest, default=None)))
+        return found
+
+    # What is owed to a resident
+
+    async def next_message(self, pointers: Sequence[Pointer]) -> list[Next]:
+        """What each pointer leads to."""
+        calls = [(resident_tag(pointer.resident), (*self._clock(), pointer.name)) for pointer in pointers]
+        found = []
+        for status, seq, message, due_ms in await self._run_each("next_message", calls):
+            found.append(Next(status.decode(), int(seq), _message.decode(message) if message else None, int(due_ms)))
+        return found
+
+    async def settle_message(self, pointer: Pointer, seq: int, outcome: Outcome) -> bool:
+        """A message is owed no longer; False where it was not in this pointer's hand."""
+        args = (*self._clock(), seq, pointer.name, outcome)
+        return bool(await self._run("settle_message", resident_tag(pointer.resident), *args))
+
+    async def receipt(self, sent: Sent, *, delivered: bool) -> str:
+        """What the provider says became of a message; the status."""
+        outcome = "delivered" if delivered else "undelivered"
+        args = (*self._clock(), sent.no, sent.kind, sent.at_ms, outcome)
+        answer: bytes = await self._run("receipt", resident_tag(sent.resident), *args)
+        return answer.decode()
+
+    async def expect_receipts(self, ids: Sequence[str], sent: Sent) -> None:
+        """Keep for some days which message the provider's ids stand for."""
+        packed = _encode(sent)
+        await self._plain([("SET", key("sent", each), packed, "PX", _RECEIPTS_LIVE_MS) for each in ids])
+
+    async def sent_as(self, message_id: str) -> Sent | None:
+        """The message that the provider's id stands for."""
+        (packed,) = await self._plain([("GET", key("sent", message_id))])
+        return msgspec.msgpack.decode(packed, type=Sent) if packed else None
+
+    # Dead letters
+
+    async def shelve_message(self, pointer: Pointer, seq: int) -> bool:
+        """Lay a message aside; False where it was not in this pointer's hand."""
+        args = (*self._clock(), seq, pointer.name)
+        return bool(await self._run("shelve_message", resident_tag(pointer.resident), *args))
+
+    async def bury(self, pointer: Pointer, letter: DeadLetter) -> None:
+        """Keep a dead letter in the place of its pointer."""
+        await self._run("bury", pointer.owed.district, pointer.owed.id, pointer.name, _encode(letter))
+
+    async def dead(self, districts: Sequence[str]) -> list[dict[str, DeadLetter]]:
+        """Each district's dead letters, by the name of their pointer."""
+        answers = await self._plain([("HGETALL", key("dead", district)) for district in districts])
+        return [{name.decode(): _letter.decode(text) for name, text in items_of(answer)} for answer in answers]
+
+    async def unshelve_message(self, resident: bytes, seq: int) -> bool:
+        """Take a message off the shelf; False where it was not on it."""
+        return bool(await self._run("unshelve_message", resident_tag(resident), seq))
+
+    async def bury_no_more(self, district: str, name: str) -> None:
+        """Forget a dead letter."""
+        await self._plain([("HDEL", key("dead", district), name)])
+
+    # Whom an operator has to call
+
+    async def note_call(self, district: str, no: str, resident: bytes) -> None:
+        """Somebody has not been reached by SMS."""
+        await self._plain([("HSET", key("to_call", district), no, resident)])
+
+    async def to_call(self, districts: Sequence[str]) -> list[dict[str, bytes]]:
+        """Each district's list: registration number -> resident key."""
+        answers = await self._plain([("HGETALL", key("to_call", district)) for district in districts])
+        return [{no.decode(): resident for no, resident in items_of(answer)} for answer in answers]
+
+    async def forget_call(self, district: str, no: str) -> None:
+        """They have been called, or it is over."""
+        await self._plain([("HDEL", key("to_call", district), no)])
 
 
 def _streams(answer: Any) -> list[tuple[Any, list[Any]]]:

@@ -77,6 +77,32 @@ class Appointment(NamedTuple):
     period: str
 
 
+class Booking(NamedTuple):
+    """An appointment for a registration; `night` and `leaf`: the night that gave it, YYYY-MM-DD, and where its result
+    says so, both empty where it was no night."""
+
+    change: Change
+    slot: Appointment
+    cancel_before_ms: int
+    night: str = ""
+    leaf: int | str = ""
+
+
+class PassedOver(NamedTuple):
+    """A registration for which a night had no slot, and why; `reached`: see `server.allotment.Outcome`, "" = none.
+
+    `withdrawn`: it had one, which was taken away again in the same night.
+    """
+
+    resident: bytes
+    no: str
+    night: str
+    leaf: int
+    why_not: str
+    reached: str
+    withdrawn: bool = False
+
+
 class Past(NamedTuple):
     """A line of a resident's history."""
 
@@ -135,10 +161,33 @@ class ResidentStore(Caller):
         args = (*self._clock(), change.no, change.actor, day, lives_ms)
         return _word(await self._run("cancel", resident_tag(change.resident), *args))
 
-    async def book(self, change: Change, slot: Appointment, cancel_before_ms: int) -> str:
-        """Give a registration its appointment; the status."""
-        args = (*self._clock(), change.no, *slot, cancel_before_ms, change.actor)
-        return _word(await self._run("book", resident_tag(change.resident), *args))
+    async def book(self, bookings: Sequence[Booking]) -> list[str]:
+        """Give registrations their appointments; the status of each."""
+        calls = []
+        for (resident, no, actor), slot, cancel_before_ms, night, leaf in bookings:
+            calls.append((resident_tag(resident), (*self._clock(), no, *slot, cancel_before_ms, actor, night, leaf)))
+        return [_word(answer) for answer in await self._run_each("book", calls)]
+
+    async def pass_over(self, passed: Sequence[PassedOver], every: int) -> list[str]:
+        """A night had no slot for these; the status of each. After `every` nights in vain a message is owed."""
+        calls = []
+        for resident, no, night, leaf, why_not, reached, withdrawn in passed:
+            args = (*self._clock(), no, night, leaf, why_not, reached, every, int(withdrawn))
+            calls.append((resident_tag(resident), args))
+        return [_word(answer) for answer in await self._run_each("pass_over", calls)]
+
+    async def remind(
+        self, expected: Sequence[tuple[str, bytes]], day: str, not_before_ms: int, booked_to_ms: int
+    ) -> list[str]:
+        """Owe a reminder of their appointment on this day to each (number, resident key); the status of each.
+
+        Who got it after `booked_to_ms` has just been told.
+        """
+        calls = [
+            (resident_tag(resident), (*self._clock(), no, day, not_before_ms, booked_to_ms))
+            for no, resident in expected
+        ]
+        return [_word(answer) for answer in await self._run_each("remind", calls)]
 
     async def attend(self, change: Change, site: str, day: str) -> tuple[str, int, bool]:
         """(status, at_ms, whether a bar was lifted by it)."""
@@ -146,11 +195,12 @@ class ResidentStore(Caller):
         status, at_ms, unbarred = await self._run("attend", resident_tag(change.resident), *args)
         return _word(status), at_ms, bool(unbarred)
 
-    async def miss(self, change: Change, day: str, *, charge: bool, limit: int) -> tuple[str, int]:
-        """(status, no-shows charged so far)."""
-        args = (*self._clock(), change.no, day, int(charge), limit, change.actor)
-        status, count = await self._run("miss", resident_tag(change.resident), *args)
-        return _word(status), count
+    async def miss(self, missed: Sequence[tuple[Change, bool]], day: str, limit: int) -> list[tuple[str, int]]:
+        """For each (registration, whether it counts) that had an appointment on this day: (status, no-shows so far)."""
+        calls = []
+        for (resident, no, actor), charge in missed:
+            calls.append((resident_tag(resident), (*self._clock(), no, day, int(charge), limit, actor)))
+        return [(_word(status), count) for status, count in await self._run_each("miss", calls)]
 
     async def reopen(self, change: Change, slot: Appointment, why: str) -> str:
         """Send a registration back to be allotted; the status."""

@@ -46,11 +46,13 @@ day_tag = opening_tag
 class SlotStore(Caller):
     """Each method with a script's name runs it; the others only read or write."""
 
-    async def take(self, tag: str, slot: Taken) -> str:
-        """Take a slot for a registration; the status."""
-        args = (*self._clock(), slot.no, slot.resident, slot.site, slot.period, slot.product)
-        answer = await self._run("take", tag, *args)
-        return str(answer.decode())
+    async def take(self, wanted: Sequence[tuple[str, Taken]]) -> list[str]:
+        """Take slots for registrations, each (tag of the day, slot); the status of each."""
+        calls = [
+            (tag, (*self._clock(), slot.no, slot.resident, slot.site, slot.period, slot.product))
+            for tag, slot in wanted
+        ]
+        return [answer.decode() for answer in await self._run_each("take", calls)]
 
     async def vacate(self, tag: str, no: str) -> bool:
         """Free a registration's slot; False where it had none."""
@@ -73,6 +75,22 @@ class SlotStore(Caller):
         (line,) = await self._plain([("HGET", key("roster", tag), no)])
         return _taken(no.encode(), line) if line else None
 
+    async def are_on_rosters(self, wanted: Sequence[tuple[str, str]]) -> list[bool]:
+        """Whether each (tag of the day, number) has a slot of the day."""
+        return [bool(n) for n in await self._plain([("HEXISTS", key("roster", tag), no) for tag, no in wanted])]
+
+    async def used(self, tags: Sequence[str]) -> list[dict[tuple[str, str, str], tuple[int, int]]]:
+        """(site, period, product) -> (capacity, taken), of each day."""
+        kinds = ("slots", "taken")
+        answers = await self._plain([("HGETALL", key(kind, tag)) for tag in tags for kind in kinds])
+        found = []
+        for slots, taken in zip(answers[::2], answers[1::2], strict=True):
+            capacity, gone = fields_of(slots), fields_of(taken)
+            found.append(
+                {_slot(slot): (int(capacity.get(slot, 0)), int(gone.get(slot, 0))) for slot in capacity.keys() | gone}
+            )
+        return found
+
     async def closure(self, tag: str, site: str, period: str) -> Closure | None:
         """The closure of a site in a period of the day, None where it is open."""
         (text,) = await self._plain([("HGET", key("closures", tag), f"{site}|{period}")])
@@ -89,9 +107,10 @@ class SlotStore(Caller):
         """Note before a registration is closed that its slot is to be freed, so that a crash between is found."""
         await self._run("unsettle", tag, *self._clock(), no, resident)
 
-    async def settle(self, tag: str, no: str) -> None:
-        """Slot and registration are of one mind."""
-        await self._plain([("HDEL", key("unsettled", tag), no)])
+    async def settle(self, settled: Sequence[tuple[str, str]]) -> None:
+        """Slot and registration are of one mind, for each (tag of the day, number)."""
+        if settled:
+            await self._plain([("HDEL", key("unsettled", tag), no) for tag, no in settled])
 
     async def unsettled(self, tags: Sequence[str]) -> list[list[Unsettled]]:
         """The slots of each day that are being given or freed, or were when somebody crashed."""
@@ -127,6 +146,11 @@ class SlotStore(Caller):
             return bytes(claim[:_RESIDENT_BYTES])
         return bytes(barred) if barred else None
 
+    async def bars(self, districts: Sequence[str]) -> list[dict[str, bytes]]:
+        """Who is barred in each district: registration number -> resident key."""
+        answers = await self._plain([("HGETALL", key("bars", district)) for district in districts])
+        return [{no.decode(): bytes(resident) for no, resident in items_of(answer)} for answer in answers]
+
     async def note_bar(self, district: str, no: str, resident: bytes) -> None:
         """Keep who is barred under which number, for the operator."""
         await self._plain([("HSET", key("bars", district), no, resident)])
@@ -144,6 +168,11 @@ def holds_slot(kept: Mapping[str, str], no: str, day: str) -> bool:
 def _taken(no: bytes, line: bytes) -> Taken:
     site, period, product = line[_RESIDENT_BYTES:].decode().split("|")
     return Taken(no.decode(), line[:_RESIDENT_BYTES], site, period, product)
+
+
+def _slot(slot: str) -> tuple[str, str, str]:
+    site, period, product = slot.split("|")
+    return site, period, product
 
 
 def _place(place: str) -> tuple[str, str]:

@@ -1,15 +1,28 @@
-"""The store: what the scripts do to an opening, a resident, a day's slots, and the outbox."""
+"""The store: what the scripts do to an opening, a resident, a day's slots, the outbox, and a night."""
 
 from server.store.caller import Arg, Client, connect
+from server.store.nights import Claim, Lease, NightStore
 from server.store.openings import Advance, Joined, OpeningStore, Place
-from server.store.outbox import OutboxStore, Owed
+from server.store.outbox import (
+    About,
+    Backlog,
+    DeadLetter,
+    Message,
+    Next,
+    OutboxStore,
+    Owed,
+    Pointer,
+    Sent,
+)
 from server.store.residents import (
     Appointment,
+    Booking,
     Change,
     FirstDoseRecord,
     Kept,
     Life,
     NewRegistration,
+    PassedOver,
     Past,
     Resident,
     ResidentStore,
@@ -17,26 +30,37 @@ from server.store.residents import (
 from server.store.slots import Closure, SlotStore, Taken
 
 
-class Store(OpeningStore, ResidentStore, SlotStore, OutboxStore):
+class Store(OpeningStore, ResidentStore, SlotStore, OutboxStore, NightStore):
     """The store's calls, on a standalone server or a cluster; see `Caller` for the arguments."""
 
 
 __all__ = [
+    "About",
     "Advance",
     "Appointment",
     "Arg",
+    "Backlog",
+    "Booking",
     "Change",
+    "Claim",
     "Client",
     "Closure",
+    "DeadLetter",
     "FirstDoseRecord",
     "Joined",
     "Kept",
+    "Lease",
     "Life",
+    "Message",
     "NewRegistration",
+    "Next",
     "Owed",
+    "PassedOver",
     "Past",
     "Place",
+    "Pointer",
     "Resident",
+    "Sent",
     "Store",
     "Taken",
     "connect",

@@ -17,7 +17,7 @@ async def miss(house: House, day: date, *, charge: bool = True) -> Any:
     done = await house.booked(person(0), appointment)
     (slot,) = await house.store.roster(f"{TIANHE}:{appointment}")
     await house.at("21:00:00", appointment)
-    await house.services.appointments.miss(slot, TIANHE, appointment, charge=charge)
+    await house.services.appointments.miss(TIANHE, appointment, [(slot, charge)])
     await house.at("09:00:00", appointment + timedelta(days=1))
     return done
 

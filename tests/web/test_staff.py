@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from server.appointments import Giving
 from server.staff import Role
 from server.store.store import Taken
 from tests.serving import OPERATOR, TIANHE, House, enrol, person, refused
@@ -95,7 +96,7 @@ async def test_a_desk_that_was_offline_sends_later(monday: tuple[House, list[Any
     no = done[0]["registration_no"]
     (slot,) = [s for s in await house.store.roster(f"{TIANHE}:{MONDAY}") if s.no == no]
     await house.at("21:00:00", MONDAY)
-    assert await house.services.appointments.miss(slot, TIANHE, MONDAY, charge=True) == "missed"
+    assert await house.services.appointments.miss(TIANHE, MONDAY, [(slot, True)]) == ["missed"]
     await house.at("08:30:00", TUESDAY)
     assert (await mine(house, done[0]))["no_shows"] == 1
     assert (await attend(house, no, MONDAY)).json()["state"] == "fulfilled"
@@ -293,14 +294,15 @@ async def test_an_appointment_given_while_its_site_closes(
     done = await house.registered(person(5))
     book = house.store.book
 
-    async def closed_first(*args: Any) -> str:
+    async def closed_first(*args: Any) -> list[str]:
         assert (await close(house, date="2021-06-23")).status_code == 200
         return await book(*args)
 
     monkeypatch.setattr(house.store, "book", closed_first)
     await house.store.keep_capacity(f"{TIANHE}:2021-06-23", {"T1|am|inactivated": 1})
     slot = Taken(done["registration_no"], house.resident(person(5)), "T1", "am", "inactivated")
-    assert await house.services.appointments.give(slot, TIANHE, date(2021, 6, 23), "night") == "closed"
+    giving = Giving(slot, date(2021, 6, 23))
+    assert await house.services.appointments.give(TIANHE, [giving], "night") == ["closed"]
     assert (await mine(house, done))["state"] == "proposed"
     assert await house.store.roster(f"{TIANHE}:2021-06-23") == []
 

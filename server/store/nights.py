@@ -1,0 +1,113 @@
+"""The scripts of a night: who may run it, what a district's night has brought, who waits for a slot.
+
+Tags: `night` for the lease, `district:date` for a district's night, `district` for what goes on from night to night.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from server.keys import key
+from server.store.caller import Arg, Caller, fields_of, items_of
+
+_LEASE = "night"
+_RESIDENT_BYTES: Final = 16
+_PAGE: Final = 1000
+
+
+class Lease(NamedTuple):
+    """Who runs the night; `is_mine`: the one who asked does."""
+
+    is_mine: bool
+    token: int
+    holder: str
+    since_ms: int
+    expires_ms: int
+
+
+class Claim(NamedTuple):
+    """A place that has been claimed, and by whom: they may have registered."""
+
+    entry: int
+    resident: bytes
+
+
+class NightStore(Caller):
+    """Each method with a script's name runs it; the others only read or write."""
+
+    async def lease(self, holder: str, token: int, lives_ms: int, dead: int = 0) -> Lease:
+        """Take (`token` 0), renew or give back (`lives_ms` 0) the right to run the night.
+
+        Args:
+            holder: who asks, in words for an operator.
+            token: what was given before, 0 = nothing yet.
+            lives_ms: for how long.
+            dead: the token of a holder that is known to be dead.
+        """
+        args = (*self._clock(), holder, token, lives_ms, dead)
+        status, token, by, since_ms, expires_ms = await self._run("lease", _LEASE, *args)
+        return Lease(status == b"held", int(token), by.decode(), int(since_ms), int(expires_ms))
+
+    async def enter_night(self, tag: str, token: int, seed: bytes) -> dict[str, str] | None:
+        """Begin or go on with a district's night: its fields, or None where somebody holds a later lease."""
+        status, *fields = await self._run("enter_night", tag, token, seed.hex())
+        return fields_of(fields) if status == b"entered" else None
+
+    async def note_night(self, tag: str, token: int, fields: Mapping[str, Arg]) -> bool:
+        """What a step has brought; False where somebody holds a later lease."""
+        return bool(await self._run("note_night", tag, token, *(x for field in fields.items() for x in field)))
+
+    async def freeze(self, tag: str, token: int, part: int, data: bytes, lives_ms: int) -> str:
+        """Keep a part of the list of those who wait; the status."""
+        answer: bytes = await self._run("freeze", tag, token, part, data, lives_ms)
+        return answer.decode()
+
+    async def nights(self, tags: Sequence[str]) -> list[dict[str, str]]:
+        """The fields of each district's night; empty where there is none. The seed is among them, published or not."""
+        return [fields_of(answer) for answer in await self._plain([("HGETALL", key("night", tag)) for tag in tags])]
+
+    async def frozen(self, tag: str, part: int) -> bytes | None:
+        """A part of the frozen list."""
+        (data,) = await self._plain([("HGET", key("frozen", tag), part)])
+        return bytes(data) if data is not None else None
+
+    # From night to night
+
+    async def through(self, districts: Sequence[str]) -> list[dict[str, str]]:
+        """For each district, up to which date what has been done: `closed`, `gathered`, `reminded`, `allotted`."""
+        return [fields_of(a) for a in await self._plain([("HGETALL", key("through", d)) for d in districts])]
+
+    async def note_through(self, district: str, what: str, day: str) -> None:
+        """Something has been done up to this date."""
+        await self._plain([("HSET", key("through", district), what, day)])
+
+    async def claims(self, tag: str) -> AsyncIterator[list[Claim]]:
+        """Who has claimed a place in an opening, a page at a time; somebody may come twice."""
+        async for page in self._pages("claims", tag):
+            yield [Claim(int(entry), bytes(claim[:_RESIDENT_BYTES])) for entry, claim in page]
+
+    async def pending(self, district: str) -> AsyncIterator[list[tuple[str, bytes]]]:
+        """Those who wait for a slot, as far as is known: (number, resident key), a page at a time, perhaps twice."""
+        async for page in self._pages("pending", district):
+            yield [(no.decode(), bytes(resident)) for no, resident in page]
+
+    async def keep_pending(self, district: str, waiting: Sequence[tuple[str, bytes]]) -> None:
+        """They wait for a slot."""
+        if waiting:
+            await self._plain([("HSET", key("pending", district), *(x for each in waiting for x in each))])
+
+    async def drop_pending(self, district: str, numbers: Sequence[str]) -> None:
+        """They wait no longer."""
+        if numbers:
+            await self._plain([("HDEL", key("pending", district), *numbers)])
+
+    async def count_pending(self, districts: Sequence[str]) -> list[int]:
+        """How many wait in each district, as of its last night and with what was sent back since."""
+        return [int(n) for n in await self._plain([("HLEN", key("pending", district)) for district in districts])]
+
+    async def _pages(self, kind: str, tag: str) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+        cursor: Any = 0
+        while True:
+            ((cursor, page),) = await self._plain([("HSCAN", key(kind, tag), cursor, "COUNT", _PAGE)])
+            yield list(items_of(page))
+            if int(cursor) == 0:
+                return
