@@ -112,7 +112,9 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the announcement leaves to us: the draw, the calls, the polls, no-shows, the lead of the night, retention.
 
     ``rate_per_second``, ``max_active`` and the poll budget hold per opening. The night of day D allots dates
-    from D + ``lead_days`` on. More than ``no_show_limit`` no-shows bar the resident (announcement A9). What is
+    from D + ``lead_days`` to D + ``horizon_days``, both inclusive. After ``tell_after_nights`` nights without a slot a
+    resident is told so. A no-show counts only where at least ``cancel_notice_hours`` of open time were left to cancel when
+    the SMS was accepted. More than ``no_show_limit`` no-shows bar the resident (announcement A9). What is
     over for ``retention_days`` is deleted by `jiaohao purge`.
     """
 
@@ -127,6 +129,9 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     poll_budget_per_second: Positive = 1500
     no_show_limit: NotNegative = 2
     lead_days: NotNegative = 2
+    horizon_days: Annotated[int, msgspec.Meta(ge=0, le=34)] = 14
+    tell_after_nights: Positive = 3
+    cancel_notice_hours: Annotated[int, msgspec.Meta(ge=0, le=24)] = 4
     retention_days: Positive = 90
 
 
@@ -288,6 +293,8 @@ def _problems(city: City) -> Iterator[str]:
             yield f"products.{name}.min_interval_days: expected {expected}, as doses is {product.doses}"
     if city.policy.poll_floor_seconds > city.policy.poll_ceiling_seconds:
         yield "policy.poll_floor_seconds: expected no more than poll_ceiling_seconds"
+    if city.policy.horizon_days < city.policy.lead_days:
+        yield "policy.horizon_days: expected no less than lead_days"
     yield from _problems_of_periods(city.periods)
     yield from _problems_of_sms(city.sms)
 

@@ -19,6 +19,7 @@ from server.errors import SetupError, StoreUnavailable
 from server.keys import Pepper
 from server.metrics import Metrics
 from server.notices import FileGateway, Notices
+from server.published import Published
 from server.registrations import Registrations
 from server.registry import Registry
 from server.seal import Seal
@@ -45,6 +46,7 @@ class Services(msgspec.Struct, frozen=True):
     notices: Notices
     staff_tokens: StaffTokens
     sites: Sites
+    published: Published
     metrics: Metrics
     sms_file: str | None
 
@@ -71,6 +73,7 @@ def wire(settings: Settings, city: City, store: Store) -> Services:
         notices=notices,
         staff_tokens=StaffTokens(signer, clock, sites, settings.operator_token),
         sites=sites,
+        published=Published(settings.results_dir),
         metrics=Metrics(),
         sms_file=str(settings.sms_file) if settings.sms_file else None,
     )

@@ -17,7 +17,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `secrets`: 32-byte keys, the current one first. `pepper`: 32 bytes from which
     resident keys are derived. `offset_ms`: city time minus wall-clock time.
-    `sms_file`: write messages there instead of leaving them to `jiaohao notify`.
+    `sms_file`: write messages there instead of leaving them to `jiaohao notify`. `results_dir`: where the nights' result
+    files are; None where this machine has none.
     """
 
     redis_url: str
@@ -27,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     city_file: Path | None = None
     offset_ms: int = 0
     sms_file: Path | None = None
+    results_dir: Path | None = None
 
     def environment(self) -> dict[str, str]:
         """The variables from which `from_environment` makes these settings again."""
@@ -42,6 +44,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             env["JIAOHAO_CITY"] = str(self.city_file)
         if self.sms_file is not None:
             env["JIAOHAO_SMS_FILE"] = str(self.sms_file)
+        if self.results_dir is not None:
+            env["JIAOHAO_RESULTS"] = str(self.results_dir)
         return env
 
 
@@ -87,6 +91,7 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         operator_token=env["JIAOHAO_OPERATOR_TOKEN"],
         city_file=Path(env["JIAOHAO_CITY"]) if env.get("JIAOHAO_CITY") else None,
         sms_file=Path(env["JIAOHAO_SMS_FILE"]) if env.get("JIAOHAO_SMS_FILE") else None,
+        results_dir=Path(env["JIAOHAO_RESULTS"]) if env.get("JIAOHAO_RESULTS") else None,
         offset_ms=_offset_ms(env.get("JIAOHAO_OFFSET_MS") or "0"),
     )
 

@@ -1,0 +1,153 @@
+"""Result files of the nights: `FOLDER/DATE/DISTRICT.jsonl`, and beside each what proves that a line is in it.
+
+`DISTRICT.proof` is the Merkle tree over the lines (`merkle.Tree.save`), then where each line begins, 8 bytes each. Both
+are written to the side and put in place whole, so that whoever finds the one finds the other.
+"""
+
+import os
+import sys
+from array import array
+from collections import OrderedDict
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from server.allotment import Allotment, Rules, Slot
+from server.merkle import Proof, Tree, prove_from
+from server.results import write
+
+_MOST_OPEN = 64
+_OFFSET_BYTES = 8
+_BUFFER_BYTES = 1 << 20
+
+
+class Entry(NamedTuple):
+    """A line of a result file, without its newline, and the proof that it is in it."""
+
+    line: bytes
+    proof: Proof
+
+
+class Published:
+    """Writes result files and finds lines in them.
+
+    Args:
+        folder: of the results; None where this machine has none, and nothing is found.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._open: OrderedDict[tuple[date, str], tuple[BinaryIO, BinaryIO]] = OrderedDict()
+
+    def path(self, day: date, district: str) -> Path | None:
+        """The result file of a district's night; None where it is not here."""
+        if self._folder is None:
+            return None
+        file = self._file(self._folder, day, district)
+        return file if file.is_file() else None
+
+    def entry(self, day: date, district: str, leaf: int) -> Entry | None:
+        """A line, counted from 0 with the head; None where it is not here.
+
+        Costs a few dozen reads of some bytes.
+        """
+        files = self._files(day, district)
+        if files is None:
+            return None
+        lines, saved = files
+        try:
+            proof = prove_from(saved, leaf)
+        except IndexError:
+            return None
+        saved.seek(-(proof.leaves - leaf) * _OFFSET_BYTES, os.SEEK_END)
+        lines.seek(int.from_bytes(saved.read(_OFFSET_BYTES), "big"))
+        return Entry(lines.readline().rstrip(b"\n"), proof)
+
+    def write(self, rules: Rules, seed: bytes, offered: Iterable[tuple[Slot, int]], night: Allotment) -> str:
+        """Write the result of a district's night; its root, hex. The arguments are those of `results.write`.
+
+        Raises:
+            OSError: a full disk, say; no result has been put in place.
+            ValueError: this machine has no folder for results.
+        """
+        if self._folder is None:
+            raise ValueError("no folder for results")
+        file = self._file(self._folder, rules.date, rules.district)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        proof, aside, proof_aside = file.with_suffix(".proof"), file.with_suffix(".new"), file.with_suffix(".proof-new")
+        with aside.open("wb", _BUFFER_BYTES) as out:
+            counted = _Counting(out)
+            tree = write(counted, rules, seed, offered, night)  # type: ignore[arg-type]
+            _sync(out)
+        with proof_aside.open("wb", _BUFFER_BYTES) as out:
+            _save(tree, counted.begins[: tree.leaves], out)
+            _sync(out)
+        self._forget(rules.date, rules.district)
+        proof_aside.replace(proof)
+        aside.replace(file)
+        _sync_folder(file.parent)
+        return tree.root()
+
+    def _file(self, folder: Path, day: date, district: str) -> Path:
+        return folder / day.isoformat() / f"{district}.jsonl"
+
+    def _files(self, day: date, district: str) -> tuple[BinaryIO, BinaryIO] | None:
+        key = day, district
+        if key in self._open:
+            self._open.move_to_end(key)
+            return self._open[key]
+        file = self.path(day, district)
+        if file is None:
+            return None
+        lines = file.open("rb")
+        try:
+            self._open[key] = lines, file.with_suffix(".proof").open("rb")
+        except OSError:
+            lines.close()
+            return None
+        if len(self._open) > _MOST_OPEN:
+            self._forget(*next(iter(self._open)))
+        return self._open[key]
+
+    def _forget(self, day: date, district: str) -> None:
+        for file in self._open.pop((day, district), ()):
+            file.close()
+
+
+class _Counting:
+    """A file that knows where each of its writes began."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._at = 0
+        self.begins = array("Q")
+
+    def write(self, data: bytes) -> int:
+        self.begins.append(self._at)
+        self._at += len(data)
+        return self._out.write(data)
+
+
+def _save(tree: Tree, begins: "array[int]", out: BinaryIO) -> None:
+    tree.save(out)
+    if begins.itemsize != _OFFSET_BYTES:
+        raise AssertionError("an unsigned long long of another size")
+    if sys.byteorder == "little":
+        begins.byteswap()
+    out.write(begins.tobytes())
+
+
+def _sync(out: BinaryIO) -> None:
+    out.flush()
+    os.fsync(out.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):  # some file systems have no such thing
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
