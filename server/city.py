@@ -112,10 +112,10 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the announcement leaves to us: the draw, the calls, the polls, no-shows, the lead of the night, retention.
 
     ``rate_per_second``, ``max_active`` and the poll budget hold per opening. The night of day D allots dates
-    from D + ``lead_days`` to D + ``horizon_days``, both inclusive. After ``tell_after_nights`` nights without a slot a
-    resident is told so. A no-show counts only where at least ``cancel_notice_hours`` of open time were left to cancel when
-    the SMS was accepted. More than ``no_show_limit`` no-shows bar the resident (announcement A9). What is
-    over for ``retention_days`` is deleted by `jiaohao purge`.
+    from D + ``lead_days`` to D + ``horizon_days``, both inclusive. After ``tell_after_nights`` nights without a
+    slot a resident is told so. A no-show counts only where the SMS was accepted while at least
+    ``cancel_notice_hours`` of open time were left to cancel; more than ``no_show_limit`` of them bar the resident
+    (announcement A9). What is over for ``retention_days`` is deleted by `jiaohao purge`.
     """
 
     draw_seconds: Positive = 120

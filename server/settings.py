@@ -17,8 +17,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `secrets`: 32-byte keys, the current one first. `pepper`: 32 bytes from which
     resident keys are derived. `offset_ms`: city time minus wall-clock time.
-    `sms_file`: write messages there instead of leaving them to `jiaohao notify`. `results_dir`: where the nights' result
-    files are; None where this machine has none.
+    `sms_file`: write messages there instead of leaving them to `jiaohao notify`.
+    `results_dir`: where the nights' result files are; None where this machine has none.
     """
 
     redis_url: str
