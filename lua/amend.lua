@@ -18,6 +18,6 @@ if state ~= 'proposed' then return 'other' end
 local changed = false
 for i = 5, #ARGV, 2 do changed = changed or call('HGET', registration, ARGV[i]) ~= ARGV[i + 1] end
 if not changed then return 'same' end
-call('HSET', registration, unpack(ARGV, 5))
+call('HSET', registration, 'amended_ms', string.format('%.0f', now), unpack(ARGV, 5))
 note(history, now, no, 'amended', actor, '')
 return 'amended'

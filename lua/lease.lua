@@ -15,7 +15,9 @@ local holder, token, lives_ms, dead = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[
 local by, last, since_ms, expires_ms = unpack(call('HMGET', lease, 'holder', 'token', 'since_ms', 'expires_ms'))
 last, since_ms, expires_ms = tonumber(last or 0), tonumber(since_ms or 0), tonumber(expires_ms or 0)
 local is_mine = token > 0 and token == last
-if not is_mine and (token > 0 or (expires_ms > now and last ~= dead)) then
+-- Further ahead than any lease lives: the clock was set back since.
+local is_alive = expires_ms > now and (lives_ms == 0 or expires_ms <= now + lives_ms)
+if not is_mine and (token > 0 or (is_alive and last ~= dead)) then
   return {'other', last, by or '', since_ms, expires_ms}
 end
 if lives_ms == 0 then

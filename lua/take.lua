@@ -12,7 +12,8 @@
 -- ARGV[5] site       str    code of the site
 -- ARGV[6] period     str    am | pm
 -- ARGV[7] product    str    vaccine
--- RETURNS status     taken | again | other (it has another slot of this day) | closed | full
+-- RETURNS {status, since_ms}  status: taken | again | other (it has another slot of this day) | closed | full;
+--         since_ms: of the note in `unsettled`
 -- COST O(1)
 local slots, taken, roster, closures, unsettled = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
@@ -20,11 +21,17 @@ local no, resident, place, product = ARGV[3], ARGV[4], ARGV[5] .. '|' .. ARGV[6]
 local slot = place .. '|' .. product
 
 local held = call('HGET', roster, no)
-if held then return held == resident .. slot and 'again' or 'other' end
-if call('HEXISTS', closures, place) == 1 then return 'closed' end
+local since = string.format('%.0f', now)
+if held == resident .. slot then
+  -- A note of an earlier attempt may be just being settled by a repair: this one is ours.
+  call('HSET', unsettled, no, resident .. since)
+  return {'again', now}
+end
+if held then return {'other', 0} end
+if call('HEXISTS', closures, place) == 1 then return {'closed', 0} end
 local capacity, used = tonumber(call('HGET', slots, slot) or 0), tonumber(call('HGET', taken, slot) or 0)
-if used >= capacity then return 'full' end
+if used >= capacity then return {'full', 0} end
 call('HSET', taken, slot, used + 1)
 call('HSET', roster, no, resident .. slot)
-call('HSET', unsettled, no, resident .. string.format('%.0f', now))
-return 'taken'
+call('HSET', unsettled, no, resident .. since)
+return {'taken', now}

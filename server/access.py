@@ -6,7 +6,7 @@ import secrets
 import msgspec
 import structlog
 
-from server.city import CODE_DIGITS, CODE_MINUTES, City
+from server.city import City
 from server.clock import Clock, from_ms
 from server.errors import Invalid, Refusal
 from server.hours import check_open_hours
@@ -16,6 +16,7 @@ from server.papers import IdType, check_id, check_phone, normalise_id, normalise
 from server.registrations import Registered, Registrations
 from server.registry import Registry
 from server.seal import Seal, Unreadable
+from server.sms import CODE_DIGITS, CODE_MINUTES, Language
 from server.store import Store
 
 log = structlog.get_logger()
@@ -78,8 +79,12 @@ class Access:
         self._notices = notices
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def ask(self, who: Asked) -> None:
+    async def ask(self, who: Asked, lang: str = "zh") -> None:
         """Send a code, if there is somebody to send it to.
+
+        Args:
+            who: papers.
+            lang: `zh` or `en`, the language of the message.
 
         Raises:
             Invalid: papers that cannot be right.
@@ -91,7 +96,7 @@ class Access:
             waits_ms = [await self._store.quota(tag, _SPANS, count=count) for tag in tags]
             if any(waits_ms):
                 raise Refusal("too-many-requests", retry_after_seconds=-(-max(waits_ms) // 1000))
-        sending = asyncio.create_task(self._send(resident, who.phone))
+        sending = asyncio.create_task(self._send(resident, who.phone, "en" if lang == "en" else "zh"))
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
 
@@ -99,7 +104,7 @@ class Access:
         """Wait for what is done after the answers."""
         await asyncio.gather(*self._sending)
 
-    async def _send(self, resident: bytes, phone: str) -> None:
+    async def _send(self, resident: bytes, phone: str, language: Language) -> None:
         try:
             record = await self._registry.first_dose(resident)
             if record is None or self._seal.open(resident, record.contact).phone != phone:
@@ -111,7 +116,7 @@ class Access:
             pair = self._pepper.pair(resident, phone)
             lives_ms = CODE_MINUTES * _MINUTE_MS
             expires_ms = await self._store.keep_code(pair, self._pepper.code(pair, code), lives_ms)
-            await self._notices.owe_code(resident, kept["district"], code, expires_ms)
+            await self._notices.owe_code(resident, kept["district"], code, expires_ms, language)
         except Unreadable as error:
             log.error("contact cannot be read", why=str(error))
         except Refusal as refusal:  # they may ask again in a minute

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import msgspec
 import structlog
 
-from server.city import City
+from server.city import City, District
 from server.clock import Clock, from_ms, to_ms
 from server.errors import Invalid, Refusal
 from server.keys import parts_of
@@ -43,12 +43,13 @@ class Closed(msgspec.Struct):
 
 
 class Giving(NamedTuple):
-    """Who is to get which slot on which day; `night` and `leaf` as in `Booking`."""
+    """Who is to get which slot on which day; the rest as in `Booking`."""
 
     slot: Taken
     day: date
     night: str = ""
     leaf: int | str = ""
+    frozen_ms: int = 0
 
 
 class Place(NamedTuple):
@@ -90,24 +91,26 @@ class Appointments:
             actor: who, for the audit log.
         """
         tags = [day_tag(district, giving.day) for giving in wanted]
-        statuses = await self._store.take([(tag, giving.slot) for tag, giving in zip(tags, wanted, strict=True)])
+        took = await self._store.take([(tag, giving.slot) for tag, giving in zip(tags, wanted, strict=True)])
+        statuses = [status for status, _ in took]
         taken = [i for i, status in enumerate(statuses) if status in ("taken", "again")]
         booked = await self._store.book([self._booking(wanted[i], actor) for i in taken])
         await self._store.point([(district, wanted[i].slot.resident) for i in taken])
         for i, status in zip(taken, booked, strict=True):
             statuses[i] = status
             if status not in ("booked", "again"):  # cancelled in this moment, say
-                await self._settle(district, wanted[i].slot.no, wanted[i].slot.resident, wanted[i].day)
+                slot = wanted[i].slot
+                await self._settle(district, slot.no, slot.resident, wanted[i].day, took[i][1])
         held = [i for i in taken if statuses[i] in ("booked", "again")]
-        await self._store.settle([(tags[i], wanted[i].slot.no) for i in held])
+        await self._store.settle([(tags[i], wanted[i].slot.no, took[i][1]) for i in held])
         await self._mend(district, wanted, held, statuses, actor)
         return statuses
 
     def _booking(self, giving: Giving, actor: str) -> Booking:
-        slot, day, night, leaf = giving
+        slot, day, night, leaf, frozen_ms = giving
         change = Change(slot.resident, slot.no, actor)
         appointment = Appointment(slot.site, day.isoformat(), slot.period)
-        return Booking(change, appointment, to_ms(self._city.cancel_before(day)), night, leaf)
+        return Booking(change, appointment, to_ms(self._city.cancel_before(day)), night, leaf, frozen_ms)
 
     async def _mend(
         self, district: str, wanted: Sequence[Giving], held: Sequence[int], statuses: list[str], actor: str
@@ -144,18 +147,24 @@ class Appointments:
         held = kept.get("day", "")
         # Without a slot as well: the message that is owed then must be found after a crash.
         day = date.fromisoformat(held) if held else self._today()
-        await self._store.unsettle(day_tag(kept["district"], day), no, resident)
+        since_ms = await self._store.unsettle(day_tag(kept["district"], day), no, resident)
         status = await self._store.cancel(Change(resident, no, actor), held, _TYPED_LIVES_MS)
-        await self._settle(kept["district"], no, resident, day)
+        await self._settle(kept["district"], no, resident, day, since_ms)
         return status
 
-    async def _settle(self, district: str, no: str, resident: bytes, day: date) -> None:
-        """Let what is owed and the slot follow the registration: it keeps a slot that is its appointment's."""
+    async def _settle(self, district: str, no: str, resident: bytes, day: date, since_ms: int) -> None:
+        """Let what is owed and the slot follow the registration: it keeps a slot that is its appointment's.
+
+        Only as far as the note of that time goes: whoever has taken the matter up since, finishes it.
+        """
         tag = day_tag(district, day)
         await self._store.point([(district, resident)])
         kept = await self._store.registration(resident)
         holds = holds_slot(kept, no, day.isoformat())
-        await (self._store.settle([(tag, no)]) if holds else self._store.vacate(tag, no))
+        if holds:
+            await self._store.settle([(tag, no, since_ms)])
+        else:
+            await self._store.vacate(tag, no, since_ms)
 
     async def miss(self, district: str, day: date, missed: Sequence[tuple[Taken, bool]]) -> list[str]:
         """Count appointments as missed (announcement A9); the status of `miss` for each.
@@ -206,7 +215,7 @@ class Appointments:
     async def _send_back(self, place: Place, actor: str, why: str, waiting: Sequence[tuple[str, bytes]]) -> int:
         count = 0
         for no, resident in waiting:
-            count += await self._reopen(Change(resident, no, actor), place, why) == "reopened"
+            count += await self._reopen(Change(resident, no, actor), place, why) in ("reopened", "unbarred")
             kept = await self._store.registration(resident)
             # Who came or was missed stays on the roster: it did happen. What is just being given is `give`'s to mend.
             if (
@@ -219,8 +228,13 @@ class Appointments:
 
     async def _reopen(self, change: Change, place: Place, why: str) -> str:
         """Let a registration wait for another appointment, and let those who must know of it know; the status."""
-        await self._store.keep_pending(place.district, [(change.no, change.resident)])
+        waiting = [(change.no, change.resident)]
+        # Before, for a crash in between; and after, as a night that saw it booked just before may have dropped it.
+        await self._store.keep_pending(place.district, waiting)
         status = await self._store.reopen(change, place.appointment, why)
+        await self._store.keep_pending(place.district, waiting)
+        if status == "unbarred":
+            await self._store.forget_bar(place.district, change.no)
         await self._store.point([(place.district, change.resident)])
         return status
 
@@ -259,24 +273,25 @@ class Appointments:
 
     # After a crash
 
-    async def repair(self, older_than_ms: int = 60_000) -> int:
+    async def repair(self, older_than_ms: int = 60_000, districts: Sequence[District] | None = None) -> int:
         """Finish what a crash left between a registration and its slot; how many slots that concerned.
 
         Looks at what was noted, not at the city: the work is in proportion to what was under way.
 
         Args:
             older_than_ms: what is younger than this may be under way, and is left alone.
+            districts: where; all by default.
         """
         today = self._today()
         days = [today + timedelta(days=n) for n in range(-1, _HORIZON_DAYS)]
-        places = [(district.code, day) for district in self._city.districts for day in days]
+        places = [(district.code, day) for district in districts or self._city.districts for day in days]
         tags = [day_tag(*place) for place in places]
         before_ms = self._clock.now_ms() - older_than_ms
         mended = 0
         for (district, day), unsettled in zip(places, await self._store.unsettled(tags), strict=True):
             for slot in unsettled:
                 if slot.since_ms <= before_ms:
-                    await self._settle(district, slot.no, slot.resident, day)
+                    await self._settle(district, slot.no, slot.resident, day, slot.since_ms)
                     mended += 1
         for (district, day), closures in zip(places, await self._store.closures(tags), strict=True):
             mended += await self._repair_closures(district, day, closures)

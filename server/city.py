@@ -8,23 +8,17 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from pathlib import Path
-from string import Formatter
 from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from server.sms import QuietHours, Sms, problems_of_sms
+
 T = TypeVar("T")
 
 SHIPPED_CITY = Path(__file__).parent / "cities" / "guangzhou.toml"
 """The city file used when none is given."""
-
-CODE_DIGITS = 6
-CODE_MINUTES = 5
-"""A one-time code by SMS: how many digits it has, how many minutes it is good for."""
-
-SMS_UNITS = 70
-"""UTF-16 code units that go into one SMS; a longer text is split and paid for by the part (domain.md)."""
 
 Code = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,12}\Z")]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -95,19 +89,6 @@ class Periods(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pm: Window = Window(time(14), time(17))
 
 
-class Sms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Words of the messages. The signature, with its brackets, goes first and counts (domain.md, SMS)."""
-
-    signature: Text = "【接种预约】"
-    code_zh: Text = "验证码{code}，{minutes}分钟内有效，请勿告诉他人。"
-    code_en: Text = "Code {code}, good for {minutes} minutes. Tell nobody."
-
-    def code_text(self, language: Literal["zh", "en"], code: str) -> str:
-        """The whole message that carries a one-time code."""
-        words = self.code_en if language == "en" else self.code_zh
-        return self.signature + words.format(code=code, minutes=CODE_MINUTES)
-
-
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the announcement leaves to us: the draw, the calls, the polls, no-shows, the lead of the night, retention.
 
@@ -128,7 +109,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     poll_ceiling_seconds: Positive = 600
     poll_budget_per_second: Positive = 1500
     no_show_limit: NotNegative = 2
-    lead_days: NotNegative = 2
+    lead_days: Positive = 2
     horizon_days: Annotated[int, msgspec.Meta(ge=0, le=34)] = 14
     tell_after_nights: Positive = 3
     cancel_notice_hours: Annotated[int, msgspec.Meta(ge=0, le=24)] = 4
@@ -196,6 +177,32 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
             return self.opening_times(district, today + timedelta(days=1))
         return times
 
+    def night_begins(self, day: date) -> datetime:
+        """When the night of a day may begin: residents are out, and so are those who were let finish (A7, grace)."""
+        closes = datetime.combine(day, self.open_hours.closes, self.tz)
+        return closes + timedelta(seconds=self.policy.grace_seconds)
+
+    def latest_night(self, t: datetime) -> date:
+        """The date of the last night that has begun by `t`."""
+        day = self.local(t).date()
+        while self.night_begins(day) > self.local(t):  # twice, where the grace goes on after midnight
+            day -= timedelta(days=1)
+        return day
+
+    def night_ends(self, day: date) -> datetime:
+        """Until when the night of a day may give slots: its first appointments can be cancelled until then (A8)."""
+        return self.cancel_before(day + timedelta(days=self.policy.lead_days))
+
+    def open_time(self, start: datetime, end: datetime) -> timedelta:
+        """How much of the time from `start` to `end` residents can log in."""
+        total, day = timedelta(), self.local(start).date()
+        while day <= self.local(end).date():
+            opens = max(start, datetime.combine(day, self.open_hours.opens, self.tz))
+            closes = min(end, datetime.combine(day, self.open_hours.closes, self.tz))
+            total += max(timedelta(), closes - opens)
+            day += timedelta(days=1)
+        return total
+
     def cancel_before(self, day: date) -> datetime:
         """Until when an appointment on this day may be cancelled: closing time of the day before (announcement A8)."""
         return datetime.combine(day - timedelta(days=1), self.open_hours.closes, self.tz)
@@ -247,6 +254,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "periods.am": Window,
     "periods.pm": Window,
     "sms": Sms,
+    "sms.quiet_hours": QuietHours,
     "districts": District,
     "districts.window": Window,
     "phases": Phase,
@@ -296,7 +304,7 @@ def _problems(city: City) -> Iterator[str]:
     if city.policy.horizon_days < city.policy.lead_days:
         yield "policy.horizon_days: expected no less than lead_days"
     yield from _problems_of_periods(city.periods)
-    yield from _problems_of_sms(city.sms)
+    yield from problems_of_sms(city.sms)
 
 
 def _problems_of_hours(city: City) -> Iterator[str]:
@@ -314,26 +322,6 @@ def _problems_of_periods(periods: Periods) -> Iterator[str]:
             yield f"periods.{key}: expected opens before closes"
     if periods.pm.opens < periods.am.closes:
         yield "periods.pm.opens: expected a time not before periods.am.closes"
-
-
-def _problems_of_sms(sms: Sms) -> Iterator[str]:
-    if not re.fullmatch(r"【[^【】\s]+】", sms.signature):
-        yield "sms.signature: expected a name in brackets, such as 【广州健康通】"
-    texts: tuple[tuple[str, str, Literal["zh", "en"]], ...] = (
-        ("code_zh", sms.code_zh, "zh"),
-        ("code_en", sms.code_en, "en"),
-    )
-    for key, words, language in texts:
-        try:
-            parts = [part[1:] for part in Formatter().parse(words) if part[1] is not None]
-        except ValueError:
-            parts = []
-        if {part[0] for part in parts} != {"code", "minutes"} or any(spec or turn for _, spec, turn in parts):
-            yield f"sms.{key}: expected a text with {{code}} and {{minutes}} and nothing else in braces"
-            continue
-        units = len(sms.code_text(language, "0" * CODE_DIGITS).encode("utf-16-le")) // 2
-        if units > SMS_UNITS:
-            yield f"sms.{key}: expected at most {SMS_UNITS} characters with the signature and a code, got {units}"
 
 
 def _problems_of_districts(city: City) -> Iterator[str]:

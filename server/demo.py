@@ -1,11 +1,12 @@
 """Demo residents and sites for `jiaohao up`: made up, with papers that pass the checks."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import msgspec
 from stdnum.iso7064 import mod_11_2
 
-from server.appointments import Appointments, Giving
+from server.appointments import HALVES, Appointments, Giving
 from server.city import City
 from server.clock import Clock, from_ms
 from server.keys import Pepper, registration_no
@@ -21,6 +22,7 @@ RESIDENTS_PER_DISTRICT = 20
 _BOOKED = ((0, "am"), (0, "pm"), (2, "am"))
 _LAST_ENTRY = 9_999_999
 _CAPACITY = 50
+_DAYS = 21
 _SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗"
 
 
@@ -47,6 +49,7 @@ async def add_demo(settings: Settings, city: City) -> bool:
     """
     pepper, seal = Pepper(settings.pepper), Seal(settings.secrets)
     day, product = _first_dose(city)
+    today = from_ms(Clock(settings.offset_ms).now_ms(), city.tz).date()
     records = []
     store = await open_store(settings)
     try:
@@ -64,12 +67,27 @@ async def add_demo(settings: Settings, city: City) -> bool:
                      district.code, f"{district.name_zh}演示路{n}号")
                 for n in (1, 2, 3)
             ]  # fmt: skip
+            await _keep_capacity(store, today, product, [site.site for site in sites], district.code)
             await store.keep_sites(district.code, {site.site: msgspec.json.encode(site) for site in sites})
         await store.keep_first_doses(records)
         await _book(store, settings, city)
         return True
     finally:
         await store.close()
+
+
+async def _keep_capacity(store: Store, today: date, product: str, sites: Sequence[str], district: str) -> None:
+    """A few doses a slot for the next nights to allot, where there are none yet."""
+    tags = [day_tag(district, today + timedelta(days=n)) for n in range(_DAYS)]
+    for tag, used in zip(tags, await store.used(tags), strict=True):
+        new = {
+            f"{site}|{period}|{product}": _CAPACITY
+            for site in sites
+            for period in HALVES
+            if (site, period, product) not in used
+        }
+        if new:
+            await store.keep_capacity(tag, new)
 
 
 async def _book(store: Store, settings: Settings, city: City) -> None:
@@ -99,7 +117,6 @@ async def _book(store: Store, settings: Settings, city: City) -> None:
             (kept,) = await store.register([new])
             if kept.status != "registered":
                 continue
-            await store.keep_capacity(day_tag(district.code, day), {f"{site}|{period}|{product}": _CAPACITY})
             slot = Taken(no, resident, site, period, product)
             await appointments.give(district.code, [Giving(slot, day)], "demo")
 

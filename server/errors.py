@@ -57,5 +57,9 @@ class MessageRefused(Exception):
         self.why = why
 
 
+class NotHandedOver(TimeoutError):
+    """A message that the gateway has given back without having offered it to anybody: that was no try."""
+
+
 class SetupError(Exception):
     """Something about this set-up is wrong; the message says what, and the cure, in one line."""

@@ -1,6 +1,7 @@
 """Reading the contract's CSV files: a first pass that judges every row, a second that keeps them."""
 
 import csv
+import io
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -58,13 +59,47 @@ class Capacity(NamedTuple):
     doses: int
 
 
+class Fault(NamedTuple):
+    """A row that cannot be kept: its line (1 = the header), the column (0 and "" = the row as a whole), why.
+
+    Never quotes what is in it: it may be someone's papers.
+    """
+
+    line: int
+    column_no: int
+    column: str
+    why: str
+
+    def __str__(self) -> str:
+        column = f"column {self.column_no} ({self.column}): " if self.column else ""
+        return f"line {self.line}: {column}{self.why}"
+
+
 class Outcome(msgspec.Struct):
     """What an import did: rows kept, rows left out, where the first of these are, whether anything was kept at all."""
 
     kept: int = 0
     bad: int = 0
-    first_bad: list[str] = msgspec.field(default_factory=list)
+    first_bad: list[Fault] = msgspec.field(default_factory=list)
     done: bool = False
+
+
+class Lowered(msgspec.Struct, frozen=True):
+    """A slot whose capacity is now below what has been given: nobody loses theirs, and nobody else gets one."""
+
+    date: date
+    site: str
+    period: str
+    product: str
+    capacity: int
+    taken: int
+
+
+class CapacityKept(NamedTuple):
+    """How many slots (site, date, period, product) were written, and which of them have been given too often."""
+
+    slots: int
+    lowered: list[Lowered]
 
 
 def _day(column: str, text: str) -> date:
@@ -152,7 +187,7 @@ class CsvFile:
     """A file of the contract, read row by row and never held in memory.
 
     Args:
-        path: the file (UTF-8; a byte order mark does no harm).
+        source: the file, or what was sent in its place (UTF-8; a byte order mark does no harm).
         columns: its header, in this order.
         progress: told how many bytes have been read.
 
@@ -160,26 +195,31 @@ class CsvFile:
         SetupError: it cannot be read, or its header is another.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], progress: Callable[[int], Any]) -> None:
-        self._path = path
+    def __init__(self, source: Path | bytes, columns: Sequence[str], progress: Callable[[int], Any]) -> None:
+        self._source = source
         self._columns = list(columns)
         self._progress = progress
+        where = f"{source}: " if isinstance(source, Path) else ""
         try:
-            self.bytes = path.stat().st_size
+            self.bytes = source.stat().st_size if isinstance(source, Path) else len(source)
             with self._open() as f:
                 header = next(csv.reader(f), None)
         except UnicodeDecodeError:
-            raise SetupError(f"{path}: is not UTF-8; save it as CSV UTF-8 (not GBK or ANSI)") from None
+            raise SetupError(f"{where}is not UTF-8; save it as CSV UTF-8 (not GBK or ANSI)") from None
         except OSError as error:
-            raise SetupError(f"{path}: cannot be read ({error})") from None
+            raise SetupError(f"{where}cannot be read ({error})") from None
+        except csv.Error:  # a cell without an end
+            header = None
         if header != self._columns:
-            raise SetupError(f"{path}: line 1: expected the header {','.join(columns)}")
+            raise SetupError(f"{where}line 1: expected the header {','.join(columns)}")
 
     def _open(self) -> TextIO:
-        return self._path.open(encoding="utf-8-sig", newline="")
+        if isinstance(self._source, Path):
+            return self._source.open(encoding="utf-8-sig", newline="")
+        return io.TextIOWrapper(io.BytesIO(self._source), encoding="utf-8-sig", newline="")
 
-    def rows(self, read: Callable[[Sequence[str]], Row]) -> Iterator[Row | str]:
-        """What `read` makes of each row, or a line that says what is wrong with it."""
+    def rows(self, read: Callable[[Sequence[str]], Row]) -> Iterator[Row | Fault]:
+        """What `read` makes of each row, or what is wrong with it."""
         with self._open() as f:
             reader = csv.reader(f)
             next(reader)
@@ -188,29 +228,27 @@ class CsvFile:
                 for row in reader:
                     if len(row) != len(self._columns):
                         if row:
-                            yield self._where(reader.line_num, f"expected {len(self._columns)} columns, got {len(row)}")
+                            why = f"expected {len(self._columns)} columns, got {len(row)}"
+                            yield Fault(reader.line_num, 0, "", why)
                         continue
                     try:
                         yield read(row)
                     except BadRow as bad:
-                        column = self._columns.index(bad.column) + 1
-                        yield self._where(reader.line_num, f"column {column} ({bad.column}): {bad.why}")
+                        yield Fault(reader.line_num, self._columns.index(bad.column) + 1, bad.column, bad.why)
                     told += 1
                     if told % _BATCH == 0:
                         self._progress(f.buffer.tell())
             except (csv.Error, UnicodeDecodeError) as error:
-                yield self._where(reader.line_num + 1, f"cannot be read as CSV in UTF-8 ({type(error).__name__})")
+                why = f"cannot be read as CSV in UTF-8 ({type(error).__name__})"
+                yield Fault(reader.line_num + 1, 0, "", why)
         self._progress(self.bytes)
-
-    def _where(self, line: int, what: str) -> str:
-        return f"{self._path.name}: line {line}: {what}"
 
 
 def judge_rows(rows: Iterable[Any]) -> Outcome:
     """Count good and bad rows; keeps nothing."""
     outcome = Outcome()
     for row in rows:
-        if isinstance(row, str):
+        if isinstance(row, Fault):
             outcome.bad += 1
             if len(outcome.first_bad) < 10:
                 outcome.first_bad.append(row)
@@ -219,11 +257,11 @@ def judge_rows(rows: Iterable[Any]) -> Outcome:
     return outcome
 
 
-async def keep_registry(store: Store, rows: Iterable[tuple[bytes, FirstDoseRecord] | str]) -> AsyncIterator[int]:
+async def keep_registry(store: Store, rows: Iterable[tuple[bytes, FirstDoseRecord] | Fault]) -> AsyncIterator[int]:
     """Write the good rows, a thousand at a time; yields how many have been written."""
     batch: list[tuple[bytes, FirstDoseRecord]] = []
     for row in rows:
-        if not isinstance(row, str):
+        if not isinstance(row, Fault):
             batch.append(row)
         if len(batch) == _BATCH:
             await store.keep_first_doses(batch)
@@ -234,27 +272,35 @@ async def keep_registry(store: Store, rows: Iterable[tuple[bytes, FirstDoseRecor
         yield len(batch)
 
 
-async def keep_sites(store: Store, rows: Iterable[Site | str]) -> int:
+async def keep_sites(store: Store, rows: Iterable[Site | Fault]) -> int:
     """Write the good rows; how many."""
     by_district: dict[str, dict[str, bytes]] = {}
     for row in rows:
-        if not isinstance(row, str):
+        if not isinstance(row, Fault):
             by_district.setdefault(row.district, {})[row.site] = msgspec.json.encode(row)
     for district, sites in by_district.items():
         await store.keep_sites(district, sites)
     return sum(len(sites) for sites in by_district.values())
 
 
-async def keep_capacity(store: Store, rows: Iterable[Capacity | str]) -> int:
-    """Write the good rows; how many slots (site, date, period, product) they are."""
-    by_day: dict[str, dict[str, int]] = {}
+async def keep_capacity(store: Store, rows: Iterable[Capacity | Fault]) -> CapacityKept:
+    """Write the good rows."""
+    by_day: dict[tuple[str, date], dict[str, int]] = {}
     for row in rows:
-        if not isinstance(row, str):
-            slots = by_day.setdefault(opening_tag(row.district, row.day), {})
+        if not isinstance(row, Fault):
+            slots = by_day.setdefault((row.district, row.day), {})
             slots[f"{row.site}|{row.period}|{row.product}"] = row.doses
-    for tag, slots in by_day.items():
+    tags = [opening_tag(district, day) for district, day in by_day]
+    for tag, slots in zip(tags, by_day.values(), strict=True):
         await store.keep_capacity(tag, slots)
-    return sum(len(slots) for slots in by_day.values())
+    # After the writing: from then on nothing more is given than the new capacity, so that this is all there is.
+    lowered = []
+    for (_, day), slots, used in zip(by_day, by_day.values(), await store.used(tags), strict=True):
+        for (site, period, product), (capacity, taken) in used.items():
+            if f"{site}|{period}|{product}" in slots and taken > capacity:
+                lowered.append(Lowered(day, site, period, product, capacity, taken))
+    lowered.sort(key=lambda it: (it.date, it.site, it.period, it.product))
+    return CapacityKept(sum(len(slots) for slots in by_day.values()), lowered)
 
 
 async def known_sites(store: Store, city: City) -> dict[str, str]:

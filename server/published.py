@@ -1,13 +1,13 @@
 """Result files of the nights: `FOLDER/DATE/DISTRICT.jsonl`, and beside each what proves that a line is in it.
 
-`DISTRICT.proof` is the Merkle tree over the lines (`merkle.Tree.save`), then where each line begins, 8 bytes each. Both
-are written to the side and put in place whole, so that whoever finds the one finds the other.
+`DISTRICT.proof` is the Merkle tree over the lines (`merkle.Tree.save`), then where each line begins, the last one
+too, 8 bytes each. Both are written to the side and put in place whole, so that whoever finds the one finds the other.
 """
 
 import os
+import struct
 import sys
 from array import array
-from collections import OrderedDict
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import date
@@ -18,8 +18,8 @@ from server.allotment import Allotment, Rules, Slot
 from server.merkle import Proof, Tree, prove_from
 from server.results import write
 
-_MOST_OPEN = 64
 _OFFSET_BYTES = 8
+_offsets = struct.Struct(">QQ")
 _BUFFER_BYTES = 1 << 20
 
 
@@ -39,7 +39,11 @@ class Published:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._open: OrderedDict[tuple[date, str], tuple[BinaryIO, BinaryIO]] = OrderedDict()
+
+    @property
+    def has_folder(self) -> bool:
+        """Whether results can be written and found."""
+        return self._folder is not None
 
     def path(self, day: date, district: str) -> Path | None:
         """The result file of a district's night; None where it is not here."""
@@ -53,17 +57,18 @@ class Published:
 
         Costs a few dozen reads of some bytes.
         """
-        files = self._files(day, district)
-        if files is None:
+        file = self.path(day, district)
+        if file is None:
             return None
-        lines, saved = files
         try:
-            proof = prove_from(saved, leaf)
-        except IndexError:
+            with file.with_suffix(".proof").open("rb", 0) as saved, file.open("rb", 0) as lines:
+                proof = prove_from(saved, leaf)
+                saved.seek(-(proof.leaves + 1 - leaf) * _OFFSET_BYTES, os.SEEK_END)
+                begins, following = _offsets.unpack(saved.read(_offsets.size))
+                lines.seek(begins)
+                return Entry(lines.read(following - begins - 1), proof)
+        except (FileNotFoundError, IndexError):
             return None
-        saved.seek(-(proof.leaves - leaf) * _OFFSET_BYTES, os.SEEK_END)
-        lines.seek(int.from_bytes(saved.read(_OFFSET_BYTES), "big"))
-        return Entry(lines.readline().rstrip(b"\n"), proof)
 
     def write(self, rules: Rules, seed: bytes, offered: Iterable[tuple[Slot, int]], night: Allotment) -> str:
         """Write the result of a district's night; its root, hex. The arguments are those of `results.write`.
@@ -82,9 +87,8 @@ class Published:
             tree = write(counted, rules, seed, offered, night)  # type: ignore[arg-type]
             _sync(out)
         with proof_aside.open("wb", _BUFFER_BYTES) as out:
-            _save(tree, counted.begins[: tree.leaves], out)
+            _save(tree, counted.begins, out)
             _sync(out)
-        self._forget(rules.date, rules.district)
         proof_aside.replace(proof)
         aside.replace(file)
         _sync_folder(file.parent)
@@ -92,28 +96,6 @@ class Published:
 
     def _file(self, folder: Path, day: date, district: str) -> Path:
         return folder / day.isoformat() / f"{district}.jsonl"
-
-    def _files(self, day: date, district: str) -> tuple[BinaryIO, BinaryIO] | None:
-        key = day, district
-        if key in self._open:
-            self._open.move_to_end(key)
-            return self._open[key]
-        file = self.path(day, district)
-        if file is None:
-            return None
-        lines = file.open("rb")
-        try:
-            self._open[key] = lines, file.with_suffix(".proof").open("rb")
-        except OSError:
-            lines.close()
-            return None
-        if len(self._open) > _MOST_OPEN:
-            self._forget(*next(iter(self._open)))
-        return self._open[key]
-
-    def _forget(self, day: date, district: str) -> None:
-        for file in self._open.pop((day, district), ()):
-            file.close()
 
 
 class _Counting:

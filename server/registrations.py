@@ -2,17 +2,21 @@
 
 import asyncio
 import contextlib
+import unicodedata
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from server.announced import announced
 from server.appointments import Appointments
-from server.city import City
+from server.city import City, District
 from server.clock import Clock, from_ms
 from server.errors import Invalid, Refusal, StoreUnavailable
 from server.hours import check_open_hours
-from server.keys import registration_no
+from server.keys import is_registration_no, parts_of, registration_no
+from server.merkle import Proof, check
+from server.published import Published
 from server.registry import Registry
 from server.sites import Sites
 from server.store import Coalescer, Store
@@ -28,6 +32,7 @@ _MOST_MOVES = 3
 _LONGEST_WISH = timedelta(days=180)
 
 Period = Literal["am", "pm", "any"]
+_Date = date  # a field of that name hides it
 
 
 class Preference(msgspec.Struct):
@@ -38,11 +43,16 @@ class Preference(msgspec.Struct):
 
 
 class Wishes(msgspec.Struct):
-    """What a resident asks for (contract, `POST /registrations`)."""
+    """What a resident asks for (contract, `POST /registrations`).
+
+    `together`: number of a relative's registration, to be given the same place where that costs nobody anything; it
+    counts when they name each other, or three in a ring.
+    """
 
     preferences: Annotated[list[Preference], msgspec.Meta(max_length=10)]
     accept_any_site: bool
     not_before: date | None = None
+    together: Annotated[str, msgspec.Meta(max_length=40)] | None = None
 
 
 class Event(msgspec.Struct):
@@ -63,6 +73,38 @@ class AppointmentView(msgspec.Struct):
     ends_at: datetime
 
 
+class NightView(msgspec.Struct):
+    """The last night that a registration was in, and how its holder can check it.
+
+    `reason`: why it got nothing; `reached`: the first-dose date that the slots came to, where they were all given;
+    `nights`: how many were in vain so far. `line`: its line of the result file, octet by octet, `leaf` (from 0 with the
+    head) and `proof`: that it is under `root`; null where the result is not public yet, or not on this machine.
+    `seed`: null as long as there is no root.
+    """
+
+    date: date
+    reason: str | None
+    reached: _Date | None
+    nights: int
+    line: str | None
+    leaf: int | None
+    root: str | None
+    proof: Proof | None
+    list_root: str | None
+    commitment: str | None
+    seed: str | None
+    file_url: str | None
+
+
+class MessageView(msgspec.Struct):
+    """What became of an SMS: `accepted` by the provider, `delivered`, `undelivered`, `refused`, or `unsent`; `at`: when
+    the provider took it, or would not."""
+
+    kind: str
+    state: str
+    at: datetime
+
+
 class Registration(msgspec.Struct):
     """A registration as its holder sees it (contract, `GET /registrations/{no}`)."""
 
@@ -74,9 +116,12 @@ class Registration(msgspec.Struct):
     preferences: list[Preference]
     accept_any_site: bool
     not_before: date | None
+    together: str | None
     appointment: AppointmentView | None
     cancel_before: datetime | None
     history: list[Event]
+    night: NightView | None
+    messages: list[MessageView]
     no_shows: int
     barred: bool
 
@@ -100,6 +145,7 @@ class Registrations:
         room: frees the pass.
         sites: the districts' sites.
         appointments: frees the slot of a cancelled one.
+        published: the nights' results.
     """
 
     def __init__(
@@ -112,6 +158,7 @@ class Registrations:
         room: WaitingRoom,
         sites: Sites,
         appointments: Appointments,
+        published: Published,
     ) -> None:
         self._city = city
         self._store = store
@@ -121,12 +168,18 @@ class Registrations:
         self._room = room
         self._sites = sites
         self._appointments = appointments
+        self._published = published
         self._writes: Coalescer[NewRegistration, Kept] = Coalescer(store.register, max_batch=256, linger_s=0.005)
         self._pointers: Coalescer[tuple[str, bytes], None] = Coalescer(self._point, max_batch=256, linger_s=0.005)
         self._releases: set[asyncio.Task[None]] = set()
 
-    async def register(self, text: str | bytes, wishes: Wishes) -> tuple[Registered, bool]:
+    async def register(self, text: str | bytes, wishes: Wishes, lang: str) -> tuple[Registered, bool]:
         """Store a registration; (what to tell its holder, whether it is new). Answers once it is on disk.
+
+        Args:
+            text: the pass.
+            wishes: what is asked for.
+            lang: `zh` or `en`: of the messages to come.
 
         Raises:
             Refusal: `forged`, `expired`, `used`, `already-registered`, `invalid`, ...
@@ -135,15 +188,16 @@ class Registrations:
         district = self._city.district(token.district)
         if district is None:
             raise Refusal("forged")
-        await self._check(token.district, wishes)
-        known = await self._registry.first_dose(token.resident)
         no = registration_no(district.no, token.day, token.entry)
+        await self._check(district, no, wishes)
+        known = await self._registry.first_dose(token.resident)
         fields: dict[str, Any] = {
             "district": token.district,
             "date": token.day.isoformat(),
             "entry": token.entry,
             **_wishes(wishes),
             "product": known.product if known else "",
+            "lang": lang,
         }
         first_dose = known.date.isoformat() if known and known.date else ""
         new = NewRegistration(token.resident, token.expires_s * 1000, no, first_dose, fields)
@@ -171,11 +225,7 @@ class Registrations:
             "first_dose": first_dose,
         }
         again = status == "again"
-        view = (
-            self._view(*await self._kept(no, token.resident))
-            if again
-            else self._view(kept, Life([], no_shows, barred=False))
-        )
+        view = await (self._shown(no, token.resident) if again else self._view(kept, Life([], no_shows, barred=False)))
         return self._with_receipt(view, token, registered_ms), not again
 
     async def _afterwards(self, token: Token) -> None:
@@ -195,7 +245,7 @@ class Registrations:
             Refusal: `maintenance`, `forged`, `expired`, `not-found` (another one's receipt, or a later registration
                 has replaced it).
         """
-        return self._view(*await self._kept(no, self._open(no, text).resident))
+        return await self._shown(no, self._open(no, text)[0].resident)
 
     async def of(self, resident: bytes) -> Registered | None:
         """A resident's latest registration with a new receipt, for one who has shown who they are; None without any."""
@@ -203,7 +253,7 @@ class Registrations:
         if not kept:
             return None
         token = Token(kept["district"], date.fromisoformat(kept["date"]), int(kept["entry"]), resident, 0)
-        view = self._view(*await self._kept(kept["no"], resident))
+        view = await self._shown(kept["no"], resident)
         return self._with_receipt(view, token, self._clock.now_ms())
 
     async def amend(self, no: str, text: str | bytes, wishes: Wishes) -> Registration:
@@ -213,15 +263,15 @@ class Registrations:
             Refusal: as `find`; `too-late` once allotted or closed.
             Invalid: what is wrong with the wishes.
         """
-        token = self._open(no, text)
-        await self._check(token.district, wishes)
+        token, district = self._open(no, text)
+        await self._check(district, no, wishes)
         status = await self._store.amend(Change(token.resident, no, "resident"), _wishes(wishes))
         if status == "absent":
             raise Refusal("not-found")
         if status == "other":
             kept, _ = await self._kept(no, token.resident)
             raise Refusal("too-late", reason="allotted" if kept["state"] == "booked" else "closed")
-        return self._view(*await self._kept(no, token.resident))
+        return await self._shown(no, token.resident)
 
     async def cancel(self, no: str, text: str | bytes) -> Registration:
         """Give the registration up, and its slot if it has one (announcement A8); again changes nothing.
@@ -229,7 +279,7 @@ class Registrations:
         Raises:
             Refusal: as `find`; `too-late` with `cancel_before`.
         """
-        token = self._open(no, text)
+        token, _ = self._open(no, text)
         status = "moved"
         for _ in range(_MOST_MOVES):
             if status == "moved":  # given or taken back in this very moment
@@ -242,10 +292,10 @@ class Registrations:
         kept, life = await self._kept(no, token.resident)
         if status in ("late", "closed"):
             raise Refusal("too-late", cancel_before=self._cancel_before(kept))
-        return self._view(kept, life)
+        return await self._view(kept, life)
 
-    def _open(self, no: str, text: str | bytes) -> Token:
-        """The receipt of this number, in the hours in which residents can log in."""
+    def _open(self, no: str, text: str | bytes) -> tuple[Token, District]:
+        """The receipt of this number and its district, in the hours in which residents can log in."""
         check_open_hours(self._city, self._now())
         try:
             token = self._signer.read(Kind.RECEIPT, text)
@@ -257,7 +307,7 @@ class Registrations:
         # Whoever holds one receipt learns nothing about other numbers, not even whether they exist.
         if district is None or no != registration_no(district.no, token.day, token.entry):
             raise Refusal("not-found")
-        return token
+        return token, district
 
     async def _kept(self, no: str, resident: bytes) -> tuple[dict[str, str], Life]:
         kept = await self._store.registration(resident)
@@ -266,8 +316,8 @@ class Registrations:
         life = await self._store.history(resident)
         return kept, life._replace(past=[line for line in life.past if line.no == no])
 
-    async def _check(self, district: str, wishes: Wishes) -> None:
-        """The wishes name sites of the district, each at most once.
+    async def _check(self, district: District, no: str, wishes: Wishes) -> None:
+        """The wishes name sites of the district, each at most once, and somebody else of the district.
 
         Raises:
             Invalid: what is wrong, field by field.
@@ -276,7 +326,7 @@ class Registrations:
             raise Invalid(("preferences", "empty"))
         if wishes.not_before and wishes.not_before > self._now().date() + _LONGEST_WISH:
             raise Invalid(("not_before", "too-late"))
-        sites = await self._sites.of(district)
+        sites = await self._sites.of(district.code)
         faults = [
             (f"preferences[{i}].site", "unknown-site")
             for i, wish in enumerate(wishes.preferences)
@@ -284,8 +334,23 @@ class Registrations:
         ]
         if len({(wish.site, wish.period) for wish in wishes.preferences}) < len(wishes.preferences):
             faults.append(("preferences", "twice"))
+        if fault := self._fault_of_relative(district, no, relative_of(wishes)):
+            faults.append(("together", fault))
         if faults:
             raise Invalid(*faults)
+
+    def _fault_of_relative(self, district: District, no: str, relative: str) -> str | None:
+        """What is wrong with a relative's number; whether there is such a registration is nobody's business."""
+        if not relative:
+            return None
+        if not is_registration_no(relative):
+            return "no-registration-number"
+        if relative == no:
+            return "own-number"
+        parts = parts_of(relative, self._now().date())
+        if parts is None:
+            return "no-registration-number"
+        return None if parts.district_no == district.no else "other-district"
 
     def _with_receipt(self, view: Registration, token: Token, issued_ms: int) -> Registered:
         expires_s = issued_ms // 1000 + _RECEIPT_SECONDS
@@ -303,7 +368,10 @@ class Registrations:
         ms = kept.get("cancel_before_ms")
         return from_ms(int(ms), self._city.tz) if ms and kept["state"] != "cancelled" else None
 
-    def _view(self, kept: dict[str, str], life: Life) -> Registration:
+    async def _shown(self, no: str, resident: bytes) -> Registration:
+        return await self._view(*await self._kept(no, resident))
+
+    async def _view(self, kept: dict[str, str], life: Life) -> Registration:
         registered_at = from_ms(int(kept["registered_ms"]), self._city.tz)
         events = [Event(from_ms(line.at_ms, self._city.tz), line.state, line.why or None) for line in life.past]
         return Registration(
@@ -315,9 +383,12 @@ class Registrations:
             preferences=msgspec.json.decode(kept["preferences"], type=list[Preference]),
             accept_any_site=kept["accept_any_site"] == "1",
             not_before=date.fromisoformat(kept["not_before"]) if kept["not_before"] else None,
+            together=kept.get("together") or None,
             appointment=self._appointment(kept),
             cancel_before=self._cancel_before(kept),
             history=[Event(registered_at, "proposed"), *events],
+            night=await self._night(kept),
+            messages=self._messages(kept),
             no_shows=life.no_shows,
             barred=life.barred,
         )
@@ -329,6 +400,50 @@ class Registrations:
         half: Literal["am", "pm"] = "am" if period == "am" else "pm"
         return AppointmentView(kept["site"], day, half, *self._city.period_times(day, half))
 
+    async def _night(self, kept: dict[str, str]) -> NightView | None:
+        if not kept.get("night"):
+            return None
+        district, no, day = kept["district"], kept["no"], date.fromisoformat(kept["night"])
+        public = await announced(self._store, self._published, district, day)
+        leaf = int(kept["leaf"]) if kept.get("leaf") else None
+        root = public.root if public else None
+        entry = self._published.entry(day, district, leaf) if root is not None and leaf is not None else None
+        if entry is not None and not (
+            entry.line.startswith(f'{{"no":"{no}"'.encode()) and check(str(root), entry.line, entry.proof)
+        ):
+            entry = None  # a file that is not the published one proves nothing
+        reached = kept.get("reached")
+        return NightView(
+            date=day,
+            reason=kept.get("why_not") or None,
+            reached=date.fromisoformat(reached) if reached else None,
+            nights=int(kept.get("nights", 0)),
+            line=entry.line.decode() if entry else None,
+            leaf=leaf,
+            root=root,
+            proof=entry.proof if entry else None,
+            list_root=public.list_root if public else None,
+            commitment=public.commitment if public else None,
+            seed=public.seed if public else None,
+            file_url=public.file_url if public else None,
+        )
+
+    def _messages(self, kept: dict[str, str]) -> list[MessageView]:
+        """In the order of what they tell of."""
+        told = []
+        for field, value in kept.items():
+            if field.startswith("sms:"):
+                state, told_ms, event_ms = value.split()
+                at = from_ms(int(told_ms), self._city.tz)
+                told.append((int(event_ms), at, MessageView(field.removeprefix("sms:"), state, at)))
+        return [message for *_, message in sorted(told, key=lambda it: it[:2])]
+
+
+def relative_of(wishes: Wishes) -> str:
+    """The relative's number as it is kept, however it was typed: in groups, or in full-width digits; empty = none."""
+    plain = unicodedata.normalize("NFKC", wishes.together or "")
+    return "".join(it for it in plain if not it.isspace() and it not in "-‐–")
+
 
 def _wishes(wishes: Wishes) -> dict[str, Any]:
     """The wishes as fields of a registration."""
@@ -336,4 +451,5 @@ def _wishes(wishes: Wishes) -> dict[str, Any]:
         "preferences": msgspec.json.encode(wishes.preferences),
         "accept_any_site": int(wishes.accept_any_site),
         "not_before": wishes.not_before.isoformat() if wishes.not_before else "",
+        "together": relative_of(wishes),
     }

@@ -20,8 +20,10 @@ from server.store.residents import pack, unpack
 _KEYS_A_STEP: Final = 500
 _CLOSED: Final = frozenset({b"cancelled", b"fulfilled", b"noshow"})
 
-OPENING_KINDS: Final = frozenset({"places", "done", "calls", "passes", "left", "claims", "roster", "unsettled"})
-"""What goes with an old opening. `opening` (counts) and `audit` stay, and a day's slots: nobody is named there."""
+OPENING_KINDS: Final = frozenset(
+    {"places", "done", "calls", "passes", "left", "claims", "roster", "unsettled", "frozen"}
+)
+"""What goes with an old opening. `opening`, `night`, `audit` and a day's slots stay: nobody is named there."""
 
 
 class Purged(msgspec.Struct):

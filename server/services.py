@@ -18,7 +18,9 @@ from server.desk import Desk
 from server.errors import SetupError, StoreUnavailable
 from server.keys import Pepper
 from server.metrics import Metrics
+from server.night import Night
 from server.notices import FileGateway, Notices
+from server.operations import Operations
 from server.published import Published
 from server.registrations import Registrations
 from server.registry import Registry
@@ -42,11 +44,13 @@ class Services(msgspec.Struct, frozen=True):
     registrations: Registrations
     appointments: Appointments
     desk: Desk
+    operations: Operations
     access: Access
     notices: Notices
     staff_tokens: StaffTokens
     sites: Sites
     published: Published
+    night: Night
     metrics: Metrics
     sms_file: str | None
 
@@ -60,8 +64,9 @@ def wire(settings: Settings, city: City, store: Store) -> Services:
     room = WaitingRoom(city, store, clock, signer, registry)
     sites = Sites(city, store)
     appointments = Appointments(city, store, clock)
-    registrations = Registrations(city, store, clock, signer, registry, room, sites, appointments)
-    notices = Notices(city, store, clock, seal)
+    published = Published(settings.results_dir)
+    registrations = Registrations(city, store, clock, signer, registry, room, sites, appointments, published)
+    notices = Notices(city, store, clock, seal, pepper, sites)
     return Services(
         city=city,
         store=store,
@@ -69,11 +74,13 @@ def wire(settings: Settings, city: City, store: Store) -> Services:
         registrations=registrations,
         appointments=appointments,
         desk=Desk(city, store, clock, seal, appointments),
+        operations=Operations(city, store, clock, seal, room),
         access=Access(city, store, clock, pepper, seal, registry, registrations, notices),
         notices=notices,
         staff_tokens=StaffTokens(signer, clock, sites, settings.operator_token),
         sites=sites,
-        published=Published(settings.results_dir),
+        published=published,
+        night=Night(city, store, clock, appointments, published),
         metrics=Metrics(),
         sms_file=str(settings.sms_file) if settings.sms_file else None,
     )

@@ -1,5 +1,6 @@
-"""Replaying what the system published, from the file alone: an opening's draw, a night's allotment."""
+"""Checking what the system published, from the file alone: an opening's draw, a night's allotment, one's own line."""
 
+import datetime as dt
 from array import array
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -11,7 +12,7 @@ import msgspec
 from server.allotment import Allotment, Candidates, Order, allot, refuse_twice, tie_break
 from server.draw import Draw, commitment
 from server.keys import is_registration_no
-from server.merkle import Frontier
+from server.merkle import Frontier, Proof, check
 from server.results import Foot, Head, Line, encode, foot, line_of, list_root
 
 _LAST_BYTES: Final = 1 << 16
@@ -197,6 +198,123 @@ def _difference(raw: bytes, expected: bytes, kind: Any) -> str:
         if a != b:
             return f"{name}: it says {a[:_FIELD_CHARS]}, the replay gives {b[:_FIELD_CHARS]}"
     raise AssertionError("two lines that differ and say the same")
+
+
+# One's own line
+
+
+class _Priority(msgspec.Struct):
+    first_dose_date: date | None
+
+
+class _Appointment(msgspec.Struct):
+    site: str
+    date: dt.date
+    period: str
+
+
+class _Night(msgspec.Struct):
+    date: dt.date
+    reason: str | None
+    reached: dt.date | None
+    line: str | None
+    leaf: int | None
+    root: str | None
+    proof: Proof | None
+    commitment: str | None
+    seed: str | None
+
+
+class _Status(msgspec.Struct):
+    """A saved answer of `GET /registrations/{no}`."""
+
+    registration_no: str
+    state: str
+    district: str
+    priority: _Priority
+    appointment: _Appointment | None
+    night: _Night | None
+
+
+class Included(NamedTuple):
+    """A line that is under a root: the line, its number in the file from 1, of how many registrations; and of which
+    district's night the holder was told that this is the root."""
+
+    line: Line
+    number: int
+    registrations: int
+    root: str
+    district: str
+    date: date
+
+
+def verify_inclusion(path: Path, published: str | None = None) -> Included:
+    """Check that a registration's line is in the night's result, and that the registration says what its line says.
+
+    Args:
+        path: JSON, a saved answer of `GET /registrations/{no}`.
+        published: the root that was made public.
+
+    Raises:
+        Wrong: the first thing that is wrong.
+        OSError: the file cannot be read.
+    """
+    try:
+        said = msgspec.json.decode(path.read_bytes(), type=_Status)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Wrong(0, f"it cannot be read: {error}") from None
+    night = said.night
+    if night is None:
+        raise Wrong(0, "night: the registration has been in none yet")
+    if night.root is None:
+        raise Wrong(0, "root: the night's result was not public yet; save the answer again later")
+    if night.line is None or night.proof is None:
+        raise Wrong(0, "proof: the server had none at hand; save the answer again later")
+    if published is not None and published != night.root:
+        raise Wrong(0, f"root: published was {published}, the file has {night.root}")
+    raw = night.line.encode()
+    if not check(night.root, raw, night.proof):
+        raise Wrong(0, "proof: the line is not under the root at the place that the proof says")
+    if night.leaf != night.proof.index:
+        raise Wrong(0, f"leaf: it says {night.leaf}, the proof is of {night.proof.index}")
+    line: Line = _decode(0, raw, Line)
+    if line.no != said.registration_no:
+        raise Wrong(0, f"registration_no: it says {said.registration_no}, the line is of {line.no}")
+    _check_seed(night, line)
+    _check_outcome(said, night, line)
+    return Included(line, night.leaf + 1, night.proof.leaves - 1, night.root, said.district, night.date)
+
+
+def _check_seed(night: _Night, line: Line) -> None:
+    try:
+        seed = bytes.fromhex(night.seed or "")
+    except ValueError:
+        raise Wrong(0, f"seed: {night.seed} is not hexadecimal") from None
+    if commitment(seed) != night.commitment:
+        raise Wrong(0, f"commitment: it says {night.commitment}, that of the seed is {commitment(seed)}")
+    expected = tie_break(seed, int(line.no)).hex()
+    if line.tie != expected:
+        raise Wrong(0, f"tie: the line says {line.tie}, the seed gives {expected}")
+
+
+def _check_outcome(said: _Status, night: _Night, line: Line) -> None:
+    """What the holder is told is what stands in the line."""
+    if line.first_dose != said.priority.first_dose_date:
+        raise Wrong(0, f"first_dose_date: it says {said.priority.first_dose_date}, the line {line.first_dose}")
+    slot = line.slot[:3] if line.slot else None
+    # What was given may have been withdrawn, cancelled or missed since; what was not given cannot be booked.
+    if said.state == "booked" and said.appointment is not None:
+        held = (said.appointment.date, said.appointment.site, said.appointment.period)
+        if held != slot:
+            raise Wrong(0, f"appointment: it says {_words(held)}, the line {_words(slot)}")
+    if night.reason != line.reason and (night.reason, line.reason) != ("withdrawn", None):
+        raise Wrong(0, f"reason: it says {night.reason}, the line {line.reason or _words(slot)}")
+    if night.reached != line.reached:
+        raise Wrong(0, f"reached: it says {night.reached}, the line {line.reached}")
+
+
+def _words(slot: tuple[date, str, str] | None) -> str:
+    return " ".join(str(part) for part in slot) if slot else "no slot"
 
 
 # An opening's draw

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -244,7 +245,14 @@ async def open_house(
     url: str, settings: Settings | None = None, *, city: City | None = None, day: date = DAY
 ) -> AsyncIterator[House]:
     """An application on the store at `url`; it is 07:00, and nobody is there."""
-    settings = settings or test_settings()
+    with tempfile.TemporaryDirectory(prefix="jh-results-") as results:
+        chosen = settings or test_settings(results_dir=Path(results))
+        async with _house(url, chosen, city, day) as house:
+            yield house
+
+
+@asynccontextmanager
+async def _house(url: str, settings: Settings, city: City | None, day: date) -> AsyncIterator[House]:
     it_is = StandingClock()
     running: list[Services] = []
 

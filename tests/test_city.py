@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from server.city import City, CityError, District, Periods, Policy, Sms, Window, load_city
+from server.city import City, CityError, District, Periods, Policy, Window, load_city
+from server.sms import QuietHours, Sms
 
 SMALL = Path(__file__).parent / "cities" / "small.toml"
 
@@ -110,6 +111,104 @@ def test_guangzhou_states_the_periods_and_the_words_of_the_messages(guangzhou: C
     zh, en = (guangzhou.sms.code_text(language, "012345") for language in ("zh", "en"))
     assert zh == "【广州健康通】验证码012345，5分钟内有效，请勿告诉他人。"
     assert en == "【广州健康通】Code 012345, good for 5 minutes. Tell nobody."
+
+
+# By hand, letter by letter: what a resident reads, with 张三 of the longest registration number.
+WORDS = {
+    "name": "张*", "no": "106190100000013", "date": "6月21日（周一）", "time": "08:30-12:00", "site": "体育中心",
+    "cancel_before": "6月20日20:00", "reached": "2021年5月1日",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("registered", "张*已登记，登记号106190100000013。每晚按第一剂日期安排，有结果即发短信，不必守候。"),
+        ("allotted", "张*，请于6月21日（周一）08:30-12:00带身份证到体育中心接种。不能来的，请在6月20日20:00前上网取消；"
+                     "不取消又不来，会记一次爽约。"),
+        ("waiting", "张*，名额不足，还没有轮到您。您仍在排队，不必重新登记。已排到的第一剂日期：2021年5月1日。"
+                    "有结果即发短信。"),
+        ("reminder", "张*，提醒您6月21日（周一）08:30-12:00带身份证到体育中心接种。不能来的，"
+                     "请在6月20日20:00前上网取消，以免记爽约。"),
+        ("cancelled", "张*，登记106190100000013已取消，不必前往。需要时可在开放时段重新登记。"),
+        ("closed", "张*，体育中心6月21日（周一）08:30-12:00停诊，请不要前往。这不算爽约，"
+                   "会优先为您另排时间，有结果即发短信。"),
+        ("barred", "张*，您多次预约后没有来也没有取消，不能再上网预约。请找接种点工作人员办理。"),
+    ],
+)  # fmt: skip
+def test_guangzhous_messages_say_what_to_do(guangzhou: City, kind: str, says: str) -> None:
+    assert guangzhou.sms.text(kind, "zh", WORDS) == "【广州健康通】" + says
+    english = guangzhou.sms.text(kind, "en", WORDS)
+    assert english.isascii() is False and english.removeprefix("【广州健康通】").startswith("张*: ")
+
+
+def test_guangzhous_messages_of_one_sms(guangzhou: City) -> None:
+    one = {kind for kind in ("registered", "waiting", "cancelled", "barred", "closed", "allotted", "reminder")
+           if len(guangzhou.sms.text(kind, "zh", WORDS)) <= 70}  # fmt: skip
+    assert one == {"registered", "waiting", "cancelled", "barred", "closed"}
+
+
+def test_when_and_how_fast_messages_go(guangzhou: City) -> None:
+    sms = guangzhou.sms
+    assert sms.quiet_hours == QuietHours(time(21), time(8))
+    assert (sms.reminder_at, sms.per_second, sms.per_phone_a_day, sms.tries) == (time(10), 1000, 50, 10)
+    assert (sms.parts_zh, sms.parts_en) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("hours", "quiet", "loud"),
+    [
+        (QuietHours(time(21), time(8)), ["21:00", "23:59:59", "00:00", "07:59:59"], ["20:59:59", "08:00", "12:00"]),
+        (QuietHours(time(1), time(6)), ["01:00", "05:59:59"], ["00:59:59", "06:00", "23:00"]),
+        (QuietHours(), [], ["00:00", "03:00", "12:00", "23:59:59"]),
+        (QuietHours(time(0), time(0)), [], ["00:00", "12:00"]),
+    ],
+)
+def test_quiet_hours_go_over_midnight(hours: QuietHours, quiet: list[str], loud: list[str]) -> None:
+    assert all(time.fromisoformat(t) in hours for t in quiet)
+    assert not any(time.fromisoformat(t) in hours for t in loud)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('registered_zh = "您已登记。"', "sms.registered_zh: expected a text with {no}, perhaps {name} and nothing"),
+        ('allotted_zh = "{date}{time}{site}"', "sms.allotted_zh: expected a text with {date}, {time}, {site} and"),
+        ('barred_en = "{phone}"', "sms.barred_en: expected a text perhaps {name} and {no} and nothing else in braces"),
+        ('closed_en = "{date} {time} {site:>9}"', "sms.closed_en: expected a text with {date}, {time} and {site}"),
+        ('waiting_en = "{reached"', "sms.waiting_en: expected a text with {reached}"),
+        # Signature 4, number 15, and so many letters: 135, one too many for two SMS of 67.
+        (f'cancelled_zh = "{"字" * 116}{{no}}"',
+         "sms.cancelled_zh: expected at most 134 characters (2 SMS) with the signature and the longest values"),
+        (f'registered_zh = "{"字" * 52}{{no}}"\nparts_zh = 1',
+         "sms.registered_zh: expected at most 70 characters (1 SMS) with the signature and the longest values, got 71"),
+        (f'cancelled_en = "{"x" * 183}{{no}}"',
+         "sms.cancelled_en: expected at most 201 characters (3 SMS) with the signature and the longest values"),
+        ("parts_zh = 0", "sms.parts_zh: expected `int` >= 1"),
+        ("quiet_hours = { begins = 21:00:00 }", "sms.quiet_hours: expected begins and ends, or neither"),
+        ("quiet_hours = { from = 21:00:00 }", "sms.quiet_hours.from: unknown key, expected one of begins, ends"),
+        ("reminder_at = 07:59:00", "sms.reminder_at: expected a time outside sms.quiet_hours"),
+        ("per_second = 0", "sms.per_second: expected `int` >= 1"),
+        ("per_phone_a_day = 0", "sms.per_phone_a_day: expected `int` >= 1"),
+        ("tries = 0", "sms.tries: expected `int` >= 1"),
+        ('greeting_zh = "早"', "sms.greeting_zh: unknown key, expected one of signature, code_zh"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_messages_is_named(tmp_path: Path, line: str, message: str) -> None:
+    text = SMALL.read_text("utf-8")
+    assert text.count("[sms]\n") == 1
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace("[sms]\n", f"[sms]\n{line}\n"), "utf-8")
+    with pytest.raises(CityError) as refused:
+        load_city(path)
+    assert str(refused.value).startswith(f"mine.toml: {message}")
+
+
+def test_the_longest_text_that_fits_is_taken_and_quiet_hours_can_be_switched_off(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    lines = f'cancelled_zh = "{"字" * 115}{{no}}"\nquiet_hours = {{}}\nreminder_at = 07:00:00'
+    path.write_text(SMALL.read_text("utf-8").replace("[sms]\n", f"[sms]\n{lines}\n"), "utf-8")
+    assert time(3) not in load_city(path).sms.quiet_hours
 
 
 def test_an_older_file_without_the_newer_tables_still_loads(tmp_path: Path, small: City) -> None:
@@ -400,17 +499,17 @@ def test_periods_and_messages_may_go_to_their_bounds(tmp_path: Path, small: City
         (
             "{code}是验证码，{minutes}分钟有效。",
             "字" * 60 + "{code}{minutes}",
-            "sms.code_zh: expected at most 70 characters with the signature and a code, got 71",
+            "sms.code_zh: expected at most 70 characters (1 SMS) with the signature and the longest values, got 71",
         ),
         (
             "{code} is your code for {minutes} minutes.",
             "a" * 60 + "{code}{minutes}",
-            "sms.code_en: expected at most 70 characters with the signature and a code, got 71",
+            "sms.code_en: expected at most 70 characters (1 SMS) with the signature and the longest values, got 71",
         ),
         (  # an emoji takes two code units
             "{code}是验证码，{minutes}分钟有效。",
             "😀" * 30 + "{code}{minutes}",
-            "sms.code_zh: expected at most 70 characters with the signature and a code, got 71",
+            "sms.code_zh: expected at most 70 characters (1 SMS) with the signature and the longest values, got 71",
         ),
         ("{code}是验证码，", "验证码，", "sms.code_zh: expected a text with {code} and {minutes} and nothing else in"),
         ("for {minutes} minutes", "for minutes", "sms.code_en: expected a text with {code} and {minutes}"),

@@ -198,7 +198,7 @@ def test_a_cron_job_without_its_environment_says_so(
 @pytest.mark.usefixtures("secrets")
 def test_notify_says_what_is_still_owed(jiaohao: Jiaohao, store_url: str, tmp_path: Path) -> None:
     with Redis.from_url(store_url) as client:
-        client.xadd("outbox:{440106}", {"kind": "what is this"})
+        client.xadd("codes:{440106}", {"kind": "what is this"})
     code, _, err = jiaohao("notify", "--file", str(tmp_path / "sms"), "--once")
     assert code == 1
     assert "1 still owed" in err

@@ -2,7 +2,9 @@
 
 import re
 import time
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from redis import Redis
@@ -26,6 +28,12 @@ def jiaohao(jiaohao: Jiaohao, store_url: str, monkeypatch: pytest.MonkeyPatch) -
 def bad(out: str) -> list[str]:
     """What is said to be bad, without the cures."""
     return [line.removeprefix("BAD").split("→")[0].strip() for line in out.splitlines() if line.startswith("BAD")]
+
+
+def be_at(client: Redis, hour: int) -> None:
+    """Let it be about this hour in the city."""
+    now = datetime.now(ZoneInfo("Asia/Shanghai"))
+    client.set("clock:{clock}", round((now.replace(hour=hour, minute=30) - now).total_seconds() * 1000))
 
 
 def test_a_fresh_store_without_anything_in_it(jiaohao: Jiaohao) -> None:
@@ -52,9 +60,32 @@ def test_messages_that_nobody_sends(jiaohao: Jiaohao, store_url: str) -> None:
     old_ms = int(time.time() * 1000) - 300_000
     with Redis.from_url(store_url) as client:
         client.xadd("outbox:{440106}", {"kind": "code"}, id=f"{old_ms}-0")
-        client.xadd("outbox:{440111}", {"kind": "code"})
+        client.xadd("codes:{440111}", {"kind": "code"})
+        be_at(client, 12)
     _, out, _ = jiaohao("doctor")
     assert "outbox: 2 messages owed, the oldest for 5 minutes" in bad(out)
+
+
+def test_what_waits_for_the_morning_is_no_fault(jiaohao: Jiaohao, store_url: str) -> None:
+    old_ms = int(time.time() * 1000) - 300_000
+    with Redis.from_url(store_url) as client:
+        client.xadd("outbox:{440106}", {"kind": "code"}, id=f"{old_ms}-0")
+        be_at(client, 2)
+        _, out, _ = jiaohao("doctor")
+        assert not [line for line in bad(out) if "outbox" in line]
+        assert "outbox: 1 messages owed; quiet hours until 08:00" in out
+        client.xadd("codes:{440106}", {"kind": "code"}, id=f"{old_ms}-0")
+    _, out, _ = jiaohao("doctor")
+    assert "outbox: 2 messages owed, the oldest for 5 minutes" in bad(out), "codes do not wait"
+
+
+def test_dead_letters_and_whom_to_call(jiaohao: Jiaohao, store_url: str) -> None:
+    with Redis.from_url(store_url) as client:
+        client.hset("dead:{440106}", "440106-1-0", b"x")
+        client.hset("to_call:{440106}", "106190100000013", b"r" * 16)
+    _, out, _ = jiaohao("doctor")
+    assert "outbox: 1 dead letters" in bad(out)
+    assert "note  outbox: 1 residents to call" in out
 
 
 def test_young_messages_are_no_fault(jiaohao: Jiaohao, store_url: str) -> None:

@@ -17,6 +17,7 @@ from server.importing import (
     CAPACITY_COLUMNS,
     REGISTRY_COLUMNS,
     CsvFile,
+    Fault,
     capacity_reader,
     keep_capacity,
     keep_sites,
@@ -305,6 +306,27 @@ def test_capacity(jiaohao: Jiaohao, store_url: str, tmp_path: Path) -> None:
     assert capacities(store_url) == kept
 
 
+def test_a_capacity_below_what_has_been_given_is_kept_and_told(
+    jiaohao: Jiaohao, store_url: str, tmp_path: Path
+) -> None:
+    with_sites(jiaohao, tmp_path)
+    taken = {f"T1|am|{product}": n for product, n in (("inactivated", 7), ("cho", 5), ("adenovirus", 9))}
+    with Redis.from_url(store_url) as client:
+        client.hset(f"taken:{{{TIANHE}:2021-06-21}}", mapping=taken)
+    rows = ["T1,2021-06-21,am,inactivated,6", "T1,2021-06-21,am,cho,5", "T1,2021-06-22,am,adenovirus,0"]
+    assert jiaohao("import", "capacity", capacity_csv(tmp_path, *rows)) == (
+        0,
+        "3 slots kept\n",
+        "warning: T1 2021-06-21 am inactivated: capacity 6, but 7 have been given and stay\n",
+    )
+    many = [f"T1,2021-06-{day},am,cho,0" for day in range(10, 22)]
+    with Redis.from_url(store_url) as client:
+        for day in range(10, 22):
+            client.hset(f"taken:{{{TIANHE}:2021-06-{day}}}", "T1|am|cho", 1)
+    err = jiaohao("import", "capacity", capacity_csv(tmp_path, *many))[2].splitlines()
+    assert (len(err), err[-1]) == (11, "... and 2 more slots")
+
+
 @pytest.mark.parametrize(
     ("bad", "told"),
     [
@@ -352,7 +374,7 @@ async def test_sites_and_capacities_on_any_store(store: Store, tmp_path: Path) -
     assert sites == {"T1": TIANHE, "B1": BAIYUN}
     file = Path(capacity_csv(tmp_path, "T1,2021-06-21,am,cho,3", "B1,2021-06-22,pm,cho,4"))
     rows = CsvFile(file, CAPACITY_COLUMNS, lambda _: None).rows(capacity_reader(city, sites))
-    assert await keep_capacity(store, rows) == 2
+    assert await keep_capacity(store, rows) == (2, [])
     assert await store.client.hgetall(f"slots:{{{TIANHE}:2021-06-21}}") == {b"T1|am|cho": b"3"}
     assert await store.client.hgetall(f"slots:{{{BAIYUN}:2021-06-22}}") == {b"B1|pm|cho": b"4"}
 
@@ -365,7 +387,7 @@ def test_a_large_file_is_never_held_in_memory(tmp_path: Path) -> None:
     next(source.rows(read))  # what is loaded once
     tracemalloc.start()
     try:
-        count = sum(1 for one in source.rows(read) if not isinstance(one, str))
+        count = sum(1 for one in source.rows(read) if not isinstance(one, Fault))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

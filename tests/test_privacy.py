@@ -115,9 +115,11 @@ def test_nobodys_papers_are_left_anywhere(tmp_path: Path) -> None:
         refused(call("POST", f"{API}/access-codes", json=asked), "too-many-requests", 429)
         refused(call("POST", f"{API}/access-tokens", json=asked | {"code": "x"}), "invalid", 422)
         sms = server.data_dir / "sms.jsonl"
-        until(sms.exists, "the SMS is written")
-        message = json.loads(sms.read_text(encoding="utf-8"))
+        until(lambda: sms.exists() and "验证码" in sms.read_text(encoding="utf-8"), "the SMS is written")
+        told = [json.loads(line) for line in sms.read_text(encoding="utf-8").splitlines()]
+        (message,) = (each for each in told if "验证码" in each["text"])
         assert message["phone"] == people[0].phone
+        assert not any(who.name in each["text"] for who in people for each in told), "names are masked"
         assert sms.stat().st_mode & 0o777 == 0o600
         code = "".join(c for c in message["text"] if c.isdigit())[:6]
         found = call("POST", f"{API}/access-tokens", json=asked | {"code": code}).json()

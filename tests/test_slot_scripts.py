@@ -21,7 +21,7 @@ def slot(i: int, period: str = "am", site: str = "T1", product: str = "cho") -> 
 
 async def take(store: Store, wanted: Taken) -> str:
     """Take a slot of the day; the status."""
-    (status,) = await store.take([(TAG, wanted)])
+    ((status, _),) = await store.take([(TAG, wanted)])
     return status
 
 
@@ -71,7 +71,7 @@ async def test_a_slot_is_unsettled_until_its_registration_agrees(store: Store) -
     store.now_ms = T0
     await take(store, slot(1))
     assert [s.no for s in (await store.unsettled([TAG]))[0]] == ["N1"]
-    await store.settle([(TAG, "N1")])
+    await store.settle([(TAG, "N1", 0)])
     assert await store.unsettled([TAG]) == [[]]
     assert await store.on_roster(TAG, "N1") == slot(1)
     store.now_ms = T0 + 5

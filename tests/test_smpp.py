@@ -256,17 +256,17 @@ async def test_refused_for_good_is_told_apart(orders: Orders) -> None:
     with smsc(msgspec.structs.replace(orders, statuses=statuses)) as server, capture_logs() as logs:
         async with SmppGateway(settings(server)) as gateway:
             with pytest.raises(MessageRefused, match="ESME_RINVDSTADR"):
-                await gateway.send("13800000001", SHORT)
+                await gateway.submit("13800000001", SHORT)
             with pytest.raises(OSError, match="0x00000453"):  # a provider's own
-                await gateway.send("13800000002", SHORT)
+                await gateway.submit("13800000002", SHORT)
             with pytest.raises(OSError, match="ESME_RSYSERR"):
-                await gateway.send("13800000003", SHORT)
+                await gateway.submit("13800000003", SHORT)
             for text in ("", "\ud83d", "长" * 67 * 256):
                 with pytest.raises(MessageRefused):
-                    await gateway.send(PHONE, text)
+                    await gateway.submit(PHONE, text)
             with pytest.raises(MessageRefused):
-                await gateway.send("+8613800138000", SHORT)
-            await gateway.send(PHONE, SHORT)
+                await gateway.submit("+8613800138000", SHORT)
+            await gateway.submit(PHONE, SHORT)
             assert gateway.state.connections == 1
     assert {"138****0001"} <= {entry.get("phone") for entry in logs}
     assert "13800000001" not in str(logs)
@@ -337,7 +337,7 @@ async def test_not_let_in_says_why(orders: Orders) -> None:
             await probe(wrong)
         async with SmppGateway(wrong) as gateway:
             with pytest.raises(OSError, match="ESME_RINVPASWD"):
-                await gateway.send(PHONE, SHORT)
+                await gateway.submit(PHONE, SHORT)
             assert not gateway.state.bound and "ESME_RINVPASWD" in str(gateway.state.why_not)
 
 

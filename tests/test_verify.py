@@ -1,6 +1,7 @@
 """`jiaohao verify`: yes to what holds, and no to every single change."""
 
 import copy
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import date
@@ -13,8 +14,8 @@ from click.testing import CliRunner
 from server.cli import cli, main
 from server.draw import Draw
 from server.keys import registration_no
-from server.merkle import Frontier
-from server.verifying import Published, Wrong, verify_allotment, verify_draw
+from server.merkle import Frontier, Tree, leaf_hash
+from server.verifying import Published, Wrong, verify_allotment, verify_draw, verify_inclusion
 from tests.test_results import NOS, PEOPLE, a_file
 
 VECTORS: dict[str, Any] = json.loads(Path(__file__).with_name("draw_vectors.json").read_text("utf-8"))
@@ -248,6 +249,168 @@ def test_a_hash_that_is_none_is_a_usage_error(path: Path) -> None:
     path.write_bytes(TEXT)
     result = CliRunner().invoke(cli, ["verify", "allotment", str(path), "--root", "xyz"])
     assert (result.exit_code, "64 hexadecimal digits" in result.output) == (2, True)
+
+
+# One's own line
+
+COMMITMENT = hashlib.sha256(bytes(range(32))).hexdigest()
+
+
+def status(number: int) -> dict[str, Any]:
+    """What the holder of this line (from 1) is told, by hand."""
+    line, root = json.loads(RAW[number - 1]), json.loads(RAW[-1])["root"]
+    proof = TREE.prove(number - 1)
+    night = {
+        "date": "2021-07-02",
+        "reason": line.get("reason"),
+        "reached": line.get("reached"),
+        "nights": 0 if "slot" in line else 2,
+        "line": RAW[number - 1].decode(),
+        "leaf": number - 1,
+        "root": root,
+        "proof": {"index": number - 1, "leaves": 11, "hashes": proof.hashes},
+        "list_root": json.loads(RAW[0])["list_root"],
+        "commitment": COMMITMENT,
+        "seed": bytes(range(32)).hex(),
+        "file_url": "/api/v1/allotments/440106/2021-07-02/file",
+    }
+    slot = line.get("slot")
+    return {
+        "registration_no": line["no"],
+        "state": "booked" if slot else "proposed",
+        "district": "440106",
+        "priority": {"first_dose_date": line.get("first_dose"), "product": line.get("product")},
+        "preferences": [],
+        "appointment": {"date": slot[0], "site": slot[1], "period": slot[2]} if slot else None,
+        "night": night,
+    }
+
+
+def not_included(path: Path, said: Any, published: str | None = None) -> Wrong:
+    path.write_bytes(compact(said))
+    with pytest.raises(Wrong) as caught:
+        verify_inclusion(path, published)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize("number", range(2, 12))
+def test_every_registrations_line_is_included(path: Path, number: int) -> None:
+    said = status(number)
+    path.write_text(json.dumps(said, indent=1))
+    found = verify_inclusion(path, said["night"]["root"])
+    assert (found.number, found.registrations, found.root) == (number, 10, json.loads(RAW[-1])["root"])
+    assert found.line.no == json.loads(RAW[number - 1])["no"]
+
+
+# What stands elsewhere, or is only shown: whoever knows the root knows what it is the root of.
+TAKEN_ON_TRUST = (
+    "date", "nights", "list_root", "file_url", "district", "state", "preferences", "product", "without state",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(2, 12))
+def test_every_single_change_of_a_saved_status_is_caught(path: Path, number: int) -> None:
+    said = status(number)
+    caught = set()
+    for part in ("night", "priority", "appointment", None):
+        values = said if part is None else said[part]
+        for name in values or ():
+            if name in TAKEN_ON_TRUST or (part is None and name in ("night", "priority", "appointment")):
+                continue
+            for what, other in changes({name: values[name]}):
+                if what == "one more" or (part == "priority" and what == "without product"):
+                    continue
+                # How many lines there are decides on the way up, but not always: who cares compares it, as the root.
+                if what.startswith("proof: leaves: ") and isinstance(other["proof"]["leaves"], int):
+                    continue
+                changed = copy.deepcopy(said)
+                target = changed if part is None else changed[part]
+                target.pop(name)
+                target |= other
+                not_included(path, changed)
+                caught.add(name)
+    assert caught >= {"line", "leaf", "root", "proof", "commitment", "seed", "reason", "registration_no"}
+    assert caught >= {"first_dose_date"}
+    assert ("site" in caught) == (said["state"] == "booked")
+
+
+def test_a_line_that_somebody_writes_for_themselves_is_under_no_published_root(path: Path) -> None:
+    number = next(n for n in range(2, 12) if b'"reason":"full"' in RAW[n - 1])
+    said = status(number)
+    mine = json.loads(RAW[number - 1]) | {"slot": ["2021-07-04", "440106-1", "am", "inactivated"]}
+    mine.pop("reason")
+    mine.pop("reached", None)
+    lines = [*RAW[: number - 1], compact(mine), *RAW[number:-1]]
+    frontier, hashes = Frontier(), bytearray()
+    for line in lines:
+        frontier.append(line)
+        hashes += leaf_hash(line)
+    said["night"] |= {"line": compact(mine).decode(), "reason": None, "reached": None, "root": frontier.root()}
+    said["night"]["proof"]["hashes"] = Tree(hashes).prove(number - 1).hashes
+    path.write_bytes(compact(said))
+    verify_inclusion(path)  # consistent in itself
+    assert "root: published was" in str(not_included(path, said, json.loads(RAW[-1])["root"]))
+
+
+def test_somebody_elses_line_is_not_mine(path: Path) -> None:
+    assert "registration_no" in str(not_included(path, status(4) | {"registration_no": status(5)["registration_no"]}))
+    assert "registration_no" in str(not_included(path, status(4) | {"night": status(5)["night"]}))
+
+
+def test_what_was_withdrawn_in_the_same_night_stands_as_given_in_the_line(path: Path) -> None:
+    number = next(n for n in range(2, 12) if b'"slot"' in RAW[n - 1])
+    said = status(number) | {"state": "proposed", "appointment": None}
+    said["night"]["reason"] = "withdrawn"
+    path.write_bytes(compact(said))
+    assert verify_inclusion(path).line.slot is not None
+    said["night"]["reason"] = "full"
+    assert "reason" in str(not_included(path, said))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"night": None}, "in none yet"),
+        ({"night": status(3)["night"] | {"root": None}}, "not public yet"),
+        ({"night": status(3)["night"] | {"line": None, "proof": None}}, "none at hand"),
+    ],
+)
+def test_what_is_not_there_yet_is_said(path: Path, change: dict[str, Any], why: str) -> None:
+    assert why in str(not_included(path, status(3) | change))
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'{"registration_no": 7}', b"\xff", b"{" * 10_000])
+def test_a_file_that_is_no_status_is_refused_in_a_line(path: Path, text: bytes) -> None:
+    path.write_bytes(text)
+    with pytest.raises(Wrong, match="cannot be read"):
+        verify_inclusion(path)
+
+
+def test_the_command_says_whether_my_line_is_in_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = json.loads(RAW[-1])["root"]
+    path.write_bytes(compact(status(2)))
+    result = CliRunner().invoke(cli, ["verify", "inclusion", str(path), "--root", root.upper()])
+    assert result.exit_code == 0, result.output
+    line = json.loads(RAW[1])
+    assert result.output.splitlines() == [
+        f"yes: {line['no']} is line 2 of the result, number 1 of 10",
+        " ".join(line["slot"]) if "slot" in line else f"no slot: {line['reason']}",
+        f"root {root}",
+    ]
+    bare = CliRunner().invoke(cli, ["verify", "inclusion", str(path)])
+    assert bare.output.splitlines()[:3] == result.output.splitlines()
+    assert bare.output.splitlines()[3:] == [
+        "compare the root, and how many there are, with what is published for 440106 2021-07-02"
+    ]
+    monkeypatch.setattr("sys.argv", ["jiaohao", "verify", "inclusion", str(path), "--root", "00" * 32])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    out, err = capsys.readouterr()
+    assert (exit_.value.code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"jiaohao: no: {path}: root: published was 00")
 
 
 # The draw

@@ -6,8 +6,12 @@ import itertools
 import click
 
 from loadtests.bench import http as over_http
+from loadtests.bench import night as allotting
+from loadtests.bench import night_store as in_the_night
+from loadtests.bench import night_whole as whole_night
 from loadtests.bench import scripts as in_the_store
 from loadtests.bench import waiting as who_wait
+from loadtests.bench.night_city import DEMAND
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -96,6 +100,46 @@ def scripts(largest: int, batch: int, rounds: int) -> None:
 def waiting(seconds: float, largest: int) -> None:
     """The server's CPU while 10⁴, 10⁵, 10⁶ people wait."""
     who_wait.run(seconds, largest)
+
+
+@bench.command()
+@click.option(
+    "--part",
+    "parts",
+    type=click.Choice(["allot", "memory", "whole"]),
+    multiple=True,
+    default=["allot", "memory", "whole"],
+    show_default=True,
+    help="What to measure; give it several times for several.",
+)
+@click.option("--largest", default=DEMAND, show_default=True, help="Registrations of the largest allotment.")
+@click.option("--one-list", is_flag=True, help="Allot all in one list, five times the largest district there is.")
+@click.option("--waiting", default=100_000, show_default=True, help="Registrations whose memory is measured.")
+@click.option("--listpack-bytes", type=int, help="For the memory: another hash-max-listpack-value.")
+@click.option("--whole", default=50_000, show_default=True, help="Registrations of the night that is run end to end.")
+@click.option("--doses", default=0.3, show_default=True, help="Doses on offer, as a share of those who wait.")
+@click.option("--seed", default=1, show_default=True, help="Of the made-up city: same seed, same city.")
+def night(
+    parts: tuple[str, ...],
+    largest: int,
+    one_list: bool,
+    waiting: int,
+    listpack_bytes: int | None,
+    whole: int,
+    doses: float,
+    seed: int,
+) -> None:
+    """The night: its allotment from 10⁴ to 4.8 M, memory a waiting registration, and `jiaohao night` end to end.
+
+    All of it takes a quarter of an hour and 2 GB in the temporary folder. Window one's 1.55 M (--part whole --whole
+    1550000) take half an hour and need 6 GB of memory and as much in the temporary folder.
+    """
+    if "allot" in parts:
+        allotting.run(largest, doses, seed, one_list=one_list)
+    if "memory" in parts:
+        in_the_night.run(waiting, seed, listpack_bytes)
+    if "whole" in parts:
+        whole_night.run(whole, doses, seed)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """`jiaohao import registry|sites|capacity`."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from server.importing import (
     REGISTRY_COLUMNS,
     SITES_COLUMNS,
     CsvFile,
+    Lowered,
     Outcome,
     capacity_reader,
     judge_rows,
@@ -33,6 +34,7 @@ from server.settings import Settings
 from server.setup import open_store
 from server.store import Store
 
+_MOST_TOLD = 10
 _FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 _SKIP = click.option("--skip-bad", is_flag=True, help="Keep the good rows of a file that has bad ones.")
 
@@ -64,7 +66,7 @@ def registry(file: Path, skip_bad: bool, redis_url: str | None, data_dir: Path, 
         async def keep(store: Store, source: CsvFile) -> int:
             return sum([n async for n in keep_registry(store, source.rows(read))])
 
-        _report(_import(file, REGISTRY_COLUMNS, read, keep, settings, skip_bad), "residents")
+        _report(_import(file, REGISTRY_COLUMNS, read, keep, settings, skip_bad), file, "residents")
 
 
 @command.command("sites")
@@ -82,7 +84,7 @@ def sites(file: Path, skip_bad: bool, redis_url: str | None, data_dir: Path, cit
         async def keep(store: Store, source: CsvFile) -> int:
             return await keep_sites(store, source.rows(read))
 
-        _report(_import(file, SITES_COLUMNS, read, keep, settings, skip_bad), "sites")
+        _report(_import(file, SITES_COLUMNS, read, keep, settings, skip_bad), file, "sites")
 
 
 @command.command("capacity")
@@ -94,7 +96,7 @@ def capacity(file: Path, skip_bad: bool, redis_url: str | None, data_dir: Path, 
     """Doses a site can give: site,date,period,product,capacity (period: am or pm).
 
     The sites must have been imported. A later row of the same site, date, period and product replaces the
-    earlier one; who has a slot keeps it, even where the capacity is now smaller.
+    earlier one; who has a slot keeps it, even where the capacity is now smaller (which is told).
     """
     city = load_city(city_file)
     with ExitStack() as stack:
@@ -109,10 +111,24 @@ def capacity(file: Path, skip_bad: bool, redis_url: str | None, data_dir: Path, 
 
         read = capacity_reader(city, asyncio.run(sites()))
 
-        async def keep(store: Store, source: CsvFile) -> int:
-            return await keep_capacity(store, source.rows(read))
+        lowered: list[Lowered] = []
 
-        _report(_import(file, CAPACITY_COLUMNS, read, keep, settings, skip_bad), "slots")
+        async def keep(store: Store, source: CsvFile) -> int:
+            kept = await keep_capacity(store, source.rows(read))
+            lowered.extend(kept.lowered)
+            return kept.slots
+
+        _report(_import(file, CAPACITY_COLUMNS, read, keep, settings, skip_bad), file, "slots")
+        _warn(lowered)
+
+
+def _warn(lowered: Sequence[Lowered]) -> None:
+    """Where more has been given than there is now: nobody loses theirs, but the site must know."""
+    for it in lowered[:_MOST_TOLD]:
+        slot = f"{it.site} {it.date} {it.period} {it.product}"
+        click.echo(f"warning: {slot}: capacity {it.capacity}, but {it.taken} have been given and stay", err=True)
+    if len(lowered) > _MOST_TOLD:
+        click.echo(f"... and {len(lowered) - _MOST_TOLD} more slots", err=True)
 
 
 def _import(
@@ -145,9 +161,9 @@ def _import(
     return outcome
 
 
-def _report(outcome: Outcome, what: str) -> None:
-    for line in outcome.first_bad:
-        click.echo(line, err=True)
+def _report(outcome: Outcome, file: Path, what: str) -> None:
+    for fault in outcome.first_bad:
+        click.echo(f"{file.name}: {fault}", err=True)
     if outcome.bad > len(outcome.first_bad):
         click.echo(f"... and {outcome.bad - len(outcome.first_bad)} more bad rows", err=True)
     if not outcome.done:

@@ -10,19 +10,23 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import click
-import structlog
 
 from server import logs
 from server.city import City, load_city
 from server.cli.options import city_option, store_options, store_settings
 from server.clock import Clock
 from server.errors import SetupError
+from server.keys import Pepper
 from server.notices import FileGateway, Gateway, Notices
 from server.seal import Seal
 from server.settings import Settings
 from server.setup import open_store
+from server.sites import Sites
+from server.store import Store
 
-log = structlog.get_logger()
+# Longer than the gateway takes to connect or to give up; and for receipts that came before their answer.
+_CONNECT_SECONDS = 15.0
+_RECEIPTS_SECONDS = 2.0
 
 
 @click.command("notify")
@@ -40,7 +44,7 @@ log = structlog.get_logger()
     type=click.Path(dir_okay=False, path_type=Path),
     help="With the file gateway: write each message there as a line of JSON (phone numbers and codes: keep it safe).",
 )
-@click.option("--once", is_flag=True, help="Send what is owed now and end.")
+@click.option("--once", is_flag=True, help="Send what is due now and end; exit code 1 where something is still owed.")
 @store_options
 @city_option
 def command(
@@ -48,8 +52,13 @@ def command(
 ) -> None:
     """Send the outbox, until SIGTERM or Ctrl-C.
 
+    \b
+    Codes go at any time and before all else; the other messages not in the city file's sms.quiet_hours, and all
+    senders together no faster than sms.per_second. What the gateway does not take is tried again, later and later,
+    and becomes a dead letter in the end: see `jiaohao outbox`.
+
     As many as you like may run at the same time; a message that one of them died with is sent by another
-    after half a minute. `jiaohao up` does this by itself, into a file.
+    after a minute. `jiaohao up` does this by itself, into a file.
     """
     if gateway == "file" and file is None:
         raise click.UsageError("the file gateway needs --file; or choose --gateway smpp")
@@ -59,44 +68,59 @@ def command(
     city = load_city(city_file)
     with ExitStack() as stack:
         settings = store_settings(stack, redis_url, data_dir)
-        sent = asyncio.run(_notify(settings, city, file if gateway == "file" else None, once))
-    click.echo(f"{sent} messages sent" if once else "stopped")
+        click.echo(asyncio.run(_notify(settings, city, file if gateway == "file" else None, once)))
 
 
-async def _notify(settings: Settings, city: City, file: Path | None, once: bool) -> int:
-    async with _gateway(file) as gateway:
-        store = await open_store(settings)
-        notices = Notices(city, store, Clock(await store.follow_offset()), Seal(settings.secrets))
-        consumer = f"{socket.gethostname()}-{os.getpid()}"
-        try:
+async def _notify(settings: Settings, city: City, file: Path | None, once: bool) -> str:
+    store = await open_store(settings)
+    try:
+        clock, sites = Clock(await store.follow_offset()), Sites(city, store)
+        notices = Notices(city, store, clock, Seal(settings.secrets), Pepper(settings.pepper), sites)
+        async with _gateway(file, notices) as gateway:
+            consumer = f"{socket.gethostname()}-{os.getpid()}"
             if once:
-                districts = [district.code for district in city.districts]
-                await store.open_outbox(districts)
-                sent = await notices.send_owed(gateway, consumer)
-                if owed := await store.owed(districts):
-                    raise SetupError(
-                        f"{sent} messages sent, {owed} still owed; see the log above, and try again in a minute"
-                    )
-                return sent
+                return await _send_once(city, store, notices, gateway, consumer)
             sending = asyncio.create_task(notices.run(gateway, consumer))
             loop = asyncio.get_running_loop()
             for each in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(each, sending.cancel)
             await asyncio.gather(sending, return_exceptions=True)
-            return 0
-        finally:
-            await store.close()
+        await notices.receipts_noted(_RECEIPTS_SECONDS)
+        return "stopped"
+    finally:
+        await store.close()
+
+
+async def _send_once(city: City, store: Store, notices: Notices, gateway: Gateway, consumer: str) -> str:
+    districts = [district.code for district in city.districts]
+    await store.open_outbox(districts)
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            while not gateway.ready:
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise SetupError("no connection to the SMSC: see the log above, and `jiaohao doctor`") from None
+    sent = await notices.send_owed(gateway, consumer)
+    backlogs = await store.backlogs(districts)
+    quiet = sum(each.waiting for each in backlogs) if notices.is_quiet else 0
+    owed = sum(each.codes + each.waiting for each in backlogs) - quiet
+    if owed:
+        raise SetupError(f"{sent} messages sent, {owed} still owed; see the log above, and try again in a minute")
+    return f"{sent} messages sent" + (f", {quiet} wait for the end of the quiet hours" if quiet else "")
 
 
 @contextlib.asynccontextmanager
-async def _gateway(file: Path | None) -> AsyncIterator[Gateway]:
+async def _gateway(file: Path | None, notices: Notices) -> AsyncIterator[Gateway]:
     if file is not None:
         yield FileGateway(file)
         return
     from server.smpp import Delivery, SmppGateway, smpp_from_environment
 
+    failed = {Delivery.expired, Delivery.deleted, Delivery.undeliverable, Delivery.rejected}
+
     async def on_receipt(message_id: str, state: Delivery) -> None:
-        log.info("sms receipt", id=message_id, state=str(state))
+        if state is Delivery.delivered or state in failed:  # all else is on its way, or not said
+            await notices.receipt(message_id, delivered=state is Delivery.delivered)
 
     async with SmppGateway(smpp_from_environment(), on_receipt) as gateway:
         yield gateway

@@ -17,21 +17,37 @@ from server.settings import from_environment
 @click.option(
     "--redis-url", envvar="JIAOHAO_REDIS_URL", required=True, help="Redis >= 7 or Valkey, standalone or cluster."
 )
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="JIAOHAO_RESULTS",
+    show_envvar=True,
+    help="Folder of the nights' result files, as for `jiaohao night`; without it residents see no proofs here.",
+)
 @city_option
 def command(
-    host: str, port: int, workers: int | None, clock: datetime | None, redis_url: str, city_file: Path | None
+    host: str,
+    port: int,
+    workers: int | None,
+    clock: datetime | None,
+    redis_url: str,
+    results: Path | None,
+    city_file: Path | None,
 ) -> None:
     """Serve against a store of your own, on as many machines as you like.
 
     Secrets come from the environment and have no default: JIAOHAO_SECRET (32 bytes hex; the same on
     every machine) and JIAOHAO_OPERATOR_TOKEN. The store must be durable: `appendonly yes`,
-    `appendfsync always`, `maxmemory-policy noeviction`.
+    `appendfsync always`, `maxmemory-policy noeviction`. The night and the messages are commands of their
+    own: see `jiaohao night --help` for the line in cron, and `jiaohao notify --help`.
     """
     from server.cli.serving import serve
 
     logs.configure()
     load_city(city_file)
     env = dict(os.environ, JIAOHAO_REDIS_URL=redis_url, JIAOHAO_OFFSET_MS=str(offset_ms(clock)))
+    if results is not None:
+        env["JIAOHAO_RESULTS"] = str(results.resolve())
     if city_file is not None:
         env["JIAOHAO_CITY"] = str(city_file.resolve())
     serve(from_environment(env), host=host, port=port, workers=workers)

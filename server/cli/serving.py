@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from contextlib import AbstractContextManager, nullcontext
 
 import click
 
@@ -49,8 +50,15 @@ async def _check_store(settings: Settings) -> None:
         await store.close()
 
 
-def serve(settings: Settings, *, host: str, port: int, workers: int | None) -> None:
+def serve(
+    settings: Settings, *, host: str, port: int, workers: int | None, nights: AbstractContextManager[None] | None = None
+) -> None:
     """Serve until SIGTERM or Ctrl-C; prints `ready: http://HOST:PORT` once requests are taken.
+
+    Args:
+        settings: of the workers.
+        host, port, workers: where, and how many.
+        nights: runs the nights meanwhile.
 
     Raises:
         SetupError: the port is taken, or no store answers.
@@ -63,7 +71,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int | None) -> N
     port = port or free_port(host)
     check_port(host, port)
     asyncio.run(_check_store(settings))
-    with tempfile.TemporaryDirectory(prefix="jiaohao-metrics-") as metrics_dir:
+    with tempfile.TemporaryDirectory(prefix="jiaohao-metrics-") as metrics_dir, nights or nullcontext():
         os.environ.update(settings.environment(), PROMETHEUS_MULTIPROC_DIR=metrics_dir)
         server = Granian(
             "server.web.app:create_app",

@@ -38,6 +38,7 @@ def command(
 
     Data and secrets are kept in --data-dir. SIGTERM and Ctrl-C end it cleanly.
     """
+    from server.cli.night_watch import NightWatch
     from server.cli.serving import check_port, serve
     from server.demo import add_demo, describe
     from server.store.embedded import EmbeddedStore
@@ -54,6 +55,7 @@ def command(
         env["JIAOHAO_SMS_FILE"] = os.environ.get("JIAOHAO_SMS_FILE") or str(data_dir / "sms.jsonl")
         if city_file is not None:
             env["JIAOHAO_CITY"] = str(city_file.resolve())
+        env["JIAOHAO_RESULTS"] = os.environ.get("JIAOHAO_RESULTS") or str(data_dir / "results")
         settings = from_environment(env)
         if not no_demo:
             if asyncio.run(add_demo(settings, city)):
@@ -64,4 +66,5 @@ def command(
         click.echo(f"staff sign in at /staff with: jiaohao token staff SITE --data-dir {data_dir}")
         secrets_at = "JIAOHAO_OPERATOR_TOKEN" if os.environ.get("JIAOHAO_OPERATOR_TOKEN") else data_dir / "secrets.json"
         click.echo(f"operator token: see {secrets_at}")
-        serve(settings, host=host, port=port, workers=workers)
+        click.echo(f"nights' results: see {settings.results_dir}")
+        serve(settings, host=host, port=port, workers=workers, nights=NightWatch(settings, city))

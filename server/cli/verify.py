@@ -1,4 +1,4 @@
-"""`jiaohao verify draw|allotment`."""
+"""`jiaohao verify draw|allotment|inclusion`."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from server.errors import SetupError
-from server.verifying import Published, Wrong, verify_allotment, verify_draw
+from server.verifying import Published, Wrong, verify_allotment, verify_draw, verify_inclusion
 
 _file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -27,7 +27,7 @@ class _Hash(click.ParamType[str]):
 
 @click.group("verify")
 def command() -> None:
-    """Replay a draw or a night's allotment from what was published; needs no store.
+    """Replay a draw or a night's allotment from what was published, or find one's own line; needs no store.
 
     Prints "yes" with the counts, or the first thing that is wrong, and then exits with 1.
     """
@@ -62,6 +62,30 @@ def allotment(file: Path, commitment: str | None, list_root: str | None, root: s
     if counts:
         click.echo(counts)
     click.echo(f"root {held.foot.root}")
+
+
+@command.command("inclusion")
+@_file
+@click.option("--root", type=_Hash(), help="The night's root, as published (GET /api/v1/allotments/DISTRICT/DATE).")
+def inclusion(file: Path, root: str | None) -> None:
+    """Check that one's own line is in a night's result.
+
+    FILE is a saved answer of GET /api/v1/registrations/NO, as the page's "check it yourself" saves it. Everybody
+    must have the same root: give the one that others see (--root).
+    """
+    try:
+        found = verify_inclusion(file, root)
+    except (Wrong, OSError) as error:
+        raise SetupError(f"no: {file}: {error}") from None
+    line = found.line
+    rank = f"number {found.number - 1:,} of {found.registrations:,}"
+    click.echo(f"yes: {line.no} is line {found.number:,} of the result, {rank}")
+    click.echo(" ".join(str(part) for part in line.slot) if line.slot else f"no slot: {line.reason}")
+    click.echo(f"root {found.root}")
+    if root is None:
+        click.echo(
+            f"compare the root, and how many there are, with what is published for {found.district} {found.date}"
+        )
 
 
 @command.command("draw")

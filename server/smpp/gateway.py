@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from aiosmpplib import SmppCommandStatus as Status
 
-from server.errors import MessageRefused
+from server.errors import MessageRefused, NotHandedOver
 from server.masks import mask_phone
 from server.smpp.lines import Lines
 from server.smpp.pace import Pace
@@ -160,14 +160,16 @@ class SmppGateway:
             connections=self._connections,
         )
 
-    async def send(self, phone: str, text: str) -> None:
-        """As `submit`, for whoever does not follow receipts."""
-        await self.submit(phone, text)
+    @property
+    def ready(self) -> int:
+        """How many messages at once are of use now: the window, less where the SMSC throttles; 0: not connected."""
+        return max(1, int(min(self._settings.window, self._pace.per_second))) if self._bound.is_set() else 0
 
     async def submit(self, phone: str, text: str) -> list[str]:
         """Hand a message over; the SMSC's ids of its parts, once it has taken them all.
 
         Raises:
+            NotHandedOver: it has not been offered to it in time; give it again.
             OSError: it has not taken it, or not said so in time; give it again.
             MessageRefused: it never will.
         """
@@ -261,7 +263,7 @@ class SmppGateway:
                     session.window.release()
         except TimeoutError:
             why = "too much to send" if self._bound.is_set() else self._why_not
-            raise TimeoutError(f"not sent in time: {why}") from None
+            raise NotHandedOver(f"not sent in time: {why}") from None
 
     async def _keep_pace(self) -> None:
         loop = asyncio.get_running_loop()

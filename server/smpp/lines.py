@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from server.errors import NotHandedOver
+
 
 class _Line:
     def __init__(self) -> None:
@@ -22,7 +24,7 @@ class Lines:
         """Wait until all that came before are through.
 
         Raises:
-            ConnectionAbortedError: one before was not taken and may come again; this one must not overtake it.
+            NotHandedOver: one before was not taken and may come again; this one must not overtake it.
         """
         line = self._lines.setdefault(phone, _Line())
         line.waiting += 1
@@ -30,7 +32,7 @@ class Lines:
         try:
             async with line.lock:
                 if line.failures != failures:
-                    raise ConnectionAbortedError("an earlier message to the same phone was not taken")
+                    raise NotHandedOver("an earlier message to the same phone was not taken")
                 yield
         except (OSError, asyncio.CancelledError):
             line.failures += 1

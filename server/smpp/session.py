@@ -30,6 +30,7 @@ log = structlog.get_logger()
 
 _RESPONSE = 0x80000000
 _MOST_RECEIPTS = 1000  # read and not yet kept
+_RECEIPTS_AT_ONCE = 100
 _CLOSING_SECONDS = 2.0
 # Nobody waits so many times the time for an answer.
 _FORGOTTEN_AFTER = 10
@@ -133,7 +134,11 @@ class Session:
 
     async def run(self) -> OSError:
         """Read and keep alive, until it ends; why it did. Then close it before anything else is sent on it."""
-        coroutines: tuple[Coroutine[Any, Any, None], ...] = (self._read(), self._enquire(), self._keep_receipts())
+        coroutines: tuple[Coroutine[Any, Any, None], ...] = (
+            self._read(),
+            self._enquire(),
+            *(self._keep_receipts() for _ in range(_RECEIPTS_AT_ONCE)),
+        )
         self._tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         error = next(iter(done)).exception()
@@ -209,7 +214,7 @@ class Session:
             self._send(DeliverSmResp(), pdu.sequence, SmppCommandStatus.ESME_RX_T_APPN)
 
     async def _keep_receipts(self) -> None:
-        # On their own: answers do not wait until a receipt is kept.
+        # On their own: answers do not wait until a receipt is kept. Several at once: they come as fast as messages go.
         while True:
             sequence, receipt = await self._receipts.get()
             status = SmppCommandStatus.ESME_ROK

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import structlog
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -20,6 +20,8 @@ log = structlog.get_logger()
 Client: TypeAlias = Redis | RedisCluster
 Arg: TypeAlias = str | int | float | bytes
 _CALL_SECONDS = 5.0
+# Of one process, on a standalone server; who finds them all in use waits for one, instead of being refused.
+_CONNECTIONS = 128
 
 
 async def connect(url: str) -> Client:
@@ -31,9 +33,12 @@ async def connect(url: str) -> Client:
     options: dict[str, Any] = {"socket_timeout": _CALL_SECONDS, "socket_connect_timeout": 2.0}
     # One more try covers a pooled connection that a restarted store has cut; more would keep residents hanging.
     try:
-        probe = Redis.from_url(url, retry=Retry(NoBackoff(), 1), **options)
+        pool = BlockingConnectionPool.from_url(
+            url, max_connections=_CONNECTIONS, timeout=_CALL_SECONDS, retry=Retry(NoBackoff(), 1), **options
+        )
     except ValueError as error:
         raise SetupError(f"{_public(url)} is no address of a store (redis://, rediss://, unix://): {error}") from None
+    probe = Redis.from_pool(pool)
     try:
         info: dict[str, Any] = await probe.info()
     except (RedisError, OSError, ValueError) as error:

@@ -126,6 +126,8 @@ class EmbeddedStore:
             "aof-timestamp-enabled": "no",
             "auto-aof-rewrite-min-size": "256mb",
             "maxmemory-policy": "noeviction",
+            # A registration with its wishes stays packed: about a third less memory for each.
+            "hash-max-listpack-value": "1024",
             "loglevel": "notice",
         }
         arguments = [word for name, value in options.items() for word in (f"--{name}", value)]

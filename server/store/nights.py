@@ -47,6 +47,14 @@ class NightStore(Caller):
         status, token, by, since_ms, expires_ms = await self._run("lease", _LEASE, *args)
         return Lease(status == b"held", int(token), by.decode(), int(since_ms), int(expires_ms))
 
+    async def leased(self) -> Lease | None:
+        """Who runs the night, or did last (then `expires_ms` is over); None before anybody has. Takes nothing."""
+        (answer,) = await self._plain([("HGETALL", key("lease", _LEASE))])
+        kept = fields_of(answer)
+        if not kept:
+            return None
+        return Lease(False, int(kept["token"]), kept["holder"], int(kept["since_ms"]), int(kept["expires_ms"]))
+
     async def enter_night(self, tag: str, token: int, seed: bytes) -> dict[str, str] | None:
         """Begin or go on with a district's night: its fields, or None where somebody holds a later lease."""
         status, *fields = await self._run("enter_night", tag, token, seed.hex())
@@ -61,9 +69,18 @@ class NightStore(Caller):
         answer: bytes = await self._run("freeze", tag, token, part, data, lives_ms)
         return answer.decode()
 
-    async def nights(self, tags: Sequence[str]) -> list[dict[str, str]]:
-        """The fields of each district's night; empty where there is none. The seed is among them, published or not."""
-        return [fields_of(answer) for answer in await self._plain([("HGETALL", key("night", tag)) for tag in tags])]
+    async def nights(self, tags: Sequence[str], *names: str) -> list[dict[str, str]]:
+        """The fields of each district's night, or those with these names; empty where there is none.
+
+        The seed is among them, published or not.
+        """
+        if not names:
+            return [fields_of(answer) for answer in await self._plain([("HGETALL", key("night", tag)) for tag in tags])]
+        answers = await self._plain([("HMGET", key("night", tag), *names) for tag in tags])
+        return [
+            {name: value.decode() for name, value in zip(names, answer, strict=True) if value is not None}
+            for answer in answers
+        ]
 
     async def frozen(self, tag: str, part: int) -> bytes | None:
         """A part of the frozen list."""
@@ -73,12 +90,21 @@ class NightStore(Caller):
     # From night to night
 
     async def through(self, districts: Sequence[str]) -> list[dict[str, str]]:
-        """For each district, up to which date what has been done: `closed`, `gathered`, `reminded`, `allotted`."""
+        """For each district, up to which date what has been done: `closed`, `gathered`, `frozen`."""
         return [fields_of(a) for a in await self._plain([("HGETALL", key("through", d)) for d in districts])]
 
     async def note_through(self, district: str, what: str, day: str) -> None:
         """Something has been done up to this date."""
         await self._plain([("HSET", key("through", district), what, day)])
+
+    async def passes_alive(self, tag: str) -> tuple[int, int]:
+        """(what time it is in ms, how many may still register in an opening)."""
+        now_ms, alive = await self._run("passes_alive", tag, *self._clock())
+        return int(now_ms), int(alive)
+
+    async def commit_nights(self, seeds: Mapping[str, bytes]) -> None:
+        """Fix the seeds of nights to come, by their tags, where there are none yet."""
+        await self._plain([("HSETNX", key("night", tag), "seed", seed.hex()) for tag, seed in seeds.items()])
 
     async def claims(self, tag: str) -> AsyncIterator[list[Claim]]:
         """Who has claimed a place in an opening, a page at a time; somebody may come twice."""

@@ -177,9 +177,22 @@ class OutboxStore(Caller):
         stream = key(owed.stream, owed.district)
         await self._plain([("XACK", stream, _GROUP, owed.id), ("XDEL", stream, owed.id)])
 
+    async def all_sent(self, entries: Sequence[Owed]) -> list[None]:
+        """Each of these has done its work."""
+        commands: list[tuple[Arg, ...]] = []
+        for owed in entries:
+            stream = key(owed.stream, owed.district)
+            commands += [("XACK", stream, _GROUP, owed.id), ("XDEL", stream, owed.id)]
+        await self._plain(commands)
+        return [None] * len(entries)
+
     async def defer(self, pointer: Pointer, due_ms: int, tries: int) -> None:
         """Look at a pointer again later."""
         await self._run("defer", pointer.owed.district, pointer.owed.id, due_ms, pointer.member(tries))
+
+    async def pace(self, many: int, per_second: int) -> int:
+        """Let messages go at the pace of all senders together: in how many ms."""
+        return int(await self._run("pace", "gateway", many, per_second))
 
     async def bring(self, districts: Sequence[str], most: int) -> int:
         """Pointers that are due again go back into the outbox; how many."""
@@ -215,6 +228,19 @@ class OutboxStore(Caller):
         args = (*self._clock(), seq, pointer.name, outcome)
         return bool(await self._run("settle_message", resident_tag(pointer.resident), *args))
 
+    async def settle_messages(self, settled: Sequence[tuple[Pointer, int, Outcome]]) -> list[bool]:
+        """`settle_message` for many residents."""
+        calls = [
+            (resident_tag(pointer.resident), (*self._clock(), seq, pointer.name, outcome))
+            for pointer, seq, outcome in settled
+        ]
+        return [bool(answer) for answer in await self._run_each("settle_message", calls)]
+
+    async def count_messages(self, wanted: Sequence[tuple[str, int, int]]) -> list[int]:
+        """For each (tag of a phone, length in ms, most in it): 0 and counted, or in how many ms one more may go."""
+        calls = [(tag, (*self._clock(), 1, span_ms, most)) for tag, span_ms, most in wanted]
+        return [int(answer) for answer in await self._run_each("quota", calls)]
+
     async def receipt(self, sent: Sent, *, delivered: bool) -> str:
         """What the provider says became of a message; the status."""
         outcome = "delivered" if delivered else "undelivered"
@@ -231,6 +257,19 @@ class OutboxStore(Caller):
         """The message that the provider's id stands for."""
         (packed,) = await self._plain([("GET", key("sent", message_id))])
         return msgspec.msgpack.decode(packed, type=Sent) if packed else None
+
+    async def all_sent_as(self, message_ids: Sequence[str]) -> list[Sent | None]:
+        """`sent_as` for many."""
+        answers = await self._plain([("GET", key("sent", message_id)) for message_id in message_ids])
+        return [msgspec.msgpack.decode(packed, type=Sent) if packed else None for packed in answers]
+
+    async def receipts(self, said: Sequence[tuple[Sent, bool]]) -> list[str]:
+        """`receipt` for many (message, delivered)."""
+        calls = []
+        for sent, delivered in said:
+            outcome = "delivered" if delivered else "undelivered"
+            calls.append((resident_tag(sent.resident), (*self._clock(), sent.no, sent.kind, sent.at_ms, outcome)))
+        return [answer.decode() for answer in await self._run_each("receipt", calls)]
 
     # Dead letters
 
@@ -267,9 +306,9 @@ class OutboxStore(Caller):
         answers = await self._plain([("HGETALL", key("to_call", district)) for district in districts])
         return [{no.decode(): resident for no, resident in items_of(answer)} for answer in answers]
 
-    async def forget_call(self, district: str, no: str) -> None:
+    async def forget_call(self, district: str, *numbers: str) -> None:
         """They have been called, or it is over."""
-        await self._plain([("HDEL", key("to_call", district), no)])
+        await self._plain([("HDEL", key("to_call", district), *numbers)])
 
 
 def _streams(answer: Any) -> list[tuple[Any, list[Any]]]:

@@ -79,19 +79,20 @@ class Appointment(NamedTuple):
 
 class Booking(NamedTuple):
     """An appointment for a registration; `night` and `leaf`: the night that gave it, YYYY-MM-DD, and where its result
-    says so, both empty where it was no night."""
+    says so, both empty where it was no night. `frozen_ms`: when that night read the wishes, 0 = whenever."""
 
     change: Change
     slot: Appointment
     cancel_before_ms: int
     night: str = ""
     leaf: int | str = ""
+    frozen_ms: int = 0
 
 
 class PassedOver(NamedTuple):
     """A registration for which a night had no slot, and why; `reached`: see `server.allotment.Outcome`, "" = none.
 
-    `withdrawn`: it had one, which was taken away again in the same night.
+    `withdrawn`: it had one, which was taken away again in the same night. `frozen_ms`: as in `Booking`.
     """
 
     resident: bytes
@@ -101,6 +102,7 @@ class PassedOver(NamedTuple):
     why_not: str
     reached: str
     withdrawn: bool = False
+    frozen_ms: int = 0
 
 
 class Past(NamedTuple):
@@ -164,15 +166,16 @@ class ResidentStore(Caller):
     async def book(self, bookings: Sequence[Booking]) -> list[str]:
         """Give registrations their appointments; the status of each."""
         calls = []
-        for (resident, no, actor), slot, cancel_before_ms, night, leaf in bookings:
-            calls.append((resident_tag(resident), (*self._clock(), no, *slot, cancel_before_ms, actor, night, leaf)))
+        for (resident, no, actor), slot, cancel_before_ms, night, leaf, frozen_ms in bookings:
+            args = (*self._clock(), no, *slot, cancel_before_ms, actor, night, leaf, frozen_ms)
+            calls.append((resident_tag(resident), args))
         return [_word(answer) for answer in await self._run_each("book", calls)]
 
     async def pass_over(self, passed: Sequence[PassedOver], every: int) -> list[str]:
         """A night had no slot for these; the status of each. After `every` nights in vain a message is owed."""
         calls = []
-        for resident, no, night, leaf, why_not, reached, withdrawn in passed:
-            args = (*self._clock(), no, night, leaf, why_not, reached, every, int(withdrawn))
+        for resident, no, night, leaf, why_not, reached, withdrawn, frozen_ms in passed:
+            args = (*self._clock(), no, night, leaf, why_not, reached, every, int(withdrawn), frozen_ms)
             calls.append((resident_tag(resident), args))
         return [_word(answer) for answer in await self._run_each("pass_over", calls)]
 
@@ -211,6 +214,11 @@ class ResidentStore(Caller):
         """Lift a bar; False where there is none."""
         args = (*self._clock(), change.no, change.actor, why)
         return bool(await self._run("lift", resident_tag(change.resident), *args))
+
+    async def called(self, change: Change, why: str) -> bool:
+        """An operator has called a resident; False where that is not their latest registration."""
+        args = (*self._clock(), change.no, change.actor, why)
+        return bool(await self._run("called", resident_tag(change.resident), *args))
 
     async def enrol(self, records: Sequence[tuple[bytes, FirstDoseRecord]], lives_ms: int) -> list[FirstDoseRecord]:
         """Keep what people without a registry line typed, for a time; the record that holds for each of them."""
@@ -273,9 +281,18 @@ class ResidentStore(Caller):
         answers = await self._plain([("HGETALL", key("registration", resident_tag(r))) for r in residents])
         return [fields_of(answer) for answer in answers]
 
+    async def read_registrations(self, residents: Sequence[bytes], *names: str) -> list[list[str]]:
+        """These fields of each resident's latest registration; "" for what it has not."""
+        answers = await self._plain([("HMGET", key("registration", resident_tag(r)), *names) for r in residents])
+        return [[value.decode() if value else "" for value in answer] for answer in answers]
+
     async def registration(self, resident: bytes) -> dict[str, str]:
         """The fields of the resident's latest registration; empty where there is none."""
         return (await self.registrations([resident]))[0]
+
+    async def no_shows(self, residents: Sequence[bytes]) -> list[int]:
+        """How many no-shows were charged to each."""
+        return [int(n or 0) for n in await self._plain([("GET", key("no_shows", resident_tag(r))) for r in residents])]
 
     async def history(self, resident: bytes) -> Life:
         """What happened to a resident's registrations."""

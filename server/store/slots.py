@@ -46,17 +46,17 @@ day_tag = opening_tag
 class SlotStore(Caller):
     """Each method with a script's name runs it; the others only read or write."""
 
-    async def take(self, wanted: Sequence[tuple[str, Taken]]) -> list[str]:
-        """Take slots for registrations, each (tag of the day, slot); the status of each."""
+    async def take(self, wanted: Sequence[tuple[str, Taken]]) -> list[tuple[str, int]]:
+        """Take slots for registrations, each (tag of the day, slot); for each (status, when that was noted, in ms)."""
         calls = [
             (tag, (*self._clock(), slot.no, slot.resident, slot.site, slot.period, slot.product))
             for tag, slot in wanted
         ]
-        return [answer.decode() for answer in await self._run_each("take", calls)]
+        return [(status.decode(), int(since)) for status, since in await self._run_each("take", calls)]
 
-    async def vacate(self, tag: str, no: str) -> bool:
-        """Free a registration's slot; False where it had none."""
-        return bool(await self._run("vacate", tag, no))
+    async def vacate(self, tag: str, no: str, since_ms: int = 0) -> bool:
+        """Free a registration's slot; False where it had none, or its note is another one than that of `since_ms`."""
+        return bool(await self._run("vacate", tag, no, since_ms))
 
     async def close_site(
         self, tag: str, actor: str, site: str, period: str, reason: str
@@ -103,14 +103,13 @@ class SlotStore(Caller):
             {_place(place): _closure.decode(text) for place, text in fields_of(answer).items()} for answer in answers
         ]
 
-    async def unsettle(self, tag: str, no: str, resident: bytes) -> None:
-        """Note before a registration is closed that its slot is to be freed, so that a crash between is found."""
-        await self._run("unsettle", tag, *self._clock(), no, resident)
+    async def unsettle(self, tag: str, no: str, resident: bytes) -> int:
+        """Note before a registration is closed that its slot is to be freed, so that a crash between is found; when."""
+        return int(await self._run("unsettle", tag, *self._clock(), no, resident))
 
-    async def settle(self, settled: Sequence[tuple[str, str]]) -> None:
-        """Slot and registration are of one mind, for each (tag of the day, number)."""
-        if settled:
-            await self._plain([("HDEL", key("unsettled", tag), no) for tag, no in settled])
+    async def settle(self, settled: Sequence[tuple[str, str, int]]) -> None:
+        """Slot and registration are of one mind, for each (tag of the day, number, when that was noted as open)."""
+        await self._run_each("settle", [(tag, (no, since_ms)) for tag, no, since_ms in settled])
 
     async def unsettled(self, tags: Sequence[str]) -> list[list[Unsettled]]:
         """The slots of each day that are being given or freed, or were when somebody crashed."""

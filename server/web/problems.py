@@ -198,6 +198,8 @@ _REASONS = {
         "不在本接种点当天的名单上，请核对短信上的接种点和日期。",
         "Not on this site's roster of that day. Please compare the site and the date in the SMS.",
     ),
+    "no-call": ("名单上没有这个登记号，可能已经办完。", "Not on the list of calls: perhaps it has been done."),
+    "no-letter": ("没有这条未发出的短信，可能已经重发。", "No such unsent message: perhaps it has been sent again."),
     "no-bar": ("没有这个登记号的停用记录。", "There is no bar under this registration number."),
     "role": (
         "您的凭证不能办理这项业务，请联系本点负责人。",
@@ -232,7 +234,30 @@ _FIELDS = {
         "这一天已过去一周以上，请联系管理员处理。",
         "This day is more than a week ago. Please ask the operator.",
     ),
+    # A capacity file; the field says the line and the column.
+    "csv-header": (
+        "第一行应为 site,date,period,product,capacity，文件存为 UTF-8 编码的 CSV。",
+        "The first line should be site,date,period,product,capacity, in a CSV file in UTF-8.",
+    ),
+    "csv-row": ("这一行读不出五栏。", "This line does not read as five columns."),
+    "csv-site": ("没有这个接种点，请先导入接种点名单。", "No such site: import the file of sites first."),
+    "csv-date": ("日期应写成 YYYY-MM-DD，不早于 2020 年。", "The date should be YYYY-MM-DD, from 2020 on."),
+    "csv-period": ("时段应为 am 或 pm。", "The period should be am or pm."),
+    "csv-product": ("没有这种疫苗。", "There is no such product."),
+    "csv-capacity": ("应为 0 到 999999 的整数。", "It should be a whole number from 0 to 999999."),
     "range": ("数值超出范围。", "The value is out of range."),
+    "no-registration-number": (
+        "这不是登记号。请填写家人的 15 位登记号，并逐位核对。",
+        "This is no registration number. Please enter the relative's, 15 digits, and compare it digit by digit.",
+    ),
+    "own-number": (
+        "这是您自己的登记号，请填写家人的登记号。",
+        "This is your own number. Please enter the relative's.",
+    ),
+    "other-district": (
+        "这是别的区的登记号。各区分别安排，只能填写在本区登记的家人。",
+        "This number is of another district. Each district is allotted by itself: name a relative registered in yours.",
+    ),
 }
 
 

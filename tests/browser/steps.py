@@ -77,9 +77,9 @@ def code_from(server: Up, phone: str) -> str:
     file = server.data_dir / "sms.jsonl"
 
     def last() -> str | None:
-        sent = _messages(file, phone)
-        found = re.search(r"\d{6}", sent[-1]) if sent else None
-        return found[0] if found else None
+        found = [re.search(r"(?:验证码|Code )(\d{6})", text) for text in _messages(file, phone)]
+        codes = [each[1] for each in found if each]
+        return codes[-1] if codes else None
 
     return str(until(last, "the SMS"))
 

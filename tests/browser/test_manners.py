@@ -115,8 +115,12 @@ class Line:
         look(page, name)
 
     def _is_idle(self) -> bool:
+        pages = self.here.context.pages
         idle = "navigator.locks.query().then(({ held, pending }) => held.length + pending.length === 0)"
-        return bool(self.here.context.pages[0].evaluate(idle))
+        # What one tab stores, the others see some milliseconds later. Half a second goes by here in less than that, and
+        # a tab that looked meanwhile would ask by what it still knew.
+        kept = "JSON.stringify(Object.entries(localStorage).sort())"
+        return bool(pages[0].evaluate(idle)) and len({page.evaluate(kept) for page in pages}) == 1
 
     def asked(self, ticket: str) -> list[float]:
         """When a place was asked about, in seconds from the start."""
@@ -205,10 +209,7 @@ def test_it_asks_as_told_never_sooner_and_not_twice_with_two_tabs(line: Line) ->
     line.go_by(90)
     both = line.asked("ticket-0")[len(alone) - 1 :]
     assert len(both) in (5, 6, 7)
-    # Opening and reloading a second tab has cost one look too early in about one run of six: not understood yet.
-    early = [gap for gap in gaps(both)[1:] if gap < 20]
-    assert len(early) <= 1, both
-    assert all(gap <= 20 + SLACK_S for gap in gaps(both)[1:]), both
+    assert all(20 <= gap <= 20 + SLACK_S for gap in gaps(both)[1:]), both
     for tab in (page, second):
         expect(tab.locator("#ahead")).to_have_text("450")
     assert len(line.looks) <= 3 + 2 * len(line.polls), "nor is the opening asked about in between"

@@ -13,14 +13,17 @@ from tests.web.conftest import UNKNOWN
 class Phones:
     """A gateway that keeps what it was given."""
 
+    ready = 100
+
     def __init__(self) -> None:
         self.messages: list[tuple[str, str]] = []
         self.broken = False
 
-    async def send(self, phone: str, text: str) -> None:
+    async def submit(self, phone: str, text: str) -> list[str]:
         if self.broken:
             raise OSError("no space left on device")
         self.messages.append((phone, text))
+        return []
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ async def ask(house: House, who: Person, **changes: Any) -> Any:
 
 
 async def deliver(house: House, phones: Phones) -> int:
-    return await house.services.notices.send_owed(phones, "test")
+    return await house.services.notices.send_codes(phones, "test")
 
 
 async def code_for(house: House, phones: Phones, who: Person) -> str:
@@ -84,6 +87,15 @@ async def test_the_message_says_what_it_must(house: House, phones: Phones) -> No
     await house.registered(person(0))
     code = await code_for(house, phones, person(0))
     assert phones.messages == [(person(0).phone, f"【广州健康通】验证码{code}，5分钟内有效，请勿告诉他人。")]
+
+
+async def test_the_message_is_in_the_askers_language(house: House, phones: Phones) -> None:
+    await house.registered(person(0))
+    answer = await house.call("POST", "/access-codes", json=asks(person(0)), lang="en")
+    assert answer.status_code == 202
+    await house.services.access.settled()
+    assert await deliver(house, phones) == 1
+    assert re.fullmatch("【广州健康通】Code [0-9]{6}, good for 5 minutes. Tell nobody.", phones.messages[0][1])
 
 
 async def test_known_and_unknown_people_are_answered_alike(house: House, phones: Phones) -> None:
@@ -267,14 +279,14 @@ async def test_a_message_the_gateway_never_takes_holds_up_no_other(
     for i in (0, 1, 2):
         await house.registered(person(i))
         await ask(house, person(i))
-    send = phones.send
+    submit = phones.submit
 
-    async def picky(phone: str, text: str) -> None:
+    async def picky(phone: str, text: str) -> list[str]:
         if phone == person(0).phone:
             raise RuntimeError("never")
-        await send(phone, text)
+        return await submit(phone, text)
 
-    monkeypatch.setattr(phones, "send", picky)
+    monkeypatch.setattr(phones, "submit", picky)
     assert await deliver(house, phones) == 2
     assert {phone for phone, _ in phones.messages} == {person(1).phone, person(2).phone}
 

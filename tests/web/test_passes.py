@@ -98,9 +98,12 @@ async def test_a_registration_is_201_once_and_200_ever_after(house: House) -> No
         "preferences": wishes["preferences"],
         "accept_any_site": False,
         "not_before": "2021-06-25",
+        "together": None,
         "appointment": None,
         "cancel_before": None,
         "history": [{"at": "2021-06-19T08:02:01+08:00", "state": "proposed", "why": None}],
+        "night": None,
+        "messages": [],
         "no_shows": 0,
         "barred": False,
     }

@@ -1,6 +1,7 @@
 """The journey without JavaScript: plain forms, cookies that only they get, and nothing of it in an address."""
 
 import asyncio
+import hmac
 import json
 import re
 from collections.abc import AsyncIterator
@@ -14,9 +15,14 @@ import httpx
 import pytest
 
 from server import logs
+from server.allotment import Candidate, Slot
 from server.errors import Invalid, Refusal
+from server.keys import key, resident_tag
 from server.notices import FileGateway
+from server.store.store import PassedOver
+from server.verifying import verify_inclusion
 from tests.serving import BAIYUN, HAIZHU, HUANGPU, OPERATOR, TIANHE, House, Person, person
+from tests.small_night import SmallNight, Waiting
 from tests.web.conftest import COMPLETE, OF_BAIYUN, TOO_SOON
 
 FORM = "application/x-www-form-urlencoded"
@@ -152,7 +158,7 @@ async def sms_code(house: House, folder: Path) -> str:
     gateway = FileGateway(folder / "sms")
     districts = [district.code for district in house.services.city.districts]
     await house.store.open_outbox(districts)
-    assert await house.services.notices.send_owed(gateway, "test") == 1
+    assert await house.services.notices.send_codes(gateway, "test") == 1
     found = re.search("[0-9]{6}", json.loads(gateway.path.read_text().splitlines()[-1])["text"])
     assert found
     return found[0]
@@ -466,6 +472,8 @@ async def test_wishes_that_cannot_be_are_marked_at_their_choice(house: House, ph
         ({"site1": "T1", "site3": "B1"}, "site3"),  # a site of Baiyun
         ({"any_site": "1", "not_before": "明天"}, "not_before"),
         ({"any_site": "1", "not_before": "2021-02-30"}, "not_before"),
+        ({"any_site": "1", "together": "妈妈"}, "together"),
+        ({"any_site": "1", "together": "1" * 41}, "together"),
     ):
         answer = await phone.post("/wishes", fields, status=422)
         assert Form(answer.text).ids[field]["aria-describedby"] == f"{field}-error"
@@ -480,6 +488,123 @@ async def test_wishes_that_cannot_be_are_marked_at_their_choice(house: House, ph
     )
     assert "6月25日（周五）" in (await phone.get("/registration")).text
     await house.passes_freed()
+
+
+# A relative, and the night
+
+
+async def test_a_family_on_one_phone_names_each_other(house: House, phone: Phone) -> None:
+    await house.at("08:03:00")
+    mother = await phone.register(person(0))
+    await phone.join(person(1))
+    await house.forward(1)
+    await phone.post("/claim")
+    form = (await phone.get("/wishes")).text
+    assert "不会占用排在前面的人的名额" in form
+    assert f'<option value="{mother}">' in form
+    await phone.post("/wishes", {"any_site": "1", "together": f"{mother[:5]} {mother[5:]}"})
+    child = number(await phone.get("/registration"))
+    shown = (await phone.get("/registration")).text
+    assert "一起的家人" in shown and f"{mother[:5]} {mother[5:10]} {mother[10:]}" in shown
+    await phone.post("/registration", {"no": mother})
+    form = (await phone.get("/change")).text
+    assert f'<option value="{child}">' in form and f'<option value="{mother}">' not in form, "not oneself"
+    await phone.post("/change", {"no": mother, "any_site": "1", "together": child})
+    assert Form((await phone.get("/change")).text).ids["together"]["value"] == child
+    kept = [await house.store.registration(house.resident(person(i))) for i in (0, 1)]
+    assert [fields["together"] for fields in kept] == [child, mother]
+    await phone.post("/change", {"no": mother, "any_site": "1"})
+    assert (await house.store.registration(house.resident(person(0))))["together"] == ""
+    await house.passes_freed()
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+async def test_messages_go_in_the_language_of_the_plain_pages(house: House, phone: Phone, lang: str) -> None:
+    await house.at("08:03:00")
+    await phone.post("/look", {"back": "/plain", "lang": lang})
+    await phone.register(person(0))
+    assert (await house.store.registration(house.resident(person(0))))["lang"] == lang
+
+
+REASONS = [
+    ("full", "", "名额都给了排在前面的人", "all slots went to people ahead of you"),
+    ("full", "2021-04-12", "第一剂日期为 4月12日 的人，您的是 5月1日", "ended at first doses of 12 April; yours"),
+    ("full", "2021-05-01", "5月1日 的人，和您同一天", "slots ended at first doses of 1 May, your own date"),
+    ("full", "2021-05-12", "本区其他地方还给到了第一剂日期为 5月12日", "slots went on to first doses of 12 May"),
+    ("no-such-site", "", "最近都没有名额", "none of the sites you chose has any slot"),
+    ("not-offered", "", "没有您要接种的疫苗", "but none of your vaccine"),
+    ("too-early", "", "都没到规定的间隔", "too soon after your first dose"),
+    ("not-before", "", "早于您要求的最早日期", "before the earliest day you asked for"),
+    ("withdrawn", "", "接种点临时收回了", "was withdrawn by the site"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "reached", "zh", "en"), REASONS)
+async def test_why_there_was_nothing_last_night_is_said_in_words(
+    house: House, phone: Phone, reason: str, reached: str, zh: str, en: str
+) -> None:
+    await house.at("08:03:00")
+    no = await phone.register(person(0), site1="T1", period1="am")
+    passed = PassedOver(
+        house.resident(person(0)), no, "2021-06-19", 3, reason, reached, withdrawn=reason == "withdrawn"
+    )
+    await house.store.pass_over([passed], 3)
+    await house.at("09:00:00", date(2021, 6, 20))
+    page = (await phone.get("/registration")).text
+    assert "6月19日夜里" in page and zh in page
+    assert ("勾选“其他接种点也可以”，更容易排上" in page) == (reason in ("full", "no-such-site", "not-offered"))
+    assert "（withdrawn）" not in page
+    assert "check-it" not in Form(page).ids, "nothing is public yet"
+    await phone.post("/look", {"back": "/plain/registration", "lang": "en"})
+    page = (await phone.get("/registration")).text
+    assert "night of 19 June" in page and en in page
+
+
+async def test_the_night_that_gave_an_appointment_is_named_and_can_be_checked(
+    house: House, phone: Phone, tmp_path: Path
+) -> None:
+    await house.at("08:03:00")
+    numbers = [await phone.register(person(i)) for i in (0, 1)]
+    waiting = [
+        Waiting(house.resident(person(i)), Candidate(no, date(2021, 5, 1), "inactivated", [], True))
+        for i, no in enumerate(numbers)
+    ]
+    table = [(Slot(date(2021, 6, 22), "T1", "am", "inactivated"), 1)]
+    night = SmallNight(house.store, house.services.published, date(2021, 6, 19), waiting, table)
+    await night.hold()
+    await house.at("09:00:00", date(2021, 6, 20))
+    ties = [hmac.digest(night.seed, no.encode(), "sha256") for no in numbers]
+    first, second = sorted(range(2), key=ties.__getitem__)
+    await phone.post("/registration", {"no": numbers[first]})
+    page = (await phone.get("/registration")).text
+    assert "6月19日夜里统一安排" in page and "您在 2 人中排第 1 位" in page
+    assert "第 2 行" in page and night.root in page and night.seed.hex() in page
+    assert "即将发出" in page
+    assert f'href="/api/v1/allotments/{TIANHE}/2021-06-19/file"' in page
+    saved = await phone.post("/proof", {"no": numbers[first]}, status=200)
+    assert saved.headers["content-disposition"] == f'attachment; filename="{numbers[first]}-2021-06-19.json"'
+    (tmp_path / "mine.json").write_bytes(saved.content)
+    assert verify_inclusion(tmp_path / "mine.json", night.root).line.no == numbers[first]
+    assert (await phone.get("/proof", status=303)).headers["location"] == "/plain/registration"
+    await phone.post("/registration", {"no": numbers[second]})
+    page = (await phone.get("/registration")).text
+    assert "还在等待安排" in page and "您在 2 人中排第 2 位" in page and "和您同一天" in page
+    assert "您不用做什么" in page
+
+
+async def test_what_became_of_the_sms_is_said(house: House, phone: Phone) -> None:
+    await house.at("08:03:00")
+    await phone.register(person(0))
+    name = key("registration", resident_tag(house.resident(person(0))))
+    client: Any = house.store.client
+    for state, words in (("accepted", "已发出"), ("delivered", "已送达"), ("undelivered", "没有送到"),
+                         ("refused", "发不到这个手机号"), ("unsent", "没有发出")):  # fmt: skip
+        await client.hset(name, "sms:registered", f"{state} {house.clock.at_ms} {house.clock.at_ms}")
+        page = (await phone.get("/registration")).text
+        assert f"登记成功：{words}" in page
+        assert ("短信没有送到您的手机" in page) == (state in ("undelivered", "refused", "unsent"))
+    refused_proof = await phone.post("/proof", {"no": number(await phone.get("/registration"))}, status=404)
+    assert "没有找到" in refused_proof.text
 
 
 @pytest.mark.parametrize("path", [f"/{TIANHE}", "/claim", "/wishes", "/find", "/code", "/cancel", "/look", "/forget"])
@@ -541,7 +666,7 @@ async def test_another_sites_form_is_refused_and_changes_nothing(
     cookies = dict(phone.client.cookies)
     for path, fields in (
         (f"/{TIANHE}", person(2).papers()), ("/claim", {}), ("/leave", {}), ("/forget", {}),
-        ("/wishes", {"any_site": "1"}),
+        ("/wishes", {"any_site": "1"}), ("/proof", {"no": no}),
         ("/cancel", {"no": no}), ("/change", {"no": no, "any_site": "1"}), ("/calendar", {"no": no}),
         ("/registration", {"no": no}), ("/find", person(0).papers()), ("/code", {}), ("/look", {"lang": "en"}),
     ):  # fmt: skip
@@ -579,7 +704,7 @@ async def test_a_lost_cookie_is_said_and_the_papers_bring_the_place_back(house: 
     for path in ("/ticket", "/leave", "/wishes", "/registration", "/change", "/cancel"):
         answer = await phone.get(path, status=401)
         assert "Cookie" in answer.text and 'href="/plain/find"' in answer.text and 'href="/plain"' in answer.text
-    for path in ("/claim", "/leave", "/wishes", "/change", "/cancel", "/registration", "/calendar"):
+    for path in ("/claim", "/leave", "/wishes", "/change", "/cancel", "/registration", "/calendar", "/proof"):
         await phone.post(path, {"any_site": "1"}, status=401)
     await phone.join(person(0))
     assert phone.client.cookies["ticket"] == ticket

@@ -7,7 +7,8 @@ from typing import Any
 import icalendar
 import pytest
 
-from tests.serving import BAIYUN, TIANHE, House, person, refused
+from server.keys import key, registration_no, resident_tag
+from tests.serving import BAIYUN, TIANHE, House, Person, person, refused
 
 TODAY, MONDAY = date(2021, 6, 19), date(2021, 6, 21)
 
@@ -35,7 +36,10 @@ async def test_cancelled_once_and_said_so_ever_after(at_nine: House) -> None:
     assert first.headers["cache-control"] == "no-store"
     before = await house.everything()
     assert (await cancel(house, done)).json() == first.json()
-    assert await house.everything() == before
+    after = await house.everything()
+    # A message is still owed, and pointed to once more: doubled pointers lead to one message.
+    outbox = f"outbox:{{{TIANHE}}}".encode()
+    assert {k: v for k, v in after.items() if k != outbox} == {k: v for k, v in before.items() if k != outbox}
     found = await house.get(path(done), bearer=done["receipt"])
     assert found == first.json()
     assert [line["state"] for line in found["history"]] == ["proposed", "cancelled"]
@@ -226,6 +230,123 @@ async def test_a_pass_is_spent_once_whatever_became_of_the_registration(at_nine:
     refused(await house.register(pass_), "used", 409)
     refused(await house.call("POST", "/passes", bearer=ticket), "used", 409)
     assert (await house.get(path(done), bearer=done["receipt"]))["state"] == "cancelled"
+
+
+# A relative
+
+
+def wished(together: Any) -> dict[str, Any]:
+    return {"preferences": [], "accept_any_site": True, "together": together}
+
+
+async def stored(house: House, who: Person) -> dict[str, str]:
+    return await house.store.registration(house.resident(who))
+
+
+async def test_a_relative_is_named_changed_and_taken_back(at_nine: House) -> None:
+    house = at_nine
+    mother = await house.registered(person(0))
+    child = await house.registered(person(1), together=mother["registration_no"])
+    assert child["together"] == mother["registration_no"]
+    assert (await stored(house, person(1)))["together"] == mother["registration_no"]
+    assert (await stored(house, person(0)))["together"] == ""
+    for typed in (child["registration_no"], f" {child['registration_no'][:5]} {child['registration_no'][5:]}\t"):
+        changed = await house.call("PATCH", path(mother), bearer=mother["receipt"], json=wished(typed))
+        assert changed.json()["together"] == child["registration_no"], changed.text
+    wide = "".join(chr(ord(digit) + 0xFEE0) for digit in child["registration_no"])  # as a Chinese keyboard types
+    assert (await house.call("PATCH", path(mother), bearer=mother["receipt"], json=wished(wide))).status_code == 200
+    assert (await stored(house, person(0)))["together"] == child["registration_no"]
+    for nobody in ({}, {"together": None}, {"together": ""}):
+        named = await house.call("PATCH", path(mother), bearer=mother["receipt"], json=wished(child["registration_no"]))
+        assert named.json()["together"]
+        body = {"preferences": [], "accept_any_site": True} | nobody
+        changed = await house.call("PATCH", path(mother), bearer=mother["receipt"], json=body)
+        assert changed.json()["together"] is None
+        assert (await stored(house, person(0)))["together"] == ""
+
+
+@pytest.mark.parametrize(
+    ("no", "zh", "en"),
+    [
+        ("106190100000014", "不是登记号", "no registration number"),  # another check digit
+        ("10619010000001", "不是登记号", "no registration number"),
+        ("妈妈", "不是登记号", "no registration number"),
+        (registration_no(1, date(2021, 6, 20), 0), "不是登记号", "no registration number"),  # nobody has it yet
+        (registration_no(3, date(2021, 6, 19), 0), "别的区", "another district"),
+        ("own", "您自己的", "your own"),
+    ],
+)
+async def test_who_cannot_be_a_relative_is_said_in_words(at_nine: House, no: str, zh: str, en: str) -> None:
+    house = at_nine
+    done = await house.registered(person(0))
+    before = await house.everything()
+    body = wished(done["registration_no"] if no == "own" else no)
+    for lang, words in (("zh", zh), ("en", en)):
+        answer = await house.call("PATCH", path(done), bearer=done["receipt"], json=body, lang=lang)
+        (error,) = refused(answer, "invalid", 422)["errors"]
+        assert (error["field"], words in error["message"]) == ("together", True), error
+    assert await house.everything() == before
+    ticket = (await house.join(person(1)))["ticket"]
+    await house.forward(1)
+    pass_ = await house.claim(ticket)
+    own = registration_no(1, TODAY, 1)
+    refused(await house.register(pass_, together=own if no == "own" else no), "invalid", 422)
+    assert (await house.register(pass_)).status_code == 201, "and may be put right"
+
+
+async def test_whether_a_relatives_number_exists_is_not_told(at_nine: House) -> None:
+    done = await at_nine.registered(person(0))
+    unknown = registration_no(1, TODAY, 4711)
+    answer = await at_nine.call("PATCH", path(done), bearer=done["receipt"], json=wished(unknown))
+    assert (answer.status_code, answer.json()["together"]) == (200, unknown)
+
+
+@pytest.mark.parametrize("value", [7, ["1"], True, "9" * 41])
+async def test_a_relative_of_a_wrong_kind_is_invalid(at_nine: House, value: Any) -> None:
+    done = await at_nine.registered(person(0))
+    answer = await at_nine.call("PATCH", path(done), bearer=done["receipt"], json=wished(value))
+    assert refused(answer, "invalid", 422)["errors"][0]["field"] == "together"
+
+
+# Language, and what became of the messages
+
+
+@pytest.mark.parametrize(
+    ("accept", "lang"), [("en-GB,en;q=0.9", "en"), ("zh-CN", "zh"), ("fr", "zh"), ("zh;q=0.5,en", "en"), (None, "zh")]
+)
+async def test_messages_go_in_the_language_of_registering(at_nine: House, accept: str | None, lang: str) -> None:
+    house = at_nine
+    ticket = (await house.join(person(0)))["ticket"]
+    await house.forward(1)
+    body = {"preferences": [], "accept_any_site": True}
+    pass_ = await house.claim(ticket)
+    done = (await house.call("POST", "/registrations", bearer=pass_, json=body, lang=accept)).json()
+    assert (await stored(house, person(0)))["lang"] == lang
+    other = {"preferences": [{"site": "T1", "period": "am"}], "accept_any_site": True}
+    for again in ("en", "zh"):  # looked up, and changed, on somebody else's phone
+        assert (
+            await house.call("PATCH", path(done), bearer=done["receipt"], json=other, lang=again)
+        ).status_code == 200
+        assert (await house.call("POST", "/registrations", bearer=pass_, json=body, lang=again)).status_code == 200
+    assert (await stored(house, person(0)))["lang"] == lang
+
+
+async def test_what_became_of_each_message_is_seen_in_the_order_of_the_events(at_nine: House) -> None:
+    house = at_nine
+    done = await house.registered(person(0))
+    name, nine = key("registration", resident_tag(house.resident(person(0)))), house.clock.at_ms
+    told = {
+        "sms:waiting": f"undelivered {nine + 7_000} {nine + 6_000}",
+        "sms:registered": f"delivered {nine + 9_000} {nine + 1_000}",  # sent late, and still the first event
+        "sms:cancelled": f"unsent {nine + 60_000} {nine + 50_000}",
+    }
+    client: Any = house.store.client
+    await client.hset(name, mapping=told)
+    assert (await house.get(path(done), bearer=done["receipt"]))["messages"] == [
+        {"kind": "registered", "state": "delivered", "at": "2021-06-19T09:00:10+08:00"},
+        {"kind": "waiting", "state": "undelivered", "at": "2021-06-19T09:00:08+08:00"},
+        {"kind": "cancelled", "state": "unsent", "at": "2021-06-19T09:01:01+08:00"},
+    ]
 
 
 # Asking before the opening

@@ -22,6 +22,8 @@ CALLS = {
     ("get", "/api/v1/openings/{district}"),
     ("patch", "/api/v1/openings/{district}"),
     ("get", "/api/v1/sites"),
+    ("get", "/api/v1/allotments/{district}/{date}"),
+    ("get", "/api/v1/allotments/{district}/{date}/file"),
     ("post", "/api/v1/openings/{district}/tickets"),
     ("get", "/api/v1/ticket"),
     ("delete", "/api/v1/ticket"),
@@ -40,6 +42,13 @@ CALLS = {
     ("post", "/api/v1/sites/{site}/closures"),
     ("post", "/api/v1/attendances"),
     ("delete", "/api/v1/bars/{no}"),
+    ("get", "/api/v1/operations"),
+    ("get", "/api/v1/operations/calls"),
+    ("delete", "/api/v1/operations/calls/{no}"),
+    ("get", "/api/v1/operations/bars"),
+    ("get", "/api/v1/operations/dead"),
+    ("post", "/api/v1/operations/dead/{pointer}/resend"),
+    ("post", "/api/v1/capacity"),
     ("get", "/healthz"),
     ("get", "/readyz"),
     ("get", "/metrics"),
@@ -97,7 +106,7 @@ include-name-regex = "(GET|POST) /api/v1/(staff|sites/{{site}}/.*|attendances)$"
 headers = {{ Authorization = "Bearer {operator}" }}
 checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "422"]
 [[operations]]
-include-name = "DELETE /api/v1/bars/{{no}}"
+include-name-regex = "(GET|DELETE|POST) /api/v1/(bars/{{no}}|operations.*|capacity)$"
 headers = {{ Authorization = "Bearer {operator}" }}
 checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "422"]
 [[operations]]
@@ -115,7 +124,7 @@ async def test_the_schema_has_every_call_and_asks_for_no_papers_in_an_address(ho
     parameters = {
         p["name"] for item in schema["paths"].values() for call in item.values() for p in call.get("parameters", [])
     }
-    assert parameters == {"district", "no", "site", "date"}
+    assert parameters == {"district", "no", "site", "date", "slots", "pointer"}
     join = schema["paths"]["/api/v1/openings/{district}/tickets"]["post"]
     assert {"200", "201", "403", "410", "422", "425", "503"} <= join["responses"].keys()
     body = join["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]

@@ -329,7 +329,8 @@ export function unmark(form) {
 }
 export function clear(input) {
   input.removeAttribute("aria-invalid");
-  input.removeAttribute("aria-describedby");
+  if (input.dataset.hint) input.setAttribute("aria-describedby", input.dataset.hint);
+  else input.removeAttribute("aria-describedby");
   $(`${input.id}-error`)?.remove();
 }
 export function fault(input, message) {
@@ -337,7 +338,7 @@ export function fault(input, message) {
   clear(input);
   const id = `${input.id}-error`;
   input.setAttribute("aria-invalid", "true");
-  input.setAttribute("aria-describedby", id);
+  input.setAttribute("aria-describedby", `${id} ${input.dataset.hint ?? ""}`.trim());
   input.after(make("p", { className: "error", id }, message));
 }
 // Each fault beside its field, the first in focus; the rest in the box above the form.

@@ -1,7 +1,7 @@
 // The receipt: what has become of a registration, and what its holder may do with it.
 
 import {
-  $, DATED, PAINT, all, ask, call, clock, day, go, insist, kit, knows, labelOf, lasts, make, nameOf, page, paint, polite,
+  $, DATED, PAINT, all, ask, call, clock, count, day, go, insist, kit, knows, labelOf, lasts, make, nameOf, page, paint, polite,
   read, recall, refill, remember, run, set, show, spaced, t, teach, until_ms, when, whenLanguageChanges, zh,
 } from "./app.js";
 
@@ -31,8 +31,85 @@ teach({
   keptHere: "凭证保存在本机，请同时截图留存。|This receipt is kept on this device. Please take a screenshot as well.",
   keptNot: "这台设备不能保存凭证，关闭页面就没有了：请截图，或记下登记号。|This device keeps nothing: the receipt goes with this page. Please take a screenshot, or note the number.",
   amended: "修改了志愿|Choices changed", reopened: "原安排取消，将优先重新安排|Appointment withdrawn; a new one follows, with priority",
-  excused: "未按时到场，不计爽约|Missed, not counted", lifted: "已恢复预约资格|May book again", barred: "本渠道已停用|Channel closed",
+  excused: "未按时到场，不计爽约|Missed, not counted", lifted: "已恢复预约资格|May book again", called: "工作人员已电话通知|Called by phone", barred: "本渠道已停用|Channel closed",
 });
+
+// What the last night brought. A reason has its words, what it means, and what may help.
+teach({
+  "waiting-title": "还在等待安排|Still waiting for a date",
+  "waiting-next": "登记一直有效，每天夜里自动再安排一次，不用重新登记，也不用守着页面。每天 8:00 到 20:00 可以修改或取消。|Your registration stays, and every night it is looked at again by itself: no need to register anew or to watch this page. You can change or cancel any day from 8:00 to 20:00.",
+  "why-passed": "{0}夜里没有轮到您：名额给到了第一剂日期为 {1} 的人，您的是 {2}。|You were not reached in the night of {0}: slots ended at first doses of {1}; yours was on {2}.",
+  "why-lot": "{0}夜里没有轮到您：名额给到了第一剂日期为 {1} 的人，和您同一天；同一天的先后由公开抽签决定。|You were not reached in the night of {0}: slots ended at first doses of {1}, your own date; within a date a public draw decides.",
+  "why-sites": "{0}夜里轮到您时，您选的接种点和时段已经满了；本区其他地方还给到了第一剂日期为 {1} 的人。|When it was your turn in the night of {0}, the sites and times you chose were full; elsewhere in the district slots went on to first doses of {1}.",
+  "why-full": "{0}夜里没有轮到您：名额都给了排在前面的人。|You were not reached in the night of {0}: all slots went to people ahead of you.",
+  "why-no-such-site": "{0}夜里没有安排上：您选的接种点最近都没有名额。|Nothing in the night of {0}: none of the sites you chose has any slot in the coming days.",
+  "why-not-offered": "{0}夜里没有安排上：您选的接种点最近没有您要接种的疫苗。|Nothing in the night of {0}: the sites you chose have slots, but none of your vaccine.",
+  "why-too-early": "{0}夜里没有安排上：离您的第一剂还太近，眼下能安排的日期都没到规定的间隔。|Nothing in the night of {0}: it is too soon after your first dose for any date that can be given now.",
+  "why-not-before": "{0}夜里没有安排上：眼下能安排的日期都早于您要求的最早日期。|Nothing in the night of {0}: all dates that can be given now come before the earliest day you asked for.",
+  "why-withdrawn": "{0}夜里给您的名额，接种点临时收回了。下一次您排在最前面。|The slot that the night of {0} had for you was withdrawn by the site. Next time you come first.",
+  "do-sites": "多选几个接种点，或勾选“其他接种点也可以”，更容易排上。|More sites, or “any other site”, make it likelier.",
+  "do-day": "日期可以更早的，请修改。|If an earlier day is possible, please change it.",
+  "do-nothing": "您不用做什么，到时会自动安排。|There is nothing to do; it goes on by itself.",
+  nights: "已等的夜数|Nights so far", relative: "一起的家人|With a relative",
+  gave: "这个时间是{0}夜里统一安排的：先按规定的类别，再按第一剂日期，同一天的由公开抽签决定先后。|This appointment was given in the night of {0}: first by the rule's groups, then by date of the first dose, and within a date by a public draw.",
+  rank: "您在 {1} 人中排第 {0} 位。|You were number {0} of {1}.",
+  "check-night": "哪一夜|Night", "check-line": "您在结果文件的第 {0} 行|Your line of the result file: line {0}", "check-root": "所有行的总指纹（Merkle 根）|Fingerprint of all lines (Merkle root)",
+  "check-commitment": "事先公布的种子指纹|Fingerprint of the seed, published before", "check-seed": "抽签种子，事后公布|Seed of the draw, published after",
+  notHere: "证明暂时取不到，请稍后再来。|The proof is not at hand just now; please come back later.",
+  sms: "短信通知|SMS", smsOf: "{0}：{1}|{0}: {1}", "sms-soon": "即将发出|about to be sent",
+  "sms-registered": "登记成功|registered", "sms-allotted": "接种时间|appointment", "sms-waiting": "仍在等待|still waiting", "sms-reminder": "接种提醒|reminder",
+  "sms-cancelled": "已取消|cancelled", "sms-closed": "原安排收回|appointment withdrawn", "sms-barred": "渠道停用|channel closed",
+  "sms-is-accepted": "已发出|sent", "sms-is-delivered": "已送达|arrived", "sms-is-undelivered": "没有送到|did not arrive", "sms-is-refused": "发不到这个手机号|could not go to this number", "sms-is-unsent": "没有发出|could not be sent",
+  smsNote: "短信没有送到您的手机。一切以本页为准，请截图或记下来。|The SMS did not reach your phone. What this page says counts: please take a screenshot, or note it.",
+});
+const LOST = ["undelivered", "refused", "unsent"];
+const date = (it) => new Date(`${it}T12:00:00Z`).toLocaleDateString(zh() ? "zh-CN" : "en-GB", { timeZone: "UTC", month: "long", day: "numeric" });
+function whyNot({ night, priority }) {
+  const { reason, reached } = night;
+  const mine = priority.first_dose_date;
+  if (reason !== "full" || !reached || !mine) return t(knows(`why-${reason}`) ? `why-${reason}` : "why-full", date(night.date));
+  const which = mine > reached ? "why-passed" : mine === reached ? "why-lot" : "why-sites";
+  return t(which, date(night.date), date(reached), date(mine));
+}
+// What may help, and whether it is done by changing the wishes.
+function advice({ night, accept_any_site }) {
+  if (night.reason === "not-before") return ["do-day", true];
+  const narrow = !accept_any_site && ["full", "no-such-site", "not-offered"].includes(night.reason);
+  return narrow ? ["do-sites", true] : ["do-nothing", false];
+}
+function drawNight(no, data) {
+  const night = data?.night;
+  const vain = data?.state === "proposed" && night?.reason;
+  const rank = night?.proof ? t("rank", count(night.leaf), count(night.proof.leaves - 1)) : "";
+  $("night").hidden = !vain;
+  if (vain) {
+    const [words, change] = advice(data);
+    const link = change ? make("a", { className: "button", href: `#edit=${no}` }, t("edit")) : null;
+    refill($("night"), make("p", {}, make("b", {}, whyNot(data))), make("p", {}, rank), make("p", {}, t(words)), ...(link ? [link] : []));
+  }
+  const gave = night && DATED.includes(data.state);
+  $("night-gave").hidden = !gave;
+  set("night-gave", gave ? [t("gave", date(night.date)), rank].join(zh() ? "" : " ") : "");
+  $("check-it").hidden = !night?.root;
+  if (!night?.root) return;
+  const rows = [["check-root", night.root], ["check-commitment", night.commitment], ["check-seed", night.seed]];
+  const item = (name, value) => make("p", {}, name, make("br"), make("code", {}, value));
+  refill($("proof"), item(t("check-night"), `${nameOf(page.district)} ${night.date}`), night.line ? item(t("check-line", count(night.leaf + 1)), night.line) : make("p", {}, t("notHere")), ...rows.map(([name, value]) => item(t(name), value)));
+  $("save-proof").hidden = !night.proof;
+  $("all-results").hidden = !night.file_url;
+  $("all-results").href = night.file_url ?? "";
+}
+const smsWords = ({ kind, state }) => t("smsOf", knows(`sms-${kind}`) ? t(`sms-${kind}`) : kind, t(`sms-is-${state}`));
+// The one that tells of what is now; of an appointment its own.
+function sms({ state, messages = [] }) {
+  if (state === "booked") return messages.filter((it) => it.kind === "allotted").pop() ?? "soon";
+  return messages[messages.length - 1];
+}
+function drawSms(data) {
+  const it = data ? sms(data) : null;
+  $("sms-note").hidden = !LOST.includes(it?.state);
+  set("sms-note", t("smsNote"));
+}
 
 export async function receipt(mine, no) {
   const kept = recall(`receipt:${no}`);
@@ -66,22 +143,29 @@ export async function refresh(kept) {
 const siteOf = (code) => page.sites.find((it) => it.site === code);
 const siteName = (code) => (siteOf(code) ? nameOf(siteOf(code)) : code);
 const digits = (no) => no.split("").join(" ");
-function lines({ state, registered_at, priority, preferences, accept_any_site, not_before, no_shows }) {
+function lines(data) {
+  const { state, registered_at, priority, preferences, accept_any_site, not_before, together, night, no_shows } = data;
   const open = state === "proposed";
+  const told = sms(data);
   return [
     [t("state"), t(state)], [t("at"), when(Date.parse(registered_at))], [t("first"), priority.first_dose_date],
     ...(open ? preferences.map(({ site, period }, i) => [t("choiceOf", i + 1), `${siteName(site)} · ${t(period)}`]) : []),
-    [t("others"), open && accept_any_site && t("fine")], [t("from"), open && not_before], [t("noShows"), no_shows > 0 && t("times", no_shows)],
+    [t("others"), open && accept_any_site && t("fine")], [t("from"), open && not_before],
+    [t("relative"), open && together && spaced(together)], [t("nights"), open && night?.nights > 0 && count(night.nights)],
+    [t("sms"), told && (told === "soon" ? t("sms-soon") : smsWords(told))], [t("noShows"), no_shows > 0 && t("times", no_shows)],
   ].filter(([, value]) => value);
 }
 // The scripts' own words are known here; what a manager gave as a reason is shown as it is.
 function story(was, why) {
+  if (why === "withdrawn") return t("reopened");
   const words = was === "proposed" && why ? t("reopened") : knows(was) ? t(was) : was;
   return why ? `${words} · ${why}` : words;
 }
-function chapter({ state, barred, history = [] }) {
+function chapter(data) {
+  const { state, barred, history = [] } = data;
   const last = history.filter((it) => it.state !== "amended").pop();
   if (state === "proposed" && last?.why && last.state === "proposed") return "reopened";
+  if (state === "proposed" && data.night?.reason) return "waiting";
   if (state === "noshow" && barred) return "barred";
   return state === "noshow" && last?.state === "excused" ? "free" : state;
 }
@@ -113,7 +197,11 @@ function draw() {
   $("edit").href = `#edit=${kept.no}`;
   $("cancel").hidden = !data || !["proposed", "booked"].includes(state) || late;
   $("past").hidden = !data?.history?.length;
-  refill($("history"), ...(data?.history ?? []).map(({ at, state: was, why }) => make("li", {}, `${when(Date.parse(at))} ${story(was, why)}`)));
+  const told = (data?.messages ?? []).map((it) => [it.at, `${t("sms")} · ${smsWords(it)}`]);
+  const past = (data?.history ?? []).map(({ at, state: was, why }) => [at, story(was, why)]).concat(told).sort(([a], [b]) => Date.parse(a) - Date.parse(b));
+  refill($("history"), ...past.map(([at, words]) => make("li", {}, `${when(Date.parse(at))} ${words}`)));
+  drawNight(kept.no, data);
+  drawSms(data);
   set("kept-here", t(lasts ? "keptHere" : "keptNot"));
   const again = dead && state !== "fulfilled" && part !== "barred";
   $("another").textContent = lost ? t("findIt") : again ? t("joinAgain") : t("forRelative");
@@ -126,7 +214,7 @@ function appointment({ site, date, period, starts_at, ends_at }) {
     make("p", {}, make("b", {}, siteName(site))), make("p", {}, siteOf(site)?.address ?? ""),
   ];
 }
-teach({ joinAgain: "重新登记|Register again", forRelative: "为家人登记|Register a relative", findIt: "找回我的登记|Find my registration" });
+teach({ edit: "修改志愿|Change my choices", joinAgain: "重新登记|Register again", forRelative: "为家人登记|Register a relative", findIt: "找回我的登记|Find my registration" });
 
 async function cancel(mine, kept) {
   const heard = (answer) => { if (answer.ok) keep(kept, answer.data); };
@@ -138,17 +226,19 @@ async function cancel(mine, kept) {
   scrollTo(0, 0);
   $(ok ? "receipt-title" : "receipt-note").focus({ preventScroll: true });
 }
-async function download(mine) {
-  const { kept } = page.receipt;
-  const { ok, data } = await insist(mine, "GET", `/registrations/${kept.no}/appointment.ics`, { token: kept.token, plain: true });
-  if (!ok) { page.receipt.refusal = data; return draw(); }
-  const href = URL.createObjectURL(new Blob([data], { type: "text/calendar" }));
-  const link = make("a", { href, download: t("calendar") });
+function save(name, type, data) {
+  const href = URL.createObjectURL(new Blob([data], { type }));
+  const link = make("a", { href, download: name });
   document.body.append(link);
   link.click();
   link.remove();
   setTimeout(() => URL.revokeObjectURL(href), 60_000);
-  return null;
+}
+async function download(mine) {
+  const { kept } = page.receipt;
+  const { ok, data } = await insist(mine, "GET", `/registrations/${kept.no}/appointment.ics`, { token: kept.token, plain: true });
+  if (!ok) { page.receipt.refusal = data; return draw(); }
+  return save(t("calendar"), "text/calendar", data);
 }
 
 PAINT.receipt = () => page.receipt && labelOf(page.receipt.kept);
@@ -165,6 +255,10 @@ $("forget").onclick = async () => {
 };
 teach({ keepIt2: "保留|Keep it" });
 $("ics").onclick = () => run(download);
+$("save-proof").onclick = () => {
+  const { receipt: secret, ...data } = page.receipt.data; // whoever has the receipt could cancel
+  save(`${data.registration_no}-${data.night.date}.json`, "application/json", JSON.stringify(data, null, 1));
+};
 $("print").onclick = () => print();
 $("speak").onclick = () => {
   const words = new SpeechSynthesisUtterance(t("spoken", digits(page.receipt.kept.no)));

@@ -1,15 +1,15 @@
 // Coming in with a called number, and the wishes: registering, and changing them while nothing is allotted yet.
 
 import {
-  $, PAINT, countdown, go, insist, kit, make, mark, nameOf, page, read, recall, refill, remember, remind, run, set,
-  show, sure, t, teach, today, unmark, until, until_ms, when, whenLanguageChanges,
+  $, PAINT, countdown, go, insist, kit, make, mark, labelOf, nameOf, page, read, recall, receipts, refill, remember, remind,
+  run, set, show, spaced, sure, t, teach, today, unmark, until, until_ms, when, whenLanguageChanges,
 } from "./app.js";
 
 teach({
   choice: "第 {0} 志愿|Choice {0}", site: "接种点|Vaccination site", pick: "请选择|Please choose", period: "时段|Time of day",
   morning: "上午|Morning", afternoon: "下午|Afternoon", either: "上午下午都可以|Either",
   pickSite: "请选择接种点，或勾选“其他接种点也可以”。|Choose a site, or tick “any other site”.",
-  submit: "提交登记|Register", change: "保存修改|Save the changes",
+  with: "和{0}一起|With {0}", submit: "提交登记|Register", change: "保存修改|Save the changes",
   finish: "请完成登记，还剩 {0}。|Please finish: {0} left.",
   grace: "今天的开放时间已结束，您已经进来了，{0} 前仍可提交。|Today's window is over, but you are in: you may finish until {0}.",
 });
@@ -57,13 +57,29 @@ function select(id, label, options, value) {
   const choices = options.map(([key, text]) => make("option", { value: key, selected: key === value }, text));
   return [make("label", { htmlFor: id }, t(label)), make("select", { id, name: id }, ...choices)];
 }
-function drawWishes({ preferences, accept_any_site, not_before }) {
+const grouped = (no) => (/^\d{15}$/.test(no.replace(/\s/g, "")) ? spaced(no.replace(/\s/g, "")) : no);
+// Those of the family who wait as well, and are registered on this device: a tap fills in the number.
+function drawRelatives() {
+  const { editing, holder } = page;
+  const here = (editing ?? holder).district;
+  const others = receipts().filter((it) => it.district === here && it.state === "proposed" && it.no !== editing?.no);
+  refill($("relatives"), ...others.map((it) => {
+    const onclick = () => {
+      $("together").value = spaced(it.no);
+      $("together").dispatchEvent(new Event("change", { bubbles: true }));
+    };
+    return make("button", { type: "button", className: "quiet", onclick }, t("with", labelOf(it)));
+  }));
+}
+function drawWishes({ preferences, accept_any_site, not_before, together }) {
   const form = $("wishes");
   const rows = preferences.length ? preferences : [{ period: "any" }];
   unmark(form);
   form.accept_any_site.checked = accept_any_site;
   $("not_before").value = not_before ?? "";
   $("not_before").min = today();
+  $("together").value = grouped(together ?? "");
+  drawRelatives();
   $("more").hidden = !page.sites.length || rows.length > 2;
   const sites = [["", t("pick")], ...page.sites.map((it) => [it.site, nameOf(it)])];
   const periods = [["am", t("morning")], ["pm", t("afternoon")], ["any", t("either")]];
@@ -77,7 +93,8 @@ function readWishes() {
     const [site, period] = it.querySelectorAll("select");
     return { site: site.value, period: period.value };
   });
-  return { preferences, accept_any_site: $("wishes").accept_any_site.checked, not_before: $("not_before").value };
+  const [not_before, together] = [$("not_before").value, $("together").value.trim()];
+  return { preferences, accept_any_site: $("wishes").accept_any_site.checked, not_before, together };
 }
 async function send(mine) {
   const { editing, key } = page;
@@ -89,7 +106,7 @@ async function send(mine) {
     mark($("wishes"), { errors: [{ field: "preferences[0].site", message: t("pickSite") }] });
     return wait();
   }
-  const body = { ...wishes, not_before: wishes.not_before || undefined };
+  const body = { ...wishes, not_before: wishes.not_before || undefined, together: wishes.together || undefined };
   const place = recall(`place:${key}`);
   if (place) remember(`place:${key}`, { ...place, pass: page.pass.pass, sent: body });
   const answer = editing ? await insist(mine, "PATCH", `/registrations/${editing.no}`, { token: editing.token, body })

@@ -2,15 +2,18 @@
 
 from typing import Any, NamedTuple
 
+import msgspec
 from litestar import Response, get, post
 
 from server.access import Asked, Shown
 from server.calendar import invitation
-from server.city import CODE_MINUTES
 from server.clock import from_ms
 from server.errors import Invalid, Refusal
+from server.keys import parts_of
 from server.registrations import Period, Preference, Registration, Wishes
 from server.sites import Site
+from server.sms import CODE_MINUTES
+from server.web.plain import night
 from server.web.plain.pages import HEADERS, Trouble, go_to, page, trouble_of
 from server.web.plain.queue import id_type_of
 from server.web.plain.visit import HOME, Visit, date_of, text_fields
@@ -32,11 +35,12 @@ class Typed(NamedTuple):
     choices: list[tuple[str, str]]
     any_site: bool
     not_before: str
+    together: str
 
 
 def _typed(form: dict[str, str]) -> Typed:
     choices = [(form.get(f"site{i}", ""), form.get(f"period{i}", "any")) for i in _CHOICES]
-    return Typed(choices, "any_site" in form, form.get("not_before", ""))
+    return Typed(choices, "any_site" in form, form.get("not_before", ""), form.get("together", ""))
 
 
 def _wishes(typed: Typed) -> Wishes:
@@ -44,8 +48,10 @@ def _wishes(typed: Typed) -> Wishes:
 
     Raises:
         Refusal: `malformed`: a period that the form does not offer.
-        Invalid: a day that is none.
+        Invalid: a day that is none, a number that cannot be one.
     """
+    if len(typed.together) > 40:
+        raise Invalid(("together", "no-registration-number"))
     wanted = []
     for site, chosen in typed.choices:
         period = next((it for it in _PERIODS if it == chosen), None)
@@ -53,7 +59,7 @@ def _wishes(typed: Typed) -> Wishes:
             raise Refusal("malformed")
         if site:
             wanted.append(Preference(site, period))
-    return Wishes(wanted, typed.any_site, date_of(typed.not_before))
+    return Wishes(wanted, typed.any_site, date_of(typed.not_before), typed.together or None)
 
 
 def _trouble_with(visit: Visit, refusal: Refusal, typed: Typed) -> Trouble:
@@ -76,7 +82,16 @@ def _trouble_with(visit: Visit, refusal: Refusal, typed: Typed) -> Trouble:
 async def _wishes_page(visit: Visit, district: str, typed: Typed, **more: Any) -> Response[str]:
     sites = await visit.services.sites.of(district)
     values: dict[str, Any] = {"no": None, "until": None, "closed": False} | more
+    values["relatives"] = _relatives(visit, district, values["no"])
     return page(visit, "wishes", sites=list(sites.values()), typed=typed, periods=_PERIODS, **values)
+
+
+def _relatives(visit: Visit, district: str, no: str | None) -> list[str]:
+    """Numbers of the same district that this browser holds, but for the one that is about to be changed."""
+    here = visit.services.city.district(district)
+    today = visit.services.room.now().date()
+    numbers = [(receipt.no, parts_of(receipt.no, today)) for receipt in visit.receipts if receipt.no != no]
+    return [number for number, parts in numbers if parts and here and parts.district_no == here.no]
 
 
 async def _registering_page(visit: Visit, typed: Typed | None, **more: Any) -> Response[str]:
@@ -87,7 +102,7 @@ async def _registering_page(visit: Visit, typed: Typed | None, **more: Any) -> R
         raise Refusal("expired", state="missed")
     until = from_ms(token.expires_s * 1000, visit.services.city.tz)
     closed = opening is not None and now_ms >= opening.closes_ms
-    empty = Typed([("", "any") for _ in _CHOICES], True, "")
+    empty = Typed([("", "any") for _ in _CHOICES], True, "", "")
     return await _wishes_page(visit, token.district, typed or empty, until=until, closed=closed, **more)
 
 
@@ -105,7 +120,7 @@ async def register(request: AnyRequest) -> Response[str]:
     text = visit.allowed()
     visit.services.room.read_pass(text)  # a forged one has no form to come back to
     try:
-        done, _ = await visit.services.registrations.register(text, _wishes(typed))
+        done, _ = await visit.services.registrations.register(text, _wishes(typed), visit.lang)
     except Refusal as refusal:
         if refusal.code not in _TRY_AGAIN:
             raise
@@ -125,7 +140,8 @@ async def ask_change(request: AnyRequest) -> Response[str]:
     wanted = [(wish.site, str(wish.period)) for wish in found.preferences][: len(_CHOICES)]
     wanted += [("", "any")] * (len(_CHOICES) - len(wanted))
     not_before = found.not_before.isoformat() if found.not_before else ""
-    return await _wishes_page(visit, found.district, Typed(wanted, found.accept_any_site, not_before), no=receipt.no)
+    typed = Typed(wanted, found.accept_any_site, not_before, found.together or "")
+    return await _wishes_page(visit, found.district, typed, no=receipt.no)
 
 
 @post("/change")
@@ -179,6 +195,13 @@ async def registration(request: AnyRequest) -> Response[str]:
         # As the last thing that happened says: a closure of the site, or a missed appointment that does not count.
         reopened=found.state == "proposed" and last.state == "proposed" and len(happened) > 1,
         excused=last.state == "excused",
+        why_not=night.why_not(visit, found),
+        advice=night.advice(visit, found),
+        gave=night.gave(visit, found),
+        rank=night.rank(visit, found),
+        message=night.message_of(found),
+        message_words=lambda it: night.message_words(visit, it),
+        lost=night.LOST,
     )
 
 
@@ -231,6 +254,29 @@ async def calendar(request: AnyRequest) -> Response[bytes]:
         "content-disposition": f'attachment; filename="{receipt.no}.ics"',
     }
     return Response(content, status_code=200, headers=headers)
+
+
+@get("/proof")
+async def after_proof() -> Response[str]:
+    """As after the calendar."""
+    return go_to(REGISTRATION)
+
+
+@post("/proof")
+async def proof(request: AnyRequest) -> Response[bytes]:
+    """The registration with the proof of its line, as `jiaohao verify inclusion` reads it."""
+    visit = Visit(request)
+    receipt = visit.receipt((await visit.form()).get("no", ""))
+    found = await visit.services.registrations.find(receipt.no, receipt.token)
+    if found.night is None or found.night.proof is None:
+        raise Refusal("not-found")
+    name = f"{receipt.no}-{found.night.date.isoformat()}.json"
+    headers = {
+        **HEADERS,
+        "content-type": "application/json",
+        "content-disposition": f'attachment; filename="{name}"',
+    }
+    return Response(msgspec.json.encode(found), status_code=200, headers=headers)
 
 
 # Finding it again
@@ -310,6 +356,6 @@ async def forget(request: AnyRequest) -> Response[str]:
 
 HANDLERS = [
     *(ask_wishes, register, ask_change, change),
-    *(registration, open_registration, ask_cancel, cancel, after_calendar, calendar),
+    *(registration, open_registration, ask_cancel, cancel, after_calendar, calendar, after_proof, proof),
     *(ask_find, send_code, ask_code, show_code, ask_forget, forget),
 ]

@@ -13,6 +13,11 @@ def day(it: date, lang: str) -> str:
     return f"{it:%A} {it.day} {it:%B}"
 
 
+def date_alone(it: date, lang: str) -> str:
+    """`6月21日` or `21 June`."""
+    return f"{it.month}月{it.day}日" if lang == "zh" else f"{it.day} {it:%B}"
+
+
 def moment(it: datetime, now: datetime, lang: str) -> str:
     """A time of day, with its date where that is not today's."""
     clock = f"{it:%H:%M}"

@@ -21,11 +21,12 @@ API: list[ControllerRouterHandler] = [
     _options("/ticket", "GET, DELETE, OPTIONS"),  # before the path's other methods
     _options("/openings/{district:str}", "GET, PATCH, OPTIONS"),
     _options("/registrations/{no:str}", "GET, PATCH, OPTIONS"),
-    *(anyone.city, anyone.opening, anyone.sites),
+    *(anyone.city, anyone.opening, anyone.sites, anyone.allotment, anyone.allotment_file),
     *(resident.eligibility, resident.join, resident.poll, resident.leave, resident.claim),
     *(resident.register, resident.registration, resident.amend, resident.cancel),
     *(resident.registration_qr, resident.registration_ics, resident.access_code, resident.access_token),
     *(staff.who, staff.roster, staff.attend, staff.close),
-    *(operator.adjust, operator.lift_bar),
+    *(operator.adjust, operator.lift_bar, operator.operations, operator.calls, operator.called, operator.bars),
+    *(operator.dead, operator.resend, operator.capacity),
 ]
 PLAIN = [anyone.healthz, anyone.readyz, anyone.metrics, anyone.problem]

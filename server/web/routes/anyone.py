@@ -1,20 +1,33 @@
-"""What anyone may ask: the city, the openings, the sites, and how this process is."""
+"""What anyone may ask: the city, the openings, the sites, what the nights brought, and how this process is."""
 
+import asyncio
+import zlib
+from collections.abc import AsyncIterator
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from litestar import MediaType, Response, get
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
+from litestar.response import Stream
 
+from server.announced import Announced, announced
 from server.city import District, Phase, Window
 from server.errors import Refusal, StoreUnavailable
 from server.opening import Opening
 from server.opening import State as OpeningState
 from server.services import Services
 from server.sites import Site
+from server.web.assets import takes_gzip
 from server.web.problems import title
 from server.web.routes.common import PROBLEMS, PUBLIC, AnyRequest, Code, language_of, services_of
+
+_FOR_A_MINUTE: Final = {"cache-control": "public, max-age=60"}
+_FILE_TYPE: Final = "application/x-ndjson"
+_CHUNK_BYTES: Final = 1 << 18
+Night = Annotated[date, Parameter(description="Date of the night, YYYY-MM-DD")]
 
 
 class PhaseView(msgspec.Struct):
@@ -160,6 +173,63 @@ def opening_fields(services: Services, it: Opening) -> dict[str, Any]:
 async def sites(request: AnyRequest, district: Annotated[str, Parameter(max_length=12)]) -> Response[SitesView]:
     found = await services_of(request).sites.of(district)
     return Response(SitesView(list(found.values())), headers={"cache-control": "public, max-age=60"})
+
+
+@get("/allotments/{district:str}/{date:date}", responses=PROBLEMS, summary="What is public of a district's night")
+async def allotment(request: AnyRequest, district: Code, date: Night) -> Response[Announced]:
+    return Response(await _announced(request, district, date), headers=_FOR_A_MINUTE)
+
+
+@get(
+    "/allotments/{district:str}/{date:date}/file",
+    responses={
+        **PROBLEMS,
+        200: ResponseSpec(
+            bytes, generate_examples=False, media_type=_FILE_TYPE, description="as `jiaohao verify allotment` reads it"
+        ),
+    },
+    media_type=_FILE_TYPE,
+    summary="The result file of a district's night",
+)
+async def allotment_file(request: AnyRequest, district: Code, date: Night) -> Stream:
+    public = await _announced(request, district, date)
+    file = services_of(request).published.path(date, district)
+    if public.root is None or file is None:
+        raise Refusal("not-found")
+    headers = _FOR_A_MINUTE | {
+        "vary": "accept-encoding",
+        "content-disposition": f'attachment; filename="{district}-{date.isoformat()}.jsonl"',
+    }
+    packed = takes_gzip(request.headers.get("accept-encoding", ""))
+    if packed:
+        headers["content-encoding"] = "gzip"
+    else:
+        headers["content-length"] = str(file.stat().st_size)
+    return Stream(_chunks(file, packed=packed), media_type=_FILE_TYPE, headers=headers)
+
+
+async def _announced(request: AnyRequest, district: str, day: date) -> Announced:
+    """Raises Refusal `not-found`: no such district, or no night of that day."""
+    services = services_of(request)
+    if services.city.district(district) is None:
+        raise Refusal("not-found")
+    found = await announced(services.store, services.published, district, day)
+    if found is None:
+        raise Refusal("not-found")
+    return found
+
+
+async def _chunks(file: Path, *, packed: bool) -> AsyncIterator[bytes]:
+    """A file's content, read (and compressed) in threads: the loop has others to serve meanwhile."""
+    squeeze = zlib.compressobj(1, wbits=31)  # 31: as gzip; 1: five times smaller already, and this is for every reader
+    with file.open("rb") as f:
+        while chunk := await asyncio.to_thread(f.read, _CHUNK_BYTES):
+            if packed:
+                chunk = await asyncio.to_thread(squeeze.compress, chunk)
+            if chunk:
+                yield chunk
+    if packed:
+        yield squeeze.flush()
 
 
 @get("/healthz", media_type=MediaType.JSON, summary="This process is alive")

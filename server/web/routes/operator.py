@@ -1,14 +1,30 @@
 """The operator's calls."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
-from litestar import Response, delete, patch
-from litestar.params import Body
+from litestar import Response, delete, get, patch, post
+from litestar.dto import AbstractDTO
+from litestar.openapi.spec import OpenAPIType, Schema
+from litestar.params import Body, Parameter
 
+from server.errors import Refusal
+from server.operations import Bar, Call, CapacityImported, DeadMessage, OperationsView
 from server.web.bodies import Strict
 from server.web.routes.anyone import OpeningView, opening_fields
-from server.web.routes.common import NO_STORE, PROBLEMS, AnyRequest, Code, No, is_operator, services_of
+from server.web.routes.common import (
+    NO_STORE,
+    PROBLEMS,
+    AnyRequest,
+    Code,
+    No,
+    bearer_of,
+    is_operator,
+    services_of,
+)
+
+LARGEST_FILE = 2 * 1024 * 1024
+_OPERATOR: list[dict[str, list[str]]] = [{"operator": []}]
 
 
 class OperatorOpeningView(OpeningView):
@@ -34,7 +50,7 @@ _STORED = {"rate_per_second": "rate"}
 
 
 class Reason(msgspec.Struct, forbid_unknown_fields=True):
-    """`DELETE /bars/{registration_no}`."""
+    """`DELETE /bars/{registration_no}` and `DELETE /operations/calls/{registration_no}`."""
 
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
@@ -45,7 +61,7 @@ class Reason(msgspec.Struct, forbid_unknown_fields=True):
     return_dto=None,
     before_request=is_operator,
     responses=PROBLEMS,
-    security=[{"operator": []}],
+    security=_OPERATOR,
     summary="Operator: change an opening",
 )
 async def adjust(
@@ -73,8 +89,133 @@ async def adjust(
     return_dto=None,
     before_request=is_operator,
     responses=PROBLEMS,
-    security=[{"operator": []}],
+    security=_OPERATOR,
     summary="Operator: let a barred resident use this channel again",
 )
 async def lift_bar(request: AnyRequest, no: No, data: Annotated[Reason, Body()]) -> None:
     await services_of(request).appointments.lift_bar(no, data.reason)
+
+
+class CallsView(msgspec.Struct):
+    """`GET /operations/calls`."""
+
+    calls: list[Call]
+
+
+class BarsView(msgspec.Struct):
+    """`GET /operations/bars`."""
+
+    bars: list[Bar]
+
+
+class DeadView(msgspec.Struct):
+    """`GET /operations/dead`."""
+
+    dead: list[DeadMessage]
+
+
+class CsvFile(AbstractDTO[bytes]):
+    """A body that is a file, taken as it is."""
+
+    def decode_bytes(self, value: bytes) -> Any:
+        """The file."""
+        return value
+
+    @classmethod
+    def create_for_field_definition(cls, *args: Any, **kwargs: Any) -> None:
+        """Nothing to prepare."""
+
+    @classmethod
+    def create_openapi_schema(cls, *args: Any, **kwargs: Any) -> Schema:
+        """Any text; what is in it the contract says."""
+        words = "site,date,period,product,capacity (contract, files)"
+        return Schema(type=OpenAPIType.STRING, min_length=1, description=words)
+
+
+async def _may(request: AnyRequest) -> None:
+    """Raises Refusal `unauthorized`, `forged`: this is not the operator."""
+    if not services_of(request).staff_tokens.is_operator(bearer_of(request)):
+        raise Refusal("forged")
+
+
+@get("/operations", before_request=_may, responses=PROBLEMS, security=_OPERATOR, summary="Operator: how all stands")
+async def operations(
+    request: AnyRequest,
+    slots: Annotated[
+        str | None,
+        Parameter(max_length=2000, description="Districts whose slots to list, codes joined by commas; default: all"),
+    ] = None,
+) -> Response[OperationsView]:
+    wanted = None if slots is None else frozenset(slots.split(","))
+    return Response(await services_of(request).operations.view(wanted), headers=NO_STORE)
+
+
+@get(
+    "/operations/calls",
+    before_request=_may,
+    responses=PROBLEMS,
+    security=_OPERATOR,
+    summary="Operator: whom no SMS has reached",
+)
+async def calls(request: AnyRequest) -> Response[CallsView]:
+    return Response(CallsView(await services_of(request).operations.calls()), headers=NO_STORE)
+
+
+@delete(
+    "/operations/calls/{no:str}",
+    dto=Strict[Reason],
+    return_dto=None,
+    before_request=is_operator,
+    responses=PROBLEMS,
+    security=_OPERATOR,
+    summary="Operator: they have been reached by phone",
+)
+async def called(request: AnyRequest, no: No, data: Annotated[Reason, Body()]) -> None:
+    await services_of(request).operations.called(no, data.reason)
+
+
+@get("/operations/bars", before_request=_may, responses=PROBLEMS, security=_OPERATOR, summary="Operator: who is barred")
+async def bars(request: AnyRequest) -> Response[BarsView]:
+    return Response(BarsView(await services_of(request).operations.bars()), headers=NO_STORE)
+
+
+@get(
+    "/operations/dead",
+    before_request=_may,
+    responses=PROBLEMS,
+    security=_OPERATOR,
+    summary="Operator: messages that were given up",
+)
+async def dead(request: AnyRequest) -> Response[DeadView]:
+    return Response(DeadView(await services_of(request).operations.dead()), headers=NO_STORE)
+
+
+@post(
+    "/operations/dead/{pointer:str}/resend",
+    before_request=_may,
+    status_code=204,
+    responses=PROBLEMS,
+    security=_OPERATOR,
+    summary="Operator: send a message that was given up after all",
+)
+async def resend(
+    request: AnyRequest, pointer: Annotated[str, Parameter(max_length=64, description="Name of the dead letter")]
+) -> None:
+    await services_of(request).operations.resend(pointer)
+
+
+@post(
+    "/capacity",
+    dto=CsvFile,
+    return_dto=None,
+    before_request=is_operator,
+    status_code=200,
+    responses=PROBLEMS,
+    security=_OPERATOR,
+    request_max_body_size=LARGEST_FILE,
+    summary="Operator: capacity from a CSV file, all of it or nothing",
+)
+async def capacity(
+    request: AnyRequest, data: Annotated[bytes, Body(media_type="text/csv")]
+) -> Response[CapacityImported]:
+    return Response(await services_of(request).operations.import_capacity(data), status_code=200, headers=NO_STORE)

@@ -11,11 +11,11 @@ from litestar.params import Body
 
 from server.access import Asked, Shown
 from server.calendar import invitation
-from server.city import CODE_MINUTES
 from server.errors import Refusal
 from server.keys import is_registration_no
 from server.registrations import Registered, Registration, Wishes
 from server.registry import Applicant
+from server.sms import CODE_MINUTES
 from server.waiting_room import TicketIssued, TicketStatus
 from server.web.bodies import Strict
 from server.web.hot import header
@@ -122,7 +122,7 @@ async def _holds_a_pass(request: AnyRequest) -> None:
 )
 async def register(request: AnyRequest, data: Annotated[Wishes, Body()]) -> Response[Registered]:
     text = bearer_of(request)
-    answer, fresh = await services_of(request).registrations.register(text, data)
+    answer, fresh = await services_of(request).registrations.register(text, data, language_of(request))
     return Response(answer, status_code=201 if fresh else 200, headers=NO_STORE)
 
 
@@ -187,7 +187,7 @@ async def registration_ics(request: AnyRequest, no: No) -> Response[bytes]:
 )
 async def access_code(request: AnyRequest, data: Annotated[Asked, Body()]) -> Response[CodeSentView]:
     services = services_of(request)
-    await services.access.ask(data)
+    await services.access.ask(data, language_of(request))
     view = CodeSentView(CODE_MINUTES * 60, 60, services.sms_file)
     return Response(view, status_code=202, headers=NO_STORE)
 

@@ -1,0 +1,168 @@
+"""What a night's allotment costs by itself, without a store, from ten thousand registrations to a whole city's."""
+
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from loadtests.bench.night_city import ASSUMED, DEMAND, NIGHT, capacity, shares, sites_of, waiting
+from server.allotment import Candidates, Rules, allot, in_order
+from server.city import City, District, load_city
+from server.draw import commitment
+from server.published import Published
+from server.results import list_root
+from server.verifying import Published as Public
+from server.verifying import verify_allotment
+
+_SEED = bytes(range(32))
+_CHUNK = 50_000
+_STEPS = ("take in", "order", "allot", "list root", "write", "verify")
+_GIB = 1 << 30
+
+
+class Cost(msgspec.Struct):
+    """What the nights of all districts of a city cost.
+
+    `cpu`: step -> CPU seconds; `wall`: seconds in all; `peak`: memory of the process before verifying and with it,
+    bytes; `file_bytes`: result files without their proofs.
+    """
+
+    registrations: int
+    districts: int
+    cpu: dict[str, float]
+    wall: float
+    peak: int
+    peak_verified: int
+    file_bytes: int
+    allotted: int
+
+    def us(self, *steps: str) -> float:
+        """CPU microseconds a registration of these steps."""
+        return sum(self.cpu[step] for step in steps) / self.registrations * 1e6
+
+
+class _Watch:
+    """CPU time by step; what is not in a step (making the city up) is not counted."""
+
+    def __init__(self) -> None:
+        self.cpu = dict.fromkeys(_STEPS, 0.0)
+        self.wall = 0.0
+
+    def __call__(self, step: str) -> "_Watch":
+        self._step = step
+        return self
+
+    def __enter__(self) -> None:
+        self._cpu, self._wall = time.process_time(), time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.cpu[self._step] += time.process_time() - self._cpu
+        self.wall += time.perf_counter() - self._wall
+
+
+def nights(total: int, doses: float, seed: int, *, one_list: bool) -> Cost:
+    """Make a city up and allot each district's night, one after the other as `jiaohao night` does.
+
+    Args:
+        total: registrations that wait.
+        doses: the offered doses' share of them.
+        seed: of the made-up city.
+        one_list: all in one district, five times the largest there is.
+    """
+    city, watch = load_city(), _Watch()
+    places = shares(city, total)
+    places = [(places[0][0], total)] if one_list else places
+    allotted = file_bytes = 0
+    public: list[tuple[Path, Public]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        results = Published(Path(folder))
+        for district, count in places:
+            given, file, known = _night(city, district, count, doses, seed, results, watch)
+            allotted += given
+            public.append((file, known))
+            file_bytes += file.stat().st_size
+        peak = _peak_bytes()
+        for file, known in public:
+            with watch("verify"):
+                verify_allotment(file, known)
+    return Cost(total, len(places), watch.cpu, watch.wall, peak, _peak_bytes(), file_bytes, allotted)
+
+
+def _night(
+    city: City, district: District, count: int, doses: float, seed: int, results: Published, watch: _Watch
+) -> tuple[int, Path, Public]:
+    rules = Rules.of(city, district.code, NIGHT, city.policy.horizon_days)
+    offered = rules.offered(capacity(rules, sites_of(district, count), round(count * doses), seed))
+    candidates = Candidates()
+    coming = waiting(city, district, count, seed)
+    while chunk := list(islice(coming, _CHUNK)):
+        with watch("take in"):
+            for candidate in chunk:
+                candidates.add(candidate)
+    with watch("list root"):
+        listed = list_root(rules, candidates)
+    with watch("order"):
+        order = in_order(rules, candidates, _SEED)
+    with watch("allot"):
+        night = allot(rules, offered, candidates, _SEED, order)
+    with watch("write"):
+        root = results.write(rules, _SEED, offered, night)
+    file = results.path(NIGHT, district.code)
+    if file is None:
+        raise RuntimeError("no result file")
+    return night.counts()["allotted"], file, Public(commitment(_SEED), listed, root)
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+
+
+def _sizes(largest: int) -> Iterator[int]:
+    yield from (size for size in (10_000, 100_000, 1_000_000) if size < largest)
+    yield largest
+
+
+def run(largest: int = DEMAND, doses: float = 0.3, seed: int = 1, *, one_list: bool = False) -> None:
+    """Allot cities of growing size, each in a process of its own, and print what each step cost."""
+    title = "The night's allotment, " + ("all in one list" if one_list else "district by district")
+    table = Table(title=title, title_justify="left")
+    columns = ("registrations", *(f"{step} µs" for step in _STEPS), "night µs", "file B", "peak MB", "verifying MB")
+    for column in columns:
+        table.add_column(column, justify="right")
+    costs = []
+    for size in _sizes(largest):
+        # Of its own: the peak of a process never goes down again.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            cost = process.submit(nights, size, doses, seed, one_list=one_list).result()
+        costs.append(cost)
+        table.add_row(
+            f"{cost.registrations:,}",
+            *(f"{cost.us(step):.2f}" for step in _STEPS), f"{cost.us(*_STEPS[:-1]):.2f}",
+            f"{cost.file_bytes / cost.registrations:.0f}",
+            f"{cost.peak / 1e6:,.0f}", f"{cost.peak_verified / 1e6:,.0f}",
+        )  # fmt: skip
+    console = Console(width=140)
+    console.print(table)
+    first, last = costs[0], costs[-1]
+    night = _STEPS[:-1]
+    console.print(
+        f"  CPU a registration, {last.registrations:,} / {first.registrations:,}: "
+        f"{last.us(*night) / first.us(*night):.2f} ×; goal ≤ 1.3 ×"
+    )
+    console.print(f"  peak memory: {last.peak / _GIB:.2f} GiB; goal ≤ 2 GiB")
+    console.print(
+        f"  {last.registrations:,}: {sum(last.cpu[s] for s in night):.0f} s of CPU, result files "
+        f"{last.file_bytes / 1e6:,.0f} MB, {last.allotted:,} allotted; verifying all {last.cpu['verify']:.0f} s"
+    )
+    busy = sum(last.cpu.values()) / last.wall
+    console.print(f"  machine: {os.cpu_count()} cores, one process, {busy:.0%} of a core while it worked")
+    console.print(f"  assumed: {ASSUMED}; doses for {doses:.0%} of those who wait; seed {seed}")

@@ -1,0 +1,186 @@
+"""`jiaohao night`."""
+
+import asyncio
+from contextlib import ExitStack
+from datetime import date, datetime
+from pathlib import Path
+
+import click
+import msgspec
+from rich.progress import Progress, TaskID
+
+from server import logs
+from server.appointments import Appointments
+from server.city import City, load_city
+from server.cli.options import city_option, store_options, store_settings
+from server.cli.progress import progress_bar
+from server.clock import Clock
+from server.night import STEPS, Night, Outcome, Watcher
+from server.published import Published
+from server.settings import Settings
+from server.setup import open_store
+
+_TITLES = {
+    "close": "close the day",
+    "free": "free what was given back",
+    "freeze": "freeze the list",
+    "allot": "allot",
+    "publish": "publish",
+    "tell": "tell",
+}
+
+
+@click.command("night")
+@click.option(
+    "--date",
+    "day_at",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
+    help="The night of this day, which ends the next morning. Default: the one that is on, or was the last.",
+)
+@click.option("--dry-run", is_flag=True, help="Change nothing, say what would happen.")
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="JIAOHAO_RESULTS",
+    show_envvar=True,
+    help="Folder of the result files, one that the servers see as well. Default: results in --data-dir.",
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=900.0,
+    show_default=True,
+    help="Seconds to wait for a store that is away.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what it brought as JSON, one line a district.")
+@store_options
+@city_option
+def command(
+    day_at: datetime | None,
+    dry_run: bool,
+    results: Path | None,
+    patience: float,
+    as_json: bool,
+    redis_url: str | None,
+    data_dir: Path,
+    city_file: Path | None,
+) -> None:
+    """Close the day, allot the slots, publish the result, put the SMS into the outbox.
+
+    \b
+    It may be killed at any point, and run again: what is done is found done, and the result is the same.
+    Only one runs at a time; a second one says who does. `jiaohao up` runs it by the city's clock. With
+    `jiaohao serve` leave it to cron, in the city's time, often enough that a killed one is soon resumed:
+
+    \b
+      CRON_TZ=Asia/Shanghai
+      */10 * * * *  jiaohao night --redis-url URL --results DIR >>night.log 2>&1
+
+    By day, and until 20:10 (closing time and the grace of those who were let finish), that is the night before:
+    it is done, and nothing happens. The messages go out with `jiaohao notify`.
+
+    Anybody can check a result: `jiaohao verify allotment RESULTS/DATE/DISTRICT.jsonl`.
+
+    Exit codes: 0 done, 1 not (one line says why; run it again).
+    """
+    logs.configure()
+    city = load_city(city_file)
+    with ExitStack() as stack:
+        settings = store_settings(stack, redis_url, data_dir)
+        folder = results or (data_dir / "results" if redis_url is None else None)
+        settings = msgspec.structs.replace(settings, results_dir=folder.resolve() if folder else None)
+        asyncio.run(_night(settings, city, day_at.date() if day_at else None, dry_run, patience, as_json))
+
+
+async def _night(
+    settings: Settings, city: City, day: date | None, dry_run: bool, patience_s: float, as_json: bool
+) -> None:
+    store = await open_store(settings)
+    try:
+        clock = Clock(await store.follow_offset())
+        appointments = Appointments(city, store, clock)
+        night = Night(city, store, clock, appointments, Published(settings.results_dir))
+        day = day or await night.due()
+        if dry_run:
+            brought = await night.foresee(day)
+            heading = f"the night of {day}, if it were run now"
+        else:
+            was_done = await night.is_done(day)
+            with progress_bar() as bar:
+                brought = await night.run(day, _Lines(bar, quiet=was_done or as_json), patience_s)
+            heading = f"the night of {day} {'was done already' if was_done else 'is done'}"
+    finally:
+        await store.close()
+    if as_json:
+        for each in brought:
+            click.echo(msgspec.json.encode(each))
+        return
+    click.echo(heading)
+    _table(brought)
+    if dry_run:
+        click.echo("nothing has been changed")
+
+
+class _Lines(Watcher):
+    """A line for each step, and a bar on a terminal."""
+
+    def __init__(self, bar: Progress, *, quiet: bool) -> None:
+        self._bar = bar
+        self._quiet = quiet
+        self._tasks: dict[tuple[str, str], TaskID] = {}
+
+    def going(self, step: str, district: str, done: int, total: int) -> None:
+        """Move the bar."""
+        key = step, district
+        if key not in self._tasks:
+            self._tasks[key] = self._bar.add_task(f"{_TITLES[step]} {district}", total=total or None)
+        self._bar.update(self._tasks[key], completed=done)
+
+    def done(self, step: str, so_far: list[Outcome]) -> None:
+        """Print the step's line."""
+        for key in [key for key in self._tasks if key[0] == step]:
+            self._bar.remove_task(self._tasks.pop(key))
+        if not self._quiet:
+            place = list(STEPS).index(step) + 1
+            click.echo(f"{place}/{len(STEPS)} {_TITLES[step]}: {_brought(step, so_far)}")
+
+
+def _brought(step: str, so_far: list[Outcome]) -> str:
+    def total(name: str) -> str:
+        return f"{sum(getattr(outcome, name) for outcome in so_far):,}"
+
+    if step == "close":
+        return f"{total('missed')} missed, {total('charged')} of them no-shows, {total('barred')} residents barred"
+    if step == "free":
+        return "done"
+    if step == "freeze":
+        return f"{total('registrations')} wait, {total('offered')} doses are free"
+    if step == "allot":
+        return f"done; {total('withdrawn')} were taken away again by the city in that moment"
+    if step == "publish":
+        given = sum(outcome.counts.get("allotted", 0) for outcome in so_far)
+        return f"{given:,} have a slot; roots and seeds are public"
+    return f"{total('reminded')} reminders; all messages are in the outbox, `jiaohao notify` sends them"
+
+
+def _table(brought: list[Outcome]) -> None:
+    click.echo(f"{'district':<10}{'missed':>8}{'no-show':>8}{'barred':>8}{'wait':>10}{'doses':>10}{'allotted':>10}")
+    for each in brought:
+        click.echo(
+            f"{each.district:<10}{each.missed:>8,}{each.charged:>8,}{each.barred:>8,}{each.registrations:>10,}"
+            f"{each.offered:>10,}{each.counts.get('allotted', 0):>10,}"
+        )
+    why: dict[str, int] = {}
+    for each in brought:
+        for reason, count in each.counts.items():
+            why[reason] = why.get(reason, 0) + count
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in why.items() if count and reason != "allotted")
+    if reasons:
+        click.echo(f"without a slot: {reasons}")
+    for each in brought:
+        for day, site, period, product, capacity, taken in each.over:
+            click.echo(
+                f"capacity lowered below what is given, nobody is thrown out: {site} {day} {period} {product}: "
+                f"{taken:,} given of {capacity:,}"
+            )

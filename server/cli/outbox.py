@@ -1,0 +1,216 @@
+"""`jiaohao outbox`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+import click
+import msgspec
+
+from server.city import City, load_city
+from server.cli.options import city_option, store_options, store_settings
+from server.clock import Clock, from_ms
+from server.errors import SetupError
+from server.masks import mask_phone
+from server.notices import CALLED
+from server.seal import Seal, Unreadable
+from server.settings import Settings
+from server.setup import open_store
+from server.store import Store
+from server.store.store import DeadLetter
+
+T = TypeVar("T")
+
+_NOT_REACHED = ("undelivered", "refused", "unsent")
+
+
+@click.group("outbox", invoke_without_command=True)
+@store_options
+@city_option
+@click.pass_context
+def command(context: click.Context, redis_url: str | None, data_dir: Path, city_file: Path | None) -> None:
+    """Show what waits to be sent, and see to what could not be.
+
+    \b
+    Without a subcommand: messages by state in each district.
+      codes    one-time codes that are to go now
+      waiting  pointers to messages that are to go now, or when the quiet hours end
+      later    to be looked at later: reminders, and what the gateway has not taken
+      dead     dead letters, which are no longer tried
+      oldest   since when the oldest of codes and waiting has been there
+
+    \b
+    When the provider was away:        jiaohao outbox dead         what was given up, and why
+                                       jiaohao outbox resend --all send it after all
+    When an SMS has reached nobody:    jiaohao outbox calls        whom to call
+
+    The options stand before the subcommand: jiaohao outbox --redis-url URL dead.
+    """
+    context.obj = _Setup(redis_url, data_dir, load_city(city_file))
+    if context.invoked_subcommand is None:
+        for line in _on_store(context.obj, _states):
+            click.echo(line)
+
+
+@command.command("dead")
+@click.pass_obj
+def dead(setup: "_Setup") -> None:
+    """List the dead letters: pointer, registration, kind, since when, how often tried, and why.
+
+    `since` is when the event was that the message tells of. Names and phones are not shown.
+    """
+    lines = _on_store(setup, _dead)
+    for line in lines:
+        click.echo(line)
+    if not lines:
+        click.echo("no dead letters", err=True)
+
+
+@command.command("resend")
+@click.argument("pointers", nargs=-1, metavar="[POINTER]...")
+@click.option("--all", "every", is_flag=True, help="All dead letters.")
+@click.pass_obj
+def resend(setup: "_Setup", pointers: tuple[str, ...], every: bool) -> None:
+    """Put dead letters back into the outbox, to be tried anew.
+
+    POINTER is the first column of `jiaohao outbox dead`. Senders (`jiaohao notify`) take them at once, but not in
+    quiet hours. Stopped in between, run it again: nothing is sent twice by that.
+
+    Exit code: 1 where a pointer is no dead letter; the others are put back.
+    """
+    if every == bool(pointers):
+        raise click.UsageError("give pointers (see `jiaohao outbox dead`), or --all")
+    done, unknown = _on_store(setup, lambda city, store, _: _resend(city, store, None if every else set(pointers)))
+    click.echo(f"{done} back in the outbox")
+    if unknown:
+        raise SetupError(f"no dead letter: {', '.join(sorted(unknown))}")
+
+
+@command.command("calls")
+@click.pass_obj
+def calls(setup: "_Setup") -> None:
+    """List whom to call, as an SMS that matters has not reached them.
+
+    District, registration number, masked phone, and which messages these were: `undelivered` (the network says so),
+    `refused` (the gateway would not take it) or `unsent` (a dead letter). The number and the whole phone are with the
+    registration, on the operator's page; once they have been called, they are taken off the list there.
+    """
+    lines = _on_store(setup, _calls)
+    for line in lines:
+        click.echo(line)
+    if not lines:
+        click.echo("nobody is to be called", err=True)
+
+
+class _Setup(msgspec.Struct, frozen=True):
+    redis_url: str | None
+    data_dir: Path
+    city: City
+
+
+def _on_store(setup: _Setup, work: Callable[[City, Store, Settings], Awaitable[T]]) -> T:
+    with ExitStack() as stack:
+        settings = store_settings(stack, setup.redis_url, setup.data_dir)
+        return asyncio.run(_with_store(setup.city, settings, work))
+
+
+async def _with_store(city: City, settings: Settings, work: Callable[[City, Store, Settings], Awaitable[T]]) -> T:
+    store = await open_store(settings)
+    try:
+        await store.follow_offset()
+        return await work(city, store, settings)
+    finally:
+        await store.close()
+
+
+def _codes(city: City) -> list[str]:
+    return [district.code for district in city.districts]
+
+
+async def _states(city: City, store: Store, _: Settings) -> list[str]:
+    rows: list[tuple[str, ...]] = [("district", "codes", "waiting", "later", "dead", "oldest")]
+    # Entries carry the store's time, whatever the city's is.
+    clock = Clock()
+    for district, each in zip(city.districts, await store.backlogs(_codes(city)), strict=True):
+        oldest = "-" if each.oldest_ms is None else _ago(clock.now_ms() - each.oldest_ms)
+        counts = (str(count) for count in (each.codes, each.waiting, each.later, each.dead))
+        rows.append((f"{district.code} {district.name_en}", *counts, oldest))
+    return list(_aligned(rows))
+
+
+async def _dead(city: City, store: Store, _: Settings) -> list[str]:
+    found = await store.dead(_codes(city))
+    letters = sorted((letter.at_ms, name, letter) for each in found for name, letter in each.items())
+    rows: list[tuple[str, ...]] = [("pointer", "registration", "kind", "since", "tries", "why")] if letters else []
+    for at_ms, name, letter in letters:
+        since = _minute(from_ms(at_ms, city.tz))
+        rows.append((name, letter.no, letter.kind, since, str(letter.tries), letter.why))
+    return list(_aligned(rows))
+
+
+async def _resend(city: City, store: Store, wanted: set[str] | None) -> tuple[int, set[str]]:
+    """How many were put back, and which of those wanted are no dead letters."""
+    codes = _codes(city)
+    done, unknown = 0, set(wanted or ())
+    for district, letters in zip(codes, await store.dead(codes), strict=True):
+        for name, letter in letters.items():
+            if wanted is not None and name not in wanted:
+                continue
+            unknown.discard(name)
+            await _put_back(store, district, name, letter)
+            done += 1
+    return done, unknown
+
+
+async def _put_back(store: Store, district: str, name: str, letter: DeadLetter) -> None:
+    # In this order: what a crash leaves is still a dead letter, and a pointer too many does no harm.
+    await store.unshelve_message(letter.resident, letter.seq)
+    await store.point([(district, letter.resident)])
+    kept = await store.registration(letter.resident)
+    if kept.get("no") == letter.no and not [kind for kind, _ in _missed(kept) if kind != letter.kind]:
+        await store.forget_call(district, letter.no)  # noted again if it fails again
+    await store.bury_no_more(district, name)
+
+
+async def _calls(city: City, store: Store, settings: Settings) -> list[str]:
+    codes, seal = _codes(city), Seal(settings.secrets)
+    rows: list[tuple[str, ...]] = []
+    for district, found in zip(codes, await store.to_call(codes), strict=True):
+        residents = list(found.values())
+        known = await store.residents(residents) if residents else []
+        kept = await store.registrations(residents)
+        for no, resident, person, registration in sorted(zip(found, residents, known, kept, strict=True)):
+            phone = ""
+            if person.first_dose is not None:
+                try:
+                    phone = seal.open(resident, person.first_dose.contact).phone
+                except Unreadable:
+                    phone = ""
+            missed = _missed(registration) if registration.get("no") == no else []
+            rows.append((district, no, mask_phone(phone), ", ".join(" ".join(each) for each in missed) or "-"))
+    return list(_aligned([("district", "registration", "phone", "not reached by"), *rows])) if rows else []
+
+
+def _missed(registration: dict[str, str]) -> list[tuple[str, str]]:
+    """(kind, what became of it) of the messages that matter and did not arrive."""
+    told = ((kind, registration.get(f"sms:{kind}", "").partition(" ")[0]) for kind in sorted(CALLED))
+    return [(kind, outcome) for kind, outcome in told if outcome in _NOT_REACHED]
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:
+    """Columns under their heads; the last one as long as it is."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M}"
+
+
+def _ago(ms: int) -> str:
+    minutes = max(0, ms) // 60_000
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

@@ -1,0 +1,112 @@
+"""A message as its event owes it, put into words, with the phone it goes to."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Literal, NamedTuple
+
+from server.city import City
+from server.errors import Refusal
+from server.masks import mask_name
+from server.seal import Contact, Seal, Unreadable
+from server.sites import Sites
+from server.sms import Language, day_words, reached_words, site_words, until_words
+from server.store import Store
+from server.store.coalescer import Coalescer
+from server.store.store import About, Message, Resident
+
+
+class Letter(NamedTuple):
+    """What to say to whom; `is_latest`: it is about the registration that the resident has now."""
+
+    phone: str
+    text: str
+    is_latest: bool
+
+
+class Letters:
+    """Writes letters. What it reads of the store for many at the same moment it reads in one call.
+
+    Args:
+        city: words and hours.
+        store: residents and registrations.
+        seal: opens names and phones.
+        sites: their names.
+    """
+
+    def __init__(self, city: City, store: Store, seal: Seal, sites: Sites) -> None:
+        self._city = city
+        self._seal = seal
+        self._sites = sites
+        self._known: Coalescer[bytes, Resident] = Coalescer(store.residents)
+        self._registrations: Coalescer[bytes, dict[str, str]] = Coalescer(store.registrations)
+
+    async def write(self, resident: bytes, message: Message) -> Letter | None:
+        """The letter, in the language that the resident has registered in; None: it is of no use any more.
+
+        Raises:
+            Unreadable: their name and phone cannot be opened.
+            Refusal: `store-unavailable`.
+        """
+        known = await self._known.submit(resident)
+        if not known.is_reachable:  # deleted since
+            return None
+        kept = await self._registrations.submit(resident)
+        if message.kind == "reminder" and not _is_held(kept, message):
+            return None
+        contact = self._open(resident, known)
+        language: Language = "en" if kept.get("lang") == "en" else "zh"
+        values = {"name": mask_name(contact.name), "no": message.no}
+        values |= await self._about(message.about, language)
+        text = self._city.sms.text(message.kind, language, values)
+        return Letter(contact.phone, text, kept.get("no") == message.no)
+
+    def code(self, resident: bytes, sealed: bytes, language: Language) -> str:
+        """The text that carries a one-time code.
+
+        Raises:
+            Unreadable: it cannot be opened.
+        """
+        return self._city.sms.code_text(language, self._seal.open_text(resident, sealed))
+
+    async def phone(self, resident: bytes) -> str:
+        """Where a resident is reached.
+
+        Raises:
+            Unreadable: nothing is known of them, or it cannot be opened.
+            Refusal: `store-unavailable`.
+        """
+        return self._open(resident, await self._known.submit(resident)).phone
+
+    def _open(self, resident: bytes, known: Resident) -> Contact:
+        if known.first_dose is None:
+            raise Unreadable("no record of this resident")
+        return self._seal.open(resident, known.first_dose.contact)
+
+    async def _about(self, about: About, language: Language) -> dict[str, str]:
+        reached = date.fromisoformat(about.reached) if about.reached else None
+        values = {"reached": reached_words(reached, language)}
+        if about.day:
+            day = date.fromisoformat(about.day)
+            half: Literal["am", "pm"] = "pm" if about.period == "pm" else "am"
+            starts_at, ends_at = self._city.period_times(day, half)
+            values["date"] = day_words(day, language)
+            values["time"] = f"{starts_at:%H:%M}-{ends_at:%H:%M}"
+            values["cancel_before"] = until_words(self._city.cancel_before(day), language)
+            values["site"] = site_words(await self._site(about.site, language), language)
+        return values
+
+    async def _site(self, code: str, language: Language) -> str:
+        try:
+            site = await self._sites.find(code)
+        except Refusal as refusal:
+            if refusal.code != "not-found":
+                raise
+            return code  # no longer in the file of sites
+        return site.name_en if language == "en" else site.name_zh
+
+
+def _is_held(kept: Mapping[str, str], message: Message) -> bool:
+    """Whether the registration has this appointment."""
+    about = message.about
+    wanted = (message.no, "booked", about.site, about.day, about.period)
+    return tuple(kept.get(name) for name in ("no", "state", "site", "day", "period")) == wanted

@@ -1,0 +1,219 @@
+"""Who waits for a slot tonight: found without looking at the whole city, frozen, and read again as it was frozen."""
+
+import zlib
+from collections.abc import AsyncIterator, Sequence
+from datetime import date, timedelta
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+from server.allotment import Candidate, Candidates, Period
+from server.city import City, District
+from server.keys import registration_no
+from server.store import Store
+from server.store.slots import day_tag
+
+log = structlog.get_logger()
+
+RESIDENT_BYTES = 16
+# So far back an opening is looked at that no night has looked at yet; nobody is left out for a few nights' failure.
+MOST_DAYS_BACK = 34
+_FIELDS = (
+    "no", "state", "first_dose", "product", "preferences", "accept_any_site", "not_before", "priority", "together",
+)  # fmt: skip
+
+
+class Waiting(msgspec.Struct, array_like=True):
+    """A registration on the list, and whose it is; dates as YYYY-MM-DD, "" = none."""
+
+    no: str
+    resident: bytes
+    first_dose: str
+    product: str
+    wishes: list[tuple[str, Period]]
+    any_site: bool
+    not_before: str
+    sent_back: bool
+    together: str
+
+    def candidate(self) -> Candidate:
+        """What goes into the allotment."""
+        return Candidate(
+            self.no,
+            _day(self.first_dose),
+            self.product if self.first_dose else "",
+            self.wishes,
+            self.any_site,
+            _day(self.not_before),
+            self.sent_back,
+            self.together or None,
+        )
+
+
+class _Wish(msgspec.Struct):
+    site: str
+    period: Period
+
+
+class Listed(NamedTuple):
+    """The list in columns: candidates, and `residents`, 16 bytes each in the same order."""
+
+    people: Candidates
+    residents: bytearray
+
+    def resident(self, index: int) -> bytes:
+        """Whose registration it is."""
+        return bytes(self.residents[RESIDENT_BYTES * index : RESIDENT_BYTES * (index + 1)])
+
+
+_wishes = msgspec.json.Decoder(list[_Wish])
+_encode = msgspec.msgpack.Encoder().encode
+_part = msgspec.msgpack.Decoder(list[Waiting])
+
+
+def pack(part: Sequence[Waiting]) -> bytes:
+    """A part of the list as it is kept."""
+    return zlib.compress(_encode(part), 1)
+
+
+def unpack(data: bytes) -> list[Waiting]:
+    """A part that was kept."""
+    return _part.decode(zlib.decompress(data))
+
+
+def listed(residents_of: Sequence[Waiting], into: Listed) -> int:
+    """Add to a list in columns; how many could not be (a damaged registration keeps nobody else from a slot)."""
+    refused = 0
+    for waiting in residents_of:
+        try:
+            into.people.add(waiting.candidate())
+        except ValueError as error:
+            log.error("registration left out of the night", why=str(error))
+            refused += 1
+            continue
+        into.residents.extend(waiting.resident)
+    return refused
+
+
+class WaitingList:
+    """Those who wait for a slot in each district.
+
+    `pending` holds who is left from earlier nights or was sent back since; the rest are those who claimed a place in an
+    opening that no night has looked at yet. Neither grows with the city.
+
+    Args:
+        city: districts.
+        store: where they are.
+    """
+
+    def __init__(self, city: City, store: Store) -> None:
+        self._city = city
+        self._store = store
+
+    async def claimed(self, district: District, day: date) -> AsyncIterator[list[tuple[str, bytes]]]:
+        """(number, resident) of who has registered in one opening, and still is, a page at a time."""
+        async for page in self._store.claims(day_tag(district.code, day)):
+            kept = await self._store.read_registrations([claim.resident for claim in page], "no")
+            numbers = [registration_no(district.no, day, claim.entry) for claim in page]
+            yield [
+                (no, claim.resident) for claim, no, (latest,) in zip(page, numbers, kept, strict=True) if latest == no
+            ]
+
+    async def gather(self, district: District, day: date) -> None:
+        """Take over into `pending` who registered in the openings up to a day that are not taken over yet."""
+        for each in await self._openings_to_gather(district, day):
+            async for page in self.claimed(district, each):
+                await self._store.keep_pending(district.code, page)
+                # Here, too, what a crash left unsaid since the morning is found.
+                await self._store.point([(district.code, resident) for _, resident in page])
+            # Not while somebody may still register there: a grace that was shortened since, say.
+            _, alive = await self._store.passes_alive(day_tag(district.code, each))
+            if not alive:
+                await self._store.note_through(district.code, "gathered", each.isoformat())
+
+    async def waiting(self, district: District, *, drop: bool) -> AsyncIterator[list[Waiting]]:
+        """Those of `pending` who wait indeed, each once, a page at a time; with `drop` the others are forgotten."""
+        seen: set[int] = set()
+        async for page in self._store.pending(district.code):
+            fresh = [(no, resident) for no, resident in page if int(no) not in seen]
+            seen.update(int(no) for no, _ in fresh)
+            found, gone = await self._read(fresh)
+            if drop and gone:
+                await self.forget(district, gone)
+            yield found
+
+    async def forget(self, district: District, gone: Sequence[tuple[str, bytes]]) -> None:
+        """These (number, resident) wait no longer; unless one of them was sent back in this very moment."""
+        await self._store.drop_pending(district.code, [no for no, _ in gone])
+        kept = await self._store.read_registrations([resident for _, resident in gone], "no", "state")
+        await self._store.keep_pending(
+            district.code,
+            [each for each, (no, state) in zip(gone, kept, strict=True) if no == each[0] and state == "proposed"],
+        )
+
+    async def foreseen(self, district: District, day: date) -> AsyncIterator[list[Waiting]]:
+        """As `waiting` would be after `gather`, changing nothing."""
+        seen: set[str] = set()
+        async for page in self.waiting(district, drop=False):
+            seen.update(waiting.no for waiting in page)
+            yield page
+        for each in await self._openings_to_gather(district, day):
+            async for claimed in self.claimed(district, each):
+                found, _ = await self._read([(no, resident) for no, resident in claimed if no not in seen])
+                seen.update(no for no, _ in claimed)
+                yield found
+
+    async def thaw(self, tag: str, parts: int) -> Listed:
+        """The list of a district's night as it was frozen.
+
+        Raises:
+            LookupError: it is not kept any more.
+        """
+        result = Listed(Candidates(), bytearray())
+        for part in range(parts):
+            data = await self._store.frozen(tag, part)
+            if data is None:
+                raise LookupError(f"part {part} of the frozen list is gone")
+            listed(unpack(data), result)
+        return result
+
+    async def _openings_to_gather(self, district: District, day: date) -> list[date]:
+        (through,) = await self._store.through([district.code])
+        return days_after(through.get("gathered", ""), day)
+
+    async def _read(self, pending: Sequence[tuple[str, bytes]]) -> tuple[list[Waiting], list[tuple[str, bytes]]]:
+        """(those who wait, those who do not any more)."""
+        found: list[Waiting] = []
+        gone: list[tuple[str, bytes]] = []
+        kept = await self._store.read_registrations([resident for _, resident in pending], *_FIELDS)
+        for (no, resident), (latest, state, dose, product, wishes, any_site, not_before, priority, together) in zip(
+            pending, kept, strict=True
+        ):
+            if latest != no or state != "proposed":
+                gone.append((no, resident))
+                continue
+            try:
+                wanted = [(wish.site, wish.period) for wish in _wishes.decode(wishes)]
+            except msgspec.MsgspecError:  # it keeps nobody else from a slot
+                log.error("registration cannot be read, left out of the night", registration_no=no)
+                continue
+            found.append(
+                Waiting(no, resident, dose, product, wanted, any_site == "1", not_before, priority == "1", together)
+            )
+        return found, gone
+
+
+def days_after(done: str, day: date) -> list[date]:
+    """The days after the one up to which something is done (YYYY-MM-DD, "" = never), up to `day`.
+
+    What is said to be done beyond `day` was so before the clock was set back, and counts for nothing.
+    """
+    first = day - timedelta(days=MOST_DAYS_BACK)
+    if done and date.fromisoformat(done) <= day:
+        first = max(first, date.fromisoformat(done) + timedelta(days=1))
+    return [first + timedelta(days=n) for n in range((day - first).days + 1)]
+
+
+def _day(text: str) -> date | None:
+    return date.fromisoformat(text) if text else None
