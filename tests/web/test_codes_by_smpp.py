@@ -33,7 +33,7 @@ async def test_codes_reach_the_phones_and_a_number_that_is_refused_holds_up_nobo
         )
         async with SmppGateway(settings, noted) as gateway:
             async with asyncio.timeout(20):
-                while not gateway.ready:
+                while not gateway.ready:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             assert await house.services.notices.send_codes(gateway, "test") == 3
             assert await house.services.notices.send_codes(gateway, "test") == 0, "nothing is sent twice"
