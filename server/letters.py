@@ -53,6 +53,8 @@ class Letters:
         kept = await self._registrations.submit(resident)
         if message.kind == "reminder" and not _is_held(kept, message):
             return None
+        if message.kind == "barred" and known.stop != "barred":  # put right, or lifted
+            return None
         contact = self._open(resident, known)
         language: Language = "en" if kept.get("lang") == "en" else "zh"
         values = {"name": mask_name(contact.name), "no": message.no}

@@ -33,11 +33,9 @@ from server.store import Store
 from server.store.coalescer import Coalescer
 from server.store.outbox import Outcome, Stream
 from server.store.store import Arg, DeadLetter, Next, Owed, Pointer, Sent
+from server.unreached import CALLED
 
 log = structlog.get_logger()
-
-CALLED: frozenset[str] = frozenset({"allotted", "closed", "reminder", "barred"})
-"""Whoever does not get a message of these kinds is called by an operator."""
 
 _DAY_MS = 86_400_000
 _PAUSE_SECONDS = 0.3
@@ -155,7 +153,7 @@ class Notices:
         self._sent_as: Coalescer[str, Sent | None] = Coalescer(store.all_sent_as)
         self._receipts: Coalescer[tuple[Sent, bool], str] = Coalescer(store.receipts)
         # What a gateway has answered and the store has not been told yet.
-        self._answered: dict[tuple[str, int], tuple[Outcome, list[str]]] = {}
+        self._answered: dict[tuple[str, int, float, str], tuple[Outcome, list[str]]] = {}
         self._early_receipts: set[asyncio.Task[None]] = set()
 
     async def owe_code(
@@ -379,7 +377,8 @@ class Notices:
         """Send and settle the message in hand; None where it was put off or laid aside, with its pointer."""
         pointer, found = held.pointer, held.found
         assert found.message is not None  # noqa: S101  (there is one to send)
-        mark = (pointer.name, found.seq)
+        # With its event: numbers begin anew where nothing is owed any more.
+        mark = (pointer.name, found.seq, found.message.at_ms, found.message.kind)
         answer = self._answered.get(mark)
         is_latest = True
         if answer is None:
@@ -478,12 +477,14 @@ class Notices:
         resident, at_ms = pointer.resident, int(message.at_ms)
         district = pointer.owed.district
         await self._note_call(Sent(resident, district, message.no, message.kind, at_ms))
+        tries = pointer.tries + 1
+        letter = DeadLetter(resident, held.found.seq, message.kind, message.no, at_ms, tries, why)
+        # In this order: killed in between, the message is tried once more, or is a dead letter already.
+        await self._store.bury(district, pointer.name, letter)
         await self._store.shelve_message(pointer, held.found.seq)
         # What the resident is owed beside it goes on, with a pointer of its own.
         await self._store.point([(district, resident)])
-        tries = pointer.tries + 1
-        letter = DeadLetter(resident, held.found.seq, message.kind, message.no, at_ms, tries, why)
-        await self._store.bury(pointer, letter)
+        await self._store.sent(pointer.owed)
 
     async def _note_call(self, sent: Sent) -> None:
         if sent.kind in CALLED:

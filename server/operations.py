@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
@@ -28,14 +28,14 @@ from server.importing import (
 )
 from server.keys import opening_tag
 from server.masks import mask_name
-from server.notices import CALLED
 from server.opening import Opening
 from server.opening import State as OpeningState
 from server.seal import Seal, Unreadable
 from server.store import Store
-from server.store.outbox import Backlog, DeadLetter
+from server.store.outbox import Backlog
 from server.store.slots import day_tag
 from server.store.store import Change
+from server.unreached import failed, put_back
 from server.waiting_room import WaitingRoom
 
 log = structlog.get_logger()
@@ -44,7 +44,6 @@ NightState = AnnouncedState | Literal["none"]
 
 _Day: TypeAlias = date
 _AHEAD_DAYS = 14
-_FAILED = ("undelivered", "refused", "unsent")
 _NUMBER = re.compile(r"\d[\d\s-]{3,}\d")
 # What is read of a night; its rules and the slots it offers are large, and nobody looks at them here.
 _COUNTS = ("missed", "charged", "barred", "freed", "registrations", "given", "withdrawn", "reminded")
@@ -468,26 +467,6 @@ class Operations:
         kept = await keep_capacity(self._store, rows)
         log.info("capacity imported", slots=kept.slots, lowered=len(kept.lowered), actor="operator")
         return CapacityImported(outcome.kept, kept.slots, kept.lowered)
-
-
-def failed(fields: Mapping[str, str]) -> list[tuple[str, str, int]]:
-    """(kind, what became of it, when in ms) of a registration's messages that matter and have not arrived."""
-    told = [(kind, fields.get(f"sms:{kind}", "").split(" ")) for kind in sorted(CALLED)]
-    return [(kind, words[0], int(words[1])) for kind, words in told if words[0] in _FAILED]
-
-
-async def put_back(store: Store, district: str, pointer: str, letter: DeadLetter) -> None:
-    """Let a dead letter's message be sent after all.
-
-    In this order what a crash leaves is still a dead letter, and doing it again finishes the work: a pointer too many
-    does no harm.
-    """
-    await store.unshelve_message(letter.resident, letter.seq)
-    await store.point([(district, letter.resident)])
-    kept = await store.registration(letter.resident)
-    if kept.get("no") == letter.no and all(kind == letter.kind for kind, _, _ in failed(kept)):
-        await store.forget_call(district, letter.no)  # it is noted again if it fails again
-    await store.bury_no_more(district, pointer)
 
 
 _Over = tuple[date, str, str, str, int, int]

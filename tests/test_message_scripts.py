@@ -306,7 +306,8 @@ async def test_a_dead_letter_is_kept_in_the_place_of_its_pointer(store: Store) -
     (one,) = await take(store, [TIANHE])
     letter = DeadLetter(r(1), 1, "registered", "A", T0, 10, "ConnectionResetError")
     for _ in range(2):  # again after a crash
-        await store.bury(one, letter)
+        await store.bury(TIANHE, one.name, letter)
+    await store.sent(one.owed)
     assert await store.dead([TIANHE, BAIYUN]) == [{one.name: letter}, {}]
     (backlog,) = await store.backlogs([TIANHE])
     assert (backlog.codes, backlog.waiting, backlog.later, backlog.dead, backlog.oldest_ms) == (0, 0, 0, 1, None)

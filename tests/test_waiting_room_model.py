@@ -123,13 +123,12 @@ class _History:
             "rate": float(shape.rate),
             "max_active": shape.max_active,
             "seed": _SEED,
-            "night_seed": _SEED,
         }
         exact: dict[str, Any] = {"poll_budget": Fraction(8), "rate": shape.rate}
         self.model = WaitingRoom(**(self.plan | exact))
         self.done: list[tuple[str, Any, asyncio.Task[Any]]] = []
         self.last: Callable[[], None] = lambda: None
-        self._expect("prepare", True, self.store.prepare(self.tag, **self.plan))
+        self._expect("prepare", True, self.store.prepare(self.tag, **self.plan, night_seed=_SEED))
 
     def _expect(self, what: str, expected: Any, call: Awaitable[Any], now: int = 0) -> None:
         async def at_its_time() -> Any:
@@ -203,7 +202,7 @@ class _History:
             case "pause" | "resume":
                 changes = {"paused": kind == "pause"}
             case "prepare":
-                self._expect("prepare again", model.prepare(), store.prepare(tag, **self.plan))
+                self._expect("prepare again", model.prepare(), store.prepare(tag, **self.plan, night_seed=_SEED))
         if changes:
             hold_ms = more * _GRID_MS
             sent: dict[str, str | int | float | bytes] = {

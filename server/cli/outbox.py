@@ -15,16 +15,13 @@ from server.cli.options import city_option, store_options, store_settings
 from server.clock import Clock, from_ms
 from server.errors import SetupError
 from server.masks import mask_phone
-from server.notices import CALLED
 from server.seal import Seal, Unreadable
 from server.settings import Settings
 from server.setup import open_store
 from server.store import Store
-from server.store.store import DeadLetter
+from server.unreached import failed, put_back
 
 T = TypeVar("T")
-
-_NOT_REACHED = ("undelivered", "refused", "unsent")
 
 
 @click.group("outbox", invoke_without_command=True)
@@ -160,19 +157,9 @@ async def _resend(city: City, store: Store, wanted: set[str] | None) -> tuple[in
             if wanted is not None and name not in wanted:
                 continue
             unknown.discard(name)
-            await _put_back(store, district, name, letter)
+            await put_back(store, district, name, letter)
             done += 1
     return done, unknown
-
-
-async def _put_back(store: Store, district: str, name: str, letter: DeadLetter) -> None:
-    # In this order: what a crash leaves is still a dead letter, and a pointer too many does no harm.
-    await store.unshelve_message(letter.resident, letter.seq)
-    await store.point([(district, letter.resident)])
-    kept = await store.registration(letter.resident)
-    if kept.get("no") == letter.no and not [kind for kind, _ in _missed(kept) if kind != letter.kind]:
-        await store.forget_call(district, letter.no)  # noted again if it fails again
-    await store.bury_no_more(district, name)
 
 
 async def _calls(city: City, store: Store, settings: Settings) -> list[str]:
@@ -189,15 +176,11 @@ async def _calls(city: City, store: Store, settings: Settings) -> list[str]:
                     phone = seal.open(resident, person.first_dose.contact).phone
                 except Unreadable:
                     phone = ""
-            missed = _missed(registration) if registration.get("no") == no else []
-            rows.append((district, no, mask_phone(phone), ", ".join(" ".join(each) for each in missed) or "-"))
+            missed = failed(registration) if registration.get("no") == no else []
+            rows.append(
+                (district, no, mask_phone(phone), ", ".join(f"{kind} {outcome}" for kind, outcome, _ in missed) or "-")
+            )
     return list(_aligned([("district", "registration", "phone", "not reached by"), *rows])) if rows else []
-
-
-def _missed(registration: dict[str, str]) -> list[tuple[str, str]]:
-    """(kind, what became of it) of the messages that matter and did not arrive."""
-    told = ((kind, registration.get(f"sms:{kind}", "").partition(" ")[0]) for kind in sorted(CALLED))
-    return [(kind, outcome) for kind, outcome in told if outcome in _NOT_REACHED]
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:

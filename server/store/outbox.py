@@ -278,9 +278,9 @@ class OutboxStore(Caller):
         args = (*self._clock(), seq, pointer.name)
         return bool(await self._run("shelve_message", resident_tag(pointer.resident), *args))
 
-    async def bury(self, pointer: Pointer, letter: DeadLetter) -> None:
-        """Keep a dead letter in the place of its pointer."""
-        await self._run("bury", pointer.owed.district, pointer.owed.id, pointer.name, _encode(letter))
+    async def bury(self, district: str, name: str, letter: DeadLetter) -> None:
+        """Keep a dead letter under the name of its pointer."""
+        await self._plain([("HSET", key("dead", district), name, _encode(letter))])
 
     async def dead(self, districts: Sequence[str]) -> list[dict[str, DeadLetter]]:
         """Each district's dead letters, by the name of their pointer."""

@@ -48,7 +48,7 @@ def one_registered(tmp_path: Path) -> tuple[Path, Path, Any]:
 def test_the_night_comes_by_itself_and_the_message_in_the_morning(one_registered: tuple[Path, Path, Any]) -> None:
     data_dir, city, registered = one_registered
     options = ("--workers", "1", "--city", str(city), "--no-demo", "--clock")
-    with up(data_dir, *options, "2021-06-19T20:09:58+08:00") as server:
+    with up(data_dir, *options, "2021-06-19T21:30:00+08:00") as server:
         told = until(lambda: allotment(server).get("root") and allotment(server), "the night has come")
         assert told["counts"]["allotted"] == 1
         held = run_cli(

@@ -61,7 +61,8 @@ async def shelved(house: House) -> str:
     assert await house.store.shelve_message(pointer, found.seq)
     it = found.message
     letter = DeadLetter(pointer.resident, found.seq, it.kind, it.no, int(it.at_ms), 9, "ConnectionError")
-    await house.store.bury(pointer, letter)
+    await house.store.bury(TIANHE, pointer.name, letter)
+    await house.store.sent(pointer.owed)
     return pointer.name
 
 

@@ -305,7 +305,7 @@ async def send_code(request: AnyRequest) -> Response[str]:
     form = await visit.form()
     try:
         fields = text_fields(form, "id_number", "phone")
-        await visit.services.access.ask(Asked(id_type=id_type_of(form), **fields))
+        await visit.services.access.ask(Asked(id_type=id_type_of(form), **fields), visit.lang)
     except Refusal as refusal:
         trouble = trouble_of(visit, refusal)
         if refusal.code == "too-many-requests":  # a second tap: the code is on its way
