@@ -18,14 +18,22 @@ from structlog.testing import capture_logs
 from server.city import City, load_city
 from server.clock import Clock
 from server.errors import MessageRefused, NotHandedOver, StoreUnavailable
-from server.keys import Pepper
+from server.keys import Pepper, resident_tag
 from server.notices import FileGateway, Gateway, Notices
-from server.seal import Seal
+from server.seal import Contact, Seal
 from server.sites import Sites
 from server.smpp import Delivery, SmppGateway, SmppSettings
 from server.sms import QuietHours
 from server.store import Store, connect
-from server.store.store import Appointment, Booking, Change, NewRegistration, PassedOver, Pointer
+from server.store.store import (
+    Appointment,
+    Booking,
+    Change,
+    FirstDoseRecord,
+    NewRegistration,
+    PassedOver,
+    Pointer,
+)
 from tests.conftest import Jiaohao
 from tests.serving import REPO, TIANHE, Person, enrol, environment, keep_sites, person, until
 from tests.smsc import PASSWORD, Line, Orders, Smsc, need_smsc, smsc
@@ -832,3 +840,96 @@ async def test_a_pointer_keeps_its_name(post: Post) -> None:
     await post.register([person(0)])
     (owed,) = await post.store.next_owed([TIANHE], "test", 10, 60_000, "outbox")
     assert Pointer.of(owed).name == f"{TIANHE}-{owed.id}"
+
+
+# What crosses the way of a message
+
+
+async def test_whose_bar_was_lifted_meanwhile_is_not_told_of_it(post: Post) -> None:
+    await post.register([person(0), person(1)])
+    assert await post.send(Phones()) == 2
+    client: Any = post.store.client
+    for i in (0, 1):
+        await post.book(i)
+        await client.set(f"no_shows:{{{resident_tag(post.key(i))}}}", 2)
+    assert await post.send(Phones()) == 2
+    missed = [(Change(post.key(i), post.no(i), "night"), True) for i in (0, 1)]
+    assert [status for status, _ in await post.store.miss(missed, SLOT.day, 2)] == ["barred", "barred"]
+    assert await post.store.lift(Change(post.key(0), post.no(0), "operator"), "住院")
+    await post.point([0, 1])
+    phones = Phones()
+    await post.send(phones)
+    assert [phone for phone, _ in phones.messages] == [person(1).phone]
+    assert await post.backlog() == (0, 0, 0)
+
+
+async def test_an_answer_that_was_not_noted_is_not_taken_for_that_of_the_next_message(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store dies having settled `registered`, before it says so; what is owed next has the same number again."""
+    monkeypatch.setattr("server.notices._TELL_SECONDS", 0.0)
+    await post.register([person(0)])
+    settle = post.store.settle_messages
+
+    async def noted_and_gone(*args: Any) -> Any:
+        await settle(*args)
+        raise StoreUnavailable
+
+    monkeypatch.setattr(post.store, "settle_messages", noted_and_gone)
+    notices = post.sender()
+    phones = Phones()
+    await notices.send_messages(phones, "test")
+    assert len(phones.messages) == 1
+    monkeypatch.setattr(post.store, "settle_messages", settle)
+    await post.book(0)
+    monkeypatch.setattr("server.notices._IDLE_MS", {"codes": 0, "outbox": 0})
+    await notices.send_messages(phones, "test")
+    assert len(phones.messages) == 2, "the appointment's own message went out"
+    assert await post.told("allotted") == Counter({"accepted": 1})
+
+
+async def test_killed_before_the_dead_letter_was_laid_aside_it_is_not_lost(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post.city = city(tries=1)
+    post.notices = post.sender()
+    await post.register([person(0)])
+    phones = Phones()
+    phones.failing[person(0).phone] = ConnectionResetError("gone")
+
+    async def killed(*_: Any) -> bool:
+        raise StoreUnavailable
+
+    shelve = post.store.shelve_message
+    monkeypatch.setattr(post.store, "shelve_message", killed)
+    await post.send(phones)
+    assert (await post.backlog())[2] == 1, "the letter is there"
+    monkeypatch.setattr(post.store, "shelve_message", shelve)
+    monkeypatch.setattr("server.notices._IDLE_MS", {"codes": 0, "outbox": 0})
+    phones.failing.clear()
+    await post.send(phones)
+    assert [phone for phone, _ in phones.messages] == [person(0).phone]
+
+
+async def test_more_at_once_than_the_store_has_connections_for(post: Post) -> None:
+    await post.register([person(i) for i in range(400)])
+    found = await asyncio.gather(*(post.store.registration(post.key(i)) for i in range(400)))
+    assert all(found)
+
+
+async def test_what_was_typed_stays_while_a_message_needs_it(post: Post) -> None:
+    """Registered for a first dose, cancelled, joined again and left: the word of the cancellation still goes out."""
+    resident = post.sender()._pepper.resident("resident_id", person(7).id_number)
+    contact = Seal([b"s" * 32]).close(resident, Contact(person(7).name, person(7).phone))
+    await post.store.enrol([(resident, FirstDoseRecord(0, "", TIANHE, b"m" * 12, contact))], HOUR)
+    new = NewRegistration(resident, T0 + HOUR, "106190100000099", "", {"district": TIANHE})
+    await post.store.register([new])
+    await post.store.point([(TIANHE, resident)])
+    phones = Phones()
+    await post.send(phones)
+    assert await post.store.cancel(Change(resident, new.no, "resident"), "", HOUR) == "cancelled"
+    assert await post.store.unenrol(resident) is False
+    await post.store.point([(TIANHE, resident)])
+    await post.send(phones)
+    assert len(phones.messages) == 2
+    assert await post.store.unenrol(resident) is True
