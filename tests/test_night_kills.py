@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 from redis import Redis
+from redis.exceptions import RedisError
 
 from server.appointments import Giving
 from server.clock import to_ms
@@ -26,7 +27,7 @@ from server.store.slots import day_tag
 from server.store.store import Taken
 from server.verifying import verify_allotment
 from tests.nights import DAY, DISTRICTS, PEPPER, SECRET, NightHouse, fill
-from tests.serving import OPERATOR, REPO, environment
+from tests.serving import OPERATOR, REPO, environment, until
 
 KILLS = int(os.environ.get("JIAOHAO_KILLS", "10"))
 STORE_KILLS = max(2, KILLS // 5)
@@ -178,6 +179,13 @@ async def _check_slots(store: Store, district: str, slots: Counter[tuple[str, st
     assert all(not unsettled for unsettled in await store.unsettled(tags))
 
 
+def is_back(url: str) -> bool:
+    """Whether the store answers."""
+    with Redis.from_url(url) as client, suppress(RedisError):
+        return bool(client.ping())
+    return False
+
+
 def undisturbed(tmp_path: Path) -> tuple[dict[str, bytes], float]:
     """The result of the same night in another store, and how long its work took after the first step."""
     with EmbeddedStore(tmp_path / "other") as store:
@@ -242,4 +250,5 @@ def test_a_store_that_is_killed_under_the_night_comes_back_and_the_night_goes_on
             _, err = process.communicate(timeout=_PATIENCE_SECONDS)
         assert process.returncode == 0, err[-2000:]
         assert files_of(results) == expected
+        until(lambda: is_back(url), "the store, killed at the night's very end, is back")
         asyncio.run(check(url, prepared, results))

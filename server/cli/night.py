@@ -15,11 +15,14 @@ from server.city import City, load_city
 from server.cli.options import city_option, store_options, store_settings
 from server.cli.progress import progress_bar
 from server.clock import Clock
+from server.errors import SetupError
 from server.night import STEPS, Night, Outcome, Watcher
 from server.published import Published
 from server.settings import Settings
 from server.setup import open_store
+from server.store import Store
 
+_START_SECONDS = 15.0
 _TITLES = {
     "close": "close the day",
     "free": "free what was given back",
@@ -96,7 +99,7 @@ def command(
 async def _night(
     settings: Settings, city: City, day: date | None, dry_run: bool, patience_s: float, as_json: bool
 ) -> None:
-    store = await open_store(settings)
+    store = await _open(settings, min(patience_s, _START_SECONDS))
     try:
         clock = Clock(await store.follow_offset())
         appointments = Appointments(city, store, clock)
@@ -120,6 +123,18 @@ async def _night(
     _table(brought)
     if dry_run:
         click.echo("nothing has been changed")
+
+
+async def _open(settings: Settings, patience_s: float) -> Store:
+    """The store, also where it is just being started again; a wrong address is not waited for longer than that."""
+    deadline = asyncio.get_running_loop().time() + patience_s
+    while True:
+        try:
+            return await open_store(settings)
+        except SetupError:
+            if asyncio.get_running_loop().time() >= deadline:
+                raise
+            await asyncio.sleep(0.5)
 
 
 class _Lines(Watcher):
