@@ -296,22 +296,20 @@ class _Run:
 
     async def take_steps(self, patience: "_Patience") -> None:
         """All that are not done yet."""
-        await patience.with_store(self.enter)
-        for step, done in STEPS.items():
+        for step in STEPS:
             for district in self._city.districts:
                 self._lease.check()
-                fields = self.fields[district.code]
-                if f"{done}_ms" not in fields and (not self._too_late or "frozen_ms" in fields):
-                    await patience.with_store(partial(getattr(self, step), district))
+                await patience.with_store(partial(self._take, step, district))
             self._watcher.done(step, self.so_far())
 
-    async def enter(self) -> None:
-        """Take over every district's night from whoever had it before."""
-        for district in self._city.districts:
-            fields = await self._store.enter_night(self._tag(district), self._lease.token, secrets.token_bytes(32))
-            if fields is None:
-                raise self._lease.lost()
-            self.fields[district.code] = fields
+    async def _take(self, step: str, district: District) -> None:
+        """One step of one district, unless it is done: its word may be there, and the answer to it have been lost."""
+        fields = await self._store.enter_night(self._tag(district), self._lease.token, secrets.token_bytes(32))
+        if fields is None:
+            raise self._lease.lost()
+        self.fields[district.code] = fields
+        if f"{STEPS[step]}_ms" not in fields and (not self._too_late or "frozen_ms" in fields):
+            await getattr(self, step)(district)
 
     def so_far(self) -> list[Outcome]:
         """What each district's night has brought."""

@@ -14,7 +14,7 @@ import pytest
 
 from server.appointments import Giving
 from server.draw import commitment
-from server.errors import SetupError
+from server.errors import SetupError, StoreUnavailable
 from server.keys import key
 from server.lease import Superseded
 from server.sites import Site
@@ -620,3 +620,29 @@ async def test_the_seeds_of_the_next_night_are_fixed_before_anybody_registers_fo
     assert len(set(seeds)) == len(seeds)
     await house.run(DAY + timedelta(days=1))
     assert [fields["seed"] for fields in await house.store.nights(tags)] == seeds
+
+
+@pytest.mark.parametrize("field", ["closed_ms", "list_root", "given", "allotted_ms", "root", "told_ms"])
+async def test_a_store_that_dies_with_its_answer_is_waited_for(
+    house: NightHouse, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    """What it had done is found done."""
+    monkeypatch.setattr("server.night._RETRY_SECONDS", 0.01)
+    await fill(house.store, 20, districts=[TIANHE])
+    note = house.store.note_night
+    lost: list[str] = []
+
+    async def answer_lost(tag: str, token: int, fields: Any) -> bool:
+        done = await note(tag, token, fields)
+        if field in fields and not lost:
+            lost.append(tag)
+            raise StoreUnavailable
+        return done
+
+    monkeypatch.setattr(house.store, "note_night", answer_lost)
+    brought = await house.run()
+    assert lost
+    assert sum(brought[TIANHE].counts.values()) == 20
+    path = house.published.path(DAY, TIANHE)
+    assert path is not None
+    verify_allotment(path, Public(None, None, brought[TIANHE].root))

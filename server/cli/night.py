@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.progress import Progress, TaskID
+from rich.progress import TaskID
 
 from server import logs
 from server.appointments import Appointments
@@ -15,7 +15,7 @@ from server.city import City, load_city
 from server.cli.options import city_option, store_options, store_settings
 from server.cli.progress import progress_bar
 from server.clock import Clock
-from server.errors import SetupError
+from server.errors import SetupError, StoreUnavailable
 from server.night import STEPS, Night, Outcome, Watcher
 from server.published import Published
 from server.settings import Settings
@@ -99,20 +99,17 @@ def command(
 async def _night(
     settings: Settings, city: City, day: date | None, dry_run: bool, patience_s: float, as_json: bool
 ) -> None:
-    store = await _open(settings, min(patience_s, _START_SECONDS))
+    store, night, due = await _begin(settings, city, min(patience_s, _START_SECONDS))
+    day = day or due
     try:
-        clock = Clock(await store.follow_offset())
-        appointments = Appointments(city, store, clock)
-        night = Night(city, store, clock, appointments, Published(settings.results_dir))
-        day = day or await night.due()
         if dry_run:
             brought = await night.foresee(day)
             heading = f"the night of {day}, if it were run now"
         else:
-            was_done = await night.is_done(day)
-            with progress_bar() as bar:
-                brought = await night.run(day, _Lines(bar, quiet=was_done or as_json), patience_s)
-            heading = f"the night of {day} {'was done already' if was_done else 'is done'}"
+            lines = _Lines(as_json)
+            with lines.bar:
+                brought = await night.run(day, lines, patience_s)
+            heading = f"the night of {day} {'is done' if lines.said else 'was done already'}"
     finally:
         await store.close()
     if as_json:
@@ -125,23 +122,32 @@ async def _night(
         click.echo("nothing has been changed")
 
 
-async def _open(settings: Settings, patience_s: float) -> Store:
-    """The store, also where it is just being started again; a wrong address is not waited for longer than that."""
+async def _begin(settings: Settings, city: City, patience_s: float) -> tuple[Store, Night, date]:
+    """The store, what runs the night, and which one is due; also where the store is just being started again. A wrong
+    address is not waited for longer than that."""
     deadline = asyncio.get_running_loop().time() + patience_s
     while True:
+        store = None
         try:
-            return await open_store(settings)
-        except SetupError:
+            store = await open_store(settings)
+            clock = Clock(await store.follow_offset())
+            appointments = Appointments(city, store, clock)
+            night = Night(city, store, clock, appointments, Published(settings.results_dir))
+            return store, night, await night.due()
+        except (SetupError, StoreUnavailable):
+            if store is not None:
+                await store.close()
             if asyncio.get_running_loop().time() >= deadline:
                 raise
             await asyncio.sleep(0.5)
 
 
 class _Lines(Watcher):
-    """A line for each step, and a bar on a terminal."""
+    """A line for each step, and a bar on a terminal; `said`: whether there was anything to do."""
 
-    def __init__(self, bar: Progress, *, quiet: bool) -> None:
-        self._bar = bar
+    def __init__(self, quiet: bool) -> None:
+        self.bar = progress_bar()
+        self.said = False
         self._quiet = quiet
         self._tasks: dict[tuple[str, str], TaskID] = {}
 
@@ -149,13 +155,14 @@ class _Lines(Watcher):
         """Move the bar."""
         key = step, district
         if key not in self._tasks:
-            self._tasks[key] = self._bar.add_task(f"{_TITLES[step]} {district}", total=total or None)
-        self._bar.update(self._tasks[key], completed=done)
+            self._tasks[key] = self.bar.add_task(f"{_TITLES[step]} {district}", total=total or None)
+        self.bar.update(self._tasks[key], completed=done)
 
     def done(self, step: str, so_far: list[Outcome]) -> None:
         """Print the step's line."""
         for key in [key for key in self._tasks if key[0] == step]:
-            self._bar.remove_task(self._tasks.pop(key))
+            self.bar.remove_task(self._tasks.pop(key))
+        self.said = True
         if not self._quiet:
             place = list(STEPS).index(step) + 1
             click.echo(f"{place}/{len(STEPS)} {_TITLES[step]}: {_brought(step, so_far)}")
