@@ -132,7 +132,7 @@ class Night:
 
     async def is_done(self, day: date) -> bool:
         """Whether a night has come to its end in every district."""
-        return all("told_ms" in fields for fields in await self._store.nights(self._tags(day)))
+        return all("told_ms" in fields for fields in await self._store.nights(self._tags(day), "told_ms"))
 
     async def run(self, day: date, watcher: Watcher | None = None, patience_s: float = 900.0) -> list[Outcome]:
         """Run a night, or the rest of it; what it brought, by district. Once more changes nothing.
@@ -197,7 +197,7 @@ class Night:
         if day > due:
             raise SetupError(f"the day of {day} is not over: its night begins at {begins:%Y-%m-%d %H:%M}")
         if self.now() >= ends:
-            following = self._city.night_begins(max(day, due if due > day else day + timedelta(days=1)))
+            following = self._city.night_begins(max(due, day + timedelta(days=1)))
             raise SetupError(
                 f"it is too late for the night of {day}: what it would give could not be cancelled in time any more; "
                 f"the night of {following:%Y-%m-%d}, from {following:%H:%M} on, takes everybody over"

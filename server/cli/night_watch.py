@@ -66,7 +66,8 @@ class NightWatch(AbstractContextManager[None]):
     async def _is_owed(self, day: date) -> bool:
         store = await open_store(self._settings)
         try:
-            nights = await store.nights([day_tag(district.code, day) for district in self._city.districts])
+            tags = [day_tag(district.code, day) for district in self._city.districts]
+            nights = await store.nights(tags, "seed", "told_ms")
             return any("seed" in fields and "told_ms" not in fields for fields in nights)
         finally:
             await store.close()
