@@ -911,12 +911,6 @@ async def test_killed_before_the_dead_letter_was_laid_aside_it_is_not_lost(
     assert [phone for phone, _ in phones.messages] == [person(0).phone]
 
 
-async def test_more_at_once_than_the_store_has_connections_for(post: Post) -> None:
-    await post.register([person(i) for i in range(400)])
-    found = await asyncio.gather(*(post.store.registration(post.key(i)) for i in range(400)))
-    assert all(found)
-
-
 async def test_what_was_typed_stays_while_a_message_needs_it(post: Post) -> None:
     """Registered for a first dose, cancelled, joined again and left: the word of the cancellation still goes out."""
     resident = post.sender()._pepper.resident("resident_id", person(7).id_number)

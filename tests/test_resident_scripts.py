@@ -1,5 +1,6 @@
 """The scripts of a resident, each branch, on a standalone server and on a cluster: what nobody may lose."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -504,3 +505,10 @@ async def test_a_field_that_is_no_number_changes_nothing(store: Store) -> None:
         await book(store, Change(r(1), "A", "night"), SLOT, "soon")  # type: ignore[arg-type]
     assert await store.registration(r(1)) == before
     assert await past(store) == []
+
+
+async def test_more_calls_at_once_than_there_are_connections(store: Store) -> None:
+    """They wait for their turn; the client of the library would refuse them."""
+    await register(store, T0, "A")
+    found = await asyncio.gather(*(store.registration(r(1 + i % 2)) for i in range(900)))
+    assert [each.get("no") for each in found] == ["A", None] * 450

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import structlog
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -20,8 +20,8 @@ log = structlog.get_logger()
 Client: TypeAlias = Redis | RedisCluster
 Arg: TypeAlias = str | int | float | bytes
 _CALL_SECONDS = 5.0
-# Of one process, on a standalone server; who finds them all in use waits for one, instead of being refused.
-_CONNECTIONS = 128
+# Calls of one process at the same time; more wait for their turn, instead of being refused by the client.
+_CALLS_AT_ONCE = 128
 
 
 async def connect(url: str) -> Client:
@@ -30,15 +30,16 @@ async def connect(url: str) -> Client:
     Raises:
         SetupError: nothing answers there, or it is older than Redis 7.
     """
-    options: dict[str, Any] = {"socket_timeout": _CALL_SECONDS, "socket_connect_timeout": 2.0}
+    options: dict[str, Any] = {
+        "socket_timeout": _CALL_SECONDS,
+        "socket_connect_timeout": 2.0,
+        "max_connections": 2 * _CALLS_AT_ONCE,  # to each node; some of them may just be on their way back
+    }
     # One more try covers a pooled connection that a restarted store has cut; more would keep residents hanging.
     try:
-        pool = BlockingConnectionPool.from_url(
-            url, max_connections=_CONNECTIONS, timeout=_CALL_SECONDS, retry=Retry(NoBackoff(), 1), **options
-        )
+        probe = Redis.from_url(url, retry=Retry(NoBackoff(), 1), **options)
     except ValueError as error:
         raise SetupError(f"{_public(url)} is no address of a store (redis://, rediss://, unix://): {error}") from None
-    probe = Redis.from_pool(pool)
     try:
         info: dict[str, Any] = await probe.info()
     except (RedisError, OSError, ValueError) as error:
@@ -70,6 +71,7 @@ class Caller:
         self._client = client
         self._offset_ms = offset_ms
         self._scripts = load_scripts()
+        self._turns = asyncio.Semaphore(_CALLS_AT_ONCE)
         self.now_ms = 0
 
     @property
@@ -108,7 +110,7 @@ class Caller:
 
     async def _pipeline(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
         try:
-            async with asyncio.timeout(_CALL_SECONDS):
+            async with asyncio.timeout(_CALL_SECONDS), self._turns:
                 if len(commands) == 1:
                     try:
                         return [await self._client.execute_command(*commands[0])]
