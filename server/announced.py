@@ -24,6 +24,10 @@ _STEPS: Final[tuple[tuple[str, State], ...]] = (
 )
 
 
+# Not the slots: a large city's table of them is far too much to read for each who looks at their status.
+_PUBLIC: Final = (*(field for field, _ in _STEPS), "registrations", "counts", "reached")
+
+
 def state_of(night: Mapping[str, str]) -> State | None:
     """How far a district's night has come, by its fields; None where there is none."""
     return next((state for field, state in _STEPS if field in night), None)
@@ -53,7 +57,7 @@ class Announced(msgspec.Struct):
 
 async def announced(store: Store, published: Published, district: str, day: dt.date) -> Announced | None:
     """What is public of a night; None where there is none."""
-    (night,) = await store.nights([opening_tag(district, day)])
+    (night,) = await store.nights([opening_tag(district, day)], *_PUBLIC)
     seed = night.get("seed")
     if seed is None:
         return None
