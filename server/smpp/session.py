@@ -152,15 +152,17 @@ class Session:
         for _, future in self._unanswered.values():
             future.set_result(None)
         self._unanswered.clear()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        with suppress(OSError):
-            async with asyncio.timeout(_CLOSING_SECONDS):
-                self._send(Unbind(), self._sequence.next_sequence())
-                self._writer.close()
-                await self._writer.wait_closed()
-        self._writer.transport.abort()
+        try:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            with suppress(OSError):
+                async with asyncio.timeout(_CLOSING_SECONDS):
+                    self._send(Unbind(), self._sequence.next_sequence())
+                    self._writer.close()
+                    await self._writer.wait_closed()
+        finally:  # also where we are cancelled meanwhile
+            self._writer.transport.abort()
 
     async def finish(self, timeout_s: float) -> None:
         """Wait for the answers that are still to come; those that were too late before are not."""
