@@ -16,7 +16,7 @@ from loadtests import answers
 from loadtests.acts import SECOND_US, Act, Ground, Pace
 from loadtests.agenda import Agenda
 from loadtests.answers import Requests
-from loadtests.arrivals import Curve, parse_curve
+from loadtests.arrivals import Curve, CurveError, curve_of, parse_arrivals
 from loadtests.audit_registrations import RECEIPTS_SAMPLE
 from loadtests.crowd import Crowd
 from loadtests.evidence import Evidence
@@ -25,6 +25,7 @@ from loadtests.lines import RunClock, Switchboard
 from loadtests.measure import Meters
 from loadtests.options import CannotRehearse, Options
 from loadtests.told import Fact
+from loadtests.traits import CrowdError, load_traits
 from loadtests.truth import connect, read_truth
 from loadtests.watch import Watch
 from loadtests.wire import Broken, Connection
@@ -42,9 +43,19 @@ class Openings:
 
 
 def crowd_of(options: Options) -> Crowd:
-    """The crowd that these options describe."""
+    """The crowd that these options describe.
+
+    Raises:
+        CannotRehearse: its file, or what is asked of it, makes no crowd.
+    """
     day = datetime.fromisoformat(options.opening).date()
-    return Crowd(options.residents, options.districts, day, options.seed)
+    try:
+        traits = load_traits(options.crowd)
+        return Crowd(options.residents, options.districts or traits.come, day, options.seed, traits)
+    except CrowdError as error:
+        raise CannotRehearse(f"--crowd: {error}") from None
+    except ValueError as error:
+        raise CannotRehearse(f"--{error}") from None
 
 
 def find_openings(host: str, districts: tuple[str, ...]) -> Openings:
@@ -108,11 +119,11 @@ class Stage:
         pids: Callable[[], dict[str, list[int]]],
     ) -> None:
         self.options, self.crowd, self.host = options, crowd, host
-        openings = find_openings(host, options.districts)
+        openings = find_openings(host, crowd.districts)
         self.clock = RunClock(openings.opens_in_seconds)
         self.grounds = openings.grounds
         self.end_us = int(options.minutes * 60 * SECOND_US)
-        self.pace = Pace.of(options.minutes * 60)
+        self.pace = Pace.of(options.minutes * 60, crowd.traits)
         closes_seconds = openings.grounds[0].opens_us / SECOND_US + openings.grounds[0].draw_seconds
         if options.minutes * 60 < closes_seconds + 3:
             raise CannotRehearse(
@@ -122,7 +133,7 @@ class Stage:
         self.meters = Meters()
         ground = openings.grounds[0]
         draw_seconds = max(ground.draw_seconds + ground.opens_us / SECOND_US, 0.0)
-        self.curve: Curve = parse_curve(options.arrivals, options.minutes * 60, draw_seconds)
+        self.curve: Curve = self._curve(draw_seconds, ground.opens_at)
         address = address_of(host)
         requests = Requests(f"{address[0]}:{address[1]}")
         self.journey = Journey(crowd, self.grounds, self.curve, self.pace, requests, Agenda(), self.meters)
@@ -132,6 +143,14 @@ class Stage:
         self.fault_second: int | None = None
         self.unserved = 0
         self._ended = False
+
+    def _curve(self, draw_seconds: float, opens_at: datetime) -> Curve:
+        traits, seconds = self.crowd.traits, self.options.minutes * 60
+        parts = traits.arrivals if self.options.arrivals is None else parse_arrivals(self.options.arrivals)
+        try:
+            return curve_of(parts, traits.door, seconds, draw_seconds, opens_at.time())
+        except CurveError as error:
+            raise CannotRehearse(str(error)) from None
 
     def begin(self) -> None:
         """File every arrival, start watching and handing out."""

@@ -26,7 +26,7 @@ from tests.test_loadtests_audit import World
 
 
 def concluded(world: World) -> Summary:
-    curve, pace = parse_curve("door:0.333", 60, 10).describe(), Pace.of(60).describe()
+    curve, pace = parse_curve("door:0.333", 60, 10).describe(), Pace.of(60, world.crowd.traits).describe()
     return summarise(world.evidence, audit(world.evidence), Options(residents=90), curve, pace)
 
 
@@ -129,6 +129,7 @@ def test_charts_bear_emptiness_and_extremes() -> None:
         Options(host="127.0.0.1:8000"),
         Options(arrivals="crowd"),
         Options(districts=()),
+        Options(crowd="nowhere"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_before_anything_starts(options: Options) -> None:
