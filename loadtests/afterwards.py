@@ -107,6 +107,15 @@ class Afterwards:
         """Resident `i` expects a code on the phone, and types one."""
         self._journey.later(i, Act.SHOW_CODE, now_us, self._journey.pace.think)
 
+    def codes_are_alike(self, i: int, answer: Answer) -> None:
+        """Compare what one who asked for a code was told with what everybody was: it says nothing about anybody."""
+        answers.decode_code_sent(answer.body)
+        told_now = answer.status, answer.body
+        if self._code_answer is None:
+            self._code_answer = told_now
+        elif self._code_answer != told_now:
+            self.told.contradict("code answered another way", i, f"{answer.status} {answer.body[:80]!r}")
+
     # requests
 
     def _register(self, i: int, now_us: int) -> bytes | None:
@@ -223,12 +232,7 @@ class Afterwards:
             told.contradict("registration not as told", i, f"wishes for {shown}")
 
     def _code_sent(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
-        answers.decode_code_sent(answer.body)
-        told_now = answer.status, answer.body
-        if self._code_answer is None:
-            self._code_answer = told_now
-        elif self._code_answer != told_now:
-            self.told.contradict("code answered another way", i, f"{answer.status} {answer.body[:80]!r}")
+        self.codes_are_alike(i, answer)
         self._journey.meters.count("codes asked", now_us)
         self.code_is_tried(i, now_us)
 

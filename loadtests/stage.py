@@ -18,6 +18,7 @@ from loadtests.agenda import Agenda
 from loadtests.answers import Requests
 from loadtests.arrivals import Curve, CurveError, curve_of, parse_arrivals
 from loadtests.audit_registrations import RECEIPTS_SAMPLE
+from loadtests.bots import Fleet
 from loadtests.crowd import Crowd
 from loadtests.evidence import Evidence
 from loadtests.journey import Journey
@@ -137,7 +138,8 @@ class Stage:
         address = address_of(host)
         requests = Requests(f"{address[0]}:{address[1]}")
         self.journey = Journey(crowd, self.grounds, self.curve, self.pace, requests, Agenda(), self.meters)
-        self.switchboard = Switchboard(self.journey, self.clock, address, fire)
+        self.fleet = Fleet(self.journey, requests)
+        self.switchboard = Switchboard(self.journey, self.fleet, self.clock, address, fire)
         self.store = connect(redis_url) if redis_url else None
         self.watch = Watch(self.grounds, address, self.clock.now_us, self.store, pids)
         self.fault_second: int | None = None
@@ -156,6 +158,7 @@ class Stage:
         """File every arrival, start watching and handing out."""
         gc.collect()
         self.journey.everyone_arrives(self.clock.now_us() + SECOND_US)
+        self.fleet.begin(self.clock.now_us() + SECOND_US)
         gc.freeze()  # the crowd stays: looking through it again and again is time taken from the server
         self.watch.start()
         self.switchboard.start()

@@ -41,6 +41,7 @@ class Summary:
     on_wire_ms: dict[str, dict[str, float]]
     waits_s: dict[str, float]
     answers: list[tuple[str, int, str, int]]
+    bots: list[tuple[str, int, str, int]]
     errors: list[str]
     peak_requests_per_second: int
     mean_cpu_percent: dict[str, float]
@@ -79,6 +80,7 @@ def summarise(e: Evidence, checks: Sequence[Check], options: Options, curve: str
             "retries",
             "reconnects",
             "errors",
+            "bot requests",
             "pressed early",
             "eligibility told",
             "changes",
@@ -100,6 +102,7 @@ def summarise(e: Evidence, checks: Sequence[Check], options: Options, curve: str
         if waits
         else {},
         answers=sorted((call.name.lower(), status, code, n) for (call, status, code), n in e.meters.answers.items()),
+        bots=sorted((*told, n) for told, n in e.meters.bots.items()),
         errors=e.meters.errors,
         peak_requests_per_second=max(e.meters.counts["requests"].values(), default=0),
         mean_cpu_percent={
