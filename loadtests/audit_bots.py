@@ -12,7 +12,7 @@ from loadtests.answers import Call
 from loadtests.evidence import Check, Evidence, unjudged, verdict
 from loadtests.traits import BotKind
 
-SCRIPTS_PER_REQUEST = 1.5
+SCRIPTS_PER_REQUEST = 1.25
 """What the store runs for a join, or for anything else that needs it during a draw; measured: 1.1 where joins
 are few, and less where they share a call."""
 SCRIPTS_PER_CODE = 3

@@ -27,7 +27,7 @@ from loadtests.answers import Requests
 from loadtests.arrivals import Arrival, Curve
 from loadtests.crowd import INELIGIBLE, Behaviour, Crowd
 from loadtests.measure import Meters
-from loadtests.network import Lines
+from loadtests.network import Networks
 from loadtests.told import Fact, Told
 from loadtests.wire import Answer
 
@@ -56,7 +56,7 @@ class Journey:
         self.crowd, self.grounds, self.curve, self.pace = crowd, grounds, curve, pace
         self.agenda, self.meters, self.told = agenda, meters, Told(crowd.residents)
         self.random = random.Random(crowd.seed)
-        self.whims, self.lines = crowd.traits.whims, Lines(crowd)
+        self.whims, self.networks = crowd.traits.whims, Networks(crowd)
         self._refreshed: Counter[int] = Counter()  # by resident
         self._requests = requests
         self.afterwards = Afterwards(self, requests)
@@ -96,7 +96,7 @@ class Journey:
 
     def file(self, due_us: int, i: int, act: Act) -> None:
         """File what resident `i` does at `due_us`: for when its request reaches the server."""
-        self.agenda.file(due_us + self.lines.delay_us(i, act, due_us), i, act)
+        self.agenda.file(due_us + self.networks.delay_us(i, act, due_us), i, act)
 
     def later(self, i: int, act: Act, now_us: int, seconds: tuple[float, float]) -> None:
         """File an event some seconds from now."""

@@ -19,8 +19,8 @@ from locust.env import Environment
 from rich.console import Console
 
 from loadtests.lines import Line
-from loadtests.options import CannotRehearse, Options
-from loadtests.stage import Stage, crowd_of
+from loadtests.options import CannotRehearse, Options, crowd_of
+from loadtests.stage import Stage
 from loadtests.traits import DEFAULT_CROWD
 from loadtests.verdict import conclude
 

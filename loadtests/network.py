@@ -1,7 +1,7 @@
-"""Devices on their lines: how much later than its resident acts a request reaches the server.
+"""Devices and their networks: how much later than its resident acts a request reaches the server.
 
 Nobody sleeps for it: an act is filed in the agenda for the moment at which its request reaches the server, and latency
-counts from there. The delay is a pure function of seed, resident, act and time: same seed, same lines.
+counts from there. The delay is a pure function of seed, resident, act and time: same seed, same delays.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _SET_UP_ROUND_TRIPS = 2
 """For TCP and TLS 1.3, before the first request on a new connection."""
 
 
-class Lines:
-    """Everybody's line.
+class Networks:
+    """Everybody's network.
 
     A whole round trip is added to each act: half for the answer before it to come down, half for the request to go up.
     """
@@ -46,7 +46,7 @@ class Lines:
         ]
 
     def network(self, i: int) -> Network | None:
-        """The line of resident `i`, which a family shares; None where the crowd has no lines but the machine's own."""
+        """The network of resident `i`, which a family shares; None where the crowd has none but the machine's own."""
         return self._networks[self._class(i)] if self._networks else None
 
     def delay_us(self, i: int, act: int, due_us: int) -> int:
@@ -68,7 +68,7 @@ class Lines:
         return int(delay_us)
 
     def describe(self) -> str:
-        """The lines in a sentence, for the report."""
+        """The networks in a sentence, for the report."""
         if not self._networks:
             return "loopback, no added latency or loss"
         return "; ".join(

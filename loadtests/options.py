@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from loadtests.arrivals import CurveError, parse_arrivals
+from loadtests.crowd import Crowd
 from loadtests.traits import DEFAULT_CROWD, CrowdError, load_traits
 
 FAULTS = ("kill-store", "kill-worker")
@@ -83,3 +86,19 @@ class Options(msgspec.Struct, kw_only=True):
 
 class CannotRehearse(Exception):
     """The rehearsal could not begin; the message says why and the cure, in one line."""
+
+
+def crowd_of(options: Options) -> Crowd:
+    """The crowd that these options describe.
+
+    Raises:
+        CannotRehearse: its file, or what is asked of it, makes no crowd.
+    """
+    day = datetime.fromisoformat(options.opening).date()
+    try:
+        traits = load_traits(options.crowd)
+        return Crowd(options.residents, options.districts or traits.come, day, options.seed, traits)
+    except CrowdError as error:
+        raise CannotRehearse(f"--crowd: {error}") from None
+    except ValueError as error:
+        raise CannotRehearse(f"--{error}") from None

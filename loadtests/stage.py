@@ -26,7 +26,6 @@ from loadtests.lines import RunClock, Switchboard
 from loadtests.measure import Meters
 from loadtests.options import CannotRehearse, Options
 from loadtests.told import Fact
-from loadtests.traits import CrowdError, load_traits
 from loadtests.truth import connect, read_truth
 from loadtests.watch import Watch
 from loadtests.wire import Broken, Connection
@@ -41,22 +40,6 @@ class Openings:
 
     grounds: tuple[Ground, ...]
     opens_in_seconds: float
-
-
-def crowd_of(options: Options) -> Crowd:
-    """The crowd that these options describe.
-
-    Raises:
-        CannotRehearse: its file, or what is asked of it, makes no crowd.
-    """
-    day = datetime.fromisoformat(options.opening).date()
-    try:
-        traits = load_traits(options.crowd)
-        return Crowd(options.residents, options.districts or traits.come, day, options.seed, traits)
-    except CrowdError as error:
-        raise CannotRehearse(f"--crowd: {error}") from None
-    except ValueError as error:
-        raise CannotRehearse(f"--{error}") from None
 
 
 def find_openings(host: str, districts: tuple[str, ...]) -> Openings:

@@ -17,7 +17,7 @@ from loadtests.answers import Call
 from loadtests.crowd import Crowd
 from loadtests.evidence import Check, Evidence
 from loadtests.measure import Histogram
-from loadtests.network import Lines
+from loadtests.network import Networks
 from loadtests.options import Options
 from loadtests.told import NEVER, Fact
 
@@ -158,7 +158,7 @@ def _assumptions(crowd: Crowd, options: Options, curve: str, pace: str) -> list[
         ),
         (
             "Network",
-            f"{Lines(crowd).describe()}; {options.lines} kept-alive connections serve everyone, and whoever "
+            f"{Networks(crowd).describe()}; {options.lines} kept-alive connections serve everyone, and whoever "
             "is due while all of them wait for the server waits too, which counts",
         ),
         (

@@ -18,7 +18,7 @@ from loadtests.arrivals import CurveError, curve_of
 from loadtests.crowd import Behaviour, Crowd, mix
 from loadtests.journey import Journey
 from loadtests.measure import Meters
-from loadtests.network import Lines
+from loadtests.network import Networks
 from loadtests.traits import SHIPPED, Arrivals, CrowdError, Door, Families, Network, Traits, load_traits
 
 DAY = date(2021, 6, 19)
@@ -112,7 +112,7 @@ BOT = '[[bots]]\nkind = "forger"\nper_resident = 0.1\nevery_seconds = 1\n'
         ("[families]\nshare = 0.1\nsize = 1\n", "families.size: expected `int` >= 2"),
     ],
 )
-def test_lines_families_and_bots_are_checked(tmp_path: Path, table: str, complaint: str) -> None:
+def test_networks_families_and_bots_are_checked(tmp_path: Path, table: str, complaint: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(f"{GUANGZHOU}\n{table}")
     with pytest.raises(CrowdError) as caught:
@@ -132,12 +132,13 @@ _DIGEST = """
 import hashlib, sys
 from datetime import date
 from loadtests.crowd import Crowd
-from loadtests.network import Lines
+from loadtests.network import Networks
 from loadtests.traits import load_traits
 traits = load_traits(sys.argv[1])
 crowd = Crowd(3000, traits.come, date(2021, 6, 19), int(sys.argv[2]), traits)
-lines = Lines(crowd)
-told = [(crowd.resident(i), crowd.afterthought(i), crowd.home(i), lines.delay_us(i, 2, 5_000_000)) for i in range(3000)]
+networks = Networks(crowd)
+delays = [networks.delay_us(i, 2, 5_000_000) for i in range(3000)]
+told = [(crowd.resident(i), crowd.afterthought(i), crowd.home(i)) for i in range(3000)], delays
 print(hashlib.sha256(repr(told).encode()).hexdigest())
 """
 
@@ -176,8 +177,8 @@ def test_a_large_sample_has_the_shares_of_its_file(name: str) -> None:
         for key in table.__struct_fields__:
             assert within(behaviours[Behaviour[key.upper()]], total, getattr(table, key)), key
     assert within(sum(1 for i in range(total) if crowd.head(i) != i), total, traits.families.share * 2 / 3)
-    lines = Lines(crowd)
-    on = Counter(line.name for line in map(lines.network, range(total)) if line is not None)
+    networks = Networks(crowd)
+    on = Counter(line.name for line in map(networks.network, range(total)) if line is not None)
     for line in traits.networks:
         # a family shares its line: three at once, so the deviation is up to sqrt(3) of one by one
         assert abs(on[line.name] - total * line.share) < 9 * (total * line.share * (1 - line.share)) ** 0.5
@@ -251,7 +252,7 @@ def test_a_wave_outside_the_run_is_left_out_and_said() -> None:
         curve_of((Arrivals("wave", 1.0, 60.0, (20,)),), Door(), 600, 120)
 
 
-# lines
+# networks
 
 
 def _journey(traits: Traits, residents: int = 2000) -> Journey:
@@ -274,7 +275,7 @@ def _due(journey: Journey, i: int, act: Act) -> int:
     return event[0] - 10_000_000
 
 
-def test_a_line_without_spread_or_loss_delays_by_its_round_trip_and_upload() -> None:
+def test_a_network_without_spread_or_loss_delays_by_its_round_trip_and_upload() -> None:
     # by hand: 100 ms, and 800 bytes at 8,000 a second are 100 ms more
     line = Network("dsl", 1.0, 100, 100, upload_bytes_per_second=8000)
     journey = _journey(with_changes("guangzhou", networks=(line,)))
@@ -306,7 +307,7 @@ def test_round_trips_have_the_median_and_the_spread_of_the_file() -> None:
     assert dues[19_000] == pytest.approx(200, rel=0.1)
 
 
-def test_without_lines_nothing_is_late() -> None:
+def test_without_networks_nothing_is_late() -> None:
     journey = _journey(load_traits())
     assert {_due(journey, i, act) for i in range(20) for act in Act} == {0}
 
