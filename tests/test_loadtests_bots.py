@@ -178,6 +178,7 @@ def test_a_forgery_that_is_told_anything_else_is_noted(status: int, code: str) -
     den.sends()
     den.hears(status, problem(code))
     assert den.complaints() == {"forgery not refused"}
+    assert den.told.examples["forgery not refused"] == [f"bot 0: CLAIM: {status} {code}"]
 
 
 def test_a_changed_token_is_not_the_same_one() -> None:
