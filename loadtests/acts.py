@@ -7,26 +7,11 @@ from datetime import datetime
 from enum import IntEnum
 
 from loadtests.answers import Call
+from loadtests.traits import Range, Traits
 
 SECOND_US = 1_000_000
-LOOKS_SHARE = 0.05
-"""Share of residents whose look at the city and the opening reaches the server: a cache of one second
-(contract: `Cache-Control: public, max-age=1`) answers the others."""
 LOOK_US = 20_000
-"""How long before joining they look."""
-REJOINS_SHARE = 0.7
-"""Share of those who missed their call and join again at the back."""
-REGRETS_SHARE = 0.25
-"""Share of those who gave up and start again at the back."""
-SITES_SHARE = 0.02
-"""Share of those at the form whose look at the district's sites reaches the server. The list is the same for the
-whole district and may be kept for a minute (`Cache-Control: public, max-age=60`): a cache in front asks once a minute,
-so this errs on the side of too many. The others have it from the cache, and cost nothing."""
-CHECKS_SHARE = 0.02
-"""Share of those at the door who ask in the last seconds whether they may register at all. The page offers it from the
-evening before, so most have done so long ago. Whatever they hear, they come: the join is judged anew."""
-STRANGERS_ASK_SHARE = 0.5
-"""Share of those who are in no registry and, once refused, ask for a code by SMS all the same."""
+"""How long before joining those look who look at the city first."""
 
 
 class Act(IntEnum):
@@ -84,33 +69,45 @@ CALL_OF = {
 
 @dataclass(frozen=True)
 class Pace:
-    """How long people take, in seconds (uniform between two bounds); short runs are lived faster."""
+    """How long people take, in seconds (uniform between two bounds); short runs are lived faster, by `haste`."""
 
-    think: tuple[float, float]
-    fill_form: tuple[float, float]
-    forget: tuple[float, float]
-    patience: tuple[float, float]
-    reconsider: tuple[float, float]
+    think: Range
+    fill_form: Range
+    forget: Range
+    give_up: Range
+    refresh: Range
+    reconsider: Range
+    haste: float = 1.0
 
     @classmethod
-    def of(cls, run_seconds: float) -> Pace:
-        """A pace that lets a run of `run_seconds` see whole journeys."""
+    def of(cls, run_seconds: float, traits: Traits) -> Pace:
+        """A pace that lets a run of `run_seconds` see whole journeys: in ten minutes that of the crowd's file."""
         haste = min(1.0, run_seconds / 600)
+
+        def hurried(stated: Range, shortest: Range = (0.0, 0.0)) -> Range:
+            low, high = (
+                max(min(least, seconds), seconds * haste) for seconds, least in zip(stated, shortest, strict=True)
+            )
+            return low, high
+
+        pace, impatience = traits.pace, traits.impatience
         return cls(
-            think=(1.0, max(2.0, 12 * haste)),
-            fill_form=(max(1.0, 15 * haste), max(3.0, 90 * haste)),
-            forget=(30 * haste, 360 * haste),
-            patience=(5 * haste, 400 * haste),
-            reconsider=(1.0, max(3.0, 180 * haste)),
+            think=hurried(pace.think, (1.0, 2.0)),
+            fill_form=hurried(pace.fill_form, (1.0, 3.0)),
+            forget=hurried(pace.forget),
+            give_up=hurried(impatience.gives_up_after),
+            refresh=hurried(impatience.refreshes_every),
+            reconsider=hurried(pace.reconsider, (1.0, 3.0)),
+            haste=haste,
         )
 
     def describe(self) -> str:
         """The pace in a sentence, for the report."""
         words = (
-            "from call to claim", "for the form", "forgetting the page", "before giving up or refreshing",
-            "from registering to second thoughts",
+            "from call to claim", "for the form", "forgetting the page", "before giving up",
+            "before refreshing", "from registering to second thoughts",
         )  # fmt: skip
-        bounds = (self.think, self.fill_form, self.forget, self.patience, self.reconsider)
+        bounds = (self.think, self.fill_form, self.forget, self.give_up, self.refresh, self.reconsider)
         return ", ".join(f"{low:g}-{high:g} s {word}" for word, (low, high) in zip(words, bounds, strict=True))
 
 

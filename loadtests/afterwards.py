@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loadtests import answers
-from loadtests.acts import CHECKS_SHARE, SECOND_US, SITES_SHARE, STRANGERS_ASK_SHARE, Act
+from loadtests.acts import SECOND_US, Act
 from loadtests.answers import Requests
-from loadtests.arrivals import EARLY_SECONDS, Arrival
+from loadtests.arrivals import Arrival
 from loadtests.crowd import INELIGIBLE, Afterthought, Behaviour, Wishes
 from loadtests.told import Fact
 from loadtests.wire import Answer
@@ -46,26 +46,26 @@ class Afterwards:
 
     def checks_before(self, i: int, arrival: Arrival, now_us: int) -> None:
         """File the question of one at the door whether they may register at all."""
-        opens_us = self._journey.ground(i).opens_us
-        if not arrival.at_door or now_us >= opens_us or not self._whim(i, 7, CHECKS_SHARE):
+        opens_us, door = self._journey.ground(i).opens_us, self.crowd.traits.door
+        if not arrival.at_door or now_us >= opens_us or not self._whim(i, 7, door.checks):
             return
-        before_seconds = _LAST_CHECK_SECONDS + (EARLY_SECONDS - _LAST_CHECK_SECONDS) * arrival.spread
-        self._journey.agenda.file(max(opens_us - int(before_seconds * SECOND_US), now_us), i, Act.CHECK)
+        before_seconds = _LAST_CHECK_SECONDS + (door.early_seconds - _LAST_CHECK_SECONDS) * arrival.spread
+        self._journey.file(max(opens_us - int(before_seconds * SECOND_US), now_us), i, Act.CHECK)
 
     def has_a_pass(self, i: int, now_us: int) -> None:
         """Resident `i` is at the form, which lists the sites."""
         if self.asks_for_sites(i):
-            self._journey.agenda.file(now_us, i, Act.SITES)
+            self._journey.file(now_us, i, Act.SITES)
         else:
             self._fills_form(i, now_us)
 
     def asks_for_sites(self, i: int) -> bool:
         """Whether resident `i` is one whose look at the sites reaches the server."""
-        return self._whim(i, 8, SITES_SHARE)
+        return self._whim(i, 8, self.crowd.traits.whims.sites)
 
     def unknown(self, i: int, now_us: int) -> None:
         """Resident `i` was refused for being in no registry; some ask for a code then."""
-        if self._whim(i, 10, STRANGERS_ASK_SHARE):
+        if self._whim(i, 10, self.crowd.traits.whims.strangers_ask):
             self._journey.later(i, Act.ASK_CODE, now_us, self._journey.pace.think)
 
     def request(self, i: int, act: Act, now_us: int) -> bytes | None:
@@ -106,6 +106,15 @@ class Afterwards:
     def code_is_tried(self, i: int, now_us: int) -> None:
         """Resident `i` expects a code on the phone, and types one."""
         self._journey.later(i, Act.SHOW_CODE, now_us, self._journey.pace.think)
+
+    def codes_are_alike(self, i: int, answer: Answer) -> None:
+        """Compare what one who asked for a code was told with what everybody was: it says nothing about anybody."""
+        answers.decode_code_sent(answer.body)
+        told_now = answer.status, answer.body
+        if self._code_answer is None:
+            self._code_answer = told_now
+        elif self._code_answer != told_now:
+            self.told.contradict("code answered another way", i, f"{answer.status} {answer.body[:80]!r}")
 
     # requests
 
@@ -163,7 +172,7 @@ class Afterwards:
         told.registration_no[i] = no
         told.registered_ms[i] = now_us // 1000
         told.note(i, Fact.REGISTERED)
-        journey.agenda.file(now_us, i, Act.SHOW_QR)
+        journey.file(now_us, i, Act.SHOW_QR)
         if self.crowd.behaviour(i) is Behaviour.REPEATS:
             journey.later(i, Act.REGISTER_AGAIN, now_us, (0.1, 0.5))
         thought = self.crowd.afterthought(i)
@@ -223,12 +232,7 @@ class Afterwards:
             told.contradict("registration not as told", i, f"wishes for {shown}")
 
     def _code_sent(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
-        answers.decode_code_sent(answer.body)
-        told_now = answer.status, answer.body
-        if self._code_answer is None:
-            self._code_answer = told_now
-        elif self._code_answer != told_now:
-            self.told.contradict("code answered another way", i, f"{answer.status} {answer.body[:80]!r}")
+        self.codes_are_alike(i, answer)
         self._journey.meters.count("codes asked", now_us)
         self.code_is_tried(i, now_us)
 

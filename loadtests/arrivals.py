@@ -1,13 +1,16 @@
 """When residents arrive: a stated curve, sampled without storing anything.
 
-A curve is a comma-separated list of parts, `name:share`; the part without a share takes the rest, and
-`decay` takes it when every part has a share and something is left:
+A curve has parts, each with a share of the crowd (`loadtests.traits.Arrivals`); one without a share takes the rest:
 
-- `door:0.333`   at the door before the opening: the page spreads their joins evenly over the draw
-- `decay:0.667`  come in the minutes after it, fewer and fewer: exponential, time constant a third of the
-                 minutes, or `decay@90` for 90 s; cut at the end
-- `even`         come evenly over the minutes
-- `stampede`     all within the first second: old clients that spread nothing
+- `door`        at the door before the opening: the page spreads their joins evenly over the draw
+- `decay`       come in the minutes after it, fewer and fewer: exponential, cut at the end
+- `wave`        come after a reminder by SMS at a minute of the run, fewer and fewer from there
+- `television`  the same, after a time of the city's day: the news at noon
+- `even`        come evenly over the minutes
+- `stampede`    all within the first second: old clients that spread nothing
+
+A crowd file states it; `--arrivals door:0.333,decay:0.5@90,even` states another, where `decay` takes the rest when
+every part has a share and something is left.
 
 No traffic figure was published for Guangzhou (`domain.md`): whichever curve is used, it is an assumption,
 and the report states it.
@@ -16,11 +19,12 @@ and the report states it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import time
 
-EARLY_SHARE = 0.03
-"""Share of those at the door who press before the opening: told `not-open`, they come again."""
-EARLY_SECONDS = 8.0
+from loadtests.traits import Arrivals, Door
+
 _LAST_OF_DRAW_SECONDS = 1.0
 
 
@@ -30,11 +34,12 @@ class CurveError(ValueError):
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the crowd: `share` of 1, and for `decay` its time constant in seconds."""
+    """A part of the crowd: `share` of 1; from when on, and the time constant, of those that fall off."""
 
     name: str
     share: float
     constant_seconds: float = 0.0
+    from_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -54,11 +59,17 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Curve:
-    """Arrivals over `seconds` from the opening, where the draw takes the first `draw_seconds`."""
+    """Arrivals over `seconds` from the opening, where the draw takes the first `draw_seconds`.
+
+    Attributes:
+        left_out: share of the crowd whose wave lies outside the run: they come with the others.
+    """
 
     parts: tuple[Part, ...]
     seconds: float
     draw_seconds: float
+    door: Door
+    left_out: float = 0.0
 
     def arrival(self, bits: int) -> Arrival:
         """Arrival of the resident with these 64 uniform bits."""
@@ -70,8 +81,8 @@ class Curve:
                 break
             pick -= candidate.share
         if part.name == "door":
-            if early < EARLY_SHARE:
-                return Arrival(-EARLY_SECONDS * (1 - early / EARLY_SHARE), place, True)
+            if early < self.door.early:
+                return Arrival(-self.door.early_seconds * (1 - early / self.door.early), place, True)
             # the page leaves the draw's last moment alone, so that nobody slips past its end on a slow line
             length = min(self.draw_seconds, self.seconds)
             return Arrival(place * max(length - _LAST_OF_DRAW_SECONDS, length / 2), place, True)
@@ -80,33 +91,75 @@ class Curve:
         if part.name == "even":
             return Arrival(place * self.seconds, place)
         # inverse of the distribution function of an exponential cut at the end
-        cut = 1 - math.exp(-self.seconds / part.constant_seconds)
-        return Arrival(-part.constant_seconds * math.log(1 - place * cut), place)
+        cut = 1 - math.exp(-(self.seconds - part.from_seconds) / part.constant_seconds)
+        return Arrival(part.from_seconds - part.constant_seconds * math.log(1 - place * cut), place)
 
     def describe(self) -> str:
         """The curve in a sentence, for the report."""
-        words = {
-            "door": f"at the door, their joins spread by the page over the draw of {self.draw_seconds:g} s "
-            f"({EARLY_SHARE:.0%} of them press up to {EARLY_SECONDS:g} s early)",
-            "stampede": "all in the first second",
-            "even": f"evenly over {self.seconds / 60:g} min",
-        }
-        told = []
-        for part in self.parts:
-            text = words.get(part.name) or (
-                f"in {self.seconds / 60:g} min with exponential decay, time constant {part.constant_seconds:g} s"
-            )
-            told.append(f"{part.share:.1%} {text}")
+        told = [f"{part.share:.1%} {self._words(part)}" for part in self.parts]
+        if self.left_out:
+            told.append(f"waves outside the run, of {self.left_out:.1%} of the crowd, are left out")
         return "; ".join(told)
 
+    def _words(self, part: Part) -> str:
+        match part.name:
+            case "door":
+                return (
+                    f"at the door, their joins spread by the page over the draw of {self.draw_seconds:g} s "
+                    f"({self.door.early:.0%} of them press up to {self.door.early_seconds:g} s early)"
+                )
+            case "stampede":
+                return "all in the first second"
+            case "even":
+                return f"evenly over {self.seconds / 60:g} min"
+            case "decay":
+                return f"in {self.seconds / 60:g} min with exponential decay, time constant {part.constant_seconds:g} s"
+        cause = "a reminder" if part.name == "wave" else "the television"
+        return f"after {cause} at {part.from_seconds / 60:g} min, time constant {part.constant_seconds:g} s"
 
-def parse_curve(text: str, seconds: float, draw_seconds: float) -> Curve:
-    """Read a curve.
+
+def curve_of(
+    parts: Iterable[Arrivals], door: Door, seconds: float, draw_seconds: float, opens: time = time(8)
+) -> Curve:
+    """The curve of a crowd in a run.
+
+    Args:
+        opens: the city's time of the opening, from which the television's moment is counted.
+    """
+    parts = list(parts)
+    rest = 1 - sum(part.share for part in parts if part.share is not None)
+    made, left_out = [], 0.0
+    for part in parts:
+        share = rest if part.share is None else part.share
+        moments = [0.0]
+        if part.curve == "wave":
+            moments = [minute * 60 for minute in part.at_minutes]
+        elif part.at is not None:
+            moments = [_second_of_day(part.at) - _second_of_day(opens)]
+        for moment in moments:
+            if 0 <= moment < seconds:
+                constant = part.constant_seconds or max(seconds / 3, 1.0)
+                made.append(Part(part.curve, share / len(moments), constant, moment))
+            else:
+                left_out += share / len(moments)
+    if not made:
+        raise CurveError("arrivals: every wave lies outside the run: take more minutes, or a part of another curve")
+    if left_out:
+        made = [Part(p.name, p.share / (1 - left_out), p.constant_seconds, p.from_seconds) for p in made]
+    return Curve(tuple(made), seconds, draw_seconds, door, left_out)
+
+
+def _second_of_day(moment: time) -> float:
+    return moment.hour * 3600.0 + moment.minute * 60 + moment.second
+
+
+def parse_arrivals(text: str) -> tuple[Arrivals, ...]:
+    """Read `--arrivals`.
 
     Raises:
         CurveError: unknown part, or shares that are no shares.
     """
-    parts: list[tuple[str, float | None, float]] = []
+    parts: list[Arrivals] = []
     for word in filter(None, (word.strip() for word in text.split(","))):
         head, _, constant = word.partition("@")
         name, _, share = head.partition(":")
@@ -114,20 +167,25 @@ def parse_curve(text: str, seconds: float, draw_seconds: float) -> Curve:
             raise CurveError(f"arrivals: {word!r}: expected door, decay, even or stampede")
         try:
             portion = float(share) if share else None
-            time_constant = float(constant) if constant else max(seconds / 3, 1.0)
+            time_constant = float(constant) if constant else None
         except ValueError:
             raise CurveError(f"arrivals: {word!r}: expected name:share or decay:share@seconds") from None
-        if (portion is not None and not 0 <= portion <= 1) or time_constant <= 0:
+        if (portion is not None and not 0 <= portion <= 1) or (time_constant is not None and not time_constant > 0):
             raise CurveError(f"arrivals: {word!r}: a share is between 0 and 1, a time constant above 0")
-        parts.append((name, portion, time_constant))
-    stated = sum(share for _, share, _ in parts if share is not None)
-    open_ended = [name for name, share, _ in parts if share is None]
+        parts.append(Arrivals(name, portion, time_constant))  # type: ignore[arg-type]
+    stated = sum(part.share for part in parts if part.share is not None)
+    open_ended = [part for part in parts if part.share is None]
     if stated > 1 + 1e-9 or len(open_ended) > 1 or (stated >= 1 and open_ended):
         raise CurveError(f"arrivals: {text!r}: the shares add up to more than 1, or two parts have none")
     if not open_ended and stated < 1 - 1e-9:
-        parts.append(("decay", None, max(seconds / 3, 1.0)))
-    return Curve(
-        tuple(Part(name, 1 - stated if share is None else share, constant) for name, share, constant in parts),
-        seconds,
-        draw_seconds,
-    )
+        parts.append(Arrivals("decay"))
+    return tuple(parts)
+
+
+def parse_curve(text: str, seconds: float, draw_seconds: float, door: Door | None = None) -> Curve:
+    """The curve of a text, as `curve_of` makes it.
+
+    Raises:
+        CurveError: as `parse_arrivals`.
+    """
+    return curve_of(parse_arrivals(text), door or Door(), seconds, draw_seconds)

@@ -6,7 +6,7 @@ breaks the truth for each.
 
 from __future__ import annotations
 
-from loadtests import audit_afterwards, audit_calls, audit_places, audit_registrations, audit_service
+from loadtests import audit_afterwards, audit_bots, audit_calls, audit_places, audit_registrations, audit_service
 from loadtests.evidence import Check, Evidence
 
 PROMISES = (
@@ -37,6 +37,7 @@ def audit(evidence: Evidence) -> list[Check]:
     """Judge everything.
 
     Returns:
-        The promises first (contract "Guarantees"), then how it felt (errors, latency, the generator).
+        The promises first (contract "Guarantees"), then what bots were told, where there are any, then how it felt
+        (errors, latency, the generator).
     """
-    return [check(evidence) for check in PROMISES] + audit_service.service(evidence)
+    return [check(evidence) for check in PROMISES] + audit_bots.bots(evidence) + audit_service.service(evidence)

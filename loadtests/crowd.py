@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import IntEnum
@@ -19,14 +19,10 @@ from typing import NamedTuple
 
 from stdnum.iso7064 import mod_11_2
 
+from loadtests.traits import DEFAULT_CROWD, CrowdError, Traits, load_traits, per_mille, shares_of
+
 REGISTRY_COLUMNS = ("id_type", "id_number", "name", "phone", "first_dose_date", "product", "district")
 SITES_COLUMNS = ("site", "name_zh", "name_en", "district", "address")
-
-POPULATIONS = {  # census 2020, domain.md
-    "440106": 2_241_826, "440111": 3_742_991, "440105": 1_819_037, "440113": 2_658_397,
-    "440118": 1_466_331, "440104": 1_038_643, "440103": 1_238_305, "440114": 1_642_360,
-    "440115": 846_584, "440117": 717_684, "440112": 1_264_447,
-}  # fmt: skip
 
 
 class Behaviour(IntEnum):
@@ -58,33 +54,6 @@ class Afterthought(IntEnum):
     RETURNS = 3  # cancels, and then registers again, at the back
     LOSES_RECEIPT = 4  # asks for a code by SMS
 
-
-AFTERTHOUGHTS_PER_MILLE = {
-    Afterthought.CHANGES: 30,
-    Afterthought.CANCELS: 15,
-    Afterthought.RETURNS: 15,
-    Afterthought.LOSES_RECEIPT: 10,
-}
-"""Of those who registered, whatever else they are like. No figure was published: an assumption, made on the high side
-for what happens within minutes of registering."""
-
-
-SHARES_PER_MILLE = {
-    Behaviour.REFRESHES: 80,
-    Behaviour.SECOND_DEVICE: 40,
-    Behaviour.GIVES_UP: 40,
-    Behaviour.COMES_BACK_LATE: 40,
-    Behaviour.NEVER_CLAIMS: 20,
-    Behaviour.IMPATIENT: 10,
-    Behaviour.REPEATS: 40,
-    Behaviour.LEAVES_FORM: 15,
-    Behaviour.TYPES_SLOPPILY: 20,
-    Behaviour.MISTYPES_NAME: 10,
-    Behaviour.TOO_SOON: 20,
-    Behaviour.WRONG_DISTRICT: 10,
-    Behaviour.NO_FIRST_DOSE: 5,
-    Behaviour.COMPLETE: 5,
-}
 
 INELIGIBLE = {
     Behaviour.TOO_SOON: "too-soon",
@@ -135,18 +104,20 @@ def mix(value: int) -> int:
 
 @dataclass(frozen=True)
 class Crowd:
-    """`residents` people of `districts`, on `day`, all from `seed`.
+    """`residents` people of `districts`, on `day`, all from `seed`, with the shares of `traits`.
 
-    Districts share the residents by population (equally where the census is unknown).
+    Districts share the residents as the crowd's file says (equally where it does not know one of them).
     """
 
     residents: int
     districts: tuple[str, ...]
     day: date
     seed: int = 1
+    traits: Traits = field(default_factory=load_traits)
 
     _homes: bytes = field(default=b"", init=False, repr=False)
     _behaviours: bytes = field(default=b"", init=False, repr=False)
+    _thoughts: bytes = field(default=b"", init=False, repr=False)
     _start: int = field(default=0, init=False, repr=False)
     _births: tuple[str, ...] = field(default=(), init=False, repr=False)
 
@@ -155,20 +126,19 @@ class Crowd:
             raise ValueError(f"residents: expected 1..{_PAPERS}, got {self.residents}")
         if not self.districts:
             raise ValueError("districts: expected at least one")
-        known = all(code in POPULATIONS for code in self.districts)
-        weights = [POPULATIONS[code] if known else 1 for code in self.districts]
+        if self.traits.ineligible.wrong_district and not self._elsewhere():
+            raise ValueError("districts: expected one of the crowd's to be left, for those of the wrong district")
+        known = {district.code: district.weight for district in self.traits.districts}
+        weights = [known[code] if known.keys() >= set(self.districts) else 1 for code in self.districts]
         # a table of a thousand slots answers "which district" and "which behaviour" in O(1)
         ends = [round(1000 * sum(weights[: k + 1]) / sum(weights)) for k in range(len(weights))]
         homes = bytes(next(k for k, end in enumerate(ends) if slot < end) for slot in range(1000))
-        behaviours = bytearray(1000)
-        at = 0
-        for behaviour, per_mille in SHARES_PER_MILLE.items():
-            behaviours[at : at + per_mille] = bytes([behaviour]) * per_mille
-            at += per_mille
+        behaviours, thoughts = _slots(self.behaviour_shares()), _slots(self.afterthought_shares())
         start = mix(self.seed * 0x9E3779B97F4A7C15 + 1)
         births = [(_BIRTHS_FROM + timedelta(days=k)).strftime("%Y%m%d") for k in range(_BIRTH_DAYS)]
         for name, value in (
-            ("_homes", homes), ("_behaviours", bytes(behaviours)), ("_start", start), ("_births", births),
+            ("_homes", homes), ("_behaviours", behaviours), ("_thoughts", thoughts), ("_start", start),
+            ("_births", births),
         ):  # fmt: skip
             object.__setattr__(self, name, value)
 
@@ -176,27 +146,47 @@ class Crowd:
         """64 bits that belong to resident `i` (and `salt`), the same in every process."""
         return mix(self._start + i * 0x9E3779B97F4A7C15 + salt * 0xD1B54A32D192ED03)
 
+    def behaviour_shares(self) -> list[tuple[Behaviour, float]]:
+        """What share of the residents behaves how; the others are ordinary."""
+        shares = shares_of(self.traits.habits) | shares_of(self.traits.ineligible)
+        return [(Behaviour[name.upper()], share) for name, share in shares.items()]
+
+    def afterthought_shares(self) -> list[tuple[Afterthought, float]]:
+        """What share of those registered think again, and how."""
+        return [(Afterthought[name.upper()], share) for name, share in shares_of(self.traits.afterthoughts).items()]
+
+    def head(self, i: int) -> int:
+        """Whose phone resident `i` uses: their own, or that of the first of their family."""
+        families = self.traits.families
+        if not families.share:
+            return i
+        first = i - i % families.size
+        return first if (self.stir(first, 12) & 0xFFFF) / 0x10000 < families.share else i
+
+    def shares_a_phone(self, i: int) -> bool:
+        """Whether resident `i` has one phone with relatives."""
+        families = self.traits.families
+        if not families.share:
+            return False
+        first = i - i % families.size
+        return self.head(first + 1) == first and first + 1 < self.residents
+
     def home(self, i: int) -> int:
-        """Index in `districts` of where resident `i` lives and queues."""
-        return self._homes[self.stir(i) % 1000]
+        """Index in `districts` of where resident `i` lives and queues; a family lives together."""
+        return self._homes[self.stir(self.head(i)) % 1000]
 
     def behaviour(self, i: int) -> Behaviour:
-        """How resident `i` behaves, with the shares of `SHARES_PER_MILLE`."""
+        """How resident `i` behaves, with the shares of the crowd's file."""
         return Behaviour(self._behaviours[(self.stir(i) >> 20) % 1000])
 
     def afterthought(self, i: int) -> Afterthought:
-        """What resident `i` does after registering, with the shares of `AFTERTHOUGHTS_PER_MILLE`."""
-        left = self.stir(i, 6) % 1000
-        for thought, per_mille in AFTERTHOUGHTS_PER_MILLE.items():
-            if left < per_mille:
-                return thought
-            left -= per_mille
-        return Afterthought.NONE
+        """What resident `i` does after registering, with the shares of the crowd's file."""
+        return Afterthought(self._thoughts[self.stir(i, 6) % 1000])
 
     def resident(self, i: int) -> Resident:
-        """Resident `i`: papers and phone are unique in the crowd."""
+        """Resident `i`: papers are unique in the crowd, and phones but for families."""
         bits = self.stir(i)
-        district = self.districts[self._homes[bits % 1000]]
+        district = self.districts[self.home(i)]
         behaviour = Behaviour(self._behaviours[(bits >> 20) % 1000])
         # a multiplier coprime to the number of papers walks all of them once: unique without a table
         paper = (i * 7_368_787 + self._start) % _PAPERS
@@ -214,7 +204,7 @@ class Crowd:
             id_type, id_number = "taiwan_permit", f"{paper:08d}"
         else:
             id_type, id_number, name = "passport", f"E{paper:08d}", f"LEE {chr(65 + bits % 26)}. MING"
-        phone = f"1{3_000_000_000 + (i * 4_999_999_937 + self._start) % _PHONES}"
+        phone = f"1{3_000_000_000 + (self.head(i) * 4_999_999_937 + self._start) % _PHONES}"
         product = "adenovirus" if behaviour is Behaviour.COMPLETE else ("inactivated", "cho")[bits % 10 == 0]
         # A1: more than 35 days; "too soon" lies between ten days and thirty-five
         days = 10 + (bits >> 8) % 26 if behaviour is Behaviour.TOO_SOON else 36 + (bits >> 8) % 60
@@ -266,7 +256,7 @@ class Crowd:
 
     def registry_rows(self) -> Iterator[tuple[str, ...]]:
         """Rows of the contract's registry file, without those who never had a first dose."""
-        elsewhere = next(code for code in POPULATIONS if code not in self.districts)
+        elsewhere = self._elsewhere()
         for i in range(self.residents):
             who = self.resident(i)
             if who.behaviour is Behaviour.NO_FIRST_DOSE:
@@ -277,6 +267,10 @@ class Crowd:
             yield (
                 who.id_type, who.id_number, who.name, who.phone, who.first_dose.isoformat(), who.product, district,
             )  # fmt: skip
+
+    def _elsewhere(self) -> str:
+        """A district where nobody of this run queues; "" where there is none."""
+        return next((d.code for d in self.traits.districts if d.code not in self.districts), "")
 
     def sites_rows(self, sites_per_district: int = 12) -> Iterator[tuple[str, ...]]:
         """Rows of the contract's sites file."""
@@ -311,6 +305,12 @@ def sloppy(number: str, bits: int) -> str:
             return number.lower()
 
 
+def _slots(shares: Iterable[tuple[int, float]]) -> bytes:
+    """A thousand slots, of which each kind has its share and 0 the rest."""
+    slots = b"".join(bytes([kind]) * per_mille(share) for kind, share in shares)
+    return slots.ljust(1000, b"\0")
+
+
 def _resident_id(address: str, birth: str, sequence: int) -> str:
     body = f"{address}{birth}{sequence:03d}"
     return body + str(mod_11_2.calc_check_digit(body))
@@ -326,11 +326,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--residents", type=int, default=600_000)
-    parser.add_argument("--districts", default="440106,440111")
+    parser.add_argument("--crowd", default=DEFAULT_CROWD, help="name of a crowd, or its file")
+    parser.add_argument("--districts", default="", help="codes with commas; default: those of the crowd")
     parser.add_argument("--day", type=date.fromisoformat, default=date(2021, 6, 19))
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    crowd = Crowd(options.residents, tuple(options.districts.split(",")), options.day, options.seed)
+    try:
+        traits = load_traits(options.crowd)
+    except CrowdError as error:
+        parser.error(f"--crowd: {error}")
+    districts = tuple(filter(None, options.districts.split(","))) or traits.come
+    crowd = Crowd(options.residents, districts, options.day, options.seed, traits)
     for path in write_files(crowd, options.folder):
         print(path)
 

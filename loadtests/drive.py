@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from loadtests.lines import Line
-from loadtests.options import CannotRehearse, Options
+from loadtests.options import CannotRehearse, Options, crowd_of
 from loadtests.own_server import OwnServer
-from loadtests.stage import Stage, crowd_of
+from loadtests.stage import Stage
 from loadtests.verdict import conclude
 from loadtests.watch import pids_in
 

@@ -7,6 +7,8 @@ answer into statements (`Told`) and further events (`Agenda`). Times are microse
 from __future__ import annotations
 
 import random
+from collections import Counter
+from dataclasses import replace
 
 import msgspec
 
@@ -14,9 +16,6 @@ from loadtests import answers, refusals
 from loadtests.acts import (
     CALL_OF,
     LOOK_US,
-    LOOKS_SHARE,
-    REGRETS_SHARE,
-    REJOINS_SHARE,
     SECOND_US,
     Act,
     Ground,
@@ -25,9 +24,10 @@ from loadtests.acts import (
 from loadtests.afterwards import Afterwards
 from loadtests.agenda import Agenda
 from loadtests.answers import Requests
-from loadtests.arrivals import Curve
+from loadtests.arrivals import Arrival, Curve
 from loadtests.crowd import INELIGIBLE, Behaviour, Crowd
 from loadtests.measure import Meters
+from loadtests.network import Networks
 from loadtests.told import Fact, Told
 from loadtests.wire import Answer
 
@@ -56,6 +56,8 @@ class Journey:
         self.crowd, self.grounds, self.curve, self.pace = crowd, grounds, curve, pace
         self.agenda, self.meters, self.told = agenda, meters, Told(crowd.residents)
         self.random = random.Random(crowd.seed)
+        self.whims, self.networks = crowd.traits.whims, Networks(crowd)
+        self._refreshed: Counter[int] = Counter()  # by resident
         self._requests = requests
         self.afterwards = Afterwards(self, requests)
         self._accepted = {
@@ -71,20 +73,34 @@ class Journey:
     def everyone_arrives(self, now_us: int) -> None:
         """File the arrival of every resident; nobody is due before now."""
         for i in range(self.crowd.residents):
-            arrival = self.curve.arrival(self.crowd.stir(i, 3))
+            arrival = self.arrival(i)
             due_us = max(int(arrival.at_seconds * SECOND_US), now_us + LOOK_US)
             self.afterwards.checks_before(i, arrival, now_us)
-            if (self.crowd.stir(i, 4) & 0xFFFF) / 0x10000 < LOOKS_SHARE:
-                self.agenda.file(due_us - LOOK_US, i, Act.LOOK)
-            self.agenda.file(due_us, i, Act.JOIN)
+            if (self.crowd.stir(i, 4) & 0xFFFF) / 0x10000 < self.whims.looks:
+                self.file(due_us - LOOK_US, i, Act.LOOK)
+            self.file(due_us, i, Act.JOIN)
+
+    def arrival(self, i: int) -> Arrival:
+        """When resident `i` comes; of a family one after the other, as they share a phone, but in the run's time."""
+        head = self.crowd.head(i)
+        arrival = self.curve.arrival(self.crowd.stir(head, 3))
+        if head == i:
+            return arrival
+        after_seconds = (i - head) * self.crowd.traits.families.seconds_apart * self.pace.haste
+        latest_seconds = max(arrival.at_seconds, self.curve.seconds - 1)
+        return replace(arrival, at_seconds=min(arrival.at_seconds + after_seconds, latest_seconds))
 
     def ground(self, i: int) -> Ground:
         """The opening of resident `i`."""
         return self.grounds[self.crowd.home(i)]
 
+    def file(self, due_us: int, i: int, act: Act) -> None:
+        """File what resident `i` does at `due_us`: for when its request reaches the server."""
+        self.agenda.file(due_us + self.networks.delay_us(i, act, due_us), i, act)
+
     def later(self, i: int, act: Act, now_us: int, seconds: tuple[float, float]) -> None:
         """File an event some seconds from now."""
-        self.agenda.file(now_us + int(self.random.uniform(*seconds) * SECOND_US), i, act)
+        self.file(now_us + int(self.random.uniform(*seconds) * SECOND_US), i, act)
 
     def request(self, i: int, act: Act, now_us: int) -> bytes | None:
         """Bytes to send for an event; None where it has become pointless. Notes that it is being sent."""
@@ -138,7 +154,7 @@ class Journey:
         if act is Act.JOIN and not told.has(i, Fact.JOIN_SENT):
             self.meters.count("arrivals", now_us)
             if self.crowd.behaviour(i) is Behaviour.SECOND_DEVICE:
-                self.agenda.file(now_us, i, Act.OTHER_DEVICE)
+                self.file(now_us, i, Act.OTHER_DEVICE)
         told.note(i, Fact.JOIN_SENT | Fact.JOIN_OPEN)
         attempt = 1 if told.has(i, Fact.CORRECTED) else 0
         return self._requests.join(self.ground(i).district, self.crowd.join_body(i, attempt))
@@ -159,7 +175,7 @@ class Journey:
 
     def _looked(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
         if act is Act.LOOK:
-            self.agenda.file(now_us, i, Act.LOOK_CLOSER)
+            self.file(now_us, i, Act.LOOK_CLOSER)
 
     def _joined(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
         told, behaviour = self.told, self.crowd.behaviour(i)
@@ -179,14 +195,21 @@ class Journey:
         if place.number is not None:
             told.numbered(i, place.number)
         if known:
+            if act is Act.REFRESH:
+                self._refreshes(i, now_us)
             return
         self._stands(i, place, now_us, forgets=first and behaviour is Behaviour.COMES_BACK_LATE)
         if first and behaviour is Behaviour.REFRESHES:
-            self.later(i, Act.REFRESH, now_us, self.pace.patience)
+            self._refreshes(i, now_us)
         elif first and behaviour is Behaviour.GIVES_UP:
-            self.later(i, Act.LEAVE, now_us, self.pace.patience)
+            self.later(i, Act.LEAVE, now_us, self.pace.give_up)
         elif first and behaviour is Behaviour.IMPATIENT:
             self.later(i, Act.JUMP, now_us, (1, 20))
+
+    def _refreshes(self, i: int, now_us: int) -> None:
+        if self._refreshed[i] < self.crowd.traits.impatience.refreshes:
+            self._refreshed[i] += 1
+            self.later(i, Act.REFRESH, now_us, self.pace.refresh)
 
     def _polled(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
         place = answers.decode_place(answer.body)
@@ -205,7 +228,7 @@ class Journey:
                 pause = place.poll_after_seconds or 30.0
                 if forgets:
                     pause += self.random.uniform(*self.pace.forget)
-                self.agenda.file(now_us + int(pause * SECOND_US), i, Act.POLL)
+                self.file(now_us + int(pause * SECOND_US), i, Act.POLL)
             case "ready":
                 self._called(i, place, now_us, joining=place.entry is not None)
             case "missed":
@@ -227,7 +250,7 @@ class Journey:
             if not joining:
                 told.contradict("called without a deadline", i, f"entry {told.entry[i]}")
             # a join's answer has none (contract): the first poll says until when to claim
-            self.agenda.file(now_us + int((place.poll_after_seconds or 1.0) * SECOND_US), i, Act.POLL)
+            self.file(now_us + int((place.poll_after_seconds or 1.0) * SECOND_US), i, Act.POLL)
             return
         claim_before_us = self.ground(i).run_us(place.claim_before)
         if not told.has(i, Fact.READY):
@@ -235,7 +258,7 @@ class Journey:
             told.claim_before_ms[i] = claim_before_us // 1000
             told.note(i, Fact.READY)
         if self.crowd.behaviour(i) is Behaviour.NEVER_CLAIMS:
-            self.agenda.file(max(claim_before_us, now_us) + 2 * SECOND_US, i, Act.POLL)
+            self.file(max(claim_before_us, now_us) + 2 * SECOND_US, i, Act.POLL)
         else:
             self.later(i, Act.CLAIM, now_us, self.pace.think)
 
@@ -245,7 +268,7 @@ class Journey:
         if told.has(i, Fact.READY) and now_us // 1000 < told.claim_before_ms[i] - 1500:
             told.contradict("missed before its time", i, f"could claim until {told.claim_before_ms[i]} ms")
         told.note(i, Fact.MISSED)
-        if self.random.random() < REJOINS_SHARE:
+        if self.random.random() < self.whims.rejoins:
             self.later(i, Act.JOIN, now_us, self.pace.think)
 
     def _pass_still_lives(self, i: int, now_us: int) -> None:
@@ -258,11 +281,11 @@ class Journey:
             self.told.contradict("no new place", i, f"entry {self.told.entry[i]}: its registration was cancelled")
             return
         self.meters.count("passes not freed", now_us)
-        self.agenda.file(max(expires_us, now_us) + SECOND_US, i, Act.JOIN)
+        self.file(max(expires_us, now_us) + SECOND_US, i, Act.JOIN)
 
     def _left(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
         self.told.note(i, Fact.LEFT)
-        if self.random.random() < REGRETS_SHARE:
+        if self.random.random() < self.whims.regrets:
             self.later(i, Act.JOIN, now_us, self.pace.think)
 
     def _claimed(self, i: int, act: Act, answer: Answer, now_us: int) -> None:

@@ -16,6 +16,7 @@ from locust import User, task
 
 from loadtests.acts import CALL_OF, Act
 from loadtests.answers import METHODS, Call
+from loadtests.bots import Fleet
 from loadtests.journey import Journey
 from loadtests.wire import Broken, Connection, Stuck
 
@@ -39,13 +40,14 @@ class RunClock:
 
 
 class Switchboard:
-    """Hands due residents to free lines.
+    """Hands due residents, and bots, to free lines.
 
     Args:
         fire: Locust's `environment.events.request.fire`, so that its statistics, UI and CSV work.
     """
 
-    def __init__(self, journey: Journey, clock: RunClock, address: tuple[str, int], fire: Any) -> None:
+    def __init__(self, journey: Journey, fleet: Fleet, clock: RunClock, address: tuple[str, int], fire: Any) -> None:
+        self.fleet, self._residents = fleet, journey.crowd.residents
         self.journey, self.clock, self._address, self._fire = journey, clock, address, fire
         self._idle: list[Any] = []
         self._busy: dict[Any, int] = {}  # line -> since when it waits for an answer, in run microseconds
@@ -79,7 +81,9 @@ class Switchboard:
     def _serve(self, connection: Connection, this: Any, due_us: int, i: int, act: Act) -> None:
         journey, meters, now = self.journey, self.journey.meters, self.clock.now_us
         sent_us = now()
-        request = journey.request(i, act, sent_us)
+        is_bot = i >= self._residents
+        actors: Journey | Fleet = self.fleet if is_bot else journey
+        request = actors.request(i, act, sent_us)
         if request is None:
             return
         call = CALL_OF[act]
@@ -98,18 +102,21 @@ class Switchboard:
         except Broken as broken:
             now_us = now()
             meters.last_error = None
-            journey.unanswered(i, act, str(broken), now_us)
+            actors.unanswered(i, act, str(broken), now_us)
         else:
             now_us = now()
-            meters.answered(call, due_us, sent_us, now_us)
+            if is_bot:
+                meters.count("bot requests", now_us)
+            else:
+                meters.answered(call, due_us, sent_us, now_us)
             meters.last_error = None
             length = len(answer.body)
-            journey.answered(i, act, answer, now_us)
+            actors.answered(i, act, answer, now_us)
         finally:
             self._busy.pop(this, None)
         self._fire(
             request_type=METHODS[call],
-            name=_NAMES[call],
+            name=f"bots: {self.fleet.kind(i)}" if is_bot else _NAMES[call],
             response_time=(now_us - due_us) / 1000,
             response_length=length,
             exception=meters.last_error and Exception(meters.last_error),

@@ -19,8 +19,9 @@ from locust.env import Environment
 from rich.console import Console
 
 from loadtests.lines import Line
-from loadtests.options import DEFAULT_ARRIVALS, DEFAULT_DISTRICTS, CannotRehearse, Options
-from loadtests.stage import Stage, crowd_of
+from loadtests.options import CannotRehearse, Options, crowd_of
+from loadtests.stage import Stage
+from loadtests.traits import DEFAULT_CROWD
 from loadtests.verdict import conclude
 
 __all__ = ["Line", "Opening"]
@@ -33,8 +34,9 @@ def _options(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("jiaohao")
     group.add_argument("--residents", type=int, default=600_000)
     group.add_argument("--minutes", type=float, default=10.0)
-    group.add_argument("--arrivals", default=DEFAULT_ARRIVALS, help="see loadtests/arrivals.py")
-    group.add_argument("--districts", default=",".join(DEFAULT_DISTRICTS))
+    group.add_argument("--crowd", default=DEFAULT_CROWD, help="name of a crowd (loadtests/crowds), or its file")
+    group.add_argument("--arrivals", default="", help="see loadtests/arrivals.py; default: the crowd's")
+    group.add_argument("--districts", default="", help="codes with commas; default: the crowd's")
     group.add_argument("--crowd-seed", type=int, default=1)
     group.add_argument("--lines", type=int, default=400, help="connections; sets the number of users")
     group.add_argument("--redis-url", default="", help="the store, for the audit")
@@ -44,8 +46,9 @@ def _options(parser: ArgumentParser) -> None:
 def _chosen(environment: Environment) -> Options:
     o: Any = environment.parsed_options
     return Options(
-        residents=o.residents, minutes=o.minutes, arrivals=o.arrivals, host=environment.host, seed=o.crowd_seed,
-        districts=tuple(o.districts.split(",")), lines=o.lines, redis_url=o.redis_url or None, report=o.report,
+        residents=o.residents, minutes=o.minutes, crowd=o.crowd, arrivals=o.arrivals or None,
+        host=environment.host, seed=o.crowd_seed, districts=tuple(filter(None, o.districts.split(","))) or None,
+        lines=o.lines, redis_url=o.redis_url or None, report=o.report,
     )  # fmt: skip
 
 

@@ -84,9 +84,12 @@ class Meters:
             the answer. This is what the resident waits, and it holds the generator's own lateness too.
         on_wire: the same, from the moment the request was sent.
         lateness: by second: how late the generator was, with a line free, in sending what was due.
-        counts: by series name, by second: `arrivals`, `requests`, `retries`, `errors`, `lines_busy`.
+        counts: by series name, by second: `arrivals`, `requests`, `retries`, `errors`, `lines_busy`;
+            of bots: `bot requests`, `bots pushed back`, `polls from memory` (of a number not called), `codes asked by
+            bots`.
         answers: how often each (call, status, code) was given.
         errors: the first few answers that should not have been, in words.
+        bots: how often bots of a kind were told each (kind, status, code); none of it is in `answers`.
         last_error: the latest of them; whoever serves a request clears it first.
     """
 
@@ -97,6 +100,7 @@ class Meters:
         self.counts: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         self.answers: Counter[tuple[Call, int, str]] = Counter()
         self.errors: list[str] = []
+        self.bots: Counter[tuple[str, int, str]] = Counter()
         self.last_error: str | None = None
         self._requests = self.counts["requests"]
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
-from loadtests.arrivals import CurveError, parse_curve
+from loadtests.arrivals import CurveError, parse_arrivals
+from loadtests.crowd import Crowd
+from loadtests.traits import DEFAULT_CROWD, CrowdError, load_traits
 
 FAULTS = ("kill-store", "kill-worker")
-DEFAULT_DISTRICTS = ("440106", "440111")  # window one of the announcement: Tianhe and Baiyun
-DEFAULT_ARRIVALS = "door:0.333"
 
 
 class Options(msgspec.Struct, kw_only=True):
@@ -17,12 +19,13 @@ class Options(msgspec.Struct, kw_only=True):
     Attributes:
         residents: how many people.
         minutes: for how long they come, from the opening; the run ends then.
-        arrivals: the curve (`loadtests.arrivals`).
+        crowd: name or path of a crowd file (`loadtests.traits`).
+        arrivals: the curve (`loadtests.arrivals`), where it is not to be the crowd's.
         host: `http://HOST:PORT` of a running server whose registry holds this crowd (`python -m loadtests.crowd`
             writes it); None starts a server of its own in a temporary folder.
         redis_url: the store, for the audit of a `host`, or for the own server in place of its embedded store.
         seed: same seed, same crowd.
-        districts: codes; all must open at the same time.
+        districts: codes, where they are not to be the crowd's; all must open at the same time.
         city: city file for the own server.
         workers: of the own server; None is its default.
         fault: None, `kill-store` or `kill-worker`; only for the own server.
@@ -36,11 +39,12 @@ class Options(msgspec.Struct, kw_only=True):
 
     residents: int = 600_000
     minutes: float = 10.0
-    arrivals: str = DEFAULT_ARRIVALS
+    crowd: str = DEFAULT_CROWD
+    arrivals: str | None = None
     host: str | None = None
     redis_url: str | None = None
     seed: int = 1
-    districts: tuple[str, ...] = DEFAULT_DISTRICTS
+    districts: tuple[str, ...] | None = None
     city: str | None = None
     workers: int | None = None
     fault: str | None = None
@@ -66,10 +70,13 @@ class Options(msgspec.Struct, kw_only=True):
             return "--fault kill-store: the store at --redis-url is not ours to kill"
         if not 0 < self.fault_at < 1:
             return "--fault-at: expected a share between 0 and 1"
-        if not self.districts:
+        if self.districts is not None and not self.districts:
             return "--district: expected at least one"
         try:
-            parse_curve(self.arrivals, self.minutes * 60, 1.0)
+            load_traits(self.crowd)
+            parse_arrivals(self.arrivals or "")
+        except CrowdError as error:
+            return f"--crowd: {error}"
         except CurveError as error:
             return f"--{error}"
         if self.host is not None and not self.host.startswith("http://"):
@@ -79,3 +86,19 @@ class Options(msgspec.Struct, kw_only=True):
 
 class CannotRehearse(Exception):
     """The rehearsal could not begin; the message says why and the cure, in one line."""
+
+
+def crowd_of(options: Options) -> Crowd:
+    """The crowd that these options describe.
+
+    Raises:
+        CannotRehearse: its file, or what is asked of it, makes no crowd.
+    """
+    day = datetime.fromisoformat(options.opening).date()
+    try:
+        traits = load_traits(options.crowd)
+        return Crowd(options.residents, options.districts or traits.come, day, options.seed, traits)
+    except CrowdError as error:
+        raise CannotRehearse(f"--crowd: {error}") from None
+    except ValueError as error:
+        raise CannotRehearse(f"--{error}") from None

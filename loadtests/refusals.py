@@ -36,8 +36,10 @@ def refused(journey: Journey, i: int, act: Act, answer: Answer, problem: Problem
                 journey.told.passes.pop(i, None)
         case Act.CHECK:
             expected = _check(journey, i, problem, now_us)
-        case Act.ASK_CODE if problem.code == "too-many-requests" and journey.told.codes_asked[i] > 1:
-            # the answer to the first request was lost, not the request: the SMS is under way
+        case Act.ASK_CODE if problem.code == "too-many-requests" and (
+            journey.told.codes_asked[i] > 1 or journey.crowd.shares_a_phone(i)
+        ):
+            # the answer to the first request was lost, not the request: the SMS is under way; or a relative was quicker
             expected = True
             journey.afterwards.code_is_tried(i, now_us)
         case Act.SHOW_CODE:
@@ -54,11 +56,11 @@ def _join(journey: Journey, i: int, act: Act, answer: Answer, problem: Problem, 
     match problem.code:
         case "not-open" | "maintenance" if now_us < ground.opens_us + 2 * SECOND_US:
             # the page was told when it opens, and spreads the join over the draw like everyone's at the door
-            arrival = journey.curve.arrival(journey.crowd.stir(i, 3))
+            arrival = journey.arrival(i)
             soonest_us = now_us + int((answer.seconds(b"retry-after") or 1) * SECOND_US)
             spread_us = ground.opens_us + int(arrival.spread * max(ground.draw_seconds - 1, 0) * SECOND_US)
             journey.meters.count("pressed early", now_us)
-            journey.agenda.file(max(soonest_us, spread_us), i, act)
+            journey.file(max(soonest_us, spread_us), i, act)
         case "not-eligible":
             if problem.reason != INELIGIBLE.get(behaviour):
                 told.contradict("wrongly refused", i, f"{behaviour.name}: {problem.reason}")

@@ -66,6 +66,8 @@ def render(e: Evidence, summary: Summary) -> str:
         "<h2>Answers</h2>",
         _table(("call", "status", "code", "count"), summary.answers, numeric=(1, 3)),
     ]
+    if summary.bots:
+        body += ["<h2>Answers to bots</h2>", _table(("bot", "status", "code", "count"), summary.bots, numeric=(1, 3))]
     if summary.errors:
         body += ["<h2>First errors</h2>", _table(("what",), [(error,) for error in summary.errors[:20]])]
     body += [

@@ -16,8 +16,9 @@ from loadtests import answers
 from loadtests.acts import SECOND_US, Act, Ground, Pace
 from loadtests.agenda import Agenda
 from loadtests.answers import Requests
-from loadtests.arrivals import Curve, parse_curve
+from loadtests.arrivals import Curve, CurveError, curve_of, parse_arrivals
 from loadtests.audit_registrations import RECEIPTS_SAMPLE
+from loadtests.bots import Fleet
 from loadtests.crowd import Crowd
 from loadtests.evidence import Evidence
 from loadtests.journey import Journey
@@ -39,12 +40,6 @@ class Openings:
 
     grounds: tuple[Ground, ...]
     opens_in_seconds: float
-
-
-def crowd_of(options: Options) -> Crowd:
-    """The crowd that these options describe."""
-    day = datetime.fromisoformat(options.opening).date()
-    return Crowd(options.residents, options.districts, day, options.seed)
 
 
 def find_openings(host: str, districts: tuple[str, ...]) -> Openings:
@@ -108,11 +103,11 @@ class Stage:
         pids: Callable[[], dict[str, list[int]]],
     ) -> None:
         self.options, self.crowd, self.host = options, crowd, host
-        openings = find_openings(host, options.districts)
+        openings = find_openings(host, crowd.districts)
         self.clock = RunClock(openings.opens_in_seconds)
         self.grounds = openings.grounds
         self.end_us = int(options.minutes * 60 * SECOND_US)
-        self.pace = Pace.of(options.minutes * 60)
+        self.pace = Pace.of(options.minutes * 60, crowd.traits)
         closes_seconds = openings.grounds[0].opens_us / SECOND_US + openings.grounds[0].draw_seconds
         if options.minutes * 60 < closes_seconds + 3:
             raise CannotRehearse(
@@ -122,21 +117,31 @@ class Stage:
         self.meters = Meters()
         ground = openings.grounds[0]
         draw_seconds = max(ground.draw_seconds + ground.opens_us / SECOND_US, 0.0)
-        self.curve: Curve = parse_curve(options.arrivals, options.minutes * 60, draw_seconds)
+        self.curve: Curve = self._curve(draw_seconds, ground.opens_at)
         address = address_of(host)
         requests = Requests(f"{address[0]}:{address[1]}")
         self.journey = Journey(crowd, self.grounds, self.curve, self.pace, requests, Agenda(), self.meters)
-        self.switchboard = Switchboard(self.journey, self.clock, address, fire)
+        self.fleet = Fleet(self.journey, requests)
+        self.switchboard = Switchboard(self.journey, self.fleet, self.clock, address, fire)
         self.store = connect(redis_url) if redis_url else None
         self.watch = Watch(self.grounds, address, self.clock.now_us, self.store, pids)
         self.fault_second: int | None = None
         self.unserved = 0
         self._ended = False
 
+    def _curve(self, draw_seconds: float, opens_at: datetime) -> Curve:
+        traits, seconds = self.crowd.traits, self.options.minutes * 60
+        parts = traits.arrivals if self.options.arrivals is None else parse_arrivals(self.options.arrivals)
+        try:
+            return curve_of(parts, traits.door, seconds, draw_seconds, opens_at.time())
+        except CurveError as error:
+            raise CannotRehearse(str(error)) from None
+
     def begin(self) -> None:
         """File every arrival, start watching and handing out."""
         gc.collect()
         self.journey.everyone_arrives(self.clock.now_us() + SECOND_US)
+        self.fleet.begin(self.clock.now_us() + SECOND_US)
         gc.freeze()  # the crowd stays: looking through it again and again is time taken from the server
         self.watch.start()
         self.switchboard.start()

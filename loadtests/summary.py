@@ -6,17 +6,18 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from loadtests.acts import CHECKS_SHARE, LOOKS_SHARE, REGRETS_SHARE, REJOINS_SHARE, SITES_SHARE, STRANGERS_ASK_SHARE
 from loadtests.answers import Call
-from loadtests.crowd import AFTERTHOUGHTS_PER_MILLE, SHARES_PER_MILLE
+from loadtests.crowd import Crowd
 from loadtests.evidence import Check, Evidence
 from loadtests.measure import Histogram
+from loadtests.network import Networks
 from loadtests.options import Options
 from loadtests.told import NEVER, Fact
 
@@ -40,6 +41,7 @@ class Summary:
     on_wire_ms: dict[str, dict[str, float]]
     waits_s: dict[str, float]
     answers: list[tuple[str, int, str, int]]
+    bots: list[tuple[str, int, str, int]]
     errors: list[str]
     peak_requests_per_second: int
     mean_cpu_percent: dict[str, float]
@@ -78,6 +80,7 @@ def summarise(e: Evidence, checks: Sequence[Check], options: Options, curve: str
             "retries",
             "reconnects",
             "errors",
+            "bot requests",
             "pressed early",
             "eligibility told",
             "changes",
@@ -99,13 +102,14 @@ def summarise(e: Evidence, checks: Sequence[Check], options: Options, curve: str
         if waits
         else {},
         answers=sorted((call.name.lower(), status, code, n) for (call, status, code), n in e.meters.answers.items()),
+        bots=sorted((*told, n) for told, n in e.meters.bots.items()),
         errors=e.meters.errors,
         peak_requests_per_second=max(e.meters.counts["requests"].values(), default=0),
         mean_cpu_percent={
             who: round(sum(values.get(second, 0) for second in seconds) / max(len(seconds), 1), 1)
             for who, values in e.seen.cpu.items()
         },
-        assumptions=_assumptions(options, curve, pace),
+        assumptions=_assumptions(e.crowd, options, curve, pace),
         host=_host(),
     )
 
@@ -120,38 +124,54 @@ def _percentiles(measured: dict[Call, dict[int, Histogram]]) -> dict[str, dict[s
     return table
 
 
-def _assumptions(options: Options, curve: str, pace: str) -> list[tuple[str, str]]:
-    shares = ", ".join(
-        f"{behaviour.name.lower().replace('_', ' ')} {share / 10:g} %" for behaviour, share in SHARES_PER_MILLE.items()
-    )
-    afterthoughts = ", ".join(
-        f"{thought.name.lower().replace('_', ' ')} {share / 10:g} %"
-        for thought, share in AFTERTHOUGHTS_PER_MILLE.items()
-    )
+def _assumptions(crowd: Crowd, options: Options, curve: str, pace: str) -> list[tuple[str, str]]:
+    traits, whims = crowd.traits, crowd.traits.whims
+    habits = _shares(crowd.behaviour_shares())
+    afterthoughts = _shares(crowd.afterthought_shares())
+    families = traits.families
+    more = []
+    if families.share:
+        more.append(("Families", f"{families.share:.0%} come as {families.size} with one phone"))
+    if traits.bots:
+        told = (f"{bot.per_resident:g} {bot.kind} a resident, every {bot.every_seconds:g} s" for bot in traits.bots)
+        more.append(("Bots", "; ".join(told) + "; without delay, besides the residents and counted apart"))
     return [
-        ("Crowd", f"{options.residents:,} residents of {', '.join(options.districts)}, seed {options.seed}"),
+        (
+            "Crowd",
+            f"{options.crowd} ({traits.about}): {crowd.residents:,} residents of {', '.join(crowd.districts)}, "
+            f"{traits.eligible:.1%} of them eligible, seed {crowd.seed}",
+        ),
         ("Arrivals", f"{curve}. No traffic figure was published: this curve is an assumption."),
-        ("Habits", f"{shares}; the others join, wait, claim and register as told"),
-        ("Second thoughts", f"{REJOINS_SHARE:.0%} of the missed and {REGRETS_SHARE:.0%} of those who left join again"),
+        ("Habits", f"{habits}; the others join, wait, claim and register as told"),
+        ("Second thoughts", f"{whims.rejoins:.0%} of the missed and {whims.regrets:.0%} of those who left join again"),
         ("Afterthoughts", f"{afterthoughts}, of those registered; receipts show their QR image once"),
         (
             "Asking",
-            f"{CHECKS_SHARE:.0%} of those at the door check their eligibility in the last seconds; "
-            f"{STRANGERS_ASK_SHARE:.0%} of those in no registry ask for a code; nobody reads the SMS",
+            f"{traits.door.checks:.0%} of those at the door check their eligibility in the last seconds; "
+            f"{whims.strangers_ask:.0%} of those in no registry ask for a code; nobody reads the SMS",
         ),
         ("Pace", pace),
         (
             "Looks",
-            f"GET /city and GET /openings by {LOOKS_SHARE:.0%} of arrivals, a 1 s cache has the others; "
-            f"GET /sites by {SITES_SHARE:.0%} of those at the form, a 60 s cache has the others",
+            f"GET /city and GET /openings by {whims.looks:.0%} of arrivals, a 1 s cache has the others; "
+            f"GET /sites by {whims.sites:.0%} of those at the form, a 60 s cache has the others",
         ),
         (
             "Network",
-            f"loopback, no added latency or loss; {options.lines} kept-alive connections serve everyone, and whoever "
+            f"{Networks(crowd).describe()}; {options.lines} kept-alive connections serve everyone, and whoever "
             "is due while all of them wait for the server waits too, which counts",
         ),
-        ("Latency", "from the moment a resident was due to the whole answer; `on the wire` from sending"),
+        (
+            "Latency",
+            "from the moment a resident's request was due at the server to the whole answer; `on the wire` from "
+            "sending",
+        ),
+        *more,
     ]
+
+
+def _shares(shares: Sequence[tuple[IntEnum, float]]) -> str:
+    return ", ".join(f"{kind.name.lower().replace('_', ' ')} {share * 100:g} %" for kind, share in shares if share)
 
 
 def _host() -> list[tuple[str, str]]:

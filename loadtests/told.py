@@ -121,7 +121,8 @@ class Told:
         self.contradictions[what] += 1
         examples = self.examples.setdefault(what, [])
         if len(examples) < 5:
-            examples.append(f"resident {i}: {detail}")
+            who = f"resident {i}" if i < self.residents else f"bot {i - self.residents}"
+            examples.append(f"{who}: {detail}")
 
     def place(self, i: int, entry: int, now_ms: int) -> None:
         """Resident `i` was told a place. A new one is right only where the earlier one is spent.

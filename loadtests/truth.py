@@ -101,6 +101,16 @@ def connect(url: str) -> Any:
     return client
 
 
+def script_calls(client: Any) -> int:
+    """Scripts that the store has run since it started, all of its nodes together."""
+    if isinstance(client, RedisCluster):
+        found = client.info("commandstats", target_nodes=RedisCluster.PRIMARIES)
+        nodes = list(found.values())
+    else:
+        nodes = [client.info("commandstats")]
+    return sum(int(node.get(f"cmdstat_{name}", {}).get("calls", 0)) for node in nodes for name in ("evalsha", "eval"))
+
+
 def read_truth(client: Any, grounds: Iterable[Ground]) -> Truth:
     """Read everything the audit compares; meant for when the crowd has gone quiet."""
     openings = {g.district: _opening(client, g.district, g.date) for g in grounds}

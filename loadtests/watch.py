@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from redis.exceptions import RedisError
 from loadtests import answers
 from loadtests.acts import Ground
 from loadtests.answers import Requests
-from loadtests.truth import opening_key, passes_key
+from loadtests.truth import opening_key, passes_key, script_calls
 from loadtests.wire import Broken, Connection
 
 
@@ -47,11 +48,13 @@ class StoreSeen:
 
 @dataclass
 class Seen:
-    """Everything watched: by district; CPU in percent of one core, by who and second."""
+    """Everything watched: by district; CPU in percent of one core, by who and second; scripts the store had run, as
+    (second, number)."""
 
     openings: dict[str, list[OpeningSeen]] = field(default_factory=dict)
     store: dict[str, list[StoreSeen]] = field(default_factory=dict)
     cpu: dict[str, dict[int, float]] = field(default_factory=dict)
+    scripts: list[tuple[int, int]] = field(default_factory=list)
     memory_mb: dict[str, dict[int, float]] = field(default_factory=dict)
 
 
@@ -86,6 +89,8 @@ class Watch:
     def _looks(self) -> list[Callable[[], None]]:
         requests = Requests(f"{self._address[0]}:{self._address[1]}")
         looks: list[Callable[[], None]] = [self._processes()]
+        if self._store is not None:
+            looks.append(self._scripts(self._store))
         for ground in self._grounds:
             looks.append(self._opening(ground, requests))
             if self._store is not None:
@@ -146,6 +151,13 @@ class Watch:
             now_ms = self._now_us() // 1000
             plain = {k.decode(): v.decode() for k, v in fields.items() if k != b"message"}
             seen.append(StoreSeen(sent_ms, now_ms, plain, alive))
+
+        return look
+
+    def _scripts(self, store: Any) -> Callable[[], None]:
+        def look() -> None:
+            with contextlib.suppress(RedisError, OSError):  # away for a moment
+                self.seen.scripts.append((self._now_us() // 1_000_000, script_calls(store)))
 
         return look
 

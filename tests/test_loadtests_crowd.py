@@ -14,11 +14,9 @@ from stdnum.iso7064 import mod_11_2
 
 from loadtests.acts import Act
 from loadtests.agenda import Agenda
-from loadtests.arrivals import EARLY_SECONDS, CurveError, parse_curve
+from loadtests.arrivals import CurveError, parse_curve
 from loadtests.crowd import (
-    AFTERTHOUGHTS_PER_MILLE,
     REGISTRY_COLUMNS,
-    SHARES_PER_MILLE,
     Afterthought,
     Behaviour,
     Crowd,
@@ -26,6 +24,7 @@ from loadtests.crowd import (
     sloppy,
     write_files,
 )
+from loadtests.traits import load_traits
 
 DAY = date(2021, 6, 19)
 DISTRICTS = ("440106", "440111")
@@ -61,16 +60,16 @@ def test_the_same_seed_is_the_same_city_and_another_is_not(crowd: Crowd) -> None
 
 def test_shares_and_districts_are_as_stated(crowd: Crowd) -> None:
     behaviours = Counter(crowd.behaviour(i) for i in range(crowd.residents))
-    for behaviour, per_mille in SHARES_PER_MILLE.items():
-        assert behaviours[behaviour] / crowd.residents == pytest.approx(per_mille / 1000, rel=0.25)
+    for behaviour, share in crowd.behaviour_shares():
+        assert behaviours[behaviour] / crowd.residents == pytest.approx(share, rel=0.25)
     homes = Counter(crowd.home(i) for i in range(crowd.residents))
     assert homes[1] / homes[0] == pytest.approx(3_742_991 / 2_241_826, rel=0.05)
 
 
 def test_afterthoughts_are_as_stated_and_the_seeds_own(crowd: Crowd) -> None:
     thoughts = [crowd.afterthought(i) for i in range(crowd.residents)]
-    for thought, per_mille in AFTERTHOUGHTS_PER_MILLE.items():
-        assert thoughts.count(thought) / crowd.residents == pytest.approx(per_mille / 1000, rel=0.25)
+    for thought, share in crowd.afterthought_shares():
+        assert thoughts.count(thought) / crowd.residents == pytest.approx(share, rel=0.25)
     again, other = Crowd(20_000, DISTRICTS, DAY, seed=7), Crowd(20_000, DISTRICTS, DAY, seed=8)
     assert thoughts == [again.afterthought(i) for i in range(crowd.residents)]
     assert thoughts != [other.afterthought(i) for i in range(crowd.residents)]
@@ -138,11 +137,12 @@ def test_a_mistyped_name_is_put_right_the_second_time(crowd: Crowd) -> None:
 
 
 def test_arrivals_follow_the_stated_curve() -> None:
-    curve = parse_curve("door:0.333", 600, 120)
+    door = load_traits().door
+    curve = parse_curve("door:0.333", 600, 120, door)
     arrivals = [curve.arrival(mix(k)).at_seconds for k in range(30_000)]
     early = [at for at in arrivals if at < 0]
     assert len(early) / len(arrivals) == pytest.approx(0.333 * 0.03, rel=0.25)
-    assert min(early) >= -EARLY_SECONDS
+    assert min(early) >= -door.early_seconds
     assert max(arrivals) <= 600
     # a third evenly over the draw, and of the others 1 - exp(-120/200) within a cut exponential by then
     by_draw = sum(1 for at in arrivals if at < 120) / len(arrivals)

@@ -29,9 +29,11 @@ class Desk:
     def __init__(self) -> None:
         crowd = Crowd(3000, ("440106",), date(2021, 6, 19), seed=5)
         ground = Ground("440106", "2021-06-19", OPENS_AT, 0, 120.0, "", ("440106001", "440106002"))
-        curve = parse_curve("door:0.5", 600, 120)
+        curve = parse_curve("door:0.5", 600, 120, crowd.traits.door)
         self.agenda, self.meters = Agenda(), Meters()
-        self.journey = Journey(crowd, (ground,), curve, Pace.of(600), Requests("test:80"), self.agenda, self.meters)
+        self.journey = Journey(
+            crowd, (ground,), curve, Pace.of(600, crowd.traits), Requests("test:80"), self.agenda, self.meters
+        )
         self.told = self.journey.told
 
     def someone(

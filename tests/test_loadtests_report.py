@@ -17,16 +17,18 @@ from loadtests.answers import Call
 from loadtests.arrivals import parse_curve
 from loadtests.audit import audit
 from loadtests.charts import Series, bar_chart, line_chart, short
-from loadtests.options import CannotRehearse, Options
+from loadtests.options import CannotRehearse, Options, crowd_of
 from loadtests.rehearsal import run
 from loadtests.report import render
 from loadtests.summary import Summary, summarise
+from loadtests.traits import load_traits
 from loadtests.verdict import show
 from tests.test_loadtests_audit import World
+from tests.test_loadtests_bots import Infested
 
 
 def concluded(world: World) -> Summary:
-    curve, pace = parse_curve("door:0.333", 60, 10).describe(), Pace.of(60).describe()
+    curve, pace = parse_curve("door:0.333", 60, 10).describe(), Pace.of(60, world.crowd.traits).describe()
     return summarise(world.evidence, audit(world.evidence), Options(residents=90), curve, pace)
 
 
@@ -95,6 +97,25 @@ def test_the_tables_show_every_call_and_the_shares_behind_it() -> None:
         assert words in page
 
 
+def test_the_report_states_the_crowd_its_networks_and_what_bots_were_told() -> None:
+    world = Infested()
+    networks = load_traits("phones").networks
+    object.__setattr__(world.crowd, "traits", msgspec.structs.replace(load_traits("bots"), networks=networks))
+    summary = summarise(world.evidence, audit(world.evidence), Options(residents=90, crowd="bots"), "even", "slow")
+    page = render(world.evidence, summary)
+    assert summary.passed
+    for words in (
+        "bots (Guangzhou, window one, with bots)", "96.0% of them eligible",
+        "45% 4G and 5G: round trip 45 ms, p95 200 ms, 1.0% lost, 500 kB/s up, 5% reconnect",
+        "0.02 fast-poller a resident, every 0.2 s",
+    ):  # fmt: skip
+        assert words in page
+    assert "<td>forger</td>" in page
+    assert ("forger", 401, "forged", 30) in summary.bots
+    assert summary.totals["bot requests"] == 400
+    assert summary.totals["errors"] == 0
+
+
 def test_the_verdict_shows_every_check() -> None:
     world = World()
     shown = StringIO()
@@ -129,6 +150,7 @@ def test_charts_bear_emptiness_and_extremes() -> None:
         Options(host="127.0.0.1:8000"),
         Options(arrivals="crowd"),
         Options(districts=()),
+        Options(crowd="nowhere"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_before_anything_starts(options: Options) -> None:
@@ -139,6 +161,17 @@ def test_options_that_make_no_sense_are_refused_before_anything_starts(options: 
 def test_a_server_that_is_not_there_is_said_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(Options(residents=10, host="http://127.0.0.1:1", report=None)) == 2
     assert "cannot rehearse" in capfd.readouterr().out
+
+
+def test_a_crowd_that_cannot_be_used_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("about = 5")
+    with pytest.raises(CannotRehearse, match=r"^--crowd: mine.toml: about: expected `str`, got `int`$"):
+        run(Options(crowd=str(tmp_path / "mine.toml")))
+    everywhere = tuple(district.code for district in load_traits().districts)
+    with pytest.raises(CannotRehearse, match=r"^--districts: expected one of the crowd's to be left"):
+        crowd_of(Options(districts=everywhere))
+    assert crowd_of(Options(residents=10)).districts == ("440106", "440111")
+    assert crowd_of(Options(residents=10, districts=("440105",))).districts == ("440105",)
 
 
 def _rehearse(options: Options) -> subprocess.Popen[bytes]:

@@ -10,16 +10,23 @@ import click
 @click.option("--residents", default=20_000, show_default=True, help="How many people come.")
 @click.option("--minutes", default=4.0, show_default=True, help="For how long they come, from the opening on.")
 @click.option(
-    "--arrivals",
-    default="door:0.333",
+    "--crowd",
+    default="guangzhou",
     show_default=True,
-    help="Their curve: door:SHARE (that share is there at the opening and, as the page does, spreads its joins over "
-    "the draw; the others come later, fewer and fewer), or stampede (everyone in the first second).",
+    help="What they are like: guangzhou, phones, stampede, bots, or a file like those in loadtests/crowds.",
+)
+@click.option(
+    "--arrivals",
+    help="Another curve than the crowd's: door:SHARE (that share is there at the opening and, as the page does, "
+    "spreads its joins over the draw; the others come later, fewer and fewer), or stampede (everyone in the first "
+    "second).",
 )
 @click.option("--host", help="Rehearse against this server (http://127.0.0.1:PORT); default: one of its own.")
 @click.option("--redis-url", help="The store: for the audit of --host, or for the own server.")
 @click.option("--seed", default=1, show_default=True, help="The same seed makes the same crowd.")
-@click.option("--district", "districts", multiple=True, help="Code of a district, once for each; default: window one.")
+@click.option(
+    "--district", "districts", multiple=True, help="Code of a district, once for each; default: those of the crowd."
+)
 @click.option("--city", type=click.Path(exists=True, dir_okay=False), help="City file of the own server.")
 @click.option("--workers", type=click.IntRange(1), help="Workers of the own server.")
 @click.option("--fault", type=click.Choice(["kill-store", "kill-worker"]), help="kill -9 in the middle of it.")
@@ -31,7 +38,8 @@ import click
 def command(
     residents: int,
     minutes: float,
-    arrivals: str,
+    crowd: str,
+    arrivals: str | None,
     host: str | None,
     redis_url: str | None,
     seed: int,
@@ -53,19 +61,20 @@ def command(
 
     \b
     The full size, on two cores, generator included:
-      jiaohao rehearse --residents 600000 --minutes 10 --arrivals door:0.333
+      jiaohao rehearse --residents 600000 --minutes 10
     """
-    from loadtests.options import DEFAULT_DISTRICTS, CannotRehearse, Options
+    from loadtests.options import CannotRehearse, Options
     from loadtests.rehearsal import run
 
     options = Options(
         residents=residents,
         minutes=minutes,
+        crowd=crowd,
         arrivals=arrivals,
         host=host,
         redis_url=redis_url,
         seed=seed,
-        districts=districts or DEFAULT_DISTRICTS,
+        districts=districts or None,
         city=str(Path(city).resolve()) if city else None,
         workers=workers,
         fault=fault,
