@@ -153,9 +153,10 @@ class Watch:
         known: dict[str, dict[int, psutil.Process]] = {"generator": {psutil.Process().pid: psutil.Process()}}
         last: dict[int, tuple[float, float]] = {}
         turn = 0
+        looked = self._now_us() // 1_000_000
 
         def look() -> None:
-            nonlocal turn
+            nonlocal turn, looked
             if turn % 3 == 0:
                 for who, pids in self._pids().items():
                     group = known.setdefault(who, {})
@@ -178,8 +179,11 @@ class Watch:
                     if pid in last:
                         percent += 100 * (used - last[pid][0]) / max(at - last[pid][1], 0.001)
                     last[pid] = (used, at)
-                self.seen.cpu.setdefault(who, {})[second] = percent
+                # a look that comes late speaks for all the seconds since the last
+                for since in range(min(looked + 1, second), second + 1):
+                    self.seen.cpu.setdefault(who, {})[since] = percent
                 self.seen.memory_mb.setdefault(who, {})[second] = memory
+            looked = second
 
         return look
 
