@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import msgspec
 
@@ -61,6 +62,11 @@ class Comparison:
         f"noise: {CONFIDENCE:.0%} of the differences when each run is made up anew {RESAMPLES} times from its own "
         f"seconds, in stretches of {SHORTEST_BLOCK_SECONDS} s or more; what else changed between the runs is not in it"
     )
+
+    def in_words(self) -> str:
+        """How many figures are what."""
+        words = Counter(figure.word for figure in self.figures)
+        return ", ".join(f"{words[word]} {word}" for word in get_args(Word) if words[word])
 
 
 def load_run(path: Path) -> Run:
@@ -164,6 +170,8 @@ def _figures(sample: Sample, chance: random.Random) -> Iterator[tuple[str, _Figu
             histograms = [Histogram.decoded(text) for _, text in sorted(sample.seconds.items())]
             together, others = Histogram.merged(histograms), _remade(histograms, Histogram.merged, chance)
             for percent in sample.percentiles:
+                if together.total * (100 - percent) < 100:
+                    continue  # of so few it would be the longest of them, which is chance
                 value = (together.percentile_us(percent) or 0) / us
                 again = None if others is None else [(h.percentile_us(percent) or 0) / us for h in others]
                 yield f"{sample.name} p{percent:g}", _Figure(value, again, HDR_RESOLUTION * value)

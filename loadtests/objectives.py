@@ -58,7 +58,7 @@ def _judge(e: Evidence, checks: Sequence[Check]) -> Iterator[Objective]:
         yield _errors(e, slo.errors.share)
     if slo.lateness is not None:  # the generator's own: so its marked seconds count here
         inside = e.measured.__contains__
-        yield _percentile("lateness of the generator, p99", 99, e.meters.lateness, slo.lateness.p99_ms, "ms", inside)
+        yield _percentile("generator late, p99", 99, e.meters.lateness, slo.lateness.p99_ms, "ms", inside)
     if slo.eta is not None:
         errors = eta_errors(e)
         for name, percent, limit in (
@@ -91,9 +91,10 @@ def _percentile(
         why = "none in a second that could be judged" if by_second else "none was seen"
         return Objective(name, "not measured", None, limit, unit, (), why)
     over = sorted(second for second, h in judged.items() if (h.percentile_us(percent) or 0) / us > limit)
-    return Objective(
-        name, _state(figure_us / us <= limit), figure_us / us, limit, unit, over, f"of {whole.total} in {len(judged)} s"
-    )
+    # of so few it is no percentile: said, and judged all the same, for the promise was to each of them
+    few = ", the longest of so few" if whole.total * (100 - percent) < 100 else ""
+    detail = f"of {whole.total} in {len(judged)} s{few}"
+    return Objective(name, _state(figure_us / us <= limit), figure_us / us, limit, unit, over, detail)
 
 
 def _errors(e: Evidence, limit: float) -> Objective:

@@ -24,13 +24,13 @@ font:15px/1.5 system-ui,"Noto Sans","Noto Sans CJK SC",sans-serif}
 main{max-width:1340px;margin:0 auto;padding:28px 20px 60px}
 h1{font-size:26px;margin:0}h1 small{font-weight:400;color:var(--dim);margin-left:10px;font-size:17px}
 h2{font-size:17px;margin:34px 0 12px}
-.verdict{margin:18px 0;padding:14px 18px;border-radius:10px;color:#fff;font-size:17px;background:var(--bad)}
+.verdict{margin:18px 0;padding:14px 18px;border-radius:10px;color:#fff;font-size:17px;background:#c2281d}
 .verdict.good{background:#1b7f4b}.verdict small{display:block;opacity:.9;font-size:14px}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(104px,1fr));gap:12px}
 .tile,.card{background:var(--card);border:1px solid var(--edge);border-radius:10px;padding:12px 14px}
 .tile{padding:10px}.tile b{display:block;font-size:19px;white-space:nowrap;
 font-variant-numeric:tabular-nums}.tile span{color:var(--dim);font-size:13px}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(460px,1fr));gap:14px}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(460px,100%),1fr));gap:14px}
 .card h3{margin:0 0 2px;font-size:15px}.card>p.note{margin:0 0 6px;color:var(--dim);font-size:13px}
 svg{width:100%;height:auto;display:block}
 svg polyline{fill:none;stroke-width:1.6;stroke-linejoin:round}.grid{stroke:var(--edge)}.tick,.unit,.word{font-size:11px;
@@ -42,7 +42,8 @@ td,th{text-align:left;padding:6px 12px;border-top:1px solid var(--edge);vertical
 tr:first-child>*{border-top:0}
 th{color:var(--dim);font-weight:600;font-size:13px}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .ok{color:var(--good);font-weight:600}.no{color:var(--bad);font-weight:600}.un{color:var(--unsure);font-weight:600}
-.shade{fill:var(--unsure);opacity:.28}.scroll{overflow-x:auto}.none{color:var(--dim)}
+.shade{fill:var(--unsure);opacity:.28}.scroll{overflow-x:auto}.scroll table{min-width:640px}
+details{margin:10px 0}summary{cursor:pointer;margin-bottom:8px}.none{color:var(--dim)}
 """
 
 _NUMERIC = ("", "", ' class="n"', ' class="n"', "", "", "")
@@ -52,9 +53,9 @@ def render(e: Evidence, summary: Summary) -> str:
     """The whole page."""
     failed = [check for check in summary.checks if not check.ok]
     broken = [line for line in summary.objectives if line.state == "broken"]
-    words = "Every promise held" if summary.passed else f"{len(failed)} of {len(summary.checks)} checks are not green"
-    if broken:
-        words += f", {len(broken)} of {len(summary.objectives)} SLOs are broken"
+    wrong = [f"{len(failed)} of {len(summary.checks)} checks are not green"] if failed else []
+    wrong += [f"{len(broken)} of {len(summary.objectives)} SLOs are broken"] if broken else []
+    words = ", ".join(wrong) or "Every promise held"
     small = "; ".join(
         [f"{line.name}: {_figure(line.figure)}, limit {line.limit:g} {line.unit}" for line in broken]
         + [f"{check.name}: {check.detail}" for check in failed]
@@ -110,7 +111,7 @@ def _tiles(e: Evidence, summary: Summary) -> str:
     ]
     for who in ("workers", "store", "generator"):
         if who in summary.cpu_percent:
-            tiles.append((f"{summary.cpu_percent[who]['p50']:.0f} %", f"CPU of {who}, median second"))
+            tiles.append((f"{summary.cpu_percent[who]['p50']:.0f} %", f"CPU of {who}, median"))
     return (
         '<div class="tiles">'
         + "".join(f'<div class="tile"><b>{b}</b><span>{s}</span></div>' for b, s in tiles)
@@ -281,21 +282,29 @@ def _comparison(summary: Summary) -> Iterable[str]:
     against = summary.against
     if against is None:
         return
-    css = {"better": "ok", "worse": "no", "within noise": "none", "not compared": "none"}
     yield f"<h2>Against the run of {escape(against.began_at)}</h2>"
     for difference in against.differences:
         yield f'<p class="un">Not the same in both runs: {escape(difference)}</p>'
+    changed = [one for one in against.figures if one.word in ("better", "worse")]
+    yield f"<p>{escape(against.in_words())}. Of every figure less is better.</p>"
+    if changed:
+        yield _compared(changed)
+    yield f"<details><summary>All figures</summary>{_compared(against.figures)}</details>"
+    yield f'<p class="none">{escape(against.how)}.</p>'
+
+
+def _compared(figures: Iterable[Compared]) -> str:
+    css = {"better": "ok", "worse": "no", "within noise": "none", "not compared": "none"}
     heads = ("", "figure", "before", "now", "change", "noise", "")
     rows = [
         f'<tr><td class="{css[one.word]}">{one.word}</td><td><b>{escape(one.name)}</b></td>'
         + "".join(f'<td class="n">{text}</td>' for text in (_figure(one.before), _figure(one.now), _change(one)))
         + f'<td class="n">{"-" if one.noise is None else "±" + _figure(one.noise)}</td><td>{escape(one.unit)}</td></tr>'
-        for one in against.figures
+        for one in figures
     ]
     css_of = ("", "", *[' class="n"'] * 4, "")
     head = "".join(f"<th{numeric}>{word}</th>" for word, numeric in zip(heads, css_of, strict=True))
-    yield f'<div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
-    yield f'<p class="none">{escape(against.how)}. Of every figure less is better.</p>'
+    return f'<div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
 
 
 def _change(one: Compared) -> str:
@@ -323,7 +332,7 @@ def _latencies(from_due: dict[str, dict[str, float]], on_wire: dict[str, dict[st
         for call, due in from_due.items()
     ]
     if on_wire is not None:
-        heads += ["p50 on the wire", "p99 on the wire"]
+        heads += ["p50 on the wire, all seconds", "p99"]
         for row in rows:
             row += [f"{on_wire.get(row[0], {}).get(p, 0):.1f}" for p in ("p50", "p99")]
     return _table(heads, rows, numeric=range(1, 8)) if rows else '<p class="none">none</p>'

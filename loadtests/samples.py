@@ -83,7 +83,7 @@ def _samples(e: Evidence, red: int) -> Iterator[Sample]:
     if seconds := _encoded(e, eta_errors(e)):
         yield Durations("ETA error", "s", (50, 90), seconds)
     if seconds := _encoded(e, e.meters.lateness):
-        yield Durations("lateness of the generator", "ms", (99,), seconds)
+        yield Durations("generator late", "ms", (99,), seconds)
     requests, errors = e.meters.counts["requests"], e.meters.counts["errors"]
     judged = [second for second, count in sorted(requests.items()) if count and e.judged(second)]
     yield Ratio("errors", "of requests", {s: (float(errors.get(s, 0)), float(requests[s])) for s in judged})

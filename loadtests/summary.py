@@ -99,7 +99,7 @@ def summarise(
     objectives = judge(e, checks)
     samples, host = samples_of(e, sum(1 for check in checks if not check.ok)), _host()
     began_at = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
-    this = Run(FORMAT, began_at, msgspec.to_builtins(options), host, samples)
+    this = Run(FORMAT, began_at, msgspec.json.decode(msgspec.json.encode(options)), host, samples)
     facts = {
         fact: sum(1 for i in range(told.residents) if told.facts[i] & fact)
         for fact in (Fact.JOINED, Fact.READY, Fact.CLAIMED, Fact.REGISTERED, Fact.LEFT, Fact.MISSED, Fact.REFUSED)

@@ -96,10 +96,13 @@ def _show_comparison(against: Comparison, console: Console) -> None:
     for head in ("", "figure", "before", "now", "noise ±", ""):
         table.add_column(head, justify="right" if head in ("before", "now", "noise ±") else "left")
     colour = {"better": "green", "worse": "bold red", "within noise": "dim", "not compared": "dim"}
-    for one in against.figures:
+    changed = [one for one in against.figures if one.word in ("better", "worse")]
+    for one in changed:
         figures = ("-" if value is None else f"{value:.3g}" for value in (one.before, one.now, one.noise))
         table.add_row(f"[{colour[one.word]}]{one.word}[/]", one.name, *figures, one.unit)
-    console.print(table)
+    if changed:
+        console.print(table)
+    console.print(f"Against the run of {against.began_at}: {against.in_words()}.", soft_wrap=True)
     for difference in against.differences:
         console.print(f"[yellow]not the same in both runs:[/yellow] {difference}", soft_wrap=True)
     console.print(f"[dim]{against.how}[/dim]", soft_wrap=True)

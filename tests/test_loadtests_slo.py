@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 
 from loadtests.acts import Pace
@@ -16,11 +17,12 @@ from loadtests.junit import junit
 from loadtests.objectives import Objective, in_words, judge
 from loadtests.options import Options
 from loadtests.report import render
-from loadtests.slo import SHIPPED_SLO, Slo, SloError, load_slo
+from loadtests.slo import SHIPPED_SLO, Lateness, Slo, SloError, load_slo
 from loadtests.summary import Summary, summarise
 from tests.test_loadtests_audit import END_S, World
 
-STRICT = load_slo(SHIPPED_SLO)
+STRICT = msgspec.structs.replace(load_slo(SHIPPED_SLO), lateness=Lateness(p99_ms=200))
+"""The shipped file, but for a lateness that is broken before it marks a second as the generator's."""
 
 
 def world_with_slo() -> World:
@@ -74,7 +76,7 @@ def _wrong_answers(w: World) -> None:
 
 def _late(w: World) -> None:
     for second in range(3, 5):
-        w.evidence.meters.late(200_000, second * 1_000_000)
+        w.evidence.meters.late(240_000, second * 1_000_000)
 
 
 def _some_promises_wrong(w: World) -> None:
@@ -121,7 +123,7 @@ def _no_truth(w: World) -> None:
         *((lambda w, call=call: slow(w, call, 7), {f"p99 {call.name.lower()}"}, [7]) for call in Call
           if STRICT.p99_us(call)),
         (_wrong_answers, {"errors"}, [5]),
-        (_late, {"lateness of the generator, p99"}, [3, 4]),
+        (_late, {"generator late, p99"}, [3, 4]),
         (_some_promises_wrong, {"ETA error, p90"}, None),
         (_promises_wrong, {"ETA error, median"}, None),
         (_long_trouble, {"recovery after a fault"}, [45]),
