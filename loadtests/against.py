@@ -21,11 +21,14 @@ import msgspec
 from loadtests.measure import Histogram
 from loadtests.samples import FORMAT, Durations, Ratio, Run, Sample, Single
 
-RESAMPLES = 200
-CONFIDENCE = 0.99
+RESAMPLES = 500
+CONFIDENCE = 0.998
+"""Of one figure: with some thirty of them, nineteen in twenty comparisons of the same thing call nothing a change."""
 SHORTEST_BLOCK_SECONDS = 3
 MOST_BLOCKS = 30
 FEWEST_BLOCKS = 5
+FEWEST_BEYOND = 5
+"""A percentile with fewer durations beyond it is a matter of one or two of them, and is not compared."""
 HDR_RESOLUTION = 0.01
 """Two significant digits: less than this share cannot be told apart."""
 _UNITS_US = {"ms": 1e3, "s": 1e6}
@@ -59,7 +62,7 @@ class Comparison:
     figures: Sequence[Compared]
     differences: Sequence[str]
     how: str = (
-        f"noise: {CONFIDENCE:.0%} of the differences when each run is made up anew {RESAMPLES} times from its own "
+        f"noise: {CONFIDENCE:.1%} of the differences when each run is made up anew {RESAMPLES} times from its own "
         f"seconds, in stretches of {SHORTEST_BLOCK_SECONDS} s or more; what else changed between the runs is not in it"
     )
 
@@ -98,7 +101,14 @@ def compare(before: Run, now: Run) -> Comparison:
     earlier = {sample.name: sample for sample in before.samples}
     figures = [figure for sample in now.samples for figure in _compared(earlier.pop(sample.name, None), sample)]
     figures += [figure for sample in earlier.values() for figure in _compared(sample, None)]
-    return Comparison(before.began_at, figures, list(_differences(before, now)))
+    return Comparison(before.began_at, figures, [*_differences(before, now), *_another_machine(figures)])
+
+
+def _another_machine(figures: Sequence[Compared]) -> Iterator[str]:
+    """Whether the machine was another in the two runs, by what is not the server's."""
+    for figure in figures:
+        if figure.name in ("CPU of others", "generator late p99") and figure.word in ("better", "worse"):
+            yield f"{figure.name}: {figure.before:.3g} {figure.unit}, now {figure.now:.3g}: how busy the machine was"
 
 
 def _differences(before: Run, now: Run) -> Iterator[str]:
@@ -170,8 +180,8 @@ def _figures(sample: Sample, chance: random.Random) -> Iterator[tuple[str, _Figu
             histograms = [Histogram.decoded(text) for _, text in sorted(sample.seconds.items())]
             together, others = Histogram.merged(histograms), _remade(histograms, Histogram.merged, chance)
             for percent in sample.percentiles:
-                if together.total * (100 - percent) < 100:
-                    continue  # of so few it would be the longest of them, which is chance
+                if together.total * (100 - percent) < 100 * FEWEST_BEYOND:
+                    continue
                 value = (together.percentile_us(percent) or 0) / us
                 again = None if others is None else [(h.percentile_us(percent) or 0) / us for h in others]
                 yield f"{sample.name} p{percent:g}", _Figure(value, again, HDR_RESOLUTION * value)

@@ -185,7 +185,7 @@ def _charts(e: Evidence) -> Iterable[str]:
         over_time(around, "per second"),
     )  # fmt: skip
     cpu = [Series(who, sorted(values.items())) for who, values in e.seen.cpu.items()]
-    yield card("CPU", "percent of one core", over_time(cpu, "%"))
+    yield card("CPU", "percent of one core; others: what else the machine did, or its host took", over_time(cpu, "%"))
     memory = [Series(who, sorted(values.items())) for who, values in e.seen.memory_mb.items()]
     yield card("Memory", "resident set", over_time(memory, "MB"))
     yield card("Waiting for the call", "from joining to being told, of those called so far", _waits(e))

@@ -14,6 +14,7 @@ from loadtests.evidence import Evidence
 from loadtests.felt import eta_errors, out_of_order, troubled
 from loadtests.measure import Histogram
 
+OTHERS = "others"
 FORMAT = 1
 """Of the file; another number is not compared."""
 
@@ -88,6 +89,9 @@ def _samples(e: Evidence, red: int) -> Iterator[Sample]:
     judged = [second for second, count in sorted(requests.items()) if count and e.judged(second)]
     yield Ratio("errors", "of requests", {s: (float(errors.get(s, 0)), float(requests[s])) for s in judged})
     for who, percents in e.seen.cpu.items():
+        if who == OTHERS:  # not for our requests
+            yield Ratio("CPU of others", "cores", {s: (percents[s] / 100, 1.0) for s in judged if s in percents})
+            continue
         spent = {s: (percents[s] / 100, requests[s] / 1000) for s in judged if s in percents}
         if any(cpu for cpu, _ in spent.values()):
             yield Ratio(f"CPU of {who}", "s a thousand requests", spent)

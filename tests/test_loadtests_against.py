@@ -112,6 +112,21 @@ def test_another_question_is_said() -> None:
     assert list(compare(before, now).differences) == ["residents: 2000, now 6000", "CPU: the same, now another"]
 
 
+def test_a_machine_that_was_busier_is_said() -> None:
+    def others(cores: float) -> Run:
+        return run(Ratio("CPU of others", "cores", {second: (cores + second * 7 % 13 / 10, 1) for second in range(60)}))
+
+    assert list(compare(others(0.1), others(0.15)).differences) == []
+    assert list(compare(others(0.1), others(2.1)).differences) == [
+        "CPU of others: 0.687 cores, now 2.69: how busy the machine was"
+    ]
+
+
+def test_a_percentile_of_few_is_not_compared() -> None:
+    short = run(durations(*STEADY[:30]))
+    assert figures(short, short).keys() == {"join p50"}  # of 300 only three are beyond the p99
+
+
 def test_a_real_summary_travels_through_its_json_into_the_next_report(tmp_path: Path) -> None:
     curve, pace = parse_curve("door:0.333", 60, 10).describe(), Pace.of(60).describe()
     first = world_with_slo()
@@ -125,7 +140,7 @@ def test_a_real_summary_travels_through_its_json_into_the_next_report(tmp_path: 
     assert summary.against is not None
     words = {figure.name: figure.word for figure in summary.against.figures}
     assert words["CPU of workers"] == "worse"
-    assert words["join p99"] == words["errors"] == words["recovery after a fault"] == "within noise"
+    assert words["join p50"] == words["errors"] == words["recovery after a fault"] == "within noise"
     page = render(second.evidence, summary)
     assert "Against the run of" in page
     assert "Not the same in both runs: residents: 90, now 91" in page
