@@ -19,6 +19,7 @@ from loadtests.answers import Call
 from loadtests.arrivals import parse_curve
 from loadtests.audit import audit
 from loadtests.charts import Series, bar_chart, line_chart, short
+from loadtests.junit import junit
 from loadtests.options import CannotRehearse, Options
 from loadtests.rehearsal import run
 from loadtests.report import render
@@ -79,6 +80,15 @@ def test_the_figures_are_plain_json() -> None:
     assert plain["latency_ms"]["join"]["p99"] <= 1.0
     assert plain["totals"]["registered"] == 12  # who cancelled, and who waits again, was registered too
     assert plain["totals"]["cancellations"] == plain["totals"]["codes asked"] == 0  # nothing of it was metered here
+
+
+def test_the_stores_password_is_told_to_nobody() -> None:
+    world = World()
+    options = Options(redis_url="redis://:p@ss/w0rd@10.0.0.1:6379/0")
+    summary = summarise(world.evidence, audit(world.evidence), options, "", "")
+    for told in (render(world.evidence, summary), junit(summary).decode(), str(summary.plain())):
+        assert "w0rd" not in told
+        assert "10.0.0.1:6379/0" in told
 
 
 def test_the_tables_show_every_call_and_the_shares_behind_it() -> None:
@@ -165,8 +175,8 @@ def test_a_small_rehearsal_end_to_end_is_green(tmp_path: Path) -> None:
     assert figures["totals"]["registered"] > 20
     assert {line["name"]: line["state"] for line in figures["objectives"]} == {"p99 join": "held", "errors": "held"}
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
-    junit = ElementTree.parse(tmp_path / "r.xml")  # noqa: S314  (our own)
-    assert junit.getroot().find("testsuite/testcase[@name='p99 join']") is not None
+    cases = ElementTree.parse(tmp_path / "r.xml")  # noqa: S314  (our own)
+    assert cases.getroot().find("testsuite/testcase[@name='p99 join']") is not None
     # a run against itself: nothing has changed
     earlier = load_run(tmp_path / "r.json")
     assert {one.word for one in compare(earlier, earlier).figures} <= {"within noise", "not compared"}
