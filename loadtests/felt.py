@@ -46,6 +46,12 @@ def out_of_order(e: Evidence) -> dict[int, tuple[int, int]]:
     return pairs
 
 
+def asked(e: Evidence) -> dict[int, int]:
+    """Requests by second. One without an answer is only an error, so there are never fewer than those."""
+    requests, errors = e.meters.counts["requests"], e.meters.counts["errors"]
+    return {s: max(requests.get(s, 0), errors.get(s, 0)) for s in sorted(requests.keys() | errors.keys())}
+
+
 def troubled(e: Evidence) -> list[int]:
     """Seconds from the fault on, while it is forgiven, with an error, or a join or poll slower than its objective."""
     if e.forgiven is None or e.fault_second is None:

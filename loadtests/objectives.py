@@ -13,7 +13,7 @@ from typing import Literal
 
 from loadtests.answers import Call
 from loadtests.evidence import Check, Evidence
-from loadtests.felt import eta_errors, out_of_order, served_after, troubled
+from loadtests.felt import asked, eta_errors, out_of_order, served_after, troubled
 from loadtests.measure import Histogram
 
 State = Literal["held", "broken", "not measured"]
@@ -98,15 +98,13 @@ def _percentile(
 
 
 def _errors(e: Evidence, limit: float) -> Objective:
-    errors, requests = e.meters.counts["errors"], e.meters.counts["requests"]
-    # a request that got no answer is an error, and no request of the series: so an error rate never exceeds 1
-    asked = {second: max(requests.get(second, 0), errors.get(second, 0)) for second in errors.keys() | requests.keys()}
+    errors, requests = e.meters.counts["errors"], asked(e)
     name, unit = "errors", "of requests"
-    judged = [second for second, n in asked.items() if n and e.judged(second)]
-    total, wrong = sum(asked[second] for second in judged), sum(errors.get(second, 0) for second in judged)
+    judged = [second for second, n in requests.items() if n and e.judged(second)]
+    total, wrong = sum(requests[second] for second in judged), sum(errors.get(second, 0) for second in judged)
     if not total:
         return Objective(name, "not measured", None, limit, unit, (), "no request in a second that could be judged")
-    over = sorted(second for second in judged if errors.get(second, 0) / asked[second] > limit)
+    over = sorted(second for second in judged if errors.get(second, 0) / requests[second] > limit)
     return Objective(name, _state(wrong / total <= limit), wrong / total, limit, unit, over, f"{wrong} of {total}")
 
 

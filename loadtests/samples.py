@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from loadtests.evidence import Evidence
-from loadtests.felt import eta_errors, out_of_order, troubled
+from loadtests.felt import asked, eta_errors, out_of_order, troubled
 from loadtests.measure import Histogram
 
 OTHERS = "others"
@@ -85,8 +85,8 @@ def _samples(e: Evidence, red: int) -> Iterator[Sample]:
         yield Durations("ETA error", "s", (50, 90), seconds)
     if seconds := _encoded(e, e.meters.lateness):
         yield Durations("generator late", "ms", (99,), seconds)
-    requests, errors = e.meters.counts["requests"], e.meters.counts["errors"]
-    judged = [second for second, count in sorted(requests.items()) if count and e.judged(second)]
+    requests, errors = asked(e), e.meters.counts["errors"]
+    judged = [second for second, count in requests.items() if count and e.judged(second)]
     yield Ratio("errors", "of requests", {s: (float(errors.get(s, 0)), float(requests[s])) for s in judged})
     for who, percents in e.seen.cpu.items():
         if who == OTHERS:  # not for our requests
