@@ -1,4 +1,4 @@
-"""How the opening felt: errors, latency, recovery; and whether the generator itself was the limit."""
+"""How the opening went: errors, recovery; and whether the generator itself was the limit."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ from loadtests.answers import Call
 from loadtests.evidence import Check, Evidence
 from loadtests.measure import Histogram
 
-GENERATOR_LATE_SECONDS = 0.5
-GENERATOR_CPU_PERCENT = 95.0
-
 
 def service(e: Evidence) -> list[Check]:
     """Checks of the service itself."""
-    checks = [no_errors(e), prompt(e, Call.JOIN), prompt(e, Call.POLL), everyone_served(e)]
+    checks = [no_errors(e), everyone_served(e)]
     if e.fault is not None:
         checks.append(recovered(e))
     return [*checks, generator(e)]
@@ -35,18 +32,6 @@ def no_errors(e: Evidence) -> Check:
     inside += sum(e.meters.counts["reconnects"].values()) - reconnects
     detail = f"{requests} requests, no error" + (f" but {inside} retries around the fault" if inside else "")
     return Check("no errors", "every request gets the contract's answer", not faults, "; ".join(faults) or detail)
-
-
-def prompt(e: Evidence, call: Call) -> Check:
-    """p99 from due time within the objective (outside a fault's recovery)."""
-    whole = e.meters.whole(call, without=e.forgiven)
-    p99 = whole.percentile_us(99)
-    name, promise = f"{call.name.lower()} prompt", f"p99 from due time <= {e.slo_p99_seconds:g} s"
-    if p99 is None:
-        return Check(name, promise, None, "none was sent")
-    p50, p999 = whole.percentile_us(50) or 0, whole.percentile_us(99.9) or 0
-    detail = f"p50 {p50 / 1000:.1f} ms, p99 {p99 / 1000:.1f} ms, p99.9 {p999 / 1000:.1f} ms of {whole.total}"
-    return Check(name, promise, p99 <= e.slo_p99_seconds * 1e6, detail)
 
 
 def everyone_served(e: Evidence) -> Check:
@@ -76,13 +61,16 @@ def recovered(e: Evidence) -> Check:
 
 
 def generator(e: Evidence) -> Check:
-    """Whether the figures are the server's: the generator kept its own schedule and had CPU to spare."""
+    """Whether the figures are the server's: the generator was the limit in few seconds, or in none."""
     late = Histogram.merged(e.meters.lateness.values()).percentile_us(99) or 0
     cpu = sorted(percent for second, percent in e.seen.cpu.get("generator", {}).items() if second >= 0)
     busiest = cpu[int(len(cpu) * 0.99)] if cpu else 0.0
-    limited = late > GENERATOR_LATE_SECONDS * 1e6 or busiest > GENERATOR_CPU_PERCENT
+    marked = [second for second in e.marked if second in e.measured]
+    limited = len(marked) > e.slo.generator.marked_share * len(e.measured)
+    middle = cpu[len(cpu) // 2] if cpu else 0.0
     detail = (
-        f"late by p99 {late / 1000:.1f} ms, CPU {sum(cpu) / max(len(cpu), 1):.0f} % (p99 {busiest:.0f} %) of a core"
+        f"the limit in {len(marked)} of {len(e.measured)} s; late by p99 {late / 1000:.1f} ms, "
+        f"CPU p50 {middle:.0f} %, p99 {busiest:.0f} % of a core"
     )
     busy = sum(1 for count in e.meters.counts["lines busy"].values() if count)
     if busy:

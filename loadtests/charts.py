@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
@@ -29,6 +29,7 @@ def line_chart(
     marks: Sequence[tuple[float, str]] = (),
     limit: float | None = None,
     seconds: tuple[float, float] | None = None,
+    shaded: Iterable[int] = (),
 ) -> str:
     """Lines over the seconds of a run.
 
@@ -38,6 +39,7 @@ def line_chart(
         marks: vertical marks: (second, word).
         limit: a horizontal line, such as an objective.
         seconds: what x spans; None takes it from the points.
+        shaded: whole seconds to shade.
     """
     if seconds is not None:
         series = [Series(s.name, [(x, y) for x, y in s.points if seconds[0] <= x <= seconds[1]]) for s in series]
@@ -61,7 +63,13 @@ def line_chart(
             share = (y - low_y) / (high_y - low_y)
         return _HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM)
 
-    parts = [_axes(ticks, _time_ticks(low_x, high_x), x_at, y_at, unit)]
+    parts = [
+        f'<rect class="shade" x="{x_at(max(s, low_x)):.1f}" y="{_TOP}" height="{_HEIGHT - _BOTTOM - _TOP}" '
+        f'width="{max(x_at(min(s + 1, high_x)) - x_at(max(s, low_x)), 1):.1f}"/>'
+        for s in shaded
+        if low_x - 1 < s < high_x
+    ]
+    parts.append(_axes(ticks, _time_ticks(low_x, high_x), x_at, y_at, unit))
     for second, word in (mark for mark in marks if low_x <= mark[0] <= high_x):
         x = x_at(second)
         parts.append(

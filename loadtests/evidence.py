@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from loadtests.acts import Ground
 from loadtests.crowd import Crowd
 from loadtests.draw import Numbers
 from loadtests.measure import Meters
+from loadtests.slo import Slo
 from loadtests.told import Fact, PassTold, Told
 from loadtests.truth import OpeningTruth, Truth
 from loadtests.watch import OpeningSeen, Seen, StoreSeen
@@ -40,6 +41,7 @@ class Evidence:
         fault_second: when a process was killed, in seconds from the opening; None without a fault.
         end_second: when the run ended.
         unserved: events that were due when the run ended, and had not been sent.
+        warm_up_seconds: how long after the opening what is seen is kept apart; what is before it always is.
     """
 
     crowd: Crowd
@@ -49,10 +51,41 @@ class Evidence:
     seen: Seen
     truth: Truth | None
     end_second: int
-    slo_p99_seconds: float = 1.0
+    slo: Slo = field(default_factory=Slo)
     fault: str | None = None
     fault_second: int | None = None
     unserved: int = 0
+    warm_up_seconds: int = 0
+
+    @property
+    def measured(self) -> range:
+        """Seconds that are judged: from the opening, or the end of the warm-up, to the end of the run."""
+        return range(self.warm_up_seconds, self.end_second)
+
+    @cached_property
+    def marked(self) -> dict[int, str]:
+        """Seconds in which the generator was the limit, and why: they prove nothing about the server."""
+        why: dict[int, str] = {}
+        limits = self.slo.generator
+        for second, histogram in self.meters.lateness.items():
+            late_us = histogram.percentile_us(99) or 0
+            if late_us > limits.late_p99_ms * 1000:
+                # what was sent this late was due this long before: it stood still all the while
+                for stood in range(second - late_us // 1_000_000, second + 1):
+                    why[stood] = f"late by {late_us / 1000:.0f} ms (p99)"
+        for second, percent in self.seen.cpu.get("generator", {}).items():
+            if percent > limits.cpu_percent:
+                for busy in (second - 1, second):  # the look was some time in `second`, and the one before a second ago
+                    why[busy] = "; ".join(filter(None, (why.get(busy), f"CPU {percent:.0f} % of its core")))
+        return dict(sorted(why.items()))
+
+    def judged(self, second: int) -> bool:
+        """Whether a second says something about the server: measured, not the generator's, not forgiven to a fault."""
+        return (
+            second in self.measured
+            and second not in self.marked
+            and (self.forgiven is None or second not in self.forgiven)
+        )
 
     @property
     def forgiven(self) -> range | None:

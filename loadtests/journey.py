@@ -225,6 +225,8 @@ class Journey:
             case "drawing" | "waiting":
                 if place.poll_after_seconds is None:
                     told.contradict("not told when to ask again", i, place.state)
+                if place.eta_seconds is not None:
+                    told.promised(i, place.eta_seconds, now_us // 1000)
                 pause = place.poll_after_seconds or 30.0
                 if forgets:
                     pause += self.random.uniform(*self.pace.forget)

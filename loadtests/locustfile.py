@@ -20,6 +20,7 @@ from rich.console import Console
 
 from loadtests.lines import Line
 from loadtests.options import CannotRehearse, Options, crowd_of
+from loadtests.slo import SHIPPED_SLO
 from loadtests.stage import Stage
 from loadtests.traits import DEFAULT_CROWD
 from loadtests.verdict import conclude
@@ -40,7 +41,11 @@ def _options(parser: ArgumentParser) -> None:
     group.add_argument("--crowd-seed", type=int, default=1)
     group.add_argument("--lines", type=int, default=400, help="connections; sets the number of users")
     group.add_argument("--redis-url", default="", help="the store, for the audit")
+    group.add_argument("--slo", default=str(SHIPPED_SLO), help="what must hold; see loadtests/slo.toml")
     group.add_argument("--report", default="rehearsal.html")
+    group.add_argument("--figures", default="", help="where to write the figures as JSON")  # --json is Locust's
+    group.add_argument("--junit", default="", help="where to write the verdict as JUnit XML")
+    group.add_argument("--against", default="", help="the figures of an earlier run")
 
 
 def _chosen(environment: Environment) -> Options:
@@ -49,6 +54,7 @@ def _chosen(environment: Environment) -> Options:
         residents=o.residents, minutes=o.minutes, crowd=o.crowd, arrivals=o.arrivals or None,
         host=environment.host, seed=o.crowd_seed, districts=tuple(filter(None, o.districts.split(","))) or None,
         lines=o.lines, redis_url=o.redis_url or None, report=o.report,
+        slo=o.slo, json=o.figures or None, junit=o.junit or None, against=o.against or None,
     )  # fmt: skip
 
 

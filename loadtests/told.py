@@ -105,7 +105,7 @@ class Told:
         self.spent_passes: list[PassTold] = []
         self.closed: dict[int, Closed] = {}  # by resident: nobody cancels twice
         self.codes_asked: Counter[int] = Counter()  # by resident
-        self.promised_wait_ms: dict[int, int] = {}
+        self.promised_wait_ms: dict[int, int] = {}  # from joining to the call, as first promised for this place
         self.contradictions: Counter[str] = Counter()
         self.examples: dict[str, list[str]] = {}
 
@@ -144,6 +144,7 @@ class Told:
                 self._close(i, before)
             self.facts[i] &= ~OF_THE_PLACE
             self.number[i] = 0
+            self.promised_wait_ms.pop(i, None)
             for times in (self.ready_ms, self.claim_before_ms, self.claim_sent_ms, self.claimed_ms, self.expires_ms):
                 times[i] = NEVER
             self.joined_ms[i] = now_ms
@@ -155,6 +156,14 @@ class Told:
         if self.number[i] and self.number[i] != number:
             self.contradict("number changed", i, f"{self.number[i]}, then {number}")
         self.number[i] = number
+
+    def promised(self, i: int, eta_seconds: float, now_ms: int) -> None:
+        """Resident `i` was told when to expect the call; the first promise for a place is the one that is kept or not.
+
+        Being called already is no promise.
+        """
+        if not self.has(i, Fact.READY):
+            self.promised_wait_ms.setdefault(i, now_ms - self.joined_ms[i] + int(eta_seconds * 1000))
 
     def wish_turns(self, i: int) -> tuple[int, ...]:
         """Which of their wishes (`Crowd.wishes`) the store may hold for resident `i`: two while a change is unheard."""

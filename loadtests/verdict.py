@@ -9,20 +9,26 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from loadtests.against import Comparison, load_run
 from loadtests.audit import audit
 from loadtests.evidence import Evidence
+from loadtests.junit import junit
+from loadtests.objectives import in_words
 from loadtests.options import Options
 from loadtests.report import render
 from loadtests.summary import Summary, summarise
 
 
 def conclude(evidence: Evidence, options: Options, curve: str, pace: str, console: Console) -> bool:
-    """Audit, write the report and the figures, show the verdict; whether every check is green."""
-    summary = summarise(evidence, audit(evidence), options, curve, pace)
+    """Audit, judge, write what was asked for, show the verdict; whether every check is green and no SLO broken."""
+    earlier = load_run(Path(options.against)) if options.against is not None else None
+    summary = summarise(evidence, audit(evidence), options, curve, pace, earlier)
     if options.report is not None:
         _write(options.report, render(evidence, summary).encode())
     if options.json is not None:
         _write(options.json, msgspec.json.format(msgspec.json.encode(summary.plain())))
+    if options.junit is not None:
+        _write(options.junit, junit(summary))
     show(summary, console, options)
     return summary.passed
 
@@ -34,7 +40,7 @@ def _write(name: str, content: bytes) -> None:
 
 
 def show(summary: Summary, console: Console, options: Options) -> None:
-    """Print the checks, what it cost, and where the report is."""
+    """Print the checks, the SLOs, what it cost, how it compares, and where the report is."""
     table = Table(title="Audit", title_justify="left", show_lines=False)
     for head in ("", "check", "what was found"):
         table.add_column(head, overflow="fold")
@@ -42,6 +48,8 @@ def show(summary: Summary, console: Console, options: Options) -> None:
         word = {True: "[green]green[/green]", False: "[bold red]RED[/bold red]", None: "[yellow]unjudged[/yellow]"}
         table.add_row(word[check.ok], check.name, Text(check.detail[:600]))
     console.print(table)
+    if summary.objectives:
+        console.print(_objectives(summary))
     latencies = Table(title="Latency from due time, ms", title_justify="left")
     for head in ("call", "count", "p50", "p95", "p99", "p99.9", "p99 on the wire"):
         latencies.add_column(head, justify="left" if head == "call" else "right")
@@ -50,14 +58,51 @@ def show(summary: Summary, console: Console, options: Options) -> None:
         figures = (f"{row[name]:.1f}" for name in ("p50", "p95", "p99", "p99.9"))
         latencies.add_row(call, f"{row['count']:,.0f}", *figures, f"{wire:.1f}")
     console.print(latencies)
-    cpu = ", ".join(f"{who} {percent:.0f} %" for who, percent in summary.mean_cpu_percent.items())
-    console.print(f"Peak {summary.peak_requests_per_second:,} requests/s. Mean CPU, of one core: {cpu}.")
+    if summary.against is not None:
+        _show_comparison(summary.against, console)
+    cpu = ", ".join(f"{who} {percent['p50']:.0f} %" for who, percent in summary.cpu_percent.items())
+    console.print(f"Peak {summary.peak_requests_per_second:,} requests/s. CPU, median second, of one core: {cpu}.")
+    if summary.marked:
+        console.print(
+            f"[yellow]The generator was the limit in {in_words(summary.marked)}:[/yellow] not held against the server."
+        )
     if options.report is not None:
         console.print(f"Report: {options.report}")
     green = sum(1 for check in summary.checks if check.ok)
+    broken = [objective.name for objective in summary.objectives if objective.state == "broken"]
     words = f"{green} of {len(summary.checks)} checks are green"
+    words += f"; broken: {', '.join(broken)}" if broken else ", no SLO is broken" if summary.objectives else ""
     if summary.passed:
         console.print(f"[bold green]Every promise held:[/bold green] {words}.")
     else:
         limit = " The generator was the limit." if summary.limited else ""
         console.print(f"[bold red]Not every promise could be confirmed:[/bold red] {words}.{limit}")
+
+
+def _objectives(summary: Summary) -> Table:
+    table = Table(title="SLOs", title_justify="left")
+    for head in ("", "line", "figure", "limit", "", "over the limit in", "of"):
+        table.add_column(head, justify="right" if head in ("figure", "limit") else "left", overflow="fold")
+    colour = {"held": "green", "broken": "bold red", "not measured": "dim"}
+    for line in summary.objectives:
+        state = f"[{colour[line.state]}]{line.state}[/]"
+        figure = "-" if line.figure is None else f"{line.figure:.4g}"
+        table.add_row(state, line.name, figure, f"{line.limit:g}", line.unit, in_words(line.seconds), Text(line.detail))
+    return table
+
+
+def _show_comparison(against: Comparison, console: Console) -> None:
+    table = Table(title=f"Against the run of {against.began_at}", title_justify="left")
+    for head in ("", "figure", "before", "now", "noise ±", ""):
+        table.add_column(head, justify="right" if head in ("before", "now", "noise ±") else "left")
+    colour = {"better": "green", "worse": "bold red", "within noise": "dim", "not compared": "dim"}
+    changed = [one for one in against.figures if one.word in ("better", "worse")]
+    for one in changed:
+        figures = ("-" if value is None else f"{value:.3g}" for value in (one.before, one.now, one.noise))
+        table.add_row(f"[{colour[one.word]}]{one.word}[/]", one.name, *figures, one.unit)
+    if changed:
+        console.print(table)
+    console.print(f"Against the run of {against.began_at}: {against.in_words()}.", soft_wrap=True)
+    for difference in against.differences:
+        console.print(f"[yellow]not the same in both runs:[/yellow] {difference}", soft_wrap=True)
+    console.print(f"[dim]{against.how}[/dim]", soft_wrap=True)

@@ -49,7 +49,10 @@ class StoreSeen:
 @dataclass
 class Seen:
     """Everything watched: by district; CPU in percent of one core, by who and second; scripts the store had run, as
-    (second, number)."""
+    (second, number).
+
+    `others` of `cpu` is all that the machine did besides, and what its host took from it.
+    """
 
     openings: dict[str, list[OpeningSeen]] = field(default_factory=dict)
     store: dict[str, list[StoreSeen]] = field(default_factory=dict)
@@ -164,10 +167,12 @@ class Watch:
     def _processes(self) -> Callable[[], None]:
         known: dict[str, dict[int, psutil.Process]] = {"generator": {psutil.Process().pid: psutil.Process()}}
         last: dict[int, tuple[float, float]] = {}
+        machine = _machine()
         turn = 0
+        looked = self._now_us() // 1_000_000
 
         def look() -> None:
-            nonlocal turn
+            nonlocal turn, looked, machine
             if turn % 3 == 0:
                 for who, pids in self._pids().items():
                     group = known.setdefault(who, {})
@@ -176,6 +181,7 @@ class Watch:
                             group[pid] = psutil.Process(pid)
             turn += 1
             second = self._now_us() // 1_000_000
+            ours = 0.0
             for who, group in known.items():
                 percent = memory = 0.0
                 for pid, process in list(group.items()):
@@ -190,10 +196,28 @@ class Watch:
                     if pid in last:
                         percent += 100 * (used - last[pid][0]) / max(at - last[pid][1], 0.001)
                     last[pid] = (used, at)
-                self.seen.cpu.setdefault(who, {})[second] = percent
+                # a look that comes late speaks for all the seconds since the last
+                for since in range(min(looked + 1, second), second + 1):
+                    self.seen.cpu.setdefault(who, {})[since] = percent
                 self.seen.memory_mb.setdefault(who, {})[second] = memory
+                ours += percent
+            busy_s, at = _machine()
+            others = max(0.0, 100 * (busy_s - machine[0]) / max(at - machine[1], 0.001) - ours)
+            self.seen.cpu.setdefault("others", {}).update(
+                (since, others) for since in range(min(looked + 1, second), second + 1)
+            )
+            looked, machine = second, (busy_s, at)
 
         return look
+
+
+def _machine() -> tuple[float, float]:
+    """CPU seconds that all cores have been busy, those that the host kept for itself included, and when."""
+    times = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    # guests are in user already
+    twice = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    return sum(times) - idle - twice, time.monotonic()
 
 
 def pids_in(data_dir: Path, up_pid: int | None) -> Callable[[], dict[str, list[int]]]:

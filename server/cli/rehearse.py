@@ -32,9 +32,15 @@ import click
 @click.option("--fault", type=click.Choice(["kill-store", "kill-worker"]), help="kill -9 in the middle of it.")
 @click.option("--fault-at", default=0.35, show_default=True, help="When, as a share of the minutes.")
 @click.option("--lines", default=400, show_default=True, help="Connections of the load generator.")
-@click.option("--slo-p99", default=1.0, show_default=True, help="Seconds, from due time, for joins and polls.")
+@click.option("--slo", "slo_file", help="What must hold, as TOML; default: loadtests/slo.toml, which explains itself.")
+@click.option(
+    "--warm-up", "warm_up_seconds", default=0, show_default=True,
+    help="Seconds after the opening that are kept apart; what is before it always is.",
+)  # fmt: skip
 @click.option("--report", default="rehearsal.html", show_default=True, help="Where to write the report.")
-@click.option("--json", "json_file", help="Where to write the figures as JSON.")
+@click.option("--json", "json_file", help="Where to write the figures as JSON, for --against.")
+@click.option("--junit", "junit_file", help="Where to write the verdict as JUnit XML: one testcase an SLO and a check.")
+@click.option("--against", help="The --json of an earlier run: each figure better, worse, or within noise.")
 def command(
     residents: int,
     minutes: float,
@@ -49,15 +55,18 @@ def command(
     fault: str | None,
     fault_at: float,
     lines: int,
-    slo_p99: float,
+    slo_file: str | None,
+    warm_up_seconds: int,
     report: str,
     json_file: str | None,
+    junit_file: str | None,
+    against: str | None,
 ) -> None:
     """Let a city log in at 08:00, in real time, and audit every promise.
 
     Makes a crowd with valid papers, imports it by the ordinary command, opens the doors, and at the end compares
-    the store's truth with what each resident was told. Exit code: 0 when all checks are green, 1 when one is
-    not, 2 when the rehearsal could not be held.
+    the store's truth with what each resident was told, and judges each line of the SLO file. Exit code: 0 when all
+    checks are green and no SLO is broken, 1 when not, 2 when the rehearsal could not be held.
 
     \b
     The full size, on two cores, generator included:
@@ -65,6 +74,7 @@ def command(
     """
     from loadtests.options import CannotRehearse, Options
     from loadtests.rehearsal import run
+    from loadtests.slo import SHIPPED_SLO
 
     options = Options(
         residents=residents,
@@ -80,9 +90,12 @@ def command(
         fault=fault,
         fault_at=fault_at,
         lines=lines,
-        slo_p99_seconds=slo_p99,
+        slo=slo_file or str(SHIPPED_SLO),
+        warm_up_seconds=warm_up_seconds,
         report=report,
         json=json_file,
+        junit=junit_file,
+        against=against,
     )
     try:
         sys.exit(run(options))

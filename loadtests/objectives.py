@@ -1,0 +1,154 @@
+"""A verdict on each line of the SLO file: held, broken, or not measured.
+
+A line is judged by the seconds in which the server could show itself (`Evidence.judged`): not the warm-up, not those in
+which the generator was the limit, not those that a fault is forgiven. Which of them were over the limit by themselves
+is said too, whether the line held over all or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from loadtests.answers import Call
+from loadtests.evidence import Check, Evidence
+from loadtests.felt import asked, eta_errors, out_of_order, served_after, troubled
+from loadtests.measure import Histogram
+
+State = Literal["held", "broken", "not measured"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Verdict on one line.
+
+    Attributes:
+        figure: None where not measured.
+        seconds: those, from the opening, in which the line was broken by itself.
+        detail: of what the figure was made, or why there is none.
+    """
+
+    name: str
+    state: State
+    figure: float | None
+    limit: float
+    unit: str
+    seconds: Sequence[int]
+    detail: str
+
+
+def judge(e: Evidence, checks: Sequence[Check]) -> list[Objective]:
+    """Judge every line of the file, in its order.
+
+    Args:
+        checks: the audit's.
+    """
+    return list(_judge(e, checks))
+
+
+def _judge(e: Evidence, checks: Sequence[Check]) -> Iterator[Objective]:
+    slo = e.slo
+    for call in Call:
+        limit_us = slo.p99_us(call)
+        if limit_us is not None:
+            name = f"p99 {call.name.lower()}"
+            yield _percentile(name, 99, e.meters.from_due[call], limit_us / 1000, "ms", e.judged)
+    if slo.errors is not None:
+        yield _errors(e, slo.errors.share)
+    if slo.lateness is not None:  # the generator's own: so its marked seconds count here
+        inside = e.measured.__contains__
+        yield _percentile("generator late, p99", 99, e.meters.lateness, slo.lateness.p99_ms, "ms", inside)
+    if slo.eta is not None:
+        errors = eta_errors(e)
+        for name, percent, limit in (
+            ("ETA error, median", 50, slo.eta.median_error_seconds),
+            ("ETA error, p90", 90, slo.eta.p90_error_seconds),
+        ):
+            if limit is not None:
+                yield _percentile(name, percent, errors, limit, "s", e.judged)
+    if slo.fairness is not None:
+        yield _fairness(e, slo.fairness.kendall)
+    if slo.recovery is not None:
+        yield _recovery(e, slo.recovery.seconds)
+    if slo.audit is not None:
+        for name, ok, limit in (("audit, red", False, slo.audit.red), ("audit, not judged", None, slo.audit.unjudged)):
+            found = [check.name for check in checks if check.ok is ok]
+            detail = ", ".join(found) or f"none of {len(checks)} checks"
+            yield Objective(name, _state(len(found) <= limit), len(found), limit, "checks", (), detail)
+
+
+def _percentile(
+    name: str, percent: float, by_second: Mapping[int, Histogram], limit: float, unit: str,
+    inside: Callable[[int], bool],
+) -> Objective:  # fmt: skip
+    """A percentile of durations; `limit` in `unit`, ms or s."""
+    us = {"ms": 1e3, "s": 1e6}[unit]
+    judged = {second: histogram for second, histogram in by_second.items() if inside(second)}
+    whole = Histogram.merged(judged.values())
+    figure_us = whole.percentile_us(percent)
+    if figure_us is None:
+        why = "none in a second that could be judged" if by_second else "none was seen"
+        return Objective(name, "not measured", None, limit, unit, (), why)
+    over = sorted(second for second, h in judged.items() if (h.percentile_us(percent) or 0) / us > limit)
+    # of so few it is no percentile: said, and judged all the same, for the promise was to each of them
+    few = ", the longest of so few" if whole.total * (100 - percent) < 100 else ""
+    detail = f"of {whole.total} in {len(judged)} s{few}"
+    return Objective(name, _state(figure_us / us <= limit), figure_us / us, limit, unit, over, detail)
+
+
+def _errors(e: Evidence, limit: float) -> Objective:
+    errors, requests = e.meters.counts["errors"], asked(e)
+    name, unit = "errors", "of requests"
+    judged = [second for second, n in requests.items() if n and e.judged(second)]
+    total, wrong = sum(requests[second] for second in judged), sum(errors.get(second, 0) for second in judged)
+    if not total:
+        return Objective(name, "not measured", None, limit, unit, (), "no request in a second that could be judged")
+    over = sorted(second for second in judged if errors.get(second, 0) / requests[second] > limit)
+    return Objective(name, _state(wrong / total <= limit), wrong / total, limit, unit, over, f"{wrong} of {total}")
+
+
+def _fairness(e: Evidence, limit: float) -> Objective:
+    name, unit = "fairness", "of pairs"
+    # of all claims: order is the server's doing, however busy the generator was
+    pairs = out_of_order(e)
+    wrong, total = sum(w for w, _ in pairs.values()), sum(n for _, n in pairs.values())
+    if not total:
+        return Objective(name, "not measured", None, limit, unit, (), "fewer than two claims")
+    over = sorted(second for second, (w, n) in pairs.items() if n and w / n > limit)
+    return Objective(
+        name, _state(wrong / total <= limit), wrong / total, limit, unit, over, f"{wrong} of {total} out of order"
+    )
+
+
+def _recovery(e: Evidence, limit: float) -> Objective:
+    name, unit = "recovery after a fault", "s"
+    if e.fault is None:
+        return Objective(name, "not measured", None, limit, unit, (), "no fault was asked for")
+    if e.fault_second is None or e.forgiven is None:
+        return Objective(name, "not measured", None, limit, unit, (), f"{e.fault}: was not injected")
+    seconds = troubled(e)
+    last = seconds[-1] if seconds else e.fault_second - 1
+    took = float(last + 1 - e.fault_second)
+    if not served_after(e, last) or last == e.forgiven[-1]:
+        detail = f"{e.fault} at {e.fault_second} s: had not recovered"
+        return Objective(name, "broken", took, limit, unit, seconds, detail)
+    detail = f"{e.fault} at {e.fault_second} s, trouble in {len(seconds)} s"
+    return Objective(name, _state(took <= limit), took, limit, unit, seconds, detail)
+
+
+def _state(held: bool) -> State:
+    return "held" if held else "broken"
+
+
+def in_words(seconds: Iterable[int]) -> str:
+    """Seconds as stretches: "3-5, 9 s"; empty for none."""
+    stretches: list[list[int]] = []
+    for second in sorted(seconds):
+        if stretches and second == stretches[-1][1] + 1:
+            stretches[-1][1] = second
+        else:
+            stretches.append([second, second])
+    words = [str(first) if first == last else f"{first}-{last}" for first, last in stretches]
+    more = f" and {len(words) - 12} more" if len(words) > 12 else ""
+    return ", ".join(words[:12]) + more + " s" if words else ""

@@ -1,0 +1,109 @@
+"""A run's figures as samples by second: what `--json` keeps so that `--against` can compare, with the runs' own spread.
+
+Of every figure less is better. Only seconds that say something about the server are in it (`Evidence.judged`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from loadtests.evidence import Evidence
+from loadtests.felt import asked, eta_errors, out_of_order, troubled
+from loadtests.measure import Histogram
+
+OTHERS = "others"
+FORMAT = 1
+"""Of the file; another number is not compared."""
+
+
+class Durations(msgspec.Struct, tag="durations", tag_field="kind"):
+    """Durations, to be read at some percentiles.
+
+    Attributes:
+        unit: ms or s, of the figures; the histograms are in microseconds.
+        seconds: by second from the opening, an HDR histogram (V2, compressed, base64).
+    """
+
+    name: str
+    unit: str
+    percentiles: tuple[float, ...]
+    seconds: dict[int, str]
+
+
+class Ratio(msgspec.Struct, tag="ratio", tag_field="kind"):
+    """One sum by another: by second from the opening, what goes into each."""
+
+    name: str
+    unit: str
+    seconds: dict[int, tuple[float, float]]
+
+
+class Single(msgspec.Struct, tag="single", tag_field="kind"):
+    """A figure that a run has once, so without a spread; `resolution` is how finely it was seen."""
+
+    name: str
+    unit: str
+    value: float
+    resolution: float
+
+
+Sample = Durations | Ratio | Single
+
+
+class Run(msgspec.Struct):
+    """What a later run needs of this one's `--json`.
+
+    Attributes:
+        options: settings, as `Options`.
+        host: the machine, by name.
+    """
+
+    format: int
+    began_at: str
+    options: dict[str, Any]
+    host: list[tuple[str, str]]
+    samples: list[Sample]
+
+
+def samples_of(e: Evidence, red: int) -> list[Sample]:
+    """All figures of a run that can be compared.
+
+    Args:
+        red: how many checks of the audit were not green.
+    """
+    return list(_samples(e, red))
+
+
+def _samples(e: Evidence, red: int) -> Iterator[Sample]:
+    for call, by_second in e.meters.from_due.items():
+        if seconds := _encoded(e, by_second):
+            yield Durations(call.name.lower(), "ms", (50, 99), seconds)
+    if seconds := _encoded(e, eta_errors(e)):
+        yield Durations("ETA error", "s", (50, 90), seconds)
+    if seconds := _encoded(e, e.meters.lateness):
+        yield Durations("generator late", "ms", (99,), seconds)
+    requests, errors = asked(e), e.meters.counts["errors"]
+    judged = [second for second, count in requests.items() if count and e.judged(second)]
+    yield Ratio("errors", "of requests", {s: (float(errors.get(s, 0)), float(requests[s])) for s in judged})
+    for who, percents in e.seen.cpu.items():
+        if who == OTHERS:  # not for our requests
+            yield Ratio("CPU of others", "cores", {s: (percents[s] / 100, 1.0) for s in judged if s in percents})
+            continue
+        spent = {s: (percents[s] / 100, requests[s] / 1000) for s in judged if s in percents}
+        if any(cpu for cpu, _ in spent.values()):
+            yield Ratio(f"CPU of {who}", "s a thousand requests", spent)
+    pairs = {second: (float(wrong), float(total)) for second, (wrong, total) in sorted(out_of_order(e).items())}
+    if any(total for _, total in pairs.values()):
+        yield Ratio("out of order", "of pairs", pairs)
+    if e.fault_second is not None:
+        trouble = troubled(e)
+        took = trouble[-1] + 1 - e.fault_second if trouble else 0
+        yield Single("recovery after a fault", "s", float(took), 1.0)
+    yield Single("checks not green", "checks", float(red), 0.0)
+
+
+def _encoded(e: Evidence, by_second: Mapping[int, Histogram]) -> dict[int, str]:
+    return {second: histogram.encoded() for second, histogram in sorted(by_second.items()) if e.judged(second)}
