@@ -183,10 +183,11 @@ class Notices:
             gateway: takes the messages.
             consumer: this sender's name, its own among all that send at the same time.
         """
-        await asyncio.gather(
-            self._keep_sending(gateway, partial(self._take_codes, gateway, consumer), _MOST_CODES),
-            self._keep_sending(gateway, partial(self._take_messages, gateway, consumer), self._most_messages),
-        )
+        # Not gathered: that would be over with the first of them, while the other still waits for its gateway.
+        async with asyncio.TaskGroup() as both:
+            codes, messages = (partial(take, gateway, consumer) for take in (self._take_codes, self._take_messages))
+            both.create_task(self._keep_sending(gateway, codes, _MOST_CODES))
+            both.create_task(self._keep_sending(gateway, messages, self._most_messages))
 
     @property
     def _most_messages(self) -> int:
