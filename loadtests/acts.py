@@ -113,7 +113,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Ground:
-    """A district's opening as the run found it: `opens_at` in the city's time, `opens_us` in the run's."""
+    """A district's opening as the run found it: `opens_at` in the city's time, `opens_us` and `closes_us` in the run's."""
 
     district: str
     date: str
@@ -122,6 +122,7 @@ class Ground:
     draw_seconds: float
     commitment: str
     sites: tuple[str, ...]
+    closes_us: int = 4 * 3600 * SECOND_US
 
     def run_us(self, moment: str) -> int:
         """A time of the contract (RFC 3339) on the run's clock."""

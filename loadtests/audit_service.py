@@ -37,10 +37,11 @@ def no_errors(e: Evidence) -> Check:
 def everyone_served(e: Evidence) -> Check:
     """Every resident arrived, and at the end hardly anyone was due and unserved."""
     arrivals = sum(e.meters.counts["arrivals"].values())
-    missing = e.crowd.residents - arrivals
-    allowed = max(20, e.crowd.residents // 1000)
+    expected = e.crowd.residents if e.expected is None else e.expected
+    missing = expected - arrivals
+    allowed = max(20, expected // 1000)
     ok = missing <= allowed and e.unserved <= allowed
-    detail = f"{arrivals} of {e.crowd.residents} residents arrived; {e.unserved} events overdue at the end"
+    detail = f"{arrivals} of {expected} residents arrived; {e.unserved} events overdue at the end"
     return Check("everyone served", "the crowd that was stated is the crowd that came", ok, detail)
 
 
@@ -63,7 +64,7 @@ def recovered(e: Evidence) -> Check:
 def generator(e: Evidence) -> Check:
     """Whether the figures are the server's: the generator was the limit in few seconds, or in none."""
     late = Histogram.merged(e.meters.lateness.values()).percentile_us(99) or 0
-    cpu = sorted(percent for second, percent in e.seen.cpu.get("generator", {}).items() if second >= 0)
+    cpu = sorted(percent for percents in e.generators.values() for second, percent in percents.items() if second >= 0)
     busiest = cpu[int(len(cpu) * 0.99)] if cpu else 0.0
     marked = [second for second in e.marked if second in e.measured]
     limited = len(marked) > e.slo.generator.marked_share * len(e.measured)

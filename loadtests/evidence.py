@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from loadtests.acts import Ground
 from loadtests.crowd import Crowd
@@ -42,6 +43,8 @@ class Evidence:
         end_second: when the run ended.
         unserved: events that were due when the run ended, and had not been sent.
         warm_up_seconds: how long after the opening what is seen is kept apart; what is before it always is.
+        expected: how many residents were to come; None: the whole crowd.
+        ramp: what a ramp found (`loadtests.ramp.Found`, plain).
     """
 
     crowd: Crowd
@@ -56,6 +59,8 @@ class Evidence:
     fault_second: int | None = None
     unserved: int = 0
     warm_up_seconds: int = 0
+    expected: int | None = None
+    ramp: dict[str, Any] | None = None
 
     @property
     def measured(self) -> range:
@@ -73,11 +78,17 @@ class Evidence:
                 # what was sent this late was due this long before: it stood still all the while
                 for stood in range(second - late_us // 1_000_000, second + 1):
                     why[stood] = f"late by {late_us / 1000:.0f} ms (p99)"
-        for second, percent in self.seen.cpu.get("generator", {}).items():
-            if percent > limits.cpu_percent:
-                for busy in (second - 1, second):  # the look was some time in `second`, and the one before a second ago
-                    why[busy] = "; ".join(filter(None, (why.get(busy), f"CPU {percent:.0f} % of its core")))
+        for who, percents in self.generators.items():
+            for second, percent in percents.items():
+                if percent > limits.cpu_percent:
+                    for busy in (second - 1, second):  # the look was some time in it, and the one before a second ago
+                        why[busy] = "; ".join(filter(None, (why.get(busy), f"CPU of the {who} {percent:.0f} %")))
         return dict(sorted(why.items()))
+
+    @property
+    def generators(self) -> dict[str, dict[int, float]]:
+        """CPU of each generator, in percent of one core, by second."""
+        return {who: percents for who, percents in self.seen.cpu.items() if who.startswith("generator")}
 
     def judged(self, second: int) -> bool:
         """Whether a second says something about the server: measured, not the generator's, not forgiven to a fault."""

@@ -169,5 +169,7 @@ class Line(User):
     @task
     def serve(self) -> None:
         """Serve until killed."""
-        if self.switchboard is not None:
+        if self.switchboard is None:  # not begun
+            gevent.sleep(0.1)
+        else:
             self.switchboard.serve()

@@ -32,7 +32,7 @@ class Desk:
         curve = parse_curve("door:0.5", 600, 120, crowd.traits.door)
         self.agenda, self.meters = Agenda(), Meters()
         self.journey = Journey(
-            crowd, (ground,), curve, Pace.of(600, crowd.traits), Requests("test:80"), self.agenda, self.meters
+            crowd, (ground,), (curve,), Pace.of(600, crowd.traits), Requests("test:80"), self.agenda, self.meters
         )
         self.told = self.journey.told
 

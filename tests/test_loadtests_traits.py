@@ -262,7 +262,7 @@ def _journey(traits: Traits, residents: int = 2000) -> Journey:
     opens_at = datetime.fromisoformat("2021-06-19T08:00:00+08:00")
     ground = Ground("440106", "2021-06-19", opens_at, 0, 120.0, "", ("440106001",))
     curve = curve_of(traits.arrivals, traits.door, 600, 120)
-    return Journey(crowd, (ground,), curve, Pace.of(600, traits), Requests("test:80"), Agenda(), Meters())
+    return Journey(crowd, (ground,), (curve,), Pace.of(600, traits), Requests("test:80"), Agenda(), Meters())
 
 
 def _due(journey: Journey, i: int, act: Act) -> int:
