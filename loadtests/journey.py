@@ -75,6 +75,7 @@ class Journey:
         for i in range(self.crowd.residents):
             arrival = self.arrival(i)
             due_us = max(int(arrival.at_seconds * SECOND_US), now_us + LOOK_US)
+            self.told.came_ms[i] = (max(self.ground(i).opens_us, 0) if arrival.at_door else due_us) // 1000
             self.afterwards.checks_before(i, arrival, now_us)
             if (self.crowd.stir(i, 4) & 0xFFFF) / 0x10000 < self.whims.looks:
                 self.file(due_us - LOOK_US, i, Act.LOOK)
@@ -143,6 +144,7 @@ class Journey:
         self.meters.answers[(CALL_OF[act], 0, reason)] += 1
         self.meters.error(f"{act.name}: no answer: {reason}", now_us)
         self.meters.count("retries", now_us)
+        self.told.note(i, Fact.ASKED_TWICE)
         self.later(i, act, now_us, (0.5, 3))
 
     # requests
@@ -217,6 +219,7 @@ class Journey:
             self.told.ticket[i] = place.ticket.encode()
         if place.number is not None:
             self.told.numbered(i, place.number)
+        self.told.polled(i)
         self._stands(i, place, now_us)
 
     def _stands(self, i: int, place: answers.Place, now_us: int, *, forgets: bool = False) -> None:
