@@ -113,7 +113,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Ground:
-    """A district's opening as the run found it: `opens_at` in the city's time, `opens_us` and `closes_us` in the run's."""
+    """A district's opening as the run found it: `opens_at` in the city's time; `opens_us`, `closes_us` in the run's."""
 
     district: str
     date: str

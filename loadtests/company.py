@@ -153,7 +153,9 @@ class Troupe:
             raise CannotRehearse(self._failed)
         lost = set(self._workers) - {worker.id for worker in self._runner.clients.all if worker.state != "missing"}
         if lost and not self._ended:
-            raise CannotRehearse(f"{len(lost)} of {len(self._workers)} workers went away, and their residents with them")
+            raise CannotRehearse(
+                f"{len(lost)} of {len(self._workers)} workers went away, and their residents with them"
+            )
         told = self._progress.values()
         return Progress(*(sum(getattr(one, name) for one in told) for name in Progress.__struct_fields__))
 
@@ -265,4 +267,3 @@ class Member:
 
 def _plain(order: msgspec.Struct) -> Any:
     return msgspec.to_builtins(order)
-

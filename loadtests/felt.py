@@ -17,8 +17,8 @@ def eta_errors(e: Evidence) -> dict[int, Histogram]:
     """
     told = e.told
     errors: dict[int, Histogram] = {}
-    for i, promised_ms in told.promised_wait_ms.items():
-        if told.ready_ms[i] != NEVER:
+    for i, promised_ms in enumerate(told.promised_wait_ms):
+        if promised_ms != NEVER and told.ready_ms[i] != NEVER:
             error_ms = abs(told.ready_ms[i] - told.joined_ms[i] - promised_ms)
             errors.setdefault(told.ready_ms[i] // 1000, Histogram()).add(error_ms * 1000)
     return errors

@@ -82,9 +82,12 @@ class Journey:
             due_us = max(opens_us + int(arrival.at_seconds * SECOND_US), now_us + LOOK_US)
             self.afterwards.checks_before(i, arrival, now_us)
             self.arrives(i, due_us)
+            if arrival.at_door:
+                self.told.came_ms[i] = opens_us // 1000
 
     def arrives(self, i: int, due_us: int) -> None:
         """File the arrival of one resident."""
+        self.told.came_ms[i] = due_us // 1000
         if (self.crowd.stir(i, 4) & 0xFFFF) / 0x10000 < self.whims.looks:
             self.file(due_us - LOOK_US, i, Act.LOOK)
         self.file(due_us, i, Act.JOIN)
@@ -152,6 +155,7 @@ class Journey:
         self.meters.answers[(CALL_OF[act], 0, reason)] += 1
         self.meters.error(f"{act.name}: no answer: {reason}", now_us)
         self.meters.count("retries", now_us)
+        self.told.note(i, Fact.ASKED_TWICE)
         self.later(i, act, now_us, (0.5, 3))
 
     # requests
@@ -226,6 +230,7 @@ class Journey:
             self.told.ticket[i] = place.ticket.encode()
         if place.number is not None:
             self.told.numbered(i, place.number)
+        self.told.polled(i)
         self._stands(i, place, now_us)
 
     def _stands(self, i: int, place: answers.Place, now_us: int, *, forgets: bool = False) -> None:

@@ -102,6 +102,8 @@ class Switchboard:
         except Broken as broken:
             now_us = now()
             meters.last_error = None
+            if not is_bot:
+                journey.told.exchanged(i, len(request), 0)
             actors.unanswered(i, act, str(broken), now_us)
         else:
             now_us = now()
@@ -109,6 +111,7 @@ class Switchboard:
                 meters.count("bot requests", now_us)
             else:
                 meters.answered(call, due_us, sent_us, now_us)
+                journey.told.exchanged(i, len(request), answer.size)
             meters.last_error = None
             length = len(answer.body)
             actors.answered(i, act, answer, now_us)

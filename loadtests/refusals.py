@@ -113,6 +113,8 @@ def _claim(journey: Journey, i: int, act: Act, problem: Problem, now_us: int) ->
 
 
 def _come_again(journey: Journey, i: int, act: Act, answer: Answer, problem: Problem, now_us: int) -> None:
+    if answer.status == 429 or answer.status >= 500:  # 425 is the resident's own haste
+        journey.told.note(i, Fact.ASKED_TWICE)
     if answer.status not in COME_AGAIN:
         journey.meters.error(f"{act.name}: {answer.status} {problem.code} {problem.detail}".strip(), now_us)
         return

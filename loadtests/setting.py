@@ -82,9 +82,7 @@ def find_setting(host: str, districts: tuple[str, ...], origin_s: float | None =
             raise CannotRehearse(f"{host}: no sites in {o.district}; import some")
         opens_us, closes_us = (int((at.timestamp() - origin_s) * SECOND_US) for at in (opens, closes))
         names = tuple(site.site for site in sites)
-        grounds.append(
-            Ground(o.district, o.date, opens, opens_us, o.draw.seconds, o.draw.commitment, names, closes_us)
-        )
+        grounds.append(Ground(o.district, o.date, opens, opens_us, o.draw.seconds, o.draw.commitment, names, closes_us))
     return Setting(host, tuple(grounds), origin_s)
 
 

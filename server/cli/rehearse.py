@@ -1,7 +1,6 @@
 """`jiaohao rehearse`."""
 
 import sys
-
 from typing import Any
 
 import click
@@ -82,6 +81,3 @@ def command(scenario: str | None, **given: Any) -> None:
     except CannotRehearse as error:
         click.echo(f"jiaohao: {error}", err=True)
         sys.exit(2)
-
-
-
