@@ -136,7 +136,7 @@ class Troupe:
             runner.custom_messages.pop(name, None)  # of an earlier run in the same web UI
             runner.register_message(name, listener)
         self._progress: dict[str, Progress] = {}
-        runner.environment.events.worker_report.add_listener(self._reported)
+        runner.environment.events.worker_report.add_listener(self._reported)  # type: ignore[no-untyped-call]
 
     def begin(self, *, everyone: bool) -> None:
         for index, worker in enumerate(self._workers):
@@ -153,9 +153,7 @@ class Troupe:
             raise CannotRehearse(self._failed)
         lost = set(self._workers) - {worker.id for worker in self._runner.clients.all if worker.state != "missing"}
         if lost and not self._ended:
-            raise CannotRehearse(
-                f"{len(lost)} of {len(self._workers)} workers went away, and their residents with them"
-            )
+            raise CannotRehearse(f"{len(lost)} of {len(self._workers)} workers went away, with their residents")
         told = self._progress.values()
         return Progress(*(sum(getattr(one, name) for one in told) for name in Progress.__struct_fields__))
 
@@ -172,7 +170,7 @@ class Troupe:
         if self._ended:
             return
         self._ended = True
-        self._runner.environment.events.worker_report.remove_listener(self._reported)
+        self._runner.environment.events.worker_report.remove_listener(self._reported)  # type: ignore[no-untyped-call]
         self._runner.send_message(_END)
         self._wait_for(lambda: len(self._parts) == len(self._workers), "said what they had been told")
 
@@ -225,7 +223,7 @@ class Member:
             (_BEGIN, self._begin), (_ARRIVE, self._arrive), (_LOOK, self._look), (_END, self._end),
         ):  # fmt: skip
             runner.register_message(name, listener, concurrent=True)
-        runner.environment.events.report_to_master.add_listener(self._report)
+        runner.environment.events.report_to_master.add_listener(self._report)  # type: ignore[no-untyped-call]
 
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         """Say how far it is whenever Locust reports its statistics, every few seconds."""

@@ -88,7 +88,7 @@ class Resident(NamedTuple):
 
 @dataclass(frozen=True)
 class Share:
-    """Which of the residents, and of the bots, a generator plays: every `of`-th, from `index` on. Together all, once."""
+    """Which residents and bots a generator plays: every `of`-th from `index` on; all shares together are all, once."""
 
     index: int = 0
     of: int = 1

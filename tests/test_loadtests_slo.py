@@ -202,7 +202,7 @@ def test_a_second_that_was_the_generators_is_marked_and_not_held_against_the_ser
     world.evidence.seen.cpu["generator"] = {second: 99.0 if second == 12 else 40.0 for second in range(END_S)}
     assert list(world.evidence.marked) == [7, 11, 12]  # 12 was looked at once: the look spans the second before
     assert "late by" in world.evidence.marked[7]
-    assert "CPU 99 %" in world.evidence.marked[12]
+    assert "CPU of the generator 99 %" in world.evidence.marked[12]
     found = lines(world)
     assert (found["p99 join"].state, found["p99 join"].seconds) == ("held", [])
     assert found["errors"].state == "held"

@@ -1,4 +1,4 @@
-"""Do programs that poll too fast, forge, replay and hammer get anything that a resident does not, or slow others down?"""
+"""Do programs that poll too fast, forge, replay and hammer get more than a resident does, or slow others down?"""
 
 from loadtests.scenarios import CITIES
 
