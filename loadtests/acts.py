@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
+import msgspec
+
 from loadtests.answers import Call
 from loadtests.traits import Range, Traits
 
@@ -127,3 +129,12 @@ class Ground:
     def run_us(self, moment: str) -> int:
         """A time of the contract (RFC 3339) on the run's clock."""
         return int((datetime.fromisoformat(moment) - self.opens_at).total_seconds() * SECOND_US) + self.opens_us
+
+
+class Stretch(msgspec.Struct):
+    """Residents `first` up to `last` (exclusive) who arrive between two moments of the run, at random times."""
+
+    first: int
+    last: int
+    from_us: int
+    until_us: int

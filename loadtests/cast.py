@@ -13,7 +13,7 @@ import gevent
 import msgspec
 import psutil
 
-from loadtests.acts import SECOND_US, Act, Pace
+from loadtests.acts import SECOND_US, Act, Pace, Stretch
 from loadtests.agenda import Agenda
 from loadtests.answers import Requests
 from loadtests.audit_registrations import RECEIPTS_SAMPLE
@@ -27,15 +27,6 @@ from loadtests.setting import Setting, curves_of
 from loadtests.told import Fact
 
 _LAST_ANSWERS_SECONDS = 15
-
-
-class Stretch(msgspec.Struct):
-    """Residents `first` up to `last` (exclusive) who arrive between two moments of the run, at random times."""
-
-    first: int
-    last: int
-    from_us: int
-    until_us: int
 
 
 class Part(msgspec.Struct):
@@ -75,6 +66,7 @@ class Cast:
         self.journey = Journey(crowd, setting.grounds, curves, pace, requests, self.agenda, self.meters, share)
         self.fleet = Fleet(self.journey, requests)
         self.switchboard = Switchboard(self.journey, self.fleet, self.clock, setting.address, fire)
+        Switchboard.of_this_process = self.switchboard
         self._cpu: dict[int, float] = {}
         self._watching: Any = None
         self.unserved = 0

@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import gevent
 import msgspec
-from locust.runners import MasterRunner, WorkerRunner
 
-from loadtests.cast import Cast, Part, Stretch
+from loadtests.acts import Stretch
+from loadtests.cast import Cast, Part
 from loadtests.crowd import Crowd, Share
-from loadtests.lines import Line
-from loadtests.measure import Meters
+from loadtests.measure import Meters, Progress
 from loadtests.options import CannotRehearse, Options, crowd_of
 from loadtests.setting import Setting, find_setting
 from loadtests.told import Told
+
+if TYPE_CHECKING:
+    from locust.runners import MasterRunner, WorkerRunner
 
 _BEGIN, _ARRIVE, _LOOK, _SEEN, _END, _PIECE, _FAILED = (
     f"jiaohao {word}" for word in ("begin", "arrive", "look", "seen", "end", "piece", "failed")
 )
 _PIECE_BYTES = 4_000_000
 _ANSWER_SECONDS = 180
-
-
-class Progress(msgspec.Struct):
-    """How far a run is: counts so far, and requests of the last full second."""
-
-    arrivals: int = 0
-    requests: int = 0
-    errors: int = 0
-    requests_a_second: int = 0
 
 
 class Company(Protocol):
@@ -59,21 +52,11 @@ class Company(Protocol):
         """At the end, by generator: its machine, and percent of one core by second; not of this very process."""
 
 
-def progress_of(meters: Meters, second: int) -> Progress:
-    """How far one generator is in a second of the run."""
-    counts = meters.counts
-    return Progress(
-        sum(counts["arrivals"].values()), sum(counts["requests"].values()), sum(counts["errors"].values()),
-        counts["requests"].get(second - 1, 0),
-    )  # fmt: skip
-
-
 class Alone:
     """One generator: this process."""
 
     def __init__(self, options: Options, crowd: Crowd, setting: Setting, fire: Any) -> None:
         self.cast = Cast(options, crowd, setting, fire)
-        Line.switchboard = self.cast.switchboard
         self._ended = False
 
     def begin(self, *, everyone: bool) -> None:
@@ -83,7 +66,7 @@ class Alone:
         self.cast.arrive(stretch)
 
     def progress(self) -> Progress:
-        return progress_of(self.cast.meters, self.cast.clock.now_us() // 1_000_000)
+        return self.cast.meters.progress(self.cast.clock.now_us() // 1_000_000)
 
     def meters(self) -> Meters:
         return self.cast.meters
@@ -228,7 +211,7 @@ class Member:
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         """Say how far it is whenever Locust reports its statistics, every few seconds."""
         if self._cast is not None:
-            data["jiaohao"] = _plain(progress_of(self._cast.meters, self._cast.clock.now_us() // 1_000_000))
+            data["jiaohao"] = _plain(self._cast.meters.progress(self._cast.clock.now_us() // 1_000_000))
 
     def _begin(self, msg: Any, **_: Any) -> None:
         self._cast = None
@@ -238,7 +221,6 @@ class Member:
             setting = find_setting(order.host, crowd.districts, order.origin_s)
             fire = self._runner.environment.events.request.fire
             self._cast = Cast(order.options, crowd, setting, fire, order.share)
-            Line.switchboard = self._cast.switchboard
             self._cast.begin(everyone=order.everyone)
         except (CannotRehearse, ValueError) as reason:
             self._runner.send_message(_FAILED, {"why": str(reason)})

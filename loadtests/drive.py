@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from loadtests.company import Alone, Company, Member, Troupe
-from loadtests.lines import Line
+from loadtests.line import Line
 from loadtests.options import CannotRehearse, Options, crowd_of
 from loadtests.own_server import OwnServer
 from loadtests.setting import find_setting

@@ -24,7 +24,7 @@ from rich.console import Console
 
 from loadtests import scenarios
 from loadtests.company import Alone, Company, Member, Troupe
-from loadtests.lines import Line
+from loadtests.line import Line
 from loadtests.options import CannotRehearse, Options, crowd_of
 from loadtests.setting import find_setting
 from loadtests.stage import Stage

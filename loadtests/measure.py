@@ -93,6 +93,15 @@ class _Sent(msgspec.Struct):
     bots: list[tuple[str, int, str, int]]
 
 
+class Progress(msgspec.Struct):
+    """How far a run is: counts so far, and requests of the last full second."""
+
+    arrivals: int = 0
+    requests: int = 0
+    errors: int = 0
+    requests_a_second: int = 0
+
+
 class Meters:
     """What the generator saw, by second from the opening (negative before it).
 
@@ -150,6 +159,11 @@ class Meters:
         self.count("errors", now_us)
         if len(self.errors) < _MOST_ERRORS:
             self.errors.append(f"{now_us / 1e6:.1f} s: {text}")
+
+    def progress(self, second: int) -> Progress:
+        """How far it is in a second of the run."""
+        arrivals, requests, errors = (sum(self.counts[name].values()) for name in ("arrivals", "requests", "errors"))
+        return Progress(arrivals, requests, errors, self.counts["requests"].get(second - 1, 0))
 
     def whole(self, call: Call, within: Callable[[int], bool] = lambda second: True) -> Histogram:
         """All latencies of a call from due time, of the seconds that are `within`."""

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from loadtests.acts import SECOND_US
+from loadtests.acts import SECOND_US, Stretch
 from loadtests.answers import Call
-from loadtests.cast import Stretch
 from loadtests.crowd import Crowd
 from loadtests.measure import Histogram, Meters
 from loadtests.options import Options

@@ -12,7 +12,7 @@ import msgspec
 
 from loadtests.acts import SECOND_US
 from loadtests.cast import pace_of
-from loadtests.company import Company, Progress
+from loadtests.company import Company
 from loadtests.crowd import Crowd
 from loadtests.evidence import Evidence
 from loadtests.options import Options
@@ -127,7 +127,7 @@ class Stage:
         second = self.now_us() // SECOND_US
         if second < 0:
             return f"opens in {-second} s"
-        told: Progress = self.company.progress()
+        told = self.company.progress()
         looks = [looks[-1] for looks in self.watch.seen.openings.values() if looks]
         line = (
             f"{told.arrivals:,} arrived, {sum(look.waiting for look in looks):,} waiting, "
