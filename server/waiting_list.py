@@ -121,7 +121,11 @@ class WaitingList:
             ]
 
     async def gather(self, district: District, day: date) -> None:
-        """Take over into `pending` who registered in the openings up to a day that are not taken over yet."""
+        """Take over into `pending` who registered in the openings up to a day that are not taken over yet.
+
+        From the first of them on in which somebody may still register, all are looked at again the next night.
+        """
+        all_over = True
         for each in await self._openings_to_gather(district, day):
             async for page in self.claimed(district, each):
                 await self._store.keep_pending(district.code, page)
@@ -129,7 +133,8 @@ class WaitingList:
                 await self._store.point([(district.code, resident) for _, resident in page])
             # Not while somebody may still register there: a grace that was shortened since, say.
             _, alive = await self._store.passes_alive(day_tag(district.code, each))
-            if not alive:
+            all_over = all_over and not alive
+            if all_over:
                 await self._store.note_through(district.code, "gathered", each.isoformat())
 
     async def waiting(self, district: District, *, drop: bool) -> AsyncIterator[list[Waiting]]:

@@ -612,6 +612,18 @@ async def test_an_opening_with_passes_alive_is_looked_at_again(house: NightHouse
     assert [line["no"] for line in house.lines(TIANHE, DAY + timedelta(days=1))] == list(put)
 
 
+async def test_a_later_opening_that_is_over_hides_nobody_of_an_earlier_one_that_is_not(house: NightHouse) -> None:
+    client: Any = house.store.client
+    before, after = DAY - timedelta(days=1), DAY + timedelta(days=1)
+    await client.zadd(key("passes", day_tag(TIANHE, before)), {"7": house.at("20:15:00")})
+    later = await fill(house.store, 1, districts=[TIANHE], per_slot=0, first=100)
+    await house.run()
+    house.at("20:14:00")
+    put = await fill(house.store, 1, districts=[TIANHE], day=before, per_slot=0)
+    await house.run(after)
+    assert {line["no"] for line in house.lines(TIANHE, after)} == set(put) | set(later)
+
+
 async def test_the_seeds_of_the_next_night_are_fixed_before_anybody_registers_for_it(house: NightHouse) -> None:
     await house.run()
     tags = [day_tag(district.code, DAY + timedelta(days=1)) for district in house.city.districts]
