@@ -127,12 +127,13 @@ class WaitingList:
         """
         all_over = True
         for each in await self._openings_to_gather(district, day):
+            # Not while somebody may still register there: a grace that was shortened since, say. Asked before it is
+            # read, as who registers behind the reading gives the pass back with it.
+            _, alive = await self._store.passes_alive(day_tag(district.code, each))
             async for page in self.claimed(district, each):
                 await self._store.keep_pending(district.code, page)
                 # Here, too, what a crash left unsaid since the morning is found.
                 await self._store.point([(district.code, resident) for _, resident in page])
-            # Not while somebody may still register there: a grace that was shortened since, say.
-            _, alive = await self._store.passes_alive(day_tag(district.code, each))
             all_over = all_over and not alive
             if all_over:
                 await self._store.note_through(district.code, "gathered", each.isoformat())

@@ -624,6 +624,29 @@ async def test_a_later_opening_that_is_over_hides_nobody_of_an_earlier_one_that_
     assert {line["no"] for line in house.lines(TIANHE, after)} == set(put) | set(later)
 
 
+async def test_who_registers_with_the_last_pass_while_the_night_reads_the_opening_is_not_left_out(
+    house: NightHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client: Any = house.store.client
+    claims, put = house.store.claims, {}
+    await client.zadd(key("passes", TODAY), {"0": house.at("20:15:00")})
+
+    async def registered_behind(tag: str) -> Any:
+        async for page in claims(tag):
+            yield page
+        if tag == TODAY:
+            put.update(await fill(house.store, 1, districts=[TIANHE], per_slot=0))
+            await client.zrem(key("passes", TODAY), "0")
+
+    monkeypatch.setattr(house.store, "claims", registered_behind)
+    await house.run()
+    monkeypatch.undo()
+    assert house.lines(TIANHE) == []
+    tomorrow = DAY + timedelta(days=1)
+    await house.run(tomorrow)
+    assert [line["no"] for line in house.lines(TIANHE, tomorrow)] == list(put)
+
+
 async def test_the_seeds_of_the_next_night_are_fixed_before_anybody_registers_for_it(house: NightHouse) -> None:
     await house.run()
     tags = [day_tag(district.code, DAY + timedelta(days=1)) for district in house.city.districts]
