@@ -148,10 +148,10 @@ class Notices:
         # Many residents' messages are on their way at once, and the store hears of them in few calls.
         self._next: Coalescer[Pointer, Next] = Coalescer(store.next_message)
         self._count: Coalescer[tuple[str, int, int], int] = Coalescer(store.count_messages)
-        self._settle: Coalescer[tuple[Pointer, int, Outcome], bool] = Coalescer(store.settle_messages)
-        self._sent: Coalescer[Owed, None] = Coalescer(store.all_sent)
-        self._sent_as: Coalescer[str, Sent | None] = Coalescer(store.all_sent_as)
-        self._receipts: Coalescer[tuple[Sent, bool], str] = Coalescer(store.receipts)
+        self._settle: Coalescer[tuple[Pointer, int, Outcome], bool] = Coalescer(store.settle_message)
+        self._sent: Coalescer[Owed, None] = Coalescer(store.sent)
+        self._sent_as: Coalescer[str, Sent | None] = Coalescer(store.sent_as)
+        self._receipts: Coalescer[tuple[Sent, bool], str] = Coalescer(store.receipt)
         # What a gateway has answered and the store has not been told yet.
         self._answered: dict[tuple[str, int, float, str], tuple[Outcome, list[str]]] = {}
         self._early_receipts: set[asyncio.Task[None]] = set()
@@ -485,7 +485,7 @@ class Notices:
         await self._store.shelve_message(pointer, held.found.seq)
         # What the resident is owed beside it goes on, with a pointer of its own.
         await self._store.point([(district, resident)])
-        await self._store.sent(pointer.owed)
+        await self._store.sent([pointer.owed])
 
     async def _note_call(self, sent: Sent) -> None:
         if sent.kind in CALLED:

@@ -329,7 +329,7 @@ async def test_a_store_that_goes_away_after_the_gateway_took_it_costs_no_repeat(
 ) -> None:
     phones = Phones()
     await post.register([person(0)])
-    settle, left = post.store.settle_messages, [1_000 if stays else 3]
+    settle, left = post.store.settle_message, [1_000 if stays else 3]
 
     async def away(settled: Any) -> list[bool]:
         left[0] -= 1
@@ -337,7 +337,7 @@ async def test_a_store_that_goes_away_after_the_gateway_took_it_costs_no_repeat(
             raise StoreUnavailable
         return await settle(settled)
 
-    monkeypatch.setattr(post.store, "settle_messages", away)
+    monkeypatch.setattr(post.store, "settle_message", away)
     post.notices = post.sender()
     if stays:  # too long: left to the next look
         monkeypatch.setattr("server.notices._TELL_SECONDS", 0.0)
@@ -876,18 +876,18 @@ async def test_an_answer_that_was_not_noted_is_not_taken_for_that_of_the_next_me
     """The store dies having settled `registered`, before it says so; what is owed next has the same number again."""
     monkeypatch.setattr("server.notices._TELL_SECONDS", 0.0)
     await post.register([person(0)])
-    settle = post.store.settle_messages
+    settle = post.store.settle_message
 
     async def noted_and_gone(*args: Any) -> Any:
         await settle(*args)
         raise StoreUnavailable
 
-    monkeypatch.setattr(post.store, "settle_messages", noted_and_gone)
+    monkeypatch.setattr(post.store, "settle_message", noted_and_gone)
     notices = post.sender()
     phones = Phones()
     await notices.send_messages(phones, "test")
     assert len(phones.messages) == 1
-    monkeypatch.setattr(post.store, "settle_messages", settle)
+    monkeypatch.setattr(post.store, "settle_message", settle)
     await post.book(0)
     monkeypatch.setattr("server.notices._IDLE_MS", {"codes": 0, "outbox": 0})
     await notices.send_messages(phones, "test")
