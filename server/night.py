@@ -462,8 +462,7 @@ class _Run:
         at = datetime.combine(tomorrow, self._city.sms.reminder_at, self._city.tz)
         new_since = datetime.combine(self._day, self._city.open_hours.closes, self._city.tz)
         reminded = 0
-        tonight = [day_tag(d.code, tomorrow) for d in self._city.districts]
-        await self._store.commit_nights({tag: secrets.token_bytes(32) for tag in tonight})
+        await self._store.commit_nights({day_tag(district.code, tomorrow): secrets.token_bytes(32)})
         roster = await self._store.roster(day_tag(district.code, appointment))
         for batch in _batches(roster):
             expected = [(slot.no, slot.resident) for slot in batch]
