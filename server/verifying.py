@@ -15,7 +15,6 @@ from server.keys import is_registration_no
 from server.merkle import Frontier, Proof, check
 from server.results import Foot, Head, Line, encode, foot, line_of, list_root
 
-_LAST_BYTES: Final = 1 << 16
 _FIELD_CHARS: Final = 120
 
 T = TypeVar("T")
