@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 import structlog
 
-from server.allotment import Allotment, Candidates, Rules, Slot, allot
+from server.allotment import Allotment, Rules, Slot, allot
 from server.appointments import Appointments, Giving, half_of
 from server.city import City, District
 from server.clock import Clock, from_ms, to_ms
@@ -28,7 +28,7 @@ from server.results import list_root
 from server.store import Store
 from server.store.slots import day_tag, holds_slot
 from server.store.store import Arg, PassedOver, Taken
-from server.waiting_list import Listed, WaitingList, days_after, listed, pack
+from server.waiting_list import Listed, WaitingList, days_after, pack
 
 log = structlog.get_logger()
 
@@ -45,7 +45,6 @@ STEPS: Final = {
 """Step -> the word under which a district's night notes that it is done, and when (`closed_ms`, ...)."""
 
 _BATCH: Final = 500
-_PART: Final = 5_000
 _FROZEN_LIVES_MS: Final = 8 * 86_400_000
 _RETRY_SECONDS: Final = 1.0
 """A store that is away is waited for, not given up at three in the morning."""
@@ -180,9 +179,9 @@ class Night:
                     outcome.barred += await self._would_be_barred([line.slot for line in new if line.charge])
             rules = self.rules(district, day)
             if "frozen_ms" not in fields:
-                people = Listed(Candidates(), bytearray())
+                people = Listed()
                 async for page in self._list.foreseen(district, day):
-                    listed(page, people)
+                    people.add(page)
                 offered, outcome.over = await self.offered(rules)
                 seed = bytes.fromhex(fields["seed"]) if "seed" in fields else secrets.token_bytes(32)
                 night = await asyncio.to_thread(allot, rules, offered, people.people, seed)
@@ -348,25 +347,14 @@ class _Run:
         """The list, the slots and the rules of the night stand from now on; the list's root is public."""
         tag, token = self._tag(district), self._lease.token
         await self._list.gather(district, self._day)
-        people, parts = Listed(Candidates(), bytearray()), 0
-        rest: list[Any] = []
-
-        async def keep(waiting: Sequence[Any]) -> None:
-            nonlocal parts
-            status = await self._store.freeze(tag, token, parts, pack(waiting), _FROZEN_LIVES_MS)
+        people, parts = Listed(), 0
+        async for part in self._list.parts(district):
+            status = await self._store.freeze(tag, token, parts, pack(part), _FROZEN_LIVES_MS)
             if status != "kept":
                 raise self._lease.lost()
             parts += 1
-
-        async for page in self._list.waiting(district, drop=True):
-            listed(page, people)
-            rest += page
-            if len(rest) >= _PART:
-                await keep(rest)
-                rest = []
+            people.add(part)
             self._watcher.going("freeze", district.code, len(people.people), 0)
-        if rest:
-            await keep(rest)
         rules = self._night.rules(district, self._day)
         offered, over = await self._night.offered(rules)
         await self._store.note_through(district.code, "frozen", self._day.isoformat())
