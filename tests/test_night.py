@@ -567,7 +567,7 @@ async def test_wishes_changed_after_the_list_was_frozen_are_not_overridden(
 async def test_a_night_that_was_overtaken_is_published_without_giving_more(
     house: NightHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.night._BATCH", 10)
+    monkeypatch.setattr("server.tonight._BATCH", 10)
     put = await fill(house.store, 40, districts=[TIANHE], per_slot=1)
     give, calls = house.appointments.give, []
 
