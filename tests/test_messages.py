@@ -792,17 +792,24 @@ async def dead_for_long(store: Store) -> None:
         await client.xclaim(stream, "gateway", "the dead one", 0, ids, idle=120_000)
 
 
-def test_a_sender_that_is_killed_loses_nothing_and_repeats_little(own_store: str, tmp_path: Path) -> None:
-    """kill -9 in the middle; another takes over what it had in hand, and repeats at most what was in its hand."""
+@contextmanager
+def busy_sender(url: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """One that has sent 200 of 2,000 messages and more, and the file it writes."""
 
     async def begin(post: Post) -> None:
         await post.register([person(i) for i in range(2000)])
 
-    on_store(own_store, begin)
-    file = tmp_path / "sms.jsonl"
-    env = {"JIAOHAO_REDIS_URL": own_store, "JIAOHAO_SECRET": (b"s" * 32).hex(), "JIAOHAO_PEPPER": (b"p" * 32).hex()}
-    with notify("--file", str(file), "--city", loud_city(tmp_path), **env) as first:
-        until(lambda: len(read(file)) >= 200, "the first has begun")
+    on_store(url, begin)
+    file = folder / "sms.jsonl"
+    env = {"JIAOHAO_REDIS_URL": url, "JIAOHAO_SECRET": (b"s" * 32).hex(), "JIAOHAO_PEPPER": (b"p" * 32).hex()}
+    with notify("--file", str(file), "--city", loud_city(folder), **env) as process:
+        until(lambda: len(read(file)) >= 200, "it has begun")
+        yield process, file
+
+
+def test_a_sender_that_is_killed_loses_nothing_and_repeats_little(own_store: str, tmp_path: Path) -> None:
+    """kill -9 in the middle; another takes over what it had in hand, and repeats at most what was in its hand."""
+    with busy_sender(own_store, tmp_path) as (first, file):
         first.send_signal(signal.SIGKILL)
         first.wait(30)
     assert 200 <= len(read(file)) < 2000
@@ -822,14 +829,7 @@ def test_a_sender_that_is_killed_loses_nothing_and_repeats_little(own_store: str
 
 
 def test_a_sender_that_is_asked_to_stop_repeats_nothing(own_store: str, tmp_path: Path) -> None:
-    async def begin(post: Post) -> None:
-        await post.register([person(i) for i in range(2000)])
-
-    on_store(own_store, begin)
-    file = tmp_path / "sms.jsonl"
-    env = {"JIAOHAO_REDIS_URL": own_store, "JIAOHAO_SECRET": (b"s" * 32).hex(), "JIAOHAO_PEPPER": (b"p" * 32).hex()}
-    with notify("--file", str(file), "--city", loud_city(tmp_path), **env) as first:
-        until(lambda: len(read(file)) >= 200, "the first has begun")
+    with busy_sender(own_store, tmp_path) as (first, file):
         first.terminate()
         assert first.wait(30) == 0
     sent = len(read(file))
