@@ -8,7 +8,8 @@ from litestar.dto import AbstractDTO
 from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import Body, Parameter
 
-from server.operations import Bar, Call, CapacityImported, DeadMessage, OperationsView
+from server.operations import Bar, Call, CapacityImported, DeadMessage
+from server.overview import OperationsView
 from server.web.bodies import Strict
 from server.web.routes.anyone import OpeningView, opening_fields
 from server.web.routes.common import (
@@ -146,7 +147,7 @@ async def operations(
     ] = None,
 ) -> Response[OperationsView]:
     wanted = None if slots is None else frozenset(slots.split(","))
-    return Response(await services_of(request).operations.view(wanted), headers=NO_STORE)
+    return Response(await services_of(request).overview.view(wanted), headers=NO_STORE)
 
 
 @get(
