@@ -16,10 +16,11 @@ from server.city import City, load_city
 from server.clock import Clock
 from server.desk import Desk
 from server.errors import SetupError, StoreUnavailable
+from server.gateways import FileGateway
 from server.keys import Pepper
 from server.metrics import Metrics
 from server.night import Night
-from server.notices import FileGateway, Notices
+from server.notices import Notices
 from server.operations import Operations
 from server.overview import Overview
 from server.published import Published

@@ -18,8 +18,9 @@ from structlog.testing import capture_logs
 from server.city import City, load_city
 from server.clock import Clock
 from server.errors import MessageRefused, NotHandedOver, StoreUnavailable
+from server.gateways import FileGateway, Gateway
 from server.keys import Pepper, resident_tag
-from server.notices import FileGateway, Gateway, Notices
+from server.notices import Notices
 from server.seal import Contact, Seal
 from server.sites import Sites
 from server.smpp import Delivery, SmppGateway, SmppSettings
