@@ -18,8 +18,9 @@ from structlog.testing import capture_logs
 from server.city import City, load_city
 from server.clock import Clock
 from server.errors import MessageRefused, NotHandedOver, StoreUnavailable
+from server.gateways import FileGateway, Gateway
 from server.keys import Pepper, resident_tag
-from server.notices import FileGateway, Gateway, Notices
+from server.notices import Notices
 from server.seal import Contact, Seal
 from server.sites import Sites
 from server.smpp import Delivery, SmppGateway, SmppSettings
@@ -329,7 +330,7 @@ async def test_a_store_that_goes_away_after_the_gateway_took_it_costs_no_repeat(
 ) -> None:
     phones = Phones()
     await post.register([person(0)])
-    settle, left = post.store.settle_messages, [1_000 if stays else 3]
+    settle, left = post.store.settle_message, [1_000 if stays else 3]
 
     async def away(settled: Any) -> list[bool]:
         left[0] -= 1
@@ -337,7 +338,7 @@ async def test_a_store_that_goes_away_after_the_gateway_took_it_costs_no_repeat(
             raise StoreUnavailable
         return await settle(settled)
 
-    monkeypatch.setattr(post.store, "settle_messages", away)
+    monkeypatch.setattr(post.store, "settle_message", away)
     post.notices = post.sender()
     if stays:  # too long: left to the next look
         monkeypatch.setattr("server.notices._TELL_SECONDS", 0.0)
@@ -792,17 +793,24 @@ async def dead_for_long(store: Store) -> None:
         await client.xclaim(stream, "gateway", "the dead one", 0, ids, idle=120_000)
 
 
-def test_a_sender_that_is_killed_loses_nothing_and_repeats_little(own_store: str, tmp_path: Path) -> None:
-    """kill -9 in the middle; another takes over what it had in hand, and repeats at most what was in its hand."""
+@contextmanager
+def busy_sender(url: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """One that has sent 200 of 2,000 messages and more, and the file it writes."""
 
     async def begin(post: Post) -> None:
         await post.register([person(i) for i in range(2000)])
 
-    on_store(own_store, begin)
-    file = tmp_path / "sms.jsonl"
-    env = {"JIAOHAO_REDIS_URL": own_store, "JIAOHAO_SECRET": (b"s" * 32).hex(), "JIAOHAO_PEPPER": (b"p" * 32).hex()}
-    with notify("--file", str(file), "--city", loud_city(tmp_path), **env) as first:
-        until(lambda: len(read(file)) >= 200, "the first has begun")
+    on_store(url, begin)
+    file = folder / "sms.jsonl"
+    env = {"JIAOHAO_REDIS_URL": url, "JIAOHAO_SECRET": (b"s" * 32).hex(), "JIAOHAO_PEPPER": (b"p" * 32).hex()}
+    with notify("--file", str(file), "--city", loud_city(folder), **env) as process:
+        until(lambda: len(read(file)) >= 200, "it has begun")
+        yield process, file
+
+
+def test_a_sender_that_is_killed_loses_nothing_and_repeats_little(own_store: str, tmp_path: Path) -> None:
+    """kill -9 in the middle; another takes over what it had in hand, and repeats at most what was in its hand."""
+    with busy_sender(own_store, tmp_path) as (first, file):
         first.send_signal(signal.SIGKILL)
         first.wait(30)
     assert 200 <= len(read(file)) < 2000
@@ -822,14 +830,7 @@ def test_a_sender_that_is_killed_loses_nothing_and_repeats_little(own_store: str
 
 
 def test_a_sender_that_is_asked_to_stop_repeats_nothing(own_store: str, tmp_path: Path) -> None:
-    async def begin(post: Post) -> None:
-        await post.register([person(i) for i in range(2000)])
-
-    on_store(own_store, begin)
-    file = tmp_path / "sms.jsonl"
-    env = {"JIAOHAO_REDIS_URL": own_store, "JIAOHAO_SECRET": (b"s" * 32).hex(), "JIAOHAO_PEPPER": (b"p" * 32).hex()}
-    with notify("--file", str(file), "--city", loud_city(tmp_path), **env) as first:
-        until(lambda: len(read(file)) >= 200, "the first has begun")
+    with busy_sender(own_store, tmp_path) as (first, file):
         first.terminate()
         assert first.wait(30) == 0
     sent = len(read(file))
@@ -876,18 +877,18 @@ async def test_an_answer_that_was_not_noted_is_not_taken_for_that_of_the_next_me
     """The store dies having settled `registered`, before it says so; what is owed next has the same number again."""
     monkeypatch.setattr("server.notices._TELL_SECONDS", 0.0)
     await post.register([person(0)])
-    settle = post.store.settle_messages
+    settle = post.store.settle_message
 
     async def noted_and_gone(*args: Any) -> Any:
         await settle(*args)
         raise StoreUnavailable
 
-    monkeypatch.setattr(post.store, "settle_messages", noted_and_gone)
+    monkeypatch.setattr(post.store, "settle_message", noted_and_gone)
     notices = post.sender()
     phones = Phones()
     await notices.send_messages(phones, "test")
     assert len(phones.messages) == 1
-    monkeypatch.setattr(post.store, "settle_messages", settle)
+    monkeypatch.setattr(post.store, "settle_message", settle)
     await post.book(0)
     monkeypatch.setattr("server.notices._IDLE_MS", {"codes": 0, "outbox": 0})
     await notices.send_messages(phones, "test")
