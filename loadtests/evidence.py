@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -42,6 +42,7 @@ class Evidence:
         end_second: when the run ended.
         unserved: events that were due when the run ended, and had not been sent.
         warm_up_seconds: how long after the opening what is seen is kept apart; what is before it always is.
+        night: checks of the night, where one was held after the run (`loadtests.after_dark`).
     """
 
     crowd: Crowd
@@ -56,6 +57,7 @@ class Evidence:
     fault_second: int | None = None
     unserved: int = 0
     warm_up_seconds: int = 0
+    night: Sequence[Check] = ()
 
     @property
     def measured(self) -> range:

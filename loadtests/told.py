@@ -104,6 +104,7 @@ class Told:
         self.spent: list[Spent] = []
         self.spent_passes: list[PassTold] = []
         self.closed: dict[int, Closed] = {}  # by resident: nobody cancels twice
+        self.not_found: set[int] = set()  # whose receipt opened nothing, after the run
         self.codes_asked: Counter[int] = Counter()  # by resident
         self.promised_wait_ms: dict[int, int] = {}  # from joining to the call, as first promised for this place
         self.contradictions: Counter[str] = Counter()
