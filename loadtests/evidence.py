@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -45,6 +45,7 @@ class Evidence:
         warm_up_seconds: how long after the opening what is seen is kept apart; what is before it always is.
         expected: how many residents were to come; None: the whole crowd.
         ramp: what a ramp found (`loadtests.ramp.Found`, plain).
+        night: checks of the night, where one was held after the run (`loadtests.after_dark`).
     """
 
     crowd: Crowd
@@ -61,6 +62,7 @@ class Evidence:
     warm_up_seconds: int = 0
     expected: int | None = None
     ramp: dict[str, Any] | None = None
+    night: Sequence[Check] = ()
 
     @property
     def measured(self) -> range:

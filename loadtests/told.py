@@ -139,6 +139,7 @@ class Told:
         self.spent: list[Spent] = []
         self.spent_passes: list[PassTold] = []
         self.closed: dict[int, Closed] = {}  # by resident: nobody cancels twice
+        self.not_found: set[int] = set()  # whose receipt opened nothing, after the run
         self.codes_asked: Counter[int] = Counter()  # by resident
         self.contradictions: Counter[str] = Counter()
         self.examples: dict[str, list[str]] = {}
