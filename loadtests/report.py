@@ -47,10 +47,11 @@ th{color:var(--dim);font-weight:600;font-size:13px}td.n,th.n{text-align:right;fo
 .shade{fill:var(--unsure);opacity:.28}.scroll{overflow-x:auto}.scroll table{min-width:640px}
 .legend .dash{background:none;height:0;border-radius:0;border-top:2px dashed var(--unsure);vertical-align:middle}
 .tiles+.charts,.charts+.scroll{margin-top:14px}.six{grid-template-columns:repeat(6,1fr)}
-.scroll+.scroll{margin-top:14px}.felt small{color:var(--dim)}
-.felt td:first-child{min-width:210px}.felt td.n{white-space:nowrap}
+.scroll+.scroll{margin-top:14px}.felt small{color:var(--dim);display:block;
+max-width:min(900px,82vw)}.felt .means td{border-top:0;padding-top:0}
 @media(max-width:900px){.six{grid-template-columns:repeat(3,1fr)}}
-@media(max-width:560px){main{padding:18px 12px 40px}.tick,.unit,.word{font-size:17px}td,th{padding:6px 8px}
+@media(max-width:560px){main{padding:18px 12px 40px}.tick,.unit,.word{font-size:17px}td,th{padding:6px 5px}
+.felt table{min-width:0;font-size:13px}
 h1 small{display:block;margin:0}}
 details{margin:10px 0}summary{cursor:pointer;margin-bottom:8px}.none{color:var(--dim)}
 """

@@ -38,25 +38,39 @@ def felt(e: Evidence, summary: Summary) -> Iterable[str]:
         card("Requests of a resident", "of any kind, of everyone who sent any", _requests(e)),
     )  # fmt: skip
     yield f'<div class="charts">{"".join(cards)}</div>'
-    heads = ("of a resident", "", "residents", *("most" if p == 100 else f"p{p}" for p in PERCENTILES))
-    rows = [
-        f"<tr><td><b>{spread.name}</b><br><small>{escape(spread.meaning)}</small></td><td>{spread.unit}</td>"
-        + "".join(
-            f'<td class="n">{text}</td>' for text in (f"{spread.count:,}", *map(figure, spread.percentiles.values()))
-        )
-        + "</tr>"
-        for spread in view.spreads
-    ]
-    numeric = ' class="n"'
-    head = "".join(f"<th{numeric * (k > 1)}>{word}</th>" for k, word in enumerate(heads))
-    yield f'<div class="scroll felt"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
-    rows = [
-        f"<tr><td><b>{share.name}</b><br><small>{escape(share.meaning)}</small></td>"
-        f'<td class="n">{_percent(share.part, share.whole)}</td><td class="n">{share.part:,} of {share.whole:,}</td>'
-        f"<td>{escape(', '.join(f'{why}: {n:,}' for why, n in sorted(share.reasons.items())))}</td></tr>"
-        for share in view.shares
-    ]
-    yield f'<div class="scroll felt"><table>{"".join(rows)}</table></div>'
+    heads = ("of a resident", "residents", *("most" if p == 100 else f"p{p}" for p in PERCENTILES))
+    yield _explained(
+        heads,
+        (
+            (
+                spread.name + ", s" * (spread.unit == "s"),
+                spread.meaning,
+                f"{spread.count:,}",
+                *map(figure, spread.percentiles.values()),
+            )
+            for spread in view.spreads
+        ),
+    )
+    yield _explained(
+        ("share of residents", "", "", "why"),
+        (
+            (share.name, share.meaning, _percent(share.part, share.whole), f"{share.part:,} of {share.whole:,}",
+             ", ".join(f"{why}: {n:,}" for why, n in sorted(share.reasons.items())))
+            for share in view.shares
+        ),
+    )  # fmt: skip
+
+
+def _explained(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of (name, meaning, figures...), each meaning on a line of its own."""
+    body = "".join(
+        f"<tr><td><b>{name}</b></td>{''.join(f'<td class=n>{escape(text)}</td>' for text in figures)}</tr>"
+        f'<tr class="means"><td colspan="{len(heads)}"><small>{escape(meaning)}</small></td></tr>'
+        for name, meaning, *figures in rows
+    )
+    first, *others = heads
+    head = f"<th>{first}</th>" + "".join(f'<th class="n">{word}</th>' for word in others)
+    return f'<div class="scroll felt"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def _at_a_glance(spreads: dict[str, Spread], summary: Summary) -> Iterable[tuple[str, str]]:
