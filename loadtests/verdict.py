@@ -16,6 +16,7 @@ from loadtests.junit import junit
 from loadtests.objectives import in_words
 from loadtests.options import Options
 from loadtests.report import render
+from loadtests.residents import ResidentsView
 from loadtests.summary import Summary, summarise
 
 
@@ -58,6 +59,7 @@ def show(summary: Summary, console: Console, options: Options) -> None:
         figures = (f"{row[name]:.1f}" for name in ("p50", "p95", "p99", "p99.9"))
         latencies.add_row(call, f"{row['count']:,.0f}", *figures, f"{wire:.1f}")
     console.print(latencies)
+    _show_residents(summary.residents_view, console)
     if summary.against is not None:
         _show_comparison(summary.against, console)
     cpu = ", ".join(f"{who} {percent['p50']:.0f} %" for who, percent in summary.cpu_percent.items())
@@ -89,6 +91,20 @@ def _objectives(summary: Summary) -> Table:
         figure = "-" if line.figure is None else f"{line.figure:.4g}"
         table.add_row(state, line.name, figure, f"{line.limit:g}", line.unit, in_words(line.seconds), Text(line.detail))
     return table
+
+
+def _show_residents(view: ResidentsView, console: Console) -> None:
+    table = Table(title="What residents felt", title_justify="left")
+    for head in ("of a resident", "residents", "p50", "p90", "p95", "p99", "most", ""):
+        table.add_column(head, justify="left" if head in ("of a resident", "") else "right")
+    for spread in view.spreads:
+        figures = (f"{spread.percentiles[name]:,.4g}" for name in ("p50", "p90", "p95", "p99", "p100"))
+        table.add_row(spread.name, f"{spread.count:,}", *figures, spread.unit)
+    console.print(table)
+    for share in view.shares:
+        reasons = ", ".join(f"{n:,} {why}" for why, n in share.reasons.items())
+        words = f"{share.name}: {share.part:,} of {share.whole:,}{f' ({reasons})' if reasons else ''}"
+        console.print(f"[dim]{words}[/dim]", soft_wrap=True)
 
 
 def _show_comparison(against: Comparison, console: Console) -> None:
