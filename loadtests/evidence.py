@@ -6,13 +6,13 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from loadtests.acts import Ground
 from loadtests.crowd import Crowd
 from loadtests.draw import Numbers
 from loadtests.measure import Meters
 from loadtests.slo import Slo
+from loadtests.steps import Found
 from loadtests.told import Fact, PassTold, Told
 from loadtests.truth import OpeningTruth, Truth
 from loadtests.watch import OpeningSeen, Seen, StoreSeen
@@ -44,7 +44,7 @@ class Evidence:
         unserved: events that were due when the run ended, and had not been sent.
         warm_up_seconds: how long after the opening what is seen is kept apart; what is before it always is.
         expected: how many residents were to come; None: the whole crowd.
-        ramp: what a ramp found (`loadtests.ramp.Found`, plain).
+        ramp: what a ramp found.
         night: checks of the night, where one was held after the run (`loadtests.after_dark`).
     """
 
@@ -61,7 +61,7 @@ class Evidence:
     unserved: int = 0
     warm_up_seconds: int = 0
     expected: int | None = None
-    ramp: dict[str, Any] | None = None
+    ramp: Found | None = None
     night: Sequence[Check] = ()
 
     @property

@@ -20,6 +20,7 @@ from loadtests.crowd import Crowd
 from loadtests.measure import Histogram, Meters
 from loadtests.options import Options
 from loadtests.slo import Slo
+from loadtests.steps import Found, Step
 
 if TYPE_CHECKING:
     from loadtests.stage import Stage
@@ -34,43 +35,6 @@ _QUIET_SECONDS = 40
 """How long to wait, at most, until a step that broke has drained."""
 _BUSY = 0.9
 """Share of a core from which on a process is taken for the limit."""
-
-
-class Step(msgspec.Struct):
-    """One rate, and how it went.
-
-    Attributes:
-        rate: residents arriving a second.
-        from_second, to_second: what was judged, from the opening; the end is exclusive.
-        why: what broke; empty where it held.
-        requests: answered, by call.
-        cpu_seconds: by who, of one core.
-        p99_ms: by call, from due time.
-    """
-
-    rate: float
-    from_second: int
-    to_second: int
-    held: bool = False
-    why: str = ""
-    requests: dict[str, int] = {}
-    cpu_seconds: dict[str, float] = {}
-    p99_ms: dict[str, float] = {}
-
-
-class Found(msgspec.Struct):
-    """What a ramp found.
-
-    Attributes:
-        holds: highest rate that kept the SLOs; None where none did.
-        breaks: lowest that did not; None where all did.
-        limit: of the lowest that broke: workers, store, generator, machine, or unknown.
-    """
-
-    steps: list[Step] = []
-    holds: float | None = None
-    breaks: float | None = None
-    limit: str = "unknown"
 
 
 class Ramp:

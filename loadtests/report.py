@@ -81,6 +81,7 @@ def render(e: Evidence, summary: Summary) -> str:
         _tiles(e, summary),
         *(("<h2>SLOs</h2>", _objectives(summary)) if summary.objectives else ()),
         *_comparison(summary),
+        *_ramp(summary),
         "<h2>What residents felt</h2>",
         *felt(e, summary),
         "<h2>Over time</h2>",
@@ -107,6 +108,30 @@ def render(e: Evidence, summary: Summary) -> str:
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>叫号 rehearsal</title><style>{_STYLE}</style><main>{''.join(body)}</main></html>"
     )
+
+
+def _ramp(summary: Summary) -> Iterable[str]:
+    if summary.ramp is None:
+        return
+    calls, who = ("join", "poll", "claim", "register"), ("workers", "store", "generator", "others")
+    rows = (
+        (
+            "held" if step.held else "broke", figure(step.rate), f"{step.from_second}-{step.to_second} s",
+            *(figure(step.p99_ms.get(call)) for call in calls),
+            *(figure(step.cpu_seconds.get(one, 0.0) / (step.to_second - step.from_second)) for one in who), step.why,
+        )
+        for step in summary.ramp.steps
+    )  # fmt: skip
+    heads = (
+        "",
+        "residents/s",
+        "judged",
+        *(f"p99 {call}, ms" for call in calls),
+        *(f"{one}, cores" for one in who),
+        "why",
+    )
+    yield f"<h2>Ramp: {escape(summary.ramp.in_words())}</h2>"
+    yield table(heads, rows, numeric=(1, *range(3, 11)))
 
 
 def _tiles(e: Evidence, summary: Summary) -> str:

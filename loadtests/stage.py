@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Protocol
 
 import gevent
-import msgspec
 
 from loadtests.acts import SECOND_US
 from loadtests.cast import pace_of
@@ -155,7 +154,7 @@ class Stage:
             unserved,
             self.options.warm_up_seconds,
             self.score.expected(self.crowd),
-            msgspec.to_builtins(self.score.found) if isinstance(self.score, Ramp) else None,
+            self.score.found if isinstance(self.score, Ramp) else None,
         )
 
     def told(self) -> tuple[str, str]:

@@ -27,6 +27,7 @@ from loadtests.objectives import Objective, judge
 from loadtests.options import Options
 from loadtests.residents import ResidentsView, residents_view
 from loadtests.samples import FORMAT, Run, Sample, samples_of
+from loadtests.steps import Found
 from loadtests.told import Fact
 
 _PERCENTILES = (50.0, 95.0, 99.0, 99.9)
@@ -46,6 +47,7 @@ class Summary:
         peak_requests_per_second: of any second.
         cpu_percent: by who: p50, p95 and the most by second, of one core.
         settings: all options, in words.
+        ramp: of a run in steps, what it found.
         samples: the figures by second, for a later run to compare with.
         against: how the figures compare with the earlier run's, where one was given.
     """
@@ -61,6 +63,7 @@ class Summary:
     apart_ms: dict[str, dict[str, float]]
     on_wire_ms: dict[str, dict[str, float]]
     residents_view: ResidentsView
+    ramp: Found | None
     answers: list[tuple[str, int, str, int]]
     bots: list[tuple[str, int, str, int]]
     errors: list[str]
@@ -134,6 +137,7 @@ def summarise(
         apart_ms=_percentiles((call, e.meters.whole(call, lambda s: not e.judged(s))) for call in Call),
         on_wire_ms=_percentiles(e.meters.on_wire.items()),
         residents_view=residents_view(e),
+        ramp=e.ramp,
         answers=sorted((call.name.lower(), status, code, n) for (call, status, code), n in e.meters.answers.items()),
         bots=sorted((*told, n) for told, n in e.meters.bots.items()),
         errors=e.meters.errors,

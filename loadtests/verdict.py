@@ -17,6 +17,7 @@ from loadtests.objectives import in_words
 from loadtests.options import Options
 from loadtests.report import render
 from loadtests.residents import ResidentsView
+from loadtests.steps import Found
 from loadtests.summary import Summary, summarise
 
 
@@ -60,6 +61,8 @@ def show(summary: Summary, console: Console, options: Options) -> None:
         latencies.add_row(call, f"{row['count']:,.0f}", *figures, f"{wire:.1f}")
     console.print(latencies)
     _show_residents(summary.residents_view, console)
+    if summary.ramp is not None:
+        _show_ramp(summary.ramp, console)
     if summary.against is not None:
         _show_comparison(summary.against, console)
     cpu = ", ".join(f"{who} {percent['p50']:.0f} %" for who, percent in summary.cpu_percent.items())
@@ -91,6 +94,20 @@ def _objectives(summary: Summary) -> Table:
         figure = "-" if line.figure is None else f"{line.figure:.4g}"
         table.add_row(state, line.name, figure, f"{line.limit:g}", line.unit, in_words(line.seconds), Text(line.detail))
     return table
+
+
+def _show_ramp(ramp: Found, console: Console) -> None:
+    table = Table(title="Ramp", title_justify="left")
+    for head in ("", "residents/s", "join p99 ms", "poll p99 ms", "register p99 ms", "cores: workers", "store", "why"):
+        table.add_column(head, justify="left" if head in ("", "why") else "right", overflow="fold")
+    for step in ramp.steps:
+        p99 = (f"{step.p99_ms[call]:.0f}" if call in step.p99_ms else "-" for call in ("join", "poll", "register"))
+        seconds = step.to_second - step.from_second
+        cores = (f"{step.cpu_seconds.get(who, 0.0) / seconds:.2f}" for who in ("workers", "store"))
+        word = "[green]held[/green]" if step.held else "[bold red]broke[/bold red]"
+        table.add_row(word, f"{step.rate:.0f}", *p99, *cores, Text(step.why))
+    console.print(table)
+    console.print(f"Ramp: {ramp.in_words()}.", soft_wrap=True)
 
 
 def _show_residents(view: ResidentsView, console: Console) -> None:
