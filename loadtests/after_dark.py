@@ -215,7 +215,7 @@ def ranks(night: NightTruth) -> Check:
     ]
     detail = f"{sum(given.values())} allotted before {len(passed_over)} who were not"
     return verdict(
-        f"ranks {night.district}", "6: everyone allotted ranks before everyone not allotted who would have taken that slot",
+        f"ranks {night.district}", "6: everyone allotted ranks before all not allotted who would have taken that slot",
         faults, detail,
     )  # fmt: skip
 

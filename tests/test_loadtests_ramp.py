@@ -9,8 +9,9 @@ from loadtests.acts import Ground, Stretch
 from loadtests.answers import Call
 from loadtests.measure import Meters, Progress
 from loadtests.options import Options
-from loadtests.ramp import Found, Ramp
+from loadtests.ramp import Ramp
 from loadtests.slo import Errors, Slo
+from loadtests.steps import Found
 
 SECOND_US = 1_000_000
 SLO = Slo(p99_ms={"join": 1000.0, "poll": 1000.0}, errors=Errors(0.001))
