@@ -129,6 +129,7 @@ class Stage:
         self.store = connect(redis_url) if redis_url else None
         self.watch = Watch(self.grounds, address, self.clock.now_us, self.store, pids)
         self.fault_second: int | None = None
+        self.fault_end_second: int | None = None
         self.unserved = 0
         self._ended = False
 
@@ -194,6 +195,7 @@ class Stage:
             self.fault_second,
             self.unserved,
             self.options.warm_up_seconds,
+            self.fault_end_second,
         )
 
     def _let_finish(self) -> None:

@@ -29,7 +29,7 @@ import click
 )
 @click.option("--city", type=click.Path(exists=True, dir_okay=False), help="City file of the own server.")
 @click.option("--workers", type=click.IntRange(1), help="Workers of the own server.")
-@click.option("--fault", type=click.Choice(["kill-store", "kill-worker"]), help="kill -9 in the middle of it.")
+@click.option("--fault", metavar="NAME", help="A fault in the middle of it: one of loadtests/README.md's.")
 @click.option("--fault-at", default=0.35, show_default=True, help="When, as a share of the minutes.")
 @click.option("--lines", default=400, show_default=True, help="Connections of the load generator.")
 @click.option("--slo", "slo_file", help="What must hold, as TOML; default: loadtests/slo.toml, which explains itself.")
