@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from secrets import token_hex
 
 import psutil
 
@@ -166,6 +167,8 @@ class OwnServer:
                 self._say("starting a cluster of three primaries and their replicas")
                 self.cluster = OwnCluster(self.folder / "cluster")
                 self.cluster.start()
+                # outside `up` with its own store there is no default for these
+                self.environment |= {"JIAOHAO_SECRET": token_hex(32), "JIAOHAO_OPERATOR_TOKEN": token_hex(16)}
             self.fault.prepare(self)
         except (FaultError, TimeoutError) as error:
             raise CannotRehearse(f"--fault {self.fault.name}: {error}") from None
