@@ -8,6 +8,7 @@ from loadtests.crowd import INELIGIBLE
 from loadtests.draw import commitment
 from loadtests.evidence import CLOCK_SLACK_MS, Check, Evidence, claim_ms, serving_steps, unjudged, verdict
 from loadtests.told import Fact
+from loadtests.truth import OpeningTruth
 
 
 def draw_committed(e: Evidence) -> Check:
@@ -44,7 +45,8 @@ def places_dense(e: Evidence) -> Check:
         replaced = {
             spent.entry
             for spent in e.told.spent
-            if spent.how != "left" and e.grounds[e.crowd.home(spent.resident)] is ground
+            if (spent.how != "left" or (spent.entry not in entries and _missed(truth, spent.number)))
+            and e.grounds[e.crowd.home(spent.resident)] is ground
         }
         twice = [entry for entry, times in entries.items() if times > 1]
         if twice:
@@ -84,6 +86,7 @@ def places_as_told(e: Evidence) -> Check:
             for i in people
             if told.entry[i] not in (left if told.has(i, Fact.LEFT) else held)
             and not told.has(i, Fact.JOIN_OPEN)
+            and not (told.entry[i] in held and _missed(truth, told.number[i]))
             and not (told.has(i, Fact.LEAVE_SENT) and told.entry[i] in left)
         ]
         if lost:
@@ -95,6 +98,11 @@ def places_as_told(e: Evidence) -> Check:
         if len(untold) > open_joins:
             faults.append(f"{ground.district}: {len(untold)} places nobody was told, {open_joins} joins unanswered")
     return verdict(name, promise, faults, f"{total} residents hold the places they were told")
+
+
+def _missed(truth: OpeningTruth, number: int) -> bool:
+    """Whether this number had missed its turn: then a resident who gives it up is told 204, and nothing changes."""
+    return 0 < number <= truth.count("missed_to") and not truth.is_done(number)
 
 
 def one_place(e: Evidence) -> Check:

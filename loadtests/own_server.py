@@ -55,6 +55,7 @@ class OwnServer:
         self.fault: Fault | None = FAULTS[options.fault]() if options.fault is not None else None
         self.cluster: OwnCluster | None = None
         self._up: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
         self._log = self.folder / "up.log"
 
     @property
@@ -115,8 +116,8 @@ class OwnServer:
                 text=True, start_new_session=True,
             )  # fmt: skip
         found: list[str] = []
-        reader = threading.Thread(target=self._read_output, args=(self._up, found), daemon=True)
-        reader.start()
+        self._reader = threading.Thread(target=self._read_output, args=(self._up, found), daemon=True)
+        self._reader.start()
         deadline = time.monotonic() + _READY_SECONDS
         while time.monotonic() < deadline:
             if found:
@@ -151,6 +152,8 @@ class OwnServer:
                 self._up.kill()
             for process in psutil.wait_procs(family, timeout=3)[1]:  # none is left unless it hung
                 process.kill()
+        if self._reader is not None:
+            self._reader.join(5)
         self._end_orphaned_store()
         if self.cluster is not None:
             self.cluster.stop()
@@ -215,7 +218,8 @@ class OwnServer:
 
     def _read_output(self, process: subprocess.Popen[str], found: list[str]) -> None:
         assert process.stdout is not None  # noqa: S101
-        for line in process.stdout:
-            match = _READY.search(line)
-            if match:
-                found.append(match[1])
+        with process.stdout:
+            for line in process.stdout:
+                match = _READY.search(line)
+                if match:
+                    found.append(match[1])
