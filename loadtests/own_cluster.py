@@ -33,6 +33,7 @@ class OwnCluster:
         self._folder = folder
         self._nodes: list[subprocess.Popen[bytes]] = []
         self._ports: list[int] = []
+        self._buses: list[int] = []
         self.url = ""
 
     def start(self) -> None:
@@ -43,9 +44,8 @@ class OwnCluster:
         """
         count = 2 * _PRIMARIES
         ports = free_ports(2 * count)
-        self._ports, buses = ports[:count], ports[count:]
-        for i in range(count):
-            self._nodes.append(self._spawn(i, self._ports[i], buses[i]))
+        self._ports, self._buses = ports[:count], ports[count:]
+        self._nodes = [self._spawn(i) for i in range(count)]
         with ExitStack() as stack:
             clients: list[Any] = [stack.enter_context(Redis(port=port)) for port in self._ports]
             for i, client in enumerate(clients):
@@ -55,7 +55,7 @@ class OwnCluster:
                     first, last = _SLOTS * i // _PRIMARIES, _SLOTS * (i + 1) // _PRIMARIES - 1
                     client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
                 if i:
-                    client.execute_command("CLUSTER", "MEET", "127.0.0.1", self._ports[0], buses[0])
+                    client.execute_command("CLUSTER", "MEET", "127.0.0.1", self._ports[0], self._buses[0])
             ids = [client.execute_command("CLUSTER", "MYID").decode() for client in clients]
             for client in clients:
                 _until(lambda c=client: _knows(c) >= count, "all nodes have met")  # type: ignore[misc]
@@ -77,13 +77,38 @@ class OwnCluster:
         Raises:
             LookupError: nobody does.
         """
+        return self._holders(key)[0]
+
+    def replica_of(self, key: str) -> int:
+        """Process of the node that follows the one that decides over this key.
+
+        Raises:
+            LookupError: nobody does.
+        """
+        return self._holders(key)[1]
+
+    def _holders(self, key: str) -> list[int]:
+        """Processes of the primary and its replicas."""
         with Redis.from_url(self.url) as client:
             asked: Any = client
             slot = asked.execute_command("CLUSTER", "KEYSLOT", key)
-            for first, last, (_, port, *_), *_ in _ranges(asked):
+            for first, last, *nodes in _ranges(asked):
                 if first <= slot <= last:
-                    return self._nodes[self._ports.index(port)].pid
+                    return [self._nodes[self._ports.index(port)].pid for _, port, *_ in nodes]
         raise LookupError(f"no node has {key}")
+
+    def replicas_of(self, pid: int) -> int:
+        """How many replicas this node says follow it."""
+        port = self._ports[[node.pid for node in self._nodes].index(pid)]
+        with Redis(port=port) as client:
+            return int(client.info("replication")["connected_slaves"])
+
+    def restart_dead(self) -> list[int]:
+        """Start the nodes that have died again, on their data; their new processes."""
+        dead = [i for i, node in enumerate(self._nodes) if node.poll() is not None]
+        for i in dead:
+            self._nodes[i] = self._spawn(i)
+        return [self._nodes[i].pid for i in dead]
 
     def stop(self) -> None:
         """End all nodes: what they hold is thrown away."""
@@ -91,11 +116,11 @@ class OwnCluster:
             node.kill()
             node.wait()
 
-    def _spawn(self, i: int, port: int, bus: int) -> subprocess.Popen[bytes]:
+    def _spawn(self, i: int) -> subprocess.Popen[bytes]:
         folder = self._folder / str(i)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         options = {
-            "port": port,
+            "port": self._ports[i],
             "bind": "127.0.0.1",
             "dir": folder,
             "logfile": folder / "valkey.log",
@@ -106,7 +131,7 @@ class OwnCluster:
             "maxmemory-policy": "noeviction",
             "hash-max-listpack-value": 1024,
             "cluster-enabled": "yes",
-            "cluster-port": bus,
+            "cluster-port": self._buses[i],
             "cluster-node-timeout": _NODE_TIMEOUT_MS,
             # the other two thirds of the residents are served meanwhile
             "cluster-require-full-coverage": "no",

@@ -140,11 +140,18 @@ def test_a_killed_primary_is_succeeded_by_its_replica() -> None:
         assert cluster is not None
         nodes, primary = cluster.pids(), cluster.primary_of(server.opening_key)
         assert len(nodes) == 6
-        assert str(primary) in FAULTS["kill-primary"]().inject(server)
+        fault = FAULTS["kill-primary"]()
+        assert str(primary) in fault.inject(server)
         until(lambda: cluster.pids() == [pid for pid in nodes if pid != primary], "the primary is gone")
         until(lambda: cluster.primary_of(server.opening_key) != primary, "its replica decides")
         assert cluster.primary_of(server.opening_key) in nodes
         until(lambda: ready(url), "the workers have found it")
+        assert fault.heal(server)
+        assert fault.heal(server) == ""
+        nodes += cluster.pids()
+        assert len(cluster.pids()) == 6
+        successor = cluster.primary_of(server.opening_key)
+        until(lambda: cluster.replicas_of(successor) == 1, "the old one follows the new one")
     assert all(gone(pid) for pid in nodes)
 
 

@@ -201,7 +201,7 @@ def test_a_deploy_replaces_the_workers_without_a_gap_and_a_bad_one_changes_nothi
         assert before.is_running()
         city.write_text(good.replace("天河区", "新河区"), encoding="utf-8")
         server.process.send_signal(signal.SIGHUP)
-        names = set()
+        names: set[str] = set()
 
         def asked() -> bool:
             answer = server.call("GET", f"{API}/city")
