@@ -25,13 +25,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from loadtests.company import Alone, Company, Member, Troupe
+from loadtests.faults import FaultError, FaultRun
 from loadtests.line import Line
 from loadtests.options import CannotRehearse, Options, crowd_of
 from loadtests.own_server import OwnServer
 from loadtests.setting import find_setting
 from loadtests.stage import Stage
 from loadtests.verdict import conclude
-from loadtests.watch import pids_in
 
 _JOIN_SECONDS = 30
 
@@ -53,7 +53,7 @@ def drive(options: Options, console: Console) -> int:
     try:
         host = options.host or (server.start() if server else "")
         redis_url = server.redis_url if server else options.redis_url
-        pids = pids_in(server.data_dir, server.pid) if server else dict
+        pids = server.pids if server else dict
         environment = Environment(user_classes=[Line], host=host)
         with _runner(environment, options) as runner:
             setting = find_setting(host, crowd.districts)
@@ -118,17 +118,17 @@ def _play(stage: Stage, server: OwnServer | None, options: Options, console: Con
     """Wait out the run, with the fault in its time."""
     total = options.minutes * 60
     bar = progress.add_task("", total=total)
-    fault_left = total * (1 - options.fault_at) if options.fault is not None else None
+    fault = FaultRun(server, total * options.fault_at) if server is not None and server.fault is not None else None
     while not stage.over():
-        left = stage.seconds_left()
+        left, now_s = stage.seconds_left(), stage.now_us() / 1e6
         if server is not None and not server.running():
             raise CannotRehearse(f"jiaohao up ended in the middle: {server.last_words()}")
-        if fault_left is not None and server is not None and left <= fault_left:
-            fault_left = None
-            stage.fault_second = stage.now_us() // 1_000_000
-            console.print(f"[yellow]{server.kill(options.fault or '')}[/yellow]")
+        if fault is not None and (done := fault.step(now_s)):
+            stage.fault_second, stage.fault_end_second = fault.second, fault.end_second
+            console.print(f"[yellow]{done}[/yellow]")
         progress.update(bar, completed=max(0.0, total - left), description=stage.progress())
-        gevent.sleep(min(0.5, max(left, 0.01)))
+        nap = fault.nap_seconds(now_s) if fault is not None else 0.5
+        gevent.sleep(min(nap, max(left, 0.01)))
 
 
 def _progress(console: Console) -> Progress:
@@ -153,7 +153,7 @@ def main() -> int:
         if sys.argv[1] == "--worker":
             return work(int(sys.argv[2]))
         return drive(msgspec.json.decode(sys.argv[1], type=Options), console)
-    except CannotRehearse as reason:
+    except (CannotRehearse, FaultError) as reason:
         console.print(f"[red]cannot rehearse:[/red] {reason}", soft_wrap=True)
         return 2
     except Stopped:

@@ -48,6 +48,8 @@ def _options(parser: ArgumentParser) -> None:
     group.add_argument("--districts", help="codes with commas")
     group.add_argument("--crowd-seed", dest="seed", type=int)
     group.add_argument("--rate", type=float, help="of a ramp's first step: residents a second")
+    group.add_argument("--fault", help="which one you inject when told to, for the recovery's line")
+    group.add_argument("--fault-at", type=float, help="when, as a share of the minutes")
     group.add_argument("--lines", type=int, help="connections; sets the number of users")
     group.add_argument("--redis-url", help="the store, for the audit")
     group.add_argument("--slo", help="what must hold; see loadtests/slo.toml")
@@ -58,8 +60,8 @@ def _options(parser: ArgumentParser) -> None:
 
 
 _GIVEN = (
-    "residents", "minutes", "crowd", "arrivals", "seed", "rate", "lines", "redis_url", "slo", "report", "junit",
-    "against",
+    "residents", "minutes", "crowd", "arrivals", "seed", "rate", "fault", "fault_at", "lines", "redis_url", "slo",
+    "report", "junit", "against",
 )  # fmt: skip
 
 
@@ -82,7 +84,7 @@ def _begin(environment: Environment, **_: Any) -> None:
         return
     try:
         options = _chosen(environment)
-        problem = options.problem()
+        problem = options.problem(faults_by_hand=True)
         if problem is not None:
             raise CannotRehearse(problem)
         crowd = crowd_of(options)

@@ -10,10 +10,9 @@ import msgspec
 from loadtests.against import AgainstError, load_run
 from loadtests.arrivals import CurveError, parse_arrivals
 from loadtests.crowd import Crowd
+from loadtests.faults import FAULTS
 from loadtests.slo import SHIPPED_SLO, SloError, load_slo
 from loadtests.traits import DEFAULT_CROWD, CrowdError, load_traits
-
-FAULTS = ("kill-store", "kill-worker")
 
 
 class Options(msgspec.Struct, kw_only=True):
@@ -36,7 +35,7 @@ class Options(msgspec.Struct, kw_only=True):
         districts: codes, where they are not to be the crowd's.
         city: city file for the own server.
         workers: of the own server; None is its default.
-        fault: None, `kill-store` or `kill-worker`; only for the own server.
+        fault: None, or a name of `loadtests.faults`; only for the own server.
         fault_at: when, as a share of the minutes.
         lines: connections of the generators together.
         processes: generators; more than one are a Locust master with so many workers.
@@ -75,8 +74,12 @@ class Options(msgspec.Struct, kw_only=True):
     opening: str = "2021-06-19T08:00:00+08:00"
     lead_seconds: float = 20.0
 
-    def problem(self) -> str | None:
-        """What is wrong with these options, in one line; None when nothing is."""
+    def problem(self, *, faults_by_hand: bool = False) -> str | None:
+        """What is wrong with these options, in one line; None when nothing is.
+
+        Args:
+            faults_by_hand: whoever runs it injects the fault, so that the server need not be our own.
+        """
         if self.residents < 1:
             return "--residents: expected at least 1"
         if self.minutes <= 0:
@@ -88,11 +91,11 @@ class Options(msgspec.Struct, kw_only=True):
         if self.processes < 1 or self.lines < self.processes:
             return "--processes: expected at least 1, and no more than --lines"
         if self.fault is not None and self.fault not in FAULTS:
-            return f"--fault: expected {' or '.join(FAULTS)}"
-        if self.fault is not None and self.host is not None:
-            return "--fault ends processes: only those of a server of our own, so not together with --host"
-        if self.fault == "kill-store" and self.redis_url is not None:
-            return "--fault kill-store: the store at --redis-url is not ours to kill"
+            return f"--fault: expected one of {', '.join(FAULTS)}"
+        if self.fault is not None and self.host is not None and not faults_by_hand:
+            return "--fault harms processes: only those of a server of our own, so not together with --host"
+        if self.fault is not None and not faults_by_hand and (why_not := FAULTS[self.fault].problem(self)) is not None:
+            return why_not
         if not 0 < self.fault_at < 1:
             return "--fault-at: expected a share between 0 and 1"
         if not 0 <= self.warm_up_seconds < self.minutes * 60:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from loadtests.evidence import Evidence
-from loadtests.felt import asked, eta_errors, out_of_order, troubled
+from loadtests.felt import asked, eta_errors, out_of_order, recovery_seconds
 from loadtests.measure import Histogram
 from loadtests.residents import missed, waits_ms, ways_ms
 from loadtests.told import NEVER, Fact
@@ -105,9 +105,7 @@ def _samples(e: Evidence, red: int) -> Iterator[Sample]:
     if any(total for _, total in pairs.values()):
         yield Ratio("out of order", "of pairs", pairs)
     if e.fault_second is not None:
-        trouble = troubled(e)
-        took = trouble[-1] + 1 - e.fault_second if trouble else 0
-        yield Single("recovery after a fault", "s", float(took), 1.0)
+        yield Single("recovery after a fault", "s", float(recovery_seconds(e)), 1.0)
     yield Single("checks not green", "checks", float(red), 0.0)
 
 

@@ -92,6 +92,7 @@ class Stage:
         this = "generator" if alone else "master"
         self.watch = Watch(setting.grounds, setting.address, self.now_us, self.store, pids, this)
         self.fault_second: int | None = None
+        self.fault_end_second: int | None = None
         self._ended = False
 
     def now_us(self) -> int:
@@ -149,12 +150,13 @@ class Stage:
             truth,
             self.end_us // SECOND_US,
             self.score.judged_by(self.slo),
-            self.options.fault,
-            self.fault_second,
-            unserved,
-            self.options.warm_up_seconds,
-            self.score.expected(self.crowd),
-            self.score.found if isinstance(self.score, Ramp) else None,
+            fault=self.options.fault,
+            fault_second=self.fault_second,
+            fault_end_second=self.fault_end_second,
+            unserved=unserved,
+            warm_up_seconds=self.options.warm_up_seconds,
+            expected=self.score.expected(self.crowd),
+            ramp=self.score.found if isinstance(self.score, Ramp) else None,
         )
 
     def told(self) -> tuple[str, str]:

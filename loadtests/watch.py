@@ -234,8 +234,8 @@ def pids_in(data_dir: Path, up_pid: int | None) -> Callable[[], dict[str, list[i
         workers = []
         try:
             for child in psutil.Process(up_pid).children() if up_pid is not None else ():
-                # Python's own helper is a child too
-                if child.pid not in store and not any("resource_tracker" in word for word in child.cmdline()):
+                # its store, Python's own helper and a night are children too
+                if any("spawn_main" in word for word in child.cmdline()):
                     workers.append(child.pid)
         except psutil.Error:
             pass

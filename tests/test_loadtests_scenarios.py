@@ -7,7 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from loadtests import rehearsal, scenarios
-from loadtests.options import FAULTS, Options
+from loadtests.faults import FAULTS
+from loadtests.options import Options
 from server.cli.rehearse import command
 
 NAMED = [

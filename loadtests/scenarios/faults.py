@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from loadtests.options import FAULTS, Options
+from loadtests.faults import FAULTS
+from loadtests.options import Options
 from loadtests.scenarios import CITIES
 
 SETTINGS = {"city": str(CITIES / "short.toml"), "residents": 6_000, "minutes": 1.5}
