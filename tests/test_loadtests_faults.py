@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from loadtests.faults import FAULTS, Fault, FaultError, FaultRun, FullDisk, Kill
 from loadtests.options import CannotRehearse, Options, crowd_of
 from loadtests.own_server import OwnServer
 from loadtests.rehearsal import run
-from loadtests.told import Fact
 from tests.serving import REPO, until
 from tests.test_loadtests_audit import World
 from tests.test_loadtests_slo import lines, slow, world_with_slo
@@ -311,17 +309,3 @@ def test_slowness_breaks_its_line_where_nothing_is_forgiven() -> None:
     assert lines(world)["p99 join"].state == "held"  # a killed store's
     world.evidence.fault, world.evidence.fault_end_second = "rolling-restart", 30
     assert lines(world)["p99 join"].state == "broken"
-
-
-def test_giving_up_a_place_whose_turn_was_missed_while_the_store_was_away_changes_nothing() -> None:
-    world = World()
-    left = next(spent for spent in world.told.spent if spent.how == "missed")
-    world.told.spent[world.told.spent.index(left)] = replace(left, how="left")
-    assert world.red() == set()
-    waiting = world.first.who(10)
-    world.told.note(waiting, Fact.LEAVE_SENT | Fact.LEFT)
-    assert "places as told" in world.red()  # told 204, and the place is still theirs
-    world.truth.fields["missed_to"] = "10"
-    assert "places as told" not in world.red()
-    world.truth.fields["missed_to"] = "2"
-    assert "places dense" in world.red()
