@@ -109,21 +109,31 @@ class Caller:
         return answers
 
     async def _pipeline(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
+        task = asyncio.current_task()
+        asked_to_stop = task.cancelling() if task else 0
         try:
             async with asyncio.timeout(_CALL_SECONDS), self._turns:
-                if len(commands) == 1:
-                    try:
-                        return [await self._client.execute_command(*commands[0])]
-                    except ResponseError as error:
-                        return [error]
-                pipe = self._client.pipeline(transaction=False)
-                for command in commands:
-                    pipe.execute_command(*command)
-                answers: list[Any] = await pipe.execute(raise_on_error=False)
-                return answers
+                answers = await self._answers(commands)
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("store unavailable", command=str(commands[0][0]), error=type(error).__name__)
             raise StoreUnavailable from error
+        # The client sends by way of `asyncio.wait_for`, which before Python 3.12 drops a cancellation that comes with
+        # its answer; whoever works until cancelled would go on for ever.
+        if task and task.cancelling() > asked_to_stop:
+            raise asyncio.CancelledError
+        return answers
+
+    async def _answers(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
+        if len(commands) == 1:
+            try:
+                return [await self._client.execute_command(*commands[0])]
+            except ResponseError as error:
+                return [error]
+        pipe = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipe.execute_command(*command)
+        answers: list[Any] = await pipe.execute(raise_on_error=False)
+        return answers
 
     def _clock(self) -> tuple[int, int]:
         return self.now_ms, self._offset_ms
