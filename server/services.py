@@ -108,7 +108,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
                 raise
             await asyncio.sleep(1)
     assert client is not None  # noqa: S101
-    store = Store(client, settings.offset_ms)
+    store = Store(client, settings.offset_ms, settings.replicas)
     services = wire(settings, city, store)
     with contextlib.suppress(StoreUnavailable):  # it may be restarting: then the loop below catches up
         await services.room.tick()
