@@ -171,7 +171,8 @@ class Notices:
                     await asyncio.sleep(_PAUSE_SECONDS)
                 elif not taken:  # no room
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(settled.wait(), _PAUSE_SECONDS)
+                        async with asyncio.timeout(_PAUSE_SECONDS):
+                            await settled.wait()
         finally:
             if in_hand:
                 await asyncio.wait(in_hand, timeout=_HOLD_SECONDS)

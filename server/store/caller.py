@@ -120,28 +120,37 @@ class Caller:
 
     async def _pipeline(self, commands: Sequence[Sequence[Arg]], tags: Sequence[str] = ()) -> list[Any]:
         """The answer, or its error, of each command; once the replicas have what was written to these tags."""
-        waits = self._replicas > 0 and bool(tags)
+        task = asyncio.current_task()
+        asked_to_stop = task.cancelling() if task else 0
         try:
             async with asyncio.timeout(_CALL_SECONDS), self._turns:
-                if len(commands) == 1 and not waits:
-                    try:
-                        return [await self._client.execute_command(*commands[0])]
-                    except ResponseError as error:
-                        return [error]
-                pipe = self._client.pipeline(transaction=False)
-                for command in commands:
-                    pipe.execute_command(*command)
-                if waits:
-                    self._wait_for_replicas(pipe, tags)
-                answers: list[Any] = await pipe.execute(raise_on_error=False)
+                answers = await self._answers(commands, tags if self._replicas else ())
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("store unavailable", command=str(commands[0][0]), error=type(error).__name__)
             raise StoreUnavailable from error
+        # The client sends by way of `asyncio.wait_for`, which before Python 3.12 drops a cancellation that comes with
+        # its answer; whoever works until cancelled would go on for ever.
+        if task and task.cancelling() > asked_to_stop:
+            raise asyncio.CancelledError
         for kept in answers[len(commands) + 1 :: 2]:
             if isinstance(kept, Exception) or kept < self._replicas:
                 log.warning("replicas behind", wanted=self._replicas, have=str(kept)[:200])
                 raise StoreUnavailable
         return answers[: len(commands)]
+
+    async def _answers(self, commands: Sequence[Sequence[Arg]], wait_for: Sequence[str]) -> list[Any]:
+        if len(commands) == 1 and not wait_for:
+            try:
+                return [await self._client.execute_command(*commands[0])]
+            except ResponseError as error:
+                return [error]
+        pipe = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipe.execute_command(*command)
+        if wait_for:
+            self._wait_for_replicas(pipe, wait_for)
+        answers: list[Any] = await pipe.execute(raise_on_error=False)
+        return answers
 
     def _wait_for_replicas(self, pipe: Any, tags: Iterable[str]) -> None:
         """Two more commands for each node that holds one of the tags: the second answers how many replicas have it all.
