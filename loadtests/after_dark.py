@@ -111,7 +111,7 @@ def read_night(client: Any, district: str, day: str) -> NightTruth | None:
     for of_day, no, line in _of_days(client, "roster", district):
         site, period, product = line[16:].decode().split("|")
         night.rosters.append((no.decode(), (of_day, site, period, product)))
-    night.people = [person for person in _people(client, district)]
+    night.people = list(_people(client, district))
     return night
 
 
@@ -237,11 +237,11 @@ def messages_single(night: NightTruth, messages: Sequence[Message]) -> Check:
     What an appointment says need not name the registration: whose it is, the phone says.
     """
     told = Counter(messages)
-    phones: defaultdict[str, str] = defaultdict(str)  # registration number -> phone
+    phones: dict[str, str] = {}  # registration number -> phone
     for phone, text in messages:
         for no in _NUMBER.findall(text):
             phones[no] = phone
-    appointments = Counter(phones[p.no] for p in night.people if "booked" in p.events)
+    appointments = Counter(phones.get(p.no, "") for p in night.people if "booked" in p.events)
     unnumbered = Counter(phone for phone, text in messages if not _NUMBER.search(text))
     faults = []
     # relatives with one phone and one appointment may be told in the same words

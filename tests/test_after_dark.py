@@ -1,5 +1,7 @@
 """What a night did is audited from outside: an honest one is green, and each broken promise is found."""
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,8 +56,8 @@ return answer
 _KEPT_BACK = "if tonumber(string.sub(ARGV[3], -2)) % 5 == 0 then return {'full', 0} end return honest()"
 
 
-# What has been sent stays owed.
-_NEVER_SETTLED = "return 1"
+# What has been sent to some stays owed.
+_NEVER_SETTLED = "if string.byte(KEYS[1], -4) % 8 == 0 then return 1 end return honest()"
 
 
 class Phones:
@@ -97,8 +99,10 @@ async def dark(store_url: str, tmp_path: Path, request: pytest.FixtureRequest) -
     await house.run()
     notices = Notices(house.city, store, house.clock, Seal([SECRET]), Pepper(PEPPER), Sites(house.city, store))
     house.at("20:15:00")
-    for _ in range(2):
-        await notices.send_messages(phones, "test")
+    await store.open_outbox([district.code for district in house.city.districts])
+    with suppress(TimeoutError):  # what stays owed is sent again and again
+        async with asyncio.timeout(20):
+            await notices.send_messages(phones, "test")
     await store.close()
     with connect_for_audit(store_url) as client:
         night = read_night(client, TIANHE, str(DAY))

@@ -350,11 +350,6 @@ def _broken_image(x: Exchange) -> None:
         x.say(500, {"type": "about:blank", "title": "Internal Server Error", "status": 500, "code": "oops"})
 
 
-def _no_retry_after(x: Exchange) -> None:
-    if x.status == 425:
-        x.headers = [(name, value) for name, value in x.headers if name.lower() != b"retry-after"]
-
-
 # Bots
 
 
@@ -426,7 +421,6 @@ FAULTS = {
     "slow second": Fault(before=_stands_still),
     "wrong ETA": Fault(after=_promises_too_much),
     "errors": Fault(after=_broken_image),
-    "no Retry-After": Fault(after=_no_retry_after),
     "forged ticket": Fault(after=_takes_any_ticket),
     "replay": Fault(after=_another_number_for_a_replay),
     "codes without limit": Fault({"quota": "return 0"}),
