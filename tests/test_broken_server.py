@@ -13,7 +13,7 @@ import pytest
 from tests.broken.faults import FAULTS
 from tests.broken.rehearsing import prepare, rehearse
 
-AT_ONCE = 6
+AT_ONCE = 4
 Text = Mapping[str, str]
 Changes = Mapping[str, Text]
 
@@ -37,7 +37,7 @@ class Case:
 
 
 _NO_P99 = {"[p99_ms]\njoin = 3000\npoll = 3000\nclaim = 3000\nregister = 3000\n": ""}
-_NO_ETA = {"[eta]\nmedian_error_seconds = 3\n": ""}
+_NO_ETA = {"[eta]\nmedian_error_seconds = 2.5\n": ""}
 _NO_FAIRNESS = {"[fairness]\nkendall = 0.17\n": ""}
 # For faults that are not slowness: several servers run beside each other then, and what is slow is the machine.
 _AUDITED = {"slo.toml": _NO_P99 | _NO_ETA | _NO_FAIRNESS}
@@ -47,13 +47,12 @@ def _audited(*, crowd: Text | None = None, city: Text | None = None) -> Changes:
     return {**_AUDITED, "crowd.toml": crowd or {}, "city.toml": city or {}}
 
 
-_NOBODY_REPEATS = {"impatient = 0.1": "impatient = 0.16", "repeats = 0.06": "repeats = 0"}
-_NOBODY_CANCELS = {"cancels = 0.1": "cancels = 0", "returns = 0.05": "returns = 0"}
+_NOBODY_REPEATS = {"impatient = 0.25": "impatient = 0.31", "repeats = 0.06": "repeats = 0"}
 _FEW_INSIDE = _audited(city={"max_active = 1000": "max_active = 50"})
 # Only pollers: they hold residents' tickets, as does who replays. A draw that is long enough to count their polls in.
 _REPLAYERS = 'kind = "replayer"\nper_resident = 0.02\nevery_seconds = 0.3'
 _POLLERS = 'kind = "fast-poller"\nper_resident = 0.1\nevery_seconds = 0.03'
-_FAST_POLLERS = _audited(crowd={_REPLAYERS: _POLLERS}, city={"draw_seconds = 3": "draw_seconds = 6"})
+_FAST_POLLERS = _audited(crowd={_REPLAYERS: _POLLERS}, city={"draw_seconds = 2": "draw_seconds = 6"})
 
 # What residents feel, and a healthy server of which nothing is red.
 WHAT_IS_FELT = (
@@ -86,8 +85,7 @@ CALLS = (
     Case("counted twice", {"counts add up"}, _AUDITED),
 )
 REGISTRATIONS = (
-    # a cancellation of a registration that is lost is lost with it
-    Case("lost registration", {"registrations kept"}, _audited(crowd=_NOBODY_CANCELS)),
+    Case("lost registration", {"registrations kept"}, _AUDITED),
     Case("registered twice", {"registrations single"}, _AUDITED),
     # what tells a repetition from a second registration is what is missing
     Case("may register again", {"one open registration"}, _audited(crowd=_NOBODY_REPEATS)),
@@ -102,7 +100,6 @@ ANSWERS = (
     Case("codes differ", {"codes alike"}, _AUDITED),
     # two views of one thing: the audit forgives none, the SLO says how many residents felt it
     Case("errors", {"no errors", "errors"}, _AUDITED),
-    Case("no Retry-After", {"no errors"}, _AUDITED),
     Case("codes without limit", {"codes limited"}, _AUDITED),
 )
 BOTS = (
@@ -115,6 +112,7 @@ BOTS = (
     Case("polls cost a call", {"fast polls free"}, _FAST_POLLERS),
 )
 CASES = (*WHAT_IS_FELT, *PLACES, *CALLS, *REGISTRATIONS, *ANSWERS, *BOTS)
+BATCHES = [CASES[i : i + AT_ONCE] for i in range(0, len(CASES), AT_ONCE)]
 
 
 @pytest.fixture(scope="session")
@@ -127,11 +125,7 @@ def test_every_fault_is_tried() -> None:
     assert {case.fault for case in CASES} == FAULTS.keys()
 
 
-@pytest.mark.parametrize(
-    "cases",
-    [WHAT_IS_FELT, PLACES, CALLS, REGISTRATIONS, ANSWERS, BOTS],
-    ids=["what is felt", "places", "calls", "registrations", "answers", "bots"],
-)
+@pytest.mark.parametrize("cases", BATCHES, ids=lambda cases: ", ".join(case.name for case in cases))
 def test_exactly_what_is_broken_is_red(cases: Sequence[Case], prepared: Path, tmp_path: Path) -> None:
     def found(case: Case) -> dict[str, str]:
         folder = tmp_path / case.name

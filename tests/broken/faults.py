@@ -216,15 +216,32 @@ class _FavouritesFirst:
 
 # Registrations
 
-# Some are kept where things are forgotten after a while: when their passes have lapsed, so that nothing is done again.
+# Some are kept where they are forgotten in the end, when their holders ask again (`_Forgets`).
 _KEPT_FOR_A_WHILE = """
 local answer = honest()
 if answer[1] == 'registered' and tonumber(string.sub(ARGV[4], -2)) % 10 == 0 then
-  call('PEXPIRE', KEYS[1], 7000)
-  call('PEXPIRE', KEYS[3], 7000)
+  call('HSET', 'kept for a while', KEYS[1], KEYS[3])
 end
 return answer
 """
+_FORGET = """
+local found = redis.call('HGETALL', 'kept for a while')
+for i = 1, #found, 2 do
+  if redis.call('HGET', found[i], 'state') == 'proposed' then redis.call('DEL', found[i], found[i + 1]) end
+end
+return redis.call('DEL', 'kept for a while')
+"""
+
+
+class _Forgets:
+    """The first look at a calendar, which is when the crowd has gone, takes with it what was kept for a while."""
+
+    async def __call__(self, x: Exchange) -> None:
+        if x.path.endswith("/appointment.ics"):
+            store: Any = Redis.from_url(os.environ["JIAOHAO_REDIS_URL"])
+            await store.eval(_FORGET, 0)
+            await store.aclose()
+
 
 # Some are kept a second time, under another key and another number.
 _KEPT_TWICE = """
@@ -333,11 +350,6 @@ def _broken_image(x: Exchange) -> None:
         x.say(500, {"type": "about:blank", "title": "Internal Server Error", "status": 500, "code": "oops"})
 
 
-def _no_retry_after(x: Exchange) -> None:
-    if x.status == 425:
-        x.headers = [(name, value) for name, value in x.headers if name.lower() != b"retry-after"]
-
-
 # Bots
 
 
@@ -393,7 +405,7 @@ FAULTS = {
     "cap exceeded": Fault({"advance": _NO_CAP, "claim": _NO_CAP}),
     "counted twice": Fault({"claim": _COUNTED_TWICE}),
     "unfair order": Fault(after=_FavouritesFirst()),
-    "lost registration": Fault({"register": _KEPT_FOR_A_WHILE}),
+    "lost registration": Fault({"register": _KEPT_FOR_A_WHILE}, before=_Forgets()),
     "registered twice": Fault({"register": _KEPT_TWICE}),
     "may register again": Fault({"register": _NO_GUARD}),
     "lapsed counts as used": Fault({"advance": _LAPSED_IS_USED}),
@@ -409,7 +421,6 @@ FAULTS = {
     "slow second": Fault(before=_stands_still),
     "wrong ETA": Fault(after=_promises_too_much),
     "errors": Fault(after=_broken_image),
-    "no Retry-After": Fault(after=_no_retry_after),
     "forged ticket": Fault(after=_takes_any_ticket),
     "replay": Fault(after=_another_number_for_a_replay),
     "codes without limit": Fault({"quota": "return 0"}),

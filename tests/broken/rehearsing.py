@@ -19,9 +19,9 @@ from tests.serving import REPO, TIANHE, Up, end_store, environment, run_cli
 
 HERE = Path(__file__).parent
 OPENS_AT = datetime.fromisoformat("2021-06-19T08:00:00+08:00")
-RESIDENTS = 260
-LEAD_SECONDS = 7
-RUN_SECONDS = 15
+RESIDENTS = 220
+LEAD_SECONDS = 6
+RUN_SECONDS = 14
 SEED = 1
 
 
