@@ -19,6 +19,8 @@ from loadtests.told import NEVER, Fact
 OTHERS = "others"
 FORMAT = 1
 """Of the file; another number is not compared."""
+MOST_RESIDENTS = 200_000
+"""In the histograms of what they felt."""
 UNITS = {"ms": 1e3, "s": 1e6, "s waited": 1e3, "requests": 1.0, "kB": 1e3}
 """What a histogram counted as one, in each unit: microseconds; milliseconds for waits, which are longer than the five
 minutes in microseconds that it holds; requests; bytes."""
@@ -110,8 +112,11 @@ def _samples(e: Evidence, red: int) -> Iterator[Sample]:
 
 
 def _residents(e: Evidence) -> Iterator[Sample]:
-    """What residents felt, by the second in which each was told the place, or came where there is none."""
-    told = e.told
+    """What residents felt, by the second in which each was told the place, or came where there is none.
+
+    Of millions every so many-th goes into a histogram: the noise of that is in the spread of the seconds.
+    """
+    told, every = e.told, -(-e.told.residents // MOST_RESIDENTS)
     second = [ms // 1000 for ms in map(max, told.joined_ms, told.came_ms)]  # NEVER is the least of all
     asking = [i for i, requests in enumerate(told.requests) if requests]
     traffic = ((i, told.bytes_up[i] + told.bytes_down[i]) for i in asking)
@@ -123,13 +128,15 @@ def _residents(e: Evidence) -> Iterator[Sample]:
     ):
         by_second: dict[int, Histogram] = {}
         for i, value in values:
-            by_second.setdefault(second[i], Histogram()).add(value)
+            if not i % every:
+                by_second.setdefault(second[i], Histogram()).add(value)
         if seconds := _encoded(e, by_second):
             yield Durations(name, unit, (50, 95), seconds)
     luckless = missed(e)
     called = [i for i in range(told.residents) if told.ready_ms[i] != NEVER or i in luckless]
+    again = int(Fact.ASKED_TWICE)
     for name, of, counted in (
-        ("asked twice", "of residents", ((i, told.has(i, Fact.ASKED_TWICE)) for i in asking)),
+        ("asked twice", "of residents", ((i, bool(told.facts[i] & again)) for i in asking)),
         ("missed a call", "of called", ((i, i in luckless) for i in called)),
     ):
         sums: dict[int, tuple[float, float]] = {}

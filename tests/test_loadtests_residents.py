@@ -93,7 +93,7 @@ def test_what_each_resident_sent_and_got(view: ResidentsView) -> None:
 
 def test_who_had_no_luck(view: ResidentsView) -> None:
     shares = {share.name: (share.part, share.whole) for share in view.shares}
-    assert shares == {"asked twice": (1, 5), "refused": (1, 5), "missed a call": (2, 4), "came too late": (0, 5)}
+    assert shares == {"asked twice": (1, 5), "refused": (1, 5), "missed a call": (2, 4), "it had ended": (0, 5)}
     refused = next(share for share in view.shares if share.name == "refused")
     assert sum(refused.reasons.values()) == 1
 
