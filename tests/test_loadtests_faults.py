@@ -13,11 +13,23 @@ import httpx
 import psutil
 import pytest
 from redis import Redis
+from redis.exceptions import RedisError
 
 from loadtests.answers import Call
 from loadtests.audit import audit
 from loadtests.evidence import RECOVERY_SECONDS
-from loadtests.faults import FAULTS, Fault, FaultError, FaultRun, FullDisk, KillStore, KillWorker, SlowDisk, StopStore
+from loadtests.faults import (
+    FAULTS,
+    Fault,
+    FaultError,
+    FaultRun,
+    FullDisk,
+    KillStore,
+    KillWorker,
+    RollingRestart,
+    SlowDisk,
+    StopStore,
+)
 from loadtests.options import CannotRehearse, Options, crowd_of
 from loadtests.own_server import OwnServer
 from loadtests.rehearsal import run
@@ -112,24 +124,21 @@ def test_a_slow_disk_holds_the_store_up_again_and_again(served: tuple[OwnServer,
     assert fault.heal(server) == ""
 
 
-def test_a_deploy_replaces_every_worker_and_loses_no_request() -> None:
-    with own_server("rolling-restart") as (server, url):
-        (before,) = server.workers()
-        fault = FAULTS["rolling-restart"]()
-        fault.inject(server)
-        assert not fault.over(server, 0)
-        with httpx.Client(base_url=url, trust_env=False, transport=httpx.HTTPTransport(retries=0)) as client:
+def test_a_deploy_replaces_every_worker_and_loses_no_request(served: tuple[OwnServer, str]) -> None:
+    server, url = served
+    (before,) = server.workers()
+    fault = RollingRestart()
+    fault.inject(server)
+    assert not fault.over(server, 0)
 
-            def asked() -> bool:
-                answer = client.get("/api/v1/city", headers={"connection": "close"})
-                assert answer.status_code == 200
-                return fault.over(server, 0)
+    def asked() -> bool:
+        assert httpx.get(f"{url}/api/v1/city", timeout=10, trust_env=False).status_code == 200
+        return fault.over(server, 0)
 
-            until(asked, "the worker is another")
-        assert fault.heal(server)
-        assert gone(before)
-        assert len(server.workers()) == 1
-        assert ready(url)
+    until(asked, "the worker is another")
+    assert fault.heal(server)
+    assert gone(before)
+    assert len(server.workers()) == 1
 
 
 def test_a_killed_primary_is_succeeded_by_its_replica() -> None:
@@ -186,7 +195,7 @@ def test_the_clock_of_the_first_worker_is_off_and_no_other(tmp_path: Path) -> No
     assert done.stdout.split() == ["0", "180", "0", "180"]
 
 
-def test_a_full_disk_takes_nothing_until_there_is_room() -> None:
+def test_a_full_disk_loses_nothing_and_takes_nothing_until_there_is_room() -> None:
     if not ROOT_ON_LINUX:
         assert "cannot be done here" in str(FullDisk.problem(Options()))
         return
@@ -203,12 +212,26 @@ def test_a_full_disk_takes_nothing_until_there_is_room() -> None:
 
         assert grows()
         file.unlink()
+        kept: list[str] = []
+
+        def refused() -> bool:
+            try:
+                with Redis.from_url(server.redis_url) as client:
+                    client.set(f"test:{len(kept)}", "x" * 100)
+            except (RedisError, OSError):
+                return True
+            kept.append(f"test:{len(kept)}")
+            return False
+
         fault.inject(server)
         assert not grows()
         file.unlink(missing_ok=True)
+        until(refused, "the store takes no write")
         assert fault.heal(server)
         assert grows()
-        until(lambda: ready(url), "it serves")
+        until(lambda: ready(url) and not refused(), "it serves again")
+        with Redis.from_url(server.redis_url) as client:
+            assert client.exists(*kept) == len(kept) > 0
     assert str(server.data_dir) not in Path("/proc/mounts").read_text()
 
 

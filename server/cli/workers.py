@@ -57,8 +57,18 @@ class Workers(MPServer):
         """SIGHUP: replace the workers, once it is known that new ones start."""
         threading.Thread(target=self._check_and_reload, name="reload", daemon=True).start()
 
+    def _respawn_workers(self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0) -> None:
+        """One by one, so that SIGTERM need not wait for all of them, and a new one that dies is the last."""
+        for index in workers:
+            if self.interrupt_signal or self.interrupt_children:
+                return
+            super()._respawn_workers([index], spawn_target, target_loader, delay)  # type: ignore[no-untyped-call]
+
     def _check_and_reload(self) -> None:
-        check = subprocess.run([sys.executable, "-c", _CHECK], capture_output=True, text=True, check=False)  # noqa: S603
+        # a session of its own: a terminal's end, which may be the SIGHUP, is not for it
+        check = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", _CHECK], capture_output=True, text=True, check=False, start_new_session=True
+        )
         if check.returncode:
             why = (check.stderr.strip() or "it said nothing").splitlines()[-1]
             click.echo(f"jiaohao: the workers stay, for a new one would not start: {why}", err=True)

@@ -194,6 +194,7 @@ def test_a_deploy_replaces_the_workers_without_a_gap_and_a_bad_one_changes_nothi
     with up(tmp_path / "data", "--workers", "1", "--city", str(city), "--no-demo", *AT_EIGHT) as server:
         (before,) = server.workers()
         good = city.read_text(encoding="utf-8")
+        before.send_signal(signal.SIGHUP)  # as where the terminal of all of them is closed
         city.write_text("timezone = 1\n", encoding="utf-8")
         server.process.send_signal(signal.SIGHUP)
         until(lambda: "the workers stay" in server.logged(), "the bad city file is told")
