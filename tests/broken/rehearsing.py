@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from shutil import copytree
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -42,16 +43,34 @@ def rehearse(prepared: Path, folder: Path, fault: str, changes: Mapping[str, Map
     """Serve with a fault, rehearse, and say what was not green: name of the check or SLO -> what was found.
 
     Args:
+        prepared, folder, fault, changes: as of `serving`.
+    """
+    with serving(prepared, folder, fault, changes) as options:
+        return red_of(held(options))
+
+
+@contextmanager
+def serving(
+    prepared: Path,
+    folder: Path,
+    fault: str = "none",
+    changes: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    lead_seconds: int = LEAD_SECONDS,
+) -> Iterator[Options]:
+    """A server with a fault, shortly before the opening; the options of a rehearsal against it.
+
+    Args:
         prepared: from `prepare`.
         folder: new; everything of this run is put there.
         fault: one of `tests.broken.faults.FAULTS`.
         changes: what is different in `city.toml`, `crowd.toml`, `slo.toml`: text -> what is there instead.
+        lead_seconds: how long before.
     """
     data_dir = copytree(prepared, folder / "data")
     city, crowd, slo = (
         _changed(name, folder, changes.get(name, {})) for name in ("city.toml", "crowd.toml", "slo.toml")
     )
-    clock = OPENS_AT - timedelta(seconds=LEAD_SECONDS)
+    clock = OPENS_AT - timedelta(seconds=lead_seconds)
     arguments = ["up", "--no-demo", "--workers", "1", "--port", "0", "--data-dir", str(data_dir)]
     arguments += ["--city", str(city), "--clock", clock.isoformat()]
     with ExitStack() as stack:
@@ -64,24 +83,38 @@ def rehearse(prepared: Path, folder: Path, fault: str, changes: Mapping[str, Map
         stack.callback(end_store, data_dir)
         stack.callback(_end, process)
         server.await_ready()
-        options = Options(
+        yield Options(
             residents=RESIDENTS, minutes=RUN_SECONDS / 60, crowd=str(crowd), host=server.url,
             redis_url=(data_dir / "store.url").read_text(), seed=SEED, lines=200, slo=str(slo),
             report=None, json=str(folder / "run.json"),
         )  # fmt: skip
-        done = subprocess.run(
-            [sys.executable, "-m", "loadtests.drive", msgspec.json.encode(options).decode()],
-            cwd=REPO, env=environment(), capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        assert done.returncode in (0, 1), f"{done.stdout}{done.stderr}{server.logged()}"
-    found: dict[str, Any] = msgspec.json.decode((folder / "run.json").read_bytes())
-    red = {check["name"]: check["detail"] for check in found["checks"] if not check["ok"]}
-    red |= {
-        line["name"]: f"{line['figure']}: {line['detail']}" for line in found["objectives"] if line["state"] != "held"
-    }
-    # the exit code says the same
+
+
+def held(options: Options) -> dict[str, Any]:
+    """Hold a rehearsal; its figures."""
+    return found(options, "-m", "loadtests.drive", msgspec.json.encode(options).decode())
+
+
+def found(options: Options, *command: str) -> dict[str, Any]:
+    """The figures of a rehearsal that a Python command holds, whose exit code says the same."""
+    done = subprocess.run(
+        [sys.executable, *command], cwd=REPO, env=environment(), capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode in (0, 1), f"{done.stdout}{done.stderr}"
+    assert options.json is not None
+    figures: dict[str, Any] = msgspec.json.decode(Path(options.json).read_bytes())
+    red = red_of(figures)
     assert bool(red) == bool(done.returncode), f"{red}: exit {done.returncode}"
-    return red
+    return figures
+
+
+def red_of(figures: Mapping[str, Any]) -> dict[str, str]:
+    """What was not green, check or SLO, and what was found."""
+    red = {check["name"]: check["detail"] for check in figures["checks"] if not check["ok"]}
+    return red | {
+        line["name"]: f"{line['figure']}: {line['detail']}" for line in figures["objectives"] if line["state"] != "held"
+    }
 
 
 def _changed(name: str, folder: Path, changes: Mapping[str, str]) -> Path:
