@@ -62,7 +62,7 @@ class Workers(MPServer):
         for index in workers:
             if self.interrupt_signal or self.interrupt_children:
                 return
-            super()._respawn_workers([index], spawn_target, target_loader, delay)  # type: ignore[no-untyped-call]
+            super()._respawn_workers([index], spawn_target, target_loader, delay)
 
     def _check_and_reload(self) -> None:
         # a session of its own: a terminal's end, which may be the SIGHUP, is not for it
