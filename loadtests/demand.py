@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 _GRID = 200  # samples of the draw's numbers, and of the time of joining
 _LATER = 2000  # samples of those who come after the draw
@@ -45,9 +46,9 @@ class Timetable:
 
 @dataclass(frozen=True)
 class Arrivals:
-    """When they come: `door` of them before the opening, spread over the draw; the others in `minutes`, fewer and fewer.
+    """When they come: `door` of them before the opening, spread over the draw; the others in `minutes`.
 
-    As the rehearsal's curve: exponential, with a third of the time as its constant, cut at the end.
+    As the rehearsal's curve: fewer and fewer, exponential, with a third of the time as its constant, cut at the end.
     """
 
     door: float
@@ -74,6 +75,7 @@ class Queue:
         residents: who come.
         joins_per_second: in the first second of the draw, when most come; `later`: when it has closed.
         calls_per_second: as the rate allows, or as `max_active` does where that is less.
+        calls_at_close: when the window closes: as many as then come, where nobody has to wait any more.
         held_back: that it is `max_active`.
         longest_queue: most who wait at once.
         called: until the window closes.
@@ -87,6 +89,7 @@ class Queue:
     joins_per_second: float
     later: float
     calls_per_second: float
+    calls_at_close: float
     held_back: bool
     longest_queue: float
     called: float
@@ -111,7 +114,7 @@ def queue(district: District, residents: float, arrivals: Arrivals, draw_seconds
     # time by time: who has joined, who has been called; nobody before the draw has closed
     times = [draw_seconds + (window - draw_seconds) * i / 2000 for i in range(2001)]
     called, longest = [0.0], drawn
-    for before, now in zip(times, times[1:], strict=False):
+    for before, now in pairwise(times):
         joined = residents * arrivals.by(now, draw_seconds)
         called.append(min(called[-1] + pace * (now - before), joined))
         longest = max(longest, joined - called[-1])
@@ -125,6 +128,7 @@ def queue(district: District, residents: float, arrivals: Arrivals, draw_seconds
         joins_per_second=residents * opening,
         later=residents * later,
         calls_per_second=pace,
+        calls_at_close=(called[-1] - called[-2]) / (times[-1] - times[-2]),
         held_back=at_most < district.rate_per_second,
         longest_queue=longest,
         called=called[-1],

@@ -1,4 +1,4 @@
-"""What has been measured, for plans: the shipped figures (`loadtests/measured/`), and those of the files that are given."""
+"""What has been measured, for plans: the shipped figures (`loadtests/measured/`), or those of files that are given."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -159,8 +159,8 @@ def _read(file: Path) -> bytes:
 
 
 class _Kind(msgspec.Struct):
-    ramp: msgspec.Raw | None = None
-    calls: msgspec.Raw | None = None
+    ramp: Any = None
+    calls: Any = None
 
 
 def _is_ramp(data: bytes, name: str) -> bool:

@@ -22,13 +22,18 @@ LINGER_SECONDS = 0.005
 LATE_SECONDS = 0.25
 """The longest that a call to the store may take at the peak, of the second that an answer has (slo.toml)."""
 IP_BYTES = 80
-"""Of TCP/IP headers, of a request and of an answer: two packets each, as the acknowledgement of the other goes with it."""
+"""Of TCP/IP headers, of a request as of an answer: a packet with it, and one that acknowledges it."""
 POLLS_OF_A_CALL = 1.2
 """Assumption: polls of somebody who has been called, until they claim."""
 SMS_SHARE = 0.3
 """Assumption, as in the night that was measured: of those who wait, so many are given a slot a night and told so."""
 
 Mark = Literal["measured", "extrapolated"]
+_ADDS = frozenset(
+    ("joins/s", "polls/s", "claims/s", "registrations/s", "worker cores, busy", "workers", "store cores, busy",
+     "store shards", "store memory, GB", "network in, Mbit/s", "network out, Mbit/s", "SMS/s by day",
+     "not called that day")
+)  # fmt: skip
 LOADS = ("join", "poll", "ready", "claim", "register", "look_up", "qr", "opening", "city")
 
 
@@ -41,11 +46,12 @@ class Asked:
     """The question.
 
     Attributes:
-        residents: who come in a day; None where `joins_per_second` says it.
-        joins_per_second: the peak of all openings that open together.
+        residents: who come in a day, to all cities; None where `joins_per_second` says it.
+        joins_per_second: the peak of all openings that open together, of all cities.
         door: share who are there at the opening.
         minutes: in which the others come; None = the window.
         utilisation: of a core, at the peak.
+        cities: so many equal set-ups share the crowd, each with workers and a store of its own.
         openings: in place of the city's districts so many equal ones, in the first one's window.
         rate_per_second: of calls, in place of the city's; `enough`: so many that everyone is called in the window, and
             as many active as that takes.
@@ -56,6 +62,7 @@ class Asked:
     door: float = 0.13
     minutes: float | None = None
     utilisation: float = UTILISATION
+    cities: int = 1
     openings: int | None = None
     rate_per_second: float | Literal["enough"] | None = None
 
@@ -75,6 +82,8 @@ class Asked:
             raise PlanError("--utilisation: expected a share between 0 and 1")
         if self.openings is not None and not 1 <= self.openings <= 10_000:
             raise PlanError("--openings: expected 1 to 10,000")
+        if not 1 <= self.cities <= 1_000_000:
+            raise PlanError("--cities: expected at least 1")
         if isinstance(self.rate_per_second, float) and not 0 < self.rate_per_second <= 1_000_000:
             raise PlanError("--rate: expected calls a second, up to 1,000,000, or enough")
 
@@ -88,6 +97,12 @@ class Figure:
     words: str
     mark: Mark
     how: str
+
+    def times(self, cities: int) -> Figure:
+        """Of so many cities together, where it is something that adds up."""
+        if self.name not in _ADDS:
+            return self
+        return replace(self, value=self.value * cities, words=_number(self.value * cities), mark="extrapolated")
 
 
 @dataclass(frozen=True)
@@ -211,10 +226,14 @@ class _Planner:
             self.districts = tuple(
                 replace(first, code=str(n), name=f"opening {n}", population=1) for n in range(1, asked.openings + 1)
             )
-        self.residents = asked.residents or 1.0
+        self.residents = asked.residents / asked.cities if asked.residents else 1.0  # of one city
         if asked.joins_per_second is not None:  # as many as it takes
-            self.residents *= asked.joins_per_second / max(
-                sum(q.joins_per_second for q in group) * self.joins_each for group in self._groups(self._queues())
+            self.residents *= (
+                asked.joins_per_second
+                / asked.cities
+                / max(
+                    sum(q.joins_per_second for q in group) * self.joins_each for group in self._groups(self._queues())
+                )
             )
 
     def _queues(self) -> tuple[Queue, ...]:
@@ -283,7 +302,7 @@ class _Planner:
             # who closes now still has those with a pass: for the grace they register, and nobody waits or is called
             open_ = [it for it in others if it.district.closes_s > at]
             closing = [it for it in others if it.district.closes_s == at]
-            rest = [self._calling(it) for it in open_] + [{"register": it.calls_per_second} for it in closing]
+            rest = [self._calling(it) for it in open_] + [{"register": it.calls_at_close} for it in closing]
             for phase, mine in (
                 ("draw", [self._drawing(it) for it in group]),
                 ("calls", [self._calling(it) for it in group]),
@@ -346,11 +365,12 @@ class _Planner:
             batches += min(rate, workers / LINGER_SECONDS) * batch / 1e6
             dear += workers * batch / 1e6 if rate else 0.0
         each, _ = self.known.in_opening_us("join")
-        most = max(0.0, self.asked.utilisation - looks) / (each / 1e6) if each else math.inf
+        left = self.asked.utilisation - looks
+        most = 0.0 if left <= 0 else left / each * 1e6 if each else math.inf
         if least + batches < self.asked.utilisation:
             return Shard(it.district.name, least, least + batches, 0.0, most)
-        # The store is busy, so calls take longer, and while they do their successors gather: batches grow until the
-        # work fits. Each worker has one of each kind under way, so one goes round in `dear` of what is left of the core.
+        # The store is busy, so its calls take longer, and meanwhile their successors gather: batches grow until the
+        # work fits. Each worker has one of each kind under way; all of these take `dear` of what is left of the core.
         left = 1 - least
         return Shard(it.district.name, least, 1.0, dear / left if left > 0 else math.inf, most)
 
@@ -371,59 +391,72 @@ class _Planner:
         limits = sorted(self._limits(queues, shard, figures), key=lambda it: it.factor)
         notes = tuple(self._notes(queues, shard))
         return Plan(
-            self.timetable.name, self.asked, self.residents, queues, tuple(moments), shard, tuple(figures),
-            tuple(limits), notes,
-        )  # fmt: skip
+            self._name(),
+            self.asked,
+            self.residents * self.asked.cities,
+            queues,
+            tuple(moments),
+            shard,
+            tuple(it.times(self.asked.cities) if self.asked.cities > 1 else it for it in figures),
+            tuple(limits),
+            notes,
+        )
+
+    def _name(self) -> str:
+        asked, name = self.asked, self.timetable.name
+        if asked.openings is not None:
+            name = f"{asked.openings:,} equal openings by {name}'s policy"
+        return f"{asked.cities:,} cities, each {name}" if asked.cities > 1 else name
 
     def _rates(self, moments: Sequence[Moment]) -> Iterator[Figure]:
         hows = {
-            "join": f"residents at the door ÷ draw_seconds + the first of the others, × {self.joins_each:.3g} joins each",
-            "poll": f"waiting ÷ poll_floor_seconds, at most poll_budget × {self.known.sizes.polls.of_budget:g} an opening",
+            "join": f"residents at the door ÷ draw_seconds + the first of the others, × {self.joins_each:.3g}",
+            "poll": f"waiting ÷ poll_floor_seconds, at most {self.known.sizes.polls.of_budget:g} × an opening's budget",
             "claim": "rate_per_second of the openings that call at once (or max_active ÷ the seconds one is active)",
             "register": "as many as claim",
         }
         for call, name in (("join", "joins"), ("poll", "polls"), ("claim", "claims"), ("register", "registrations")):
             most = max(it.calls[call] for it in moments)
-            yield Figure(f"{name}/s", most, f"{most:,.0f}", _mark(most <= self.known.per_second(call)), hows[call])
+            yield Figure(f"{name}/s", most, _number(most), _mark(most <= self.known.per_second(call)), hows[call])
 
     def _machines(
         self, queues: Sequence[Queue], moments: Sequence[Moment], peak: Moment, workers: int, shard: Shard
     ) -> Iterator[Figure]:
         known = self.known
         law = known.law
-        added = f"+ what they lose to each other (σ {law.law.contention:.3g}, κ {law.law.coherence:.2g})" if law else ""
+        added = f"by the law of σ {law.law.contention:.3g}, κ {law.law.coherence:.2g}" if law else "linear is assumed"
         yield Figure(
-            "workers", workers, f"{workers:,}", _mark(workers <= known.most_workers),
+            "workers", workers, _number(workers), _mark(workers <= known.most_workers),
             f"Σ calls/s × CPU = {peak.worker_cores:.3g} cores at {clock(peak.at_s)} ({peak.phase}) ÷ "
-            f"{self.asked.utilisation:.0%} of a core each, less the looks at the openings {added or '; linear is assumed'}",
+            f"{self.asked.utilisation:.0%} of a core each, less the looks at the openings; {added}",
         )  # fmt: skip
         yield Figure(
-            "worker cores, busy", peak.worker_cores, f"{peak.worker_cores:,.2f}", _mark(workers <= known.most_workers),
+            "worker cores, busy", peak.worker_cores, _number(peak.worker_cores), _mark(workers <= known.most_workers),
             "Σ calls/s × CPU a call at few connections" + self._corrected("workers"),
         )  # fmt: skip
         cores = max(self._store_cores(queues, it, workers) for it in moments)
         shards = max(1, math.ceil(cores / self.asked.utilisation - 1e-9))
         yield Figure(
-            "store cores, busy", cores, f"{cores:,.2f}", _mark(shards == 1 and workers <= known.most_workers),
+            "store cores, busy", cores, _number(cores), _mark(shards == 1 and workers <= known.most_workers),
             "Σ calls/s × CPU a call + looks of the workers" + self._corrected("store"),
         )  # fmt: skip
         yield Figure(
-            "store shards", shards, f"{shards:,}", _mark(shards == 1 and workers <= known.most_workers),
+            "store shards", shards, _number(shards), _mark(shards == 1 and workers <= known.most_workers),
             f"busy store cores ÷ {self.asked.utilisation:.0%}; one core each, and an opening is on one of them",
         )  # fmt: skip
         sizes = known.sizes
         memory = self.residents * (sizes.store_bytes.place + sizes.store_bytes.after_night)
         yield Figure(
-            "store memory, GB", memory / 1e9, f"{memory / 1e9:,.1f}",
+            "store memory, GB", memory / 1e9, _number(memory / 1e9),
             _mark(self.residents <= sizes.night.registrations),
-            f"residents × ({sizes.store_bytes.place:g} a place + {sizes.store_bytes.after_night:g} a registration after "
-            "its night); have twice that, for the copy when the append-only file is written anew",
+            f"residents × ({sizes.store_bytes.place:g} a place + {sizes.store_bytes.after_night:g} a registration "
+            "after its night); have twice that, for the copy when the append-only file is written anew",
         )  # fmt: skip
         carried = _mark(all(it.calls[call] <= known.per_second(call) for it in moments for call in LOADS))
         for name, direction in (("in", "bytes_in"), ("out", "bytes_out")):
             most = max(self._mbits(it, direction) for it in moments)
             yield Figure(
-                f"network {name}, Mbit/s", most, f"{most:,.1f}", carried,
+                f"network {name}, Mbit/s", most, _number(most), carried,
                 "Σ calls/s × (bytes of HTTP + TCP/IP)"
                 + (f"; a browser's request is taken as {self.crowd.request_bytes} bytes" if name == "in" else "")
                 + "; without TLS and the page itself",
@@ -463,7 +496,7 @@ class _Planner:
         missed = sum(max(0.0, it.residents - it.called) for it in queues)
         missed = 0.0 if missed < 0.5 else missed
         yield Figure(
-            "not called that day", missed, f"{missed:,.0f}", measured,
+            "not called that day", missed, _number(missed), measured,
             "residents − those called when their window closes; they come again on another day",
         )  # fmt: skip
 
@@ -471,20 +504,20 @@ class _Planner:
         cap, known = self.timetable.sms_per_second, self.known
         wanted = max(it.calls["register"] for it in moments)
         yield Figure(
-            "SMS/s by day", wanted, f"{wanted:,.0f}", "extrapolated",
+            "SMS/s by day", wanted, _number(wanted), "extrapolated",
             f"one a registration; sms.per_second allows {cap:,}; no provider's line has been measured",
         )  # fmt: skip
         registered = sum(it.called for it in queues)
         count = registered * SMS_SHARE
         hours = (self.timetable.sms_ends_s - self.timetable.sms_begins_s) % 86_400 or 86_400
         yield Figure(
-            "SMS of the night, minutes", count / cap / 60, f"{count / cap / 60:,.0f}", "extrapolated",
+            "SMS of the night, minutes", count / cap / 60, _number(count / cap / 60), "extrapolated",
             f"{SMS_SHARE:.0%} of the registrations are given a slot (assumption) ÷ sms.per_second ({cap:,}), from "
             f"{clock(self.timetable.sms_begins_s)}; {hours / 3600:.0f} hours are allowed",
         )  # fmt: skip
         night = registered / known.sizes.night.registrations * known.sizes.night.seconds
         yield Figure(
-            "night, minutes", night / 60, f"{night / 60:,.1f}",
+            "night, minutes", night / 60, _number(night / 60),
             _mark(registered <= known.sizes.night.registrations),
             f"registrations × {known.sizes.night.seconds / known.sizes.night.registrations * 1e6:.0f} µs, one process",
         )  # fmt: skip
@@ -493,15 +526,16 @@ class _Planner:
         by_name = {it.name: it for it in figures}
         it = min(queues, key=lambda q: q.calls_per_second / q.needed_rate)
         which = "max_active" if it.held_back else "rate_per_second"
-        yield Limit(
-            f"calls ({which} of {it.district.name})",
-            it.calls_per_second / it.needed_rate,
-            f"everyone is called in the window at {it.needed_rate:,.0f} calls a second and max_active of "
-            f"{it.needed_rate * self.active_seconds:,.0f} ({it.district.name})",
-        )
+        if self.asked.rate_per_second != "enough":
+            yield Limit(
+                f"calls ({which} of {it.district.name})",
+                it.calls_per_second / it.needed_rate,
+                f"everyone is called in the window at {math.ceil(it.needed_rate):,} calls a second, with max_active "
+                f"{math.ceil(it.needed_rate * self.active_seconds):,}",
+            )
         yield Limit(
             f"store shard of one opening ({shard.district})",
-            self.asked.utilisation / shard.least,
+            self.asked.utilisation / shard.least if shard.least else math.inf,
             f"an opening takes {shard.most_joins:,.0f} joins a second at most; split the district",
         )
         hours = (self.timetable.sms_ends_s - self.timetable.sms_begins_s) % 86_400 or 86_400
@@ -525,7 +559,12 @@ class _Planner:
             yield "no ramp has been measured: workers are taken to add up in a straight line (σ = κ = 0)"
         elif law.fixed:
             yield f"scalability law: {law.fixed}"
-        if shard.least > self.asked.utilisation:
+        if shard.most_joins <= 0:
+            yield (
+                "the workers' looks at an opening alone fill the shard that holds it, as each looks four times a "
+                "second: split the crowd over several cities (--cities), each with workers and a store of its own"
+            )
+        elif shard.least > self.asked.utilisation:
             yield (
                 f"{shard.district}: one opening asks {shard.least:.2f} of a core and is bound to one shard, whatever "
                 f"their number: split the district so that each part has at most {shard.most_joins:,.0f} joins a second"
@@ -546,6 +585,11 @@ class _Planner:
 
 def _mark(measured: bool) -> Mark:
     return "measured" if measured else "extrapolated"
+
+
+def _number(number: float) -> str:
+    """With as many digits as it is worth."""
+    return f"{number:,.0f}" if number >= 100 or number == int(number) else f"{number:.3g}"
 
 
 def clock(seconds: float) -> str:

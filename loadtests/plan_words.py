@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from loadtests.known import Known
 from loadtests.plan import Figure, Plan, clock, duration
-from loadtests.ramp import PARTS, Ramp, each_resident, predict
+from loadtests.ramp import PARTS, Ramp, check, each_resident, predict
 
 _DAGGER = "†"
 _ROWS = (
@@ -19,6 +19,8 @@ _ROWS = (
 def page(plan: Plan) -> Iterator[str]:
     """Lines for a terminal."""
     yield f"{plan.city}: {plan.residents:,.0f} residents, {plan.asked.door:.0%} of them at the door (assumption)"
+    if plan.asked.cities > 1:
+        yield "openings, waits and limits are of one city; rates and machines of all together"
     yield ""
     yield "opens  closes  district        residents   joins/s  calls/s  longest queue  median · p90 · longest wait"
     shown: dict[tuple[object, ...], int] = {}
@@ -97,7 +99,7 @@ def foretold(earlier: Ramp, later: Ramp) -> Iterator[str]:
     said = predict(earlier, later.workers)
     measured = later.point()
     bounds = ", ".join(f"{name} {rate:,.0f}" for name, rate in said.bounds.items())
-    yield f"{later.workers} workers, said from {earlier.workers}: {said.rate:,.0f} residents/s, limit {said.limit} ({bounds})"
+    yield f"said from {earlier.workers}: {said.workers} workers hold {said.rate:,.0f}/s, limit {said.limit} ({bounds})"
     broke = f", broke at {measured.broke:,.0f}" if measured.broke is not None else ", nothing broke"
     limit = f", limit {later.ramp.limit}" if later.ramp.limit else ""
     yield f"measured: held {measured.held:,.0f}{broke}{limit}"
@@ -112,8 +114,6 @@ def foretold(earlier: Ramp, later: Ramp) -> Iterator[str]:
 
 def checked(known: Known) -> Iterator[str]:
     """The bench's costs against each ramp's CPU."""
-    from loadtests.ramp import check
-
     for ramp in known.ramps:
         for part in PARTS:
             steps = [it for it in check(known.costs, ramp) if it.part == part]

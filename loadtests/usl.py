@@ -96,7 +96,7 @@ def fit(points: Sequence[Point], seed: int = 1) -> Fit:
 
     One number of workers: linear, σ = κ = 0, which is an assumption. Two: σ, with κ = 0. Three or more: both. The
     intervals come from fits to points remade `REMADE` times: each anywhere between the rate that held and the one that
-    broke, and, where there are more points than unknowns, with the scatter around the law besides. The remade points use
+    broke, and, where there are more points than unknowns, with the scatter around the law besides. They are fitted with
     the same unknowns, so what is `fixed` is in no interval.
 
     Raises:

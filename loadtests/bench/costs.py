@@ -35,7 +35,7 @@ DAY = date(2021, 6, 19)
 _CALLED_NO = 2
 _AFTERMATH_SECONDS = 0.3  # what follows an answer (the pass is freed, the message pointed to) counts as the call's
 _WAITING = 20_000
-_DIRECT = 20_000
+_DIRECT = 100  # batches of each script at least
 _EXPIRES_S = over_http.OPENS_AT + 80_000
 
 
@@ -187,8 +187,10 @@ def _until_called(bench: _Bench, asked: bytes) -> None:
         time.sleep(0.1)
 
 
-async def _in_opening(bench: _Bench, places: list[Place], sizes: dict[Level, int]) -> dict[str, dict[Level, float]]:
-    """CPU microseconds of the store a call for the scripts on the opening alone, in batches of these sizes.
+async def _in_opening(
+    bench: _Bench, places: list[Place], sizes: dict[Level, int], direct: dict[Level, int]
+) -> dict[str, dict[Level, float]]:
+    """CPU microseconds of the store a call for the scripts on the opening alone, so many in batches of these sizes.
 
     All else that a call does in the store is under the resident's tag, on any shard.
     """
@@ -202,7 +204,7 @@ async def _in_opening(bench: _Bench, places: list[Place], sizes: dict[Level, int
     }
     found: dict[str, dict[Level, float]] = {name: {} for name in scripts}
     for level, size in sizes.items():
-        mine, places = places[:_DIRECT], places[_DIRECT:]
+        mine, places = places[: direct[level]], places[direct[level] :]
         batches = [mine[at : at + size] for at in range(0, len(mine), size)]
         for name, script in scripts.items():
             before = cpu_seconds(bench.store)
@@ -228,25 +230,26 @@ def measure(rounds: int, seconds: float, connections: dict[Level, int], resident
     """
     at_level: dict[Level, int] = {"low": residents // 2, "high": residents}
     once = sum(at_level.values()) * (rounds + 1) + 1
-    direct = range(once, once + _DIRECT * len(connections))
+    direct: dict[Level, int] = {level: residents + _DIRECT * lines for level, lines in connections.items()}
+    called = once + sum(direct.values())
     with over_http.stage(130) as (plain, _, store), tempfile.TemporaryDirectory() as folder:
         settings = msgspec.structs.replace(plain, city_file=_city(Path(folder)))
         asked = _Requests(settings)
-        asyncio.run(over_http.prepare(settings, direct.stop + once))
+        asyncio.run(over_http.prepare(settings, called + once))
         core = _pinned(store) if pin else None
         with over_http.server("jiaohao", settings.environment(), core) as (port, worker):
             bench = _Bench(port, worker, store, settings)
-            asyncio.run(_places(settings, asked, direct.stop))
-            _until_called(bench, asked.ready(direct.stop - 1))
-            idle = _background(bench, 10.0)
+            asyncio.run(_places(settings, asked, called))
+            _until_called(bench, asked.ready(called - 1))
+            idle = _background(bench, 8 * seconds)
             some = range(2000)
             # Those made once, in the order in which a resident makes them, then those that can be made again.
             calls: list[tuple[str, Callable[[int], bytes], range | None]] = [
-                ("join", lambda i: over_http.join_request(direct.stop + i), None),
+                ("join", lambda i: over_http.join_request(called + i), None),
                 ("claim", asked.claim, None),
                 ("register", asked.register, None),
                 ("poll", lambda i: asked.poll(_WAITING - 1 - i), some),
-                ("ready", lambda i: asked.ready(direct.start + i), some),
+                ("ready", lambda i: asked.ready(once + i % residents), some),
                 ("look_up", asked.look_up, some),
                 ("qr", asked.qr, some),
                 ("opening", lambda i: request("GET", f"/api/v1/openings/{WAITING}"), some),
@@ -265,8 +268,8 @@ def measure(rounds: int, seconds: float, connections: dict[Level, int], resident
                         one = _round(bench, batch, again is not None, lines, seconds, idle)
                         if turn:  # the first round warms up
                             figures[name][level].append(one)
-            places = [Place(i, i + 1, asked.resident(i)) for i in direct]
-            bound = asyncio.run(_in_opening(bench, places, connections))
+            places = [Place(i, i + 1, asked.resident(i)) for i in range(once, called)]
+            bound = asyncio.run(_in_opening(bench, places, connections, direct))
     none: dict[Level, float] = {level: 0.0 for level in connections}
     command = f"python -m loadtests.bench costs --rounds {rounds} --seconds {seconds:g} --residents {residents}"
     return Costs(

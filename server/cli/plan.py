@@ -52,6 +52,9 @@ class _Rate(click.ParamType[float | Literal["enough"]]):
     "file's, or `enough`: so many that everyone is called in the window.",
 )
 @click.option("--openings", type=int, help="In place of the districts: so many equal ones that open together.")
+@click.option(
+    "--cities", default=1, show_default=True, help="So many equal set-ups, each with its own store and workers."
+)
 @click.option("--utilisation", type=float, default=0.6, show_default=True, help="Of a core, at the peak.")
 @click.option(
     "--measured",
@@ -75,6 +78,7 @@ def command(
     city: Path | None,
     rate_per_second: float | Literal["enough"] | None,
     openings: int | None,
+    cities: int,
     utilisation: float,
     measured: tuple[Path, ...],
     as_json: bool,
@@ -123,6 +127,7 @@ def command(
             minutes=minutes,
             utilisation=utilisation,
             openings=openings,
+            cities=cities,
             rate_per_second=rate_per_second,
         )
         plan = make(_timetable(load_city(city), districts), asked, known)
@@ -151,9 +156,9 @@ def _cases() -> list[tuple[str, tuple[str, ...], Path | None, Asked]]:
         ),
         (
             "the planet",
-            ("--joins-per-second 1000000", "--openings 100", "--rate enough"),
+            ("--joins-per-second 1000000", "--cities 100", "--openings 4", "--rate enough"),
             None,
-            Asked(None, 1_000_000, openings=100, rate_per_second="enough"),
+            Asked(None, 1_000_000, cities=100, openings=4, rate_per_second="enough"),
         ),
     ]
 
