@@ -28,20 +28,16 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class StoreBytes(_Table, frozen=True):
     place: Positive
-    registry: Positive
-    registered: Positive
     after_night: Positive
 
 
 class Night(_Table, frozen=True):
     registrations: Positive
     seconds: Positive
-    peak_mb: Positive
 
 
 class Polls(_Table, frozen=True):
     of_budget: Positive
-    waiting: Positive
 
 
 class Largest(_Table, frozen=True):

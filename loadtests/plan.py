@@ -180,7 +180,7 @@ class Plan:
                 for it in self.queues
             ],
             "moments": [vars(it) for it in self.moments],
-            "figures": [vars(it) for it in self.figures],
+            "figures": [vars(it) | {"value": None if math.isinf(it.value) else it.value} for it in self.figures],
             "limits": [vars(it) | {"factor": None if math.isinf(it.factor) else it.factor} for it in self.limits],
             "notes": self.notes,
         }  # fmt: skip

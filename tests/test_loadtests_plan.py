@@ -51,9 +51,9 @@ def costs(worker_us: float = 100, store_us: float = 20, opening_us: float = 0, i
 
 SIZES = msgspec.convert(
     {
-        "store_bytes": {"place": 60, "registry": 170, "registered": 1000, "after_night": 1500},
-        "night": {"registrations": 1_000_000, "seconds": 300, "peak_mb": 300},
-        "polls": {"of_budget": 1.0, "waiting": 1_000_000},
+        "store_bytes": {"place": 60, "after_night": 1500},
+        "night": {"registrations": 1_000_000, "seconds": 300},
+        "polls": {"of_budget": 1.0},
         "largest": {"residents": 600_000},
     },
     Sizes,
