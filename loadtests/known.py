@@ -68,7 +68,12 @@ class Known:
     @cached_property
     def law(self) -> Fit | None:
         """How workers add up; None where no ramp says it."""
-        return fit([ramp.point() for ramp in self.ramps]) if self.ramps else None
+        return fit([ramp.point() for ramp in self.telling]) if self.telling else None
+
+    @property
+    def telling(self) -> list[Ramp]:
+        """The ramps in which the workers were the limit: of the others one knows only that they might carry more."""
+        return [ramp for ramp in self.ramps if ramp.ramp.limit in (None, "workers")]
 
     @cached_property
     def corrections(self) -> dict[Part, float]:

@@ -337,14 +337,15 @@ class _Planner:
             )
         law = self.known.law.law if self.known.law else None
         workers = max(1, math.ceil(cores / each))
+        if law is not None and cores / each > 0.99 * law.ceiling:
+            raise PlanError(
+                f"no number of workers on one store carries it: by the scalability law (σ = {law.contention:.2g}, "
+                f"κ = {law.coherence:.2g}) all together are worth {law.ceiling:,.1f}; it takes {cores / each:,.1f}: "
+                "more cities (--cities)"
+            )
         while law is not None and workers * each * law.share(workers) < cores:
-            grown = max(workers + 1, min(2 * workers, math.ceil(cores / each / law.share(workers))))
-            if grown > law.most_workers or grown > 1e7:
-                raise PlanError(
-                    f"no number of workers on one store carries it: with κ = {law.coherence:.2g} more than "
-                    f"{law.most_workers:,.0f} make it slower; split the city over several stores"
-                )
-            workers = grown
+            # what it takes if no more were lost than among so many: never more than it does take
+            workers = max(workers + 1, math.ceil(cores / each / law.share(workers)))
         return workers
 
     def _shard(self, queues: Sequence[Queue], workers: int) -> Shard:
@@ -384,7 +385,7 @@ class _Planner:
         shard = self._shard(queues, workers)
         figures = [
             *self._rates(moments),
-            *self._machines(queues, moments, peak, workers, shard),
+            *self._machines(queues, moments, peak, workers),
             *self._waits(queues),
             *self._messages(queues, moments),
         ]
@@ -420,7 +421,7 @@ class _Planner:
             yield Figure(f"{name}/s", most, _number(most), _mark(most <= self.known.per_second(call)), hows[call])
 
     def _machines(
-        self, queues: Sequence[Queue], moments: Sequence[Moment], peak: Moment, workers: int, shard: Shard
+        self, queues: Sequence[Queue], moments: Sequence[Moment], peak: Moment, workers: int
     ) -> Iterator[Figure]:
         known = self.known
         law = known.law
@@ -548,17 +549,22 @@ class _Planner:
             "the night", self.timetable.night_seconds / night if night else math.inf, "several cities, a night each"
         )
         law = self.known.law
-        if law is not None and not math.isinf(law.law.most_workers):
-            most = law.law.most_workers
-            most_cores = most * self.asked.utilisation * law.law.share(most)
-            yield Limit("workers on one store", most_cores / by_name["worker cores, busy"].value, "several stores")
+        if law is not None and not math.isinf(law.law.ceiling):
+            most = law.law.ceiling * self.asked.utilisation
+            yield Limit("workers on one store", most / by_name["worker cores, busy"].value, "more cities (--cities)")
 
     def _notes(self, queues: Sequence[Queue], shard: Shard) -> Iterator[str]:
         law = self.known.law
         if law is None:
-            yield "no ramp has been measured: workers are taken to add up in a straight line (σ = κ = 0)"
+            yield "no ramp says how workers add up: a straight line is assumed (σ = κ = 0)"
         elif law.fixed:
             yield f"scalability law: {law.fixed}"
+        for ramp in self.known.ramps:
+            if ramp not in self.known.telling:
+                yield (
+                    f"scalability law: the ramp of {ramp.workers} workers was limited by the {ramp.ramp.limit}, so it "
+                    "does not say how workers add up, and is left out of it"
+                )
         if shard.most_joins <= 0:
             yield (
                 "the workers' looks at an opening alone fill the shard that holds it, as each looks four times a "

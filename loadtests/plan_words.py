@@ -71,17 +71,17 @@ def table(plans: Sequence[tuple[str, str, Plan]], known: Known) -> Iterator[str]
     yield f"Costs: {costs.host['cpu']}, {costs.measured_at[:10]}, `{costs.command}`."
     law = known.law
     if law is None:
-        yield "No ramp has been measured yet: workers are taken to add up in a straight line."
+        yield "No ramp says yet how workers add up: a straight line is assumed."
     else:
         few, many = law.contention_interval()
         yield (
-            f"Scalability law from ramps of {', '.join(str(ramp.workers) for ramp in known.ramps)} workers: "
+            f"Scalability law from ramps of {', '.join(str(ramp.workers) for ramp in known.telling)} workers: "
             f"{law.law.rate:,.0f} residents/s a worker, σ {law.law.contention:.3f} (90 %: {few:.3f}-{many:.3f}), "
             f"κ {law.law.coherence:.4f}" + (f"; {law.fixed}." if law.fixed else ".")
         )
     for name, _, plan in plans:
         for note in plan.notes:
-            if not note.startswith(("no ramp", "scalability law")):
+            if not note.startswith(("no ramp", "scalability law: κ", "scalability law: linear")):
                 yield ""
                 yield f"{name}: {note}."
 

@@ -58,6 +58,14 @@ class Law:
             return math.inf
         return math.sqrt(max(0.0, 1 - self.contention) / self.coherence)
 
+    @property
+    def ceiling(self) -> float:
+        """What any number of them carries at most, in workers by themselves; infinite where there is no end."""
+        if self.coherence > 0:
+            most = max(1.0, self.most_workers)
+            return most * self.share(most)
+        return 1 / self.contention if self.contention > 0 else math.inf
+
     def _slowed(self, workers: float) -> float:
         return 1 + self.contention * (workers - 1) + self.coherence * workers * (workers - 1)
 

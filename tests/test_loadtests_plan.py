@@ -204,9 +204,21 @@ def test_no_number_of_workers_may_be_enough() -> None:
     def at(workers: int) -> float:
         return 1000 * workers / (1 + 0.3 * (workers - 1) + 0.05 * workers * (workers - 1))
 
-    ramps = tuple(ramp(workers=n, holds=at(n), breaks=None) for n in (1, 2, 4, 8) if at(n) >= 400)
-    with pytest.raises(PlanError, match="no number of workers"):
+    ramps = tuple(ramp(workers=n, holds=at(n), breaks=None) for n in (1, 2, 4, 8))
+    # most at √(0.7 ÷ 0.05) = 3.74 workers, worth 3.74 ÷ (1 + 0.3 × 2.74 + 0.05 × 3.74 × 2.74) = 1.60 of one
+    with pytest.raises(PlanError, match=r"no number of workers .* worth 1\.6"):
         plan(Asked(12_000_000, door=1.0), ramps=ramps)
+
+
+def test_a_ramp_that_something_else_limited_says_nothing_of_the_workers() -> None:
+    one, two = ramp(workers=1, holds=800.0), ramp(workers=2, holds=800.0)
+    limited = msgspec.structs.replace(two, ramp=msgspec.structs.replace(two.ramp, limit="machine"))
+    it = plan(Asked(100_000), ramps=(one, limited))
+    assert any("2 workers was limited by the machine" in note for note in it.notes)
+    assert any("linear" in note for note in it.notes)
+    both = known((one, two)).law
+    assert both is not None and both.law.contention == pytest.approx(1.0)
+    assert known((limited,)).law is None
 
 
 def test_an_opening_does_not_grow_with_the_shards() -> None:

@@ -241,7 +241,7 @@ def measure(rounds: int, seconds: float, connections: dict[Level, int], resident
             bench = _Bench(port, worker, store, settings)
             asyncio.run(_places(settings, asked, called))
             _until_called(bench, asked.ready(called - 1))
-            idle = _background(bench, 20 * seconds)  # the kernel counts in hundredths of a second
+            idle = _background(bench, 40 * seconds)  # the kernel counts in hundredths of a second
             some = range(2000)
             # Those made once, in the order in which a resident makes them, then those that can be made again.
             calls: list[tuple[str, Callable[[int], bytes], range | None]] = [
