@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from loadtests.known import Known
-from loadtests.plan import Figure, Plan, clock, duration
+from loadtests.plan import Plan, PlanError, clock, duration
 from loadtests.ramp import PARTS, Ramp, check, each_resident, predict
 
 _DAGGER = "†"
@@ -51,18 +51,18 @@ def page(plan: Plan) -> Iterator[str]:
         yield f"note: {note}"
 
 
-def table(plans: Sequence[tuple[str, str, Plan]], known: Known) -> Iterator[str]:
+def table(plans: Sequence[tuple[str, str, Plan | PlanError]], known: Known) -> Iterator[str]:
     """The README's table, as Markdown.
 
     Args:
-        plans: (name of the column, the command that gives it, plan).
+        plans: (name of the column, the command that gives it, plan, or why there is none).
     """
     yield "| | " + " | ".join(name for name, _, _ in plans) + " |"
     yield "|---|" + "---|" * len(plans)
-    yield "| residents a day | " + " | ".join(_round(plan.residents) for _, _, plan in plans) + " |"
+    yield "| residents a day | " + " | ".join(_residents(plan) for _, _, plan in plans) + " |"
     for row in _ROWS:
-        yield f"| {row} | " + " | ".join(_cell(plan.figure(row)) for _, _, plan in plans) + " |"
-    firsts = (f"{plan.limits[0].name}, at {plan.limits[0].factor:,.1f} ×" for _, _, plan in plans)
+        yield f"| {row} | " + " | ".join(_cell(plan, row) for _, _, plan in plans) + " |"
+    firsts = (_first(plan) for _, _, plan in plans)
     yield "| gives way first, besides workers | " + " | ".join(firsts) + " |"
     yield ""
     yield f"{_DAGGER} extrapolated. " + " ".join(f"{name}: `{command}`." for name, command, _ in plans)
@@ -80,13 +80,26 @@ def table(plans: Sequence[tuple[str, str, Plan]], known: Known) -> Iterator[str]
             f"κ {law.law.coherence:.4f}" + (f"; {law.fixed}." if law.fixed else ".")
         )
     for name, _, plan in plans:
-        for note in plan.notes:
+        for note in (str(plan),) if isinstance(plan, PlanError) else plan.notes:
             if not note.startswith(("no ramp", "scalability law: κ", "scalability law: linear")):
                 yield ""
                 yield f"{name}: {note}."
 
 
-def _cell(figure: Figure) -> str:
+def _residents(plan: Plan | PlanError) -> str:
+    return "-" if isinstance(plan, PlanError) else _round(plan.residents)
+
+
+def _first(plan: Plan | PlanError) -> str:
+    if isinstance(plan, PlanError):
+        return "workers on one store"
+    return f"{plan.limits[0].name}, at {plan.limits[0].factor:,.1f} ×"
+
+
+def _cell(plan: Plan | PlanError, row: str) -> str:
+    if isinstance(plan, PlanError):
+        return "-"
+    figure = plan.figure(row)
     return figure.words + (_DAGGER if figure.mark == "extrapolated" else "")
 
 

@@ -441,6 +441,18 @@ def test_the_commands_of_the_table_give_its_figures(jiaohao: Jiaohao) -> None:
         assert (code, figures["worker cores, busy"]) == (0, cell.strip().rstrip("†"))
 
 
+def test_what_cannot_be_done_leaves_the_other_columns(jiaohao: Jiaohao, tmp_path: Path) -> None:
+    one, two = tmp_path / "ramp-1.json", tmp_path / "ramp-2.json"
+    one.write_bytes(ramp_file())
+    two.write_bytes(ramp_file(workers=2, holds=1200.0, breaks=1300.0))
+    code, out, _ = jiaohao("plan", "--table", "--measured", str(one), "--measured", str(two))
+    assert code == 0
+    row = next(line for line in out.splitlines() if line.startswith("| workers |")).split("|")[2:5]
+    # 1.25 ÷ 0.85 gives σ = 0.36: all workers together are worth 2.8, too few for Shanghai
+    assert row[0].strip() != "-" and row[1].strip() == "-"
+    assert "Shanghai: no number of workers on one store carries it" in out
+
+
 def test_a_plan_for_one_district(jiaohao: Jiaohao) -> None:
     code, out, _ = jiaohao("plan", "--residents", "970000", "--district", "440111")
     assert code == 0
