@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from loadtests.costs import LEVELS, Costs
 from loadtests.known import Known
 from loadtests.plan import Plan, PlanError, clock, duration
 from loadtests.ramp import PARTS, Ramp, check, each_resident, predict
 
 _DAGGER = "†"
+_NOTHING_US = 2.0
+"""Less than this is the noise of the background that was taken off."""
+_CALLS = {
+    "ready": "poll, once called", "look_up": "look-up", "qr": "QR image", "opening": "GET opening", "city": "GET city",
+    "register": "registration",
+}  # fmt: skip
 _ROWS = (
     "joins/s", "polls/s", "claims/s", "registrations/s", "worker cores, busy", "workers", "store cores, busy",
     "store shards", "store memory, GB", "network in, Mbit/s", "network out, Mbit/s", "SMS/s by day",
@@ -67,9 +74,9 @@ def table(plans: Sequence[tuple[str, str, Plan | PlanError]], known: Known) -> I
     yield ""
     yield f"{_DAGGER} extrapolated. " + " ".join(f"{name}: `{command}`." for name, command, _ in plans)
     yield ""
-    costs = known.costs
-    yield f"Costs: {costs.host['cpu']}, {costs.measured_at[:10]}, `{costs.command}`."
+    yield from _costs(known.costs)
     law = known.law
+    yield ""
     if law is None:
         yield "No ramp says yet how workers add up: a straight line is assumed."
     else:
@@ -84,6 +91,34 @@ def table(plans: Sequence[tuple[str, str, Plan | PlanError]], known: Known) -> I
             if not note.startswith(("no ramp", "scalability law: κ", "scalability law: linear")):
                 yield ""
                 yield f"{name}: {note}."
+
+
+def _costs(costs: Costs) -> Iterator[str]:
+    """CPU seconds a thousand calls, as Markdown."""
+    few, many = (costs.connections[level] for level in LEVELS)
+    columns = "worker | store | of it in the opening | bytes in · out"
+    yield f"| CPU seconds a thousand, at {few} · {many} connections | {columns} |"
+    yield "|---|---|---|---|---|"
+    for name, call in costs.calls.items():
+        worker, store = (
+            " · ".join(
+                f"{by[level].median / 1e3:.3f} ({by[level].least / 1e3:.3f}-{by[level].most / 1e3:.3f})"
+                for level in LEVELS
+            )
+            for by in (call.worker_us, call.store_us)
+        )
+        bound = " · ".join(f"{call.opening_us[level] / 1e3:.4f}" for level in LEVELS)
+        sizes = f"{call.bytes_in:,} · {call.bytes_out:,}"
+        asks = call.store_us["low"].median > _NOTHING_US
+        opening = bound if any(call.opening_us.values()) else "-"
+        yield f"| {_CALLS.get(name, name)} | {worker} | {store if asks else '-'} | {opening} | {sizes} |"
+    idle = costs.background
+    yield ""
+    yield (
+        f"{costs.host['cpu']}, {costs.measured_at[:10]}, `{costs.command}`; median (least-most) of {costs.rounds} "
+        f"rounds. A worker with nothing to do and {idle.openings} openings takes {idle.worker_us / 1e4:.2f} % of a core "
+        f"and {idle.store_us / 1e4:.2f} % of the store's."
+    )
 
 
 def _residents(plan: Plan | PlanError) -> str:
