@@ -1,11 +1,9 @@
 """The resident's calls. Join and poll are answered in `hot.py`; here they stand for the schema."""
 
-import io
 from datetime import date, datetime
 from typing import Annotated
 
 import msgspec
-import segno
 from litestar import Response, delete, get, patch, post
 from litestar.params import Body
 
@@ -19,6 +17,7 @@ from server.sms import CODE_MINUTES
 from server.waiting_room import TicketIssued, TicketStatus
 from server.web.bodies import Strict
 from server.web.hot import header
+from server.web.qr import qr_svg
 from server.web.routes.common import (
     NO_STORE,
     PROBLEMS,
@@ -214,8 +213,5 @@ async def registration_qr(no: No) -> Response[bytes]:
     # Only draws the number it was given: it says nothing about whether there is such a registration.
     if not is_registration_no(no):
         raise Refusal("not-found")
-    svg = io.BytesIO()  # with its name space: without it no browser shows the image
-    # A mask of our choice: trying all eight for the prettiest takes four times as long, and everyone asks once.
-    segno.make_qr(no, error="m", mask=3).save(svg, kind="svg", scale=8, border=4, title=no, xmldecl=False)
     headers = {"cache-control": "public, max-age=86400, immutable", "content-security-policy": "default-src 'none'"}
-    return Response(svg.getvalue(), media_type="image/svg+xml", headers=headers)
+    return Response(qr_svg(no), media_type="image/svg+xml", headers=headers)
