@@ -7,7 +7,7 @@ import msgspec
 
 from server.errors import Invalid, Refusal
 
-Headers = list[tuple[bytes, bytes]]
+Headers = list[tuple[str, str]]
 
 
 class _Words(NamedTuple):
@@ -276,6 +276,17 @@ def language(accept: str) -> str:
     return best
 
 
+def bearer(authorization: str) -> str:
+    """The token of an `Authorization: Bearer` header.
+
+    Raises:
+        Refusal: `unauthorized`.
+    """
+    if authorization[:7].lower() != "bearer ":
+        raise Refusal("unauthorized")
+    return authorization[7:].strip()
+
+
 def render(refusal: Refusal, lang: str, *, status: int | None = None) -> tuple[int, Headers, bytes]:
     """(status, headers, body) of a refusal."""
     words = _PROBLEMS[refusal.code]
@@ -295,14 +306,14 @@ def render(refusal: Refusal, lang: str, *, status: int | None = None) -> tuple[i
             for field, fault in refusal.fields
         ]
     headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-language", b"zh-CN" if zh else b"en"),
-        (b"cache-control", b"no-store"),
+        ("content-type", "application/problem+json"),
+        ("content-language", "zh-CN" if zh else "en"),
+        ("cache-control", "no-store"),
     ]
     if refusal.retry_after_seconds is not None:
-        headers.append((b"retry-after", str(refusal.retry_after_seconds).encode()))
+        headers.append(("retry-after", str(refusal.retry_after_seconds)))
     if words.status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
+        headers.append(("www-authenticate", "Bearer"))
     return problem["status"], headers, msgspec.json.encode(problem)
 
 
