@@ -234,7 +234,7 @@ class House:
 
     async def passes_freed(self) -> None:
         """Wait for what a registration does beside its answer."""
-        await asyncio.gather(*self.services.registrations._releases)
+        await self.services.registrations.settled()
 
     async def everything(self) -> dict[bytes, bytes]:
         """All that the store holds."""

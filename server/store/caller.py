@@ -41,6 +41,8 @@ async def connect(url: str) -> Client:
         probe = Redis.from_url(url, retry=Retry(NoBackoff(), 1), **options)
     except ValueError as error:
         raise SetupError(f"{_public(url)} is no address of a store (redis://, rediss://, unix://): {error}") from None
+    pool = probe.connection_pool  # of the connection's class that the address asks for: TCP, TLS or a socket
+    pool.connection_class = type("PackingConnection", (_Packing, pool.connection_class), {})
     try:
         info: dict[str, Any] = await probe.info()
     except (RedisError, OSError, ValueError) as error:
@@ -50,8 +52,6 @@ async def connect(url: str) -> Client:
         await probe.aclose()
         raise SetupError(f"the store at {_public(url)} is too old: Redis 7 or Valkey 7.2 at least")
     if not info.get("cluster_enabled"):
-        pool = probe.connection_pool
-        pool.connection_class = type("PackingConnection", (_Packing, pool.connection_class), {})
         return probe
     await probe.aclose()
     return RedisCluster.from_url(url, retry=Retry(NoBackoff(), 3), **options)

@@ -131,8 +131,7 @@ class HotCalls:
 
     async def _register(self, headers: Headers, exchange: Exchange) -> _Told:
         services = self._services
-        pass_ = bearer(headers.get("authorization", ""))
-        services.room.read_pass(pass_)  # before the body is looked at
+        pass_, _ = services.room.read_pass(bearer(headers.get("authorization", "")))  # before the body is looked at
         wishes = decode(_wishes, await read_body(headers, exchange))
         lang = language(headers.get("accept-language", ""))
         told, fresh = await services.registrations.register(pass_, wishes, lang)

@@ -1,6 +1,7 @@
 """Refusals as RFC 9457 problem details, with a sentence a resident understands."""
 
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -261,6 +262,7 @@ _FIELDS = {
 }
 
 
+@lru_cache(maxsize=1024)
 def language(accept: str) -> str:
     """`zh` or `en`, whichever an Accept-Language header prefers; zh where it does not say."""
     best, best_q = "zh", 0.0
