@@ -169,7 +169,9 @@ class Registrations:
         self._sites = sites
         self._appointments = appointments
         self._published = published
-        self._writes: Coalescer[NewRegistration, Kept] = Coalescer(store.register, max_batch=256, linger_s=0.005)
+        self._writes: Coalescer[NewRegistration, Kept] = Coalescer(
+            store.register, max_batch=256, max_calls=2, linger_s=0.005
+        )
         self._after: Coalescer[Token, None] = Coalescer(self._afterwards, max_batch=256, linger_s=0.05)
 
     async def register(self, token: Token, wishes: Wishes, lang: str) -> tuple[Registered, bool]:
@@ -234,7 +236,7 @@ class Registrations:
 
     async def settled(self) -> None:
         """What the registrations so far have brought with them is done."""
-        while self._after.load:
+        while self._after.load:  # noqa: ASYNC110  (for tests; nobody else waits for it)
             await asyncio.sleep(0.01)
 
     async def find(self, no: str, text: str | bytes) -> Registration:
@@ -355,7 +357,7 @@ class Registrations:
         expires_s = issued_ms // 1000 + _RECEIPT_SECONDS
         receipt = Token(token.district, token.day, token.entry, token.resident, expires_s)
         return Registered(
-            **{name: getattr(view, name) for name in Registration.__struct_fields__},
+            **msgspec.structs.asdict(view),
             receipt=self._signer.sign(Kind.RECEIPT, receipt),
             receipt_qr_svg_url=f"/api/v1/registrations/{view.registration_no}/qr.svg",
         )
