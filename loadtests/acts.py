@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
+import msgspec
+
 from loadtests.answers import Call
 from loadtests.traits import Range, Traits
 
@@ -113,7 +115,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Ground:
-    """A district's opening as the run found it: `opens_at` in the city's time, `opens_us` in the run's."""
+    """A district's opening as the run found it: `opens_at` in the city's time; `opens_us`, `closes_us` in the run's."""
 
     district: str
     date: str
@@ -122,7 +124,17 @@ class Ground:
     draw_seconds: float
     commitment: str
     sites: tuple[str, ...]
+    closes_us: int = 4 * 3600 * SECOND_US
 
     def run_us(self, moment: str) -> int:
         """A time of the contract (RFC 3339) on the run's clock."""
         return int((datetime.fromisoformat(moment) - self.opens_at).total_seconds() * SECOND_US) + self.opens_us
+
+
+class Stretch(msgspec.Struct):
+    """Residents `first` up to `last` (exclusive) who arrive between two moments of the run, at random times."""
+
+    first: int
+    last: int
+    from_us: int
+    until_us: int

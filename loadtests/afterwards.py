@@ -203,9 +203,11 @@ class Afterwards:
 
     def _cancelled(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
         told, journey = self.told, self._journey
-        first = not told.has(i, Fact.CANCELLED)
+        first, found = not told.has(i, Fact.CANCELLED), answers.decode_registration(answer.body)
+        if i in told.closed and told.closed[i].no == int(found.registration_no):
+            return  # the second tap's answer, when its holder has joined again already
         told.note(i, Fact.CANCELLED)
-        self._compare(i, answers.decode_registration(answer.body))
+        self._compare(i, found)
         if not first:
             return
         journey.meters.count("cancellations", now_us)

@@ -19,7 +19,7 @@ from typing import Literal, TypeVar, get_args
 import msgspec
 
 from loadtests.measure import Histogram
-from loadtests.samples import FORMAT, Durations, Ratio, Run, Sample, Single
+from loadtests.samples import FORMAT, UNITS, Durations, Ratio, Run, Sample, Single
 
 RESAMPLES = 500
 CONFIDENCE = 0.998
@@ -31,7 +31,6 @@ FEWEST_BEYOND = 5
 """A percentile with fewer durations beyond it is a matter of one or two of them, and is not compared."""
 HDR_RESOLUTION = 0.01
 """Two significant digits: less than this share cannot be told apart."""
-_UNITS_US = {"ms": 1e3, "s": 1e6}
 _SAME_QUESTION = ("residents", "minutes", "arrivals", "seed", "districts", "workers", "lines", "fault", "city", "host")
 
 T = TypeVar("T")
@@ -89,6 +88,8 @@ def load_run(path: Path) -> Run:
     for sample in run.samples:
         try:
             if isinstance(sample, Durations):
+                if sample.unit not in UNITS:
+                    raise ValueError(f"unknown unit {sample.unit!r}")
                 for text in sample.seconds.values():
                     Histogram.decoded(text)
         except ValueError as error:
@@ -176,14 +177,14 @@ def _figures(sample: Sample, chance: random.Random) -> Iterator[tuple[str, _Figu
                 again = None if remade is None else [a / b if b else 0.0 for a, b in remade]
                 yield sample.name, _Figure(whole[0] / whole[1], again, 0.0)
         case Durations():
-            us = _UNITS_US[sample.unit]
+            size = UNITS[sample.unit]
             histograms = [Histogram.decoded(text) for _, text in sorted(sample.seconds.items())]
             together, others = Histogram.merged(histograms), _remade(histograms, Histogram.merged, chance)
             for percent in sample.percentiles:
                 if together.total * (100 - percent) < 100 * FEWEST_BEYOND:
                     continue
-                value = (together.percentile_us(percent) or 0) / us
-                again = None if others is None else [(h.percentile_us(percent) or 0) / us for h in others]
+                value = (together.percentile_us(percent) or 0) / size
+                again = None if others is None else [(h.percentile_us(percent) or 0) / size for h in others]
                 yield f"{sample.name} p{percent:g}", _Figure(value, again, HDR_RESOLUTION * value)
 
 

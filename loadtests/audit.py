@@ -37,7 +37,8 @@ def audit(evidence: Evidence) -> list[Check]:
     """Judge everything.
 
     Returns:
-        The promises first (contract "Guarantees"), then what bots were told, where there are any, then how it felt
-        (errors, latency, the generator).
+        The promises first (contract "Guarantees"), those of the night where one was held, then what bots were told,
+        where there are any, then how it felt (errors, latency, the generator).
     """
-    return [check(evidence) for check in PROMISES] + audit_bots.bots(evidence) + audit_service.service(evidence)
+    promises = [*(check(evidence) for check in PROMISES), *evidence.night]
+    return promises + audit_bots.bots(evidence) + audit_service.service(evidence)

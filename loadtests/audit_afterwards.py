@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
-from loadtests.audit_registrations import CLOSED
+from loadtests.audit_registrations import CLOSED, lost_registrations
 from loadtests.evidence import Check, Evidence, unjudged, verdict
 from loadtests.told import Fact
 from loadtests.truth import RegistrationTruth, Truth
@@ -153,6 +153,8 @@ def _passes_without_registration(e: Evidence, numbers: set[int]) -> list[str]:
     for closed in e.told.closed.values():
         if closed.no in numbers:
             of_whom.add((e.grounds[e.crowd.home(closed.resident)].district, closed.entry))
+    for i in lost_registrations(e):  # "registrations kept" says so
+        of_whom.add((e.grounds[e.crowd.home(i)].district, e.told.entry[i]))
     missing = sorted(used - of_whom)
     return [f"{len(missing)} passes used up without a registration, e.g. entry {missing[0]}"] if missing else []
 

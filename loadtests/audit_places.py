@@ -7,7 +7,8 @@ from collections import Counter
 from loadtests.crowd import INELIGIBLE
 from loadtests.draw import commitment
 from loadtests.evidence import CLOCK_SLACK_MS, Check, Evidence, claim_ms, serving_steps, unjudged, verdict
-from loadtests.told import Fact
+from loadtests.told import Fact, Told
+from loadtests.truth import OpeningTruth
 
 
 def draw_committed(e: Evidence) -> Check:
@@ -41,11 +42,10 @@ def places_dense(e: Evidence) -> Check:
         issued = truth.count("issued")
         entries = Counter(truth.places.values())
         entries.update(truth.left_entries)
+        # who leaves once the call was missed is told 204 too, and their place stays among the missed, not the left
         replaced = {
-            spent.entry
-            for spent in e.told.spent
-            if spent.how != "left" and e.grounds[e.crowd.home(spent.resident)] is ground
-        }
+            spent.entry for spent in e.told.spent if e.grounds[e.crowd.home(spent.resident)] is ground
+        }.difference(truth.left_entries)
         twice = [entry for entry, times in entries.items() if times > 1]
         if twice:
             faults.append(f"{ground.district}: {len(twice)} entries held twice, e.g. {twice[0]}")
@@ -79,13 +79,7 @@ def places_as_told(e: Evidence) -> Check:
             continue
         truth = e.truth.openings[ground.district]
         held, left = set(truth.places.values()), set(truth.left_entries)
-        lost = [
-            i
-            for i in people
-            if told.entry[i] not in (left if told.has(i, Fact.LEFT) else held)
-            and not told.has(i, Fact.JOIN_OPEN)
-            and not (told.has(i, Fact.LEAVE_SENT) and told.entry[i] in left)
-        ]
+        lost = [i for i in people if not told.has(i, Fact.JOIN_OPEN) and not _kept(told, i, truth, held, left)]
         if lost:
             faults.append(f"{ground.district}: {len(lost)} places told are not in the store, e.g. resident {lost[0]}")
         untold = held - {told.entry[i] for i in people}
@@ -95,6 +89,16 @@ def places_as_told(e: Evidence) -> Check:
         if len(untold) > open_joins:
             faults.append(f"{ground.district}: {len(untold)} places nobody was told, {open_joins} joins unanswered")
     return verdict(name, promise, faults, f"{total} residents hold the places they were told")
+
+
+def _kept(told: Told, i: int, truth: OpeningTruth, held: set[int], left: set[int]) -> bool:
+    """Whether the store has the place that resident `i` was told last, as held or as given up."""
+    entry, number = told.entry[i], told.number[i]
+    if entry in left:
+        return told.has(i, Fact.LEAVE_SENT)
+    # who leaves once the call was missed is told 204 too, and their place stays among the missed
+    missed = entry not in truth.claims and 0 < number <= truth.count("serving")
+    return entry in held and (missed or not told.has(i, Fact.LEFT))
 
 
 def one_place(e: Evidence) -> Check:

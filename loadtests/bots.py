@@ -68,8 +68,8 @@ class Fleet:
 
     def begin(self, now_us: int) -> None:
         """File everybody's first beat: all over the first of them, from the opening on."""
-        for b, bots in enumerate(self._bots):
-            i = self._crowd.residents + b
+        for b in self._journey.share.of_all(len(self._bots)):
+            bots, i = self._bots[b], self._crowd.residents + b
             share = (self._crowd.stir(i, _SALT) & 0xFFFF) / 0x10000
             opens_us = max(self._journey.grounds[0].opens_us, now_us)
             self._journey.agenda.file(opens_us + int(share * bots.every_seconds * SECOND_US), i, Act.POLL)
@@ -267,8 +267,9 @@ class Fleet:
         return place.entry in (None, sent.entry) and (not number or place.number in (None, number))
 
     def _someone(self, b: int, turn: int) -> int:
-        """Some resident; another one at each turn."""
-        return self._crowd.stir(self._crowd.residents + b, _SALT + 1 + turn) % self._crowd.residents
+        """Some resident who is played here; another one at each turn."""
+        count = self._crowd.residents
+        return self._journey.share.nearest(self._crowd.stir(count + b, _SALT + 1 + turn) % count, count)
 
 
 def fleet_size(bots: Bots, residents: int) -> int:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-_WIDTH, _HEIGHT = 620, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 24, 12, 34
+_WIDTH, _HEIGHT = 620, 256
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 24, 28, 28
 COLOURS = ("#2f6fde", "#d9480f", "#2b8a3e", "#9c36b5", "#b08900", "#0b7285")
 
 
@@ -96,7 +96,7 @@ def bar_chart(bars: Sequence[tuple[str, float]], *, unit: str, x_label: str) -> 
     def y_at(y: float) -> float:
         return _HEIGHT - _BOTTOM - y / ticks[-1] * (_HEIGHT - _TOP - _BOTTOM)
 
-    every = max(1, len(bars) // 10)
+    every = -(-len(bars) // 8)
     labels = [(k, label) for k, (label, _) in enumerate(bars) if k % every == 0]
     parts = [_axes(ticks, [(float(k), label) for k, label in labels], lambda k: _LEFT + k * width, y_at, unit)]
     for k, (label, height) in enumerate(bars):
@@ -105,7 +105,52 @@ def bar_chart(bars: Sequence[tuple[str, float]], *, unit: str, x_label: str) -> 
             f'height="{_HEIGHT - _BOTTOM - y_at(height):.1f}" fill="{COLOURS[0]}">'
             f"<title>{escape(label)}: {height:g}</title></rect>"
         )
-    return _svg(parts) + f'<p class="legend">{escape(x_label)}</p>'
+    return _svg(parts) + f'<p class="legend">across: {escape(x_label)}</p>'
+
+
+def band_chart(
+    bands: Sequence[tuple[float, float, float, float]], *, unit: str, x_label: str, equal: str | None = None
+) -> str:
+    """A figure's spread by another figure: (x, low, middle, high) in order of x.
+
+    Args:
+        unit: of y, shown at the axis.
+        equal: draws y = x, dashed, and names it so.
+    """
+    if not bands:
+        return '<p class="none">nothing to show</p>'
+    y_ticks = _ticks(0.0, max(max(high for *_, high in bands), bands[-1][0] if equal is not None else 0.0, 1e-9))
+    x_ticks = _ticks(0.0, max(bands[-1][0], 1e-9))
+
+    def x_at(x: float) -> float:
+        return _LEFT + x / x_ticks[-1] * (_WIDTH - _LEFT - _RIGHT)
+
+    def y_at(y: float) -> float:
+        return _HEIGHT - _BOTTOM - y / y_ticks[-1] * (_HEIGHT - _TOP - _BOTTOM)
+
+    def path(points: Iterable[tuple[float, float]]) -> str:
+        return " ".join(f"{x_at(x):.1f},{y_at(y):.1f}" for x, y in points)
+
+    around = [(x, low) for x, low, _, _ in bands] + [(x, high) for x, _, _, high in reversed(bands)]
+    colour = COLOURS[0]
+    parts = [
+        _axes(y_ticks, [(tick, short(tick)) for tick in x_ticks], x_at, y_at, unit),
+        f'<polygon points="{path(around)}" fill="{colour}" opacity=".25"/>',
+        f'<polyline points="{path((x, middle) for x, _, middle, _ in bands)}" stroke="{colour}"/>',
+    ]
+    parts += [
+        f'<circle cx="{x_at(x):.1f}" cy="{y_at(middle):.1f}" r="2.5" fill="{colour}">'
+        f"<title>{x:.3g}: {low:.3g}, {middle:.3g}, {high:.3g}</title></circle>"
+        for x, low, middle, high in bands
+    ]
+    words = [f'<i style="background:{colour}"></i>median', f'<i style="background:{colour};opacity:.3"></i>5 to 95 %']
+    if equal is not None:
+        end = min(x_ticks[-1], y_ticks[-1])
+        x, y = x_at(end), y_at(end)
+        parts.append(f'<line class="limit" x1="{x_at(0):.1f}" y1="{y_at(0):.1f}" x2="{x:.1f}" y2="{y:.1f}"/>')
+        words.append(f'<i class="dash"></i>{escape(equal)}')
+    keys = "".join(f"<span>{word}</span>" for word in words)
+    return _svg(parts) + f'<p class="legend">{keys}<span>across: {escape(x_label)}</span></p>'
 
 
 def _stretches(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:
@@ -148,10 +193,10 @@ def _axes(
         )
     for x_tick, label in x_ticks:
         parts.append(
-            f'<text class="tick" x="{x_at(x_tick):.1f}" y="{_HEIGHT - _BOTTOM + 16}" '
+            f'<text class="tick" x="{x_at(x_tick):.1f}" y="{_HEIGHT - _BOTTOM + 19}" '
             f'text-anchor="middle">{label}</text>'
         )
-    parts.append(f'<text class="unit" x="{_LEFT}" y="{_HEIGHT - 4}">{escape(unit)}</text>')
+    parts.append(f'<text class="unit" x="2" y="14">{escape(unit)}</text>')
     return "".join(parts)
 
 

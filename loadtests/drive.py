@@ -1,4 +1,7 @@
-"""The process that drives a rehearsal: `python -m loadtests.drive OPTIONS` (JSON), started by `rehearsal.run`."""
+"""The process that drives a rehearsal: `python -m loadtests.drive OPTIONS` (JSON), started by `rehearsal.run`.
+
+With several generators it is a Locust master, and starts its workers: `python -m loadtests.drive --worker PORT`.
+"""
 
 # ruff: noqa: E402
 from gevent import monkey
@@ -7,21 +10,30 @@ monkey.patch_all()
 
 import logging
 import signal
+import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gevent
 import msgspec
 from locust.env import Environment
+from locust.runners import MasterRunner
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from loadtests.lines import Line
+from loadtests.company import Alone, Company, Member, Troupe
+from loadtests.faults import FaultError, FaultRun
+from loadtests.line import Line
 from loadtests.options import CannotRehearse, Options, crowd_of
 from loadtests.own_server import OwnServer
+from loadtests.setting import find_setting
 from loadtests.stage import Stage
 from loadtests.verdict import conclude
-from loadtests.watch import pids_in
+
+_JOIN_SECONDS = 30
 
 
 class Stopped(BaseException):
@@ -41,52 +53,82 @@ def drive(options: Options, console: Console) -> int:
     try:
         host = options.host or (server.start() if server else "")
         redis_url = server.redis_url if server else options.redis_url
+        pids = server.pids if server else dict
         environment = Environment(user_classes=[Line], host=host)
-        pids = pids_in(server.data_dir, server.pid) if server else dict
-        stage = Stage(options, crowd, host, environment.events.request.fire, redis_url, pids)
-        Line.switchboard = stage.switchboard
-        runner = environment.create_local_runner()
-        runner.start(options.lines, spawn_rate=options.lines)
-        stage.begin()
-        with _progress(console) as progress:
-            _play(stage, server, options, console, progress)
-        console.print("[dim]the last answers, then the audit[/dim]")
-        stage.end()
-        runner.quit()
+        with _runner(environment, options) as runner:
+            setting = find_setting(host, crowd.districts)
+            company: Company = (
+                Troupe(options, crowd, setting, runner)
+                if isinstance(runner, MasterRunner)
+                else Alone(options, crowd, setting, environment.events.request.fire)
+            )
+            alone = options.processes == 1
+            stage = Stage(options, crowd, setting, company, redis_url, pids, alone=alone)
+            runner.start(options.lines, spawn_rate=options.lines)
+            stage.begin()
+            with _progress(console) as progress:
+                _play(stage, server, options, console, progress)
+            console.print("[dim]the last answers, then the audit[/dim]")
+            stage.end()
+            runner.quit()
         evidence = stage.evidence()
     finally:
         if server is not None:
             server.stop()
-    return 0 if conclude(evidence, options, stage.curve.describe(), stage.pace.describe(), console) else 1
+    return 0 if conclude(evidence, options, *stage.told(), console) else 1
+
+
+@contextmanager
+def _runner(environment: Environment, options: Options) -> Iterator[Any]:
+    """A local runner, or a master with its workers in processes of their own."""
+    if options.processes == 1:
+        yield environment.create_local_runner()
+        return
+    runner = environment.create_master_runner("127.0.0.1", 0)
+    command = [sys.executable, "-m", "loadtests.drive", "--worker", str(runner.server.port)]
+    workers = [subprocess.Popen(command) for _ in range(options.processes)]
+    try:
+        deadline = time.monotonic() + _JOIN_SECONDS
+        while runner.worker_count < options.processes:
+            if time.monotonic() > deadline:
+                raise CannotRehearse(f"only {runner.worker_count} of {options.processes} load generators came")
+            gevent.sleep(0.1)
+        yield runner
+    finally:
+        for worker in workers:
+            if worker.poll() is None:
+                worker.terminate()
+        for worker in workers:
+            try:
+                worker.wait(5)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+
+
+def work(port: int) -> int:
+    """Be a generator among several, until the master says that it is over."""
+    environment = Environment(user_classes=[Line])
+    runner = environment.create_worker_runner("127.0.0.1", port)
+    Member(runner)
+    runner.greenlet.join()
+    return 0
 
 
 def _play(stage: Stage, server: OwnServer | None, options: Options, console: Console, progress: Progress) -> None:
     """Wait out the run, with the fault in its time."""
     total = options.minutes * 60
     bar = progress.add_task("", total=total)
-    fault_left = total * (1 - options.fault_at) if options.fault is not None else None
-    while (left := stage.seconds_left()) > 0:
+    fault = FaultRun(server, total * options.fault_at) if server is not None and server.fault is not None else None
+    while not stage.over():
+        left, now_s = stage.seconds_left(), stage.now_us() / 1e6
         if server is not None and not server.running():
             raise CannotRehearse(f"jiaohao up ended in the middle: {server.last_words()}")
-        if fault_left is not None and server is not None and left <= fault_left:
-            fault_left = None
-            stage.fault_second = stage.clock.now_us() // 1_000_000
-            console.print(f"[yellow]{server.kill(options.fault or '')}[/yellow]")
-        progress.update(bar, completed=max(0.0, total - left), description=_line(stage))
-        gevent.sleep(min(0.5, max(left, 0.01)))
-
-
-def _line(stage: Stage) -> str:
-    second = stage.clock.now_us() // 1_000_000 - 1
-    if second < 0:
-        return f"opens in {-second} s"
-    counts = stage.meters.counts
-    looks = [looks[-1] for looks in stage.watch.seen.openings.values() if looks]
-    return (
-        f"{sum(counts['arrivals'].values()):,} arrived, {sum(look.waiting for look in looks):,} waiting, "
-        f"{sum(look.serving for look in looks):,} called, {counts['requests'].get(second, 0):,} requests/s, "
-        f"{sum(counts['errors'].values()):,} errors"
-    )
+        if fault is not None and (done := fault.step(now_s)):
+            stage.fault_second, stage.fault_end_second = fault.second, fault.end_second
+            console.print(f"[yellow]{done}[/yellow]")
+        progress.update(bar, completed=max(0.0, total - left), description=stage.progress())
+        nap = fault.nap_seconds(now_s) if fault is not None else 0.5
+        gevent.sleep(min(nap, max(left, 0.01)))
 
 
 def _progress(console: Console) -> Progress:
@@ -108,8 +150,10 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stop)
     try:
+        if sys.argv[1] == "--worker":
+            return work(int(sys.argv[2]))
         return drive(msgspec.json.decode(sys.argv[1], type=Options), console)
-    except CannotRehearse as reason:
+    except (CannotRehearse, FaultError) as reason:
         console.print(f"[red]cannot rehearse:[/red] {reason}", soft_wrap=True)
         return 2
     except Stopped:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from loadtests.acts import Ground
 from loadtests.crowd import Crowd
 from loadtests.draw import Numbers
+from loadtests.faults import FAULTS
 from loadtests.measure import Meters
 from loadtests.slo import Slo
+from loadtests.steps import Found
 from loadtests.told import Fact, PassTold, Told
 from loadtests.truth import OpeningTruth, Truth
 from loadtests.watch import OpeningSeen, Seen, StoreSeen
@@ -38,10 +40,14 @@ class Evidence:
 
     Attributes:
         truth: None where the store cannot be reached: what needs it is then not judged.
-        fault_second: when a process was killed, in seconds from the opening; None without a fault.
+        fault_second: when the fault was injected, in seconds from the opening; None without a fault.
         end_second: when the run ended.
         unserved: events that were due when the run ended, and had not been sent.
         warm_up_seconds: how long after the opening what is seen is kept apart; what is before it always is.
+        expected: how many residents were to come; None: the whole crowd.
+        ramp: what a ramp found.
+        night: checks of the night, where one was held after the run (`loadtests.after_dark`).
+        fault_end_second: when what lasts was over; None where it was at once.
     """
 
     crowd: Crowd
@@ -56,6 +62,10 @@ class Evidence:
     fault_second: int | None = None
     unserved: int = 0
     warm_up_seconds: int = 0
+    expected: int | None = None
+    ramp: Found | None = None
+    night: Sequence[Check] = ()
+    fault_end_second: int | None = None
 
     @property
     def measured(self) -> range:
@@ -73,11 +83,17 @@ class Evidence:
                 # what was sent this late was due this long before: it stood still all the while
                 for stood in range(second - late_us // 1_000_000, second + 1):
                     why[stood] = f"late by {late_us / 1000:.0f} ms (p99)"
-        for second, percent in self.seen.cpu.get("generator", {}).items():
-            if percent > limits.cpu_percent:
-                for busy in (second - 1, second):  # the look was some time in `second`, and the one before a second ago
-                    why[busy] = "; ".join(filter(None, (why.get(busy), f"CPU {percent:.0f} % of its core")))
+        for who, percents in self.generators.items():
+            for second, percent in percents.items():
+                if percent > limits.cpu_percent:
+                    for busy in (second - 1, second):  # the look was some time in it, and the one before a second ago
+                        why[busy] = "; ".join(filter(None, (why.get(busy), f"CPU of the {who} {percent:.0f} %")))
         return dict(sorted(why.items()))
+
+    @property
+    def generators(self) -> dict[str, dict[int, float]]:
+        """CPU of each generator, in percent of one core, by second."""
+        return {who: percents for who, percents in self.seen.cpu.items() if who.startswith("generator")}
 
     def judged(self, second: int) -> bool:
         """Whether a second says something about the server: measured, not the generator's, not forgiven to a fault."""
@@ -88,11 +104,24 @@ class Evidence:
         )
 
     @property
-    def forgiven(self) -> range | None:
-        """Seconds around the fault in which errors and slowness are its own."""
+    def fault_over_second(self) -> int | None:
+        """From when on the service has nothing but itself to recover from; None without a fault."""
         if self.fault_second is None:
             return None
-        return range(self.fault_second - 1, self.fault_second + RECOVERY_SECONDS + 1)
+        return max(self.fault_second, self.fault_end_second or 0)
+
+    @property
+    def aftermath(self) -> range | None:
+        """Seconds around the fault in which trouble is its doing; None without a fault."""
+        if self.fault_second is None or self.fault_over_second is None:
+            return None
+        return range(self.fault_second - 1, self.fault_over_second + RECOVERY_SECONDS + 1)
+
+    @property
+    def forgiven(self) -> range | None:
+        """Those of them in which errors and slowness are forgiven: all, or none where the fault may cost nothing."""
+        fault = FAULTS.get(self.fault or "")
+        return self.aftermath if fault is None or fault.forgiven else None
 
     @cached_property
     def by_ground(self) -> list[list[int]]:

@@ -17,8 +17,8 @@ def eta_errors(e: Evidence) -> dict[int, Histogram]:
     """
     told = e.told
     errors: dict[int, Histogram] = {}
-    for i, promised_ms in told.promised_wait_ms.items():
-        if told.ready_ms[i] != NEVER:
+    for i, promised_ms in enumerate(told.promised_wait_ms):
+        if promised_ms != NEVER and told.ready_ms[i] != NEVER:
             error_ms = abs(told.ready_ms[i] - told.joined_ms[i] - promised_ms)
             errors.setdefault(told.ready_ms[i] // 1000, Histogram()).add(error_ms * 1000)
     return errors
@@ -53,15 +53,21 @@ def asked(e: Evidence) -> dict[int, int]:
 
 
 def troubled(e: Evidence) -> list[int]:
-    """Seconds from the fault on, while it is forgiven, with an error, or a join or poll slower than its objective."""
-    if e.forgiven is None or e.fault_second is None:
+    """Seconds from the fault on, in its aftermath, with an error, or a join or poll slower than its objective."""
+    if e.aftermath is None or e.fault_second is None:
         return []
     seconds = {second for second, count in e.meters.counts["errors"].items() if count}
     for call in (Call.JOIN, Call.POLL):
         limit_us = e.slo.p99_us(call)
         if limit_us is not None:
             seconds |= {s for s, h in e.meters.from_due[call].items() if (h.percentile_us(99) or 0) > limit_us}
-    return sorted(s for s in seconds if s >= e.fault_second and s in e.forgiven and s not in e.marked)
+    return sorted(s for s in seconds if s >= e.fault_second and s in e.aftermath and s not in e.marked)
+
+
+def recovery_seconds(e: Evidence) -> int:
+    """From the end of the fault to the last trouble; 0 where there was none after it."""
+    trouble, over = troubled(e), e.fault_over_second
+    return max(trouble[-1] + 1 - over, 0) if trouble and over is not None else 0
 
 
 def served_after(e: Evidence, second: int) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
@@ -25,7 +26,7 @@ from loadtests.afterwards import Afterwards
 from loadtests.agenda import Agenda
 from loadtests.answers import Requests
 from loadtests.arrivals import Arrival, Curve
-from loadtests.crowd import INELIGIBLE, Behaviour, Crowd
+from loadtests.crowd import EVERYONE, INELIGIBLE, Behaviour, Crowd, Share
 from loadtests.measure import Meters
 from loadtests.network import Networks
 from loadtests.told import Fact, Told
@@ -41,21 +42,24 @@ class Journey:
 
     Args:
         grounds: the openings, in the order of `crowd.districts`.
+        curves: when the residents of each come, from its opening.
+        share: whose steps: the others are played by other generators.
     """
 
     def __init__(
         self,
         crowd: Crowd,
         grounds: tuple[Ground, ...],
-        curve: Curve,
+        curves: Sequence[Curve],
         pace: Pace,
         requests: Requests,
         agenda: Agenda,
         meters: Meters,
+        share: Share = EVERYONE,
     ) -> None:
-        self.crowd, self.grounds, self.curve, self.pace = crowd, grounds, curve, pace
+        self.crowd, self.grounds, self.curves, self.pace, self.share = crowd, grounds, curves, pace, share
         self.agenda, self.meters, self.told = agenda, meters, Told(crowd.residents)
-        self.random = random.Random(crowd.seed)
+        self.random = random.Random(crowd.seed + share.index)
         self.whims, self.networks = crowd.traits.whims, Networks(crowd)
         self._refreshed: Counter[int] = Counter()  # by resident
         self._requests = requests
@@ -71,23 +75,31 @@ class Journey:
         }
 
     def everyone_arrives(self, now_us: int) -> None:
-        """File the arrival of every resident; nobody is due before now."""
-        for i in range(self.crowd.residents):
+        """File the arrival of every resident of the share; nobody is due before now."""
+        for i in self.share.of_all(self.crowd.residents):
             arrival = self.arrival(i)
-            due_us = max(int(arrival.at_seconds * SECOND_US), now_us + LOOK_US)
+            opens_us = max(self.ground(i).opens_us, 0)
+            due_us = max(opens_us + int(arrival.at_seconds * SECOND_US), now_us + LOOK_US)
             self.afterwards.checks_before(i, arrival, now_us)
-            if (self.crowd.stir(i, 4) & 0xFFFF) / 0x10000 < self.whims.looks:
-                self.file(due_us - LOOK_US, i, Act.LOOK)
-            self.file(due_us, i, Act.JOIN)
+            self.arrives(i, due_us)
+            if arrival.at_door:
+                self.told.came_ms[i] = opens_us // 1000
+
+    def arrives(self, i: int, due_us: int) -> None:
+        """File the arrival of one resident."""
+        self.told.came_ms[i] = due_us // 1000
+        if (self.crowd.stir(i, 4) & 0xFFFF) / 0x10000 < self.whims.looks:
+            self.file(due_us - LOOK_US, i, Act.LOOK)
+        self.file(due_us, i, Act.JOIN)
 
     def arrival(self, i: int) -> Arrival:
         """When resident `i` comes; of a family one after the other, as they share a phone, but in the run's time."""
-        head = self.crowd.head(i)
-        arrival = self.curve.arrival(self.crowd.stir(head, 3))
+        head, curve = self.crowd.head(i), self.curves[self.crowd.home(i)]
+        arrival = curve.arrival(self.crowd.stir(head, 3))
         if head == i:
             return arrival
         after_seconds = (i - head) * self.crowd.traits.families.seconds_apart * self.pace.haste
-        latest_seconds = max(arrival.at_seconds, self.curve.seconds - 1)
+        latest_seconds = max(arrival.at_seconds, curve.seconds - 1)
         return replace(arrival, at_seconds=min(arrival.at_seconds + after_seconds, latest_seconds))
 
     def ground(self, i: int) -> Ground:
@@ -143,6 +155,7 @@ class Journey:
         self.meters.answers[(CALL_OF[act], 0, reason)] += 1
         self.meters.error(f"{act.name}: no answer: {reason}", now_us)
         self.meters.count("retries", now_us)
+        self.told.note(i, Fact.ASKED_TWICE)
         self.later(i, act, now_us, (0.5, 3))
 
     # requests
@@ -217,6 +230,7 @@ class Journey:
             self.told.ticket[i] = place.ticket.encode()
         if place.number is not None:
             self.told.numbered(i, place.number)
+        self.told.polled(i)
         self._stands(i, place, now_us)
 
     def _stands(self, i: int, place: answers.Place, now_us: int, *, forgets: bool = False) -> None:
@@ -295,7 +309,8 @@ class Journey:
         given = answers.decode_pass(answer.body)
         told_now, told_before = (given.pass_.encode(), given.expires_at), told.passes.get(i)
         if told_before is not None:
-            if told_before != told_now or answer.status != 200:
+            # who jumped and was called meanwhile has two claims on their way, whose answers may overtake each other
+            if told_before != told_now or (act is Act.CLAIM_AGAIN and answer.status != 200):
                 told.contradict("pass changed", i, f"{answer.status}, {told_before[1]}, then {given.expires_at}")
             return
         if told.has(i, Fact.READY) and told.claim_sent_ms[i] > told.claim_before_ms[i] + 1500:

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 import gevent
 from gevent.hub import Waiter, get_hub
-from locust import User, task
 
 from loadtests.acts import CALL_OF, Act
 from loadtests.answers import METHODS, Call
@@ -44,7 +43,12 @@ class Switchboard:
 
     Args:
         fire: Locust's `environment.events.request.fire`, so that its statistics, UI and CSV work.
+
+    Attributes:
+        of_this_process: the one that Locust's users serve.
     """
+
+    of_this_process: ClassVar[Switchboard | None] = None
 
     def __init__(self, journey: Journey, fleet: Fleet, clock: RunClock, address: tuple[str, int], fire: Any) -> None:
         self.fleet, self._residents = fleet, journey.crowd.residents
@@ -102,6 +106,8 @@ class Switchboard:
         except Broken as broken:
             now_us = now()
             meters.last_error = None
+            if not is_bot:
+                journey.told.exchanged(i, len(request), 0)
             actors.unanswered(i, act, str(broken), now_us)
         else:
             now_us = now()
@@ -109,6 +115,7 @@ class Switchboard:
                 meters.count("bot requests", now_us)
             else:
                 meters.answered(call, due_us, sent_us, now_us)
+                journey.told.exchanged(i, len(request), answer.size)
             meters.last_error = None
             length = len(answer.body)
             actors.answered(i, act, answer, now_us)
@@ -159,15 +166,3 @@ class Switchboard:
             for line in [line for line, since_us in self._busy.items() if since_us < limit_us]:
                 self._busy.pop(line, None)
                 get_hub().loop.run_callback(line.throw, Stuck())
-
-
-class Line(User):
-    """A Locust user that is a line of the run's switchboard; one run a process."""
-
-    switchboard: ClassVar[Switchboard | None] = None
-
-    @task
-    def serve(self) -> None:
-        """Serve until killed."""
-        if self.switchboard is not None:
-            self.switchboard.serve()

@@ -1,12 +1,15 @@
-"""The rehearsal as a plain Locust run, against a server that holds the crowd:
+"""A rehearsal as a plain Locust run, against a server that holds the crowd:
 
     python -m loadtests.crowd DIR --residents 600000
     jiaohao import registry DIR/registry.csv && jiaohao import sites DIR/sites.csv
     jiaohao up --no-demo --clock 2021-06-19T07:59:30+08:00
-    locust -f loadtests/locustfile.py --headless -H http://127.0.0.1:8000 --residents 600000 --minutes 10
+    locust -f loadtests/locustfile.py --headless -H http://127.0.0.1:8000 --scenario opening
 
-Users are lines, not residents (see `loadtests.lines`); the shape below sets their number and the end of the run.
-The audit runs at the end, and the exit code is its verdict.
+With the web UI (without --headless), --csv, --processes N, or --master and --worker as ever: workers share the crowd
+without overlap, and the master audits what all of them were told. Users are lines, not residents (see
+`loadtests.lines`); the shape below sets their number and the end of the run. The audit runs at the end, and the exit
+code is its verdict. A fault (--fault) is yours to make here, at the moment that the terminal says: recovery is judged
+from there.
 """
 
 from __future__ import annotations
@@ -16,13 +19,15 @@ from typing import Any
 
 from locust import LoadTestShape, events
 from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
 from rich.console import Console
 
-from loadtests.lines import Line
+from loadtests import scenarios
+from loadtests.company import Alone, Company, Member, Troupe
+from loadtests.line import Line
 from loadtests.options import CannotRehearse, Options, crowd_of
-from loadtests.slo import SHIPPED_SLO
+from loadtests.setting import find_setting
 from loadtests.stage import Stage
-from loadtests.traits import DEFAULT_CROWD
 from loadtests.verdict import conclude
 
 __all__ = ["Line", "Opening"]
@@ -33,59 +38,90 @@ _console = Console(highlight=False)
 
 def _options(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("jiaohao")
-    group.add_argument("--residents", type=int, default=600_000)
-    group.add_argument("--minutes", type=float, default=10.0)
-    group.add_argument("--crowd", default=DEFAULT_CROWD, help="name of a crowd (loadtests/crowds), or its file")
-    group.add_argument("--arrivals", default="", help="see loadtests/arrivals.py; default: the crowd's")
-    group.add_argument("--districts", default="", help="codes with commas; default: the crowd's")
-    group.add_argument("--crowd-seed", type=int, default=1)
-    group.add_argument("--lines", type=int, default=400, help="connections; sets the number of users")
-    group.add_argument("--redis-url", default="", help="the store, for the audit")
-    group.add_argument("--slo", default=str(SHIPPED_SLO), help="what must hold; see loadtests/slo.toml")
-    group.add_argument("--report", default="rehearsal.html")
-    group.add_argument("--figures", default="", help="where to write the figures as JSON")  # --json is Locust's
-    group.add_argument("--junit", default="", help="where to write the verdict as JUnit XML")
-    group.add_argument("--against", default="", help="the figures of an earlier run")
+    group.add_argument(
+        "--scenario", default=scenarios.DEFAULT_SCENARIO, choices=scenarios.names(), help="which question to ask"
+    )
+    group.add_argument("--residents", type=int, help="default of all these: the scenario's")
+    group.add_argument("--minutes", type=float)
+    group.add_argument("--crowd", help="name of a crowd (loadtests/crowds), or its file")
+    group.add_argument("--arrivals", help="see loadtests/arrivals.py")
+    group.add_argument("--districts", help="codes with commas")
+    group.add_argument("--crowd-seed", dest="seed", type=int)
+    group.add_argument("--rate", type=float, help="of a ramp's first step: residents a second")
+    group.add_argument("--fault", help="which one you inject when told to, for the recovery's line")
+    group.add_argument("--fault-at", type=float, help="when, as a share of the minutes")
+    group.add_argument("--lines", type=int, help="connections; sets the number of users")
+    group.add_argument("--redis-url", help="the store, for the audit")
+    group.add_argument("--slo", help="what must hold; see loadtests/slo.toml")
+    group.add_argument("--report", help="default: rehearsal.html")
+    group.add_argument("--figures", help="where to write the figures as JSON")  # --json is Locust's
+    group.add_argument("--junit", help="where to write the verdict as JUnit XML")
+    group.add_argument("--against", help="the figures of an earlier run")
+
+
+_GIVEN = (
+    "residents", "minutes", "crowd", "arrivals", "seed", "rate", "fault", "fault_at", "lines", "redis_url", "slo",
+    "report", "junit", "against",
+)  # fmt: skip
 
 
 def _chosen(environment: Environment) -> Options:
     o: Any = environment.parsed_options
-    return Options(
-        residents=o.residents, minutes=o.minutes, crowd=o.crowd, arrivals=o.arrivals or None,
-        host=environment.host, seed=o.crowd_seed, districts=tuple(filter(None, o.districts.split(","))) or None,
-        lines=o.lines, redis_url=o.redis_url or None, report=o.report,
-        slo=o.slo, json=o.figures or None, junit=o.junit or None, against=o.against or None,
-    )  # fmt: skip
+    given = {name: getattr(o, name) for name in _GIVEN}
+    given |= {"host": environment.host, "json": o.figures, "districts": tuple((o.districts or "").split(","))}
+    given = {name: value for name, value in given.items() if value not in (None, "", ("",))}
+    return scenarios.load(o.scenario).options(given)
+
+
+def _ready(environment: Environment, **_: Any) -> None:
+    if isinstance(environment.runner, WorkerRunner):
+        Member(environment.runner)
 
 
 def _begin(environment: Environment, **_: Any) -> None:
-    options = _chosen(environment)
+    runner = environment.runner
+    if isinstance(runner, WorkerRunner):  # waits for the master's word
+        return
     try:
-        problem = options.problem()
+        options = _chosen(environment)
+        problem = options.problem(faults_by_hand=True)
         if problem is not None:
             raise CannotRehearse(problem)
-        fire = environment.events.request.fire
-        stage = Stage(options, crowd_of(options), options.host or "", fire, options.redis_url, dict)
+        crowd = crowd_of(options)
+        setting = find_setting(options.host or "", crowd.districts)
+        company: Company = (
+            Troupe(options, crowd, setting, runner)
+            if isinstance(runner, MasterRunner)
+            else Alone(options, crowd, setting, environment.events.request.fire)
+        )
+        alone = isinstance(company, Alone)
+        stage = Stage(options, crowd, setting, company, options.redis_url, dict, alone=alone)
+        stage.begin()
     except (CannotRehearse, ValueError) as reason:
-        _console.print(f"[red]cannot rehearse:[/red] {reason}", soft_wrap=True)
-        environment.process_exit_code = 2
-        _stages[environment] = None
-        if environment.runner is not None:
-            environment.runner.quit()
+        _fail(environment, str(reason))
         return
     _stages[environment] = stage
-    Line.switchboard = stage.switchboard
-    stage.begin()
+
+
+def _fail(environment: Environment, reason: str) -> None:
+    _console.print(f"[red]cannot rehearse:[/red] {reason}", soft_wrap=True)
+    environment.process_exit_code = 2
+    _stages[environment] = None
+    if environment.runner is not None:
+        environment.runner.quit()
 
 
 def _end(environment: Environment, **_: Any) -> None:
-    stage = _stages.get(environment)
-    _stages[environment] = None
-    if stage is None:
+    stage = _stages.pop(environment, None)
+    if stage is None or isinstance(environment.runner, WorkerRunner):
         return
-    stage.end()
-    told = stage.curve.describe(), stage.pace.describe()
-    passed = conclude(stage.evidence(), stage.options, *told, _console)
+    try:
+        stage.end()
+        passed = conclude(stage.evidence(), stage.options, *stage.told(), _console)
+    except CannotRehearse as reason:
+        _console.print(f"[red]not heard out:[/red] {reason}", soft_wrap=True)
+        environment.process_exit_code = 2
+        return
     environment.process_exit_code = 0 if passed else 1
 
 
@@ -97,19 +133,35 @@ class Opening(LoadTestShape):
     def tick(self) -> tuple[int, float] | None:
         """Locust asks once a second."""
         assert self.runner is not None  # noqa: S101
-        if self.runner.environment not in _stages:
+        environment = self.runner.environment
+        if environment not in _stages:
             return 1, 1  # Locust says that the test starts after the first answer
-        stage = _stages[self.runner.environment]
+        stage = _stages[environment]
         if stage is None:
             return None
-        if stage.seconds_left() <= 0:
-            stage.end()  # while the lines are still there to hear the last answers
+        try:
+            if stage.over():
+                stage.end()  # while the lines are still there to hear the last answers
+                return None
+            self._tell_fault(stage)
+            stage.company.progress()
+        except CannotRehearse as reason:
+            _fail(environment, str(reason))
             return None
         return stage.options.lines, stage.options.lines
+
+    def _tell_fault(self, stage: Stage) -> None:
+        options = stage.options
+        if options.fault is None or stage.fault_second is not None:
+            return
+        if stage.seconds_left() <= options.minutes * 60 * (1 - options.fault_at):
+            stage.fault_second = stage.now_us() // 1_000_000
+            _console.print(f"[yellow]now: {options.fault}[/yellow]")
 
 
 for _event, _listener in (
     (events.init_command_line_parser, _options),
+    (events.init, _ready),
     (events.test_start, _begin),
     (events.test_stop, _end),
 ):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 
+import msgspec
 from hdrh.histogram import HdrHistogram
 
 from loadtests.answers import Call
@@ -17,6 +18,7 @@ from loadtests.answers import Call
 LONGEST_US = 300_000_000
 _DIGITS = 2
 _COUNTER_BYTES = 4
+_MOST_ERRORS = 50
 
 
 class Histogram:
@@ -48,11 +50,13 @@ class Histogram:
     def merged(cls, parts: Iterable[Histogram]) -> Histogram:
         """One histogram of all durations in `parts`."""
         whole = cls()
-        for k, part in enumerate(parts):
-            if k == 0:  # counters as wide as theirs: only such are added at the speed of C
-                whole.hdr = HdrHistogram(1, LONGEST_US, _DIGITS, word_size=part.hdr.word_size)
-            whole.hdr.add(part.hdr)
+        for part in parts:
+            whole.take_in(part)
         return whole
+
+    def take_in(self, other: Histogram) -> None:
+        """Add the durations of another one."""
+        self.hdr.add(other.hdr)
 
     def encoded(self) -> str:
         """As text that any HDR tool reads (V2, compressed, base64)."""
@@ -66,11 +70,36 @@ class Histogram:
             ValueError: it is no such text.
         """
         histogram = cls()
+        own = histogram.hdr
         try:
-            histogram.hdr = HdrHistogram.decode(text.encode())
+            told = HdrHistogram.decode(text.encode())
+            # with counters as wide as ours: only such are added at the speed of C
+            own.counts[:] = told.counts[:]
         except Exception as error:  # zlib, base64, ctypes and the package's own
             raise ValueError(f"no HDR histogram: {error}") from None
+        own.total_count, own.min_value, own.max_value = told.total_count, told.min_value, told.max_value
         return histogram
+
+
+class _Sent(msgspec.Struct):
+    """Meters on their way to another process; a histogram is `Histogram.encoded`."""
+
+    from_due: dict[int, dict[int, str]]
+    on_wire: dict[int, str]
+    lateness: dict[int, str]
+    counts: dict[str, dict[int, int]]
+    answers: list[tuple[int, int, str, int]]
+    errors: list[str]
+    bots: list[tuple[str, int, str, int]]
+
+
+class Progress(msgspec.Struct):
+    """How far a run is: counts so far, and requests of the last full second."""
+
+    arrivals: int = 0
+    requests: int = 0
+    errors: int = 0
+    requests_a_second: int = 0
 
 
 class Meters:
@@ -128,9 +157,58 @@ class Meters:
         """Record an answer that should not have been."""
         self.last_error = text
         self.count("errors", now_us)
-        if len(self.errors) < 50:
+        if len(self.errors) < _MOST_ERRORS:
             self.errors.append(f"{now_us / 1e6:.1f} s: {text}")
+
+    def progress(self, second: int) -> Progress:
+        """How far it is in a second of the run."""
+        arrivals, requests, errors = (sum(self.counts[name].values()) for name in ("arrivals", "requests", "errors"))
+        return Progress(arrivals, requests, errors, self.counts["requests"].get(second - 1, 0))
 
     def whole(self, call: Call, within: Callable[[int], bool] = lambda second: True) -> Histogram:
         """All latencies of a call from due time, of the seconds that are `within`."""
         return Histogram.merged(histogram for second, histogram in self.from_due[call].items() if within(second))
+
+    def encoded(self) -> bytes:
+        """For another process to `take_in`."""
+        sent = _Sent(
+            {int(call): _texts(by_second) for call, by_second in self.from_due.items()},
+            {int(call): histogram.encoded() for call, histogram in self.on_wire.items()},
+            _texts(self.lateness),
+            self.counts,
+            [(int(call), status, code, n) for (call, status, code), n in self.answers.items()],
+            self.errors,
+            [(*told, n) for told, n in self.bots.items()],
+        )
+        return msgspec.msgpack.encode(sent)
+
+    def take_in(self, encoded: bytes) -> None:
+        """Add what another process saw of the same run.
+
+        Raises:
+            msgspec.DecodeError: it is nothing that was `encoded`.
+        """
+        sent = msgspec.msgpack.decode(encoded, type=_Sent)
+        for call, by_second in sent.from_due.items():
+            _join(self.from_due[Call(call)], by_second)
+        for call, text in sent.on_wire.items():
+            self.on_wire[Call(call)].take_in(Histogram.decoded(text))
+        _join(self.lateness, sent.lateness)
+        for series, counts in sent.counts.items():
+            for second, n in counts.items():
+                self.counts[series][second] += n
+        for call, status, code, n in sent.answers:
+            self.answers[(Call(call), status, code)] += n
+        for kind, status, code, n in sent.bots:
+            self.bots[(kind, status, code)] += n
+        at_second: Callable[[str], float] = lambda text: float(text.split(" ", 1)[0])  # noqa: E731
+        self.errors[:] = sorted(self.errors + sent.errors, key=at_second)[:_MOST_ERRORS]
+
+
+def _texts(by_second: dict[int, Histogram]) -> dict[int, str]:
+    return {second: histogram.encoded() for second, histogram in by_second.items()}
+
+
+def _join(by_second: dict[int, Histogram], sent: dict[int, str]) -> None:
+    for second, text in sent.items():
+        by_second.setdefault(second, Histogram()).take_in(Histogram.decoded(text))

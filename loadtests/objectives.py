@@ -13,7 +13,7 @@ from typing import Literal
 
 from loadtests.answers import Call
 from loadtests.evidence import Check, Evidence
-from loadtests.felt import asked, eta_errors, out_of_order, served_after, troubled
+from loadtests.felt import asked, eta_errors, out_of_order, recovery_seconds, served_after, troubled
 from loadtests.measure import Histogram
 
 State = Literal["held", "broken", "not measured"]
@@ -125,16 +125,16 @@ def _recovery(e: Evidence, limit: float) -> Objective:
     name, unit = "recovery after a fault", "s"
     if e.fault is None:
         return Objective(name, "not measured", None, limit, unit, (), "no fault was asked for")
-    if e.fault_second is None or e.forgiven is None:
+    over = e.fault_over_second
+    if e.fault_second is None or over is None or e.aftermath is None:
         return Objective(name, "not measured", None, limit, unit, (), f"{e.fault}: was not injected")
+    when = f"{e.fault} at {e.fault_second} s" + (f", until {over} s" if over > e.fault_second else "")
     seconds = troubled(e)
     last = seconds[-1] if seconds else e.fault_second - 1
-    took = float(last + 1 - e.fault_second)
-    if not served_after(e, last) or last == e.forgiven[-1]:
-        detail = f"{e.fault} at {e.fault_second} s: had not recovered"
-        return Objective(name, "broken", took, limit, unit, seconds, detail)
-    detail = f"{e.fault} at {e.fault_second} s, trouble in {len(seconds)} s"
-    return Objective(name, _state(took <= limit), took, limit, unit, seconds, detail)
+    took = float(recovery_seconds(e))
+    if not served_after(e, last) or last == e.aftermath[-1]:
+        return Objective(name, "broken", took, limit, unit, seconds, f"{when}: had not recovered")
+    return Objective(name, _state(took <= limit), took, limit, unit, seconds, f"{when}, trouble in {len(seconds)} s")
 
 
 def _state(held: bool) -> State:

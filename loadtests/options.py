@@ -10,30 +10,35 @@ import msgspec
 from loadtests.against import AgainstError, load_run
 from loadtests.arrivals import CurveError, parse_arrivals
 from loadtests.crowd import Crowd
+from loadtests.faults import FAULTS
 from loadtests.slo import SHIPPED_SLO, SloError, load_slo
 from loadtests.traits import DEFAULT_CROWD, CrowdError, load_traits
-
-FAULTS = ("kill-store", "kill-worker")
 
 
 class Options(msgspec.Struct, kw_only=True):
     """Options of `jiaohao rehearse`.
 
     Attributes:
+        scenario: whose settings these are (`loadtests.scenarios`).
         residents: how many people.
         minutes: for how long they come, from the opening; the run ends then.
+        come_for: share of each window, or of the run where that is shorter, in which residents come; the rest is for
+            those who still wait.
+        ramp: raise the rate of arrivals in steps (`loadtests.ramp`) in place of a curve.
+        rate: of the first step, residents a second.
         crowd: name or path of a crowd file (`loadtests.traits`).
         arrivals: the curve (`loadtests.arrivals`), where it is not to be the crowd's.
         host: `http://HOST:PORT` of a running server whose registry holds this crowd (`python -m loadtests.crowd`
             writes it); None starts a server of its own in a temporary folder.
         redis_url: the store, for the audit of a `host`, or for the own server in place of its embedded store.
         seed: same seed, same crowd.
-        districts: codes, where they are not to be the crowd's; all must open at the same time.
+        districts: codes, where they are not to be the crowd's.
         city: city file for the own server.
         workers: of the own server; None is its default.
-        fault: None, `kill-store` or `kill-worker`; only for the own server.
+        fault: None, or a name of `loadtests.faults`; only for the own server.
         fault_at: when, as a share of the minutes.
-        lines: connections of the generator.
+        lines: connections of the generators together.
+        processes: generators; more than one are a Locust master with so many workers.
         slo: the file that says what must hold (`loadtests/slo.toml` is the default).
         warm_up_seconds: how long after the opening what is seen is kept apart; what is before it always is.
         report, json, junit: where to write; None writes none.
@@ -42,8 +47,12 @@ class Options(msgspec.Struct, kw_only=True):
         lead_seconds: how long before it the own server is started.
     """
 
+    scenario: str = "opening"
     residents: int = 600_000
     minutes: float = 10.0
+    come_for: float = 1.0
+    ramp: bool = False
+    rate: float = 100.0
     crowd: str = DEFAULT_CROWD
     arrivals: str | None = None
     host: str | None = None
@@ -55,6 +64,7 @@ class Options(msgspec.Struct, kw_only=True):
     fault: str | None = None
     fault_at: float = 0.35
     lines: int = 400
+    processes: int = 1
     slo: str = str(SHIPPED_SLO)
     warm_up_seconds: int = 0
     report: str | None = "rehearsal.html"
@@ -64,18 +74,28 @@ class Options(msgspec.Struct, kw_only=True):
     opening: str = "2021-06-19T08:00:00+08:00"
     lead_seconds: float = 20.0
 
-    def problem(self) -> str | None:
-        """What is wrong with these options, in one line; None when nothing is."""
+    def problem(self, *, faults_by_hand: bool = False) -> str | None:
+        """What is wrong with these options, in one line; None when nothing is.
+
+        Args:
+            faults_by_hand: whoever runs it injects the fault, so that the server need not be our own.
+        """
         if self.residents < 1:
             return "--residents: expected at least 1"
         if self.minutes <= 0:
             return "--minutes: expected more than 0"
+        if not 0 < self.come_for <= 1:
+            return "--come-for: expected a share between 0 and 1"
+        if self.rate <= 0:
+            return "--rate: expected more than 0"
+        if self.processes < 1 or self.lines < self.processes:
+            return "--processes: expected at least 1, and no more than --lines"
         if self.fault is not None and self.fault not in FAULTS:
-            return f"--fault: expected {' or '.join(FAULTS)}"
-        if self.fault is not None and self.host is not None:
-            return "--fault ends processes: only those of a server of our own, so not together with --host"
-        if self.fault == "kill-store" and self.redis_url is not None:
-            return "--fault kill-store: the store at --redis-url is not ours to kill"
+            return f"--fault: expected one of {', '.join(FAULTS)}"
+        if self.fault is not None and self.host is not None and not faults_by_hand:
+            return "--fault harms processes: only those of a server of our own, so not together with --host"
+        if self.fault is not None and not faults_by_hand and (why_not := FAULTS[self.fault].problem(self)) is not None:
+            return why_not
         if not 0 < self.fault_at < 1:
             return "--fault-at: expected a share between 0 and 1"
         if not 0 <= self.warm_up_seconds < self.minutes * 60:

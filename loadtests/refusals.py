@@ -44,6 +44,10 @@ def refused(journey: Journey, i: int, act: Act, answer: Answer, problem: Problem
             journey.afterwards.code_is_tried(i, now_us)
         case Act.SHOW_CODE:
             expected = problem.code == "invalid" and [fault.field for fault in problem.errors or ()] == ["code"]
+        case Act.LOOK_UP if problem.code == "not-found":
+            # after the run: what is not there any more is the audit's to say, not an error of the service
+            expected = True
+            journey.told.not_found.add(i)
         case Act.CALENDAR:
             expected = problem.code == "not-found"
     if not expected:
@@ -113,6 +117,8 @@ def _claim(journey: Journey, i: int, act: Act, problem: Problem, now_us: int) ->
 
 
 def _come_again(journey: Journey, i: int, act: Act, answer: Answer, problem: Problem, now_us: int) -> None:
+    if answer.status == 429 or answer.status >= 500:  # 425 is the resident's own haste
+        journey.told.note(i, Fact.ASKED_TWICE)
     if answer.status not in COME_AGAIN:
         journey.meters.error(f"{act.name}: {answer.status} {problem.code} {problem.detail}".strip(), now_us)
         return

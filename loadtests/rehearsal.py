@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -16,14 +16,45 @@ from loadtests.options import CannotRehearse, Options
 
 _HOME = Path(__file__).resolve().parent.parent
 
-__all__ = ["CannotRehearse", "Options", "run"]
+STOPPED = 130
+
+__all__ = ["CannotRehearse", "Options", "run", "run_all"]
+
+
+def run_all(runs: Sequence[Options]) -> int:
+    """Rehearse, one run after the other, however each ends.
+
+    Returns:
+        The worst of what they return; as `run`.
+
+    Raises:
+        CannotRehearse: the options of one contradict each other; then none is begun.
+    """
+    for options in runs:
+        if (problem := options.problem()) is not None:
+            raise CannotRehearse(problem)
+    if len(runs) == 1:
+        return run(runs[0])
+    verdicts = []
+    for number, options in enumerate(runs, 1):
+        print(f"\n{options.scenario} {number} of {len(runs)}: {options.fault or ''}", flush=True)
+        code = run(options)
+        if code == STOPPED:
+            return code
+        verdicts.append((options.fault or str(number), code))
+    print()
+    words = {0: "every promise held", 1: "NOT EVERY PROMISE HELD", 2: "could not be held"}
+    for name, code in verdicts:
+        print(f"{name}: {words.get(code, f'ended with {code}')}")
+    return max(code for _, code in verdicts)
 
 
 def run(options: Options) -> int:
     """Rehearse.
 
     Returns:
-        0 where every check is green, 1 where one is not, 2 where the rehearsal could not be held.
+        0 where every check is green, 1 where one is not, 2 where the rehearsal could not be held, 130 where it was
+        stopped.
 
     Raises:
         CannotRehearse: the options contradict each other.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from loadtests.against import Compared
 from loadtests.answers import Call
-from loadtests.charts import Series, bar_chart, line_chart, short
+from loadtests.charts import Series, line_chart, short
 from loadtests.evidence import Evidence
+from loadtests.markup import card, figure, table, tiles
 from loadtests.measure import Histogram
 from loadtests.objectives import in_words
-from loadtests.summary import Summary, waits_s
+from loadtests.report_residents import felt
+from loadtests.summary import Summary
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c2430;--dim:#667085;--paper:#f6f7f9;--card:#fff;--edge:#e3e7ee;--good:#1b7f4b;
@@ -43,6 +45,14 @@ tr:first-child>*{border-top:0}
 th{color:var(--dim);font-weight:600;font-size:13px}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .ok{color:var(--good);font-weight:600}.no{color:var(--bad);font-weight:600}.un{color:var(--unsure);font-weight:600}
 .shade{fill:var(--unsure);opacity:.28}.scroll{overflow-x:auto}.scroll table{min-width:640px}
+.legend .dash{background:none;height:0;border-radius:0;border-top:2px dashed var(--unsure);vertical-align:middle}
+.tiles+.charts,.charts+.scroll{margin-top:14px}.six{grid-template-columns:repeat(6,1fr)}
+.scroll+.scroll{margin-top:14px}.felt small{color:var(--dim);display:block;
+max-width:min(900px,82vw)}.felt .means td{border-top:0;padding-top:0}
+@media(max-width:900px){.six{grid-template-columns:repeat(3,1fr)}}
+@media(max-width:560px){main{padding:18px 12px 40px}.tick,.unit,.word{font-size:17px}td,th{padding:6px 5px}
+.felt table{min-width:0;font-size:13px}
+h1 small{display:block;margin:0}}
 details{margin:10px 0}summary{cursor:pointer;margin-bottom:8px}.none{color:var(--dim)}
 """
 
@@ -57,7 +67,7 @@ def render(e: Evidence, summary: Summary) -> str:
     wrong += [f"{len(broken)} of {len(summary.objectives)} SLOs are broken"] if broken else []
     words = ", ".join(wrong) or "Every promise held"
     small = "; ".join(
-        [f"{line.name}: {_figure(line.figure)}, limit {line.limit:g} {line.unit}" for line in broken]
+        [f"{line.name}: {figure(line.figure)}, limit {line.limit:g} {line.unit}" for line in broken]
         + [f"{check.name}: {check.detail}" for check in failed]
     ) or (
         f"{len(summary.checks)} checks, {len(summary.objectives)} SLOs, {summary.totals['requests']:,} requests, "
@@ -71,6 +81,9 @@ def render(e: Evidence, summary: Summary) -> str:
         _tiles(e, summary),
         *(("<h2>SLOs</h2>", _objectives(summary)) if summary.objectives else ()),
         *_comparison(summary),
+        *_ramp(summary),
+        "<h2>What residents felt</h2>",
+        *felt(e, summary),
         "<h2>Over time</h2>",
         _marked(summary),
         f'<div class="charts">{"".join(_charts(e))}</div>',
@@ -81,15 +94,15 @@ def render(e: Evidence, summary: Summary) -> str:
         "<h3>Apart: before the opening, the warm-up, marked seconds, around a fault, after the end</h3>",
         _latencies(summary.apart_ms, None),
         "<h2>Answers</h2>",
-        _table(("call", "status", "code", "count"), summary.answers, numeric=(1, 3)),
+        table(("call", "status", "code", "count"), summary.answers, numeric=(1, 3)),
     ]
     if summary.bots:
-        body += ["<h2>Answers to bots</h2>", _table(("bot", "status", "code", "count"), summary.bots, numeric=(1, 3))]
+        body += ["<h2>Answers to bots</h2>", table(("bot", "status", "code", "count"), summary.bots, numeric=(1, 3))]
     if summary.errors:
-        body += ["<h2>First errors</h2>", _table(("what",), [(error,) for error in summary.errors[:20]])]
+        body += ["<h2>First errors</h2>", table(("what",), [(error,) for error in summary.errors[:20]])]
     body += [
-        "<h2>Assumptions</h2>", _table((), summary.assumptions), "<h2>Host</h2>", _table((), summary.host),
-        "<h2>Settings</h2>", _table((), summary.settings),
+        "<h2>Assumptions</h2>", table((), summary.assumptions), "<h2>Host</h2>", table((), summary.host),
+        "<h2>Settings</h2>", table((), summary.settings),
     ]  # fmt: skip
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -97,9 +110,33 @@ def render(e: Evidence, summary: Summary) -> str:
     )
 
 
+def _ramp(summary: Summary) -> Iterable[str]:
+    if summary.ramp is None:
+        return
+    calls, who = ("join", "poll", "claim", "register"), ("workers", "store", "generator", "others")
+    rows = (
+        (
+            "held" if step.held else "broke", figure(step.rate), f"{step.from_second}-{step.to_second} s",
+            *(figure(step.p99_ms.get(call)) for call in calls),
+            *(figure(step.cpu_seconds.get(one, 0.0) / (step.to_second - step.from_second)) for one in who), step.why,
+        )
+        for step in summary.ramp.steps
+    )  # fmt: skip
+    heads = (
+        "",
+        "residents/s",
+        "judged",
+        *(f"p99 {call}, ms" for call in calls),
+        *(f"{one}, cores" for one in who),
+        "why",
+    )
+    yield f"<h2>Ramp: {escape(summary.ramp.in_words())}</h2>"
+    yield table(heads, rows, numeric=(1, *range(3, 11)))
+
+
 def _tiles(e: Evidence, summary: Summary) -> str:
     t, latency = summary.totals, summary.latency_ms
-    tiles = [
+    shown = [
         (f"{t['residents']:,}", "residents"),
         (f"{t['joined']:,}", "got a place"),
         (f"{t['ready']:,}", "were called"),
@@ -113,12 +150,8 @@ def _tiles(e: Evidence, summary: Summary) -> str:
     ]
     for who in ("workers", "store", "generator"):
         if who in summary.cpu_percent:
-            tiles.append((f"{summary.cpu_percent[who]['p50']:.0f} %", f"CPU of {who}, median"))
-    return (
-        '<div class="tiles">'
-        + "".join(f'<div class="tile"><b>{b}</b><span>{s}</span></div>' for b, s in tiles)
-        + "</div>"
-    )
+            shown.append((f"{summary.cpu_percent[who]['p50']:.0f} %", f"CPU of {who}, median"))
+    return tiles(shown)
 
 
 def _duration(ms: float | None) -> str:
@@ -137,9 +170,6 @@ def _charts(e: Evidence) -> Iterable[str]:
 
     def over_time(series: Sequence[Series], unit: str, *, log: bool = False, limit: float | None = None) -> str:
         return line_chart(series, unit=unit, log=log, limit=limit, marks=marks, seconds=span, shaded=e.marked)
-
-    def card(title: str, note: str, chart: str) -> str:
-        return f'<div class="card"><h3>{title}</h3><p class="note">{note}</p>{chart}</div>'
 
     rates = [Series("arrivals", _counted(counts["arrivals"]))]
     for call, word in (
@@ -190,7 +220,6 @@ def _charts(e: Evidence) -> Iterable[str]:
     yield card("CPU", "percent of one core; others: what else the machine did, or its host took", over_time(cpu, "%"))
     memory = [Series(who, sorted(values.items())) for who, values in e.seen.memory_mb.items()]
     yield card("Memory", "resident set", over_time(memory, "MB"))
-    yield card("Waiting for the call", "from joining to being told, of those called so far", _waits(e))
     late = [
         (float(second), (h.percentile_us(99) or 0) / 1000) for second, h in sorted(e.meters.lateness.items()) if h.total
     ]
@@ -243,18 +272,6 @@ def _latency(e: Evidence, call: Call) -> list[Series]:
     ]
 
 
-def _waits(e: Evidence) -> str:
-    waits = waits_s(e)
-    if not waits:
-        return '<p class="none">nobody was called</p>'
-    width = max(1, round(waits[-1] / 30))
-    bars = [0] * (int(waits[-1] // width) + 1)
-    for wait in waits:
-        bars[int(wait // width)] += 1
-    label: Callable[[int], str] = lambda k: f"{k * width // 60}:{k * width % 60:02d}"  # noqa: E731
-    return bar_chart([(label(k), float(n)) for k, n in enumerate(bars)], unit="residents", x_label="minutes waited")
-
-
 def _checks(summary: Summary) -> str:
     words = {True: ("ok", "green"), False: ("no", "RED"), None: ("un", "not judged")}
     rows = []
@@ -272,7 +289,7 @@ def _objectives(summary: Summary) -> str:
     heads = ("", "line", "figure", "limit", "", "over the limit in", "of what")
     rows = [
         f'<tr><td class="{css[line.state]}">{line.state}</td><td><b>{escape(line.name)}</b></td>'
-        f'<td class="n">{_figure(line.figure)}</td><td class="n">{line.limit:g}</td><td>{escape(line.unit)}</td>'
+        f'<td class="n">{figure(line.figure)}</td><td class="n">{line.limit:g}</td><td>{escape(line.unit)}</td>'
         f"<td>{in_words(line.seconds) or '-'}</td><td>{escape(line.detail)}</td></tr>"
         for line in summary.objectives
     ]
@@ -300,8 +317,8 @@ def _compared(figures: Iterable[Compared]) -> str:
     heads = ("", "figure", "before", "now", "change", "noise", "")
     rows = [
         f'<tr><td class="{css[one.word]}">{one.word}</td><td><b>{escape(one.name)}</b></td>'
-        + "".join(f'<td class="n">{text}</td>' for text in (_figure(one.before), _figure(one.now), _change(one)))
-        + f'<td class="n">{"-" if one.noise is None else "±" + _figure(one.noise)}</td><td>{escape(one.unit)}</td></tr>'
+        + "".join(f'<td class="n">{text}</td>' for text in (figure(one.before), figure(one.now), _change(one)))
+        + f'<td class="n">{"-" if one.noise is None else "±" + figure(one.noise)}</td><td>{escape(one.unit)}</td></tr>'
         for one in figures
     ]
     css_of = ("", "", *[' class="n"'] * 4, "")
@@ -311,10 +328,6 @@ def _compared(figures: Iterable[Compared]) -> str:
 
 def _change(one: Compared) -> str:
     return "-" if one.before is None or one.now is None else f"{one.now - one.before:+.3g}"
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _marked(summary: Summary) -> str:
@@ -337,16 +350,4 @@ def _latencies(from_due: dict[str, dict[str, float]], on_wire: dict[str, dict[st
         heads += ["p50 on the wire, all seconds", "p99"]
         for row in rows:
             row += [f"{on_wire.get(row[0], {}).get(p, 0):.1f}" for p in ("p50", "p99")]
-    return _table(heads, rows, numeric=range(1, 8)) if rows else '<p class="none">none</p>'
-
-
-def _table(heads: Iterable[str], rows: Iterable[Iterable[object]], numeric: Iterable[int] = ()) -> str:
-    right = set(numeric)
-
-    def line(tag: str, cells: Iterable[object]) -> str:
-        css = ("", ' class="n"')
-        return "".join(f"<{tag}{css[k in right]}>{escape(str(cell))}</{tag}>" for k, cell in enumerate(cells))
-
-    head = f"<tr>{line('th', heads)}</tr>" if heads else ""
-    body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table>{head}{body}</table></div>'
+    return table(heads, rows, numeric=range(1, 8)) if rows else '<p class="none">none</p>'

@@ -11,19 +11,26 @@ from typing import Any
 import msgspec
 
 from loadtests.evidence import Evidence
-from loadtests.felt import asked, eta_errors, out_of_order, troubled
+from loadtests.felt import asked, eta_errors, out_of_order, recovery_seconds
 from loadtests.measure import Histogram
+from loadtests.residents import missed, waits_ms, ways_ms
+from loadtests.told import NEVER, Fact
 
 OTHERS = "others"
 FORMAT = 1
 """Of the file; another number is not compared."""
+MOST_RESIDENTS = 200_000
+"""In the histograms of what they felt."""
+UNITS = {"ms": 1e3, "s": 1e6, "s waited": 1e3, "requests": 1.0, "kB": 1e3}
+"""What a histogram counted as one, in each unit: microseconds; milliseconds for waits, which are longer than the five
+minutes in microseconds that it holds; requests; bytes."""
 
 
 class Durations(msgspec.Struct, tag="durations", tag_field="kind"):
-    """Durations, to be read at some percentiles.
+    """Durations, or what else a histogram holds, to be read at some percentiles.
 
     Attributes:
-        unit: ms or s, of the figures; the histograms are in microseconds.
+        unit: of the figures, one of `UNITS`.
         seconds: by second from the opening, an HDR histogram (V2, compressed, base64).
     """
 
@@ -85,6 +92,7 @@ def _samples(e: Evidence, red: int) -> Iterator[Sample]:
         yield Durations("ETA error", "s", (50, 90), seconds)
     if seconds := _encoded(e, e.meters.lateness):
         yield Durations("generator late", "ms", (99,), seconds)
+    yield from _residents(e)
     requests, errors = asked(e), e.meters.counts["errors"]
     judged = [second for second, count in requests.items() if count and e.judged(second)]
     yield Ratio("errors", "of requests", {s: (float(errors.get(s, 0)), float(requests[s])) for s in judged})
@@ -99,10 +107,45 @@ def _samples(e: Evidence, red: int) -> Iterator[Sample]:
     if any(total for _, total in pairs.values()):
         yield Ratio("out of order", "of pairs", pairs)
     if e.fault_second is not None:
-        trouble = troubled(e)
-        took = trouble[-1] + 1 - e.fault_second if trouble else 0
-        yield Single("recovery after a fault", "s", float(took), 1.0)
+        yield Single("recovery after a fault", "s", float(recovery_seconds(e)), 1.0)
     yield Single("checks not green", "checks", float(red), 0.0)
+
+
+def _residents(e: Evidence) -> Iterator[Sample]:
+    """What residents felt, by the second in which each was told the place, or came where there is none.
+
+    Of millions every so many-th goes into a histogram: the noise of that is in the spread of the seconds.
+    """
+    told, every = e.told, -(-e.told.residents // MOST_RESIDENTS)
+    second = [ms // 1000 for ms in map(max, told.joined_ms, told.came_ms)]  # NEVER is the least of all
+    asking = [i for i, requests in enumerate(told.requests) if requests]
+    traffic = ((i, told.bytes_up[i] + told.bytes_down[i]) for i in asking)
+    for name, unit, values in (
+        ("wait for the call", "s waited", waits_ms(e)),
+        ("door to registration", "s waited", ways_ms(e)),
+        ("requests a resident", "requests", ((i, told.requests[i]) for i in asking)),
+        ("bytes a resident", "kB", traffic),
+    ):
+        by_second: dict[int, Histogram] = {}
+        for i, value in values:
+            if not i % every:
+                by_second.setdefault(second[i], Histogram()).add(value)
+        if seconds := _encoded(e, by_second):
+            yield Durations(name, unit, (50, 95), seconds)
+    luckless = missed(e)
+    called = [i for i in range(told.residents) if told.ready_ms[i] != NEVER or i in luckless]
+    again = int(Fact.ASKED_TWICE)
+    for name, of, counted in (
+        ("asked twice", "of residents", ((i, bool(told.facts[i] & again)) for i in asking)),
+        ("missed a call", "of called", ((i, i in luckless) for i in called)),
+    ):
+        sums: dict[int, tuple[float, float]] = {}
+        for i, wrong in counted:
+            if e.judged(second[i]):
+                before = sums.get(second[i], (0.0, 0.0))
+                sums[second[i]] = before[0] + wrong, before[1] + 1
+        if sums:
+            yield Ratio(name, of, sums)
 
 
 def _encoded(e: Evidence, by_second: Mapping[int, Histogram]) -> dict[int, str]:

@@ -25,8 +25,10 @@ from loadtests.measure import Histogram
 from loadtests.network import Networks
 from loadtests.objectives import Objective, judge
 from loadtests.options import Options
+from loadtests.residents import ResidentsView, residents_view
 from loadtests.samples import FORMAT, Run, Sample, samples_of
-from loadtests.told import NEVER, Fact
+from loadtests.steps import Found
+from loadtests.told import Fact
 
 _PERCENTILES = (50.0, 95.0, 99.0, 99.9)
 
@@ -45,6 +47,7 @@ class Summary:
         peak_requests_per_second: of any second.
         cpu_percent: by who: p50, p95 and the most by second, of one core.
         settings: all options, in words.
+        ramp: of a run in steps, what it found.
         samples: the figures by second, for a later run to compare with.
         against: how the figures compare with the earlier run's, where one was given.
     """
@@ -59,7 +62,8 @@ class Summary:
     latency_ms: dict[str, dict[str, float]]
     apart_ms: dict[str, dict[str, float]]
     on_wire_ms: dict[str, dict[str, float]]
-    waits_s: dict[str, float]
+    residents_view: ResidentsView
+    ramp: Found | None
     answers: list[tuple[str, int, str, int]]
     bots: list[tuple[str, int, str, int]]
     errors: list[str]
@@ -76,18 +80,11 @@ class Summary:
         """Everything as JSON-encodable values; `samples.Run` says what of it a later run reads."""
         plain: dict[str, Any] = {"format": FORMAT, **vars(self)}
         del plain["settings"]  # `options` has them as they are
+        plain["residents_view"] = asdict(self.residents_view)
         for name in ("objectives", "checks"):
             plain[name] = [vars(one) for one in plain[name]]
         plain["against"] = asdict(self.against) if self.against is not None else None
         return plain
-
-
-def waits_s(e: Evidence) -> list[float]:
-    """Seconds from joining to being told of the call, of everyone who was told, shortest first."""
-    told = e.told
-    return sorted(
-        (told.ready_ms[i] - told.joined_ms[i]) / 1000 for i in range(told.residents) if told.ready_ms[i] != NEVER
-    )
 
 
 def summarise(
@@ -128,7 +125,6 @@ def summarise(
         )
     }
     totals["registered again"] = sum(1 for i in told.closed if told.has(i, Fact.REGISTERED))
-    waits = waits_s(e)
     return Summary(
         began_at=began_at,
         passed=all(check.ok for check in checks) and all(line.state != "broken" for line in objectives),
@@ -140,9 +136,8 @@ def summarise(
         latency_ms=_percentiles((call, e.meters.whole(call, e.judged)) for call in Call),
         apart_ms=_percentiles((call, e.meters.whole(call, lambda s: not e.judged(s))) for call in Call),
         on_wire_ms=_percentiles(e.meters.on_wire.items()),
-        waits_s={f"p{p:g}": waits[min(int(len(waits) * p / 100), len(waits) - 1)] for p in (5, 50, 95)}
-        if waits
-        else {},
+        residents_view=residents_view(e),
+        ramp=e.ramp,
         answers=sorted((call.name.lower(), status, code, n) for (call, status, code), n in e.meters.answers.items()),
         bots=sorted((*told, n) for told, n in e.meters.bots.items()),
         errors=e.meters.errors,

@@ -1,6 +1,6 @@
 """What each resident was told, kept small: the witness statements for the audit.
 
-Arrays by resident, so that six hundred thousand of them take some 40 bytes each besides their ticket.
+Arrays by resident, so that millions of them take some 80 bytes each besides their ticket.
 Times are milliseconds from the opening, `NEVER` where it has not happened.
 """
 
@@ -10,8 +10,13 @@ from array import array
 from collections import Counter
 from dataclasses import dataclass
 from enum import IntFlag
+from typing import Any
+
+import msgspec
 
 NEVER = -(1 << 31)
+_LATEST = (1 << 31) - 1
+_EXAMPLES = 5
 
 
 class Fact(IntFlag):
@@ -35,8 +40,10 @@ class Fact(IntFlag):
     CHANGED = 1 << 15
     CANCEL_SENT = 1 << 16
     CANCELLED = 1 << 17
+    ASKED_TWICE = 1 << 18  # the same thing again: no answer had come, or the server had pushed back
 
 
+_READY = int(Fact.READY)  # what is looked at often: a flag takes ten times as long as a number
 OF_THE_PLACE = Fact.READY | Fact.CLAIM_SENT | Fact.CLAIMED | Fact.LEAVE_SENT | Fact.LEFT | Fact.MISSED
 """Facts that end with a place: forgotten when the resident gets a new one."""
 OF_THE_REGISTRATION = (
@@ -81,12 +88,36 @@ class PassTold:
     used_ms: int
 
 
+class _Sent(msgspec.Struct):
+    """Statements on their way to whoever audits: of every `parts`-th resident from `part` on."""
+
+    residents: int
+    part: int
+    parts: int
+    arrays: dict[str, bytes]
+    spent: list[Spent]
+    spent_passes: list[PassTold]
+    closed: dict[int, Closed]
+    codes_asked: dict[int, int]
+    contradictions: dict[str, int]
+    examples: dict[str, list[str]]
+
+
 class Told:
-    """Statements of `residents` people."""
+    """Statements of `residents` people.
+
+    Attributes:
+        came_ms: to the page: the opening for who was at the door, the first join for who came later.
+        polls: answered ones of the place they hold, up to the one that told them of the call.
+        requests: sent, of any kind; a request that the connection lost unanswered and sent again counts once.
+        bytes_up: HTTP as sent, heads included; what is below HTTP, TCP or TLS, is not.
+        bytes_down: the same of the answers.
+    """
 
     def __init__(self, residents: int) -> None:
         self.residents = residents
         self.facts = array("I", bytes(4 * residents))
+        self.came_ms = array("i", [NEVER]) * residents
         self.entry = array("i", [-1]) * residents
         self.number = array("i", [0]) * residents
         self.joined_ms = array("i", [NEVER]) * residents
@@ -98,14 +129,19 @@ class Told:
         self.register_sent_ms = array("i", [NEVER]) * residents
         self.registered_ms = array("i", [NEVER]) * residents
         self.registration_no = array("Q", bytes(8 * residents))
+        self.promised_wait_ms = array("i", [NEVER]) * residents  # from joining to the call, as first promised
+        self.polls = array("I", bytes(4 * residents))
+        self.requests = array("I", bytes(4 * residents))
+        self.bytes_up = array("I", bytes(4 * residents))
+        self.bytes_down = array("I", bytes(4 * residents))
         self.ticket: list[bytes | None] = [None] * residents
         self.passes: dict[int, tuple[bytes, str]] = {}
         self.receipts: dict[int, bytes] = {}
         self.spent: list[Spent] = []
         self.spent_passes: list[PassTold] = []
         self.closed: dict[int, Closed] = {}  # by resident: nobody cancels twice
+        self.not_found: set[int] = set()  # whose receipt opened nothing, after the run
         self.codes_asked: Counter[int] = Counter()  # by resident
-        self.promised_wait_ms: dict[int, int] = {}  # from joining to the call, as first promised for this place
         self.contradictions: Counter[str] = Counter()
         self.examples: dict[str, list[str]] = {}
 
@@ -120,7 +156,7 @@ class Told:
         """Record an answer that contradicts an earlier one or the contract; any of these fails the audit."""
         self.contradictions[what] += 1
         examples = self.examples.setdefault(what, [])
-        if len(examples) < 5:
+        if len(examples) < _EXAMPLES:
             who = f"resident {i}" if i < self.residents else f"bot {i - self.residents}"
             examples.append(f"{who}: {detail}")
 
@@ -144,8 +180,11 @@ class Told:
                 self._close(i, before)
             self.facts[i] &= ~OF_THE_PLACE
             self.number[i] = 0
-            self.promised_wait_ms.pop(i, None)
-            for times in (self.ready_ms, self.claim_before_ms, self.claim_sent_ms, self.claimed_ms, self.expires_ms):
+            self.polls[i] = 0
+            for times in (
+                self.ready_ms, self.claim_before_ms, self.claim_sent_ms, self.claimed_ms, self.expires_ms,
+                self.promised_wait_ms,
+            ):  # fmt: skip
                 times[i] = NEVER
             self.joined_ms[i] = now_ms
         self.entry[i] = entry
@@ -162,8 +201,19 @@ class Told:
 
         Being called already is no promise.
         """
-        if not self.has(i, Fact.READY):
-            self.promised_wait_ms.setdefault(i, now_ms - self.joined_ms[i] + int(eta_seconds * 1000))
+        if self.promised_wait_ms[i] == NEVER and not self.has(i, Fact.READY):
+            self.promised_wait_ms[i] = min(now_ms - self.joined_ms[i] + int(eta_seconds * 1000), _LATEST)
+
+    def exchanged(self, i: int, bytes_up: int, bytes_down: int) -> None:
+        """Resident `i` sent a request and got an answer, or none (0 bytes)."""
+        self.requests[i] += 1
+        self.bytes_up[i] += bytes_up
+        self.bytes_down[i] += bytes_down
+
+    def polled(self, i: int) -> None:
+        """Resident `i` was told how the place stands."""
+        if not self.facts[i] & _READY:
+            self.polls[i] += 1
 
     def wish_turns(self, i: int) -> tuple[int, ...]:
         """Which of their wishes (`Crowd.wishes`) the store may hold for resident `i`: two while a change is unheard."""
@@ -180,6 +230,42 @@ class Told:
         """Every pass that anyone was told of."""
         live = [self._pass(i) for i in range(self.residents) if self.claimed_ms[i] != NEVER]
         return live + self.spent_passes
+
+    def encoded(self, part: int = 0, parts: int = 1) -> bytes:
+        """The statements of the residents i ≡ part (mod parts), and all of bots, for another process to `take_in`.
+
+        Tickets, passes and receipts stay: they are for asking, and no audit asks.
+        """
+        arrays = {name: values[part::parts].tobytes() for name, values in self._arrays().items()}
+        sent = _Sent(
+            self.residents, part, parts, arrays, self.spent, self.spent_passes, self.closed, self.codes_asked,
+            self.contradictions, self.examples,
+        )  # fmt: skip
+        return msgspec.msgpack.encode(sent)
+
+    def take_in(self, encoded: bytes) -> None:
+        """Add the statements of some residents, of whom nothing was known here, from another process.
+
+        Raises:
+            ValueError: they are of another crowd.
+            msgspec.DecodeError: it is nothing that was `encoded`.
+        """
+        sent = msgspec.msgpack.decode(encoded, type=_Sent)
+        own = self._arrays()
+        if sent.residents != self.residents or sent.arrays.keys() != own.keys():
+            raise ValueError(f"statements of {sent.residents} residents, expected {self.residents}")
+        for name, values in own.items():
+            values[sent.part :: sent.parts] = array(values.typecode, sent.arrays[name])
+        self.spent += sent.spent
+        self.spent_passes += sent.spent_passes
+        self.closed |= sent.closed
+        self.codes_asked.update(sent.codes_asked)
+        self.contradictions.update(sent.contradictions)
+        for what, told in sent.examples.items():
+            self.examples[what] = (self.examples.get(what, []) + told)[:_EXAMPLES]
+
+    def _arrays(self) -> dict[str, array[Any]]:
+        return {name: values for name, values in vars(self).items() if isinstance(values, array)}
 
     def _pass(self, i: int) -> PassTold:
         return PassTold(i, self.entry[i], self.claimed_ms[i], self.expires_ms[i], self.register_sent_ms[i])

@@ -139,7 +139,7 @@ def _opening(client: Any, district: str, date: str) -> OpeningTruth:
 
 def _registrations(client: Any) -> Iterable[RegistrationTruth]:
     names = ("no", "state", "district", "date", "entry", "preferences", "accept_any_site", "not_before")
-    for tags in _tags(client, "registration"):
+    for tags in registration_tags(client):
         with client.pipeline(transaction=False) as pipe:
             for tag in tags:
                 pipe.hmget(f"registration:{{{tag}}}", *names)
@@ -167,6 +167,11 @@ def _stops(client: Any) -> Iterable[tuple[bytes, str]]:
         for tag, why in zip(tags, answers, strict=True):
             if why is not None:
                 yield _resident(tag), why.decode()
+
+
+def registration_tags(client: Any) -> Iterable[list[str]]:
+    """Tags of everybody who has a registration, a thousand at a time."""
+    return _tags(client, "registration")
 
 
 def _tags(client: Any, kind: str) -> Iterable[list[str]]:

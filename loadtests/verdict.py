@@ -16,6 +16,8 @@ from loadtests.junit import junit
 from loadtests.objectives import in_words
 from loadtests.options import Options
 from loadtests.report import render
+from loadtests.residents import ResidentsView
+from loadtests.steps import Found
 from loadtests.summary import Summary, summarise
 
 
@@ -58,6 +60,9 @@ def show(summary: Summary, console: Console, options: Options) -> None:
         figures = (f"{row[name]:.1f}" for name in ("p50", "p95", "p99", "p99.9"))
         latencies.add_row(call, f"{row['count']:,.0f}", *figures, f"{wire:.1f}")
     console.print(latencies)
+    _show_residents(summary.residents_view, console)
+    if summary.ramp is not None:
+        _show_ramp(summary.ramp, console)
     if summary.against is not None:
         _show_comparison(summary.against, console)
     cpu = ", ".join(f"{who} {percent['p50']:.0f} %" for who, percent in summary.cpu_percent.items())
@@ -89,6 +94,34 @@ def _objectives(summary: Summary) -> Table:
         figure = "-" if line.figure is None else f"{line.figure:.4g}"
         table.add_row(state, line.name, figure, f"{line.limit:g}", line.unit, in_words(line.seconds), Text(line.detail))
     return table
+
+
+def _show_ramp(ramp: Found, console: Console) -> None:
+    table = Table(title="Ramp", title_justify="left")
+    for head in ("", "residents/s", "join p99 ms", "poll p99 ms", "register p99 ms", "cores: workers", "store", "why"):
+        table.add_column(head, justify="left" if head in ("", "why") else "right", overflow="fold")
+    for step in ramp.steps:
+        p99 = (f"{step.p99_ms[call]:.0f}" if call in step.p99_ms else "-" for call in ("join", "poll", "register"))
+        seconds = step.to_second - step.from_second
+        cores = (f"{step.cpu_seconds.get(who, 0.0) / seconds:.2f}" for who in ("workers", "store"))
+        word = "[green]held[/green]" if step.held else "[bold red]broke[/bold red]"
+        table.add_row(word, f"{step.rate:.0f}", *p99, *cores, Text(step.why))
+    console.print(table)
+    console.print(f"Ramp: {ramp.in_words()}.", soft_wrap=True)
+
+
+def _show_residents(view: ResidentsView, console: Console) -> None:
+    table = Table(title="What residents felt", title_justify="left")
+    for head in ("of a resident", "residents", "p50", "p90", "p95", "p99", "most", ""):
+        table.add_column(head, justify="left" if head in ("of a resident", "") else "right")
+    for spread in view.spreads:
+        figures = (f"{spread.percentiles[name]:,.4g}" for name in ("p50", "p90", "p95", "p99", "p100"))
+        table.add_row(spread.name, f"{spread.count:,}", *figures, spread.unit)
+    console.print(table)
+    for share in view.shares:
+        reasons = ", ".join(f"{n:,} {why}" for why, n in share.reasons.items())
+        words = f"{share.name}: {share.part:,} of {share.whole:,}{f' ({reasons})' if reasons else ''}"
+        console.print(f"[dim]{words}[/dim]", soft_wrap=True)
 
 
 def _show_comparison(against: Comparison, console: Console) -> None:

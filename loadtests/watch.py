@@ -68,6 +68,7 @@ class Watch:
         now_us: the run's clock.
         store: a redis-py client, or None where the store cannot be reached.
         pids: who is who: `{"store": [pid], "workers": [pid, ...]}`; asked now and then, for they may be replaced.
+        this: what this process is: the generator, or the master of several.
     """
 
     def __init__(
@@ -77,8 +78,10 @@ class Watch:
         now_us: Callable[[], int],
         store: Any | None,
         pids: Callable[[], dict[str, list[int]]],
+        this: str = "generator",
     ) -> None:
         self.seen = Seen()
+        self._this = this
         self._grounds, self._address, self._now_us = grounds, address, now_us
         self._store, self._pids = store, pids
         self._greenlets: list[Any] = []
@@ -165,7 +168,7 @@ class Watch:
         return look
 
     def _processes(self) -> Callable[[], None]:
-        known: dict[str, dict[int, psutil.Process]] = {"generator": {psutil.Process().pid: psutil.Process()}}
+        known: dict[str, dict[int, psutil.Process]] = {self._this: {psutil.Process().pid: psutil.Process()}}
         last: dict[int, tuple[float, float]] = {}
         machine = _machine()
         turn = 0
@@ -231,8 +234,8 @@ def pids_in(data_dir: Path, up_pid: int | None) -> Callable[[], dict[str, list[i
         workers = []
         try:
             for child in psutil.Process(up_pid).children() if up_pid is not None else ():
-                # Python's own helper is a child too
-                if child.pid not in store and not any("resource_tracker" in word for word in child.cmdline()):
+                # its store, Python's own helper and a night are children too
+                if any("spawn_main" in word for word in child.cmdline()):
                     workers.append(child.pid)
         except psutil.Error:
             pass

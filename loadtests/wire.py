@@ -41,6 +41,11 @@ class Answer(NamedTuple):
     head: bytes
     body: bytes
 
+    @property
+    def size(self) -> int:
+        """Bytes it took, head included; the lengths between its chunks, where it came in chunks, left out."""
+        return len(self.head) + 2 + len(self.body)
+
     def seconds(self, header: bytes) -> float | None:
         """A header in seconds, such as Retry-After; None where it is absent or no number."""
         at = self.head.find(b"\r\n" + header + b":")

@@ -50,6 +50,11 @@ async def examine(settings: Settings, city: City, store: Store) -> AsyncIterator
         yield finding
     async for finding in _outbox(city, store):
         yield finding
+    if settings.replicas:
+        yield Finding("ok", f"replicas: an answer waits for {settings.replicas}")
+    elif _is_cluster(store):
+        what = "replicas: no answer waits for one, so a failover may lose the last of them"
+        yield Finding("note", what, "set JIAOHAO_REPLICAS=1 wherever jiaohao runs, with a replica for each primary")
     yield _secrets(settings)
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files < _FEW_FILES:

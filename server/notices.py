@@ -8,21 +8,19 @@ settled. Two live senders never have the same message: nobody keeps one as long 
 """
 
 import asyncio
-import os
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import time
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-import msgspec
 import structlog
 
 from server.city import City
 from server.clock import Clock, from_ms
 from server.errors import MessageRefused, NotHandedOver, StoreUnavailable
+from server.gateways import Gateway
 from server.keys import Pepper, resident_tag
 from server.letters import Letter, Letters
 from server.masks import mask_phone
@@ -60,63 +58,6 @@ _MOST_EARLY_RECEIPTS = 10_000
 _Sending: TypeAlias = Coroutine[Any, Any, int]
 
 
-class Gateway(Protocol):
-    """Takes messages; what it has taken will be delivered, or a receipt says why not."""
-
-    @property
-    def ready(self) -> int:
-        """How many messages at once it can take; 0: none for now, so it is given none."""
-
-    async def submit(self, phone: str, text: str) -> list[str]:
-        """Hand a message over; what receipts will call it, nothing where there are none.
-
-        Messages to one phone go out in the order of the calls.
-
-        Raises:
-            NotHandedOver: nobody has had it; give it again.
-            OSError: it was not taken; give it again.
-            MessageRefused: it never will be.
-        """
-
-
-class FileGateway:
-    """Writes each message as a line of JSON, for a set-up without an SMS provider.
-
-    Args:
-        path: the file, made with mode 600: phone numbers and codes are in it.
-    """
-
-    ready = 1000
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._in_order = asyncio.Lock()
-        self._lines: list[bytes] = []
-        self._writing: asyncio.Task[None] | None = None
-
-    async def submit(self, phone: str, text: str) -> list[str]:
-        """Append a line; what comes while one is written goes with the next, in one write."""
-        self._lines.append(msgspec.json.encode({"phone": phone, "text": text}) + b"\n")
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write())
-        await asyncio.shield(self._writing)
-        return []
-
-    async def _write(self) -> None:
-        async with self._in_order:
-            lines, self._lines, self._writing = b"".join(self._lines), [], None
-            await asyncio.to_thread(self._append, lines)
-
-    def _append(self, lines: bytes) -> None:
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            if os.write(descriptor, lines) != len(lines):
-                raise OSError("not written in full: is the disk full?")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 class _Held(NamedTuple):
     """A message in hand: what led to it, and until when (the loop's time) it may be handed over."""
 
@@ -148,10 +89,10 @@ class Notices:
         # Many residents' messages are on their way at once, and the store hears of them in few calls.
         self._next: Coalescer[Pointer, Next] = Coalescer(store.next_message)
         self._count: Coalescer[tuple[str, int, int], int] = Coalescer(store.count_messages)
-        self._settle: Coalescer[tuple[Pointer, int, Outcome], bool] = Coalescer(store.settle_messages)
-        self._sent: Coalescer[Owed, None] = Coalescer(store.all_sent)
-        self._sent_as: Coalescer[str, Sent | None] = Coalescer(store.all_sent_as)
-        self._receipts: Coalescer[tuple[Sent, bool], str] = Coalescer(store.receipts)
+        self._settle: Coalescer[tuple[Pointer, int, Outcome], bool] = Coalescer(store.settle_message)
+        self._sent: Coalescer[Owed, None] = Coalescer(store.sent)
+        self._sent_as: Coalescer[str, Sent | None] = Coalescer(store.sent_as)
+        self._receipts: Coalescer[tuple[Sent, bool], str] = Coalescer(store.receipt)
         # What a gateway has answered and the store has not been told yet.
         self._answered: dict[tuple[str, int, float, str], tuple[Outcome, list[str]]] = {}
         self._early_receipts: set[asyncio.Task[None]] = set()
@@ -230,7 +171,8 @@ class Notices:
                     await asyncio.sleep(_PAUSE_SECONDS)
                 elif not taken:  # no room
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(settled.wait(), _PAUSE_SECONDS)
+                        async with asyncio.timeout(_PAUSE_SECONDS):
+                            await settled.wait()
         finally:
             if in_hand:
                 await asyncio.wait(in_hand, timeout=_HOLD_SECONDS)
@@ -485,7 +427,7 @@ class Notices:
         await self._store.shelve_message(pointer, held.found.seq)
         # What the resident is owed beside it goes on, with a pointer of its own.
         await self._store.point([(district, resident)])
-        await self._store.sent(pointer.owed)
+        await self._store.sent([pointer.owed])
 
     async def _note_call(self, sent: Sent) -> None:
         if sent.kind in CALLED:

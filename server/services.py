@@ -16,11 +16,13 @@ from server.city import City, load_city
 from server.clock import Clock
 from server.desk import Desk
 from server.errors import SetupError, StoreUnavailable
+from server.gateways import FileGateway
 from server.keys import Pepper
 from server.metrics import Metrics
 from server.night import Night
-from server.notices import FileGateway, Notices
+from server.notices import Notices
 from server.operations import Operations
+from server.overview import Overview
 from server.published import Published
 from server.registrations import Registrations
 from server.registry import Registry
@@ -44,6 +46,7 @@ class Services(msgspec.Struct, frozen=True):
     registrations: Registrations
     appointments: Appointments
     desk: Desk
+    overview: Overview
     operations: Operations
     access: Access
     notices: Notices
@@ -74,7 +77,8 @@ def wire(settings: Settings, city: City, store: Store) -> Services:
         registrations=registrations,
         appointments=appointments,
         desk=Desk(city, store, clock, seal, appointments),
-        operations=Operations(city, store, clock, seal, room),
+        overview=Overview(city, store, clock, room),
+        operations=Operations(city, store, seal),
         access=Access(city, store, clock, pepper, seal, registry, registrations, notices),
         notices=notices,
         staff_tokens=StaffTokens(signer, clock, sites, settings.operator_token),
@@ -104,7 +108,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
                 raise
             await asyncio.sleep(1)
     assert client is not None  # noqa: S101
-    store = Store(client, settings.offset_ms)
+    store = Store(client, settings.offset_ms, settings.replicas)
     services = wire(settings, city, store)
     with contextlib.suppress(StoreUnavailable):  # it may be restarting: then the loop below catches up
         await services.room.tick()

@@ -19,6 +19,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     resident keys are derived. `offset_ms`: city time minus wall-clock time.
     `sms_file`: write messages there instead of leaving them to `jiaohao notify`.
     `results_dir`: where the nights' result files are; None where this machine has none.
+    `replicas`: how many replicas of the store must have what an answer tells of.
     """
 
     redis_url: str
@@ -29,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     offset_ms: int = 0
     sms_file: Path | None = None
     results_dir: Path | None = None
+    replicas: int = 0
 
     def environment(self) -> dict[str, str]:
         """The variables from which `from_environment` makes these settings again."""
@@ -39,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "JIAOHAO_PEPPER": self.pepper.hex(),
             "JIAOHAO_OPERATOR_TOKEN": self.operator_token,
             "JIAOHAO_OFFSET_MS": str(self.offset_ms),
+            "JIAOHAO_REPLICAS": str(self.replicas),
         }
         if self.city_file is not None:
             env["JIAOHAO_CITY"] = str(self.city_file)
@@ -61,6 +64,12 @@ def _offset_ms(value: str) -> int:
         return int(value)
     except ValueError:
         raise SetupError("JIAOHAO_OFFSET_MS: expected a whole number of milliseconds") from None
+
+
+def _replicas(value: str) -> int:
+    if not re.fullmatch("[0-9]", value):
+        raise SetupError("JIAOHAO_REPLICAS: expected how many replicas must have an answer before it is given, 0 to 9")
+    return int(value)
 
 
 def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
@@ -93,6 +102,7 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         sms_file=Path(env["JIAOHAO_SMS_FILE"]) if env.get("JIAOHAO_SMS_FILE") else None,
         results_dir=Path(env["JIAOHAO_RESULTS"]) if env.get("JIAOHAO_RESULTS") else None,
         offset_ms=_offset_ms(env.get("JIAOHAO_OFFSET_MS") or "0"),
+        replicas=_replicas(env.get("JIAOHAO_REPLICAS") or "0"),
     )
 
 

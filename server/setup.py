@@ -12,7 +12,7 @@ async def open_store(settings: Settings) -> Store:
     Raises:
         SetupError: nothing answers, or it was filled under another pepper: nobody in it could be found.
     """
-    store = Store(await connect(settings.redis_url), settings.offset_ms)
+    store = Store(await connect(settings.redis_url), settings.offset_ms, settings.replicas)
     if not await store.agree_on_pepper(Pepper(settings.pepper).mark):
         await store.close()
         raise SetupError(

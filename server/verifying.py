@@ -5,7 +5,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Final, NamedTuple
+from typing import Annotated, Any, BinaryIO, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -15,10 +15,12 @@ from server.keys import is_registration_no
 from server.merkle import Frontier, Proof, check
 from server.results import Foot, Head, Line, encode, foot, line_of, list_root
 
-_LAST_BYTES: Final = 1 << 16
 _FIELD_CHARS: Final = 120
 
+T = TypeVar("T")
 Told = Callable[[int], Any]
+
+_head, _line, _foot = msgspec.json.Decoder(Head), msgspec.json.Decoder(Line), msgspec.json.Decoder(Foot)
 
 
 class Wrong(Exception):
@@ -109,20 +111,19 @@ def _without_newline(number: int, raw: bytes) -> bytes:
 def _read(lines: Iterator[tuple[int, bytes, bool]]) -> tuple[Head, Candidates, Order, int]:
     """What went in: the head, the list and its order, and which line is the last; ties are those of the seed."""
     number, raw, is_last = next(lines)
-    head: Head = _decode(number, raw, Head)
+    head = _decode(number, raw, _head)
     _check_head(head)
     if is_last:
         raise Wrong(number, "cut off: there is nothing but the first line")
     seed, rules = bytes.fromhex(head.seed), head.rules
-    decoder = msgspec.json.Decoder(Line)
     candidates, cohorts, ties = Candidates(), array("B"), bytearray()
     before: tuple[int, date, bytes] | None = None
     district = ""
     for number, raw, is_last in lines:
         if is_last:
-            _decode(number, raw, Foot)
+            _decode(number, raw, _foot)
             break
-        line: Line = _decode(number, raw, Line, decoder)
+        line = _decode(number, raw, _line)
         if not is_registration_no(line.no):
             raise Wrong(number, f"no: {line.no} is no registration number")
         district = district or line.no[5:7]
@@ -176,19 +177,24 @@ def _compare(lines: Iterator[tuple[int, bytes, bool]], night: Allotment, last: i
         frontier.append(raw)
     ending = foot(night, frontier.root())
     if raw != ending:
-        _decode(last, raw, Foot)
+        _decode(last, raw, _foot)
         raise Wrong(last, _difference(raw, ending, Foot))
     return msgspec.json.decode(ending, type=Foot)
 
 
-def _decode(number: int, raw: bytes, kind: Any, decoder: "msgspec.json.Decoder[Any] | None" = None) -> Any:
-    try:
-        found = decoder.decode(raw) if decoder else msgspec.json.decode(raw, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Wrong(number, f"it cannot be read: {error}") from None
+def _decode(number: int, raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
+    """A line, written as a result file is."""
+    found = _parse(number, raw, decoder)
     if encode(found) != raw:
         raise Wrong(number, "it says something that can be read, but is not written as a result file is")
     return found
+
+
+def _parse(number: int, raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Wrong(number, f"it cannot be read: {error}") from None
 
 
 def _difference(raw: bytes, expected: bytes, kind: Any) -> str:
@@ -236,6 +242,9 @@ class _Status(msgspec.Struct):
     night: _Night | None
 
 
+_status = msgspec.json.Decoder(_Status)
+
+
 class Included(NamedTuple):
     """A line that is under a root: the line, its number in the file from 1, of how many registrations; and of which
     district's night the holder was told that this is the root."""
@@ -259,10 +268,7 @@ def verify_inclusion(path: Path, published: str | None = None) -> Included:
         Wrong: the first thing that is wrong.
         OSError: the file cannot be read.
     """
-    try:
-        said = msgspec.json.decode(path.read_bytes(), type=_Status)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Wrong(0, f"it cannot be read: {error}") from None
+    said = _parse(0, path.read_bytes(), _status)
     night = said.night
     if night is None:
         raise Wrong(0, "night: the registration has been in none yet")
@@ -277,7 +283,7 @@ def verify_inclusion(path: Path, published: str | None = None) -> Included:
         raise Wrong(0, "proof: the line is not under the root at the place that the proof says")
     if night.leaf != night.proof.index:
         raise Wrong(0, f"leaf: it says {night.leaf}, the proof is of {night.proof.index}")
-    line: Line = _decode(0, raw, Line)
+    line = _decode(0, raw, _line)
     if line.no != said.registration_no:
         raise Wrong(0, f"registration_no: it says {said.registration_no}, the line is of {line.no}")
     _check_seed(night, line)
@@ -338,6 +344,9 @@ class _DrawFile(msgspec.Struct):
     numbers: dict[str, Annotated[int, msgspec.Meta(ge=1)]] = {}
 
 
+_draw_file = msgspec.json.Decoder(_DrawFile)
+
+
 class Drawn(NamedTuple):
     """A draw that holds, and how many numbers were compared."""
 
@@ -356,10 +365,7 @@ def verify_draw(path: Path, published: str | None = None) -> Drawn:
         Wrong: the first thing that is wrong.
         OSError: the file cannot be read.
     """
-    try:
-        file = msgspec.json.decode(path.read_bytes(), type=_DrawFile)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Wrong(0, f"it cannot be read: {error}") from None
+    file = _parse(0, path.read_bytes(), _draw_file)
     said = file.draw or _Opening(file.commitment or "", file.seed, file.entries)
     if not said.commitment:
         raise Wrong(0, "commitment: there is none")

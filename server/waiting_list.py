@@ -3,7 +3,6 @@
 import zlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, timedelta
-from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -19,6 +18,7 @@ log = structlog.get_logger()
 RESIDENT_BYTES = 16
 # So far back an opening is looked at that no night has looked at yet; nobody is left out for a few nights' failure.
 MOST_DAYS_BACK = 34
+_PART = 5_000
 _FIELDS = (
     "no", "state", "first_dose", "product", "preferences", "accept_any_site", "not_before", "priority", "together",
 )  # fmt: skip
@@ -56,11 +56,22 @@ class _Wish(msgspec.Struct):
     period: Period
 
 
-class Listed(NamedTuple):
+class Listed:
     """The list in columns: candidates, and `residents`, 16 bytes each in the same order."""
 
-    people: Candidates
-    residents: bytearray
+    def __init__(self) -> None:
+        self.people = Candidates()
+        self.residents = bytearray()
+
+    def add(self, part: Sequence[Waiting]) -> None:
+        """Add all but the damaged registrations, which keep nobody else from a slot."""
+        for waiting in part:
+            try:
+                self.people.add(waiting.candidate())
+            except ValueError as error:
+                log.error("registration left out of the night", why=str(error))
+            else:
+                self.residents.extend(waiting.resident)
 
     def resident(self, index: int) -> bytes:
         """Whose registration it is."""
@@ -80,20 +91,6 @@ def pack(part: Sequence[Waiting]) -> bytes:
 def unpack(data: bytes) -> list[Waiting]:
     """A part that was kept."""
     return _part.decode(zlib.decompress(data))
-
-
-def listed(residents_of: Sequence[Waiting], into: Listed) -> int:
-    """Add to a list in columns; how many could not be (a damaged registration keeps nobody else from a slot)."""
-    refused = 0
-    for waiting in residents_of:
-        try:
-            into.people.add(waiting.candidate())
-        except ValueError as error:
-            log.error("registration left out of the night", why=str(error))
-            refused += 1
-            continue
-        into.residents.extend(waiting.resident)
-    return refused
 
 
 class WaitingList:
@@ -121,15 +118,21 @@ class WaitingList:
             ]
 
     async def gather(self, district: District, day: date) -> None:
-        """Take over into `pending` who registered in the openings up to a day that are not taken over yet."""
+        """Take over into `pending` who registered in the openings up to a day that are not taken over yet.
+
+        From the first of them on in which somebody may still register, all are looked at again the next night.
+        """
+        all_over = True
         for each in await self._openings_to_gather(district, day):
+            # Not while somebody may still register there: a grace that was shortened since, say. Asked before it is
+            # read, as who registers behind the reading gives the pass back with it.
+            _, alive = await self._store.passes_alive(day_tag(district.code, each))
             async for page in self.claimed(district, each):
                 await self._store.keep_pending(district.code, page)
                 # Here, too, what a crash left unsaid since the morning is found.
                 await self._store.point([(district.code, resident) for _, resident in page])
-            # Not while somebody may still register there: a grace that was shortened since, say.
-            _, alive = await self._store.passes_alive(day_tag(district.code, each))
-            if not alive:
+            all_over = all_over and not alive
+            if all_over:
                 await self._store.note_through(district.code, "gathered", each.isoformat())
 
     async def waiting(self, district: District, *, drop: bool) -> AsyncIterator[list[Waiting]]:
@@ -142,6 +145,17 @@ class WaitingList:
             if drop and gone:
                 await self.forget(district, gone)
             yield found
+
+    async def parts(self, district: District) -> AsyncIterator[list[Waiting]]:
+        """As `waiting`, which forgets the others, in as many as are kept together when the list is frozen."""
+        part: list[Waiting] = []
+        async for page in self.waiting(district, drop=True):
+            part += page
+            if len(part) >= _PART:
+                yield part
+                part = []
+        if part:
+            yield part
 
     async def forget(self, district: District, gone: Sequence[tuple[str, bytes]]) -> None:
         """These (number, resident) wait no longer; unless one of them was sent back in this very moment."""
@@ -170,12 +184,12 @@ class WaitingList:
         Raises:
             LookupError: it is not kept any more.
         """
-        result = Listed(Candidates(), bytearray())
+        result = Listed()
         for part in range(parts):
             data = await self._store.frozen(tag, part)
             if data is None:
                 raise LookupError(f"part {part} of the frozen list is gone")
-            listed(unpack(data), result)
+            result.add(unpack(data))
         return result
 
     async def _openings_to_gather(self, district: District, day: date) -> list[date]:

@@ -13,10 +13,11 @@ from server.appointments import Appointments
 from server.city import City, load_city
 from server.clock import to_ms
 from server.keys import Pepper, key, registration_no, resident_tag
-from server.night import Night, Outcome
+from server.night import Night
 from server.published import Published
 from server.seal import Contact, Seal
 from server.sites import Site
+from server.steps import Outcome
 from server.store import Store
 from server.store.slots import day_tag
 from server.store.store import Arg, FirstDoseRecord, NewRegistration

@@ -42,7 +42,7 @@ class Den:
         curve = curve_of(traits.arrivals, traits.door, 600, 120)
         requests = Requests("test:80")
         self.agenda, self.meters = Agenda(), Meters()
-        self.journey = Journey(crowd, (ground,), curve, Pace.of(600, traits), requests, self.agenda, self.meters)
+        self.journey = Journey(crowd, (ground,), (curve,), Pace.of(600, traits), requests, self.agenda, self.meters)
         self.told = self.journey.told
         self.fleet = Fleet(self.journey, requests)
         self.now_us = 0

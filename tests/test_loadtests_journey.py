@@ -32,7 +32,7 @@ class Desk:
         curve = parse_curve("door:0.5", 600, 120, crowd.traits.door)
         self.agenda, self.meters = Agenda(), Meters()
         self.journey = Journey(
-            crowd, (ground,), curve, Pace.of(600, crowd.traits), Requests("test:80"), self.agenda, self.meters
+            crowd, (ground,), (curve,), Pace.of(600, crowd.traits), Requests("test:80"), self.agenda, self.meters
         )
         self.told = self.journey.told
 
@@ -129,6 +129,24 @@ def test_everyone_arrives_once(desk: Desk) -> None:
         if event[2] is Act.JOIN:
             joins.append(event[1])
     assert sorted(joins) == list(range(3000))
+
+
+def test_who_was_at_the_door_came_with_the_opening(desk: Desk) -> None:
+    desk.journey.everyone_arrives(-3 * S)
+    for i in range(3000):
+        arrival = desk.journey.arrival(i)
+        # who came later did so when the curve says, to the millisecond
+        assert desk.told.came_ms[i] == (0 if arrival.at_door else int(arrival.at_seconds * 1000))
+    assert {desk.journey.arrival(i).at_door for i in range(3000)} == {True, False}
+
+
+def test_polls_are_counted_until_the_call(desk: Desk) -> None:
+    i = desk.someone()
+    desk.gets_a_place(i)
+    desk.hears(i, Act.POLL, 200, {"state": "waiting", "number": 3, "serving": 1, "poll_after_seconds": 5})
+    desk.is_called(i)
+    desk.is_called(i)  # looks again before claiming
+    assert desk.told.polls[i] == 2
 
 
 def test_an_ordinary_resident_goes_from_join_to_registration(desk: Desk) -> None:
@@ -332,6 +350,7 @@ def test_a_mistyped_name_is_refused_once(desk: Desk) -> None:
     assert event[2] is Act.JOIN
     assert desk.sends(i, Act.JOIN) != first
     desk.hears(i, Act.JOIN, 201, place(7, "drawing", after=60))
+    assert not desk.told.has(i, Fact.ASKED_TWICE)  # their own mistake
     assert not desk.told.contradictions
     assert not desk.meters.counts["errors"]
 
@@ -349,6 +368,7 @@ def test_pushed_back_comes_again_as_told_and_counts_as_error(desk: Desk, status:
     assert event[2] is Act.JOIN
     assert sum(desk.meters.counts["errors"].values()) == 1
     assert sum(desk.meters.counts["retries"].values()) == 1
+    assert desk.told.has(i, Fact.ASKED_TWICE)
     desk.hears(i, Act.JOIN, status, refusal(code), 10 * S)
     assert desk.told.contradictions == {"no Retry-After": 1}
 
@@ -358,6 +378,7 @@ def test_a_broken_connection_is_tried_again_and_leaves_the_join_open(desk: Desk)
     desk.sends(i, Act.JOIN)
     desk.journey.unanswered(i, Act.JOIN, "reset", 0)
     assert desk.told.has(i, Fact.JOIN_OPEN)
+    assert desk.told.has(i, Fact.ASKED_TWICE)
     event = desk.next()
     assert event is not None
     assert event[2] is Act.JOIN

@@ -206,6 +206,10 @@ def test_a_small_rehearsal_end_to_end_is_green(tmp_path: Path) -> None:
     figures = msgspec.json.decode((tmp_path / "r.json").read_bytes())
     assert figures["passed"]
     assert figures["totals"]["registered"] > 20
+    sent = figures["residents_view"]["totals"]
+    assert sent["requests"] == figures["totals"]["requests"]  # every one of them was answered
+    assert sent["bytes_up"] > 80 * sent["requests"]  # `GET /api/v1/city HTTP/1.1` and two short heads are more
+    assert sent["bytes_down"] > 80 * sent["requests"]
     assert {line["name"]: line["state"] for line in figures["objectives"]} == {"p99 join": "held", "errors": "held"}
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
     cases = ElementTree.parse(tmp_path / "r.xml")  # noqa: S314  (our own)

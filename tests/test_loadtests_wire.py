@@ -52,6 +52,7 @@ def test_answers_are_heard_one_after_the_other_on_one_connection() -> None:
     with server(says(PLAIN, second)) as connection:
         first = connection.exchange(b"GET / HTTP/1.1\r\n\r\n")
         assert (first.status, first.body) == (200, b"{}")
+        assert first.size == len(PLAIN)
         assert first.seconds(b"retry-after") is None
         answer = connection.exchange(b"GET / HTTP/1.1\r\n\r\n")
         assert (answer.status, answer.body, answer.seconds(b"retry-after")) == (425, b"abc", 7.0)

@@ -6,6 +6,7 @@ import pytest
 
 from server.keys import key, resident_tag
 from server.store import Store
+from server.store.outbox import Outcome
 from server.store.store import (
     About,
     Appointment,
@@ -43,6 +44,12 @@ async def next_of(store: Store, name: str, resident: int = 1) -> Next:
     return found
 
 
+async def settle(store: Store, name: str, seq: int, outcome: Outcome = "accepted") -> bool:
+    """The first resident's message of this number is owed no longer; False where it was not in this pointer's hand."""
+    (was_in_hand,) = await store.settle_message([(pointer(name), seq, outcome)])
+    return was_in_hand
+
+
 async def register(store: Store, no: str = "A", resident: int = 1, now: int = T0) -> Change:
     """A registration; it owes the message `registered`, number 1 of its resident's."""
     store.now_ms = now
@@ -76,7 +83,7 @@ async def test_an_event_owes_its_message_from_the_moment_it_is_true(store: Store
     expected = [Message("registered", "A", T0, 0, About()), Message("allotted", "A", T0 + 5, 0, About(*SLOT))]
     for seq, message in enumerate(expected, start=1):
         assert await next_of(store, "p") == Next("send", seq, message, 0)
-        assert await store.settle_message(pointer("p"), seq, "accepted")
+        assert await settle(store, "p", seq)
     assert await next_of(store, "p") == NONE
 
 
@@ -86,9 +93,9 @@ async def test_a_pointer_gets_the_same_message_until_it_is_settled_and_no_other_
     assert (first.status, first.seq) == ("send", 1)
     assert await next_of(store, "q") == BEHIND
     assert await next_of(store, "p") == first, "taken up again after a crash"
-    assert not await store.settle_message(pointer("q"), 1, "accepted"), "not in its hand"
-    assert await store.settle_message(pointer("p"), 1, "accepted")
-    assert not await store.settle_message(pointer("p"), 1, "accepted"), "once"
+    assert not await settle(store, "q", 1), "not in its hand"
+    assert await settle(store, "p", 1)
+    assert not await settle(store, "p", 1), "once"
     assert await next_of(store, "q") == NONE
     assert await owed_fields(store) == {}, "nothing is kept of a resident who is owed nothing"
 
@@ -98,7 +105,7 @@ async def test_messages_go_in_the_order_of_their_events(store: Store) -> None:
     await book(store, change)
     assert (await next_of(store, "p")).seq == 1
     assert await next_of(store, "q") == BEHIND, "the second does not overtake the first"
-    await store.settle_message(pointer("p"), 1, "accepted")
+    await settle(store, "p", 1)
     assert (await next_of(store, "q")).seq == 2
     assert await next_of(store, "p") == BEHIND
 
@@ -109,12 +116,12 @@ async def test_one_that_is_not_due_yet_waits_and_holds_up_none(store: Store) -> 
     assert await store.remind([("A", r(1))], SLOT.day, T0 + 10_000, T0) == ["reminded"]
     for seq in (1, 2):
         assert (await next_of(store, "p")).seq == seq
-        await store.settle_message(pointer("p"), seq, "accepted")
+        await settle(store, "p", seq)
     assert await next_of(store, "p") == Next("early", 0, None, T0 + 10_000)
     assert await store.cancel(change, SLOT.day, 60_000) == "cancelled"
     found = await next_of(store, "p")
     assert (found.seq, found.message and found.message.kind) == (4, "cancelled")
-    await store.settle_message(pointer("p"), 4, "accepted")
+    await settle(store, "p", 4)
     store.now_ms = T0 + 9_999
     assert (await next_of(store, "p")).status == "early"
     store.now_ms = T0 + 10_000
@@ -145,12 +152,12 @@ async def test_many_residents_in_one_round_trip(store: Store) -> None:
                             ("dropped", None)]
 )  # fmt: skip
 async def test_what_became_of_a_message_stands_on_its_registration(
-    store: Store, outcome: Any, stands: str | None
+    store: Store, outcome: Outcome, stands: str | None
 ) -> None:
     await register(store)
     await next_of(store, "p")
     store.now_ms = T0 + 7
-    assert await store.settle_message(pointer("p"), 1, outcome)
+    assert await settle(store, "p", 1, outcome)
     assert await told(store, "registered") == stands
     assert await next_of(store, "p") == NONE
 
@@ -162,10 +169,10 @@ async def test_a_message_of_an_earlier_registration_does_not_touch_the_later_one
     for seq, kind in ((1, "registered"), (2, "cancelled")):
         found = await next_of(store, "p")
         assert found.message is not None and (found.message.kind, found.message.no) == (kind, "A")
-        assert await store.settle_message(pointer("p"), seq, "accepted")
+        assert await settle(store, "p", seq)
         assert await told(store, kind) is None
     assert (await next_of(store, "p")).seq == 3
-    await store.settle_message(pointer("p"), 3, "accepted")
+    await settle(store, "p", 3)
     assert await told(store, "registered") == f"accepted {T0 + 1} {T0 + 1}"
 
 
@@ -181,15 +188,15 @@ async def test_a_message_that_is_laid_aside_holds_up_none_and_comes_back(store: 
     assert await store.shelve_message(pointer("p"), 1)
     assert not await store.shelve_message(pointer("p"), 1), "once"
     assert await told(store, "registered") == f"unsent {T0 + 9} {T0}"
-    assert not await store.settle_message(pointer("p"), 1, "accepted"), "nobody has it in hand any more"
+    assert not await settle(store, "p", 1), "nobody has it in hand any more"
     assert (await next_of(store, "q")).seq == 2, "what is behind it goes on"
-    await store.settle_message(pointer("q"), 2, "accepted")
+    await settle(store, "q", 2)
     assert await next_of(store, "q") == NONE
     assert await store.unshelve_message(r(1), 1)
     assert not await store.unshelve_message(r(1), 1), "once"
     assert not await store.unshelve_message(r(2), 1), "nothing there"
     assert (await next_of(store, "z")).seq == 1
-    await store.settle_message(pointer("z"), 1, "accepted")
+    await settle(store, "z", 1)
     assert await told(store, "registered") == f"accepted {T0 + 9} {T0}"
 
 
@@ -208,14 +215,14 @@ async def accepted(store: Store) -> Sent:
     """A message that the provider has."""
     await register(store)
     await next_of(store, "p")
-    await store.settle_message(pointer("p"), 1, "accepted")
+    await settle(store, "p", 1)
     return Sent(r(1), TIANHE, "A", "registered", T0)
 
 
 async def test_a_receipt_finds_its_message(store: Store) -> None:
     sent = await accepted(store)
     await store.expect_receipts(["77-1", "77-2"], sent)
-    assert [await store.sent_as(each) for each in ("77-1", "77-2", "77-3")] == [sent, sent, None]
+    assert await store.sent_as(["77-1", "77-2", "77-3"]) == [sent, sent, None]
     client: Any = store.client
     assert 3 * 86_400_000 < await client.pttl("sent:{77-1}") <= 4 * 86_400_000
 
@@ -223,13 +230,13 @@ async def test_a_receipt_finds_its_message(store: Store) -> None:
 async def test_what_a_receipt_says_stands_on_the_registration(store: Store) -> None:
     sent = await accepted(store)
     store.now_ms = T0 + 50
-    assert await store.receipt(sent, delivered=True) == "noted"
+    assert await store.receipt([(sent, True)]) == ["noted"]
     assert await told(store, "registered") == f"delivered {T0} {T0}", "the time is that of its acceptance"
-    assert await store.receipt(sent, delivered=True) == "noted", "a part, or said twice"
-    assert await store.receipt(sent, delivered=False) == "noted"
+    assert await store.receipt([(sent, True)]) == ["noted"], "a part, or said twice"
+    assert await store.receipt([(sent, False)]) == ["noted"]
     assert await told(store, "registered") == f"undelivered {T0} {T0}", "a part is missing"
     assert (await store.registration(r(1)))["undelivered_ms"] == str(T0 + 50)
-    assert await store.receipt(sent, delivered=True) == "noted"
+    assert await store.receipt([(sent, True)]) == ["noted"]
     assert await told(store, "registered") == f"undelivered {T0} {T0}", "and stays missing"
 
 
@@ -239,7 +246,7 @@ async def test_a_receipt_of_another_message_changes_nothing(store: Store) -> Non
     for other in (
         sent._replace(no="B"), sent._replace(kind="allotted"), sent._replace(at_ms=T0 + 1), sent._replace(resident=r(2))
     ):  # fmt: skip
-        assert await store.receipt(other, delivered=False) == "other"
+        assert await store.receipt([(other, False)]) == ["other"]
     assert await store.registration(r(1)) == before
 
 
@@ -260,8 +267,7 @@ async def test_only_those_who_are_owed_something_are_pointed_to(store: Store) ->
     assert [(p.owed.district, p.resident, p.tries) for p in pointers] == [(TIANHE, r(1), 0), (BAIYUN, r(1), 0)]
     assert len({p.name for p in pointers}) == 2
     assert await store.owed([TIANHE, BAIYUN]) == 2
-    for each in pointers:
-        await store.sent(each.owed)
+    await store.sent([each.owed for each in pointers])
     assert await store.owed([TIANHE, BAIYUN]) == 0
 
 
@@ -307,7 +313,7 @@ async def test_a_dead_letter_is_kept_in_the_place_of_its_pointer(store: Store) -
     letter = DeadLetter(r(1), 1, "registered", "A", T0, 10, "ConnectionResetError")
     for _ in range(2):  # again after a crash
         await store.bury(TIANHE, one.name, letter)
-    await store.sent(one.owed)
+    await store.sent([one.owed])
     assert await store.dead([TIANHE, BAIYUN]) == [{one.name: letter}, {}]
     (backlog,) = await store.backlogs([TIANHE])
     assert (backlog.codes, backlog.waiting, backlog.later, backlog.dead, backlog.oldest_ms) == (0, 0, 0, 1, None)
@@ -337,7 +343,7 @@ async def pass_over(store: Store, night: str, *, no: str = "A", withdrawn: bool 
 async def test_after_three_nights_in_vain_they_are_told_and_after_three_more_again(store: Store) -> None:
     await register(store)
     await next_of(store, "p")
-    await store.settle_message(pointer("p"), 1, "accepted")
+    await settle(store, "p", 1)
     for day in range(19, 25):
         store.now_ms = T0 + day
         status = await pass_over(store, f"2021-06-{day}", reached="2021-05-01" if day < 24 else "")
@@ -347,7 +353,7 @@ async def test_after_three_nights_in_vain_they_are_told_and_after_three_more_aga
         if day in (21, 24):
             reached = "2021-05-01" if day == 21 else ""
             assert found.message == Message("waiting", "A", T0 + day, 0, About(reached=reached))
-            await store.settle_message(pointer("p"), found.seq, "accepted")
+            await settle(store, "p", found.seq)
         else:
             assert found == NONE
     kept = await store.registration(r(1))
@@ -399,7 +405,7 @@ async def test_another_appointment_is_another_reminder(store: Store) -> None:
         found = await next_of(store, "p")
         assert found.seq == seq and found.message is not None
         kinds.append((found.message.kind, found.message.about.site))
-        await store.settle_message(pointer("p"), seq, "accepted")
+        await settle(store, "p", seq)
     assert kinds == [
         ("registered", ""), ("allotted", "T1"), ("reminder", "T1"), ("closed", "T1"), ("allotted", "T2"),
         ("reminder", "T2"),

@@ -1,181 +1,28 @@
 """Messages reach the phones: none lost, none twice without need, in order, through every fault of the way."""
 
 import asyncio
-import json
-import signal
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from structlog.testing import capture_logs
 
-from server.city import City, load_city
-from server.clock import Clock
 from server.errors import MessageRefused, NotHandedOver, StoreUnavailable
-from server.keys import Pepper, resident_tag
-from server.notices import FileGateway, Gateway, Notices
+from server.gateways import FileGateway
+from server.keys import resident_tag
 from server.seal import Contact, Seal
-from server.sites import Sites
-from server.smpp import Delivery, SmppGateway, SmppSettings
 from server.sms import QuietHours
-from server.store import Store, connect
 from server.store.store import (
-    Appointment,
-    Booking,
     Change,
     FirstDoseRecord,
     NewRegistration,
     PassedOver,
     Pointer,
 )
-from tests.conftest import Jiaohao, standalone_server
-from tests.serving import REPO, TIANHE, Person, enrol, environment, keep_sites, person, until
-from tests.smsc import PASSWORD, Line, Orders, Smsc, need_smsc, smsc
-
-T0 = 1_624_060_800_000  # 2021-06-19 08:00 in Guangzhou
-HOUR = 3_600_000
-SLOT = Appointment("T1", "2021-06-21", "am")
-CANCEL_BEFORE = T0 + 36 * HOUR
-
-
-class StandingClock(Clock):
-    """City time that a test sets."""
-
-    def __init__(self, at_ms: int) -> None:
-        super().__init__()
-        self.at_ms = at_ms
-
-    def now_ms(self) -> int:
-        return self.at_ms
-
-
-class Phones:
-    """A gateway that keeps what it was given, and fails as it is told: what it raises for a phone, each time."""
-
-    def __init__(self) -> None:
-        self.ready = 100
-        self.messages: list[tuple[str, str]] = []
-        self.failing: dict[str, Exception] = {}
-        self.asked = 0
-
-    async def submit(self, phone: str, text: str) -> list[str]:
-        self.asked += 1
-        await asyncio.sleep(0)
-        if phone in self.failing:
-            raise self.failing[phone]
-        self.messages.append((phone, text))
-        return []
-
-
-class Post:
-    """A sender of our own on an empty store, with residents who have registered.
-
-    Args:
-        store: where messages are owed.
-        city: words and limits.
-    """
-
-    def __init__(self, store: Store, city: City) -> None:
-        self.store = store
-        self.city = city
-        self.clock: Clock = StandingClock(T0)
-        self.notices = self.sender()
-        self.people: list[Person] = []
-        self.at(T0)
-
-    def sender(self) -> Notices:
-        """Another one on the same store."""
-        secrets = Seal([b"s" * 32]), Pepper(b"p" * 32)
-        return Notices(self.city, self.store, self.clock, *secrets, Sites(self.city, self.store))
-
-    def at(self, ms: int) -> None:
-        """Let it be this time."""
-        assert isinstance(self.clock, StandingClock)
-        self.clock.at_ms = self.store.now_ms = ms
-
-    def loud(self, **sms: Any) -> None:
-        """From now on by the machine's clock, at any hour; what was put off comes again by itself."""
-        self.clock, self.store.now_ms = Clock(), 0
-        changed = msgspec.structs.replace(self.city.sms, **{"quiet_hours": QuietHours()} | sms)
-        self.city = msgspec.structs.replace(self.city, sms=changed)
-        self.notices = self.sender()
-
-    def key(self, i: int) -> bytes:
-        """The resident key of the resident of this index."""
-        return Pepper(b"p" * 32).resident(self.people[i].id_type, self.people[i].id_number)
-
-    async def register(self, people: Sequence[Person], *, lang: str = "zh") -> None:
-        """They are in the registry and register: each is owed a message, and pointed to."""
-        begin = len(self.people)
-        self.people += people
-        await enrol(self.store, people)
-        fields: dict[str, Any] = {"district": TIANHE, "lang": lang}
-        new = [
-            NewRegistration(self.key(i), self.clock.now_ms() + HOUR, self.no(i), "2021-05-01", fields)
-            for i in range(begin, len(self.people))
-        ]
-        assert {kept.status for kept in await self.store.register(new)} == {"registered"}
-        await self.point(range(begin, len(self.people)))
-
-    async def point(self, indices: Sequence[int]) -> None:
-        await self.store.point([(TIANHE, self.key(i)) for i in indices])
-
-    def no(self, i: int) -> str:
-        """Their registration's number."""
-        return f"1061901{i:08d}"
-
-    async def book(self, i: int, slot: Appointment = SLOT) -> None:
-        """They get an appointment."""
-        change = Change(self.key(i), self.no(i), "night")
-        assert await self.store.book([Booking(change, slot, CANCEL_BEFORE)]) == ["booked"]
-        await self.point([i])
-
-    async def send(self, gateway: Gateway) -> int:
-        return await self.notices.send_messages(gateway, "test")
-
-    async def told(self, kind: str) -> Counter[str]:
-        """What stands on the registrations about the messages of a kind."""
-        kept = await self.store.registrations([self.key(i) for i in range(len(self.people))])
-        return Counter(each.get(f"sms:{kind}", "nothing").split()[0] for each in kept)
-
-    async def settled(self, kind: str, outcome: str) -> None:
-        """Wait until it stands on all registrations."""
-        async with asyncio.timeout(180):
-            while (await self.told(kind))[outcome] < len(self.people):  # noqa: ASYNC110  (nobody tells us)
-                await asyncio.sleep(0.2)
-
-    async def backlog(self) -> tuple[int, int, int]:
-        """(waiting, later, dead) in Tianhe."""
-        (found,) = await self.store.backlogs([TIANHE])
-        return found.waiting, found.later, found.dead
-
-    async def to_call(self) -> set[str]:
-        (found,) = await self.store.to_call([TIANHE])
-        return set(found)
-
-
-def city(**sms: Any) -> City:
-    """Guangzhou, with other settings of its messages."""
-    loaded = load_city()
-    return msgspec.structs.replace(loaded, sms=msgspec.structs.replace(loaded.sms, **{"per_second": 100_000} | sms))
-
-
-@asynccontextmanager
-async def open_post(url: str, **sms: Any) -> AsyncIterator[Post]:
-    store = Store(await connect(url))
-    try:
-        post = Post(store, city(**sms))
-        await store.open_outbox([district.code for district in post.city.districts])
-        await keep_sites(store)
-        yield post
-    finally:
-        await store.close()
+from tests.post import HOUR, SLOT, T0, Phones, Post, city, open_post, read
+from tests.serving import TIANHE, Person, person
 
 
 @pytest.fixture
@@ -259,11 +106,6 @@ async def test_five_thousand_go_out_and_are_done(store_url: str, tmp_path: Path)
     assert gateway.path.stat().st_mode & 0o777 == 0o600
 
 
-def read(file: Path) -> list[dict[str, str]]:
-    """The messages of the file gateway."""
-    return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
-
-
 async def test_a_full_disk_is_no_message_sent(tmp_path: Path) -> None:
     gateway = FileGateway(tmp_path / "no" / "sms.jsonl")
     answers = await asyncio.gather(*(gateway.submit(f"{i}", "text") for i in range(3)), return_exceptions=True)
@@ -329,7 +171,7 @@ async def test_a_store_that_goes_away_after_the_gateway_took_it_costs_no_repeat(
 ) -> None:
     phones = Phones()
     await post.register([person(0)])
-    settle, left = post.store.settle_messages, [1_000 if stays else 3]
+    settle, left = post.store.settle_message, [1_000 if stays else 3]
 
     async def away(settled: Any) -> list[bool]:
         left[0] -= 1
@@ -337,7 +179,7 @@ async def test_a_store_that_goes_away_after_the_gateway_took_it_costs_no_repeat(
             raise StoreUnavailable
         return await settle(settled)
 
-    monkeypatch.setattr(post.store, "settle_messages", away)
+    monkeypatch.setattr(post.store, "settle_message", away)
     post.notices = post.sender()
     if stays:  # too long: left to the next look
         monkeypatch.setattr("server.notices._TELL_SECONDS", 0.0)
@@ -498,107 +340,7 @@ async def test_all_senders_together_keep_to_the_cap(store_url: str, monkeypatch:
     assert 800_000 < waits[-1] <= 2_400_000
 
 
-# Through an SMSC
-
-
-class Rig:
-    """Senders and an SMSC that misbehaves."""
-
-    def __init__(self, post: Post, config: SmppSettings) -> None:
-        self.post = post
-        self.config = config
-
-    @asynccontextmanager
-    async def sending(self) -> AsyncIterator[SmppGateway]:
-        """A sender at work, as `jiaohao notify --gateway smpp`."""
-
-        async def on_receipt(message_id: str, state: Delivery) -> None:
-            await self.post.notices.receipt(message_id, delivered=state is Delivery.delivered)
-
-        async with SmppGateway(self.config, on_receipt) as gateway:
-            task = asyncio.create_task(self.post.notices.run(gateway, "test"))
-            try:
-                yield gateway
-            finally:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-
-
-@pytest.fixture
-def orders(tmp_path: Path) -> Orders:
-    need_smsc()
-    return Orders(journal=str(tmp_path / "journal"))
-
-
-def smpp_settings(server: Smsc, **changes: Any) -> SmppSettings:
-    quick = SmppSettings(
-        host="127.0.0.1", port=server.orders.port, tls=False, system_id="jiaohao", password=PASSWORD,
-        rate_per_second=5000, backoff_s=0.02, throttle_hold_s=0.05, answer_timeout_s=2.0,
-    )  # fmt: skip
-    return msgspec.structs.replace(quick, **changes)
-
-
-def whole(taken: Sequence[Line]) -> list[tuple[str, str]]:
-    """(phone, first part's text) of each message, in the order they were taken."""
-    return [(line.to, line.text) for line in taken if line.text.startswith("【")]
-
-
-async def test_five_thousand_over_smpp_and_the_receipts_stand_on_the_registrations(
-    store_url: str, orders: Orders
-) -> None:
-    async with open_post(store_url) as post:
-        await post.register([person(i) for i in range(5000)])
-        with smsc(orders) as server:
-            async with Rig(post, smpp_settings(server)).sending():
-                await post.settled("registered", "delivered")
-            taken = server.taken()
-        assert Counter(line.to for line in taken) == {"86" + who.phone: 1 for who in post.people}
-        assert await post.backlog() == (0, 0, 0)
-        assert await post.to_call() == set()
-
-
-async def test_nothing_is_lost_and_order_is_kept_through_every_fault(
-    store_url: str, orders: Orders, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Cut off, killed, throttling, late and answering twice; two messages to each, the second one in two parts."""
-    monkeypatch.setattr("server.notices._FIRST_BACKOFF_MS", 100)
-    monkeypatch.setattr("server.notices._NOT_HANDED_OVER_MS", 50)
-    faults = {"late_every": 301, "late_ms": 2500, "twice_every": 37, "throttle_every": 400}
-    orders = msgspec.structs.replace(orders, **faults, cut_at=[700], kill_at=1500)
-    async with open_post(store_url, tries=30) as post:
-        post.loud()
-        await post.register([person(i) for i in range(1000)])
-        for i in range(1000):
-            await post.book(i)
-        with capture_logs() as logs, smsc(orders) as server:
-            config = smpp_settings(server, answer_timeout_s=1.0)
-
-            async def restarted() -> Smsc:
-                await asyncio.to_thread(server.died)
-                return Smsc(msgspec.structs.replace(orders, port=config.port, kill_at=0, cut_at=[500]))
-
-            restarting = asyncio.create_task(restarted())
-            async with Rig(post, config).sending() as gateway:
-                second = await restarting
-                try:
-                    await post.settled("registered", "delivered")
-                    await post.settled("allotted", "delivered")
-                    lost = gateway.state.answer_lost
-                finally:
-                    second.stop()
-            taken = server.taken()
-        assert await post.told("allotted") == {"delivered": 1000}
-        assert (await post.backlog())[2] == 0
-    often = Counter(whole(taken))
-    assert len(often) == 2000, "nothing lost"
-    repeats = sum(count - 1 for count in often.values())
-    assert repeats <= lost and set(often.values()) <= {1, 2}, "a repeat only where an answer was lost, and one"
-    by_phone: dict[str, list[bool]] = {}
-    for to, text in whole(taken):
-        by_phone.setdefault(to, []).append("请于" in text)
-    assert all(kinds == sorted(kinds) for kinds in by_phone.values()), "registered, then allotted"
-    said = json.dumps(logs, default=str, ensure_ascii=False)
-    assert not any(who.phone in said or who.name in said for who in post.people)
+# Receipts
 
 
 async def test_a_receipt_may_come_before_the_answer(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -637,211 +379,6 @@ async def test_an_undelivered_message_that_matters_is_called_in(post: Post) -> N
     assert (await post.told("allotted"), await post.to_call()) == ({"undelivered": 1}, {post.no(0)})
 
 
-# The commands
-
-
-@pytest.fixture
-def secrets(jiaohao: Jiaohao, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment of a machine that sends; after `jiaohao`, which clears it."""
-    monkeypatch.setenv("JIAOHAO_REDIS_URL", store_url)
-    monkeypatch.setenv("JIAOHAO_SECRET", (b"s" * 32).hex())
-    monkeypatch.setenv("JIAOHAO_PEPPER", (b"p" * 32).hex())
-
-
-def loud_city(folder: Path, **sms: int) -> str:
-    """A city file without quiet hours: commands go by the machine's clock."""
-    text = load_text().replace("quiet_hours = { begins = 21:00:00, ends = 08:00:00 }", "quiet_hours = {}")
-    for name, value in sms.items():
-        (line,) = (line for line in text.splitlines() if line.startswith(f"{name} = "))
-        text = text.replace(line, f"{name} = {value}")
-    file = folder / "loud.toml"
-    file.write_text(text, "utf-8")
-    return str(file)
-
-
-def load_text() -> str:
-    text = (REPO / "server" / "cities" / "guangzhou.toml").read_text("utf-8")
-    assert "quiet_hours = { begins" in text
-    return text
-
-
-def on_store(url: str, work: Any) -> Any:
-    """What a coroutine makes of a post office on this store, outside of any loop; in real time."""
-
-    async def run() -> Any:
-        async with open_post(url) as post:
-            post.loud()
-            return await work(post)
-
-    with capture_logs():  # else they stand before what a command says
-        return asyncio.run(run())
-
-
-@pytest.mark.usefixtures("secrets")
-def test_a_dead_letter_is_listed_and_sent_after_all(jiaohao: Jiaohao, store_url: str, tmp_path: Path) -> None:
-    from server.store.store import DeadLetter
-
-    async def begin(post: Post) -> str:
-        await post.register([person(0), person(1)])
-        for i in (0, 1):
-            await post.book(i)
-        assert await post.store.owed([TIANHE]) == 4
-        # A sender that lays them aside at once, as after the last try.
-        gateway = Phones()
-        for who in post.people:
-            gateway.failing[who.phone] = ConnectionResetError("no answer")
-        post.loud(tries=1)
-        await post.send(gateway)
-        assert (await post.backlog())[2] == 4
-        (letters,) = await post.store.dead([TIANHE])
-        assert all(isinstance(letter, DeadLetter) for letter in letters.values())
-        return next(name for name, letter in letters.items() if letter.no == post.no(0) and letter.kind == "allotted")
-
-    name = on_store(store_url, begin)
-    city_file = loud_city(tmp_path)
-    options = ("--city", city_file)
-    code, out, _ = jiaohao("outbox", *options, "dead")
-    lines = [line.split() for line in out.splitlines()]
-    assert code == 0
-    assert lines[0] == ["pointer", "registration", "kind", "since", "tries", "why"]
-    assert {(line[1], line[2], line[5]) for line in lines[1:]} == {
-        (f"1061901{i:08d}", kind, "1") for i in (0, 1) for kind in ("registered", "allotted")
-    }
-    assert all(line[6:] == ["ConnectionResetError:", "no", "answer"] for line in lines[1:])
-    assert not any(who.phone in out or who.name in out for who in (person(0), person(1)))
-
-    code, out, _ = jiaohao("outbox", *options)
-    (tianhe,) = (line for line in out.splitlines() if line.startswith("440106"))
-    cells = tianhe.split()
-    assert (code, cells[2], cells[5]) == (0, "0", "4")
-
-    code, out, _ = jiaohao("outbox", *options, "calls")
-    assert code == 0
-    assert [line.split() for line in out.splitlines()[1:]] == [
-        [TIANHE, "106190100000000", "137****0000", "allotted", "unsent"],
-        [TIANHE, "106190100000001", "137****0001", "allotted", "unsent"],
-    ]
-
-    code, out, err = jiaohao("outbox", *options, "resend", name, "440106-9-9")
-    assert (code, out) == (1, "1 back in the outbox\n")
-    assert err == "jiaohao: no dead letter: 440106-9-9\n"
-    code, out, _ = jiaohao("outbox", *options, "calls")
-    assert [line.split()[1] for line in out.splitlines()[1:]] == ["106190100000001"]
-    assert jiaohao("outbox", *options, "resend", "--all")[:2] == (0, "3 back in the outbox\n")
-
-    file = tmp_path / "sms.jsonl"
-    code, out, _ = jiaohao("notify", "--file", str(file), "--once", *options)
-    assert (code, out) == (0, "4 messages sent\n")
-    assert Counter(line["phone"] for line in read(file)) == {person(0).phone: 2, person(1).phone: 2}
-    code, out, err = jiaohao("outbox", *options, "dead")
-    assert (code, out, err) == (0, "", "no dead letters\n")
-    code, out, err = jiaohao("outbox", *options, "calls")
-    assert (code, out, err) == (0, "", "nobody is to be called\n")
-
-
-@pytest.mark.usefixtures("secrets")
-@pytest.mark.parametrize("arguments", [(), ("--all", "440106-1-0")])
-def test_resend_wants_pointers_or_all(jiaohao: Jiaohao, arguments: tuple[str, ...]) -> None:
-    code, _, err = jiaohao("outbox", "resend", *arguments)
-    assert code == 2 and "--all" in err
-
-
-@pytest.mark.usefixtures("secrets")
-def test_in_quiet_hours_notify_says_what_waits(jiaohao: Jiaohao, store_url: str, tmp_path: Path) -> None:
-    async def begin(post: Post) -> None:
-        await post.register([person(0)])
-
-    on_store(store_url, begin)
-    file = tmp_path / "always.toml"
-    always = "quiet_hours = { begins = 00:00:00, ends = 23:59:59.999999 }\nreminder_at = 23:59:59.999999"
-    text = load_text().replace("quiet_hours = { begins = 21:00:00, ends = 08:00:00 }", always)
-    file.write_text("\n".join(line for line in text.splitlines() if line != "reminder_at = 10:00:00"), "utf-8")
-    code, out, _ = jiaohao("notify", "--file", str(tmp_path / "sms"), "--once", "--city", str(file))
-    assert (code, out) == (0, "0 messages sent, 1 wait for the end of the quiet hours\n")
-    assert read(tmp_path / "sms") == []
-
-
-@pytest.fixture
-def own_store() -> Iterator[str]:
-    """A store that nobody else has ever used: a process of its own works on it."""
-    with standalone_server() as url:
-        yield url
-
-
-@contextmanager
-def notify(*arguments: str, **env: str) -> Any:
-    """`jiaohao notify` in a process of its own."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "server", "notify", *arguments],
-        cwd=REPO, env=environment(**env), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait(30)
-
-
-async def dead_for_long(store: Store) -> None:
-    """Let what anybody has in hand have been in it for two minutes."""
-    client: Any = store.client
-    stream = f"outbox:{{{TIANHE}}}"
-    pending = await client.xpending_range(stream, "gateway", "-", "+", 10_000)
-    ids = [entry["message_id"] for entry in pending]
-    if ids:  # it may have been killed between one handful and the next
-        await client.xclaim(stream, "gateway", "the dead one", 0, ids, idle=120_000)
-
-
-def test_a_sender_that_is_killed_loses_nothing_and_repeats_little(own_store: str, tmp_path: Path) -> None:
-    """kill -9 in the middle; another takes over what it had in hand, and repeats at most what was in its hand."""
-
-    async def begin(post: Post) -> None:
-        await post.register([person(i) for i in range(2000)])
-
-    on_store(own_store, begin)
-    file = tmp_path / "sms.jsonl"
-    env = {"JIAOHAO_REDIS_URL": own_store, "JIAOHAO_SECRET": (b"s" * 32).hex(), "JIAOHAO_PEPPER": (b"p" * 32).hex()}
-    with notify("--file", str(file), "--city", loud_city(tmp_path), **env) as first:
-        until(lambda: len(read(file)) >= 200, "the first has begun")
-        first.send_signal(signal.SIGKILL)
-        first.wait(30)
-    assert 200 <= len(read(file)) < 2000
-
-    async def finish(post: Post) -> None:
-        post.people = [person(i) for i in range(2000)]
-        await dead_for_long(post.store)
-        await post.send(FileGateway(file))
-        assert await post.told("registered") == {"accepted": 2000}
-        assert (await post.backlog())[0] == 0
-
-    on_store(own_store, finish)
-    often = Counter(line["phone"] for line in read(file))
-    assert set(often) == {person(i).phone for i in range(2000)}
-    assert set(often.values()) <= {1, 2}
-    assert sum(count - 1 for count in often.values()) <= 200
-
-
-def test_a_sender_that_is_asked_to_stop_repeats_nothing(own_store: str, tmp_path: Path) -> None:
-    async def begin(post: Post) -> None:
-        await post.register([person(i) for i in range(2000)])
-
-    on_store(own_store, begin)
-    file = tmp_path / "sms.jsonl"
-    env = {"JIAOHAO_REDIS_URL": own_store, "JIAOHAO_SECRET": (b"s" * 32).hex(), "JIAOHAO_PEPPER": (b"p" * 32).hex()}
-    with notify("--file", str(file), "--city", loud_city(tmp_path), **env) as first:
-        until(lambda: len(read(file)) >= 200, "the first has begun")
-        first.terminate()
-        assert first.wait(30) == 0
-    sent = len(read(file))
-
-    async def count(post: Post) -> int:
-        post.people = [person(i) for i in range(2000)]
-        return (await post.told("registered"))["accepted"]
-
-    assert on_store(own_store, count) == sent
-    assert set(Counter(line["phone"] for line in read(file)).values()) == {1}
-
-
 async def test_a_pointer_keeps_its_name(post: Post) -> None:
     """What `jiaohao outbox dead` shows is what its log has said."""
     await post.register([person(0)])
@@ -876,18 +413,18 @@ async def test_an_answer_that_was_not_noted_is_not_taken_for_that_of_the_next_me
     """The store dies having settled `registered`, before it says so; what is owed next has the same number again."""
     monkeypatch.setattr("server.notices._TELL_SECONDS", 0.0)
     await post.register([person(0)])
-    settle = post.store.settle_messages
+    settle = post.store.settle_message
 
     async def noted_and_gone(*args: Any) -> Any:
         await settle(*args)
         raise StoreUnavailable
 
-    monkeypatch.setattr(post.store, "settle_messages", noted_and_gone)
+    monkeypatch.setattr(post.store, "settle_message", noted_and_gone)
     notices = post.sender()
     phones = Phones()
     await notices.send_messages(phones, "test")
     assert len(phones.messages) == 1
-    monkeypatch.setattr(post.store, "settle_messages", settle)
+    monkeypatch.setattr(post.store, "settle_message", settle)
     await post.book(0)
     monkeypatch.setattr("server.notices._IDLE_MS", {"codes": 0, "outbox": 0})
     await notices.send_messages(phones, "test")

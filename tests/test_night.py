@@ -15,7 +15,7 @@ import pytest
 from server.appointments import Giving
 from server.draw import commitment
 from server.errors import SetupError, StoreUnavailable
-from server.keys import key
+from server.keys import key, resident_tag
 from server.lease import Superseded
 from server.sites import Site
 from server.staff import Role, Staff
@@ -250,14 +250,8 @@ async def told(house: NightHouse, put: dict[str, Any], no: str, state: str, told
     kept = await house.fields(no, put)
     told_ms = house.at(told_at, day)
     client: Any = house.store.client
-    tag = key("registration", _tag(put[no]["resident"]))
+    tag = key("registration", resident_tag(put[no]["resident"]))
     await client.hset(tag, "sms:allotted", f"{state} {told_ms} {kept['booked_ms']}")
-
-
-def _tag(resident: bytes) -> str:
-    from server.keys import resident_tag
-
-    return resident_tag(resident)
 
 
 async def test_a_no_show_counts_only_where_the_sms_came_in_time_to_cancel(house: NightHouse) -> None:
@@ -271,7 +265,7 @@ async def test_a_no_show_counts_only_where_the_sms_came_in_time_to_cancel(house:
     await told(house, put, numbers[6], "accepted", "16:00:01", eve)
     # numbers[7]: never sent. numbers[8]: the message of an earlier appointment.
     client: Any = house.store.client
-    await client.hset(key("registration", _tag(put[numbers[8]]["resident"])), "sms:allotted", "accepted 1 1")
+    await client.hset(key("registration", resident_tag(put[numbers[8]]["resident"])), "sms:allotted", "accepted 1 1")
     brought = (await house.run())[TIANHE]
     charged = [(await house.fields(no, put)).get("charged") == "1" for no in numbers]
     assert charged == [True, True, False, False, False, True, False, False, False]
@@ -300,7 +294,7 @@ async def test_the_third_no_show_bars_and_says_so(house: NightHouse) -> None:
     no, other = await booked_before(house, put, DAY, 2)
     resident = put[no]["resident"]
     client: Any = house.store.client
-    await client.set(key("no_shows", _tag(resident)), 2)
+    await client.set(key("no_shows", resident_tag(resident)), 2)
     await told(house, put, no, "delivered", "08:00:00", DAY - timedelta(days=1))
     await told(house, put, other, "delivered", "08:00:00", DAY - timedelta(days=1))
     brought = (await house.run())[TIANHE]
@@ -323,7 +317,7 @@ async def test_who_got_nothing_waits_for_the_next_night_and_who_was_sent_back_go
     put |= await fill(house.store, 20, districts=[TIANHE], day=tomorrow, per_slot=0, first=100)
     latest = max(put, key=lambda no: (put[no]["date"], no))
     client: Any = house.store.client
-    await client.hset(key("registration", _tag(put[latest]["resident"])), "priority", "1")
+    await client.hset(key("registration", resident_tag(put[latest]["resident"])), "priority", "1")
     gone = min(put)
     assert await house.store.cancel(Change(put[gone]["resident"], gone, "x"), "", 1) == "cancelled"
     brought = await house.run(tomorrow)
@@ -414,7 +408,7 @@ async def test_a_damaged_registration_keeps_nobody_else_from_a_slot(house: Night
     put = await fill(house.store, 5, districts=[TIANHE], per_slot=9)
     broken = min(put)
     client: Any = house.store.client
-    await client.hset(key("registration", _tag(put[broken]["resident"])), "product", "")
+    await client.hset(key("registration", resident_tag(put[broken]["resident"])), "product", "")
     brought = await house.run()
     assert brought[TIANHE].registrations == 4
     assert (
@@ -483,7 +477,7 @@ async def test_a_closure_excuses_also_whom_the_night_has_charged(house: NightHou
     put = await fill(house.store, 2, districts=[TIANHE], day=DAY - timedelta(days=2), per_slot=0)
     no, other = await booked_before(house, put, DAY, 2)
     client: Any = house.store.client
-    await client.set(key("no_shows", _tag(put[no]["resident"])), 2)
+    await client.set(key("no_shows", resident_tag(put[no]["resident"])), 2)
     for each in (no, other):
         await told(house, put, each, "delivered", "08:00:00", DAY - timedelta(days=1))
     assert (await house.run())[TIANHE].barred == 1
@@ -517,7 +511,7 @@ async def test_killed_between_the_bar_and_its_note_the_next_run_makes_up_for_it(
     (no,) = await booked_before(house, put, DAY, 1)
     resident = put[no]["resident"]
     client: Any = house.store.client
-    await client.set(key("no_shows", _tag(resident)), 2)
+    await client.set(key("no_shows", resident_tag(resident)), 2)
     await told(house, put, no, "delivered", "08:00:00", DAY - timedelta(days=1))
 
     async def dies(*args: Any) -> None:
@@ -567,7 +561,7 @@ async def test_wishes_changed_after_the_list_was_frozen_are_not_overridden(
 async def test_a_night_that_was_overtaken_is_published_without_giving_more(
     house: NightHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.night._BATCH", 10)
+    monkeypatch.setattr("server.tonight._BATCH", 10)
     put = await fill(house.store, 40, districts=[TIANHE], per_slot=1)
     give, calls = house.appointments.give, []
 
@@ -610,6 +604,41 @@ async def test_an_opening_with_passes_alive_is_looked_at_again(house: NightHouse
     put = await fill(house.store, 1, districts=[TIANHE], per_slot=0)
     await house.run(DAY + timedelta(days=1))
     assert [line["no"] for line in house.lines(TIANHE, DAY + timedelta(days=1))] == list(put)
+
+
+async def test_a_later_opening_that_is_over_hides_nobody_of_an_earlier_one_that_is_not(house: NightHouse) -> None:
+    client: Any = house.store.client
+    before, after = DAY - timedelta(days=1), DAY + timedelta(days=1)
+    await client.zadd(key("passes", day_tag(TIANHE, before)), {"7": house.at("20:15:00")})
+    later = await fill(house.store, 1, districts=[TIANHE], per_slot=0, first=100)
+    await house.run()
+    house.at("20:14:00")
+    put = await fill(house.store, 1, districts=[TIANHE], day=before, per_slot=0)
+    await house.run(after)
+    assert {line["no"] for line in house.lines(TIANHE, after)} == set(put) | set(later)
+
+
+async def test_who_registers_with_the_last_pass_while_the_night_reads_the_opening_is_not_left_out(
+    house: NightHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client: Any = house.store.client
+    claims, put = house.store.claims, {}
+    await client.zadd(key("passes", TODAY), {"0": house.at("20:15:00")})
+
+    async def registered_behind(tag: str) -> Any:
+        async for page in claims(tag):
+            yield page
+        if tag == TODAY:
+            put.update(await fill(house.store, 1, districts=[TIANHE], per_slot=0))
+            await client.zrem(key("passes", TODAY), "0")
+
+    monkeypatch.setattr(house.store, "claims", registered_behind)
+    await house.run()
+    monkeypatch.undo()
+    assert house.lines(TIANHE) == []
+    tomorrow = DAY + timedelta(days=1)
+    await house.run(tomorrow)
+    assert [line["no"] for line in house.lines(TIANHE, tomorrow)] == list(put)
 
 
 async def test_the_seeds_of_the_next_night_are_fixed_before_anybody_registers_for_it(house: NightHouse) -> None:

@@ -26,11 +26,6 @@ async def book(store: Store, **more: Any) -> str:
     return status
 
 
-async def missed(store: Store, *, charge: bool) -> str:
-    ((status, _),) = await store.miss([(CHANGE, charge)], SLOT.day, 2)
-    return status
-
-
 async def stop(store: Store) -> str | None:
     return (await store.residents([RESIDENT]))[0].stop
 
@@ -163,12 +158,18 @@ async def test_what_was_given_and_taken_away_in_one_night_says_so(store: Store) 
 # reopen: a no-show that the site's closure excuses
 
 
-async def test_a_closed_site_takes_the_no_show_back(store: Store) -> None:
+async def missed_before(store: Store, count: int, *, charge: bool) -> str:
+    """An appointment is missed by who had missed so many before; what came of it."""
     await registered(store)
     await book(store)
     client: Any = store.client
-    await client.set(key("no_shows", resident_tag(RESIDENT)), 1)
-    assert await missed(store, charge=True) == "missed"
+    await client.set(key("no_shows", resident_tag(RESIDENT)), count)
+    ((status, _),) = await store.miss([(CHANGE, charge)], SLOT.day, 2)
+    return status
+
+
+async def test_a_closed_site_takes_the_no_show_back(store: Store) -> None:
+    assert await missed_before(store, 1, charge=True) == "missed"
     assert await store.reopen(CHANGE, SLOT._replace(period="pm"), "x") == "other"
     assert await store.reopen(CHANGE, SLOT, "停电") == "reopened"
     kept, life = await store.registration(RESIDENT), await store.history(RESIDENT)
@@ -177,21 +178,13 @@ async def test_a_closed_site_takes_the_no_show_back(store: Store) -> None:
 
 
 async def test_and_the_bar_that_came_of_it(store: Store) -> None:
-    await registered(store)
-    await book(store)
-    client: Any = store.client
-    await client.set(key("no_shows", resident_tag(RESIDENT)), 2)
-    assert await missed(store, charge=True) == "barred"
+    assert await missed_before(store, 2, charge=True) == "barred"
     assert await store.reopen(CHANGE, SLOT, "停电") == "unbarred"
     assert (await stop(store), (await store.history(RESIDENT)).no_shows) == ("open A", 2)
 
 
 async def test_who_was_not_charged_has_nothing_taken_back(store: Store) -> None:
-    await registered(store)
-    await book(store)
-    client: Any = store.client
-    await client.set(key("no_shows", resident_tag(RESIDENT)), 1)
-    assert await missed(store, charge=False) == "missed"
+    assert await missed_before(store, 1, charge=False) == "missed"
     assert await store.reopen(CHANGE, SLOT, "停电") == "reopened"
     assert (await store.history(RESIDENT)).no_shows == 1
 

@@ -1,5 +1,6 @@
 """Every branch of every script, on a standalone server and on a cluster; times are passed in."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -701,3 +702,20 @@ async def test_without_a_time_passed_in_the_stores_clock_rules(store: Store) -> 
     moved = Store(store._client, offset_ms=-86_400_000)
     (earlier,) = await moved.advance([(TAG, 0)])
     assert 86_340_000 < report.now_ms - earlier.now_ms < 86_460_000
+
+
+async def test_whoever_works_until_cancelled_is_cancelled_at_any_point_of_a_call(store: Store) -> None:
+    """Before Python 3.12 `asyncio.wait_for`, with which the store's client sends, drops some cancellations."""
+
+    async def work() -> None:
+        while True:
+            await store.ping()
+
+    for turns in range(100):
+        task = asyncio.create_task(work())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        stopped, _ = await asyncio.wait([task], timeout=20)
+        task.cancel()
+        assert stopped, turns

@@ -128,7 +128,7 @@ async def test_a_message_is_owed_until_it_is_sent(store: Store) -> None:
     assert (owed.district, owed.fields) == ("440106", {"kind": b"code", "sealed": b"\xff\x00"})
     assert await store.next_owed(districts, "two", 10, 60_000) == [], "somebody has it in hand"
     assert await store.next_owed(districts, "two", 10, 0) == [owed], "and died with it"
-    await store.sent(owed)
+    await store.sent([owed])
     assert await store.next_owed(districts, "two", 10, 0) == []
     client: Any = store.client
     assert await client.xlen("outbox:{440106}") == 0

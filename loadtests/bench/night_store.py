@@ -29,7 +29,6 @@ from server.waiting_list import pack
 _BATCH = 500
 _SAMPLE = 1000
 _PART = 5000
-_SIDE_BY_SIDE = 50  # fewer than the store's client has connections
 
 
 class Waiting(NamedTuple):
@@ -184,13 +183,8 @@ async def send(store: Store, district: str, batch: list[Waiting]) -> None:
     pointers = [Pointer.of(each) for each in owed]
     found = await store.next_message(pointers)
 
-    async def settle(pointer: Pointer, seq: int) -> None:
-        await store.settle_message(pointer, seq, "accepted")
-        await store.sent(pointer.owed)
-
-    for at in range(0, len(pointers), _SIDE_BY_SIDE):
-        some = zip(pointers[at : at + _SIDE_BY_SIDE], found[at : at + _SIDE_BY_SIDE], strict=True)
-        await asyncio.gather(*(settle(pointer, each.seq) for pointer, each in some))
+    await store.settle_message([(p, each.seq, "accepted") for p, each in zip(pointers, found, strict=True)])
+    await store.sent(owed)
 
 
 async def _freeze(store: Store, district: str, everyone: list[Waiting]) -> None:

@@ -16,10 +16,11 @@ from server.cli.options import city_option, store_options, store_settings
 from server.cli.progress import progress_bar
 from server.clock import Clock
 from server.errors import SetupError, StoreUnavailable
-from server.night import STEPS, Night, Outcome, Watcher
+from server.night import Night
 from server.published import Published
 from server.settings import Settings
 from server.setup import open_store
+from server.steps import STEPS, Outcome, Watcher
 from server.store import Store
 
 _START_SECONDS = 15.0

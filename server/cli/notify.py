@@ -16,8 +16,9 @@ from server.city import City, load_city
 from server.cli.options import city_option, store_options, store_settings
 from server.clock import Clock
 from server.errors import SetupError
+from server.gateways import FileGateway, Gateway
 from server.keys import Pepper
-from server.notices import FileGateway, Gateway, Notices
+from server.notices import Notices
 from server.seal import Seal
 from server.settings import Settings
 from server.setup import open_store

@@ -1,104 +1,83 @@
 """`jiaohao rehearse`."""
 
 import sys
-from pathlib import Path
+from typing import Any
 
 import click
 
+_TO_TRY = {"residents": 20_000, "minutes": 4.0}
 
-@click.command("rehearse")
-@click.option("--residents", default=20_000, show_default=True, help="How many people come.")
-@click.option("--minutes", default=4.0, show_default=True, help="For how long they come, from the opening on.")
-@click.option(
-    "--crowd",
-    default="guangzhou",
-    show_default=True,
-    help="What they are like: guangzhou, phones, stampede, bots, or a file like those in loadtests/crowds.",
-)
+
+class _Command(click.Command):
+    """Lists the scenarios, each with its question, below the options."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from loadtests import scenarios
+
+        with formatter.section("Scenarios"):
+            formatter.write_dl([(name, scenarios.load(name).question) for name in scenarios.names()])
+
+
+@click.command("rehearse", cls=_Command)
+@click.argument("scenario", required=False)
+@click.option("--residents", type=int, help="How many people come.")
+@click.option("--minutes", type=float, help="For how long they come, from the opening on.")
+@click.option("--crowd", help="What they are like: name of a file in loadtests/crowds, or a file like those.")
 @click.option(
     "--arrivals",
     help="Another curve than the crowd's: door:SHARE (that share is there at the opening and, as the page does, "
     "spreads its joins over the draw; the others come later, fewer and fewer), or stampede (everyone in the first "
     "second).",
 )
+@click.option("--rate", type=float, help="Of a ramp's first step: residents a second.")
 @click.option("--host", help="Rehearse against this server (http://127.0.0.1:PORT); default: one of its own.")
 @click.option("--redis-url", help="The store: for the audit of --host, or for the own server.")
-@click.option("--seed", default=1, show_default=True, help="The same seed makes the same crowd.")
+@click.option("--seed", type=int, help="The same seed makes the same crowd; default 1.")
 @click.option(
     "--district", "districts", multiple=True, help="Code of a district, once for each; default: those of the crowd."
 )
-@click.option("--city", type=click.Path(exists=True, dir_okay=False), help="City file of the own server.")
-@click.option("--workers", type=click.IntRange(1), help="Workers of the own server.")
-@click.option("--fault", type=click.Choice(["kill-store", "kill-worker"]), help="kill -9 in the middle of it.")
-@click.option("--fault-at", default=0.35, show_default=True, help="When, as a share of the minutes.")
-@click.option("--lines", default=400, show_default=True, help="Connections of the load generator.")
-@click.option("--slo", "slo_file", help="What must hold, as TOML; default: loadtests/slo.toml, which explains itself.")
 @click.option(
-    "--warm-up", "warm_up_seconds", default=0, show_default=True,
+    "--city", type=click.Path(exists=True, dir_okay=False, resolve_path=True), help="City file of the own server."
+)
+@click.option("--workers", type=click.IntRange(1), help="Workers of the own server.")
+@click.option("--fault", help="What fails in the middle of it, on the own server: see loadtests/README.md.")
+@click.option("--fault-at", type=float, help="When, as a share of the minutes; default 0.35.")
+@click.option("--lines", type=int, help="Connections of the load generators together; default 400.")
+@click.option("--processes", type=int, help="Load generators; default 1. More share the crowd and audit together.")
+@click.option("--slo", help="What must hold, as TOML; default: loadtests/slo.toml, which explains itself.")
+@click.option(
+    "--warm-up", "warm_up_seconds", type=int,
     help="Seconds after the opening that are kept apart; what is before it always is.",
 )  # fmt: skip
-@click.option("--report", default="rehearsal.html", show_default=True, help="Where to write the report.")
-@click.option("--json", "json_file", help="Where to write the figures as JSON, for --against.")
-@click.option("--junit", "junit_file", help="Where to write the verdict as JUnit XML: one testcase an SLO and a check.")
+@click.option("--report", help="Where to write the report; default rehearsal.html.")
+@click.option("--json", help="Where to write the figures as JSON, for --against and `jiaohao plan`.")
+@click.option("--junit", help="Where to write the verdict as JUnit XML: one testcase an SLO and a check.")
 @click.option("--against", help="The --json of an earlier run: each figure better, worse, or within noise.")
-def command(
-    residents: int,
-    minutes: float,
-    crowd: str,
-    arrivals: str | None,
-    host: str | None,
-    redis_url: str | None,
-    seed: int,
-    districts: tuple[str, ...],
-    city: str | None,
-    workers: int | None,
-    fault: str | None,
-    fault_at: float,
-    lines: int,
-    slo_file: str | None,
-    warm_up_seconds: int,
-    report: str,
-    json_file: str | None,
-    junit_file: str | None,
-    against: str | None,
-) -> None:
+def command(scenario: str | None, **given: Any) -> None:
     """Let a city log in at 08:00, in real time, and audit every promise.
 
     Makes a crowd with valid papers, imports it by the ordinary command, opens the doors, and at the end compares
     the store's truth with what each resident was told, and judges each line of the SLO file. Exit code: 0 when all
     checks are green and no SLO is broken, 1 when not, 2 when the rehearsal could not be held.
 
-    \b
-    The full size, on two cores, generator included:
-      jiaohao rehearse --residents 600000 --minutes 10
-    """
-    from loadtests.options import CannotRehearse, Options
-    from loadtests.rehearsal import run
-    from loadtests.slo import SHIPPED_SLO
+    A SCENARIO asks one question, with its own settings, which the options override. Without one it is an opening of a
+    size to try: 20,000 residents in 4 minutes. The full size, on two cores, generator included:
 
-    options = Options(
-        residents=residents,
-        minutes=minutes,
-        crowd=crowd,
-        arrivals=arrivals,
-        host=host,
-        redis_url=redis_url,
-        seed=seed,
-        districts=districts or None,
-        city=str(Path(city).resolve()) if city else None,
-        workers=workers,
-        fault=fault,
-        fault_at=fault_at,
-        lines=lines,
-        slo=slo_file or str(SHIPPED_SLO),
-        warm_up_seconds=warm_up_seconds,
-        report=report,
-        json=json_file,
-        junit=junit_file,
-        against=against,
-    )
+    \b
+      jiaohao rehearse opening
+    """
+    from loadtests import scenarios
+    from loadtests.options import CannotRehearse
+    from loadtests.rehearsal import run_all
+
+    settings = {name: value for name, value in given.items() if value not in (None, ())}
+    name = scenario or scenarios.DEFAULT_SCENARIO
+    if scenario is None:
+        settings = _TO_TRY | settings
     try:
-        sys.exit(run(options))
+        if name not in scenarios.names():
+            raise CannotRehearse(f"no scenario {name!r}; there are {', '.join(scenarios.names())}")
+        sys.exit(run_all(scenarios.load(name).runs(settings)))
     except CannotRehearse as error:
         click.echo(f"jiaohao: {error}", err=True)
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""Runs the workers: granian, with uvloop."""
+"""Serves: the store looked at, the workers run, and a line once they are ready."""
 
 import asyncio
 import errno
@@ -55,6 +55,8 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; prints `ready: http://HOST:PORT` once requests are taken.
 
+    SIGHUP replaces the workers one by one (`server.cli.workers`).
+
     Args:
         settings: of the workers.
         host, port, workers: where, and how many.
@@ -63,33 +65,14 @@ def serve(
     Raises:
         SetupError: the port is taken, or no store answers.
     """
-    from granian import Granian
-    from granian.constants import HTTPModes, Interfaces, Loops
-    from granian.http import HTTP1Settings
-    from granian.log import LogLevels
+    from server.cli.workers import Workers
 
     port = port or free_port(host)
     check_port(host, port)
     asyncio.run(_check_store(settings))
     with tempfile.TemporaryDirectory(prefix="jiaohao-metrics-") as metrics_dir, nights or nullcontext():
         os.environ.update(settings.environment(), PROMETHEUS_MULTIPROC_DIR=metrics_dir)
-        server = Granian(
-            "server.web.app:create_app",
-            factory=True,
-            address=host,
-            port=port,
-            interface=Interfaces.RSGI,
-            loop=Loops.uvloop,
-            http=HTTPModes.http1,
-            http1_settings=HTTP1Settings(header_read_timeout=10_000),
-            websockets=False,
-            workers=workers or os.cpu_count() or 1,
-            backlog=4096,
-            backpressure=4096,
-            respawn_failed_workers=True,
-            workers_kill_timeout=10,
-            log_level=LogLevels.warning,
-        )
+        server = Workers(host, port, workers or os.cpu_count() or 1)
         threading.Thread(target=_announce, args=(host, port), name="announcer", daemon=True).start()
         server.serve()
 
@@ -99,7 +82,7 @@ def _announce(host: str, port: int) -> None:
     reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, shown)  # noqa: S104
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + 120
-    time.sleep(0.5)  # the workers are forked first
+    time.sleep(0.5)  # the workers are started first
     while time.monotonic() < deadline:
         try:
             with opener.open(f"http://{reached}:{port}/readyz", timeout=2) as answer:

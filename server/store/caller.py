@@ -23,6 +23,8 @@ Arg: TypeAlias = str | int | float | bytes
 _CALL_SECONDS = 5.0
 # Calls of one process at the same time; more wait for their turn, instead of being refused by the client.
 _CALLS_AT_ONCE = 128
+# A replica that is further behind makes an answer a refusal: what was asked for may be there, and asking again tells.
+_REPLICAS_MS = 1000
 
 
 async def connect(url: str) -> Client:
@@ -54,7 +56,12 @@ async def connect(url: str) -> Client:
     if not info.get("cluster_enabled"):
         return probe
     await probe.aclose()
-    return RedisCluster.from_url(url, retry=Retry(NoBackoff(), 3), **options)
+    cluster = RedisCluster.from_url(url, retry=Retry(NoBackoff(), 3), **options)
+    try:
+        return await cluster.initialize()
+    except (RedisError, OSError) as error:
+        await cluster.aclose()
+        raise SetupError(f"no cluster answers at {_public(url)}: {error}") from None
 
 
 class _Packing:
@@ -79,12 +86,14 @@ class Caller:
     Args:
         client: from `connect`.
         offset_ms: city time minus the store's TIME.
+        replicas: a script is answered once so many replicas of its node have what it wrote; 0 = the node alone.
         now_ms: what a test passes in as the time; 0 = the store's TIME.
     """
 
-    def __init__(self, client: Client, offset_ms: int = 0) -> None:
+    def __init__(self, client: Client, offset_ms: int = 0, replicas: int = 0) -> None:
         self._client = client
         self._offset_ms = offset_ms
+        self._replicas = replicas
         self._scripts = load_scripts()
         self._turns = asyncio.Semaphore(_CALLS_AT_ONCE)
         self.now_ms = 0
@@ -111,10 +120,11 @@ class Caller:
             if not script.takes(len(args)):
                 raise TypeError(f"{name}.lua takes {script.args}, got {len(args)} arguments")
             commands.append((len(script.keys), *(key(kind, tag) for kind in script.keys), *args))
-        answers = await self._pipeline([("EVALSHA", script.sha, *c) for c in commands])
+        tags = [tag for tag, _ in calls]
+        answers = await self._pipeline([("EVALSHA", script.sha, *c) for c in commands], tags)
         forgotten = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if forgotten:  # the store has restarted
-            again = await self._pipeline([("EVAL", script.text, *commands[i]) for i in forgotten])
+            again = await self._pipeline([("EVAL", script.text, *commands[i]) for i in forgotten], tags)
             for i, answer in zip(forgotten, again, strict=True):
                 answers[i] = answer
         for answer in answers:
@@ -123,22 +133,55 @@ class Caller:
                 raise StoreUnavailable from answer
         return answers
 
-    async def _pipeline(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
+    async def _pipeline(self, commands: Sequence[Sequence[Arg]], tags: Sequence[str] = ()) -> list[Any]:
+        """The answer, or its error, of each command; once the replicas have what was written to these tags."""
+        task = asyncio.current_task()
+        asked_to_stop = task.cancelling() if task else 0
         try:
             async with asyncio.timeout(_CALL_SECONDS), self._turns:
-                if len(commands) == 1:
-                    try:
-                        return [await self._client.execute_command(*commands[0])]
-                    except ResponseError as error:
-                        return [error]
-                pipe = self._client.pipeline(transaction=False)
-                for command in commands:
-                    pipe.execute_command(*command)
-                answers: list[Any] = await pipe.execute(raise_on_error=False)
-                return answers
+                answers = await self._answers(commands, tags if self._replicas else ())
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("store unavailable", command=str(commands[0][0]), error=type(error).__name__)
             raise StoreUnavailable from error
+        # The client sends by way of `asyncio.wait_for`, which before Python 3.12 drops a cancellation that comes with
+        # its answer; whoever works until cancelled would go on for ever.
+        if task and task.cancelling() > asked_to_stop:
+            raise asyncio.CancelledError
+        for kept in answers[len(commands) + 1 :: 2]:
+            if isinstance(kept, Exception) or kept < self._replicas:
+                log.warning("replicas behind", wanted=self._replicas, have=str(kept)[:200])
+                raise StoreUnavailable
+        return answers[: len(commands)]
+
+    async def _answers(self, commands: Sequence[Sequence[Arg]], wait_for: Sequence[str]) -> list[Any]:
+        if len(commands) == 1 and not wait_for:
+            try:
+                return [await self._client.execute_command(*commands[0])]
+            except ResponseError as error:
+                return [error]
+        pipe = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipe.execute_command(*command)
+        if wait_for:
+            self._wait_for_replicas(pipe, wait_for)
+        answers: list[Any] = await pipe.execute(raise_on_error=False)
+        return answers
+
+    def _wait_for_replicas(self, pipe: Any, tags: Iterable[str]) -> None:
+        """Two more commands for each node that holds one of the tags: the second answers how many replicas have it all.
+
+        WAIT counts from what its own connection wrote last. A call that is repeated, because the replicas were behind,
+        finds its work done and writes nothing: so a mark is written first.
+        """
+        client = self._client
+        if isinstance(client, RedisCluster):
+            marks = {client.get_node_from_key(mark): mark for mark in (key("mark", tag) for tag in tags)}
+            nodes = [(mark, {"target_nodes": node}) for node, mark in marks.items()]
+        else:
+            nodes = [(key("mark", next(iter(tags))), {})]
+        for mark, where in nodes:
+            pipe.execute_command("SET", mark, 1, "PX", 1)
+            pipe.execute_command("WAIT", self._replicas, _REPLICAS_MS, **where)
 
     def _clock(self) -> tuple[int, int]:
         return self.now_ms, self._offset_ms

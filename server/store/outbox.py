@@ -172,12 +172,7 @@ class OutboxStore(Caller):
         """How many codes and pointers are owed now; what waits for later, or is dead, is not counted."""
         return sum(await self._plain([("XLEN", key(s, district)) for district in districts for s in _STREAMS]))
 
-    async def sent(self, owed: Owed) -> None:
-        """The entry has done its work."""
-        stream = key(owed.stream, owed.district)
-        await self._plain([("XACK", stream, _GROUP, owed.id), ("XDEL", stream, owed.id)])
-
-    async def all_sent(self, entries: Sequence[Owed]) -> list[None]:
+    async def sent(self, entries: Sequence[Owed]) -> list[None]:
         """Each of these has done its work."""
         commands: list[tuple[Arg, ...]] = []
         for owed in entries:
@@ -223,13 +218,8 @@ class OutboxStore(Caller):
             found.append(Next(status.decode(), int(seq), _message.decode(message) if message else None, int(due_ms)))
         return found
 
-    async def settle_message(self, pointer: Pointer, seq: int, outcome: Outcome) -> bool:
-        """A message is owed no longer; False where it was not in this pointer's hand."""
-        args = (*self._clock(), seq, pointer.name, outcome)
-        return bool(await self._run("settle_message", resident_tag(pointer.resident), *args))
-
-    async def settle_messages(self, settled: Sequence[tuple[Pointer, int, Outcome]]) -> list[bool]:
-        """`settle_message` for many residents."""
+    async def settle_message(self, settled: Sequence[tuple[Pointer, int, Outcome]]) -> list[bool]:
+        """These messages, by their numbers, are owed no longer; False where one was not in its pointer's hand."""
         calls = [
             (resident_tag(pointer.resident), (*self._clock(), seq, pointer.name, outcome))
             for pointer, seq, outcome in settled
@@ -241,30 +231,18 @@ class OutboxStore(Caller):
         calls = [(tag, (*self._clock(), 1, span_ms, most)) for tag, span_ms, most in wanted]
         return [int(answer) for answer in await self._run_each("quota", calls)]
 
-    async def receipt(self, sent: Sent, *, delivered: bool) -> str:
-        """What the provider says became of a message; the status."""
-        outcome = "delivered" if delivered else "undelivered"
-        args = (*self._clock(), sent.no, sent.kind, sent.at_ms, outcome)
-        answer: bytes = await self._run("receipt", resident_tag(sent.resident), *args)
-        return answer.decode()
-
     async def expect_receipts(self, ids: Sequence[str], sent: Sent) -> None:
         """Keep for some days which message the provider's ids stand for."""
         packed = _encode(sent)
         await self._plain([("SET", key("sent", each), packed, "PX", _RECEIPTS_LIVE_MS) for each in ids])
 
-    async def sent_as(self, message_id: str) -> Sent | None:
-        """The message that the provider's id stands for."""
-        (packed,) = await self._plain([("GET", key("sent", message_id))])
-        return msgspec.msgpack.decode(packed, type=Sent) if packed else None
-
-    async def all_sent_as(self, message_ids: Sequence[str]) -> list[Sent | None]:
-        """`sent_as` for many."""
+    async def sent_as(self, message_ids: Sequence[str]) -> list[Sent | None]:
+        """The messages that the provider's ids stand for."""
         answers = await self._plain([("GET", key("sent", message_id)) for message_id in message_ids])
         return [msgspec.msgpack.decode(packed, type=Sent) if packed else None for packed in answers]
 
-    async def receipts(self, said: Sequence[tuple[Sent, bool]]) -> list[str]:
-        """`receipt` for many (message, delivered)."""
+    async def receipt(self, said: Sequence[tuple[Sent, bool]]) -> list[str]:
+        """What the provider says became of each message, delivered or not; the statuses."""
         calls = []
         for sent, delivered in said:
             outcome = "delivered" if delivered else "undelivered"

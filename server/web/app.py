@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import re
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -50,6 +51,7 @@ def application(
 def create_app() -> HotCalls:
     """The application of a worker; granian calls this in each of them."""
     logs.configure()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal's end reaches us all; what to do is for who started us
     app = application(from_environment())
     # The modules live as long as the worker, and thousands of requests are alive at once: without this the collector
     # walks them again and again, and takes about a tenth of a join.

@@ -62,7 +62,7 @@ async def shelved(house: House) -> str:
     it = found.message
     letter = DeadLetter(pointer.resident, found.seq, it.kind, it.no, int(it.at_ms), 9, "ConnectionError")
     await house.store.bury(TIANHE, pointer.name, letter)
-    await house.store.sent(pointer.owed)
+    await house.store.sent([pointer.owed])
     return pointer.name
 
 
@@ -75,8 +75,8 @@ async def settled(house: House, outcome: Literal["accepted", "refused"]) -> str:
     """A message meets this end; its kind."""
     pointer, found = await in_hand(house)
     assert found.message is not None
-    assert await house.store.settle_message(pointer, found.seq, outcome)
-    await house.store.sent(pointer.owed)
+    assert await house.store.settle_message([(pointer, found.seq, outcome)]) == [True]
+    await house.store.sent([pointer.owed])
     return found.message.kind
 
 

@@ -17,8 +17,8 @@ import pytest
 from server import logs
 from server.allotment import Candidate, Slot
 from server.errors import Invalid, Refusal
+from server.gateways import FileGateway
 from server.keys import key, resident_tag
-from server.notices import FileGateway
 from server.store.store import PassedOver
 from server.verifying import verify_inclusion
 from tests.serving import BAIYUN, HAIZHU, HUANGPU, OPERATOR, TIANHE, House, Person, person

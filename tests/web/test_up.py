@@ -188,3 +188,30 @@ def test_another_city_is_another_file(tmp_path: Path) -> None:
         assert done["registration_no"][5:7] == "01"
         assert done["registration_no"][:5] == "20328"
         refused(server.call("POST", f"{API}/openings/{HUANGPU}/tickets", json=papers), "not-found", 404)
+
+
+def test_a_deploy_replaces_the_workers_without_a_gap_and_a_bad_one_changes_nothing(tmp_path: Path, city: Path) -> None:
+    with up(tmp_path / "data", "--workers", "1", "--city", str(city), "--no-demo", *AT_EIGHT) as server:
+        (before,) = server.workers()
+        good = city.read_text(encoding="utf-8")
+        before.send_signal(signal.SIGHUP)  # as where the terminal of all of them is closed
+        city.write_text("timezone = 1\n", encoding="utf-8")
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: "the workers stay" in server.logged(), "the bad city file is told")
+        assert "quick.toml" in server.logged().splitlines()[-1]
+        assert before.is_running()
+        city.write_text(good.replace("天河区", "新河区"), encoding="utf-8")
+        server.process.send_signal(signal.SIGHUP)
+        names: set[str] = set()
+
+        def asked() -> bool:
+            answer = server.call("GET", f"{API}/city")
+            assert answer.status_code == 200
+            names.update(d["name_zh"] for d in answer.json()["districts"] if d["code"] == TIANHE)
+            return not before.is_running()
+
+        until(asked, "the worker of before has left")
+        assert asked()
+        assert names == {"天河区", "新河区"}
+        assert server.stop() == 0
+        assert "Traceback" not in server.logged()

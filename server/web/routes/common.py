@@ -79,7 +79,12 @@ async def has_a_body(request: AnyRequest) -> None:
 
 
 async def is_operator(request: AnyRequest) -> None:
-    """Before the body is looked at."""
+    """Raises Refusal `unauthorized`, `forged`: this is not the operator."""
     if not services_of(request).staff_tokens.is_operator(bearer_of(request)):
         raise Refusal("forged")
+
+
+async def is_operator_with_body(request: AnyRequest) -> None:
+    """As `is_operator`, before the body is looked at."""
+    await is_operator(request)
     await has_a_body(request)

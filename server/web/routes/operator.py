@@ -8,8 +8,8 @@ from litestar.dto import AbstractDTO
 from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import Body, Parameter
 
-from server.errors import Refusal
-from server.operations import Bar, Call, CapacityImported, DeadMessage, OperationsView
+from server.operations import Bar, Call, CapacityImported, DeadMessage
+from server.overview import OperationsView
 from server.web.bodies import Strict
 from server.web.routes.anyone import OpeningView, opening_fields
 from server.web.routes.common import (
@@ -18,8 +18,8 @@ from server.web.routes.common import (
     AnyRequest,
     Code,
     No,
-    bearer_of,
     is_operator,
+    is_operator_with_body,
     services_of,
 )
 
@@ -59,7 +59,7 @@ class Reason(msgspec.Struct, forbid_unknown_fields=True):
     "/openings/{district:str}",
     dto=Strict[Adjustment],
     return_dto=None,
-    before_request=is_operator,
+    before_request=is_operator_with_body,
     responses=PROBLEMS,
     security=_OPERATOR,
     summary="Operator: change an opening",
@@ -87,7 +87,7 @@ async def adjust(
     "/bars/{no:str}",
     dto=Strict[Reason],
     return_dto=None,
-    before_request=is_operator,
+    before_request=is_operator_with_body,
     responses=PROBLEMS,
     security=_OPERATOR,
     summary="Operator: let a barred resident use this channel again",
@@ -132,13 +132,13 @@ class CsvFile(AbstractDTO[bytes]):
         return Schema(type=OpenAPIType.STRING, min_length=1, description=words)
 
 
-async def _may(request: AnyRequest) -> None:
-    """Raises Refusal `unauthorized`, `forged`: this is not the operator."""
-    if not services_of(request).staff_tokens.is_operator(bearer_of(request)):
-        raise Refusal("forged")
-
-
-@get("/operations", before_request=_may, responses=PROBLEMS, security=_OPERATOR, summary="Operator: how all stands")
+@get(
+    "/operations",
+    before_request=is_operator,
+    responses=PROBLEMS,
+    security=_OPERATOR,
+    summary="Operator: how all stands",
+)
 async def operations(
     request: AnyRequest,
     slots: Annotated[
@@ -147,12 +147,12 @@ async def operations(
     ] = None,
 ) -> Response[OperationsView]:
     wanted = None if slots is None else frozenset(slots.split(","))
-    return Response(await services_of(request).operations.view(wanted), headers=NO_STORE)
+    return Response(await services_of(request).overview.view(wanted), headers=NO_STORE)
 
 
 @get(
     "/operations/calls",
-    before_request=_may,
+    before_request=is_operator,
     responses=PROBLEMS,
     security=_OPERATOR,
     summary="Operator: whom no SMS has reached",
@@ -165,7 +165,7 @@ async def calls(request: AnyRequest) -> Response[CallsView]:
     "/operations/calls/{no:str}",
     dto=Strict[Reason],
     return_dto=None,
-    before_request=is_operator,
+    before_request=is_operator_with_body,
     responses=PROBLEMS,
     security=_OPERATOR,
     summary="Operator: they have been reached by phone",
@@ -174,14 +174,20 @@ async def called(request: AnyRequest, no: No, data: Annotated[Reason, Body()]) -
     await services_of(request).operations.called(no, data.reason)
 
 
-@get("/operations/bars", before_request=_may, responses=PROBLEMS, security=_OPERATOR, summary="Operator: who is barred")
+@get(
+    "/operations/bars",
+    before_request=is_operator,
+    responses=PROBLEMS,
+    security=_OPERATOR,
+    summary="Operator: who is barred",
+)
 async def bars(request: AnyRequest) -> Response[BarsView]:
     return Response(BarsView(await services_of(request).operations.bars()), headers=NO_STORE)
 
 
 @get(
     "/operations/dead",
-    before_request=_may,
+    before_request=is_operator,
     responses=PROBLEMS,
     security=_OPERATOR,
     summary="Operator: messages that were given up",
@@ -192,7 +198,7 @@ async def dead(request: AnyRequest) -> Response[DeadView]:
 
 @post(
     "/operations/dead/{pointer:str}/resend",
-    before_request=_may,
+    before_request=is_operator,
     status_code=204,
     responses=PROBLEMS,
     security=_OPERATOR,
@@ -208,7 +214,7 @@ async def resend(
     "/capacity",
     dto=CsvFile,
     return_dto=None,
-    before_request=is_operator,
+    before_request=is_operator_with_body,
     status_code=200,
     responses=PROBLEMS,
     security=_OPERATOR,

@@ -1,0 +1,249 @@
+"""All generators of a run: one in this process, or Locust's workers, each with a share of the crowd."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import gevent
+import msgspec
+
+from loadtests.acts import Stretch
+from loadtests.cast import Cast, Part
+from loadtests.crowd import Crowd, Share
+from loadtests.measure import Meters, Progress
+from loadtests.options import CannotRehearse, Options, crowd_of
+from loadtests.setting import Setting, find_setting
+from loadtests.told import Told
+
+if TYPE_CHECKING:
+    from locust.runners import MasterRunner, WorkerRunner
+
+_BEGIN, _ARRIVE, _LOOK, _SEEN, _END, _PIECE, _FAILED = (
+    f"jiaohao {word}" for word in ("begin", "arrive", "look", "seen", "end", "piece", "failed")
+)
+_PIECE_BYTES = 4_000_000
+_ANSWER_SECONDS = 180
+
+
+class Company(Protocol):
+    """What a stage asks of its generators."""
+
+    def begin(self, *, everyone: bool) -> None:
+        """Start; with every arrival filed, or none."""
+
+    def arrive(self, stretch: Stretch) -> None:
+        """File arrivals."""
+
+    def progress(self) -> Progress:
+        """How far it is."""
+
+    def meters(self) -> Meters:
+        """What has been measured so far."""
+
+    def end(self) -> None:
+        """Stop the crowd and hear the last answers; again does nothing."""
+
+    def told(self) -> tuple[Told, Meters, int]:
+        """At the end: everything told, everything measured, and how many events were left unserved."""
+
+    def cpu(self) -> dict[str, tuple[str, dict[int, float]]]:
+        """At the end, by generator: its machine, and percent of one core by second; not of this very process."""
+
+
+class Alone:
+    """One generator: this process."""
+
+    def __init__(self, options: Options, crowd: Crowd, setting: Setting, fire: Any) -> None:
+        self.cast = Cast(options, crowd, setting, fire)
+        self._ended = False
+
+    def begin(self, *, everyone: bool) -> None:
+        self.cast.begin(everyone=everyone)
+
+    def arrive(self, stretch: Stretch) -> None:
+        self.cast.arrive(stretch)
+
+    def progress(self) -> Progress:
+        return self.cast.meters.progress(self.cast.clock.now_us() // 1_000_000)
+
+    def meters(self) -> Meters:
+        return self.cast.meters
+
+    def end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self.cast.end()
+
+    def told(self) -> tuple[Told, Meters, int]:
+        return self.cast.journey.told, self.cast.meters, self.cast.unserved
+
+    def cpu(self) -> dict[str, tuple[str, dict[int, float]]]:
+        return {}
+
+
+class Order(msgspec.Struct):
+    """What a worker is told to begin with."""
+
+    options: Options
+    host: str
+    origin_s: float
+    share: Share
+    everyone: bool
+
+
+class Troupe:
+    """Locust's workers, from the master's side.
+
+    Args:
+        runner: of the master; its workers are there already.
+
+    Raises:
+        CannotRehearse: there are none.
+    """
+
+    def __init__(self, options: Options, crowd: Crowd, setting: Setting, runner: MasterRunner) -> None:
+        self._options, self._crowd, self._setting, self._runner = options, crowd, setting, runner
+        self._workers = sorted(worker.id for worker in runner.clients.all)
+        if not self._workers:
+            raise CannotRehearse("no workers: start some with `locust --worker`, or give --processes")
+        self._pieces: dict[str, list[bytes]] = {}
+        self._parts: dict[str, Part] = {}
+        self._seen: dict[str, bytes] = {}
+        self._failed = ""
+        self._ended = False
+        for name, listener in (
+            (_PIECE, self._piece), (_SEEN, self._looked), (_FAILED, self._failure),
+        ):  # fmt: skip
+            runner.custom_messages.pop(name, None)  # of an earlier run in the same web UI
+            runner.register_message(name, listener)
+        self._progress: dict[str, Progress] = {}
+        runner.environment.events.worker_report.add_listener(self._reported)  # type: ignore[no-untyped-call]
+
+    def begin(self, *, everyone: bool) -> None:
+        for index, worker in enumerate(self._workers):
+            order = Order(
+                self._options, self._setting.host, self._setting.origin_s, Share(index, len(self._workers)), everyone
+            )
+            self._runner.send_message(_BEGIN, _plain(order), worker)
+
+    def arrive(self, stretch: Stretch) -> None:
+        self._runner.send_message(_ARRIVE, _plain(stretch))
+
+    def progress(self) -> Progress:
+        if self._failed:
+            raise CannotRehearse(self._failed)
+        lost = set(self._workers) - {worker.id for worker in self._runner.clients.all if worker.state != "missing"}
+        if lost and not self._ended:
+            raise CannotRehearse(f"{len(lost)} of {len(self._workers)} workers went away, with their residents")
+        told = self._progress.values()
+        return Progress(*(sum(getattr(one, name) for one in told) for name in Progress.__struct_fields__))
+
+    def meters(self) -> Meters:
+        self._seen.clear()
+        self._runner.send_message(_LOOK)
+        self._wait_for(lambda: len(self._seen) == len(self._workers), "said what they had measured")
+        whole = Meters()
+        for seen in self._seen.values():
+            whole.take_in(seen)
+        return whole
+
+    def end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._runner.environment.events.worker_report.remove_listener(self._reported)  # type: ignore[no-untyped-call]
+        self._runner.send_message(_END)
+        self._wait_for(lambda: len(self._parts) == len(self._workers), "said what they had been told")
+
+    def told(self) -> tuple[Told, Meters, int]:
+        told, meters = Told(self._crowd.residents), Meters()
+        for part in self._parts.values():
+            told.take_in(part.told)
+            meters.take_in(part.meters)
+        return told, meters, sum(part.unserved for part in self._parts.values())
+
+    def cpu(self) -> dict[str, tuple[str, dict[int, float]]]:
+        parts = sorted(self._parts.values(), key=lambda part: part.index)
+        return {f"generator {part.index + 1}": (part.machine, part.cpu) for part in parts}
+
+    def _wait_for(self, done: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while not done():
+            if self._failed or time.monotonic() > deadline:
+                raise CannotRehearse(self._failed or f"not all workers {what} within {_ANSWER_SECONDS} s")
+            gevent.sleep(0.05)
+
+    def _reported(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
+        if "jiaohao" in data:
+            self._progress[client_id] = msgspec.convert(data["jiaohao"], Progress)
+
+    def _piece(self, msg: Any, **_: Any) -> None:
+        pieces = self._pieces.setdefault(msg.node_id, [])
+        pieces.append(msg.data["piece"])
+        if msg.data["last"]:
+            self._parts[msg.node_id] = msgspec.msgpack.decode(b"".join(pieces), type=Part)
+
+    def _looked(self, msg: Any, **_: Any) -> None:
+        self._seen[msg.node_id] = msg.data["meters"]
+
+    def _failure(self, msg: Any, **_: Any) -> None:
+        self._failed = f"a worker: {msg.data['why']}"
+
+
+class Member:
+    """A Locust worker's side: does as the master's stage says.
+
+    Args:
+        runner: of the worker.
+    """
+
+    def __init__(self, runner: WorkerRunner) -> None:
+        self._runner = runner
+        self._cast: Cast | None = None
+        for name, listener in (
+            (_BEGIN, self._begin), (_ARRIVE, self._arrive), (_LOOK, self._look), (_END, self._end),
+        ):  # fmt: skip
+            runner.register_message(name, listener, concurrent=True)
+        runner.environment.events.report_to_master.add_listener(self._report)  # type: ignore[no-untyped-call]
+
+    def _report(self, data: dict[str, Any], **_: Any) -> None:
+        """Say how far it is whenever Locust reports its statistics, every few seconds."""
+        if self._cast is not None:
+            data["jiaohao"] = _plain(self._cast.meters.progress(self._cast.clock.now_us() // 1_000_000))
+
+    def _begin(self, msg: Any, **_: Any) -> None:
+        self._cast = None
+        try:
+            order = msgspec.convert(msg.data, Order)
+            crowd = crowd_of(order.options)
+            setting = find_setting(order.host, crowd.districts, order.origin_s)
+            fire = self._runner.environment.events.request.fire
+            self._cast = Cast(order.options, crowd, setting, fire, order.share)
+            self._cast.begin(everyone=order.everyone)
+        except (CannotRehearse, ValueError) as reason:
+            self._runner.send_message(_FAILED, {"why": str(reason)})
+
+    def _arrive(self, msg: Any, **_: Any) -> None:
+        while self._cast is None:  # still making ready
+            gevent.sleep(0.1)
+        self._cast.arrive(msgspec.convert(msg.data, Stretch))
+
+    def _look(self, **_: Any) -> None:
+        meters = self._cast.meters if self._cast is not None else Meters()
+        self._runner.send_message(_SEEN, {"meters": meters.encoded()})
+
+    def _end(self, **_: Any) -> None:
+        if self._cast is None:
+            return
+        self._cast.end()
+        part = msgspec.msgpack.encode(self._cast.part())
+        for at in range(0, len(part), _PIECE_BYTES):
+            piece = part[at : at + _PIECE_BYTES]
+            self._runner.send_message(_PIECE, {"piece": piece, "last": at + _PIECE_BYTES >= len(part)})
+            gevent.sleep(0)
+
+
+def _plain(order: msgspec.Struct) -> Any:
+    return msgspec.to_builtins(order)

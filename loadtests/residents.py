@@ -1,0 +1,204 @@
+"""The residents' view: how long they waited, what was promised, who came first, what they sent, and who had no luck.
+
+Every figure of a resident is a percentile over residents, and says in a line what it is of.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from loadtests.crowd import INELIGIBLE
+from loadtests.evidence import Evidence
+from loadtests.felt import out_of_order
+from loadtests.told import NEVER, Fact
+
+PERCENTILES = (5, 50, 90, 95, 99, 100)
+MOST_BANDS = 16
+FEWEST_IN_BAND = 100
+"""Of fewer, the 5th percentile is a matter of a few."""
+_UNSEEN = ("missed", "unaware")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Percentiles over `count` residents, in `unit`: p5, p50, p90, p95, p99, p100. `meaning`: of what and of whom."""
+
+    name: str
+    unit: str
+    count: int
+    percentiles: dict[str, float]
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Share:
+    """`part` of `whole` residents, by reason where there are several."""
+
+    name: str
+    part: int
+    whole: int
+    meaning: str
+    reasons: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Band:
+    """Residents next to each other in one figure (`x`, its median among them), and the spread of another one."""
+
+    x: float
+    count: int
+    p5: float
+    p50: float
+    p95: float
+
+
+@dataclass(frozen=True)
+class Order:
+    """Pairs of claims of one opening, the later one in the seconds from `second` on.
+
+    `wrong` ones are out of order: the higher number claimed first.
+    """
+
+    second: int
+    wrong: int
+    pairs: int
+
+
+@dataclass(frozen=True)
+class ResidentsView:
+    """What residents felt, in figures.
+
+    Attributes:
+        promised: real wait for the call in s, by the wait that was promised.
+        polls: how often residents asked until they were told of the call, by how long that took in s.
+        totals: requests, bytes up and bytes down of all residents.
+    """
+
+    spreads: Sequence[Spread]
+    shares: Sequence[Share]
+    fairness_by_minute: Sequence[Order]
+    promised: Sequence[Band]
+    polls: Sequence[Band]
+    totals: dict[str, int]
+
+
+def waits_ms(e: Evidence) -> Iterator[tuple[int, int]]:
+    """(resident, milliseconds from joining to being told of the call) of everyone who was told."""
+    told = e.told
+    for i, ready_ms in enumerate(told.ready_ms):
+        if ready_ms != NEVER:
+            yield i, max(ready_ms - told.joined_ms[i], 0)
+
+
+def ways_ms(e: Evidence) -> Iterator[tuple[int, int]]:
+    """(resident, milliseconds from coming to being told of the registration) of everyone who holds one."""
+    told = e.told
+    for i, registered_ms in enumerate(told.registered_ms):
+        if registered_ms != NEVER and told.came_ms[i] != NEVER:
+            yield i, max(registered_ms - told.came_ms[i], 0)
+
+
+def missed(e: Evidence) -> set[int]:
+    """Residents who missed a call: were told so, or learned it from getting a new place."""
+    told = e.told
+    return set(_who(e, Fact.MISSED)) | {spent.resident for spent in told.spent if spent.how in _UNSEEN}
+
+
+def _who(e: Evidence, fact: Fact) -> list[int]:
+    """Residents of whom any of these facts holds."""
+    bits = int(fact)  # a flag takes ten times as long as a number
+    return [i for i, facts in enumerate(e.told.facts) if facts & bits]
+
+
+def residents_view(e: Evidence) -> ResidentsView:
+    """Put what residents felt in figures."""
+    told = e.told
+    asking = [i for i, requests in enumerate(told.requests) if requests]
+    kept = [(i, told.promised_wait_ms[i], wait_ms) for i, wait_ms in waits_ms(e) if told.promised_wait_ms[i] != NEVER]
+    spreads = [
+        _spread("wait for the call", "s", (ms for _, ms in waits_ms(e)), 1000,
+                "from the join's answer to being told of the call, of everyone who was called; of their latest place"),
+        _spread("door to registration", "s", (ms for _, ms in ways_ms(e)), 1000,
+                "from the opening (who was at the door) or the first join due (who came later) to the registration's "
+                "answer, of everyone who holds one; filling in the form and second tries included"),
+        _spread("ETA error", "s", (abs(wait - promised) for _, promised, wait in kept), 1000,
+                "how far the first waiting time promised for a place was from the real one, early and late alike"),
+        _spread("called late", "s", (max(wait - promised, 0) for _, promised, wait in kept), 1000,
+                "how much later than first promised the call came; 0 for who was called early or in time"),
+        _spread("polls until the call", "polls", (told.polls[i] for i, _ in waits_ms(e)), 1,
+                "answered polls of the place until the one that told of the call; joining again is none"),
+        _spread("requests", "requests", (told.requests[i] for i in asking), 1,
+                "of any kind, by each resident who sent any; the page's own files are not in it"),
+        _spread("bytes up", "B", (told.bytes_up[i] for i in asking), 1,
+                "HTTP requests with their heads, as this generator sends them: a browser's heads are longer; no TLS"),
+        _spread("bytes down", "B", (told.bytes_down[i] for i in asking), 1,
+                "HTTP answers with their heads; without the page's own files, TLS and TCP"),
+    ]  # fmt: skip
+    return ResidentsView(
+        [spread for spread in spreads if spread is not None],
+        _shares(e, asking),
+        in_steps(out_of_order(e), 60),
+        bands(((promised, wait) for _, promised, wait in kept), 1000, 1000),
+        bands(((wait, told.polls[i]) for i, wait in waits_ms(e)), 1000, 1),
+        {name: sum(getattr(told, name)) for name in ("requests", "bytes_up", "bytes_down")},
+    )
+
+
+def _shares(e: Evidence, asking: Sequence[int]) -> list[Share]:
+    tried, refused, luckless = _who(e, Fact.JOIN_SENT), _who(e, Fact.REFUSED), missed(e)
+    called = luckless.union(_who(e, Fact.READY | Fact.CLAIMED))
+    reasons = Counter(INELIGIBLE.get(e.crowd.behaviour(i), "though eligible") for i in refused)
+    return [
+        Share("asked twice", len(_who(e, Fact.ASKED_TWICE)), len(asking),
+              "sent something again because no answer came, or a 429 or 5xx; not for a mistake or haste of their own "
+              "(a mistyped name, 425), nor what browsers repeat by themselves where a kept connection has ended", {}),
+        Share("refused", len(refused), len(tried), "not eligible, of everyone who asked for a place", dict(reasons)),
+        Share("missed a call", len(luckless), len(called), "let a call run out at least once, of everyone called", {}),
+        Share("it had ended", len(_who(e, Fact.ENDED)), len(tried), "told so when joining, or while waiting", {}),
+    ]  # fmt: skip
+
+
+def in_steps(pairs: dict[int, tuple[int, int]], seconds: int) -> list[Order]:
+    """(pairs out of order, pairs) by second, put together by so many seconds."""
+    steps: dict[int, tuple[int, int]] = {}
+    for second, (wrong, total) in pairs.items():
+        step = second // seconds * seconds
+        before = steps.get(step, (0, 0))
+        steps[step] = before[0] + wrong, before[1] + total
+    return [Order(step, *sums) for step, sums in sorted(steps.items())]
+
+
+def _spread(name: str, unit: str, values: Iterable[int], size: int, meaning: str) -> Spread | None:
+    """Percentiles of values of which `size` make a `unit`; None of none."""
+    ordered = sorted(values)
+    if not ordered:
+        return None
+    figures = {f"p{percent}": percentile(ordered, percent) / size for percent in PERCENTILES}
+    return Spread(name, unit, len(ordered), figures, meaning)
+
+
+def percentile(ordered: Sequence[int], percent: int) -> int:
+    """The least of these that `percent` of them do not exceed."""
+    return ordered[max(-(-len(ordered) * percent // 100), 1) - 1]
+
+
+def bands(pairs: Iterable[tuple[int, int]], x_size: int, y_size: int) -> list[Band]:
+    """Bands of (x, y), both not negative, of about as many each; of which `size` make a unit. Equal x stay together."""
+    # one number a pair: of millions, pairs would take more memory than all statements
+    ordered = sorted(x << 32 | y for x, y in pairs)
+    many = max(FEWEST_IN_BAND, -(-len(ordered) // MOST_BANDS))
+    found, at = [], 0
+    while at < len(ordered):
+        end = min(at + many, len(ordered))
+        while end < len(ordered) and ordered[end] >> 32 == ordered[end - 1] >> 32:
+            end += 1
+        if len(ordered) - end < FEWEST_IN_BAND:
+            end = len(ordered)
+        xs = [pair >> 32 for pair in ordered[at:end]]
+        ys = sorted(pair & 0xFFFFFFFF for pair in ordered[at:end])
+        low, mid, high = (percentile(ys, percent) / y_size for percent in (5, 50, 95))
+        found.append(Band(percentile(xs, 50) / x_size, len(ys), low, mid, high))
+        at = end
+    return found

@@ -1,0 +1,7 @@
+"""What if old pages spread nothing, and everyone asks in the very first second?
+
+No page of today does so (it spreads its joins over the draw), but a cached page of yesterday might. The promises must
+hold all the same; how late the answers come is what is learned.
+"""
+
+SETTINGS = {"crowd": "stampede", "residents": 30_000, "minutes": 4.0}

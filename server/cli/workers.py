@@ -1,0 +1,76 @@
+"""The workers of a server: started, started again, and on SIGHUP replaced one by one without a gap."""
+
+import multiprocessing
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import click
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.mp import MPServer
+
+# A new worker has so long to take requests before the one that it replaces takes no more and ends what it has.
+_READY_SECONDS = 6.0
+_DRAIN_SECONDS = 10
+# All that can keep a new worker from starting, but for the store, which it would wait for.
+_CHECK = (
+    "from server.city import load_city; from server.settings import from_environment; "
+    "from server.web.app import create_app; load_city(from_environment().city_file); create_app()"
+)
+
+
+class Workers(MPServer):
+    """Granian, whose workers are fresh interpreters: so new code, and a new city file, come with SIGHUP.
+
+    Code or a city file that does not start is said in one line, and the workers that run stay.
+
+    Args:
+        host, port, workers: where, and how many.
+    """
+
+    def __init__(self, host: str, port: int, workers: int) -> None:
+        # forked from us, a new worker would have the modules that we have, and our threads' locks
+        multiprocessing.set_start_method("spawn", force=True)
+        super().__init__(
+            "server.web.app:create_app",
+            factory=True,
+            address=host,
+            port=port,
+            interface=Interfaces.RSGI,
+            loop=Loops.uvloop,
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(header_read_timeout=10_000),
+            websockets=False,
+            workers=workers,
+            backlog=4096,
+            backpressure=4096,
+            respawn_failed_workers=True,
+            respawn_interval=_READY_SECONDS,
+            workers_kill_timeout=_DRAIN_SECONDS,
+            log_level=LogLevels.warning,
+        )
+
+    def signal_handler_reload(self, *args: Any, **kwargs: Any) -> None:
+        """SIGHUP: replace the workers, once it is known that new ones start."""
+        threading.Thread(target=self._check_and_reload, name="reload", daemon=True).start()
+
+    def _respawn_workers(self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0) -> None:
+        """One by one, so that SIGTERM need not wait for all of them, and a new one that dies is the last."""
+        for index in workers:
+            if self.interrupt_signal or self.interrupt_children:
+                return
+            super()._respawn_workers([index], spawn_target, target_loader, delay)
+
+    def _check_and_reload(self) -> None:
+        # a session of its own: a terminal's end, which may be the SIGHUP, is not for it
+        check = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", _CHECK], capture_output=True, text=True, check=False, start_new_session=True
+        )
+        if check.returncode:
+            why = (check.stderr.strip() or "it said nothing").splitlines()[-1]
+            click.echo(f"jiaohao: the workers stay, for a new one would not start: {why}", err=True)
+            return
+        super().signal_handler_reload()  # type: ignore[no-untyped-call]

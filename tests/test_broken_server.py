@@ -1,0 +1,138 @@
+"""A broken server is caught: each promise is broken by itself, and the rehearsal finds exactly that.
+
+Each rehearsal is of a quarter of a minute, and mostly waits: several run beside each other in one test.
+"""
+
+from collections.abc import Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.broken.faults import FAULTS
+from tests.broken.rehearsing import prepare, rehearse
+
+AT_ONCE = 4
+Text = Mapping[str, str]
+Changes = Mapping[str, Text]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault, and all that must be red: checks of the audit, lines of the SLO file. The rest must be green.
+
+    `changes`: of `tests/broken/*.toml`; `also`: these, in words, where a fault is there twice.
+    """
+
+    fault: str
+    red: Set[str] = frozenset()
+    changes: Changes = field(default_factory=dict)
+    also: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of the fault, and what is different."""
+        return " ".join(filter(None, (self.fault, self.also)))
+
+
+_NO_P99 = {"[p99_ms]\njoin = 3000\npoll = 3000\nclaim = 3000\nregister = 3000\n": ""}
+_NO_ETA = {"[eta]\nmedian_error_seconds = 2.5\n": ""}
+_NO_FAIRNESS = {"[fairness]\nkendall = 0.17\n": ""}
+# For faults that are not slowness: several servers run beside each other then, and what is slow is the machine.
+_AUDITED = {"slo.toml": _NO_P99 | _NO_ETA | _NO_FAIRNESS}
+
+
+def _audited(*, crowd: Text | None = None, city: Text | None = None) -> Changes:
+    return {**_AUDITED, "crowd.toml": crowd or {}, "city.toml": city or {}}
+
+
+_NOBODY_REPEATS = {"impatient = 0.25": "impatient = 0.31", "repeats = 0.06": "repeats = 0"}
+_FEW_INSIDE = _audited(city={"max_active = 1000": "max_active = 50"})
+# Only pollers: they hold residents' tickets, as does who replays. A draw that is long enough to count their polls in.
+_REPLAYERS = 'kind = "replayer"\nper_resident = 0.02\nevery_seconds = 0.3'
+_POLLERS = 'kind = "fast-poller"\nper_resident = 0.1\nevery_seconds = 0.03'
+_FAST_POLLERS = _audited(crowd={_REPLAYERS: _POLLERS}, city={"draw_seconds = 2": "draw_seconds = 6"})
+
+# What residents feel, and a healthy server of which nothing is red.
+WHAT_IS_FELT = (
+    Case("none"),
+    Case("slow disk", {"p99 register"}),
+    # the whole worker stands still: every call does, and who is called late was promised otherwise
+    Case("slow second", {"p99 join", "p99 poll", "p99 claim", "p99 register"}, {"slo.toml": _NO_ETA | _NO_FAIRNESS}),
+    Case("wrong ETA", {"ETA error, median"}),
+    Case("unfair order", {"fairness"}),
+)
+PLACES = (
+    Case("another commitment", {"draw committed"}, _AUDITED),
+    Case("double place", {"one place each"}, _AUDITED),
+    Case("gap in the numbers", {"places dense"}, _AUDITED),
+    Case("back door", {"places as told"}, _AUDITED),
+    Case("wrong number", {"draw order"}, _AUDITED),
+    Case(
+        "wrong eligibility",
+        {"eligibility"},
+        _audited(city={"min_days_since_first_dose = 36": "min_days_since_first_dose = 25"}),
+    ),
+)
+CALLS = (
+    Case("called out of turn", {"called in turn"}, _AUDITED),
+    # who is told that they missed their call would join again, and find their place still good
+    Case("call not kept", {"calls kept"}, _audited(crowd={"rejoins = 0.7": "rejoins = 0"})),
+    Case("rate exceeded", {"rate kept"}, _AUDITED),
+    Case("none", changes=_FEW_INSIDE, also="few inside"),
+    Case("cap exceeded", {"passes capped"}, _FEW_INSIDE),
+    Case("counted twice", {"counts add up"}, _AUDITED),
+)
+REGISTRATIONS = (
+    Case("lost registration", {"registrations kept"}, _AUDITED),
+    Case("registered twice", {"registrations single"}, _AUDITED),
+    # what tells a repetition from a second registration is what is missing
+    Case("may register again", {"one open registration"}, _audited(crowd=_NOBODY_REPEATS)),
+    Case("lapsed counts as used", {"registrations add up"}, _AUDITED),
+    # who cancelled in vain cannot register again
+    Case("lost cancellation", {"cancellations kept"}, _audited(crowd={"returns = 0.05": "returns = 0"})),
+    Case("lost change", {"wishes kept"}, _AUDITED),
+)
+ANSWERS = (
+    Case("another answer", {"same answer again"}, _AUDITED),
+    Case("wrong receipt", {"receipts"}, _AUDITED),
+    Case("codes differ", {"codes alike"}, _AUDITED),
+    # two views of one thing: the audit forgives none, the SLO says how many residents felt it
+    Case("errors", {"no errors", "errors"}, _AUDITED),
+    Case("codes without limit", {"codes limited"}, _AUDITED),
+)
+BOTS = (
+    Case("forged ticket", {"forgeries refused"}, _AUDITED),
+    Case("replay", {"replays harmless"}, _audited(crowd=_NOBODY_REPEATS)),
+    Case("replays pushed back", {"bots served"}, _audited(crowd=_NOBODY_REPEATS)),
+    Case("none", changes=_FAST_POLLERS, also="fast pollers"),
+    # the ticket is a resident's, who is refused as well
+    Case("polls refused", {"fast polls answered", "no errors", "errors"}, _FAST_POLLERS),
+    Case("polls cost a call", {"fast polls free"}, _FAST_POLLERS),
+)
+CASES = (*WHAT_IS_FELT, *PLACES, *CALLS, *REGISTRATIONS, *ANSWERS, *BOTS)
+BATCHES = [CASES[i : i + AT_ONCE] for i in range(0, len(CASES), AT_ONCE)]
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data dir with the crowd's papers."""
+    return prepare(tmp_path_factory.mktemp("broken"))
+
+
+def test_every_fault_is_tried() -> None:
+    assert {case.fault for case in CASES} == FAULTS.keys()
+
+
+@pytest.mark.parametrize("cases", BATCHES, ids=lambda cases: ", ".join(case.name for case in cases))
+def test_exactly_what_is_broken_is_red(cases: Sequence[Case], prepared: Path, tmp_path: Path) -> None:
+    def found(case: Case) -> dict[str, str]:
+        folder = tmp_path / case.name
+        folder.mkdir()
+        return rehearse(prepared, folder, case.fault, case.changes)
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        red = list(threads.map(found, cases))
+    wrong = {case.name: details for case, details in zip(cases, red, strict=True) if details.keys() != case.red}
+    assert not wrong
