@@ -1,6 +1,7 @@
 """Claiming: a called ticket becomes a pass, or its place is given up; and what becomes of the pass."""
 
 import contextlib
+from collections.abc import Sequence
 from datetime import datetime
 
 from server.city import City
@@ -106,12 +107,16 @@ class Claiming:
             raise Refusal("forged") from None
         return token, self._openings.today.get(token.district)
 
-    async def release(self, token: Token) -> None:
-        """Free a pass that has done its work; if the store is away, it lapses by itself."""
-        line = self._lines.get(token.district)
-        if line is not None and line.opening.day == token.day:
+    async def release(self, tokens: Sequence[Token]) -> None:
+        """Free passes that have done their work; if the store is away, they lapse by themselves."""
+        entries: dict[str, list[int]] = {}
+        for token in tokens:
+            opening = self._openings.today.get(token.district)
+            if opening is not None and opening.day == token.day:
+                entries.setdefault(opening.tag, []).append(token.entry)
+        for tag, of_it in entries.items():
             with contextlib.suppress(Refusal):
-                await line.releases.submit(token.entry)
+                await self._store.release(tag, of_it)
 
 
 def _not_your_turn(ahead: int | None, poll_after_s: float) -> Refusal:

@@ -11,7 +11,7 @@ _LINGER_SECONDS = 0.005
 
 
 class Line:
-    """The joins, looks, claims and releases of one opening that are waiting for the store.
+    """The joins, looks and claims of one opening that are waiting for the store.
 
     Args:
         store: where they go.
@@ -32,7 +32,6 @@ class Line:
         self.standings: Coalescer[Place, tuple[str, int]] = Coalescer(
             lambda batch: store.standing(tag, batch), linger_s=_LINGER_SECONDS
         )
-        self.releases: Coalescer[int, bool] = Coalescer(self._release, linger_s=0.1)
         self._store = store
         self._registry = registry
         self._clock = clock
@@ -73,7 +72,3 @@ class Line:
         people = [(*batch[i], known[i]) for i in unreached]
         held = await self._registry.enrol(people, self.opening.district.code, lives_ms)
         return {i: Refusal("identity-mismatch") for i, is_theirs in zip(unreached, held, strict=True) if not is_theirs}
-
-    async def _release(self, entries: list[int]) -> list[bool]:
-        await self._store.release(self.opening.tag, entries)
-        return [True] * len(entries)

@@ -12,7 +12,7 @@ from server.announced import announced
 from server.appointments import Appointments
 from server.city import City, District
 from server.clock import Clock, from_ms
-from server.errors import Invalid, Refusal, StoreUnavailable
+from server.errors import Invalid, Overloaded, Refusal, StoreUnavailable
 from server.hours import check_open_hours
 from server.keys import is_registration_no, parts_of, registration_no
 from server.merkle import Proof, check
@@ -169,22 +169,22 @@ class Registrations:
         self._sites = sites
         self._appointments = appointments
         self._published = published
-        self._writes: Coalescer[NewRegistration, Kept] = Coalescer(store.register, max_batch=256, linger_s=0.005)
-        self._pointers: Coalescer[tuple[str, bytes], None] = Coalescer(self._point, max_batch=256, linger_s=0.005)
-        self._releases: set[asyncio.Task[None]] = set()
+        self._writes: Coalescer[NewRegistration, Kept] = Coalescer(
+            store.register, max_batch=256, max_calls=2, linger_s=0.005
+        )
+        self._after: Coalescer[Token, None] = Coalescer(self._afterwards, max_batch=256, linger_s=0.05)
 
-    async def register(self, text: str | bytes, wishes: Wishes, lang: str) -> tuple[Registered, bool]:
+    async def register(self, token: Token, wishes: Wishes, lang: str) -> tuple[Registered, bool]:
         """Store a registration; (what to tell its holder, whether it is new). Answers once it is on disk.
 
         Args:
-            text: the pass.
+            token: the pass, read.
             wishes: what is asked for.
             lang: `zh` or `en`: of the messages to come.
 
         Raises:
             Refusal: `forged`, `expired`, `used`, `already-registered`, `invalid`, ...
         """
-        token, _ = self._room.read_pass(text)
         district = self._city.district(token.district)
         if district is None:
             raise Refusal("forged")
@@ -212,10 +212,9 @@ class Registrations:
             raise Refusal("used")
         if status == "expired":
             raise Refusal("expired", state="missed")
-        # The registration is the authority. What follows from it must not delay the answer.
-        after = asyncio.create_task(self._afterwards(token))
-        self._releases.add(after)
-        after.add_done_callback(self._releases.discard)
+        # The registration is the authority. What follows from it must not delay the answer, nor refuse it.
+        with contextlib.suppress(Overloaded):
+            self._after.submit(token).add_done_callback(_look_away)
         # Again: what was stored then, and what has become of it, not what was sent now.
         stored = {name: v.decode() if isinstance(v, bytes) else str(v) for name, v in fields.items()}
         kept = stored | {
@@ -228,15 +227,17 @@ class Registrations:
         view = await (self._shown(no, token.resident) if again else self._view(kept, Life([], no_shows, barred=False)))
         return self._with_receipt(view, token, registered_ms), not again
 
-    async def _afterwards(self, token: Token) -> None:
-        """Let the outbox know of the message that is owed (else the night does), and free the pass."""
+    async def _afterwards(self, registered: list[Token]) -> list[None]:
+        """Let the outbox know of the messages that are owed (else the night does), and free the passes."""
         with contextlib.suppress(Refusal):
-            await self._pointers.submit((token.district, token.resident))
-        await self._room.release(token)
+            await self._store.point([(token.district, token.resident) for token in registered])
+        await self._room.release(registered)
+        return [None] * len(registered)
 
-    async def _point(self, places: list[tuple[str, bytes]]) -> list[None]:
-        await self._store.point(places)
-        return [None] * len(places)
+    async def settled(self) -> None:
+        """What the registrations so far have brought with them is done."""
+        while self._after.load:  # noqa: ASYNC110  (for tests; nobody else waits for it)
+            await asyncio.sleep(0.01)
 
     async def find(self, no: str, text: str | bytes) -> Registration:
         """A registration by its number and receipt.
@@ -356,7 +357,7 @@ class Registrations:
         expires_s = issued_ms // 1000 + _RECEIPT_SECONDS
         receipt = Token(token.district, token.day, token.entry, token.resident, expires_s)
         return Registered(
-            **{name: getattr(view, name) for name in Registration.__struct_fields__},
+            **msgspec.structs.asdict(view),
             receipt=self._signer.sign(Kind.RECEIPT, receipt),
             receipt_qr_svg_url=f"/api/v1/registrations/{view.registration_no}/qr.svg",
         )
@@ -437,6 +438,12 @@ class Registrations:
                 at = from_ms(int(told_ms), self._city.tz)
                 told.append((int(event_ms), at, MessageView(field.removeprefix("sms:"), state, at)))
         return [message for *_, message in sorted(told, key=lambda it: it[:2])]
+
+
+def _look_away(done: asyncio.Future[None]) -> None:
+    """Nobody waits for it: the night finds the message, and the pass lapses by itself."""
+    if not done.cancelled():
+        done.exception()
 
 
 def relative_of(wishes: Wishes) -> str:

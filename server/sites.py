@@ -1,5 +1,6 @@
 """Vaccination sites of the districts."""
 
+import asyncio
 import time
 
 import msgspec
@@ -35,6 +36,7 @@ class Sites:
         self._store = store
         self._sites: dict[str, dict[str, Site]] = {}
         self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
 
     async def of(self, district: str) -> dict[str, Site]:
         """Sites of a district by code.
@@ -63,7 +65,10 @@ class Sites:
     async def _read(self, fresh_seconds: float) -> None:
         if time.monotonic() - self._read_at <= fresh_seconds:
             return
-        answers = await self._store.sites(self._codes)
-        for code, answer in zip(self._codes, answers, strict=True):
-            self._sites[code] = {s: msgspec.json.decode(text, type=Site) for s, text in sorted(answer.items())}
-        self._read_at = time.monotonic()
+        async with self._reading:  # everyone who comes meanwhile waits for the one who reads
+            if time.monotonic() - self._read_at <= fresh_seconds:
+                return
+            answers = await self._store.sites(self._codes)
+            for code, answer in zip(self._codes, answers, strict=True):
+                self._sites[code] = {s: msgspec.json.decode(text, type=Site) for s, text in sorted(answer.items())}
+            self._read_at = time.monotonic()

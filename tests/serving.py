@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -35,6 +36,7 @@ from server.staff import Role
 from server.store import Store, connect
 from server.store.store import FirstDoseRecord, Taken
 from server.web.app import application
+from server.web.hot import HotCalls
 
 REPO = Path(__file__).resolve().parents[1]
 API = "/api/v1"
@@ -232,7 +234,7 @@ class House:
 
     async def passes_freed(self) -> None:
         """Wait for what a registration does beside its answer."""
-        await asyncio.gather(*self.services.registrations._releases)
+        await self.services.registrations.settled()
 
     async def everything(self) -> dict[bytes, bytes]:
         """All that the store holds."""
@@ -267,27 +269,64 @@ async def _house(url: str, settings: Settings, city: City | None, day: date) -> 
             await store.close()
 
     app = application(settings, run)
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
-    async with _lifespan(app), httpx.AsyncClient(transport=transport, base_url="http://jiaohao.test") as client:
+    async with app.running(), httpx.AsyncClient(transport=Granian(app), base_url="http://jiaohao.test") as client:
         house = House(running[0], client, it_is, day)
         await house.at("07:00:00")
         yield house
         await house.passes_freed()
 
 
-@asynccontextmanager
-async def _lifespan(app: Any) -> AsyncIterator[None]:
-    """What a server does around the requests; in a task of its own, as cancel scopes want it."""
-    to_app: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-    from_app: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-    task = asyncio.create_task(app({"type": "lifespan", "asgi": {"version": "3.0"}}, to_app.get, from_app.put))
-    to_app.put_nowait({"type": "lifespan.startup"})
-    assert (await from_app.get())["type"] == "lifespan.startup.complete"
-    try:
-        yield
-    finally:
-        to_app.put_nowait({"type": "lifespan.shutdown"})
-        await task
+class Granian(httpx.AsyncBaseTransport):
+    """Hands requests to an application as granian does (RSGI), in this process."""
+
+    def __init__(self, app: HotCalls) -> None:
+        self._app = app
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """One request and its answer."""
+        headers = [(name.lower(), value) for name, value in request.headers.multi_items() if value.isascii()]
+        scope = SimpleNamespace(
+            proto="http",
+            http_version="1.1",
+            method=request.method,
+            scheme=request.url.scheme,
+            path=request.url.path,
+            query_string=request.url.query.decode(),
+            client="127.0.0.1:50000",
+            server="127.0.0.1:80",
+            headers=SimpleNamespace(get=dict(reversed(headers)).get, items=lambda: headers),
+        )
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        exchange = _Exchange(request.stream)
+        await self._app.__rsgi__(scope, exchange)
+        return httpx.Response(exchange.status, headers=exchange.headers, content=b"".join(exchange.body))
+
+
+class _Exchange:
+    """The other half of an RSGI request: its body, and what is answered."""
+
+    def __init__(self, stream: httpx.AsyncByteStream) -> None:
+        self._stream = stream
+        self.status, self.headers, self.body = 0, list[tuple[str, str]](), list[bytes]()
+
+    async def __call__(self) -> bytes:
+        return b"".join([piece async for piece in self._stream])
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._stream)
+
+    async def client_disconnect(self) -> None:
+        await asyncio.Event().wait()  # it waits for its answer
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.status, self.headers, self.body = status, headers, [body]
+
+    def response_stream(self, status: int, headers: list[tuple[str, str]]) -> "_Exchange":
+        self.status, self.headers = status, headers
+        return self
+
+    async def send_bytes(self, data: bytes) -> None:
+        self.body.append(data)
 
 
 def refused(answer: httpx.Response, code: str, status: int) -> Any:

@@ -1,8 +1,12 @@
 """`python -m loadtests.bench`."""
 
 import asyncio
+import contextlib
 import itertools
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 import msgspec
@@ -14,6 +18,7 @@ from loadtests.bench import night_store as in_the_night
 from loadtests.bench import night_whole as whole_night
 from loadtests.bench import scripts as in_the_store
 from loadtests.bench import waiting as who_wait
+from loadtests.bench.drive import Load
 from loadtests.bench.night_city import DEMAND
 
 
@@ -22,70 +27,111 @@ def bench() -> None:
     """Paired micro-benchmarks on this machine; quote the ratios, the absolute figures are noisy."""
 
 
-@bench.command()
-@click.option("--rounds", default=5, show_default=True)
-@click.option("--seconds", default=2.0, show_default=True, help="Of each side in each round.")
-@click.option("--connections", default=1024, show_default=True)
-@click.option(
-    "--pin/--no-pin", default=True, help="Keep each server on core 0, the driver and the store on the others."
-)
-def polls(rounds: int, seconds: float, connections: int, pin: bool) -> None:
-    """Polls against a bare ASGI answer, and against a store call for each poll."""
-    with over_http.stage(130) as (settings, env, store):
-        asyncio.run(over_http.prepare(settings, 1))
-        _compare("Polls over HTTP", settings, env, store, rounds, seconds, connections, pin, joins=0)
+# What each call of a resident is compared with. "store call per request" is the same service in the ordinary way.
+_NAIVE = "store call per request"
+_GOALS = {
+    "join": {_NAIVE: "≥ 4 ×", "bare_echo": "≥ 0.55 ×"},
+    "poll": {_NAIVE: "≥ 6 ×", "bare_answer": "≥ 0.85 ×"},
+    "called_poll": {"bare_answer": "none"},
+    "claim": {"bare_answer": "none"},
+    "register": {"bare_echo": "≥ 0.3 ×"},
+    "qr": {"bare_answer": "none"},
+}
+_ONCE = ("join", "claim", "register")  # by each resident: more of these need more residents
+
+Command = TypeVar("Command", bound=Callable[..., None])
 
 
-@bench.command()
-@click.option("--rounds", default=5, show_default=True)
-@click.option("--seconds", default=2.0, show_default=True, help="Of each side in each round.")
-@click.option("--connections", default=1024, show_default=True)
-@click.option("--residents", default=250_000, show_default=True, help="How many can join in all rounds together.")
-@click.option(
-    "--pin/--no-pin", default=True, help="Keep each server on core 0, the driver and the store on the others."
-)
-def joins(rounds: int, seconds: float, connections: int, residents: int, pin: bool) -> None:
-    """Joins against a bare ASGI echo, and against store calls for each join."""
-    with over_http.stage(130) as (settings, env, store):
-        asyncio.run(over_http.prepare(settings, residents))
-        _compare("Joins over HTTP", settings, env, store, rounds, seconds, connections, pin, joins=residents)
-
-
-def _compare(  # type: ignore[no-untyped-def]
-    title: str, settings, env, store, rounds: int, seconds: float, connections: int, pin: bool, *, joins: int
-) -> None:
-    import os
-
-    if pin and (os.cpu_count() or 1) > 1:
-        others = set(range(1, os.cpu_count() or 1))
-        os.sched_setaffinity(0, others)
-        os.sched_setaffinity(store.pid, others)
-    core = 0 if pin else None
-    bare = "bare_echo" if joins else "bare_answer"
-    with (
-        over_http.server("jiaohao", env, core) as (port, processes),
-        over_http.server(bare, env, core) as (bare_port, bare_processes),
-        over_http.server("store_call_per_request", env, core) as (naive_port, naive_processes),
+def _paired(command: Command) -> Command:
+    """The flags of what is measured over HTTP."""
+    for option in (
+        click.option("--rounds", default=5, show_default=True),
+        click.option("--seconds", default=2.0, show_default=True, help="Of each side in each round."),
+        click.option("--connections", default=1024, show_default=True),
+        click.option("--residents", default=150_000, show_default=True, help="How many there are for each call."),
+        click.option(
+            "--pin/--no-pin", default=True, help="Keep each server on core 0, the driver and the store on the others."
+        ),
     ):
-        if joins:
-            ready = [over_http.join_request(i) for i in range(joins)]
-            ours, naive = iter(ready), iter(ready)
-            sides: list[over_http.Side] = [
-                ("jiaohao", lambda: ours, port, processes),
-                (bare, lambda: itertools.cycle(ready[:1000]), bare_port, bare_processes),
-                ("store call per request", lambda: naive, naive_port, naive_processes),
-            ]
-        else:
-            asyncio.run(over_http.join_some(settings, 20_000))
-            ready = [over_http.poll_request(settings, i) for i in range(10_000, 20_000)]
+        command = option(command)
+    return command
+
+
+@bench.command()
+@_paired
+def polls(**options: Any) -> None:
+    """Polls against a bare ASGI answer, and against a store call for each poll."""
+    _compare(["poll"], **options)
+
+
+@bench.command()
+@_paired
+def joins(**options: Any) -> None:
+    """Joins against a bare ASGI echo, and against store calls for each join."""
+    _compare(["join"], **options)
+
+
+@bench.command()
+@_paired
+def claims(**options: Any) -> None:
+    """Claims, and polls of who has been called, which ask the store too, against a bare ASGI answer."""
+    _compare(["called_poll", "claim"], **options)
+
+
+@bench.command()
+@_paired
+def registrations(**options: Any) -> None:
+    """Registrations, on disk before the answer, and the image of their number, against bare ASGI."""
+    _compare(["register", "qr"], **options)
+
+
+@bench.command()
+@_paired
+def journey(**options: Any) -> None:
+    """All calls of a resident, one after the other, and what one resident costs."""
+    loads = _compare(list(_GOALS), **options)
+    worker, store = (sum(over_http.median(runs, figure) for runs in loads) for figure in over_http.CPU_FIGURES)
+    click.echo(f"One resident: {worker:.0f} µs of CPU in the worker, {store:.0f} µs in the store.")
+
+
+def _compare(
+    calls: list[str], rounds: int, seconds: float, connections: int, residents: int, pin: bool
+) -> list[list[Load]]:
+    """Measure calls of residents and print what came out; the loads of ours, by call."""
+    with contextlib.ExitStack() as stack:
+        settings, env, store = stack.enter_context(over_http.stage(130))
+        cores = range(os.cpu_count() or 1)
+        if pin and len(cores) > 1:
+            os.sched_setaffinity(0, cores[1:])
+            os.sched_setaffinity(store.pid, cores[1:])
+        counts = {call: residents if call in calls else 0 for call in _ONCE}
+        if "called_poll" in calls:
+            counts["claim"] = residents
+        asyncio.run(over_http.prepare(settings, sum(counts.values())))
+        names = ["jiaohao", *dict.fromkeys(name for call in calls for name in _GOALS[call])]
+        servers = {
+            name: stack.enter_context(over_http.server(name.replace(" ", "_"), env, 0 if pin else None))
+            for name in names
+        }
+        requests = asyncio.run(over_http.journey(settings, counts["join"], counts["claim"], counts["register"]))
+        found = []
+        for call in calls:
+            ready: list[bytes] = getattr(requests, call)
             sides = [
-                ("jiaohao", lambda: itertools.cycle(ready), port, processes),
-                (bare, lambda: itertools.cycle(ready), bare_port, bare_processes),
-                ("store call per request", lambda: itertools.cycle(ready), naive_port, naive_processes),
+                (name, _supply(name, ready, once=call in _ONCE), *servers[name]) for name in ("jiaohao", *_GOALS[call])
             ]
-        loads = over_http.paired(sides, rounds, seconds, connections, store)
-    goals = {"store call per request": "≥ 4 ×" if joins else "≥ 6 ×", bare: "≥ 0.4 ×" if joins else "≥ 0.7 ×"}
-    over_http.report(title, loads, "jiaohao", goals)
+            loads = over_http.paired(sides, rounds, seconds, connections, store)
+            over_http.report(call.replace("_", " "), loads, "jiaohao", _GOALS[call])
+            found.append(loads["jiaohao"])
+    return found
+
+
+def _supply(name: str, ready: list[bytes], *, once: bool) -> Callable[[], Iterator[bytes]]:
+    """The requests of one side, from the first one each round, or onwards where each can be sent once only."""
+    if once and not name.startswith("bare"):
+        rest = iter(ready)
+        return lambda: rest
+    return lambda: itertools.cycle(ready[:10_000])
 
 
 @bench.command()

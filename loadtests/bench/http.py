@@ -1,7 +1,7 @@
-"""Joins and polls over HTTP, against bare ASGI and against the same service with a store call for each request."""
+"""A resident's calls over HTTP, against bare ASGI and against the same service with a store call for each request."""
 
+import asyncio
 import contextlib
-import itertools
 import json
 import os
 import signal
@@ -11,9 +11,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 from rich.console import Console
@@ -24,14 +26,19 @@ from loadtests.bench.drive import Load, drive, request
 from server.city import load_city
 from server.cli.serving import free_port
 from server.demo import add_demo
-from server.keys import Pepper
+from server.keys import Pepper, opening_tag, registration_no
+from server.seal import Contact, Seal
 from server.settings import Settings, from_environment, local_secrets
 from server.store.embedded import EmbeddedStore
-from server.store.store import FirstDoseRecord, Store, connect
+from server.store.store import FirstDoseRecord, Place, Store, connect
 from server.tokens import Kind, Signer, Token
 
 DISTRICT = "440106"
+DAY = date(2021, 6, 19)
 OPENS_AT = 1624060800  # 2021-06-19T08:00:00+08:00
+_TAG = opening_tag(DISTRICT, DAY)
+_DISTRICT_NO = 1  # of DISTRICT, in a registration number
+_NOBODYS_ENTRY = 5_000_000  # far behind everyone who has been called
 
 
 @contextlib.contextmanager
@@ -72,19 +79,24 @@ def papers(index: int) -> tuple[str, str, str]:
     return body + mod_11_2.calc_check_digit(body), f"张{index}", f"13{index:09d}"
 
 
-async def fill_registry(settings: Settings, count: int, first: int = 0) -> None:
-    """Write first-dose records of so many residents."""
-    pepper = Pepper(settings.pepper)
+def resident_of(settings: Settings, index: int) -> bytes:
+    """The key of a made-up resident."""
+    return Pepper(settings.pepper).resident("resident_id", papers(index)[0])
+
+
+async def fill_registry(settings: Settings, count: int) -> None:
+    """Write first-dose records of so many residents, with their names and phones, as `jiaohao import registry` does."""
+    pepper, seal = Pepper(settings.pepper), Seal(settings.secrets)
     store = Store(await connect(settings.redis_url))
     dose = date(2021, 4, 20).toordinal()
     try:
-        for start in range(first, first + count, 2000):
+        for start in range(0, count, 2000):
             batch = []
-            for i in range(start, min(start + 2000, first + count)):
+            for i in range(start, min(start + 2000, count)):
                 number, name, phone = papers(i)
                 resident = pepper.resident("resident_id", number)
-                match = pepper.match(resident, name, phone)
-                batch.append((resident, FirstDoseRecord(dose, "inactivated", DISTRICT, match)))
+                match, contact = pepper.match(resident, name, phone), seal.close(resident, Contact(name, phone))
+                batch.append((resident, FirstDoseRecord(dose, "inactivated", DISTRICT, match, contact)))
             await store.keep_first_doses(batch)
     finally:
         await store.close()
@@ -97,10 +109,83 @@ def join_request(index: int) -> bytes:
     return request("POST", f"/api/v1/openings/{DISTRICT}/tickets", body=body.encode())
 
 
-def poll_request(settings: Settings, entry: int) -> bytes:
+def poll_request(settings: Settings, entry: int, resident: bytes = b"") -> bytes:
     """A poll with a ticket signed here."""
-    token = Token(DISTRICT, date(2021, 6, 19), entry, entry.to_bytes(16, "big"), OPENS_AT + 86_400)
-    return request("GET", "/api/v1/ticket", bearer=Signer(settings.secrets).sign(Kind.TICKET, token))
+    return request("GET", "/api/v1/ticket", bearer=_signed(settings, Kind.TICKET, entry, resident))
+
+
+def claim_request(settings: Settings, entry: int, resident: bytes) -> bytes:
+    """A claim with a ticket signed here."""
+    return request("POST", "/api/v1/passes", bearer=_signed(settings, Kind.TICKET, entry, resident))
+
+
+def register_request(settings: Settings, entry: int, resident: bytes) -> bytes:
+    """A registration with a pass signed here."""
+    wishes = [{"site": f"{DISTRICT}-1", "period": "am"}, {"site": f"{DISTRICT}-2", "period": "any"}]
+    body = json.dumps({"preferences": wishes, "accept_any_site": True})
+    bearer = _signed(settings, Kind.PASS, entry, resident)
+    return request("POST", "/api/v1/registrations", bearer=bearer, body=body.encode())
+
+
+def qr_request(entry: int) -> bytes:
+    """The image of a registration's number."""
+    return request("GET", f"/api/v1/registrations/{registration_no(_DISTRICT_NO, DAY, entry)}/qr.svg")
+
+
+def _signed(settings: Settings, kind: Kind, entry: int, resident: bytes) -> str:
+    token = Token(DISTRICT, DAY, entry, resident or entry.to_bytes(16, "big"), OPENS_AT + 86_400)
+    return Signer(settings.secrets).sign(kind, token)
+
+
+class Journey(NamedTuple):
+    """Requests for each of a resident's calls, of residents for whom it is time to make it; all 2xx once."""
+
+    join: list[bytes]
+    poll: list[bytes]
+    called_poll: list[bytes]
+    claim: list[bytes]
+    register: list[bytes]
+    qr: list[bytes]
+
+
+async def journey(settings: Settings, joins: int, claims: int, registrations: int) -> Journey:
+    """Bring so many residents to where they can join, claim and register, once a server runs on what `prepare` wrote.
+
+    The first `registrations` of them have claimed, the next `claims` have been called, the others have nothing yet.
+    """
+    residents = [resident_of(settings, i) for i in range(registrations + claims)]
+    called = range(registrations, registrations + claims)
+    if residents:
+        await _call(settings, residents, registrations)
+    far = range(_NOBODYS_ENTRY, _NOBODYS_ENTRY + 20_000)
+    return Journey(
+        join=[join_request(i) for i in range(len(residents), len(residents) + joins)],
+        poll=[poll_request(settings, entry) for entry in far],
+        called_poll=[poll_request(settings, i, residents[i]) for i in called[:20_000]],
+        claim=[claim_request(settings, i, residents[i]) for i in called],
+        register=[register_request(settings, i, residents[i]) for i in range(registrations)],
+        qr=[qr_request(i) for i in range(max(1000, registrations))],
+    )
+
+
+async def _call(settings: Settings, residents: Sequence[bytes], claimed: int) -> None:
+    """Places for all of them, and all called at once; passes for the first ones."""
+    store = Store(await connect(settings.redis_url), settings.offset_ms)
+    try:
+        while not (await store.advance([(_TAG, 0)]))[0].fields:  # noqa: ASYNC110  (until a worker has prepared it)
+            await asyncio.sleep(0.05)
+        for start in range(0, len(residents), 1000):
+            await store.join(_TAG, residents[start : start + 1000])
+        await store.adjust(_TAG, "bench", 0, {"rate": 1e7, "max_active": 10**7})
+        await asyncio.sleep(0.05)  # the pace builds up from the time that has passed
+        await store.advance([(_TAG, 0)])
+        for start in range(0, claimed, 1000):
+            places = [Place(i, i + 1, residents[i]) for i in range(start, min(start + 1000, claimed))]
+            outcomes = {outcome for outcome, _ in await store.claim(_TAG, places)}
+            if outcomes != {"fresh"}:
+                raise RuntimeError(f"not everyone could claim: {outcomes}")
+    finally:
+        await store.close()
 
 
 Side = tuple[str, Callable[[], Iterator[bytes]], int, list[psutil.Process]]
@@ -125,45 +210,43 @@ def report(title: str, loads: dict[str, list[Load]], subject: str, against: dict
     for column in ("", "answers/s", "server CPU µs", "store CPU µs", "driver's core", "statuses"):
         table.add_column(column, justify="left" if column in ("", "statuses") else "right")
     for name, runs in loads.items():
-        statuses: dict[int, int] = {}
-        for run in runs:
-            for status, count in run.statuses.items():
-                statuses[status] = statuses.get(status, 0) + count
-        row = [statistics.median(getattr(r, f) for r in runs) for f in ("per_second", "server_cpu_us", "store_cpu_us")]
-        busy = statistics.median(r.driver_cpu for r in runs)
-        table.add_row(name, f"{row[0]:,.0f}", f"{row[1]:.1f}", f"{row[2]:.1f}", f"{busy:.0%}", str(statuses))
+        rate, server_us, store_us, busy = (median(runs, f) for f in _FIGURES)
+        table.add_row(name, f"{rate:,.0f}", f"{server_us:.1f}", f"{store_us:.1f}", f"{busy:.0%}", str(statuses(runs)))
     console = Console(width=120)
     console.print(table)
     for other, goal in against.items():
-        ratios = sorted(a.per_second / b.per_second for a, b in zip(loads[subject], loads[other], strict=True))
-        cpu = statistics.median(
-            b.server_cpu_us / a.server_cpu_us for a, b in zip(loads[subject], loads[other], strict=True)
-        )
+        rates, cpu = ratios(loads[subject], loads[other])
         console.print(
-            f"  {subject} / {other}: {statistics.median(ratios):.2f} × answers/s "
-            f"(rounds {ratios[0]:.2f}-{ratios[-1]:.2f}), {cpu:.2f} × by CPU a request; goal {goal}"
+            f"  {subject} / {other}: {statistics.median(rates):.2f} × answers/s "
+            f"(rounds {rates[0]:.2f}-{rates[-1]:.2f}), {cpu:.2f} × by CPU a request; goal {goal}"
         )
+
+
+CPU_FIGURES = ("server_cpu_us", "store_cpu_us")
+_FIGURES = ("per_second", *CPU_FIGURES, "driver_cpu")
+
+
+def median(runs: Sequence[Load], figure: str) -> float:
+    """Of one of a load's figures."""
+    return float(statistics.median(getattr(run, figure) for run in runs))
+
+
+def statuses(runs: Sequence[Load]) -> dict[int, int]:
+    """How many answers had which status, in all of them."""
+    total: Counter[int] = Counter()
+    for run in runs:
+        total.update(run.statuses)
+    return dict(total)
+
+
+def ratios(ours: Sequence[Load], others: Sequence[Load]) -> tuple[list[float], float]:
+    """(answers a second, of each round, ascending; CPU of the server a request, median): how many times the others'."""
+    rates = sorted(a.per_second / b.per_second for a, b in zip(ours, others, strict=True))
+    cpu = statistics.median(b.server_cpu_us / a.server_cpu_us for a, b in zip(ours, others, strict=True))
+    return rates, cpu
 
 
 async def prepare(settings: Settings, residents: int) -> None:
     """Sites, demo residents and a registry large enough for the run."""
     await add_demo(settings, load_city(None))
     await fill_registry(settings, residents)
-
-
-def cycle_from(
-    make: Callable[[int], bytes], count: int, start: "itertools.count[int] | None" = None
-) -> Iterator[bytes]:
-    """Requests by index; endless over `count` of them, or onwards from a shared counter until `count`."""
-    if start is None:
-        ready = [make(i) for i in range(count)]
-        return itertools.cycle(ready)
-    return (make(i) for i in itertools.takewhile(lambda i: i < count, start))
-
-
-async def join_some(settings: Settings, count: int) -> None:
-    """Give so many places after the draw, straight through the script."""
-    store = Store(await connect(settings.redis_url), settings.offset_ms)
-    for start in range(0, count, 1000):
-        await store.join(f"{DISTRICT}:2021-06-19", [i.to_bytes(16, "big") for i in range(start, start + 1000)])
-    await store.close()

@@ -125,9 +125,10 @@ def serve(name: str, port: int) -> None:
     from granian.constants import HTTPModes, Interfaces, Loops
     from granian.log import LogLevels
 
-    target = "server.web.app:create_app" if name == "jiaohao" else f"loadtests.bench.variants:{name}"
+    ours = name == "jiaohao"
     Granian(
-        target, factory=True, address="127.0.0.1", port=port, interface=Interfaces.ASGI, loop=Loops.uvloop,
+        "server.web.app:create_app" if ours else f"loadtests.bench.variants:{name}", factory=True,
+        address="127.0.0.1", port=port, interface=Interfaces.RSGI if ours else Interfaces.ASGI, loop=Loops.uvloop,
         http=HTTPModes.http1, websockets=False, workers=1, backlog=4096, backpressure=4096,
         log_level=LogLevels.warning,
     ).serve()  # fmt: skip

@@ -39,7 +39,7 @@ class Workers(MPServer):
             factory=True,
             address=host,
             port=port,
-            interface=Interfaces.ASGI,
+            interface=Interfaces.RSGI,
             loop=Loops.uvloop,
             http=HTTPModes.http1,
             http1_settings=HTTP1Settings(header_read_timeout=10_000),

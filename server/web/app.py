@@ -1,10 +1,10 @@
-"""The application: services, routes, problems and pages in one ASGI callable."""
+"""The application: services, routes, problems and pages in one callable."""
 
 import contextlib
 import gc
 import re
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -21,7 +21,7 @@ from server.services import Services, running
 from server.settings import Settings, from_environment
 from server.web import assets, plain, routes
 from server.web.bodies import LARGEST_BODY
-from server.web.hot import HotCalls, header
+from server.web.hot import HotCalls
 from server.web.problems import language, render
 
 log = structlog.get_logger()
@@ -39,14 +39,13 @@ def application(
     settings: Settings,
     run: Callable[[Settings], contextlib.AbstractAsyncContextManager[Services]] = running,
 ) -> HotCalls:
-    """The ASGI application: the hot calls in front, Litestar behind.
+    """The application: the hot calls in front, Litestar behind.
 
     Args:
         settings: of this process.
         run: gives the running services; tests pass their own.
     """
-    litestar = _litestar(lambda: run(settings))
-    return HotCalls(litestar, lambda: litestar.state.services)
+    return HotCalls(_litestar(), lambda: run(settings))
 
 
 def create_app() -> HotCalls:
@@ -61,13 +60,7 @@ def create_app() -> HotCalls:
     return app
 
 
-def _litestar(run: Callable[[], contextlib.AbstractAsyncContextManager[Services]]) -> Litestar:
-    @contextlib.asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with run() as services:
-            app.state.services = services
-            yield
-
+def _litestar() -> Litestar:
     schemes: dict[str, SecurityScheme | Reference] = {
         name: SecurityScheme(type="http", scheme="bearer", description=words) for name, words in _BEARERS.items()
     }
@@ -78,7 +71,6 @@ def _litestar(run: Callable[[], contextlib.AbstractAsyncContextManager[Services]
             *assets.handlers(),
             *plain.handlers(),
         ],
-        lifespan=[lifespan],
         exception_handlers={Refusal: _refused, HTTPException: _http, Exception: _unexpected},
         openapi_config=OpenAPIConfig(
             title="jiaohao 叫号",
@@ -93,9 +85,9 @@ def _litestar(run: Callable[[], contextlib.AbstractAsyncContextManager[Services]
 
 
 def _problem(request: Request[Any, Any, State], refusal: Refusal, status: int | None = None) -> Response[bytes]:
-    lang = language(header(request.scope["headers"], b"accept-language"))
+    lang = language(request.headers.get("accept-language", ""))
     code, headers, body = render(refusal, lang, status=status)
-    plain = {name.decode(): value.decode() for name, value in headers if name != b"content-type"}
+    plain = {name: value for name, value in headers if name != "content-type"}
     return Response(body, status_code=code, headers=plain, media_type="application/problem+json")
 
 

@@ -1,6 +1,6 @@
 """Request bodies: read within bounds and decoded strictly, for the hot calls and for the routes alike."""
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Generator
 from functools import cache
 from typing import Any, TypeVar
 
@@ -9,31 +9,34 @@ from litestar.dto import AbstractDTO, DTOFieldDefinition
 from litestar.typing import FieldDefinition
 
 from server.errors import Invalid, Refusal
+from server.web.bridge import Exchange, Gone, Headers
 
 Body = TypeVar("Body")
 
 LARGEST_BODY = 16_384
 
 
-async def read_body(headers: Any, receive: Callable[[], Awaitable[Any]]) -> bytes:
+async def read_body(headers: Headers, exchange: Exchange) -> bytes:
     """The request's body.
 
     Raises:
         Refusal: `malformed` when it is larger than anything this server takes, or breaks off.
     """
-    for key, value in headers:
-        if key == b"content-length" and (not value.isdigit() or int(value) > LARGEST_BODY):
-            raise Refusal("malformed")
-    body: bytes = b""
-    while True:
-        event = await receive()
-        if event["type"] == "http.disconnect":
-            raise Refusal("malformed")
-        body += event.get("body", b"")
-        if len(body) > LARGEST_BODY:
-            raise Refusal("malformed")
-        if not event.get("more_body", False):
-            return body
+    length = headers.get("content-length", "")
+    try:
+        if length:
+            if not length.isdigit() or int(length) > LARGEST_BODY:
+                raise Refusal("malformed")
+            whole: bytes = await exchange()
+            return whole
+        body = b""
+        async for piece in exchange:  # it does not say how much is to come
+            body += piece
+            if len(body) > LARGEST_BODY:
+                raise Refusal("malformed")
+        return body
+    except Gone:
+        raise Refusal("malformed") from None
 
 
 def decode(decoder: msgspec.json.Decoder[Body], body: bytes) -> Body:

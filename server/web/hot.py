@@ -1,119 +1,156 @@
-"""The two calls of the crowd, join and poll, as plain ASGI in front of Litestar: no routing, no injection."""
+"""The calls of the crowd, each made by everyone, in front of Litestar: no routing, no injection."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from datetime import datetime
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import structlog
+from litestar import Litestar
 
 from server.errors import Refusal
+from server.keys import is_registration_no
+from server.registrations import Wishes
 from server.registry import Applicant
 from server.services import Services
 from server.web.bodies import decode, read_body
-from server.web.problems import Headers, language, render
-
-Scope = Any
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from server.web.bridge import Exchange, Headers, Scope, over_asgi
+from server.web.problems import bearer, language, render
+from server.web.qr import qr_svg
 
 log = structlog.get_logger()
 
-_TICKET = "/api/v1/ticket"
-_OPENINGS = "/api/v1/openings/"
-_TICKETS = "/tickets"
-_HEADERS: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
-_encoder = msgspec.json.Encoder()
+_API = "/api/v1"
+_TICKET = f"{_API}/ticket"
+_PASSES = f"{_API}/passes"
+_REGISTRATIONS = f"{_API}/registrations"
+_QR = (f"{_API}/registrations/", "/qr.svg")
+_TICKETS = (f"{_API}/openings/", "/tickets")
+_HEADERS = [("content-type", "application/json"), ("cache-control", "no-store")]
+_QR_HEADERS = [
+    ("content-type", "image/svg+xml"),
+    ("cache-control", "public, max-age=86400, immutable"),
+    ("content-security-policy", "default-src 'none'"),
+]
+_encode = msgspec.json.Encoder().encode
 _applicant = msgspec.json.Decoder(Applicant)
+_wishes = msgspec.json.Decoder(Wishes)
+
+# Status, what is told, and the word under which it is counted.
+_Told: TypeAlias = tuple[int, Any, str]
+
+
+class PassView(msgspec.Struct):
+    """`POST /passes`."""
+
+    pass_: str = msgspec.field(name="pass")
+    expires_at: datetime
 
 
 class HotCalls:
-    """Answers join and poll, and hands everything else on.
+    """The application as granian runs it (RSGI): answers the crowd's calls itself, and hands everything else on.
 
     Args:
-        app: the Litestar application.
-        services: gives the services once they run.
+        litestar: answers everything else.
+        run: gives the running services.
     """
 
-    def __init__(self, app: App, services: Callable[[], Services]) -> None:
-        self._app = app
-        self._services = services
+    def __init__(self, litestar: Litestar, run: Callable[[], AbstractAsyncContextManager[Services]]) -> None:
+        self._litestar = litestar
+        self._run = run
+        self._life = AsyncExitStack()
+        self._services: Services
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """ASGI."""
-        if scope["type"] == "http":
-            path, method = scope["path"], scope["method"]
-            if path == _TICKET and method == "GET":
-                return self._poll(scope, send)
-            if method == "POST" and path.endswith(_TICKETS) and path.startswith(_OPENINGS):
-                return self._join(path[len(_OPENINGS) : -len(_TICKETS)], scope, receive, send)
-        return self._app(scope, receive, send)
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Requests can be answered."""
+        async with self._run() as services:
+            self._services = self._litestar.state.services = services
+            yield
 
-    async def _poll(self, scope: Scope, send: Send) -> None:
-        services = self._services()
-        try:
-            ticket = bearer(scope["headers"])
-            status = services.room.poll(ticket) or await services.room.poll_called(ticket)
-            body = _encoder.encode(status)
-            services.metrics.tally("poll", status.state)
-            code, headers = 200, _HEADERS
-        except Exception as error:
-            code, headers, body = _refuse(error, scope)
-            services.metrics.tally("poll", _code_of(error))
-        await _answer(send, code, headers, body)
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.run_until_complete(self._life.enter_async_context(self.running()))
 
-    async def _join(self, district: str, scope: Scope, receive: Receive, send: Send) -> None:
-        services = self._services()
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.run_until_complete(self._life.aclose())
+
+    def __rsgi__(self, scope: Scope, exchange: Exchange) -> Awaitable[None]:
+        path, method = scope.path, scope.method
+        if method == "GET":
+            if path == _TICKET:
+                return self._poll(scope.headers, exchange)
+            if path.startswith(_QR[0]) and path.endswith(_QR[1]):
+                return self._qr(path[len(_QR[0]) : -len(_QR[1])], scope.headers, exchange)
+        elif method == "POST":
+            headers = scope.headers
+            if path == _PASSES:
+                return self._answer("claim", self._claim(headers), headers, exchange)
+            if path == _REGISTRATIONS:
+                return self._answer("register", self._register(headers, exchange), headers, exchange)
+            if path.endswith(_TICKETS[1]) and path.startswith(_TICKETS[0]):
+                district = path[len(_TICKETS[0]) : -len(_TICKETS[1])]
+                return self._answer("join", self._join(district, headers, exchange), headers, exchange)
+        return over_asgi(self._litestar, scope, exchange)
+
+    async def _answer(self, call: str, work: Awaitable[_Told], headers: Headers, exchange: Exchange) -> None:
         started = perf_counter()
         try:
-            applicant = decode(_applicant, await read_body(scope["headers"], receive))
-            place, fresh = await services.room.join(district, applicant)
-            code, headers, body = 201 if fresh else 200, _HEADERS, _encoder.encode(place)
-            services.metrics.observe("join", "joined" if fresh else "again", started)
+            status, told, word = await work
+            shown, body = _HEADERS, _encode(told)
         except Exception as error:
-            code, headers, body = _refuse(error, scope)
-            services.metrics.observe("join", _code_of(error), started)
-        await _answer(send, code, headers, body)
+            word = _word_of(error)
+            status, shown, body = _refuse(error, call, headers)
+        self._services.metrics.observe(call, word, started)
+        exchange.response_bytes(status, shown, body)
+
+    async def _join(self, district: str, headers: Headers, exchange: Exchange) -> _Told:
+        applicant = decode(_applicant, await read_body(headers, exchange))
+        place, fresh = await self._services.room.join(district, applicant)
+        return (201, place, "joined") if fresh else (200, place, "again")
+
+    async def _poll(self, headers: Headers, exchange: Exchange) -> None:
+        services = self._services
+        try:
+            ticket = bearer(headers.get("authorization", ""))
+            told = services.room.poll(ticket) or await services.room.poll_called(ticket)
+            status, shown, body, word = 200, _HEADERS, _encode(told), told.state
+        except Exception as error:
+            status, shown, body = _refuse(error, "poll", headers)
+            word = _word_of(error)
+        services.metrics.tally("poll", word)
+        exchange.response_bytes(status, shown, body)
+
+    async def _claim(self, headers: Headers) -> _Told:
+        text, expires_at, fresh = await self._services.room.claim(bearer(headers.get("authorization", "")))
+        view = PassView(text, expires_at)
+        return (201, view, "claimed") if fresh else (200, view, "again")
+
+    async def _register(self, headers: Headers, exchange: Exchange) -> _Told:
+        services = self._services
+        pass_, _ = services.room.read_pass(bearer(headers.get("authorization", "")))  # before the body is looked at
+        wishes = decode(_wishes, await read_body(headers, exchange))
+        lang = language(headers.get("accept-language", ""))
+        told, fresh = await services.registrations.register(pass_, wishes, lang)
+        return (201, told, "registered") if fresh else (200, told, "again")
+
+    async def _qr(self, no: str, headers: Headers, exchange: Exchange) -> None:
+        # Only draws the number it was given: it says nothing about whether there is such a registration.
+        if is_registration_no(no):
+            exchange.response_bytes(200, _QR_HEADERS, qr_svg(no))
+        else:
+            exchange.response_bytes(*_refuse(Refusal("not-found"), "qr", headers))
 
 
-async def _answer(send: Send, code: int, headers: Headers, body: bytes) -> None:
-    await send(
-        {
-            "type": "http.response.start",
-            "status": code,
-            "headers": [*headers, (b"content-length", str(len(body)).encode())],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})
-
-
-def _refuse(error: Exception, scope: Scope) -> tuple[int, Headers, bytes]:
+def _refuse(error: Exception, call: str, headers: Headers) -> tuple[int, list[tuple[str, str]], bytes]:
     if not isinstance(error, Refusal):
-        log.exception("unexpected", call=scope["method"], error=type(error).__name__)
+        log.exception("unexpected", call=call, error=type(error).__name__)
         error = Refusal("overloaded", retry_after_seconds=5)
-    return render(error, language(header(scope["headers"], b"accept-language")))
+    return render(error, language(headers.get("accept-language", "")))
 
 
-def _code_of(error: Exception) -> str:
+def _word_of(error: Exception) -> str:
     return error.code if isinstance(error, Refusal) else "unexpected"
-
-
-def header(headers: Any, name: bytes) -> str:
-    """A header's value, or an empty string."""
-    for key, value in headers:
-        if key == name:
-            return bytes(value).decode("latin-1")
-    return ""
-
-
-def bearer(headers: Any) -> bytes:
-    """The token of an `Authorization: Bearer` header.
-
-    Raises:
-        Refusal: `unauthorized`.
-    """
-    for key, value in headers:
-        if key == b"authorization" and value[:7].lower() == b"bearer ":
-            return bytes(value[7:].strip())
-    raise Refusal("unauthorized")

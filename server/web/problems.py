@@ -1,13 +1,14 @@
 """Refusals as RFC 9457 problem details, with a sentence a resident understands."""
 
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
 
 from server.errors import Invalid, Refusal
 
-Headers = list[tuple[bytes, bytes]]
+Headers = list[tuple[str, str]]
 
 
 class _Words(NamedTuple):
@@ -261,6 +262,7 @@ _FIELDS = {
 }
 
 
+@lru_cache(maxsize=1024)
 def language(accept: str) -> str:
     """`zh` or `en`, whichever an Accept-Language header prefers; zh where it does not say."""
     best, best_q = "zh", 0.0
@@ -274,6 +276,17 @@ def language(accept: str) -> str:
         if primary in ("zh", "en") and q > best_q:
             best, best_q = primary, q
     return best
+
+
+def bearer(authorization: str) -> str:
+    """The token of an `Authorization: Bearer` header.
+
+    Raises:
+        Refusal: `unauthorized`.
+    """
+    if authorization[:7].lower() != "bearer ":
+        raise Refusal("unauthorized")
+    return authorization[7:].strip()
 
 
 def render(refusal: Refusal, lang: str, *, status: int | None = None) -> tuple[int, Headers, bytes]:
@@ -295,14 +308,14 @@ def render(refusal: Refusal, lang: str, *, status: int | None = None) -> tuple[i
             for field, fault in refusal.fields
         ]
     headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-language", b"zh-CN" if zh else b"en"),
-        (b"cache-control", b"no-store"),
+        ("content-type", "application/problem+json"),
+        ("content-language", "zh-CN" if zh else "en"),
+        ("cache-control", "no-store"),
     ]
     if refusal.retry_after_seconds is not None:
-        headers.append((b"retry-after", str(refusal.retry_after_seconds).encode()))
+        headers.append(("retry-after", str(refusal.retry_after_seconds)))
     if words.status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
+        headers.append(("www-authenticate", "Bearer"))
     return problem["status"], headers, msgspec.json.encode(problem)
 
 

@@ -172,10 +172,12 @@ async def test_a_forged_ticket_is_refused_wherever_it_was_changed(house: House) 
     before = await house.everything()
     for at in range(len(ticket)):
         refused(await house.call("GET", "/ticket", bearer=_changed(ticket, at)), "forged", 401)
-    for forged in (ticket + "A", ticket[:-1], ticket[1:], ticket + "=", " ", "x", "A" * 70, ticket * 5, "é", "票"):
+    for forged in (ticket + "A", ticket[:-1], ticket[1:], ticket + "=", " ", "x", "A" * 70, ticket * 5):
         for method, path in (("GET", "/ticket"), ("DELETE", "/ticket"), ("POST", "/passes")):
             headers = {"authorization": f"Bearer {forged}".encode()}
             refused(await house.call(method, path, headers=headers), "forged", 401)
+    unreadable = {"authorization": "Bearer 票".encode()}  # granian leaves such a header out
+    refused(await house.call("GET", "/ticket", headers=unreadable), "unauthorized", 401)
     assert await house.everything() == before
     assert (await house.get("/ticket", bearer=ticket))["state"] == "drawing"
 

@@ -140,7 +140,7 @@ def trouble_of(visit: Visit, refusal: Refusal) -> Trouble:
     status = 403 if refusal.extras.get("origin") == "other" else None
     code, headers, body = render(refusal, visit.lang, status=status)
     problem = msgspec.json.decode(body)
-    kept = {name.decode(): value.decode() for name, value in headers if name in (b"retry-after", b"www-authenticate")}
+    kept = {name: value for name, value in headers if name in ("retry-after", "www-authenticate")}
     errors: dict[str, str] = {}
     for error in problem.get("errors", ()):
         errors.setdefault(error["field"], error["message"])

@@ -117,10 +117,9 @@ async def register(request: AnyRequest) -> Response[str]:
     """Register; the answer comes once it is on disk."""
     visit = Visit(request)
     typed = _typed(await visit.form())
-    text = visit.allowed()
-    visit.services.room.read_pass(text)  # a forged one has no form to come back to
+    pass_, _ = visit.services.room.read_pass(visit.allowed())  # a forged one has no form to come back to
     try:
-        done, _ = await visit.services.registrations.register(text, _wishes(typed), visit.lang)
+        done, _ = await visit.services.registrations.register(pass_, _wishes(typed), visit.lang)
     except Refusal as refusal:
         if refusal.code not in _TRY_AGAIN:
             raise

@@ -10,8 +10,7 @@ from litestar.params import Parameter
 
 from server.errors import Refusal
 from server.services import Services
-from server.web.hot import bearer, header
-from server.web.problems import language
+from server.web.problems import bearer, language
 
 AnyRequest = Request[Any, Any, State]
 Code = Annotated[str, Parameter(description="Code of a district", max_length=12)]
@@ -61,16 +60,16 @@ def services_of(request: AnyRequest) -> Services:
 
 def language_of(request: AnyRequest) -> str:
     """`zh` or `en`."""
-    return language(header(request.scope["headers"], b"accept-language"))
+    return language(request.headers.get("accept-language", ""))
 
 
-def bearer_of(request: AnyRequest) -> bytes:
+def bearer_of(request: AnyRequest) -> str:
     """The token of the Authorization header.
 
     Raises:
         Refusal: `unauthorized`.
     """
-    return bearer(request.scope["headers"])
+    return bearer(request.headers.get("authorization", ""))
 
 
 async def has_a_body(request: AnyRequest) -> None:

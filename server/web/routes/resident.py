@@ -1,24 +1,21 @@
-"""The resident's calls. Join and poll are answered in `hot.py`; here they stand for the schema."""
+"""The resident's calls. What everyone calls is answered in `hot.py`; here it stands for the schema."""
 
-import io
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated
 
 import msgspec
-import segno
 from litestar import Response, delete, get, patch, post
 from litestar.params import Body
 
 from server.access import Asked, Shown
 from server.calendar import invitation
 from server.errors import Refusal
-from server.keys import is_registration_no
 from server.registrations import Registered, Registration, Wishes
 from server.registry import Applicant
 from server.sms import CODE_MINUTES
 from server.waiting_room import TicketIssued, TicketStatus
 from server.web.bodies import Strict
-from server.web.hot import header
+from server.web.hot import PassView
 from server.web.routes.common import (
     NO_STORE,
     PROBLEMS,
@@ -31,14 +28,6 @@ from server.web.routes.common import (
     language_of,
     services_of,
 )
-
-
-class PassView(msgspec.Struct):
-    """`POST /passes`."""
-
-    pass_: str = msgspec.field(name="pass")
-    expires_at: datetime
-
 
 _SHORTEST_KEY = 16  # of an Idempotency-Key: one that nobody guesses
 
@@ -100,30 +89,20 @@ async def leave(request: AnyRequest) -> None:
 @post(
     "/passes", responses=again(PassView), security=[{"ticket": []}], summary="Claim: turn a called ticket into a pass"
 )
-async def claim(request: AnyRequest) -> Response[PassView]:
-    text, expires_at, fresh = await services_of(request).room.claim(bearer_of(request))
-    return Response(PassView(text, expires_at), status_code=201 if fresh else 200, headers=NO_STORE)
-
-
-async def _holds_a_pass(request: AnyRequest) -> None:
-    """Before the body is looked at."""
-    services_of(request).room.read_pass(bearer_of(request))
-    await has_a_body(request)
+async def claim() -> PassView:
+    raise Refusal("not-found")
 
 
 @post(
     "/registrations",
     dto=Strict[Wishes],
     return_dto=None,
-    before_request=_holds_a_pass,
     responses=again(Registered),
     security=[{"pass": []}],
     summary="Register; 2xx only once it is on disk",
 )
-async def register(request: AnyRequest, data: Annotated[Wishes, Body()]) -> Response[Registered]:
-    text = bearer_of(request)
-    answer, fresh = await services_of(request).registrations.register(text, data, language_of(request))
-    return Response(answer, status_code=201 if fresh else 200, headers=NO_STORE)
+async def register(data: Annotated[Wishes, Body()]) -> Registered:
+    raise Refusal("not-found")
 
 
 @get("/registrations/{no:str}", responses=PROBLEMS, security=[{"receipt": []}], summary="My registration")
@@ -202,7 +181,7 @@ async def access_code(request: AnyRequest, data: Annotated[Asked, Body()]) -> Re
 )
 async def access_token(request: AnyRequest, data: Annotated[Shown, Body()]) -> Response[Registered]:
     # A repetition whose first answer was lost has the same key; whoever has another one finds the code spent.
-    attempt = header(request.scope["headers"], b"idempotency-key").encode("latin-1")
+    attempt = request.headers.get("idempotency-key", "").encode("latin-1")
     found = await services_of(request).access.show(data, attempt if _SHORTEST_KEY <= len(attempt) <= 64 else b"")
     return Response(found, status_code=201, headers=NO_STORE)
 
@@ -211,11 +190,4 @@ async def access_token(request: AnyRequest, data: Annotated[Shown, Body()]) -> R
     "/registrations/{no:str}/qr.svg", responses=PROBLEMS, media_type="image/svg+xml", summary="The number as a QR code"
 )
 async def registration_qr(no: No) -> Response[bytes]:
-    # Only draws the number it was given: it says nothing about whether there is such a registration.
-    if not is_registration_no(no):
-        raise Refusal("not-found")
-    svg = io.BytesIO()  # with its name space: without it no browser shows the image
-    # A mask of our choice: trying all eight for the prettiest takes four times as long, and everyone asks once.
-    segno.make_qr(no, error="m", mask=3).save(svg, kind="svg", scale=8, border=4, title=no, xmldecl=False)
-    headers = {"cache-control": "public, max-age=86400, immutable", "content-security-policy": "default-src 'none'"}
-    return Response(svg.getvalue(), media_type="image/svg+xml", headers=headers)
+    raise Refusal("not-found")
