@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from loadtests.costs import LEVELS, Costs
 from loadtests.known import Known
-from loadtests.lessons import PARTS, Ramp, check, each_resident, predict
 from loadtests.plan import Plan, PlanError, clock, duration
+from loadtests.ramp import PARTS, Ramp, check, each_resident, predict
 
 _DAGGER = "†"
 _NOTHING_US = 2.0
@@ -115,9 +115,9 @@ def _costs(costs: Costs) -> Iterator[str]:
     idle = costs.background
     yield ""
     yield (
-        f"{costs.host['cpu']}, {costs.measured_at[:10]}, `{costs.command}`; median (least-most) of {costs.rounds} "
-        f"rounds. An idle worker with {idle.openings} openings takes {idle.worker_us / 1e4:.2f} % of a core "
-        f"and {idle.store_us / 1e4:.2f} % of the store's."
+        f"{costs.host['cpu']}, {costs.measured_at[:10]}, `{costs.command}`; "
+        f"median (least-most) of {costs.rounds} rounds. A worker with {idle.openings} openings and nothing to do takes "
+        f"{idle.worker_us / 1e4:.2f} % of a core and {idle.store_us / 1e4:.2f} % of the store's."
     )
 
 
