@@ -145,8 +145,7 @@ class Ramp:
 
     def _limit(self, step: Step) -> str:
         """Who was as busy as they can be while a step broke."""
-        seconds = step.to_second - step.from_second
-        busy = {who: cpu / seconds for who, cpu in step.cpu_seconds.items()}
+        busy = {who: cpu / step.seconds for who, cpu in step.cpu_seconds.items()}
         if any(cores > _BUSY for who, cores in busy.items() if who.startswith("generator")):
             return "generator"
         if busy.get("store", 0.0) > _BUSY:

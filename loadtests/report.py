@@ -118,7 +118,7 @@ def _ramp(summary: Summary) -> Iterable[str]:
         (
             "held" if step.held else "broke", figure(step.rate), f"{step.from_second}-{step.to_second} s",
             *(figure(step.p99_ms.get(call)) for call in calls),
-            *(figure(step.cpu_seconds.get(one, 0.0) / (step.to_second - step.from_second)) for one in who), step.why,
+            *(figure(step.cpu_seconds.get(one, 0.0) / step.seconds) for one in who), step.why,
         )
         for step in summary.ramp.steps
     )  # fmt: skip

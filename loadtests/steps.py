@@ -22,9 +22,14 @@ class Step(msgspec.Struct):
     to_second: int
     held: bool = False
     why: str = ""
-    requests: dict[str, int] = {}
+    requests: dict[str, float] = {}
     cpu_seconds: dict[str, float] = {}
     p99_ms: dict[str, float] = {}
+
+    @property
+    def seconds(self) -> int:
+        """How long it was judged."""
+        return self.to_second - self.from_second
 
 
 class Found(msgspec.Struct):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
+from sys import intern
 from typing import Any
 
 import redis
@@ -62,7 +63,7 @@ class OpeningTruth:
         return byte < len(self.done_bits) and bool(self.done_bits[byte] >> (7 - bit) & 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RegistrationTruth:
     """One resident's latest registration.
 
@@ -148,13 +149,14 @@ def _registrations(client: Any) -> Iterable[RegistrationTruth]:
             answers = iter(pipe.execute())
         for tag, values, past, history in zip(tags, answers, answers, answers, strict=True):
             no, state, district, date, entry, preferences, accept_any_site, not_before = (
-                v.decode() if v is not None else "" for v in values
+                intern(v.decode()) if v is not None else "" for v in values
             )
-            wished = tuple((wish["site"], wish["period"]) for wish in json.loads(preferences or "[]"))
+            # a whole city's are held at once: millions of them share few words
+            wished = tuple((intern(wish["site"]), intern(wish["period"])) for wish in json.loads(preferences or "[]"))
             yield RegistrationTruth(
                 _resident(tag), int(no or 0), state, district, date, int(entry or -1),
                 Wishes(wished, accept_any_site == "1", not_before), tuple(sorted(int(no) for no in past)),
-                tuple((int(event[1]), event[2]) for event in map(json.loads, history)),
+                tuple((int(event[1]), intern(event[2])) for event in map(json.loads, history)),
             )  # fmt: skip
 
 

@@ -102,8 +102,7 @@ def _show_ramp(ramp: Found, console: Console) -> None:
         table.add_column(head, justify="left" if head in ("", "why") else "right", overflow="fold")
     for step in ramp.steps:
         p99 = (f"{step.p99_ms[call]:.0f}" if call in step.p99_ms else "-" for call in ("join", "poll", "register"))
-        seconds = step.to_second - step.from_second
-        cores = (f"{step.cpu_seconds.get(who, 0.0) / seconds:.2f}" for who in ("workers", "store"))
+        cores = (f"{step.cpu_seconds.get(who, 0.0) / step.seconds:.2f}" for who in ("workers", "store"))
         word = "[green]held[/green]" if step.held else "[bold red]broke[/bold red]"
         table.add_row(word, f"{step.rate:.0f}", *p99, *cores, Text(step.why))
     console.print(table)

@@ -5,10 +5,13 @@ import contextlib
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import msgspec
 
+from loadtests.bench import costs as by_call
 from loadtests.bench import http as over_http
 from loadtests.bench import night as allotting
 from loadtests.bench import night_store as in_the_night
@@ -146,6 +149,26 @@ def scripts(largest: int, batch: int, rounds: int) -> None:
 def waiting(seconds: float, largest: int) -> None:
     """The server's CPU while 10⁴, 10⁵, 10⁶ people wait."""
     who_wait.run(seconds, largest)
+
+
+@bench.command()
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--seconds", default=1.5, show_default=True, help="Of a round of polls, look-ups, ...")
+@click.option("--residents", default=8000, show_default=True, help="Who join, claim and register in a round.")
+@click.option("--low", default=8, show_default=True, help="Connections of the quiet rounds.")
+@click.option("--high", default=256, show_default=True, help="Connections of the busy rounds.")
+@click.option("--json", "file", help="Where to write the figures, for `jiaohao plan --measured`.")
+@click.option("--pin/--no-pin", default=True, help="Keep the worker on core 0, the driver and the store on the others.")
+def costs(rounds: int, seconds: float, residents: int, low: int, high: int, file: str | None, pin: bool) -> None:
+    """CPU of worker and store, and bytes, of each call by itself.
+
+    One worker, a store that fsyncs. Calls that wait at the same moment share a call of the store: it is dear where
+    there are few of them (--low) and cheap where there are many (--high). Takes some minutes.
+    """
+    found = by_call.measure(rounds, seconds, {"low": low, "high": high}, residents, pin=pin)
+    by_call.show(found)
+    if file:
+        Path(file).write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
 
 
 @bench.command()

@@ -26,6 +26,7 @@ class _Commands(click.Group):
         "doctor": "server.cli.doctor",
         "reseal": "server.cli.reseal",
         "purge": "server.cli.purge",
+        "plan": "server.cli.plan",
         "verify": "server.cli.verify",
     }
 
