@@ -2,20 +2,20 @@
 
 from typing import Any
 
-import granian
+from granian.server.mp import MPServer
 
 from server.cli import main
 from tests.broken.faults import break_scripts, chosen
 
-_honest = granian.Granian
+_honest = MPServer.__init__
 
 
-def _with_our_app(target: str, *args: Any, **kwargs: Any) -> Any:
+def _with_our_app(self: MPServer, target: str, *args: Any, **kwargs: Any) -> None:
     assert target == "server.web.app:create_app", target
-    return _honest("tests.broken.app:create_app", *args, **kwargs)
+    _honest(self, "tests.broken.app:create_app", *args, **kwargs)
 
 
 if __name__ == "__main__":
     break_scripts(chosen())
-    granian.Granian = _with_our_app  # type: ignore[assignment]
+    MPServer.__init__ = _with_our_app  # type: ignore[method-assign, assignment]
     main()

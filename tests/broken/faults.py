@@ -23,7 +23,7 @@ class Exchange:
     bearer: bytes
     asked: bytes = b""
     status: int = 0
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
 
     def told(self, method: str, path: str, *statuses: int) -> dict[str, Any] | None:
@@ -36,8 +36,8 @@ class Exchange:
 
     def say(self, status: int, body: Mapping[str, Any]) -> None:
         """Answer this instead."""
-        kind = b"application/json" if status < 400 else b"application/problem+json"
-        self.status, self.headers, self.body = status, [(b"content-type", kind)], msgspec.json.encode(body)
+        kind = "application/json" if status < 400 else "application/problem+json"
+        self.status, self.headers, self.body = status, [("content-type", kind)], msgspec.json.encode(body)
 
     def change(self, **fields: Any) -> None:
         """Answer the same but for these fields."""
@@ -389,7 +389,7 @@ class _AsksTheStore:
 def _replays_pushed_back(x: Exchange) -> None:
     if x.told("POST", "/registrations", 200):
         x.say(503, {"status": 503, "code": "overloaded", "detail": ""})
-        x.headers.append((b"retry-after", b"1"))
+        x.headers.append(("retry-after", "1"))
 
 
 FAULTS = {
