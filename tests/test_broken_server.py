@@ -6,7 +6,9 @@ Each rehearsal is of a quarter of a minute, and mostly waits: several run beside
 from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -127,12 +129,18 @@ def test_every_fault_is_tried() -> None:
 
 @pytest.mark.parametrize("cases", BATCHES, ids=lambda cases: ", ".join(case.name for case in cases))
 def test_exactly_what_is_broken_is_red(cases: Sequence[Case], prepared: Path, tmp_path: Path) -> None:
-    def found(case: Case) -> dict[str, str]:
-        folder = tmp_path / case.name
-        folder.mkdir()
-        return rehearse(prepared, folder, case.fault, case.changes)
-
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        red = list(threads.map(found, cases))
-    wrong = {case.name: details for case, details in zip(cases, red, strict=True) if details.keys() != case.red}
-    assert not wrong
+        found = list(threads.map(partial(_red, prepared, tmp_path), cases))
+    wrong = {case.name: details for case, details in zip(cases, found, strict=True) if details.keys() != case.red}
+    # A machine that is busy with something else can make an opening of seconds another one: those once more, alone.
+    again = {case.name: _red(prepared, tmp_path, case) for case in cases if case.name in wrong}
+    still = [case.name for case in cases if case.name in again and again[case.name].keys() != case.red]
+    assert not still, f"{wrong}, and again {again}"
+
+
+def _red(prepared: Path, tmp_path: Path, case: Case) -> dict[str, str]:
+    """What one rehearsal found: name of what is red -> why."""
+    try:
+        return rehearse(prepared, Path(mkdtemp(dir=tmp_path)), case.fault, case.changes)
+    except AssertionError as error:
+        return {"could not be held": str(error)}
