@@ -15,7 +15,7 @@ import pytest
 from tests.broken.faults import FAULTS
 from tests.broken.rehearsing import prepare, rehearse
 
-AT_ONCE = 4
+AT_ONCE = 5
 Text = Mapping[str, str]
 Changes = Mapping[str, Text]
 
@@ -24,13 +24,15 @@ Changes = Mapping[str, Text]
 class Case:
     """A fault, and all that must be red: checks of the audit, lines of the SLO file. The rest must be green.
 
-    `changes`: of `tests/broken/*.toml`; `also`: these, in words, where a fault is there twice.
+    `changes`: of `tests/broken/*.toml`; `also`: these, in words, where a fault is there twice; `night`: with
+    its night (whose own faults are in `test_after_dark.py`).
     """
 
     fault: str
     red: Set[str] = frozenset()
     changes: Changes = field(default_factory=dict)
     also: str = ""
+    night: bool = False
 
     @property
     def name(self) -> str:
@@ -58,7 +60,7 @@ _FAST_POLLERS = _audited(crowd={_REPLAYERS: _POLLERS}, city={"draw_seconds = 2":
 
 # What residents feel, and a healthy server of which nothing is red.
 WHAT_IS_FELT = (
-    Case("none"),
+    Case("none", night=True),
     Case("slow disk", {"p99 register"}),
     # the whole worker stands still: every call does, and who is called late was promised otherwise
     Case("slow second", {"p99 join", "p99 poll", "p99 claim", "p99 register"}, {"slo.toml": _NO_ETA | _NO_FAIRNESS}),
@@ -141,6 +143,6 @@ def test_exactly_what_is_broken_is_red(cases: Sequence[Case], prepared: Path, tm
 def _red(prepared: Path, tmp_path: Path, case: Case) -> dict[str, str]:
     """What one rehearsal found: name of what is red -> why."""
     try:
-        return rehearse(prepared, Path(mkdtemp(dir=tmp_path)), case.fault, case.changes)
+        return rehearse(prepared, Path(mkdtemp(dir=tmp_path)), case.fault, case.changes, night=case.night)
     except AssertionError as error:
         return {"could not be held": str(error)}

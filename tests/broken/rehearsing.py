@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 import psutil
 
+from loadtests.acts import Ground
+from loadtests.after_dark import hold_night
 from loadtests.crowd import Crowd, write_files
 from loadtests.options import Options
 from loadtests.traits import load_traits
@@ -25,12 +27,13 @@ RUN_SECONDS = 14
 SEED = 1
 
 
+def _crowd() -> Crowd:
+    return Crowd(RESIDENTS, (TIANHE,), OPENS_AT.date(), SEED, load_traits(str(HERE / "crowd.toml")))
+
+
 def prepare(folder: Path) -> Path:
     """A data dir with the crowd's registry and sites, to be copied for each run."""
-    data_dir, crowd = (
-        folder / "data",
-        Crowd(RESIDENTS, (TIANHE,), OPENS_AT.date(), SEED, load_traits(str(HERE / "crowd.toml"))),
-    )
+    data_dir, crowd = folder / "data", _crowd()
     registry, sites = write_files(crowd, folder)
     for kind, file in (("registry", registry), ("sites", sites)):
         done = run_cli("import", kind, str(file), "--data-dir", str(data_dir), "--city", str(HERE / "city.toml"))
@@ -38,7 +41,9 @@ def prepare(folder: Path) -> Path:
     return data_dir
 
 
-def rehearse(prepared: Path, folder: Path, fault: str, changes: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+def rehearse(
+    prepared: Path, folder: Path, fault: str, changes: Mapping[str, Mapping[str, str]], *, night: bool = False
+) -> dict[str, str]:
     """Serve with a fault, rehearse, and say what was not green: name of the check or SLO -> what was found.
 
     Args:
@@ -46,6 +51,7 @@ def rehearse(prepared: Path, folder: Path, fault: str, changes: Mapping[str, Map
         folder: new; everything of this run is put there.
         fault: one of `tests.broken.faults.FAULTS`.
         changes: what is different in `city.toml`, `crowd.toml`, `slo.toml`: text -> what is there instead.
+        night: hold the night as well, and say what was not green of it.
     """
     data_dir = copytree(prepared, folder / "data")
     city, crowd, slo = (
@@ -74,6 +80,10 @@ def rehearse(prepared: Path, folder: Path, fault: str, changes: Mapping[str, Map
             cwd=REPO, env=environment(), capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode in (0, 1), f"{done.stdout}{done.stderr}{server.logged()}"
+        ground = Ground(
+            TIANHE, f"{OPENS_AT:%Y-%m-%d}", OPENS_AT, 0, 0, "", tuple(row[0] for row in _crowd().sites_rows())
+        )
+        of_the_night = hold_night(data_dir, [ground], city) if night else []
     found: dict[str, Any] = msgspec.json.decode((folder / "run.json").read_bytes())
     red = {check["name"]: check["detail"] for check in found["checks"] if not check["ok"]}
     red |= {
@@ -81,7 +91,7 @@ def rehearse(prepared: Path, folder: Path, fault: str, changes: Mapping[str, Map
     }
     # the exit code says the same
     assert bool(red) == bool(done.returncode), f"{red}: exit {done.returncode}"
-    return red
+    return red | {check.name: check.detail for check in of_the_night if not check.ok}
 
 
 def _changed(name: str, folder: Path, changes: Mapping[str, str]) -> Path:
