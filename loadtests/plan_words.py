@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from loadtests.costs import LEVELS, Costs
 from loadtests.known import Known
+from loadtests.lessons import PARTS, Ramp, check, each_resident, predict
 from loadtests.plan import Plan, PlanError, clock, duration
-from loadtests.ramp import PARTS, Ramp, check, each_resident, predict
 
 _DAGGER = "†"
 _NOTHING_US = 2.0

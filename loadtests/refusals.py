@@ -107,8 +107,11 @@ def _claim(journey: Journey, i: int, act: Act, problem: Problem, now_us: int) ->
             if told.has(i, Fact.READY):
                 told.contradict("called, then not", i, f"entry {told.entry[i]}")
             journey.meters.count("early claims refused", now_us)
+        case "used" if told.has(i, Fact.REGISTER_SENT):
+            pass  # the claim sent again was overtaken by the registration
         case "expired" | "used" | "ended" | "too-late":
-            if act is Act.CLAIM_AGAIN or told.has(i, Fact.CLAIMED):
+            lapsed = told.has(i, Fact.CLAIMED) and now_us // 1000 > told.expires_ms[i] - CLOCK_SLACK_MS
+            if (act is Act.CLAIM_AGAIN or told.has(i, Fact.CLAIMED)) and not lapsed:
                 told.contradict("pass changed", i, f"had one, then {problem.code}")
             journey.missed(i, now_us)
         case _:

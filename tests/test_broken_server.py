@@ -6,14 +6,16 @@ Each rehearsal is of a quarter of a minute, and mostly waits: several run beside
 from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
 from tests.broken.faults import FAULTS
 from tests.broken.rehearsing import prepare, rehearse
 
-AT_ONCE = 4
+AT_ONCE = 5
 Text = Mapping[str, str]
 Changes = Mapping[str, Text]
 
@@ -22,13 +24,15 @@ Changes = Mapping[str, Text]
 class Case:
     """A fault, and all that must be red: checks of the audit, lines of the SLO file. The rest must be green.
 
-    `changes`: of `tests/broken/*.toml`; `also`: these, in words, where a fault is there twice.
+    `changes`: of `tests/broken/*.toml`; `also`: these, in words, where a fault is there twice; `night`: with
+    its night (whose own faults are in `test_after_dark.py`).
     """
 
     fault: str
     red: Set[str] = frozenset()
     changes: Changes = field(default_factory=dict)
     also: str = ""
+    night: bool = False
 
     @property
     def name(self) -> str:
@@ -56,7 +60,7 @@ _FAST_POLLERS = _audited(crowd={_REPLAYERS: _POLLERS}, city={"draw_seconds = 2":
 
 # What residents feel, and a healthy server of which nothing is red.
 WHAT_IS_FELT = (
-    Case("none"),
+    Case("none", night=True),
     Case("slow disk", {"p99 register"}),
     # the whole worker stands still: every call does, and who is called late was promised otherwise
     Case("slow second", {"p99 join", "p99 poll", "p99 claim", "p99 register"}, {"slo.toml": _NO_ETA | _NO_FAIRNESS}),
@@ -127,12 +131,18 @@ def test_every_fault_is_tried() -> None:
 
 @pytest.mark.parametrize("cases", BATCHES, ids=lambda cases: ", ".join(case.name for case in cases))
 def test_exactly_what_is_broken_is_red(cases: Sequence[Case], prepared: Path, tmp_path: Path) -> None:
-    def found(case: Case) -> dict[str, str]:
-        folder = tmp_path / case.name
-        folder.mkdir()
-        return rehearse(prepared, folder, case.fault, case.changes)
-
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        red = list(threads.map(found, cases))
-    wrong = {case.name: details for case, details in zip(cases, red, strict=True) if details.keys() != case.red}
-    assert not wrong
+        found = list(threads.map(partial(_red, prepared, tmp_path), cases))
+    wrong = {case.name: details for case, details in zip(cases, found, strict=True) if details.keys() != case.red}
+    # A machine that is busy with something else can make an opening of seconds another one: those once more, alone.
+    again = {case.name: _red(prepared, tmp_path, case) for case in cases if case.name in wrong}
+    still = [case.name for case in cases if case.name in again and again[case.name].keys() != case.red]
+    assert not still, f"{wrong}, and again {again}"
+
+
+def _red(prepared: Path, tmp_path: Path, case: Case) -> dict[str, str]:
+    """What one rehearsal found: name of what is red -> why."""
+    try:
+        return rehearse(prepared, Path(mkdtemp(dir=tmp_path)), case.fault, case.changes, night=case.night)
+    except AssertionError as error:
+        return {"could not be held": str(error)}

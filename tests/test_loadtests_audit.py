@@ -264,7 +264,7 @@ def _meters() -> Meters:
         meters.answered(Call.JOIN, k * 1000, k * 1000 + 10, k * 1000 + 900)
         meters.answered(Call.POLL, k * 1000, k * 1000 + 10, k * 1000 + 900)
         meters.late(50, k * 1000)
-    for _ in range(12):
+    for _ in range(10):
         meters.count("receipts opened", 60_000_000)
     return meters
 
@@ -456,6 +456,18 @@ def _receipt_opens_nothing(w: World) -> None:
     w.evidence.meters.counts["receipts opened"].clear()
 
 
+def _receipt_not_found(w: World) -> None:
+    told = w.told
+    no = w.first.registrations[0].no
+    told.not_found.add(next(i for i in range(told.residents) if told.registration_no[i] == no))
+    w.evidence.meters.counts["receipts opened"][60] -= 1
+
+
+def _registration_lost_with_its_receipt(w: World) -> None:
+    _receipt_not_found(w)
+    _registration_lost(w)
+
+
 def _contradiction(kind: str) -> Callable[[World], None]:
     def breaks(w: World) -> None:
         w.told.contradict(kind, 1, "once this, then that")
@@ -510,6 +522,8 @@ def _busy_generator(w: World) -> None:
         (_too_many_passes, {"passes capped"}),
         (_too_many_passes_by_their_holders, {"passes capped"}),
         (_registration_lost, {"registrations kept", "one open registration"}),
+        (_registration_lost_with_its_receipt, {"registrations kept", "one open registration"}),
+        (_receipt_not_found, {"receipts"}),
         (_registration_of_another, {"registrations kept", "one open registration"}),
         (_registration_twice, {"registrations single", "one open registration"}),
         (_registration_nobody_asked_for, {"registrations single"}),

@@ -781,3 +781,49 @@ async def test_the_pages_calls_are_in_the_servers_schema(store_url: str) -> None
     async with open_house(store_url) as house:
         paths = (await house.client.get("/schema")).json()["paths"]
     assert PAGE_CALLS <= {(method.upper(), path) for path, item in paths.items() for method in item}
+
+
+def test_two_claims_on_their_way_may_overtake_each_other(desk: Desk) -> None:
+    i = desk.someone(Behaviour.IMPATIENT)
+    desk.gets_a_place(i)
+    desk.sends(i, Act.JUMP)
+    desk.is_called(i)
+    desk.sends(i, Act.CLAIM)
+    desk.hears(i, Act.CLAIM, 200, {"pass": "p1", "expires_at": at(600)})
+    desk.hears(i, Act.JUMP, 201, {"pass": "p1", "expires_at": at(600)})
+    assert not desk.told.contradictions
+    desk.hears(i, Act.JUMP, 201, {"pass": "p2", "expires_at": at(600)})
+    assert desk.told.contradictions == {"pass changed": 1}
+
+
+def test_a_claim_sent_again_may_come_after_the_registration_or_the_end_of_the_pass(desk: Desk) -> None:
+    i = desk.someone(Behaviour.REPEATS)
+    desk.gets_a_place(i)
+    desk.is_called(i)
+    desk.gets_a_pass(i)
+    desk.hears(i, Act.CLAIM_AGAIN, 410, refusal("expired"), 500 * S)
+    assert desk.told.contradictions["pass changed"] == 1
+    desk.hears(i, Act.CLAIM_AGAIN, 410, refusal("expired"), 600 * S)
+    desk.sends(i, Act.REGISTER)
+    desk.hears(i, Act.CLAIM_AGAIN, 409, refusal("used"))
+    assert desk.told.contradictions["pass changed"] == 1
+
+
+def test_a_receipt_that_opens_nothing_after_the_run_is_left_to_the_audit(desk: Desk) -> None:
+    i = desk.someone()
+    desk.registers(i)
+    desk.sends(i, Act.LOOK_UP)
+    desk.hears(i, Act.LOOK_UP, 404, refusal("not-found"))
+    assert desk.told.not_found == {i}
+    assert not desk.errors()
+
+
+def test_the_answer_to_a_second_tap_cancels_nothing_new(desk: Desk) -> None:
+    i = desk.someone(thought=Afterthought.RETURNS)
+    view = desk.registers(i)
+    desk.sends(i, Act.CANCEL)
+    desk.hears(i, Act.CANCEL, 200, view | {"state": "cancelled"})
+    desk.gets_a_place(i, 70)
+    desk.hears(i, Act.CANCEL, 200, view | {"state": "cancelled"})
+    assert not desk.told.has(i, Fact.CANCELLED)
+    assert not desk.told.contradictions

@@ -310,7 +310,7 @@ def _another_number_for_a_replay(x: Exchange) -> None:
 
 def _other_wishes_shown(x: Exchange) -> None:
     found = x.told("GET", "/registrations/*", 200) if "." not in x.path else None
-    if found and one_in(10, x.path.encode()):
+    if found and one_in(4, x.path.encode()):
         x.change(accept_any_site=not found["accept_any_site"])
 
 

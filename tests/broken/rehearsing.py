@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 import psutil
 
+from loadtests.acts import Ground
+from loadtests.after_dark import hold_night
 from loadtests.crowd import Crowd, write_files
 from loadtests.options import Options
 from loadtests.traits import load_traits
@@ -26,12 +28,13 @@ RUN_SECONDS = 14
 SEED = 1
 
 
+def _crowd() -> Crowd:
+    return Crowd(RESIDENTS, (TIANHE,), OPENS_AT.date(), SEED, load_traits(str(HERE / "crowd.toml")))
+
+
 def prepare(folder: Path) -> Path:
     """A data dir with the crowd's registry and sites, to be copied for each run."""
-    data_dir, crowd = (
-        folder / "data",
-        Crowd(RESIDENTS, (TIANHE,), OPENS_AT.date(), SEED, load_traits(str(HERE / "crowd.toml"))),
-    )
+    data_dir, crowd = folder / "data", _crowd()
     registry, sites = write_files(crowd, folder)
     for kind, file in (("registry", registry), ("sites", sites)):
         done = run_cli("import", kind, str(file), "--data-dir", str(data_dir), "--city", str(HERE / "city.toml"))
@@ -39,14 +42,23 @@ def prepare(folder: Path) -> Path:
     return data_dir
 
 
-def rehearse(prepared: Path, folder: Path, fault: str, changes: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+def rehearse(
+    prepared: Path, folder: Path, fault: str, changes: Mapping[str, Mapping[str, str]], *, night: bool = False
+) -> dict[str, str]:
     """Serve with a fault, rehearse, and say what was not green: name of the check or SLO -> what was found.
 
     Args:
         prepared, folder, fault, changes: as of `serving`.
+        night: hold the night as well, and say what was not green of it.
     """
     with serving(prepared, folder, fault, changes) as options:
-        return red_of(held(options))
+        red = red_of(held(options))
+        if night:
+            sites = tuple(row[0] for row in _crowd().sites_rows())
+            ground = Ground(TIANHE, f"{OPENS_AT:%Y-%m-%d}", OPENS_AT, 0, 0, "", sites)
+            checks = hold_night(folder / "data", [ground], folder / "city.toml")
+            red |= {check.name: check.detail for check in checks if not check.ok}
+        return red
 
 
 @contextmanager
