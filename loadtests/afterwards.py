@@ -172,7 +172,8 @@ class Afterwards:
         told.registration_no[i] = no
         told.registered_ms[i] = now_us // 1000
         told.note(i, Fact.REGISTERED)
-        journey.file(now_us, i, Act.SHOW_QR)
+        if self._whim(i, 15, self.crowd.traits.whims.shows_qr):
+            journey.file(now_us, i, Act.SHOW_QR)
         if self.crowd.behaviour(i) is Behaviour.REPEATS:
             journey.later(i, Act.REGISTER_AGAIN, now_us, (0.1, 0.5))
         thought = self.crowd.afterthought(i)

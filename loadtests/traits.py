@@ -111,6 +111,7 @@ class Whims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         strangers_ask: of those in no registry, who ask for a code by SMS once refused.
         looks: whose look at the city and the opening reaches the server, past the cache in front.
         sites: of those at the form, whose look at the sites reaches the server.
+        shows_qr: of those registered, whose receipt shows its QR image.
     """
 
     rejoins: Share = 0.0
@@ -118,6 +119,7 @@ class Whims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     strangers_ask: Share = 0.0
     looks: Share = 0.0
     sites: Share = 0.0
+    shows_qr: Share = 1.0
 
 
 class Impatience(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
