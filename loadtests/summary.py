@@ -194,7 +194,7 @@ def _assumptions(crowd: Crowd, options: Options, curve: str, pace: str) -> list[
         ("Arrivals", f"{curve}. No traffic figure was published: this curve is an assumption."),
         ("Habits", f"{habits}; the others join, wait, claim and register as told"),
         ("Second thoughts", f"{whims.rejoins:.0%} of the missed and {whims.regrets:.0%} of those who left join again"),
-        ("Afterthoughts", f"{afterthoughts}, of those registered; {whims.shows_qr:.0%} see the QR image on their receipt"),
+        ("Afterthoughts", f"{afterthoughts}, of those registered; {whims.shows_qr:.0%} see their receipt's QR image"),
         (
             "Asking",
             f"{traits.door.checks:.0%} of those at the door check their eligibility in the last seconds; "
