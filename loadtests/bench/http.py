@@ -199,6 +199,8 @@ def paired(
     for turn in range(rounds + 1):
         for name, requests, port, processes in sides if turn % 2 else reversed(sides):
             load = drive(port, requests(), connections=connections, seconds=seconds, server=processes, store=store)
+            if not load.answers:
+                raise RuntimeError(f"{name}: nobody is left to call; take more --residents, or fewer --rounds")
             if turn:  # the first round warms up
                 loads[name].append(load)
     return loads
