@@ -16,7 +16,7 @@ import psutil
 from loadtests.acts import SECOND_US, Act, Pace, Stretch
 from loadtests.agenda import Agenda
 from loadtests.answers import Requests
-from loadtests.audit_registrations import RECEIPTS_SAMPLE
+from loadtests.audit.registrations import RECEIPTS_SAMPLE
 from loadtests.bots import Fleet
 from loadtests.crowd import EVERYONE, Crowd, Share
 from loadtests.journey import Journey

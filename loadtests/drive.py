@@ -29,9 +29,9 @@ from loadtests.faults import FaultError, FaultRun
 from loadtests.line import Line
 from loadtests.options import CannotRehearse, Options, crowd_of
 from loadtests.own_server import OwnServer
+from loadtests.report.verdict import conclude
 from loadtests.setting import find_setting
 from loadtests.stage import Stage
-from loadtests.verdict import conclude
 
 _JOIN_SECONDS = 30
 

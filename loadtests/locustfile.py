@@ -26,9 +26,9 @@ from loadtests import scenarios
 from loadtests.company import Alone, Company, Member, Troupe
 from loadtests.line import Line
 from loadtests.options import CannotRehearse, Options, crowd_of
+from loadtests.report.verdict import conclude
 from loadtests.setting import find_setting
 from loadtests.stage import Stage
-from loadtests.verdict import conclude
 
 __all__ = ["Line", "Opening"]
 

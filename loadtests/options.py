@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from loadtests.against import AgainstError, load_run
 from loadtests.arrivals import CurveError, parse_arrivals
 from loadtests.crowd import Crowd
 from loadtests.faults import FAULTS
+from loadtests.report.against import AgainstError, load_run
 from loadtests.slo import SHIPPED_SLO, SloError, load_slo
 from loadtests.traits import DEFAULT_CROWD, CrowdError, load_traits
 

@@ -18,12 +18,12 @@ from secrets import token_hex
 
 import psutil
 
+from loadtests.audit.truth import opening_key
 from loadtests.crowd import Crowd, write_files
 from loadtests.faults import FAULTS, Fault, FaultError
 from loadtests.options import CannotRehearse, Options
 from loadtests.own_cluster import OwnCluster
 from loadtests.ports import free_ports
-from loadtests.truth import opening_key
 from loadtests.watch import pids_in
 
 _READY_SECONDS = 60

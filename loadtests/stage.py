@@ -10,15 +10,15 @@ from typing import Protocol
 import gevent
 
 from loadtests.acts import SECOND_US
+from loadtests.audit.evidence import Evidence
+from loadtests.audit.truth import connect, read_truth
 from loadtests.cast import pace_of
 from loadtests.company import Company
 from loadtests.crowd import Crowd
-from loadtests.evidence import Evidence
 from loadtests.options import Options
 from loadtests.ramp import Ramp
 from loadtests.setting import Setting, curves_of
 from loadtests.slo import Slo, load_slo
-from loadtests.truth import connect, read_truth
 from loadtests.watch import Watch
 
 

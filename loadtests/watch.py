@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from loadtests import answers
 from loadtests.acts import Ground
 from loadtests.answers import Requests
-from loadtests.truth import opening_key, passes_key, script_calls
+from loadtests.audit.truth import opening_key, passes_key, script_calls
 from loadtests.wire import Broken, Connection
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.after_dark import Message, NightTruth, audit_night, read_night
-from loadtests.truth import connect as connect_for_audit
+from loadtests.audit.after_dark import Message, NightTruth, audit_night, read_night
+from loadtests.audit.truth import connect as connect_for_audit
 from server.allotment import Rules
 from server.keys import Pepper
 from server.notices import Notices

@@ -6,14 +6,14 @@ import msgspec
 import pytest
 
 from loadtests.acts import Pace
-from loadtests.against import AgainstError, Compared, compare, load_run
 from loadtests.arrivals import parse_curve
-from loadtests.audit import audit
+from loadtests.audit.promises import audit
 from loadtests.measure import Histogram
 from loadtests.options import Options
-from loadtests.report import render
-from loadtests.samples import FORMAT, Durations, Ratio, Run, Sample, Single
-from loadtests.summary import summarise
+from loadtests.report.against import AgainstError, Compared, compare, load_run
+from loadtests.report.page import render
+from loadtests.report.samples import FORMAT, Durations, Ratio, Run, Sample, Single
+from loadtests.report.summary import summarise
 from tests.test_loadtests_slo import world_with_slo
 
 

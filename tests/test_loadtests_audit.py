@@ -10,19 +10,19 @@ import pytest
 
 from loadtests.acts import Ground
 from loadtests.answers import Call
-from loadtests.audit import audit
-from loadtests.audit_afterwards import (
+from loadtests.audit.afterwards import (
     cancellations_kept,
     one_open_registration,
     registrations_add_up,
     wishes_kept,
 )
+from loadtests.audit.draw import Numbers
+from loadtests.audit.evidence import Evidence, Steps
+from loadtests.audit.promises import audit
+from loadtests.audit.truth import OpeningTruth, RegistrationTruth, Truth
 from loadtests.crowd import INELIGIBLE, Behaviour, Crowd, Wishes
-from loadtests.draw import Numbers
-from loadtests.evidence import Evidence, Steps
 from loadtests.measure import Meters
 from loadtests.told import Fact, Told
-from loadtests.truth import OpeningTruth, RegistrationTruth, Truth
 from loadtests.watch import OpeningSeen, Seen, StoreSeen
 
 DAY = "2021-06-19"

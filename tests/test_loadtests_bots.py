@@ -12,10 +12,10 @@ from loadtests.acts import Act, Ground, Pace
 from loadtests.agenda import Agenda
 from loadtests.answers import Call, Requests
 from loadtests.arrivals import curve_of
-from loadtests.audit import audit
+from loadtests.audit.evidence import Check
+from loadtests.audit.promises import audit
 from loadtests.bots import Fleet, changed, fleet_size
 from loadtests.crowd import Crowd
-from loadtests.evidence import Check
 from loadtests.journey import Journey
 from loadtests.measure import Meters
 from loadtests.told import Fact

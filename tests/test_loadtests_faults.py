@@ -16,8 +16,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from loadtests.answers import Call
-from loadtests.audit import audit
-from loadtests.evidence import RECOVERY_SECONDS
+from loadtests.audit.evidence import RECOVERY_SECONDS
+from loadtests.audit.promises import audit
 from loadtests.faults import (
     FAULTS,
     Fault,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.answers import Call
-from loadtests.draw import Numbers, commitment
+from loadtests.audit.draw import Numbers, commitment
 from loadtests.measure import LONGEST_US, Histogram, Meters
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from loadtests.costs import Background, Call, Costs, CostsError, Spread, load_costs
-from loadtests.demand import Arrivals, District, Timetable, percentile, queue
-from loadtests.known import Known, KnownError, Sizes, load_known
-from loadtests.lessons import Ramp, RampError, check, correction, each_resident, load_ramp, predict
-from loadtests.plan import Asked, Plan, PlanError, make
-from loadtests.plan_words import foretold
+from loadtests.capacity.costs import Background, Call, Costs, CostsError, Spread, load_costs
+from loadtests.capacity.demand import Arrivals, District, Timetable, percentile, queue
+from loadtests.capacity.known import Known, KnownError, Sizes, load_known
+from loadtests.capacity.lessons import Ramp, RampError, check, correction, each_resident, load_ramp, predict
+from loadtests.capacity.plan import Asked, Plan, PlanError, make
+from loadtests.capacity.words import foretold
 from tests.conftest import Jiaohao
 from tests.serving import REPO, environment
 

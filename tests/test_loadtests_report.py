@@ -14,18 +14,18 @@ import pytest
 from rich.console import Console
 
 from loadtests.acts import Pace
-from loadtests.against import compare, load_run
 from loadtests.answers import Call
 from loadtests.arrivals import parse_curve
-from loadtests.audit import audit
-from loadtests.charts import Series, bar_chart, line_chart, short
-from loadtests.junit import junit
+from loadtests.audit.promises import audit
 from loadtests.options import CannotRehearse, Options, crowd_of
 from loadtests.rehearsal import run
-from loadtests.report import render
-from loadtests.summary import Summary, summarise
+from loadtests.report.against import compare, load_run
+from loadtests.report.charts import Series, bar_chart, line_chart, short
+from loadtests.report.junit import junit
+from loadtests.report.page import render
+from loadtests.report.summary import Summary, summarise
+from loadtests.report.verdict import show
 from loadtests.traits import load_traits
-from loadtests.verdict import show
 from tests.test_loadtests_audit import World
 from tests.test_loadtests_bots import Infested
 

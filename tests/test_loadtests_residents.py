@@ -6,16 +6,25 @@ import pytest
 from rich.console import Console
 
 from loadtests.acts import Pace
-from loadtests.against import compare
-from loadtests.audit import audit
-from loadtests.charts import band_chart
+from loadtests.audit.promises import audit
 from loadtests.options import Options
-from loadtests.report import render
-from loadtests.residents import FEWEST_IN_BAND, Band, Order, ResidentsView, bands, in_steps, percentile, residents_view
-from loadtests.samples import FORMAT, Durations, Ratio, Run, samples_of
-from loadtests.summary import Summary, summarise
+from loadtests.report.against import compare
+from loadtests.report.charts import band_chart
+from loadtests.report.page import render
+from loadtests.report.residents import (
+    FEWEST_IN_BAND,
+    Band,
+    Order,
+    ResidentsView,
+    bands,
+    in_steps,
+    percentile,
+    residents_view,
+)
+from loadtests.report.samples import FORMAT, Durations, Ratio, Run, samples_of
+from loadtests.report.summary import Summary, summarise
+from loadtests.report.verdict import show
 from loadtests.told import NEVER, Fact, Spent, Told
-from loadtests.verdict import show
 from tests.test_loadtests_audit import World
 
 

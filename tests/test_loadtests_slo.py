@@ -10,15 +10,15 @@ import pytest
 from loadtests.acts import Pace
 from loadtests.answers import Call
 from loadtests.arrivals import parse_curve
-from loadtests.audit import audit
-from loadtests.evidence import Check
-from loadtests.felt import out_of_order
-from loadtests.junit import junit
-from loadtests.objectives import Objective, in_words, judge
+from loadtests.audit.evidence import Check
+from loadtests.audit.promises import audit
 from loadtests.options import Options
-from loadtests.report import render
+from loadtests.report.felt import out_of_order
+from loadtests.report.junit import junit
+from loadtests.report.objectives import Objective, in_words, judge
+from loadtests.report.page import render
+from loadtests.report.summary import Summary, summarise
 from loadtests.slo import SHIPPED_SLO, Lateness, Slo, SloError, load_slo
-from loadtests.summary import Summary, summarise
 from loadtests.told import NEVER
 from tests.test_loadtests_audit import END_S, World
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from loadtests.answers import Call
-from loadtests.audit import audit
+from loadtests.audit.promises import audit
 from loadtests.measure import Meters
 from loadtests.told import NEVER, Closed, Fact, PassTold, Spent, Told
 from tests.test_loadtests_audit import World

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from loadtests.acts import Ground
+from loadtests.audit.truth import RegistrationTruth, connect, read_truth
 from loadtests.crowd import Wishes
-from loadtests.truth import RegistrationTruth, connect, read_truth
 
 TAG = "{440106:2021-06-19}"
 GROUND = Ground("440106", "2021-06-19", datetime(2021, 6, 19, tzinfo=UTC), 0, 120, "", ("s",))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.usl import Point, UslError, fit
+from loadtests.capacity.usl import Point, UslError, fit
 
 
 def carried(workers: int, rate: float, contention: float, coherence: float) -> float:

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from loadtests.bench import http as over_http
 from loadtests.bench.drive import cpu_seconds, drive, request
-from loadtests.costs import FORMAT, LEVELS, Background, Call, Costs, Level, Spread
+from loadtests.capacity.costs import FORMAT, LEVELS, Background, Call, Costs, Level, Spread
 from server.city import SHIPPED_CITY
 from server.keys import Pepper, registration_no
 from server.settings import Settings

@@ -14,7 +14,7 @@ import msgspec
 import psutil
 
 from loadtests.acts import Ground
-from loadtests.after_dark import hold_night
+from loadtests.audit.after_dark import hold_night
 from loadtests.crowd import Crowd, write_files
 from loadtests.options import Options
 from loadtests.traits import load_traits

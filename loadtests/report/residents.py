@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from loadtests.audit.evidence import Evidence
 from loadtests.crowd import INELIGIBLE
-from loadtests.evidence import Evidence
-from loadtests.felt import out_of_order
+from loadtests.report.felt import out_of_order
 from loadtests.told import NEVER, Fact
 
 PERCENTILES = (5, 50, 90, 95, 99, 100)

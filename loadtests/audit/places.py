@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
+from loadtests.audit.draw import commitment
+from loadtests.audit.evidence import CLOCK_SLACK_MS, Check, Evidence, claim_ms, serving_steps, unjudged, verdict
+from loadtests.audit.truth import OpeningTruth
 from loadtests.crowd import INELIGIBLE
-from loadtests.draw import commitment
-from loadtests.evidence import CLOCK_SLACK_MS, Check, Evidence, claim_ms, serving_steps, unjudged, verdict
 from loadtests.told import Fact, Told
-from loadtests.truth import OpeningTruth
 
 
 def draw_committed(e: Evidence) -> Check:

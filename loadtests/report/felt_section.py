@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
-from loadtests.charts import band_chart, bar_chart
-from loadtests.evidence import Evidence
-from loadtests.felt import out_of_order
-from loadtests.markup import card, figure, tiles
-from loadtests.residents import PERCENTILES, Band, Spread, in_steps, waits_ms, ways_ms
-from loadtests.summary import Summary
+from loadtests.audit.evidence import Evidence
+from loadtests.report.charts import band_chart, bar_chart
+from loadtests.report.felt import out_of_order
+from loadtests.report.markup import card, figure, tiles
+from loadtests.report.residents import PERCENTILES, Band, Spread, in_steps, waits_ms, ways_ms
+from loadtests.report.summary import Summary
 
 
 def felt(e: Evidence, summary: Summary) -> Iterable[str]:

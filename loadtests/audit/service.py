@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loadtests.answers import Call
-from loadtests.evidence import Check, Evidence
+from loadtests.audit.evidence import Check, Evidence
 from loadtests.measure import Histogram
 
 

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
-from loadtests.audit_registrations import CLOSED, lost_registrations
-from loadtests.evidence import Check, Evidence, unjudged, verdict
+from loadtests.audit.evidence import Check, Evidence, unjudged, verdict
+from loadtests.audit.registrations import CLOSED, lost_registrations
+from loadtests.audit.truth import RegistrationTruth, Truth
 from loadtests.told import Fact
-from loadtests.truth import RegistrationTruth, Truth
 
 OPEN = ("proposed", "booked")
 STATES = (*OPEN, "fulfilled", "cancelled", "noshow")

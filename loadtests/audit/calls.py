@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from loadtests.acts import Ground
-from loadtests.evidence import CLOCK_SLACK_MS, Check, Evidence, passes_told, serving_steps, unjudged, verdict
+from loadtests.audit.evidence import CLOCK_SLACK_MS, Check, Evidence, passes_told, serving_steps, unjudged, verdict
+from loadtests.audit.truth import OpeningTruth
 from loadtests.told import NEVER
-from loadtests.truth import OpeningTruth
 
 _COUNTERS = ("issued", "called", "claimed", "missed", "left", "left_called", "serving", "missed_to")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from loadtests.objectives import Objective, in_words
-from loadtests.summary import Summary
+from loadtests.report.objectives import Objective, in_words
+from loadtests.report.summary import Summary
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from loadtests.demand import Arrivals, District, Queue, Timetable, needed_rate, percentile, queue
-from loadtests.known import Known
+from loadtests.capacity.demand import Arrivals, District, Queue, Timetable, needed_rate, percentile, queue
+from loadtests.capacity.known import Known
 from loadtests.traits import DEFAULT_CROWD, Traits, load_traits
 
 UTILISATION = 0.6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from loadtests.evidence import Check, Evidence, unjudged, verdict
+from loadtests.audit.evidence import Check, Evidence, unjudged, verdict
 from loadtests.told import Fact
 
 RECEIPTS_SAMPLE = 300

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from loadtests.against import Compared
 from loadtests.answers import Call
-from loadtests.charts import Series, line_chart, short
-from loadtests.evidence import Evidence
-from loadtests.markup import card, figure, table, tiles
+from loadtests.audit.evidence import Evidence
 from loadtests.measure import Histogram
-from loadtests.objectives import in_words
-from loadtests.report_residents import felt
-from loadtests.summary import Summary
+from loadtests.report.against import Compared
+from loadtests.report.charts import Series, line_chart, short
+from loadtests.report.felt_section import felt
+from loadtests.report.markup import card, figure, table, tiles
+from loadtests.report.objectives import in_words
+from loadtests.report.summary import Summary
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c2430;--dim:#667085;--paper:#f6f7f9;--card:#fff;--edge:#e3e7ee;--good:#1b7f4b;

@@ -1,4 +1,4 @@
-"""What has been measured, for plans: the shipped figures (`loadtests/measured/`), or those of files that are given."""
+"""What has been measured, for plans: the shipped figures (`measured/`), or those of files that are given."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from loadtests.costs import Costs, CostsError, load_costs
-from loadtests.lessons import Part, Ramp, RampError, correction, load_ramp
-from loadtests.usl import Fit, fit
+from loadtests.capacity.costs import Costs, CostsError, load_costs
+from loadtests.capacity.lessons import Part, Ramp, RampError, correction, load_ramp
+from loadtests.capacity.usl import Fit, fit
 
 SHIPPED = Path(__file__).parent / "measured"
 Positive = Annotated[float, msgspec.Meta(gt=0)]

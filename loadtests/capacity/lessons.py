@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from loadtests.costs import Costs, Level
+from loadtests.capacity.costs import Costs, Level
+from loadtests.capacity.usl import Point
 from loadtests.steps import Found, Step
-from loadtests.usl import Point
 
 Part = Literal["workers", "store"]
 PARTS: tuple[Part, ...] = ("workers", "store")

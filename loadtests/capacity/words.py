@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from loadtests.costs import LEVELS, Costs
-from loadtests.known import Known
-from loadtests.lessons import PARTS, Ramp, check, each_resident, predict
-from loadtests.plan import Plan, PlanError, clock, duration
+from loadtests.capacity.costs import LEVELS, Costs
+from loadtests.capacity.known import Known
+from loadtests.capacity.lessons import PARTS, Ramp, check, each_resident, predict
+from loadtests.capacity.plan import Plan, PlanError, clock, duration
 
 _DAGGER = "†"
 _NOTHING_US = 2.0

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from loadtests.acts import Ground
+from loadtests.audit.draw import Numbers
+from loadtests.audit.truth import OpeningTruth, Truth
 from loadtests.crowd import Crowd
-from loadtests.draw import Numbers
 from loadtests.faults import FAULTS
 from loadtests.measure import Meters
 from loadtests.slo import Slo
 from loadtests.steps import Found
 from loadtests.told import Fact, PassTold, Told
-from loadtests.truth import OpeningTruth, Truth
 from loadtests.watch import OpeningSeen, Seen, StoreSeen
 
 CLOCK_SLACK_MS = 2000
@@ -46,7 +46,7 @@ class Evidence:
         warm_up_seconds: how long after the opening what is seen is kept apart; what is before it always is.
         expected: how many residents were to come; None: the whole crowd.
         ramp: what a ramp found.
-        night: checks of the night, where one was held after the run (`loadtests.after_dark`).
+        night: checks of the night, where one was held after the run (`loadtests.audit.after_dark`).
         fault_end_second: when what lasts was over; None where it was at once.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 
 from loadtests.answers import Call
-from loadtests.evidence import Evidence
+from loadtests.audit.evidence import Evidence
 from loadtests.measure import Histogram
 from loadtests.told import NEVER
 

@@ -9,16 +9,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loadtests.against import Comparison, load_run
-from loadtests.audit import audit
-from loadtests.evidence import Evidence
-from loadtests.junit import junit
-from loadtests.objectives import in_words
+from loadtests.audit.evidence import Evidence
+from loadtests.audit.promises import audit
 from loadtests.options import Options
-from loadtests.report import render
-from loadtests.residents import ResidentsView
+from loadtests.report.against import Comparison, load_run
+from loadtests.report.junit import junit
+from loadtests.report.objectives import in_words
+from loadtests.report.page import render
+from loadtests.report.residents import ResidentsView
+from loadtests.report.summary import Summary, summarise
 from loadtests.steps import Found
-from loadtests.summary import Summary, summarise
 
 
 def conclude(evidence: Evidence, options: Options, curve: str, pace: str, console: Console) -> bool:

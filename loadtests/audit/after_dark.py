@@ -2,7 +2,7 @@
 
 By itself, against the store of a city in which a night was held:
 
-    python -m loadtests.after_dark --redis-url URL --district 440106 --date 2021-06-19 [--sms FILE]
+    python -m loadtests.audit.after_dark --redis-url URL --district 440106 --date 2021-06-19 [--sms FILE]
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from loadtests.acts import Ground
-from loadtests.evidence import Check, verdict
-from loadtests.truth import connect, registration_tags
+from loadtests.audit.evidence import Check, verdict
+from loadtests.audit.truth import connect, registration_tags
 
 Slot = tuple[str, str, str, str]
 """Date (YYYY-MM-DD), site, am or pm, product."""
@@ -353,7 +353,7 @@ def _sent(file: Path) -> list[Message]:
 def _run(*command: str) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("JIAOHAO_")}
     done = subprocess.run(
-        [sys.executable, "-m", "server", *command], env=env, cwd=Path(__file__).resolve().parent.parent,
+        [sys.executable, "-m", "server", *command], env=env, cwd=Path(__file__).resolve().parents[2],
         capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     if done.returncode:
@@ -362,7 +362,7 @@ def _run(*command: str) -> None:
 
 
 def main() -> int:
-    """Entry of `python -m loadtests.after_dark`."""
+    """Entry of `python -m loadtests.audit.after_dark`."""
     parser = argparse.ArgumentParser(description="Audit a night that was held: slots, ranks, messages.")
     parser.add_argument("--redis-url", required=True)
     parser.add_argument("--district", action="append", required=True)

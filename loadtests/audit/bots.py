@@ -9,7 +9,7 @@ from statistics import median
 
 from loadtests.acts import SECOND_US
 from loadtests.answers import Call
-from loadtests.evidence import Check, Evidence, unjudged, verdict
+from loadtests.audit.evidence import Check, Evidence, unjudged, verdict
 from loadtests.traits import BotKind
 
 SCRIPTS_PER_REQUEST = 1.25

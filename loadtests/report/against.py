@@ -19,7 +19,7 @@ from typing import Literal, TypeVar, get_args
 import msgspec
 
 from loadtests.measure import Histogram
-from loadtests.samples import FORMAT, UNITS, Durations, Ratio, Run, Sample, Single
+from loadtests.report.samples import FORMAT, UNITS, Durations, Ratio, Run, Sample, Single
 
 RESAMPLES = 500
 CONFIDENCE = 0.998

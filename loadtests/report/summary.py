@@ -17,16 +17,16 @@ from typing import Any
 import msgspec
 import psutil
 
-from loadtests.against import Comparison, compare
 from loadtests.answers import Call
+from loadtests.audit.evidence import Check, Evidence
 from loadtests.crowd import Crowd
-from loadtests.evidence import Check, Evidence
 from loadtests.measure import Histogram
 from loadtests.network import Networks
-from loadtests.objectives import Objective, judge
 from loadtests.options import Options
-from loadtests.residents import ResidentsView, residents_view
-from loadtests.samples import FORMAT, Run, Sample, samples_of
+from loadtests.report.against import Comparison, compare
+from loadtests.report.objectives import Objective, judge
+from loadtests.report.residents import ResidentsView, residents_view
+from loadtests.report.samples import FORMAT, Run, Sample, samples_of
 from loadtests.steps import Found
 from loadtests.told import Fact
 

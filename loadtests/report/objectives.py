@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loadtests.answers import Call
-from loadtests.evidence import Check, Evidence
-from loadtests.felt import asked, eta_errors, out_of_order, recovery_seconds, served_after, troubled
+from loadtests.audit.evidence import Check, Evidence
 from loadtests.measure import Histogram
+from loadtests.report.felt import asked, eta_errors, out_of_order, recovery_seconds, served_after, troubled
 
 State = Literal["held", "broken", "not measured"]
 

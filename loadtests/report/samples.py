@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from loadtests.evidence import Evidence
-from loadtests.felt import asked, eta_errors, out_of_order, recovery_seconds
+from loadtests.audit.evidence import Evidence
 from loadtests.measure import Histogram
-from loadtests.residents import missed, waits_ms, ways_ms
+from loadtests.report.felt import asked, eta_errors, out_of_order, recovery_seconds
+from loadtests.report.residents import missed, waits_ms, ways_ms
 from loadtests.told import NEVER, Fact
 
 OTHERS = "others"

@@ -1,0 +1,44 @@
+"""The audit: the contract's guarantees, each checked by name against what residents were told.
+
+A check that cannot be judged says so and is not green. Every check can fail: `tests/test_loadtests_audit.py`
+breaks the truth for each.
+"""
+
+from __future__ import annotations
+
+from loadtests.audit import afterwards, bots, calls, places, registrations, service
+from loadtests.audit.evidence import Check, Evidence
+
+PROMISES = (
+    places.draw_committed,
+    places.places_dense,
+    places.places_as_told,
+    places.one_place,
+    places.draw_order,
+    calls.called_in_turn,
+    calls.calls_kept,
+    calls.rate_kept,
+    calls.passes_capped,
+    registrations.registrations_kept,
+    registrations.registrations_single,
+    registrations.same_answer,
+    afterwards.cancellations_kept,
+    afterwards.wishes_kept,
+    afterwards.one_open_registration,
+    afterwards.registrations_add_up,
+    calls.counts_add_up,
+    places.eligibility,
+    registrations.receipts,
+    afterwards.codes_alike,
+)
+
+
+def audit(evidence: Evidence) -> list[Check]:
+    """Judge everything.
+
+    Returns:
+        The promises first (contract "Guarantees"), those of the night where one was held, then what bots were told,
+        where there are any, then how it felt (errors, latency, the generator).
+    """
+    promises = [*(check(evidence) for check in PROMISES), *evidence.night]
+    return promises + bots.bots(evidence) + service.service(evidence)

@@ -1,0 +1,1 @@
+"""A run in figures: judged, compared, and shown."""
