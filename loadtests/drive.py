@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -24,6 +25,7 @@ from locust.runners import MasterRunner
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from loadtests.audit.after_dark import NoNight, hold_night
 from loadtests.company import Alone, Company, Member, Troupe
 from loadtests.faults import FaultError, FaultRun
 from loadtests.line import Line
@@ -72,6 +74,10 @@ def drive(options: Options, console: Console) -> int:
             stage.end()
             runner.quit()
         evidence = stage.evidence()
+        if options.night and server is not None:
+            console.print("[dim]the night, and its messages[/dim]")
+            city = Path(options.city) if options.city is not None else None
+            evidence.night = hold_night(server.data_dir, setting.grounds, city)
     finally:
         if server is not None:
             server.stop()
@@ -153,7 +159,7 @@ def main() -> int:
         if sys.argv[1] == "--worker":
             return work(int(sys.argv[2]))
         return drive(msgspec.json.decode(sys.argv[1], type=Options), console)
-    except (CannotRehearse, FaultError) as reason:
+    except (CannotRehearse, FaultError, NoNight) as reason:
         console.print(f"[red]cannot rehearse:[/red] {reason}", soft_wrap=True)
         return 2
     except Stopped:

@@ -37,6 +37,8 @@ class Options(msgspec.Struct, kw_only=True):
         workers: of the own server; None is its default.
         fault: None, or a name of `loadtests.faults`; only for the own server.
         fault_at: when, as a share of the minutes.
+        night: hold the night once the crowd is gone, and audit it (`loadtests.audit.after_dark`); only on a server of
+            our own with its embedded store.
         lines: connections of the generators together.
         processes: generators; more than one are a Locust master with so many workers.
         slo: the file that says what must hold (`loadtests/slo.toml` is the default).
@@ -63,6 +65,7 @@ class Options(msgspec.Struct, kw_only=True):
     workers: int | None = None
     fault: str | None = None
     fault_at: float = 0.35
+    night: bool = False
     lines: int = 400
     processes: int = 1
     slo: str = str(SHIPPED_SLO)
@@ -96,6 +99,8 @@ class Options(msgspec.Struct, kw_only=True):
             return "--fault harms processes: only those of a server of our own, so not together with --host"
         if self.fault is not None and not faults_by_hand and (why_not := FAULTS[self.fault].problem(self)) is not None:
             return why_not
+        if self.night and (self.host is not None or self.redis_url is not None):
+            return "--night puts the store's clock forward: only that of a server of our own, with its embedded store"
         if not 0 < self.fault_at < 1:
             return "--fault-at: expected a share between 0 and 1"
         if not 0 <= self.warm_up_seconds < self.minutes * 60:

@@ -42,6 +42,7 @@ class _Command(click.Command):
 @click.option("--workers", type=click.IntRange(1), help="Workers of the own server.")
 @click.option("--fault", help="What fails in the middle of it, on the own server: see loadtests/README.md.")
 @click.option("--fault-at", type=float, help="When, as a share of the minutes; default 0.35.")
+@click.option("--night", is_flag=True, default=None, help="Hold the night as well, and audit slots, ranks and SMS.")
 @click.option("--lines", type=int, help="Connections of the load generators together; default 400.")
 @click.option("--processes", type=int, help="Load generators; default 1. More share the crowd and audit together.")
 @click.option("--slo", help="What must hold, as TOML; default: loadtests/slo.toml, which explains itself.")
