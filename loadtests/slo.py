@@ -41,6 +41,10 @@ class Recovery(_Table, frozen=True):
     seconds: Positive
 
 
+class Memory(_Table, frozen=True):
+    workers_mb_an_hour: Positive
+
+
 class Audit(_Table, frozen=True):
     red: Count = 0
     unjudged: Count = 0
@@ -63,6 +67,7 @@ class Slo(_Table, frozen=True):
     eta: Eta | None = None
     fairness: Fairness | None = None
     recovery: Recovery | None = None
+    memory: Memory | None = None
     audit: Audit | None = None
     generator: Generator = Generator()
 

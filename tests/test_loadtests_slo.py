@@ -22,8 +22,9 @@ from loadtests.slo import SHIPPED_SLO, Lateness, Slo, SloError, load_slo
 from loadtests.told import NEVER
 from tests.test_loadtests_audit import END_S, World
 
-STRICT = msgspec.structs.replace(load_slo(SHIPPED_SLO), lateness=Lateness(p99_ms=200))
-"""The shipped file, but for a lateness that is broken before it marks a second as the generator's."""
+STRICT = msgspec.structs.replace(load_slo(SHIPPED_SLO), lateness=Lateness(p99_ms=200), memory=None)
+"""The shipped file, but for a lateness that is broken before it marks a second as the generator's, and for what takes
+longer than this opening."""
 
 
 def world_with_slo() -> World:
@@ -72,6 +73,26 @@ def test_every_line_of_an_honest_opening_is_held() -> None:
     assert found["recovery after a fault"].figure == 0
     assert all(not line.seconds for line in found.values() if line.name != "fairness")
     assert len(found) == len(STRICT.p99_ms) + 8
+
+
+@pytest.mark.parametrize(
+    ("mb_an_hour", "state", "figure"), [(0, "held", 0), (59, "held", 59), (61, "broken", 61), (-9, "held", -9)]
+)
+def test_memory_that_grows_is_seen_in_a_run_that_is_long_enough(mb_an_hour: float, state: str, figure: float) -> None:
+    world = world_with_slo()
+    e = world.evidence
+    e.slo, e.fault, e.fault_second, e.end_second = load_slo(SHIPPED_SLO), None, None, 1200
+    # a start that takes much, and a spike, are no growth
+    e.seen.memory_mb["workers"] = {
+        s: 200 + mb_an_hour * s / 3600 - 80 * (s < 100) + 500 * (s == 1000) for s in range(1200)
+    }
+    line = lines(world)["workers' memory, growth"]
+    assert line.state == state
+    assert line.figure == pytest.approx(figure, abs=1)
+    e.end_second = 599
+    assert lines(world)["workers' memory, growth"].state == "not measured"
+    e.end_second, e.fault = 1200, "kill-worker"
+    assert lines(world)["workers' memory, growth"].state == "not measured"
 
 
 def _wrong_answers(w: World) -> None:

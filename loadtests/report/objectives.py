@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal
 
 from loadtests.answers import Call
 from loadtests.audit.evidence import Check, Evidence
 from loadtests.measure import Histogram
 from loadtests.report.felt import asked, eta_errors, out_of_order, recovery_seconds, served_after, troubled
+
+_LONG_ENOUGH_SECONDS = 600
 
 State = Literal["held", "broken", "not measured"]
 
@@ -71,6 +74,8 @@ def _judge(e: Evidence, checks: Sequence[Check]) -> Iterator[Objective]:
         yield _fairness(e, slo.fairness.kendall)
     if slo.recovery is not None:
         yield _recovery(e, slo.recovery.seconds)
+    if slo.memory is not None:
+        yield _memory(e, slo.memory.workers_mb_an_hour)
     if slo.audit is not None:
         for name, ok, limit in (("audit, red", False, slo.audit.red), ("audit, not judged", None, slo.audit.unjudged)):
             found = [check.name for check in checks if check.ok is ok]
@@ -135,6 +140,22 @@ def _recovery(e: Evidence, limit: float) -> Objective:
     if not served_after(e, last) or last == e.aftermath[-1]:
         return Objective(name, "broken", took, limit, unit, seconds, f"{when}: had not recovered")
     return Objective(name, _state(took <= limit), took, limit, unit, seconds, f"{when}, trouble in {len(seconds)} s")
+
+
+def _memory(e: Evidence, limit: float) -> Objective:
+    """Growth from the second quarter of the run, when all is warm, to the last: medians of both, so no spike counts."""
+    name, unit = "workers' memory, growth", "MB/h"
+    length = len(e.measured)
+    held = e.seen.memory_mb.get("workers", {})
+    early, late = (
+        [held[s] for s in e.measured[length * k // 4 : length * (k + 1) // 4] if held.get(s)] for k in (1, 3)
+    )
+    if length < _LONG_ENOUGH_SECONDS or not early or not late or e.fault is not None:
+        why = "a fault starts workers anew" if e.fault is not None else f"needs {_LONG_ENOUGH_SECONDS // 60} minutes"
+        return Objective(name, "not measured", None, limit, unit, (), why if held else "workers were not watched")
+    before, after = median(early), median(late)
+    figure = (after - before) * 3600 / (length / 2)
+    return Objective(name, _state(figure <= limit), figure, limit, unit, (), f"{before:.0f}, then {after:.0f} MB")
 
 
 def _state(held: bool) -> State:
