@@ -95,10 +95,9 @@ class Cast:
         self.unserved = self.agenda.overdue(self.clock.now_us() - SECOND_US)
         self._wait_until(self._finished)
         registered = [i for i in self.share.of_all(told.residents) if told.has(i, Fact.REGISTERED)]
-        sample = max(1, RECEIPTS_SAMPLE // self.share.of)
-        step = max(1, len(registered) // sample)
+        step = max(1, len(registered) // RECEIPTS_SAMPLE)
         now_us = self.clock.now_us()
-        for k, i in enumerate(registered[::step][:sample]):
+        for k, i in enumerate(registered[::step][:RECEIPTS_SAMPLE]):
             self.agenda.file(now_us + k * 2000, i, Act.LOOK_UP)
             if k % 10 == 0:
                 self.agenda.file(now_us + k * 2000, i, Act.CALENDAR)

@@ -137,7 +137,7 @@ class Journey:
     def answered(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
         """Take in an answer."""
         if act in _JOINS:
-            self.told.facts[i] &= ~Fact.JOIN_OPEN
+            self.told.join_heard(i)
         try:
             if answer.status < 400:
                 self.meters.answers[(CALL_OF[act], answer.status, "")] += 1
@@ -156,6 +156,8 @@ class Journey:
         self.meters.error(f"{act.name}: no answer: {reason}", now_us)
         self.meters.count("retries", now_us)
         self.told.note(i, Fact.ASKED_TWICE)
+        if act in _JOINS:
+            self.told.join_unheard(i)
         self.later(i, act, now_us, (0.5, 3))
 
     # requests
@@ -168,7 +170,7 @@ class Journey:
             self.meters.count("arrivals", now_us)
             if self.crowd.behaviour(i) is Behaviour.SECOND_DEVICE:
                 self.file(now_us, i, Act.OTHER_DEVICE)
-        told.note(i, Fact.JOIN_SENT | Fact.JOIN_OPEN)
+        told.join_sent(i)
         attempt = 1 if told.has(i, Fact.CORRECTED) else 0
         return self._requests.join(self.ground(i).district, self.crowd.join_body(i, attempt))
 

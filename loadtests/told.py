@@ -98,6 +98,7 @@ class _Sent(msgspec.Struct):
     spent: list[Spent]
     spent_passes: list[PassTold]
     closed: dict[int, Closed]
+    not_found: set[int]
     codes_asked: dict[int, int]
     contradictions: dict[str, int]
     examples: dict[str, list[str]]
@@ -140,6 +141,7 @@ class Told:
         self.spent: list[Spent] = []
         self.spent_passes: list[PassTold] = []
         self.closed: dict[int, Closed] = {}  # by resident: nobody cancels twice
+        self._joins: Counter[int] = Counter()  # on their way, by resident: from two devices, or by refreshing
         self.not_found: set[int] = set()  # whose receipt opened nothing, after the run
         self.codes_asked: Counter[int] = Counter()  # by resident
         self.contradictions: Counter[str] = Counter()
@@ -190,6 +192,23 @@ class Told:
         self.entry[i] = entry
         self.note(i, Fact.JOINED)
 
+    def join_sent(self, i: int) -> None:
+        """Resident `i` asks for a place."""
+        self.note(i, Fact.JOIN_SENT | Fact.JOIN_OPEN)
+        self._joins[i] += 1
+
+    def join_heard(self, i: int) -> None:
+        """One of their joins was answered: once none is on its way, what they were told is what holds."""
+        self.join_unheard(i)
+        if i not in self._joins:
+            self.facts[i] &= ~Fact.JOIN_OPEN
+
+    def join_unheard(self, i: int) -> None:
+        """One of their joins will not be answered any more."""
+        self._joins[i] -= 1
+        if self._joins[i] <= 0:
+            del self._joins[i]
+
     def numbered(self, i: int, number: int) -> None:
         """Resident `i` was told the number of the place; once told it never changes."""
         if self.number[i] and self.number[i] != number:
@@ -238,8 +257,8 @@ class Told:
         """
         arrays = {name: values[part::parts].tobytes() for name, values in self._arrays().items()}
         sent = _Sent(
-            self.residents, part, parts, arrays, self.spent, self.spent_passes, self.closed, self.codes_asked,
-            self.contradictions, self.examples,
+            self.residents, part, parts, arrays, self.spent, self.spent_passes, self.closed, self.not_found,
+            self.codes_asked, self.contradictions, self.examples,
         )  # fmt: skip
         return msgspec.msgpack.encode(sent)
 
@@ -259,6 +278,7 @@ class Told:
         self.spent += sent.spent
         self.spent_passes += sent.spent_passes
         self.closed |= sent.closed
+        self.not_found |= sent.not_found
         self.codes_asked.update(sent.codes_asked)
         self.contradictions.update(sent.contradictions)
         for what, told in sent.examples.items():

@@ -386,6 +386,20 @@ def test_a_broken_connection_is_tried_again_and_leaves_the_join_open(desk: Desk)
     assert not desk.told.has(i, Fact.JOIN_OPEN)
 
 
+def test_a_join_from_another_device_leaves_the_place_open_until_it_is_heard_of_too(desk: Desk) -> None:
+    i = desk.someone(Behaviour.ORDINARY)
+    desk.sends(i, Act.JOIN)
+    desk.sends(i, Act.OTHER_DEVICE)
+    desk.hears(i, Act.JOIN, 201, place(7, "drawing", after=60))
+    assert desk.told.has(i, Fact.JOIN_OPEN)
+    desk.hears(i, Act.OTHER_DEVICE, 200, place(7, "drawing", after=60))
+    assert not desk.told.has(i, Fact.JOIN_OPEN)
+    # and one that is never heard of leaves it open
+    desk.sends(i, Act.REFRESH)
+    desk.journey.unanswered(i, Act.REFRESH, "reset", 0)
+    assert desk.told.has(i, Fact.JOIN_OPEN)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -28,6 +28,7 @@ def of(part: int) -> Told:
         told.ticket[i], told.passes[i], told.receipts[i] = b"ticket", (b"pass", ""), b"receipt"
     told.contradict("number changed", part, "1, then 2")
     told.codes_asked[part] += 2
+    told.not_found.add(part)
     return told
 
 
@@ -53,6 +54,7 @@ def test_each_resident_is_told_what_their_own_process_heard() -> None:
     assert whole.spent_passes == [PassTold(1, 7, 10, 20, NEVER)]
     assert whole.closed == {3: Closed(3, 7, 440106)}
     assert whole.codes_asked == {0: 2, 1: 2}
+    assert whole.not_found == {0, 1}
     assert whole.contradictions == {"number changed": 2}
     assert whole.examples == {"number changed": ["resident 0: 1, then 2", "resident 1: 1, then 2"]}
 
