@@ -18,6 +18,7 @@ from loadtests.setting import Setting, find_setting
 from loadtests.told import Told
 
 if TYPE_CHECKING:
+    from locust.env import Environment
     from locust.runners import MasterRunner, WorkerRunner
 
 _BEGIN, _ARRIVE, _LOOK, _SEEN, _END, _PIECE, _FAILED = (
@@ -28,7 +29,13 @@ _ANSWER_SECONDS = 180
 
 
 class Company(Protocol):
-    """What a stage asks of its generators."""
+    """What a stage asks of its generators.
+
+    Attributes:
+        alone: there is one, and it is this process.
+    """
+
+    alone: bool
 
     def begin(self, *, everyone: bool) -> None:
         """Start; with every arrival filed, or none."""
@@ -54,6 +61,8 @@ class Company(Protocol):
 
 class Alone:
     """One generator: this process."""
+
+    alone = True
 
     def __init__(self, options: Options, crowd: Crowd, setting: Setting, fire: Any) -> None:
         self.cast = Cast(options, crowd, setting, fire)
@@ -83,6 +92,19 @@ class Alone:
         return {}
 
 
+def company_of(options: Options, crowd: Crowd, setting: Setting, environment: Environment) -> Company:
+    """The generators of a Locust process that has a runner: itself, or its workers.
+
+    Raises:
+        CannotRehearse: the crowd does not fit the openings, or no workers have come.
+    """
+    from locust.runners import MasterRunner  # patches the process: only Locust's entry points come here
+
+    if isinstance(environment.runner, MasterRunner):
+        return Troupe(options, crowd, setting, environment.runner)
+    return Alone(options, crowd, setting, environment.events.request.fire)
+
+
 class Order(msgspec.Struct):
     """What a worker is told to begin with."""
 
@@ -102,6 +124,8 @@ class Troupe:
     Raises:
         CannotRehearse: there are none.
     """
+
+    alone = False
 
     def __init__(self, options: Options, crowd: Crowd, setting: Setting, runner: MasterRunner) -> None:
         self._options, self._crowd, self._setting, self._runner = options, crowd, setting, runner

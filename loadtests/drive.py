@@ -21,12 +21,11 @@ from typing import Any
 import gevent
 import msgspec
 from locust.env import Environment
-from locust.runners import MasterRunner
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from loadtests.audit.after_dark import NoNight, hold_night
-from loadtests.company import Alone, Company, Member, Troupe
+from loadtests.company import Member, company_of
 from loadtests.faults import FaultError, FaultRun
 from loadtests.line import Line
 from loadtests.options import CannotRehearse, Options, crowd_of
@@ -59,13 +58,8 @@ def drive(options: Options, console: Console) -> int:
         environment = Environment(user_classes=[Line], host=host)
         with _runner(environment, options) as runner:
             setting = find_setting(host, crowd.districts)
-            company: Company = (
-                Troupe(options, crowd, setting, runner)
-                if isinstance(runner, MasterRunner)
-                else Alone(options, crowd, setting, environment.events.request.fire)
-            )
-            alone = options.processes == 1
-            stage = Stage(options, crowd, setting, company, redis_url, pids, alone=alone)
+            company = company_of(options, crowd, setting, environment)
+            stage = Stage(options, crowd, setting, company, redis_url, pids)
             runner.start(options.lines, spawn_rate=options.lines)
             stage.begin()
             with _progress(console) as progress:

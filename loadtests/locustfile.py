@@ -19,11 +19,11 @@ from typing import Any
 
 from locust import LoadTestShape, events
 from locust.env import Environment
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import WorkerRunner
 from rich.console import Console
 
 from loadtests import scenarios
-from loadtests.company import Alone, Company, Member, Troupe
+from loadtests.company import Member, company_of
 from loadtests.line import Line
 from loadtests.options import CannotRehearse, Options, crowd_of
 from loadtests.report.verdict import conclude
@@ -79,8 +79,7 @@ def _ready(environment: Environment, **_: Any) -> None:
 
 
 def _begin(environment: Environment, **_: Any) -> None:
-    runner = environment.runner
-    if isinstance(runner, WorkerRunner):  # waits for the master's word
+    if isinstance(environment.runner, WorkerRunner):  # waits for the master's word
         return
     try:
         options = _chosen(environment)
@@ -89,13 +88,8 @@ def _begin(environment: Environment, **_: Any) -> None:
             raise CannotRehearse(problem)
         crowd = crowd_of(options)
         setting = find_setting(options.host or "", crowd.districts)
-        company: Company = (
-            Troupe(options, crowd, setting, runner)
-            if isinstance(runner, MasterRunner)
-            else Alone(options, crowd, setting, environment.events.request.fire)
-        )
-        alone = isinstance(company, Alone)
-        stage = Stage(options, crowd, setting, company, options.redis_url, dict, alone=alone)
+        company = company_of(options, crowd, setting, environment)
+        stage = Stage(options, crowd, setting, company, options.redis_url, dict)
         stage.begin()
     except (CannotRehearse, ValueError) as reason:
         _fail(environment, str(reason))

@@ -78,8 +78,6 @@ class Stage:
         company: Company,
         redis_url: str | None,
         pids: Callable[[], dict[str, list[int]]],
-        *,
-        alone: bool,
     ) -> None:
         self.options, self.crowd, self.setting, self.company = options, crowd, setting, company
         self.slo = load_slo(Path(options.slo))
@@ -89,7 +87,7 @@ class Stage:
         self.end_us = int(options.minutes * 60 * SECOND_US)
         self.score: Score = Ramp(options, self.slo) if options.ramp else Everyone()
         self.store = connect(redis_url) if redis_url else None
-        this = "generator" if alone else "master"
+        this = "generator" if company.alone else "master"
         self.watch = Watch(setting.grounds, setting.address, self.now_us, self.store, pids, this)
         self.fault_second: int | None = None
         self.fault_end_second: int | None = None
