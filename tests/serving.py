@@ -299,7 +299,9 @@ class Granian(httpx.AsyncBaseTransport):
         assert isinstance(request.stream, httpx.AsyncByteStream)
         exchange = _Exchange(request.stream)
         await self._app.__rsgi__(scope, exchange)
-        return httpx.Response(exchange.status, headers=exchange.headers, content=b"".join(exchange.body))
+        return httpx.Response(
+            exchange.status, headers=exchange.headers, stream=httpx.ByteStream(b"".join(exchange.body))
+        )
 
 
 class _Exchange:

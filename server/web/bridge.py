@@ -1,6 +1,6 @@
 """Litestar speaks ASGI; granian also speaks RSGI, which costs a quarter less a request. This stands between the two."""
 
-import contextlib
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -34,6 +34,7 @@ async def over_asgi(app: Asgi, scope: Scope, exchange: Exchange) -> None:
     """
     pieces = aiter(exchange)
     transport: Any = None
+    over = asyncio.Event()
     started: dict[str, Any] = {}
 
     async def receive() -> dict[str, Any]:
@@ -46,7 +47,12 @@ async def over_asgi(app: Asgi, scope: Scope, exchange: Exchange) -> None:
             return {"type": "http.request", "body": b"", "more_body": False}
         except Gone:
             return {"type": "http.disconnect"}
-        await exchange.client_disconnect()
+        ends = [asyncio.ensure_future(end) for end in (_left(exchange), over.wait())]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
         return {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
@@ -54,19 +60,28 @@ async def over_asgi(app: Asgi, scope: Scope, exchange: Exchange) -> None:
         if message["type"] == "http.response.start":
             started.update(message)
             return
-        body = message.get("body", b"")
-        with contextlib.suppress(Gone):  # nobody is there any more; `receive` says so
+        body, more = message.get("body", b""), message.get("more_body", False)
+        if not more:
+            over.set()
+        try:
             if transport is None:
                 status = started["status"]
                 headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in started["headers"]]
-                if not message.get("more_body", False):
+                if not more:
                     exchange.response_bytes(status, headers, body)
                     return
                 transport = exchange.response_stream(status, headers)
             if body:
                 await transport.send_bytes(body)
+        except Gone:  # nobody is there any more: `receive` says so, once it has its turn
+            over.set()
+            await asyncio.sleep(0)
 
     await app(_asgi_scope(scope), receive, send)
+
+
+async def _left(exchange: Exchange) -> None:
+    await exchange.client_disconnect()
 
 
 def _asgi_scope(scope: Scope) -> dict[str, Any]:
