@@ -14,6 +14,9 @@ from loadtests.report.against import AgainstError, load_run
 from loadtests.slo import SHIPPED_SLO, SloError, load_slo
 from loadtests.traits import DEFAULT_CROWD, CrowdError, load_traits
 
+_FILED_A_SECOND = 25_000
+"""Arrivals that a generator files in a second, at the least."""
+
 
 class Options(msgspec.Struct, kw_only=True):
     """Options of `jiaohao rehearse`.
@@ -46,7 +49,7 @@ class Options(msgspec.Struct, kw_only=True):
         report, json, junit: where to write; None writes none.
         against: the `json` of an earlier run, to compare with.
         opening: RFC 3339 time of the opening that the own server is started for.
-        lead_seconds: how long before it the own server is started.
+        lead_seconds: how long before it the own server is started; None: long enough to file everybody's arrival.
     """
 
     scenario: str = "opening"
@@ -75,7 +78,12 @@ class Options(msgspec.Struct, kw_only=True):
     junit: str | None = None
     against: str | None = None
     opening: str = "2021-06-19T08:00:00+08:00"
-    lead_seconds: float = 20.0
+    lead_seconds: float | None = None
+
+    @property
+    def lead(self) -> float:
+        """How long before the opening the own server is started, in seconds."""
+        return self.lead_seconds if self.lead_seconds is not None else 20 + self.residents / _FILED_A_SECOND
 
     def problem(self, *, faults_by_hand: bool = False) -> str | None:
         """What is wrong with these options, in one line; None when nothing is.

@@ -105,7 +105,7 @@ class OwnServer:
         self._run("import", "sites", str(sites), *self._common())
         registry.unlink()
         self._say("starting the server")
-        clock = datetime.fromisoformat(self._options.opening) - timedelta(seconds=self._options.lead_seconds)
+        clock = datetime.fromisoformat(self._options.opening) - timedelta(seconds=self._options.lead)
         command = ["up", "--no-demo", "--port", str(free_ports(1)[0]), "--clock", clock.isoformat(), *self._common()]
         if self._options.workers is not None:
             command += ["--workers", str(self._options.workers)]

@@ -9,6 +9,5 @@ from loadtests.scenarios import CITIES
 
 SETTINGS = {
     "crowd": "day", "city": str(CITIES / "day.toml"), "residents": 4_836_000, "minutes": 77.0, "come_for": 0.88,
-    "lead_seconds": 200.0,
     "slo": str(CITIES.parent / "slo_promises.toml"),
 }  # fmt: skip
