@@ -35,6 +35,8 @@ _QUIET_SECONDS = 40
 """How long to wait, at most, until a step that broke has drained."""
 _BUSY = 0.9
 """Share of a core from which on a process is taken for the limit."""
+_OTHERS = 0.15
+"""Share of the machine from which on other work, where it is full, is taken for the limit."""
 
 
 class Ramp:
@@ -152,7 +154,10 @@ class Ramp:
             return "store"
         if busy.get("workers", 0.0) > _BUSY * self._workers:
             return "workers"
-        return "machine" if sum(busy.values()) > _BUSY * (os.cpu_count() or 1) else "unknown"
+        cores = os.cpu_count() or 1
+        if sum(busy.values()) > _BUSY * cores:
+            return "others" if busy.get("others", 0.0) > _OTHERS * cores else "machine"
+        return "unknown"
 
 
 def _late_p99_ms(meters: Meters, seconds: range) -> float:

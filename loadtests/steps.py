@@ -38,7 +38,8 @@ class Found(msgspec.Struct):
     Attributes:
         holds: highest rate that kept the SLOs; None where none did.
         breaks: lowest that did not; None where all did.
-        limit: of the lowest that broke: workers, store, generator, machine, or unknown.
+        limit: of the lowest that broke: workers, store, generator, machine (all of them together), others (what else
+            ran on it), or unknown.
     """
 
     steps: list[Step] = []
@@ -52,5 +53,6 @@ class Found(msgspec.Struct):
             return f"no rate held the SLOs, down to {self.breaks or 0:.0f} residents a second"
         if self.breaks is None:
             return f"every rate held the SLOs, up to {self.holds:.0f} residents a second: there were no more to send"
-        limit = f"the limit is the {self.limit}'s" if self.limit != "unknown" else "nobody was as busy as they can be"
+        known = {"unknown": "nobody was as busy as they can be", "others": "other work on the machine was the limit"}
+        limit = known.get(self.limit, f"the limit is the {self.limit}'s")
         return f"{self.holds:.0f} residents a second held the SLOs, {self.breaks:.0f} broke them; {limit}"

@@ -120,9 +120,12 @@ def test_a_step_that_breaks_says_why() -> None:
         ({"generator": 20.0, "store": 96.0}, "store"),
         ({"generator": 20.0, "store": 10.0, "workers": 185.0}, "workers"),
         ({"generator": 20.0, "store": 10.0, "workers": 100.0}, "unknown"),
+        ({"generator": 80.0, "store": 80.0, "workers": 30.0, "others": 5.0}, "machine"),
+        ({"generator": 30.0, "store": 20.0, "workers": 60.0, "others": 80.0}, "others"),
     ],
 )
-def test_whose_limit_it_was(cpu: dict[str, float], limit: str) -> None:
+def test_whose_limit_it_was(cpu: dict[str, float], limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
     server = Scripted(50)
 
     class Busy(dict[int, float]):
