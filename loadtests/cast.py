@@ -37,6 +37,7 @@ class Part(msgspec.Struct):
         unserved: events that were due when the run ended, and had not been sent.
         machine: host name.
         cpu: of the generator's process, in percent of one core, by second.
+        clock_doubt_us: how far its clock may be from the master's.
     """
 
     index: int
@@ -45,6 +46,7 @@ class Part(msgspec.Struct):
     unserved: int
     machine: str
     cpu: dict[int, float]
+    clock_doubt_us: int = 0
 
 
 class Cast:
@@ -58,7 +60,7 @@ class Cast:
     """
 
     def __init__(self, options: Options, crowd: Crowd, setting: Setting, fire: Any, share: Share = EVERYONE) -> None:
-        self.crowd, self.share, self.clock = crowd, share, setting.clock()
+        self.crowd, self.share, self.clock = crowd, share, setting.clock
         self.meters, self.agenda = Meters(), Agenda()
         curves = curves_of(options, crowd, setting.grounds)
         pace = pace_of(options, crowd, setting)

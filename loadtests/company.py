@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import gevent
 import msgspec
+from gevent.event import AsyncResult
 
 from loadtests.acts import Stretch
 from loadtests.cast import Cast, Part
 from loadtests.crowd import Crowd, Share
+from loadtests.lines import RunClock
 from loadtests.measure import Meters, Progress
 from loadtests.options import CannotRehearse, Options, crowd_of
 from loadtests.setting import Setting, find_setting
@@ -21,9 +23,10 @@ if TYPE_CHECKING:
     from locust.env import Environment
     from locust.runners import MasterRunner, WorkerRunner
 
-_BEGIN, _ARRIVE, _LOOK, _SEEN, _END, _PIECE, _FAILED = (
-    f"jiaohao {word}" for word in ("begin", "arrive", "look", "seen", "end", "piece", "failed")
+_BEGIN, _ASK, _TELL, _ARRIVE, _LOOK, _SEEN, _END, _PIECE, _FAILED = (
+    f"jiaohao {word}" for word in ("begin", "ask", "tell", "arrive", "look", "seen", "end", "piece", "failed")
 )
+_CLOCK_LOOKS = 20
 _PIECE_BYTES = 4_000_000
 _ANSWER_SECONDS = 180
 
@@ -33,9 +36,11 @@ class Company(Protocol):
 
     Attributes:
         alone: there is one, and it is this process.
+        clock_doubt_ms: at the end: how far their clocks may be from this process's.
     """
 
     alone: bool
+    clock_doubt_ms: int
 
     def begin(self, *, everyone: bool) -> None:
         """Start; with every arrival filed, or none."""
@@ -63,6 +68,7 @@ class Alone:
     """One generator: this process."""
 
     alone = True
+    clock_doubt_ms = 0
 
     def __init__(self, options: Options, crowd: Crowd, setting: Setting, fire: Any) -> None:
         self.cast = Cast(options, crowd, setting, fire)
@@ -126,6 +132,7 @@ class Troupe:
     """
 
     alone = False
+    clock_doubt_ms = 0
 
     def __init__(self, options: Options, crowd: Crowd, setting: Setting, runner: MasterRunner) -> None:
         self._options, self._crowd, self._setting, self._runner = options, crowd, setting, runner
@@ -138,7 +145,7 @@ class Troupe:
         self._failed = ""
         self._ended = False
         for name, listener in (
-            (_PIECE, self._piece), (_SEEN, self._looked), (_FAILED, self._failure),
+            (_ASK, self._asked), (_PIECE, self._piece), (_SEEN, self._looked), (_FAILED, self._failure),
         ):  # fmt: skip
             runner.custom_messages.pop(name, None)  # of an earlier run in the same web UI
             runner.register_message(name, listener)
@@ -186,6 +193,7 @@ class Troupe:
         for part in self._parts.values():
             told.take_in(part.told)
             meters.take_in(part.meters)
+            self.clock_doubt_ms = max(self.clock_doubt_ms, -(-part.clock_doubt_us // 1000))
         return told, meters, sum(part.unserved for part in self._parts.values())
 
     def cpu(self) -> dict[str, tuple[str, dict[int, float]]]:
@@ -202,6 +210,9 @@ class Troupe:
     def _reported(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         if "jiaohao" in data:
             self._progress[client_id] = msgspec.convert(data["jiaohao"], Progress)
+
+    def _asked(self, msg: Any, **_: Any) -> None:
+        self._runner.send_message(_TELL, {"now_us": self._setting.clock.now_us()}, msg.node_id)
 
     def _piece(self, msg: Any, **_: Any) -> None:
         pieces = self._pieces.setdefault(msg.node_id, [])
@@ -226,8 +237,10 @@ class Member:
     def __init__(self, runner: WorkerRunner) -> None:
         self._runner = runner
         self._cast: Cast | None = None
+        self._clock_doubt_us = 0
+        self._answer: AsyncResult[int] = AsyncResult()
         for name, listener in (
-            (_BEGIN, self._begin), (_ARRIVE, self._arrive), (_LOOK, self._look), (_END, self._end),
+            (_BEGIN, self._begin), (_TELL, self._told), (_ARRIVE, self._arrive), (_LOOK, self._look), (_END, self._end),
         ):  # fmt: skip
             runner.register_message(name, listener, concurrent=True)
         runner.environment.events.report_to_master.add_listener(self._report)  # type: ignore[no-untyped-call]
@@ -243,11 +256,32 @@ class Member:
             order = msgspec.convert(msg.data, Order)
             crowd = crowd_of(order.options)
             setting = find_setting(order.host, crowd.districts, order.origin_s)
+            self._set(setting.clock)
             fire = self._runner.environment.events.request.fire
             self._cast = Cast(order.options, crowd, setting, fire, order.share)
             self._cast.begin(everyone=order.everyone)
         except (CannotRehearse, ValueError) as reason:
             self._runner.send_message(_FAILED, {"why": str(reason)})
+
+    def _set(self, clock: RunClock) -> None:
+        """Set a clock by the master's: by the quickest of some answers, which bounds the doubt by half its time."""
+        quickest, forward = None, 0
+        for _ in range(_CLOCK_LOOKS):
+            asked_us = clock.now_us()
+            self._answer = AsyncResult()
+            self._runner.send_message(_ASK)
+            try:
+                told_us = self._answer.get(timeout=_ANSWER_SECONDS)
+            except gevent.Timeout:
+                raise CannotRehearse("the master does not say what time it is") from None
+            took_us = clock.now_us() - asked_us
+            if quickest is None or took_us < quickest:
+                quickest, forward = took_us, told_us - asked_us - took_us // 2
+        clock.put_forward(forward)
+        self._clock_doubt_us = (quickest or 0) // 2
+
+    def _told(self, msg: Any, **_: Any) -> None:
+        self._answer.set(msg.data["now_us"])
 
     def _arrive(self, msg: Any, **_: Any) -> None:
         while self._cast is None:  # still making ready
@@ -262,7 +296,7 @@ class Member:
         if self._cast is None:
             return
         self._cast.end()
-        part = msgspec.msgpack.encode(self._cast.part())
+        part = msgspec.msgpack.encode(msgspec.structs.replace(self._cast.part(), clock_doubt_us=self._clock_doubt_us))
         for at in range(0, len(part), _PIECE_BYTES):
             piece = part[at : at + _PIECE_BYTES]
             self._runner.send_message(_PIECE, {"piece": piece, "last": at + _PIECE_BYTES >= len(part)})

@@ -31,22 +31,18 @@ class Setting:
         host: `http://HOST:PORT`.
         grounds: in the order of the crowd's districts.
         origin_s: city time, in seconds since the epoch, from which everybody's run clock counts.
+        clock: the run's, one for all in this process: what residents were told is compared with what was seen.
     """
 
     host: str
     grounds: tuple[Ground, ...]
     origin_s: float
+    clock: RunClock
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port."""
         return address_of(self.host)
-
-    def clock(self) -> RunClock:
-        """The run's clock on this machine; asks the server what time it is in the city, which takes a second."""
-        get = _getter(self.host)
-        ahead_seconds = _city_ahead_seconds(lambda: answers.decode_city(get("/city")).now)
-        return RunClock(self.origin_s - ahead_seconds - time.monotonic())
 
 
 def find_setting(host: str, districts: tuple[str, ...], origin_s: float | None = None) -> Setting:
@@ -83,7 +79,7 @@ def find_setting(host: str, districts: tuple[str, ...], origin_s: float | None =
         opens_us, closes_us = (int((at.timestamp() - origin_s) * SECOND_US) for at in (opens, closes))
         names = tuple(site.site for site in sites)
         grounds.append(Ground(o.district, o.date, opens, opens_us, o.draw.seconds, o.draw.commitment, names, closes_us))
-    return Setting(host, tuple(grounds), origin_s)
+    return Setting(host, tuple(grounds), origin_s, RunClock(origin_s - ahead_seconds - time.monotonic()))
 
 
 def curves_of(options: Options, crowd: Crowd, grounds: tuple[Ground, ...]) -> tuple[Curve, ...]:

@@ -83,7 +83,6 @@ class Stage:
         self.slo = load_slo(Path(options.slo))
         self.curves = curves_of(options, crowd, setting.grounds)
         self.pace = pace_of(options, crowd, setting)
-        self.clock = setting.clock()
         self.end_us = int(options.minutes * 60 * SECOND_US)
         self.score: Score = Ramp(options, self.slo) if options.ramp else Everyone()
         self.store = connect(redis_url) if redis_url else None
@@ -95,7 +94,7 @@ class Stage:
 
     def now_us(self) -> int:
         """The run's time."""
-        return self.clock.now_us()
+        return self.setting.clock.now_us()
 
     def begin(self) -> None:
         """File arrivals, start watching and handing out."""
@@ -154,6 +153,7 @@ class Stage:
             unserved=unserved,
             warm_up_seconds=self.options.warm_up_seconds,
             expected=self.score.expected(self.crowd),
+            clock_doubt_ms=self.company.clock_doubt_ms,
             ramp=self.score.found if isinstance(self.score, Ramp) else None,
         )
 

@@ -1,6 +1,7 @@
 """A rehearsal by several generators is the same rehearsal: nobody twice, nobody left out, audited together."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from loadtests.crowd import Share
 from loadtests.options import Options
+from loadtests.ports import free_ports
 from tests.broken.rehearsing import found, held, prepare, red_of, serving
 
 # The machine's own slowness is not what is asked here.
@@ -28,8 +30,12 @@ def by_locust(options: Options) -> dict[str, Any]:
         "--redis-url", options.redis_url or "", "--crowd-seed", str(options.seed), "--lines", str(options.lines),
         "--slo", options.slo, "--figures", options.json or "", "--report", str(Path(options.json or "").parent / "r"),
     )  # fmt: skip
+    (port,) = map(str, free_ports(1))
+    here = [
+        f"--master-{name}" for name in ("host=127.0.0.1", f"port={port}", "bind-host=127.0.0.1", f"bind-port={port}")
+    ]
     command = ("-m", "locust", "-f", "loadtests/locustfile.py", "--headless", "-H", options.host or "")
-    return found(options, *command, "--processes", "2", *given)
+    return found(options, *command, "--processes", "2", *here, *given)
 
 
 def by_two(options: Options) -> dict[str, Any]:
@@ -41,12 +47,16 @@ def audit(figures: Mapping[str, Any]) -> dict[str, bool | None]:
 
 
 def test_two_generators_and_a_master_give_the_same_audit_as_one(prepared: Path, tmp_path: Path) -> None:
-    figures = {}
-    for name, hold in (("one", held), ("two", by_two), ("locust", by_locust)):
+    ways = {"one": held, "two": by_two, "locust": by_locust}
+
+    def figures_of(name: str) -> dict[str, Any]:
         folder = tmp_path / name
         folder.mkdir()
         with serving(prepared, folder, changes=UNHURRIED, lead_seconds=LEAD_SECONDS) as options:
-            figures[name] = hold(options)
+            return ways[name](options)
+
+    with ThreadPoolExecutor(len(ways)) as threads:  # they mostly wait
+        figures = dict(zip(ways, threads.map(figures_of, ways), strict=True))
     one = figures["one"]
     for name, other in figures.items():
         assert audit(other) == audit(one), name

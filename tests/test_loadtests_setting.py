@@ -11,6 +11,7 @@ from loadtests.answers import Requests
 from loadtests.cast import pace_of
 from loadtests.crowd import Crowd, Share
 from loadtests.journey import Journey
+from loadtests.lines import RunClock
 from loadtests.measure import Meters
 from loadtests.options import CannotRehearse, Options
 from loadtests.setting import Setting, address_of, curves_of
@@ -43,7 +44,7 @@ def arrivals(given: Options, share: Share = Share()) -> dict[int, tuple[str, flo
     """Resident -> (district, second of the run in which they first ask for a place)."""
     people = crowd()
     curves = curves_of(given, people, GROUNDS)
-    pace = pace_of(given, people, Setting("http://127.0.0.1:1", GROUNDS, 0.0))
+    pace = pace_of(given, people, Setting("http://127.0.0.1:1", GROUNDS, 0.0, RunClock(0)))
     agenda = Agenda()
     journey = Journey(people, GROUNDS, curves, pace, Requests("test:80"), agenda, Meters(), share)
     journey.everyone_arrives(-3600 * SECOND_US + 10**6)
@@ -84,8 +85,8 @@ def test_a_run_that_ends_before_a_draw_is_refused() -> None:
 
 
 def test_short_windows_are_lived_faster() -> None:
-    slow = pace_of(options(), crowd(), Setting("", (ground(EARLY, 0, 7200),), 0.0))
-    fast = pace_of(options(), crowd(), Setting("", GROUNDS, 0.0))
+    slow = pace_of(options(), crowd(), Setting("", (ground(EARLY, 0, 7200),), 0.0, RunClock(0)))
+    fast = pace_of(options(), crowd(), Setting("", GROUNDS, 0.0, RunClock(0)))
     assert fast.haste == pytest.approx(0.4)  # four minutes of ten
     assert slow.haste == pytest.approx(0.8)  # eight
 

@@ -21,7 +21,7 @@ def called_in_turn(e: Evidence) -> Check:
         let_in += [(e.told.entry[i], e.told.ready_ms[i]) for i in e.people(ground) if e.told.ready_ms[i] != NEVER]
         early = []
         for entry, at_ms in let_in:
-            reached = serving.at_most_at(at_ms)
+            reached = serving.at_most_at(at_ms + e.clock_doubt_ms)
             if numbers is None or (reached is not None and numbers.number(entry) > reached):
                 early.append(entry)
         if early:

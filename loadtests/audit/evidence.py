@@ -46,6 +46,7 @@ class Evidence:
         warm_up_seconds: how long after the opening what is seen is kept apart; what is before it always is.
         expected: how many residents were to come; None: the whole crowd.
         ramp: what a ramp found.
+        clock_doubt_ms: how far the clocks of those who were told may be from that of who watched.
         night: checks of the night, where one was held after the run (`loadtests.audit.after_dark`).
         fault_end_second: when what lasts was over; None where it was at once.
     """
@@ -64,6 +65,7 @@ class Evidence:
     warm_up_seconds: int = 0
     expected: int | None = None
     ramp: Found | None = None
+    clock_doubt_ms: int = 0
     night: Sequence[Check] = ()
     fault_end_second: int | None = None
 
