@@ -19,6 +19,8 @@ State = Literal["maintenance", "closed", "draw", "open", "paused", "ended", "una
 _SHARE_OF_WAIT = 0.6
 _MOST_OF_WAIT = 0.9
 _PACE_WINDOW_MS = 60_000
+# Turns that must have ended before their length says anything.
+_TURNS_ENOUGH = 10
 
 
 class Opening:
@@ -62,7 +64,10 @@ class Opening:
         self.seen_ms = 0
         self.pace = self.rate
         self._stretch = 1.0
-        self._served: deque[tuple[int, int]] = deque()
+        self._turn_ms = 0.0  # how long a call keeps its pass, on average: until registered, missed, left or lapsed
+        self._looked_ms = 0
+        self._busy_ms = 0.0  # the sum of that over all calls so far
+        self._turns: deque[tuple[int, float, int, int]] = deque()  # (time, _busy_ms, called, inside), a second apart
 
     @property
     def follows_the_city_file(self) -> bool:
@@ -98,23 +103,36 @@ class Opening:
         self.hold_ms = number["hold_ms"]
         self.left.update(news.left)
         self.left_seen += len(news.left)
-        self._follow_pace(news.now_ms)
+        self._follow_pace(news.now_ms, number["called"])
         self._stretch = max(1.0, self._polls_per_second() / self._policy.poll_budget_per_second)
 
-    def _follow_pace(self, now_ms: int) -> None:
-        """Calls a second as residents will feel them: none in a pause, less where max_active holds the queue back."""
-        served = self._served
-        if not served or now_ms - served[-1][0] >= 1000:
-            served.append((now_ms, self.serving))
-            while now_ms - served[0][0] > _PACE_WINDOW_MS:
-                served.popleft()
+    @property
+    def active(self) -> int:
+        """Called and not yet claimed, and passes alive: what `max_active` caps."""
+        return self.pending + self.passes_alive
+
+    def _follow_pace(self, now_ms: int, called: int) -> None:
+        """Calls a second as residents will feel them: none in a pause, less where max_active will hold the queue back.
+
+        It does once as many are inside as it allows; from then on calls come as fast as turns end (Little's law: so
+        many inside, divided by the time that each is). That is known as soon as some turns have ended, well before.
+        """
+        turns, active = self._turns, self.active
+        if turns:
+            self._busy_ms += active * max(now_ms - self._looked_ms, 0)
+        self._looked_ms = now_ms
+        if not turns or now_ms - turns[-1][0] >= 1000:
+            turns.append((now_ms, self._busy_ms, called, active))
+            while now_ms - turns[0][0] > _PACE_WINDOW_MS:
+                turns.popleft()
+        _, busy_ms, called_then, active_then = turns[0]
+        ended = called - active - (called_then - active_then)
+        if ended >= _TURNS_ENOUGH:
+            # those inside are halfway through their turn, on average: at first they are many, and few have ended
+            self._turn_ms = (self._busy_ms - busy_ms) / (ended + (active - active_then) / 2)
         self.pace = 0.0 if self.paused else self.rate
-        if self.paused:
-            return
-        held_back = self.waiting > 0 and self.pending + self.passes_alive >= self.max_active * 0.95
-        if held_back and now_ms > served[0][0]:
-            observed = (self.serving - served[0][1]) * 1000 / (now_ms - served[0][0])
-            self.pace = min(self.rate, max(observed, self.rate / 100))
+        if self._turn_ms and not self.paused:
+            self.pace = min(self.rate, max(self.max_active * 1000 / self._turn_ms, self.rate / 100))
 
     def _polls_per_second(self) -> float:
         """What everyone waiting would poll without any stretching."""
@@ -158,7 +176,11 @@ class Opening:
 
     def eta_s(self, ahead: int) -> float | None:
         """About how long until the call, in seconds; None when nobody is called at all."""
-        return ahead / self.pace if self.pace > 0 else None
+        if self.pace <= 0:
+            return None
+        unhindered_s = ahead / self.rate
+        room = max(0, self.max_active - self.active)
+        return max(unhindered_s, (ahead - room) / self.pace) if self.pace < self.rate else unhindered_s
 
     def poll_after_s(self, ahead: int) -> float:
         """When a waiting resident should look again, in seconds.

@@ -153,12 +153,45 @@ def test_the_wait_told_follows_the_pace_where_max_active_holds_the_line_back(cit
     it = at_the_end_of_the_draw(city, 50_000)
     assert it.eta_s(1000) == 10.0
     for second in range(1, 40):  # 10 a second get through, and every pass is taken
-        told = news(it, it.draw_ms + second * 1000, issued=50_000, serving=second * 10, max_active=100)
+        called = 100 + second * 10
+        told = news(
+            it, it.draw_ms + second * 1000, issued=50_000, serving=called, called=called, claimed=called, max_active=100
+        )
         it.follow(told._replace(passes_alive=100))
-    assert it.pace == pytest.approx(10.0, rel=0.05)
-    assert it.eta_s(1000) == pytest.approx(100.0, rel=0.05)
+    assert it.pace == pytest.approx(10.0, rel=0.15)
+    assert it.eta_s(1000) == pytest.approx(100.0, rel=0.15)
     # The intervals stay those of the full rate: the line may start to move again at once.
     assert it.poll_after_s(1000) <= 10.0
+
+
+def test_the_wait_told_knows_of_max_active_before_it_holds_the_line_back(city: City) -> None:
+    """Everybody called takes 20 s, and 800 may be inside: 100 a second for 8 s, and 40 a second from then on."""
+    it = at_the_end_of_the_draw(city, 50_000)
+    inside: list[int] = []  # by second of being called
+    called, told_at = 0, {}
+    for second in range(1, 120):
+        inside = [at for at in inside if second - at < 20]
+        more = min(100, 800 - len(inside))
+        called += more
+        inside += [second] * more
+        told = news(
+            it, it.draw_ms + second * 1000, issued=50_000, serving=called, called=called, claimed=called, max_active=800
+        )
+        it.follow(told._replace(passes_alive=len(inside)))
+        told_at[second] = it.eta_s(4000)
+    # by hand: of 4,000 ahead at that moment the last is called 100 s later, at 40 a second
+    for second in range(60, 120):
+        assert told_at[second] == pytest.approx(100, rel=0.2), second
+    assert told_at[22] is not None and told_at[22] > 60  # at full rate it would be 40
+
+
+def test_a_cap_that_does_not_hold_anybody_back_changes_no_promise(city: City) -> None:
+    it = at_the_end_of_the_draw(city, 50_000)
+    for second in range(1, 60):  # 100 a second, each for 5 s, of 30,000 who may be inside
+        called, inside = second * 100, min(second, 5) * 100
+        told = news(it, it.draw_ms + second * 1000, issued=50_000, serving=called, called=called, claimed=called)
+        it.follow(told._replace(passes_alive=inside))
+        assert it.eta_s(1000) == 10.0
 
 
 def test_the_counts_are_the_contracts(city: City) -> None:
