@@ -153,10 +153,10 @@ class Troupe:
         runner.environment.events.worker_report.add_listener(self._reported)  # type: ignore[no-untyped-call]
 
     def begin(self, *, everyone: bool) -> None:
+        options = msgspec.structs.replace(self._options, redis_url=None)  # its password is not for the wire
+        host, origin_s, of = self._setting.host, self._setting.origin_s, len(self._workers)
         for index, worker in enumerate(self._workers):
-            order = Order(
-                self._options, self._setting.host, self._setting.origin_s, Share(index, len(self._workers)), everyone
-            )
+            order = Order(options, host, origin_s, Share(index, of), everyone)
             self._runner.send_message(_BEGIN, _plain(order), worker)
 
     def arrive(self, stretch: Stretch) -> None:

@@ -70,6 +70,7 @@ class Lease:
     ) -> None:
         if self._renewing is not None:
             self._renewing.cancel()
+            await asyncio.wait([self._renewing])  # one that is on its way would take the lease again
         with suppress(StoreUnavailable):  # then it runs out
             await self._store.lease(self._me, self.token, 0)
 
