@@ -6,7 +6,8 @@
     locust -f loadtests/locustfile.py --headless -H http://127.0.0.1:8000 --scenario opening
 
 With the web UI (without --headless), --csv, --processes N, or --master and --worker as ever: workers share the crowd
-without overlap, and the master audits what all of them were told. Users are lines, not residents (see
+without overlap, and the master audits what all of them were told. A master listens on all addresses unless it is told
+--master-bind-host 127.0.0.1. Users are lines, not residents (see
 `loadtests.lines`); the shape below sets their number and the end of the run. The audit runs at the end, and the exit
 code is its verdict. A fault (--fault) is yours to make here, at the moment that the terminal says: recovery is judged
 from there.
