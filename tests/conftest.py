@@ -184,3 +184,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if os.environ.get("JIAOHAO_NOTHING_SKIPPED") and reporter is not None and reporter.stats.get("skipped"):
         reporter.write_line("skipped, but JIAOHAO_NOTHING_SKIPPED is set", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long goes first: begun last, it would keep one core busy while the others have nothing left to do."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)

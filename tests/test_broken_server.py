@@ -15,6 +15,8 @@ import pytest
 from tests.broken.faults import FAULTS
 from tests.broken.rehearsing import prepare, rehearse
 
+pytestmark = pytest.mark.long
+
 AT_ONCE = 5
 Text = Mapping[str, str]
 Changes = Mapping[str, Text]

@@ -13,6 +13,8 @@ from loadtests.options import Options
 from loadtests.ports import free_ports
 from tests.broken.rehearsing import found, held, prepare, red_of, serving
 
+pytestmark = pytest.mark.long
+
 # The machine's own slowness is not what is asked here.
 UNHURRIED = {"slo.toml": {"[p99_ms]\njoin = 3000\npoll = 3000\nclaim = 3000\nregister = 3000\n": ""}}
 LEAD_SECONDS = 20

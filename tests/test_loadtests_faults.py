@@ -37,6 +37,8 @@ from tests.serving import REPO, until
 from tests.test_loadtests_audit import World
 from tests.test_loadtests_slo import lines, slow, world_with_slo
 
+pytestmark = pytest.mark.long
+
 SHORT = str(REPO / "loadtests" / "cities" / "short.toml")
 ROOT_ON_LINUX = sys.platform == "linux" and os.geteuid() == 0
 

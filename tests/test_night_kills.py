@@ -29,6 +29,8 @@ from server.verifying import verify_allotment
 from tests.nights import DAY, DISTRICTS, PEPPER, SECRET, NightHouse, fill
 from tests.serving import OPERATOR, REPO, environment, until
 
+pytestmark = pytest.mark.long
+
 KILLS = int(os.environ.get("JIAOHAO_KILLS", "10"))
 STORE_KILLS = max(2, KILLS // 5)
 _PEOPLE = 800

@@ -26,6 +26,8 @@ from server.verifying import Published, verify_allotment
 from tests.books import INTERVAL_DAYS, Books, Given, Letter, Registration, Resident, Slot, cancel_before, refusal
 from tests.serving import HAIZHU, OPERATOR, TIANHE, House, enrol, open_house, person, refused, run_cli, test_settings
 
+pytestmark = pytest.mark.long
+
 YUEXIU = "440104"
 OPENS = {TIANHE: 8, HAIZHU: 12, YUEXIU: 16}  # A6
 SITES = {TIANHE: ("T1", "T2"), HAIZHU: ("H1", "H2"), YUEXIU: ("Y1",)}
