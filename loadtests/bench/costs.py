@@ -242,7 +242,7 @@ def measure(rounds: int, seconds: float, connections: dict[Level, int], resident
             asyncio.run(_places(settings, asked, called))
             _until_called(bench, asked.ready(called - 1))
             idle = _background(bench, 40 * seconds)  # the kernel counts in hundredths of a second
-            some = range(2000)
+            some = range(min(2000, once))
             # Those made once, in the order in which a resident makes them, then those that can be made again.
             calls: list[tuple[str, Callable[[int], bytes], range | None]] = [
                 ("join", lambda i: over_http.join_request(called + i), None),
