@@ -53,6 +53,12 @@ def test_help_lists_them_with_their_questions() -> None:
         assert scenarios.load(name).question in " ".join(told.split())
 
 
+def test_help_lists_the_faults_too() -> None:
+    told = " ".join(CliRunner().invoke(command, ["--help"], terminal_width=400).output.split())
+    for name, fault in FAULTS.items():
+        assert f"{name} What " in told or f"{name} Can " in told, fault.__doc__
+
+
 def test_an_unknown_scenario_is_told_with_those_there_are() -> None:
     result = CliRunner().invoke(command, ["openning"])
     assert result.exit_code == 2

@@ -9,13 +9,22 @@ _TO_TRY = {"residents": 20_000, "minutes": 4.0}
 
 
 class _Command(click.Command):
-    """Lists the scenarios, each with its question, below the options."""
+    """Lists scenarios and faults below the options, each with its question."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from loadtests import scenarios
+        from loadtests.faults import FAULTS
 
         with formatter.section("Scenarios"):
             formatter.write_dl([(name, scenarios.load(name).question) for name in scenarios.names()])
+        with formatter.section("Faults"):
+            formatter.write_dl([(name, _question(fault.__doc__)) for name, fault in FAULTS.items()])
+
+
+def _question(doc: str | None) -> str:
+    """The beginning of a docstring, up to its question mark."""
+    words = " ".join((doc or "").split())
+    return words[: words.find("?") + 1] or words
 
 
 @click.command("rehearse", cls=_Command)
@@ -40,7 +49,7 @@ class _Command(click.Command):
     "--city", type=click.Path(exists=True, dir_okay=False, resolve_path=True), help="City file of the own server."
 )
 @click.option("--workers", type=click.IntRange(1), help="Workers of the own server.")
-@click.option("--fault", help="What fails in the middle of it, on the own server: see loadtests/README.md.")
+@click.option("--fault", help="What fails in the middle of it, on the own server: see below.")
 @click.option("--fault-at", type=float, help="When, as a share of the minutes; default 0.35.")
 @click.option("--night", is_flag=True, default=None, help="Hold the night as well, and audit slots, ranks and SMS.")
 @click.option("--lines", type=int, help="Connections of the load generators together; default 400.")
