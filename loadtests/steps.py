@@ -53,6 +53,9 @@ class Found(msgspec.Struct):
             return f"no rate held the SLOs, down to {self.breaks or 0:.0f} residents a second"
         if self.breaks is None:
             return f"every rate held the SLOs, up to {self.holds:.0f} residents a second: there were no more to send"
-        known = {"unknown": "nobody was as busy as they can be", "others": "other work on the machine was the limit"}
-        limit = known.get(self.limit, f"the limit is the {self.limit}'s")
+        limit = {
+            "workers": "the workers are the limit", "store": "the store is the limit",
+            "generator": "the load generator is the limit", "machine": "the machine as a whole is the limit",
+            "others": "other work on the machine was the limit",
+        }.get(self.limit, "nobody was as busy as they can be")  # fmt: skip
         return f"{self.holds:.0f} residents a second held the SLOs, {self.breaks:.0f} broke them; {limit}"
