@@ -16,6 +16,7 @@ from loadtests.steps import Found, Step
 
 Part = Literal["workers", "store"]
 PARTS: tuple[Part, ...] = ("workers", "store")
+_ALL = (*PARTS, "generator", "others")
 
 
 class RampError(Exception):
@@ -136,37 +137,17 @@ def correction(costs: Costs, ramps: Sequence[Ramp], part: Part, level: Level = "
     return statistics.median(factors) if factors and min(factors) > 0 else None
 
 
-@dataclass(frozen=True)
-class EachResident:
-    """CPU by a straight line through the steps that held: what a resident takes, and what is spent anyway.
+def each_resident(ramp: Ramp, part: str) -> float:
+    """CPU seconds that a resident took of a part, at the highest rate that held.
 
-    Attributes:
-        seconds: CPU a resident who goes the whole way.
-        anyway: CPU by second, whoever comes.
-    """
-
-    seconds: float
-    anyway: float
-
-
-def each_resident(ramp: Ramp, part: str) -> EachResident:
-    """CPU of a part by residents; through one step or one rate alone, nothing is taken to be spent anyway.
+    There a resident is cheapest: what comes together shares a turn of the loop, a call of the store and its fsync. A
+    line through the steps would take what is wasted at low rates for the cost of being there.
 
     Args:
         part: workers, store, generator or others.
     """
-    steps = ramp.held()
-    rates = [step.rate for step in steps]
-    spent = [step.cpu_seconds.get(part, 0.0) / step.seconds for step in steps]
-    middle, level = statistics.mean(rates), statistics.mean(spent)
-    spread = sum((rate - middle) ** 2 for rate in rates)
-    if spread == 0:
-        return EachResident(level / middle, 0.0)
-    slope = sum((rate - middle) * (cpu - level) for rate, cpu in zip(rates, spent, strict=True)) / spread
-    if slope <= 0 or level - slope * middle < 0:  # less than nothing is spent by nobody: the line goes through 0
-        slope = sum(rate * cpu for rate, cpu in zip(rates, spent, strict=True)) / sum(rate * rate for rate in rates)
-        return EachResident(slope, 0.0)
-    return EachResident(slope, level - slope * middle)
+    step = ramp.held()[-1]
+    return step.cpu_seconds.get(part, 0.0) / step.seconds / step.rate
 
 
 @dataclass(frozen=True)
@@ -192,17 +173,11 @@ def predict(ramp: Ramp, workers: int) -> Predicted:
     machine's cores are as busy as the workers' were at the highest rate that held.
     """
     holds = ramp.point().held
-    last = min(ramp.held(), key=lambda step: abs(step.rate - holds))
-    busy = min(1.0, last.cpu_seconds["workers"] / last.seconds / ramp.workers)
+    busy = min(1.0, each_resident(ramp, "workers") * ramp.held()[-1].rate / ramp.workers)
     bounds = {"workers": holds * workers / ramp.workers}
-    store = each_resident(ramp, "store")
-    # what the store spends on each worker's looks at the openings grows with the workers
-    bounds["store"] = max(0.0, busy - store.anyway * workers / ramp.workers) / store.seconds if store.seconds else holds
-    if not store.seconds:
-        del bounds["store"]
+    if store := each_resident(ramp, "store"):
+        bounds["store"] = busy / store
     if ramp.cores is not None:
-        parts = {part: each_resident(ramp, part) for part in ("workers", "store", "generator", "others")}
-        anyway = sum(it.anyway * (workers / ramp.workers if part == "workers" else 1.0) for part, it in parts.items())
-        bounds["machine"] = max(0.0, ramp.cores * busy - anyway) / sum(it.seconds for it in parts.values())
+        bounds["machine"] = ramp.cores * busy / sum(each_resident(ramp, part) for part in _ALL)
     limit = min(bounds, key=lambda name: bounds[name])
     return Predicted(workers, bounds[limit], limit, bounds)

@@ -82,15 +82,18 @@ def table(plans: Sequence[tuple[str, str, Plan | PlanError]], known: Known) -> I
     else:
         few, many = law.contention_interval()
         yield (
-            f"Scalability law from ramps of {', '.join(str(ramp.workers) for ramp in known.telling)} workers: "
+            f"Scalability law from ramps of {', '.join(str(ramp.workers) for ramp in known.telling)} worker(s): "
             f"{law.law.rate:,.0f} residents/s a worker, σ {law.law.contention:.3f} (90 %: {few:.3f}-{many:.3f}), "
             f"κ {law.law.coherence:.4f}" + (f"; {law.fixed}." if law.fixed else ".")
         )
+    whose: dict[str, list[str]] = {}
     for name, _, plan in plans:
         for note in (str(plan),) if isinstance(plan, PlanError) else plan.notes:
             if not note.startswith(("no ramp", "scalability law: κ", "scalability law: linear")):
-                yield ""
-                yield f"{name}: {note}."
+                whose.setdefault(note, []).append(name)
+    for note, names in whose.items():
+        yield ""
+        yield f"{', '.join(names)}: {note}."
 
 
 def _costs(costs: Costs) -> Iterator[str]:
@@ -155,7 +158,7 @@ def foretold(earlier: Ramp, later: Ramp) -> Iterator[str]:
         f", {said.rate / measured.broke - 1:+.1%} against the one that broke" if measured.broke is not None else ""
     )
     for part in PARTS:
-        one, other = each_resident(earlier, part).seconds * 1000, each_resident(later, part).seconds * 1000
+        one, other = each_resident(earlier, part) * 1000, each_resident(later, part) * 1000
         error = f", error {one / other - 1:+.1%}" if other else ""
         yield f"CPU of {part} a thousand residents: said {one:,.3f} s, measured {other:,.3f} s{error}"
 
