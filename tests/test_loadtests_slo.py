@@ -89,7 +89,7 @@ def test_memory_that_grows_is_seen_in_a_run_that_is_long_enough(mb_an_hour: floa
     line = lines(world)["workers' memory, growth"]
     assert line.state == state
     assert line.figure == pytest.approx(figure, abs=1)
-    e.end_second = 599
+    e.end_second = 1199
     assert lines(world)["workers' memory, growth"].state == "not measured"
     e.end_second, e.fault = 1200, "kill-worker"
     assert lines(world)["workers' memory, growth"].state == "not measured"
