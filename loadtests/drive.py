@@ -142,10 +142,13 @@ def main() -> int:
     """Entry of the process."""
     console = Console(stderr=False, highlight=False)
     logging.getLogger("locust").setLevel(logging.ERROR)  # it warns of many users; ours are lines
-    this = gevent.getcurrent()
+    this, stopping = gevent.getcurrent(), False
 
     def stop(*_: Any) -> None:
-        this.throw(Stopped())
+        nonlocal stopping
+        if not stopping:  # a second one would break off the tidying up
+            stopping = True
+            this.throw(Stopped())
 
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stop)
