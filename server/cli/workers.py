@@ -1,12 +1,15 @@
 """The workers of a server: started, started again, and on SIGHUP replaced one by one without a gap."""
 
 import multiprocessing
+import socket
 import subprocess
 import sys
 import threading
+from multiprocessing.reduction import DupFd
 from typing import Any
 
 import click
+from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -15,11 +18,28 @@ from granian.server.mp import MPServer
 # A new worker has so long to take requests before the one that it replaces takes no more and ends what it has.
 _READY_SECONDS = 6.0
 _DRAIN_SECONDS = 10
+# A connection that says nothing waits so long in the kernel before a worker hears of it.
+_SILENT_SECONDS = 15
+_BACKLOG = 4096
 # All that can keep a new worker from starting, but for the store, which it would wait for.
 _CHECK = (
     "from server.city import load_city; from server.settings import from_environment; "
     "from server.web.app import create_app; load_city(from_environment().city_file); create_app()"
 )
+
+
+class _Listener:
+    """A socket that arrives in a new worker as Granian wants it."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _held, (DupFd(self._listener.fileno()),)
+
+
+def _held(listener: Any) -> SocketHolder:
+    return SocketHolder(listener.detach(), False, _BACKLOG)  # type: ignore[call-arg]
 
 
 class Workers(MPServer):
@@ -45,13 +65,26 @@ class Workers(MPServer):
             http1_settings=HTTP1Settings(header_read_timeout=10_000),
             websockets=False,
             workers=workers,
-            backlog=4096,
+            backlog=_BACKLOG,
             backpressure=4096,
             respawn_failed_workers=True,
             respawn_interval=_READY_SECONDS,
             workers_kill_timeout=_DRAIN_SECONDS,
             log_level=LogLevels.warning,
         )
+
+    def _init_shared_socket(self) -> None:
+        """One queue of connections for all workers, and it outlives each of them.
+
+        A queue for each (SO_REUSEPORT) is reset with its worker. A connection is taken from the queue once its request
+        is there: a worker that is told to go closes those on which nothing has come yet.
+        """
+        family = socket.AF_INET6 if ":" in self.bind_addr else socket.AF_INET
+        listener = socket.create_server((self.bind_addr, self.bind_port), family=family, backlog=_BACKLOG)
+        if hasattr(socket, "TCP_DEFER_ACCEPT"):
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _SILENT_SECONDS)
+        listener.setblocking(False)
+        self._shd, self._sso = _Listener(listener), None  # type: ignore[assignment]
 
     def signal_handler_reload(self, *args: Any, **kwargs: Any) -> None:
         """SIGHUP: replace the workers, once it is known that new ones start."""

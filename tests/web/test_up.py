@@ -1,6 +1,7 @@
 """A real `jiaohao up`: ready soon, ended cleanly, and no kill -9 costs anybody more than a retry."""
 
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -203,6 +204,8 @@ def test_a_deploy_replaces_the_workers_without_a_gap_and_a_bad_one_changes_nothi
         city.write_text(good.replace("天河区", "新河区"), encoding="utf-8")
         server.process.send_signal(signal.SIGHUP)
         names: set[str] = set()
+        where = httpx.URL(server.url)
+        slow = [socket.create_connection((where.host, where.port), timeout=10) for _ in range(5)]
 
         def asked() -> bool:
             answer = server.call("GET", f"{API}/city")
@@ -213,5 +216,9 @@ def test_a_deploy_replaces_the_workers_without_a_gap_and_a_bad_one_changes_nothi
         until(asked, "the worker of before has left")
         assert asked()
         assert names == {"天河区", "新河区"}
+        for line in slow:  # connected before the deploy, asking after it
+            with line:
+                line.sendall(f"GET {API}/city HTTP/1.1\r\nHost: {where.host}\r\n\r\n".encode())
+                assert line.recv(100).startswith(b"HTTP/1.1 200 ")
         assert server.stop() == 0
         assert "Traceback" not in server.logged()
