@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import gc
 import random
-import socket
 import time
 from collections.abc import Callable
 from typing import Any
 
 import gevent
-import msgspec
-import psutil
 
 from loadtests.acts import SECOND_US, Act, Pace, Stretch
 from loadtests.agenda import Agenda
@@ -27,26 +24,6 @@ from loadtests.setting import Setting, curves_of
 from loadtests.told import Fact
 
 _LAST_ANSWERS_SECONDS = 15
-
-
-class Part(msgspec.Struct):
-    """What one cast has to say at the end of a run, as it travels between processes.
-
-    Attributes:
-        told, meters: encoded.
-        unserved: events that were due when the run ended, and had not been sent.
-        machine: host name.
-        cpu: of the generator's process, in percent of one core, by second.
-        clock_doubt_us: how far its clock may be from the master's.
-    """
-
-    index: int
-    told: bytes
-    meters: bytes
-    unserved: int
-    machine: str
-    cpu: dict[int, float]
-    clock_doubt_us: int = 0
 
 
 class Cast:
@@ -69,8 +46,6 @@ class Cast:
         self.fleet = Fleet(self.journey, requests)
         self.switchboard = Switchboard(self.journey, self.fleet, self.clock, setting.address, fire)
         Switchboard.of_this_process = self.switchboard
-        self._cpu: dict[int, float] = {}
-        self._watching: Any = None
         self.unserved = 0
 
     def begin(self, *, everyone: bool) -> None:
@@ -80,7 +55,6 @@ class Cast:
             self.journey.everyone_arrives(self.clock.now_us() + SECOND_US)
         self.fleet.begin(self.clock.now_us() + SECOND_US)
         gc.freeze()  # the crowd stays: looking through it again and again is time taken from the server
-        self._watching = gevent.spawn(self._watch)
         self.switchboard.start()
 
     def arrive(self, stretch: Stretch) -> None:
@@ -107,14 +81,6 @@ class Cast:
         self._wait_until(self.switchboard.quiet)
         gevent.killall(lines)
         self.switchboard.stop()
-        if self._watching is not None:
-            self._watching.kill()
-
-    def part(self) -> Part:
-        """Everything that was told and measured here."""
-        index, of = self.share.index, self.share.of
-        told = self.journey.told.encoded(index, of)
-        return Part(index, told, self.meters.encoded(), self.unserved, socket.gethostname(), self._cpu)
 
     def _finished(self) -> bool:
         self.agenda.clear()  # what the last answers lead to is beyond the end
@@ -125,27 +91,8 @@ class Cast:
         while not done() and time.monotonic() < deadline:
             gevent.sleep(0.05)
 
-    def _watch(self) -> None:
-        """Note how busy this process is, once a second."""
-        process = psutil.Process()
-        before, at = _cpu_seconds(process), time.monotonic()
-        second = self.clock.now_us() // SECOND_US
-        while True:
-            gevent.sleep(1)
-            now, busy = time.monotonic(), _cpu_seconds(process)
-            reached = self.clock.now_us() // SECOND_US
-            percent = 100 * (busy - before) / max(now - at, 0.001)
-            # a look that comes late speaks for all the seconds since the last
-            self._cpu.update((since, percent) for since in range(min(second + 1, reached), reached + 1))
-            before, at, second = busy, now, reached
-
 
 def pace_of(options: Options, crowd: Crowd, setting: Setting) -> Pace:
     """How fast residents live in this run: as the crowd's file says where their opening lasts ten minutes or more."""
     lasts = [ground.closes_us - max(ground.opens_us, 0) for ground in setting.grounds]
     return Pace.of(min(options.minutes * 60, min(lasts) / SECOND_US), crowd.traits)
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)

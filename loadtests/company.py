@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,7 +12,8 @@ import msgspec
 from gevent.event import AsyncResult
 
 from loadtests.acts import Stretch
-from loadtests.cast import Cast, Part
+from loadtests.busy import Busy
+from loadtests.cast import Cast
 from loadtests.crowd import Crowd, Share
 from loadtests.lines import RunClock
 from loadtests.measure import Meters, Progress
@@ -29,6 +31,37 @@ _BEGIN, _ASK, _TELL, _ARRIVE, _LOOK, _SEEN, _END, _PIECE, _FAILED = (
 _CLOCK_LOOKS = 20
 _PIECE_BYTES = 4_000_000
 _ANSWER_SECONDS = 180
+
+
+class Measured(msgspec.Struct):
+    """What one cast has measured so far, as it travels to the master.
+
+    Attributes:
+        index: of its share.
+        meters: encoded.
+        machine: host name.
+        percent: CPU of the generator's process, of one core, by second.
+    """
+
+    index: int
+    meters: bytes
+    machine: str
+    percent: dict[int, float]
+
+
+class Part(msgspec.Struct):
+    """What one cast has to say at the end of a run.
+
+    Attributes:
+        told: encoded.
+        unserved: events that were due when the run ended, and had not been sent.
+        clock_doubt_us: how far its clock may be from the master's.
+    """
+
+    measured: Measured
+    told: bytes
+    unserved: int
+    clock_doubt_us: int
 
 
 class Company(Protocol):
@@ -61,7 +94,7 @@ class Company(Protocol):
         """At the end: everything told, everything measured, and how many events were left unserved."""
 
     def cpu(self) -> dict[str, tuple[str, dict[int, float]]]:
-        """At the end, by generator: its machine, and percent of one core by second; not of this very process."""
+        """By generator, as of the last `meters`: machine, percent of one core by second; not of this very process."""
 
 
 class Alone:
@@ -141,7 +174,7 @@ class Troupe:
             raise CannotRehearse("no workers: start some with `locust --worker`, or give --processes")
         self._pieces: dict[str, list[bytes]] = {}
         self._parts: dict[str, Part] = {}
-        self._seen: dict[str, bytes] = {}
+        self._seen: dict[str, Measured] = {}
         self._failed = ""
         self._ended = False
         for name, listener in (
@@ -175,10 +208,7 @@ class Troupe:
         self._seen.clear()
         self._runner.send_message(_LOOK)
         self._wait_for(lambda: len(self._seen) == len(self._workers), "said what they had measured")
-        whole = Meters()
-        for seen in self._seen.values():
-            whole.take_in(seen)
-        return whole
+        return self._measured()
 
     def end(self) -> None:
         if self._ended:
@@ -189,16 +219,21 @@ class Troupe:
         self._wait_for(lambda: len(self._parts) == len(self._workers), "said what they had been told")
 
     def told(self) -> tuple[Told, Meters, int]:
-        told, meters = Told(self._crowd.residents), Meters()
+        told = Told(self._crowd.residents)
         for part in self._parts.values():
             told.take_in(part.told)
-            meters.take_in(part.meters)
             self.clock_doubt_ms = max(self.clock_doubt_ms, -(-part.clock_doubt_us // 1000))
-        return told, meters, sum(part.unserved for part in self._parts.values())
+        return told, self._measured(), sum(part.unserved for part in self._parts.values())
 
     def cpu(self) -> dict[str, tuple[str, dict[int, float]]]:
-        parts = sorted(self._parts.values(), key=lambda part: part.index)
-        return {f"generator {part.index + 1}": (part.machine, part.cpu) for part in parts}
+        seen = sorted(self._seen.values(), key=lambda seen: seen.index)
+        return {f"generator {one.index + 1}": (one.machine, one.percent) for one in seen}
+
+    def _measured(self) -> Meters:
+        whole = Meters()
+        for seen in self._seen.values():
+            whole.take_in(seen.meters)
+        return whole
 
     def _wait_for(self, done: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + _ANSWER_SECONDS
@@ -218,10 +253,11 @@ class Troupe:
         pieces = self._pieces.setdefault(msg.node_id, [])
         pieces.append(msg.data["piece"])
         if msg.data["last"]:
-            self._parts[msg.node_id] = msgspec.msgpack.decode(b"".join(pieces), type=Part)
+            part = self._parts[msg.node_id] = msgspec.msgpack.decode(b"".join(pieces), type=Part)
+            self._seen[msg.node_id] = part.measured
 
     def _looked(self, msg: Any, **_: Any) -> None:
-        self._seen[msg.node_id] = msg.data["meters"]
+        self._seen[msg.node_id] = msgspec.convert(msg.data, Measured)
 
     def _failure(self, msg: Any, **_: Any) -> None:
         self._failed = f"a worker: {msg.data['why']}"
@@ -237,6 +273,7 @@ class Member:
     def __init__(self, runner: WorkerRunner) -> None:
         self._runner = runner
         self._cast: Cast | None = None
+        self._busy: Busy | None = None
         self._clock_doubt_us = 0
         self._answer: AsyncResult[int] = AsyncResult()
         for name, listener in (
@@ -252,6 +289,7 @@ class Member:
 
     def _begin(self, msg: Any, **_: Any) -> None:
         self._cast = None
+        self._stop_watching()  # of an earlier run that did not come to its end
         try:
             order = msgspec.convert(msg.data, Order)
             crowd = crowd_of(order.options)
@@ -259,6 +297,7 @@ class Member:
             self._set(setting.clock)
             fire = self._runner.environment.events.request.fire
             self._cast = Cast(order.options, crowd, setting, fire, order.share)
+            self._busy = Busy(setting.clock)
             self._cast.begin(everyone=order.everyone)
         except (CannotRehearse, ValueError) as reason:
             self._runner.send_message(_FAILED, {"why": str(reason)})
@@ -289,19 +328,31 @@ class Member:
         self._cast.arrive(msgspec.convert(msg.data, Stretch))
 
     def _look(self, **_: Any) -> None:
-        meters = self._cast.meters if self._cast is not None else Meters()
-        self._runner.send_message(_SEEN, {"meters": meters.encoded()})
+        if self._cast is not None:
+            self._runner.send_message(_SEEN, _plain(self._seen(self._cast)))
 
     def _end(self, **_: Any) -> None:
         if self._cast is None:
             return
-        self._cast.end()
-        part = msgspec.msgpack.encode(msgspec.structs.replace(self._cast.part(), clock_doubt_us=self._clock_doubt_us))
+        cast = self._cast
+        cast.end()
+        told = cast.journey.told.encoded(cast.share.index, cast.share.of)
+        part = msgspec.msgpack.encode(Part(self._seen(cast), told, cast.unserved, self._clock_doubt_us))
+        self._stop_watching()
         for at in range(0, len(part), _PIECE_BYTES):
             piece = part[at : at + _PIECE_BYTES]
             self._runner.send_message(_PIECE, {"piece": piece, "last": at + _PIECE_BYTES >= len(part)})
             gevent.sleep(0)
 
+    def _seen(self, cast: Cast) -> Measured:
+        percent = self._busy.percent if self._busy is not None else {}
+        return Measured(cast.share.index, cast.meters.encoded(), socket.gethostname(), percent)
+
+    def _stop_watching(self) -> None:
+        if self._busy is not None:
+            self._busy.stop()
+            self._busy = None
+
 
 def _plain(order: msgspec.Struct) -> Any:
-    return msgspec.to_builtins(order)
+    return msgspec.to_builtins(order, builtin_types=(bytes,))

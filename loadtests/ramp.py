@@ -137,7 +137,7 @@ class Ramp:
         errors = sum(meters.counts["errors"].get(s, 0) for s in seconds)
         if self._slo.errors is not None and errors > self._slo.errors.share * max(sum(step.requests.values()), 1):
             broken.append(f"{errors} errors")
-        for who, percents in stage.watch.seen.cpu.items():
+        for who, percents in stage.cpu().items():
             step.cpu_seconds[who] = round(sum(percents.get(s, 0.0) for s in seconds) / 100, 2)
         late = _late_p99_ms(meters, seconds)
         if late > self._slo.generator.late_p99_ms:

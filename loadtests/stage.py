@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -137,13 +138,13 @@ class Stage:
         """Everything the audit looks at, the store's truth included."""
         truth = read_truth(self.store, self.setting.grounds) if self.store is not None else None
         told, meters, unserved = self.company.told()
-        self._count_generators()
+        seen = replace(self.watch.seen, cpu=self.cpu())
         return Evidence(
             self.crowd,
             self.setting.grounds,
             told,
             meters,
-            self.watch.seen,
+            seen,
             truth,
             self.end_us // SECOND_US,
             self.score.judged_by(self.slo),
@@ -168,12 +169,13 @@ class Stage:
             words = "; ".join(f"{', '.join(districts)}: {curve}" for curve, districts in by_curve.items())
         return words, self.pace.describe()
 
-    def _count_generators(self) -> None:
-        """What generators of this machine took of it was taken for that of others."""
-        others = self.watch.seen.cpu.get("others", {})
+    def cpu(self) -> dict[str, dict[int, float]]:
+        """Percent of one core by who and second: as watched here, and of the generators elsewhere as last heard."""
+        cpu = {who: dict(percents) for who, percents in self.watch.seen.cpu.items()}
+        others = cpu.get("others", {})
         for who, (machine, percents) in self.company.cpu().items():
-            self.watch.seen.cpu[who] = percents
-            if machine == socket.gethostname():
-                for second, percent in percents.items():
-                    if second in others:
-                        others[second] = max(0.0, others[second] - percent)
+            cpu[who] = percents
+            if machine == socket.gethostname():  # what they took of this machine was taken for that of others
+                for second in percents.keys() & others.keys():
+                    others[second] = max(0.0, others[second] - percents[second])
+        return cpu

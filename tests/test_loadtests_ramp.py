@@ -34,7 +34,7 @@ class Scripted:
             company=self,
             crowd=SimpleNamespace(residents=residents),
             setting=SimpleNamespace(grounds=(ground,)),
-            watch=SimpleNamespace(seen=SimpleNamespace(cpu=self.cpu)),
+            cpu=lambda: self.cpu,
         )
         self.ramp = Ramp(Options(ramp=True, rate=rate, workers=2), SLO)
         self.steps: list[Stretch] = []
@@ -135,7 +135,7 @@ def test_whose_limit_it_was(cpu: dict[str, float], limit: str, monkeypatch: pyte
         def get(self, second: int, default: Any = None) -> Any:
             return self.percent
 
-    server.stage.watch.seen.cpu = {who: Busy(percent) for who, percent in cpu.items()}
+    server.cpu = {who: Busy(percent) for who, percent in cpu.items()}
     assert server.play().limit == limit
 
 
