@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from loadtests.capacity.asked import Asked, PlanError
 from loadtests.capacity.costs import Background, Call, Costs, CostsError, Spread, load_costs
 from loadtests.capacity.demand import Arrivals, District, Timetable, percentile, queue
 from loadtests.capacity.known import Known, KnownError, Sizes, load_known
 from loadtests.capacity.lessons import Ramp, RampError, check, correction, each_resident, load_ramp, predict
-from loadtests.capacity.plan import Asked, Plan, PlanError, make
+from loadtests.capacity.plan import Plan, make
 from loadtests.capacity.words import foretold
 from tests.conftest import Jiaohao
 from tests.serving import REPO, environment

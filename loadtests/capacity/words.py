@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from loadtests.capacity.asked import PlanError
 from loadtests.capacity.costs import LEVELS, Costs
+from loadtests.capacity.figures import clock, duration
 from loadtests.capacity.known import Known
 from loadtests.capacity.lessons import PARTS, Ramp, check, each_resident, predict
-from loadtests.capacity.plan import Plan, PlanError, clock, duration
+from loadtests.capacity.plan import Plan
 
 _DAGGER = "†"
 _NOTHING_US = 2.0

@@ -13,8 +13,8 @@ import click
 from server.city import City, load_city
 
 if TYPE_CHECKING:
+    from loadtests.capacity.asked import Asked
     from loadtests.capacity.demand import Timetable
-    from loadtests.capacity.plan import Asked
 
 _DAY_SECONDS = 86_400
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -102,8 +102,9 @@ def command(
 
     Exit code: 0; 2 where the question cannot be answered.
     """
+    from loadtests.capacity.asked import Asked, PlanError
     from loadtests.capacity.known import KnownError, load_known, read_ramp
-    from loadtests.capacity.plan import Asked, Plan, PlanError, make
+    from loadtests.capacity.plan import Plan, make
     from loadtests.capacity.words import checked, foretold, page, table
 
     try:
@@ -146,7 +147,7 @@ def command(
 def _cases() -> list[tuple[str, tuple[str, ...], Path | None, Asked]]:
     """(name, the options that ask it, city file, question) of the README's table."""
     import loadtests
-    from loadtests.capacity.plan import Asked
+    from loadtests.capacity.asked import Asked
 
     shanghai = Path(loadtests.__file__).parent / "cities" / "shanghai.toml"
     return [
@@ -172,8 +173,8 @@ def _timetable(city: City, codes: tuple[str, ...]) -> Timetable:
     Raises:
         PlanError: no such district, or one without a window.
     """
+    from loadtests.capacity.asked import PlanError
     from loadtests.capacity.demand import District, Timetable
-    from loadtests.capacity.plan import PlanError
 
     for code in codes:
         district = city.district(code)

@@ -1,0 +1,261 @@
+"""The load of a city's day: its queues, the calls a second at each peak, and the workers and shards that it takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from loadtests.capacity.asked import Asked, PlanError
+from loadtests.capacity.demand import Arrivals, District, Queue, Timetable, needed_rate, queue
+from loadtests.capacity.known import Known
+from loadtests.traits import Traits
+
+LINGER_SECONDS = 0.005
+"""How long a worker gathers calls for the store before it sends them (server/line.py)."""
+POLLS_OF_A_CALL = 1.2
+"""Assumption: polls of somebody who has been called, until they claim."""
+LOADS = ("join", "poll", "ready", "claim", "register", "look_up", "qr", "opening", "city")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A time of the day at which the load has a peak: the districts in their draw, and those that are being called."""
+
+    at_s: int
+    phase: str
+    districts: tuple[str, ...]
+    calls: Mapping[str, float]
+    worker_cores: float
+    workers: int
+    openings: int
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What the busiest opening asks of the one shard that holds it.
+
+    Attributes:
+        district: whose.
+        least: share of the core with calls in the largest batches.
+        busy: with batches as they come; 1 where they grow by themselves, as a core has no more.
+        call_seconds: what a call to the store takes then.
+        most_joins: a second, of this opening, that its shard takes.
+    """
+
+    district: str
+    least: float
+    busy: float
+    call_seconds: float
+    most_joins: float
+
+
+class Load:
+    """Of a city's day, as asked.
+
+    Attributes:
+        joins_each: joins of a resident, with refreshes and second devices.
+        active_seconds: how long one who is called counts towards `max_active`, on average.
+        residents: of one city.
+        queues: of its openings.
+        moments: the peaks: each opening's draw, and the calls after it.
+        workers: that carry each of them.
+        shard: the busiest opening's.
+
+    Raises:
+        PlanError: no number of workers carries it.
+    """
+
+    def __init__(self, timetable: Timetable, asked: Asked, known: Known, crowd: Traits) -> None:
+        self.timetable, self.asked, self.known, self.crowd = timetable, asked, known, crowd
+        habits, whims = crowd.habits, crowd.whims
+        self.joins_each = 1 + (
+            habits.refreshes * crowd.impatience.refreshes
+            + habits.second_device
+            + habits.never_claims * whims.rejoins
+            + habits.gives_up * whims.regrets
+        )
+        self.looks = whims.looks
+        thoughts = crowd.afterthoughts
+        self.look_ups = thoughts.changes + thoughts.cancels + thoughts.returns
+        self.active_seconds = (
+            sum(crowd.pace.think) / 2
+            + sum(crowd.pace.fill_form) / 2
+            + habits.never_claims * timetable.claim_seconds
+            + habits.leaves_form * timetable.pass_seconds
+        )
+        self.districts = timetable.districts
+        if asked.openings is not None:
+            first = timetable.districts[0]
+            self.districts = tuple(
+                replace(first, code=str(n), name=f"opening {n}", population=1) for n in range(1, asked.openings + 1)
+            )
+        self.residents = asked.residents / asked.cities if asked.residents else 1.0  # of one city
+        if asked.joins_per_second is not None:  # as many as it takes
+            self.residents *= (
+                asked.joins_per_second
+                / asked.cities
+                / max(
+                    sum(q.joins_per_second for q in group) * self.joins_each for group in self._groups(self._queues())
+                )
+            )
+        self.queues = self._queues()
+        self.moments = self._moments()
+        self.workers = max(it.workers for it in self.moments)
+        self.shard = self._shard()
+
+    @property
+    def peak(self) -> Moment:
+        """The moment at which the workers have most to do."""
+        return max(self.moments, key=lambda it: it.worker_cores)
+
+    def store_cores(self, at: Moment) -> float:
+        """Busy at a moment: with what any shard may do, and with each opening on its own."""
+        spread = sum(rate * self.known.spread_us(call) for call, rate in at.calls.items()) / 1e6
+        busy = 0.0
+        for it in self.queues:
+            if it.district.name in at.districts:
+                drawing = at.phase == "draw" and it.district.opens_s == at.at_s
+                busy += self._of_opening(it, self._drawing(it) if drawing else self._calling(it), self.workers).busy
+        return spread + busy
+
+    def _queues(self) -> tuple[Queue, ...]:
+        people = [it.population for it in self.districts]
+        if not sum(people):
+            people = [1] * len(people)
+        known: dict[tuple[District, float], Queue] = {}  # equal openings go alike
+        found = []
+        for district, share in zip(self.districts, people, strict=True):
+            mine = self.residents * share / sum(people)
+            like = replace(district, code="", name=""), mine
+            if like not in known:
+                known[like] = self._queue(district, mine)
+            found.append(
+                replace(known[like], district=replace(known[like].district, code=district.code, name=district.name))
+            )
+        return tuple(found)
+
+    def _queue(self, district: District, residents: float) -> Queue:
+        minutes = self.asked.minutes or (district.closes_s - district.opens_s) / 60
+        arrivals = Arrivals(self.asked.door, minutes)
+        wanted = self.asked.rate_per_second
+        draw_seconds = self.timetable.draw_seconds
+        if wanted == "enough":
+            wanted = max(1.0, needed_rate(district, residents, arrivals, draw_seconds))
+            district = replace(district, max_active=math.ceil(wanted * self.active_seconds) + 1)
+        if wanted is not None:
+            district = replace(district, rate_per_second=float(wanted))
+        return queue(district, residents, arrivals, draw_seconds, self.active_seconds)
+
+    @staticmethod
+    def _groups(queues: Sequence[Queue]) -> list[list[Queue]]:
+        """By the time of opening."""
+        times = sorted({it.district.opens_s for it in queues})
+        return [[it for it in queues if it.district.opens_s == time] for time in times]
+
+    def _drawing(self, it: Queue) -> dict[str, float]:
+        """Calls a second of an opening in the first second of its draw."""
+        looks = it.joins_per_second * self.looks
+        return {"join": it.joins_per_second * self.joins_each, "opening": looks, "city": looks}
+
+    def _calling(self, it: Queue) -> dict[str, float]:
+        """Calls a second of an opening when its draw has closed and the most wait."""
+        pace, looks = it.calls_per_second, it.later * self.looks
+        budget = self.timetable.poll_budget_per_second * self.known.sizes.polls.of_budget
+        return {
+            "join": it.later * self.joins_each,
+            "poll": min(it.longest_queue / self.timetable.poll_floor_seconds, budget),
+            "ready": pace * POLLS_OF_A_CALL,
+            "claim": pace,
+            "register": pace,
+            "qr": pace,
+            "look_up": pace * self.look_ups,
+            "opening": looks,
+            "city": looks,
+        }
+
+    def _moments(self) -> tuple[Moment, ...]:
+        """Each opening's draw, and the calls after it, with whatever else is open at that time."""
+        found = []
+        for group in self._groups(self.queues):
+            at = group[0].district.opens_s
+            others = [it for it in self.queues if it.district.opens_s < at <= it.district.closes_s]
+            # who closes now still has those with a pass: for the grace they register, and nobody waits or is called
+            open_ = [it for it in others if it.district.closes_s > at]
+            closing = [it for it in others if it.district.closes_s == at]
+            rest = [self._calling(it) for it in open_] + [{"register": it.calls_at_close} for it in closing]
+            for phase, mine in (
+                ("draw", [self._drawing(it) for it in group]),
+                ("calls", [self._calling(it) for it in group]),
+            ):
+                calls = {call: sum(load.get(call, 0.0) for load in (*mine, *rest)) for call in LOADS}
+                cores = sum(rate * self.known.worker_us(call) for call, rate in calls.items()) / 1e6
+                openings = len(group) + len(open_)
+                found.append(
+                    Moment(
+                        at,
+                        phase,
+                        tuple(it.district.name for it in (*group, *open_)),
+                        calls,
+                        cores,
+                        self._workers(cores, openings),
+                        openings,
+                    )
+                )
+        return tuple(found)
+
+    def _workers(self, cores: float, openings: int) -> int:
+        """The fewest that carry this, each at the utilisation, less what they look at and what they lose to each other.
+
+        Raises:
+            PlanError: no number of them does.
+        """
+        idle = self.known.costs.background
+        each = self.asked.utilisation - idle.worker_us / 1e6 * openings / idle.openings
+        if each <= 0:
+            raise PlanError(
+                f"a worker that follows {openings} openings has no CPU left: more cities, or fewer openings"
+            )
+        law = self.known.law.law if self.known.law else None
+        workers = max(1, math.ceil(cores / each))
+        if law is not None and cores / each > 0.99 * law.ceiling:
+            raise PlanError(
+                f"no number of workers on one store carries it: by the scalability law (σ = {law.contention:.2g}, "
+                f"κ = {law.coherence:.2g}) all together are worth {law.ceiling:,.1f}; it takes {cores / each:,.1f}: "
+                "more cities (--cities)"
+            )
+        while law is not None and workers * each * law.share(workers) < cores:
+            # what it takes if no more were lost than among so many: never more than it does take
+            workers = max(workers + 1, math.ceil(cores / each / law.share(workers)))
+        return workers
+
+    def _shard(self) -> Shard:
+        """The busiest opening's share of the one shard that holds it, in whichever phase it is busier."""
+        return max(
+            (
+                self._of_opening(it, load, self.workers)
+                for it in self.queues
+                for load in (self._drawing(it), self._calling(it))
+            ),
+            key=lambda shard: (shard.least, shard.busy),
+        )
+
+    def _of_opening(self, it: Queue, load: Mapping[str, float], workers: int) -> Shard:
+        idle = self.known.costs.background
+        looks = workers * idle.store_us / idle.openings / 1e6
+        least, batches, dear = looks, 0.0, 0.0
+        for call in ("join", "ready", "claim", "register"):
+            rate, (each, batch) = load.get(call, 0.0), self.known.in_opening_us(call)
+            least += rate * each / 1e6
+            # as small as lingering makes them: a worker sends one batch of a kind at a time
+            batches += min(rate, workers / LINGER_SECONDS) * batch / 1e6
+            dear += workers * batch / 1e6 if rate else 0.0
+        each, _ = self.known.in_opening_us("join")
+        left = self.asked.utilisation - looks
+        most = 0.0 if left <= 0 else left / each * 1e6 if each else math.inf
+        if least + batches < self.asked.utilisation:
+            return Shard(it.district.name, least, least + batches, 0.0, most)
+        # The store is busy, so its calls take longer, and meanwhile their successors gather: batches grow until the
+        # work fits. Each worker has one of each kind under way; all of these take `dear` of what is left of the core.
+        left = 1 - least
+        return Shard(it.district.name, least, 1.0, dear / left if left > 0 else math.inf, most)
