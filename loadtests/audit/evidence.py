@@ -34,9 +34,9 @@ class Check:
     detail: str
 
 
-@dataclass
+@dataclass(eq=False)
 class Evidence:
-    """Everything an audit may look at.
+    """Everything an audit may look at; of each run another one.
 
     Attributes:
         truth: None where the store cannot be reached: what needs it is then not judged.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from functools import lru_cache
 
 from loadtests.answers import Call
 from loadtests.audit.evidence import Evidence
@@ -10,6 +11,7 @@ from loadtests.measure import Histogram
 from loadtests.told import NEVER
 
 
+@lru_cache(maxsize=1)  # verdict, report and JSON ask for the same run's
 def eta_errors(e: Evidence) -> dict[int, Histogram]:
     """How far the first promised waiting time was from the real one (early and late alike), by second of the call.
 
@@ -24,6 +26,7 @@ def eta_errors(e: Evidence) -> dict[int, Histogram]:
     return errors
 
 
+@lru_cache(maxsize=1)
 def out_of_order(e: Evidence) -> dict[int, tuple[int, int]]:
     """(pairs out of order, pairs) of each second's claims with all earlier ones of the same opening.
 
