@@ -23,8 +23,8 @@ from rich.table import Table
 from stdnum.iso7064 import mod_11_2
 
 from loadtests.bench.drive import Load, drive, request
+from loadtests.ports import free_ports
 from server.city import load_city
-from server.cli.serving import free_port
 from server.demo import add_demo
 from server.keys import Pepper, opening_tag, registration_no
 from server.seal import Contact, Seal
@@ -44,7 +44,7 @@ _NOBODYS_ENTRY = 5_000_000  # far behind everyone who has been called
 @contextlib.contextmanager
 def server(name: str, env: dict[str, str], core: int | None) -> Iterator[tuple[int, list[psutil.Process]]]:
     """A server of one worker in a process of its own: (port, its processes)."""
-    port = free_port("127.0.0.1")
+    (port,) = free_ports(1)
     arguments = [sys.executable, "-m", "loadtests.bench.variants", name, str(port)]
     process = subprocess.Popen(arguments + ([str(core)] if core is not None else []), env={**os.environ, **env})
     try:

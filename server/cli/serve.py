@@ -41,7 +41,7 @@ def command(
     `appendfsync always`, `maxmemory-policy noeviction`. The night and the messages are commands of their
     own: see `jiaohao night --help` for the line in cron, and `jiaohao notify --help`.
     """
-    from server.cli.serving import serve
+    from server.cli.serving import bound, serve
 
     logs.configure()
     load_city(city_file)
@@ -50,4 +50,5 @@ def command(
         env["JIAOHAO_RESULTS"] = str(results.resolve())
     if city_file is not None:
         env["JIAOHAO_CITY"] = str(city_file.resolve())
-    serve(from_environment(env), host=host, port=port, workers=workers)
+    with bound(host, port) as listener:
+        serve(from_environment(env), listener, workers)

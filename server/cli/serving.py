@@ -19,23 +19,21 @@ from server.settings import Settings
 from server.setup import open_store
 
 
-def free_port(host: str) -> int:
-    """A port nobody listens on."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
-        s.bind((host, 0))
-        port: int = s.getsockname()[1]
-        return port
+def bound(host: str, port: int) -> socket.socket:
+    """A socket with this port, 0 for any that is free; nobody can connect to it yet.
 
-
-def check_port(host: str, port: int) -> None:
-    # Workers share the port (SO_REUSEPORT), so a second server on it would not fail but take half the residents.
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
+    Raises:
+        SetupError: another server has it, or the address is not this machine's.
+    """
+    s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            s.bind((host, port))
-        except OSError as error:
-            other = "--port" if error.errno == errno.EADDRINUSE else "--host or --port"
-            raise SetupError(f"cannot listen on {host}:{port} ({error.strerror}); give another {other}") from None
+        s.bind((host, port))
+    except OSError as error:
+        s.close()
+        other = "--port" if error.errno == errno.EADDRINUSE else "--host or --port"
+        raise SetupError(f"cannot listen on {host}:{port} ({error.strerror}); give another {other}") from None
+    return s
 
 
 async def _check_store(settings: Settings) -> None:
@@ -51,7 +49,7 @@ async def _check_store(settings: Settings) -> None:
 
 
 def serve(
-    settings: Settings, *, host: str, port: int, workers: int | None, nights: AbstractContextManager[None] | None = None
+    settings: Settings, listener: socket.socket, workers: int | None, nights: AbstractContextManager[None] | None = None
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; prints `ready: http://HOST:PORT` once requests are taken.
 
@@ -59,20 +57,20 @@ def serve(
 
     Args:
         settings: of the workers.
-        host, port, workers: where, and how many.
+        listener: where, from `bound`.
+        workers: how many.
         nights: runs the nights meanwhile.
 
     Raises:
-        SetupError: the port is taken, or no store answers.
+        SetupError: no store answers.
     """
     from server.cli.workers import Workers
 
-    port = port or free_port(host)
-    check_port(host, port)
     asyncio.run(_check_store(settings))
     with tempfile.TemporaryDirectory(prefix="jiaohao-metrics-") as metrics_dir, nights or nullcontext():
         os.environ.update(settings.environment(), PROMETHEUS_MULTIPROC_DIR=metrics_dir)
-        server = Workers(host, port, workers or os.cpu_count() or 1)
+        server = Workers(listener, workers or os.cpu_count() or 1)
+        host, port, *_ = listener.getsockname()
         threading.Thread(target=_announce, args=(host, port), name="announcer", daemon=True).start()
         server.serve()
 

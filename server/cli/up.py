@@ -39,16 +39,15 @@ def command(
     Data and secrets are kept in --data-dir. SIGTERM and Ctrl-C end it cleanly.
     """
     from server.cli.night_watch import NightWatch
-    from server.cli.serving import check_port, serve
+    from server.cli.serving import bound, serve
     from server.demo import add_demo, describe
     from server.store.embedded import EmbeddedStore
 
     logs.configure()
     city = load_city(city_file)
     data_dir = data_dir.resolve()
-    if port:
-        check_port(host, port)
     with ExitStack() as stack:
+        listener = stack.enter_context(bound(host, port))
         if redis_url is None:
             redis_url = stack.enter_context(EmbeddedStore(data_dir)).url
         env = local_secrets(data_dir) | {"JIAOHAO_REDIS_URL": redis_url, "JIAOHAO_OFFSET_MS": str(offset_ms(clock))}
@@ -67,4 +66,4 @@ def command(
         secrets_at = "JIAOHAO_OPERATOR_TOKEN" if os.environ.get("JIAOHAO_OPERATOR_TOKEN") else data_dir / "secrets.json"
         click.echo(f"operator token: see {secrets_at}")
         click.echo(f"nights' results: see {settings.results_dir}")
-        serve(settings, host=host, port=port, workers=workers, nights=NightWatch(settings, city))
+        serve(settings, listener, workers, nights=NightWatch(settings, city))

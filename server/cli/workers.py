@@ -48,10 +48,13 @@ class Workers(MPServer):
     Code or a city file that does not start is said in one line, and the workers that run stay.
 
     Args:
-        host, port, workers: where, and how many.
+        listener: where; bound.
+        workers: how many.
     """
 
-    def __init__(self, host: str, port: int, workers: int) -> None:
+    def __init__(self, listener: socket.socket, workers: int) -> None:
+        host, port, *_ = listener.getsockname()
+        self._listener = listener
         # forked from us, a new worker would have the modules that we have, and our threads' locks
         multiprocessing.set_start_method("spawn", force=True)
         super().__init__(
@@ -79,11 +82,11 @@ class Workers(MPServer):
         A queue for each (SO_REUSEPORT) is reset with its worker. A connection is taken from the queue once its request
         is there: a worker that is told to go closes those on which nothing has come yet.
         """
-        family = socket.AF_INET6 if ":" in self.bind_addr else socket.AF_INET
-        listener = socket.create_server((self.bind_addr, self.bind_port), family=family, backlog=_BACKLOG)
+        listener = self._listener
         if hasattr(socket, "TCP_DEFER_ACCEPT"):
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _SILENT_SECONDS)
         listener.setblocking(False)
+        listener.listen(_BACKLOG)
         self._shd, self._sso = _Listener(listener), None  # type: ignore[assignment]
 
     def signal_handler_reload(self, *args: Any, **kwargs: Any) -> None:
