@@ -23,7 +23,6 @@ from loadtests.crowd import Crowd, write_files
 from loadtests.faults import FAULTS, Fault, FaultError
 from loadtests.options import CannotRehearse, Options
 from loadtests.own_cluster import OwnCluster
-from loadtests.ports import free_ports
 from loadtests.watch import pids_in
 
 _READY_SECONDS = 60
@@ -106,7 +105,7 @@ class OwnServer:
         registry.unlink()
         self._say("starting the server")
         clock = datetime.fromisoformat(self._options.opening) - timedelta(seconds=self._options.lead)
-        command = ["up", "--no-demo", "--port", str(free_ports(1)[0]), "--clock", clock.isoformat(), *self._common()]
+        command = ["up", "--no-demo", "--port", "0", "--clock", clock.isoformat(), *self._common()]
         if self._options.workers is not None:
             command += ["--workers", str(self._options.workers)]
         # its own session: a Ctrl-C at the terminal is for us, and we end it in order
