@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any
@@ -245,10 +246,9 @@ class Told:
         """Whether resident `i` was ever told of a registration."""
         return self.has(i, Fact.REGISTERED) or i in self.closed
 
-    def passes_told(self) -> list[PassTold]:
-        """Every pass that anyone was told of."""
-        live = [self._pass(i) for i in range(self.residents) if self.claimed_ms[i] != NEVER]
-        return live + self.spent_passes
+    def last_passes(self, residents: Iterable[int]) -> list[PassTold]:
+        """The pass that each of these was told of last; those before it are `spent_passes`."""
+        return [self._pass(i) for i in residents if self.claimed_ms[i] != NEVER]
 
     def encoded(self, part: int = 0, parts: int = 1) -> bytes:
         """The statements of the residents i ≡ part (mod parts), and all of bots, for another process to `take_in`.

@@ -254,7 +254,8 @@ class World:
         return self.evidence.seen.store[self.first.ground.district]
 
     def red(self) -> set[str]:
-        return {check.name for check in audit(self.evidence) if not check.ok}
+        # anew: what was changed since the last audit is looked at again
+        return {check.name for check in audit(replace(self.evidence)) if not check.ok}
 
 
 def _meters() -> Meters:

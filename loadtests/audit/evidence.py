@@ -15,7 +15,7 @@ from loadtests.faults import FAULTS
 from loadtests.measure import Meters
 from loadtests.slo import Slo
 from loadtests.steps import Found
-from loadtests.told import Fact, PassTold, Told
+from loadtests.told import Fact, PassTold, Spent, Told
 from loadtests.watch import OpeningSeen, Seen, StoreSeen
 
 CLOCK_SLACK_MS = 2000
@@ -138,6 +138,17 @@ class Evidence:
         """Residents who were told a place at this opening."""
         return self.by_ground[self.grounds.index(ground)]
 
+    @cached_property
+    def _spent_by_ground(self) -> list[list[Spent]]:
+        groups: list[list[Spent]] = [[] for _ in self.grounds]
+        for spent in self.told.spent:
+            groups[self.crowd.home(spent.resident)].append(spent)
+        return groups
+
+    def spent(self, ground: Ground) -> list[Spent]:
+        """Places of this opening that their holders were told, and that are no longer theirs."""
+        return self._spent_by_ground[self.grounds.index(ground)]
+
     def openings(self) -> Iterator[tuple[Ground, OpeningTruth]]:
         """Each opening with its truth; nothing where the store could not be reached."""
         if self.truth is not None:
@@ -170,8 +181,8 @@ class Evidence:
         for i in self.people(ground):
             if told.number[i]:
                 yield i, told.entry[i], told.number[i]
-        for spent in told.spent:
-            if spent.number and self.grounds[self.crowd.home(spent.resident)] is ground:
+        for spent in self.spent(ground):
+            if spent.number:
                 yield spent.resident, spent.entry, spent.number
 
     def contradictions(self, *kinds: str) -> tuple[int, str]:
@@ -235,4 +246,5 @@ def claim_ms(e: Evidence, ground: Ground) -> int:
 
 def passes_told(e: Evidence, ground: Ground) -> list[PassTold]:
     """Every pass of this opening that its holder was told of."""
-    return [p for p in e.told.passes_told() if e.grounds[e.crowd.home(p.resident)] is ground]
+    earlier = [p for p in e.told.spent_passes if e.grounds[e.crowd.home(p.resident)] is ground]
+    return e.told.last_passes(e.people(ground)) + earlier

@@ -43,9 +43,7 @@ def places_dense(e: Evidence) -> Check:
         entries = Counter(truth.places.values())
         entries.update(truth.left_entries)
         # who leaves once the call was missed is told 204 too, and their place stays among the missed, not the left
-        replaced = {
-            spent.entry for spent in e.told.spent if e.grounds[e.crowd.home(spent.resident)] is ground
-        }.difference(truth.left_entries)
+        replaced = {spent.entry for spent in e.spent(ground)}.difference(truth.left_entries)
         twice = [entry for entry, times in entries.items() if times > 1]
         if twice:
             faults.append(f"{ground.district}: {len(twice)} entries held twice, e.g. {twice[0]}")
@@ -67,10 +65,11 @@ def places_as_told(e: Evidence) -> Check:
     """Every place that was told is in the store, nobody's twice, and the store has none nobody asked for."""
     name, promise = "places as told", "1, 4: one resident, one place; what was told is kept"
     told, faults, total = e.told, [], 0
+    open_joins = Counter(e.crowd.home(i) for i in range(told.residents) if told.has(i, Fact.JOIN_OPEN))
     for ground in e.grounds:
         people = e.people(ground)
         holders = Counter(told.entry[i] for i in people)
-        holders.update(s.entry for s in told.spent if e.grounds[e.crowd.home(s.resident)] is ground)
+        holders.update(spent.entry for spent in e.spent(ground))
         shared = [entry for entry, times in holders.items() if times > 1]
         if shared:
             faults.append(f"{ground.district}: {len(shared)} entries told to two people, e.g. {shared[0]}")
@@ -83,11 +82,9 @@ def places_as_told(e: Evidence) -> Check:
         if lost:
             faults.append(f"{ground.district}: {len(lost)} places told are not in the store, e.g. resident {lost[0]}")
         untold = held - {told.entry[i] for i in people}
-        open_joins = sum(
-            1 for i in range(told.residents) if told.has(i, Fact.JOIN_OPEN) and e.grounds[e.crowd.home(i)] is ground
-        )
-        if len(untold) > open_joins:
-            faults.append(f"{ground.district}: {len(untold)} places nobody was told, {open_joins} joins unanswered")
+        unanswered = open_joins[e.grounds.index(ground)]
+        if len(untold) > unanswered:
+            faults.append(f"{ground.district}: {len(untold)} places nobody was told, {unanswered} joins unanswered")
     return verdict(name, promise, faults, f"{total} residents hold the places they were told")
 
 
@@ -112,8 +109,8 @@ def one_place(e: Evidence) -> Check:
     for ground in e.grounds:
         serving, may_claim_ms = serving_steps(e, ground), claim_ms(e, ground)
         numbers = e.numbers[ground.district]
-        for spent in e.told.spent:
-            if spent.how not in ("missed", "unaware") or e.grounds[e.crowd.home(spent.resident)] is not ground:
+        for spent in e.spent(ground):
+            if spent.how not in ("missed", "unaware"):
                 continue
             number = spent.number or (numbers.number(spent.entry) if numbers else 0)
             called_after_ms = serving.not_before(number)
