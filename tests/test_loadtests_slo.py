@@ -231,7 +231,7 @@ def test_a_second_that_was_the_generators_is_marked_and_not_held_against_the_ser
     summary = concluded(world)
     page = render(world.evidence, summary)
     assert summary.plain()["marked"].keys() == {7, 11, 12}
-    assert "the limit in 7, 11-12 s (shaded)" in page
+    assert "the limit in seconds 7, 11-12 (shaded)" in page
     assert page.count('class="shade"') >= 3 * 8
     assert not summary.limited
 
@@ -310,7 +310,7 @@ def test_junit_has_a_testcase_for_every_line_and_check() -> None:
     failure = cases["p99 join"].find("failure")
     assert failure is not None
     assert "limit 1000" in (failure.get("message") or "")
-    assert "over the limit in 7 s" in (failure.text or "")
+    assert "over the limit in second 7" in (failure.text or "")
     assert cases["recovery after a fault"].find("skipped") is not None
     assert cases["p99 poll"].find("failure") is None
     audited = {case.get("name"): case.find("failure") is not None for case in checks.findall("testcase")}
@@ -323,8 +323,10 @@ def test_junit_has_a_testcase_for_every_line_and_check() -> None:
 
 def test_seconds_in_words() -> None:
     assert in_words([]) == ""
-    assert in_words([9, 3, 4, 5]) == "3-5, 9 s"
-    assert in_words(range(0, 60, 2)).endswith(", 22 and 18 more s")
+    assert in_words([9, 3, 4, 5]) == "seconds 3-5, 9"
+    assert in_words([9]) == "second 9"
+    assert in_words([8, 9]) == "seconds 8-9"
+    assert in_words(range(0, 60, 2)).endswith(", 22 and 18 more")
 
 
 def test_the_audit_lines_name_the_checks() -> None:

@@ -163,7 +163,7 @@ def _state(held: bool) -> State:
 
 
 def in_words(seconds: Iterable[int]) -> str:
-    """Seconds as stretches: "3-5, 9 s"; empty for none."""
+    """Which seconds, as stretches: "seconds 3-5, 9", "second 9"; empty for none."""
     stretches: list[list[int]] = []
     for second in sorted(seconds):
         if stretches and second == stretches[-1][1] + 1:
@@ -172,4 +172,5 @@ def in_words(seconds: Iterable[int]) -> str:
             stretches.append([second, second])
     words = [str(first) if first == last else f"{first}-{last}" for first, last in stretches]
     more = f" and {len(words) - 12} more" if len(words) > 12 else ""
-    return ", ".join(words[:12]) + more + " s" if words else ""
+    one = words == [str(second) for second, _ in stretches[:1]]
+    return f"second{'' if one else 's'} {', '.join(words[:12])}{more}" if words else ""
