@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -89,6 +90,7 @@ class Stage:
         self.store = connect(redis_url) if redis_url else None
         this = "generator" if company.alone else "master"
         self.watch = Watch(setting.grounds, setting.address, self.now_us, self.store, pids, this)
+        self.began = datetime.now(UTC)
         self.fault_second: int | None = None
         self.fault_end_second: int | None = None
         self._ended = False
@@ -99,6 +101,7 @@ class Stage:
 
     def begin(self) -> None:
         """File arrivals, start watching and handing out."""
+        self.began = datetime.now(UTC)
         self.company.begin(everyone=self.score.everyone)
         self.watch.start()
 
@@ -156,6 +159,7 @@ class Stage:
             expected=self.score.expected(self.crowd),
             clock_doubt_ms=self.company.clock_doubt_ms,
             ramp=self.score.found if isinstance(self.score, Ramp) else None,
+            began=self.began,
         )
 
     def told(self) -> tuple[str, str]:

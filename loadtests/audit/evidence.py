@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 
 from loadtests.acts import Ground
@@ -49,6 +50,7 @@ class Evidence:
         clock_doubt_ms: how far the clocks of those who were told may be from that of who watched.
         night: checks of the night, where one was held after the run (`loadtests.audit.after_dark`).
         fault_end_second: when what lasts was over; None where it was at once.
+        began: on the wall clock, with the first arrivals.
     """
 
     crowd: Crowd
@@ -68,6 +70,7 @@ class Evidence:
     clock_doubt_ms: int = 0
     night: Sequence[Check] = ()
     fault_end_second: int | None = None
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def measured(self) -> range:

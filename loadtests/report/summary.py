@@ -8,7 +8,6 @@ import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from enum import IntEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -100,7 +99,7 @@ def summarise(
         options = msgspec.structs.replace(options, redis_url=re.sub(r"//.*@", "//", options.redis_url))
     objectives = judge(e, checks)
     samples, host = samples_of(e, sum(1 for check in checks if not check.ok)), _host()
-    began_at = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+    began_at = e.began.astimezone().isoformat(timespec="seconds")
     this = Run(FORMAT, began_at, msgspec.json.decode(msgspec.json.encode(options)), host, samples)
     facts = {
         fact: sum(1 for i in range(told.residents) if told.facts[i] & fact)
