@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -463,12 +464,15 @@ class Up:
 
 @contextmanager
 def up(data_dir: Path, *options: str, wait: bool = True, **env: str) -> Iterator[Up]:
-    """`python -m server up` on a free port; whatever is left of it in the end is ended."""
+    """`python -m server up` on a free port; whatever is left of it in the end is ended, and removed."""
     folder = data_dir.parent / f"up-{time.monotonic_ns()}"
     folder.mkdir()
     arguments = [sys.executable, "-m", "server", "up", "--port", "0", "--data-dir", str(data_dir), *options]
+    temporary = tempfile.mkdtemp(prefix="jh-")  # a short path, as a socket is in it
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-        process = subprocess.Popen(arguments, cwd=REPO, env=environment(**env), stdout=out, stderr=err)
+        process = subprocess.Popen(
+            arguments, cwd=REPO, env=environment(TMPDIR=temporary, **env), stdout=out, stderr=err
+        )
     server = Up(process, folder, data_dir)
     try:
         if wait:
@@ -483,6 +487,7 @@ def up(data_dir: Path, *options: str, wait: bool = True, **env: str) -> Iterator
             process.kill()
             process.wait()
         end_store(data_dir)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def end_store(data_dir: Path) -> None:
