@@ -101,7 +101,6 @@ class Stage:
 
     def begin(self) -> None:
         """File arrivals, start watching and handing out."""
-        self.began = datetime.now(UTC)
         self.company.begin(everyone=self.score.everyone)
         self.watch.start()
 

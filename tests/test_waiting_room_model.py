@@ -302,7 +302,7 @@ def _player(url: str) -> Iterator[Callable[[Shape, list[Act]], None]]:
 def test_any_history_ends_as_the_model_says(store_url: str, shape: Shape) -> None:
     with _player(store_url) as play:
 
-        @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+        @settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
         @given(_HISTORIES)
         def any_history(acts: list[Act]) -> None:
             play(shape, acts)
@@ -313,7 +313,7 @@ def test_any_history_ends_as_the_model_says(store_url: str, shape: Shape) -> Non
 def test_any_history_ends_as_the_model_says_on_a_cluster(cluster_url: str) -> None:
     with _player(cluster_url) as play:
 
-        @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+        @settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
         @given(st.sampled_from(list(_SHAPES.values())), _HISTORIES)
         def any_history(shape: Shape, acts: list[Act]) -> None:
             play(shape, acts)

@@ -164,13 +164,14 @@ def _state(held: bool) -> State:
 
 def in_words(seconds: Iterable[int]) -> str:
     """Which seconds, as stretches: "seconds 3-5, 9", "second 9"; empty for none."""
+    ordered = sorted(seconds)
     stretches: list[list[int]] = []
-    for second in sorted(seconds):
+    for second in ordered:
         if stretches and second == stretches[-1][1] + 1:
             stretches[-1][1] = second
         else:
             stretches.append([second, second])
     words = [str(first) if first == last else f"{first}-{last}" for first, last in stretches]
     more = f" and {len(words) - 12} more" if len(words) > 12 else ""
-    one = words == [str(second) for second, _ in stretches[:1]]
-    return f"second{'' if one else 's'} {', '.join(words[:12])}{more}" if words else ""
+    name = "second" if len(ordered) == 1 else "seconds"
+    return f"{name} {', '.join(words[:12])}{more}" if words else ""
