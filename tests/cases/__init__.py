@@ -1,0 +1,1 @@
+"""Small inputs that failed people: residents, desk workers, SREs, attackers. Each stands for its kind."""
