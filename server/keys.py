@@ -84,6 +84,13 @@ class Pepper:
         """
         return self._match.digest(resident + f"{phone}:{name}".encode())[:12]
 
+    def matches(self, resident: bytes, name: str, phone: str) -> tuple[bytes, ...]:
+        """Every `match` that a registry line of a person with this name and phone may hold, the newest rule's first.
+
+        A line keeps the rule of the day when it was written; a new rule for names must not lock its people out.
+        """
+        return (self.match(resident, name, phone),)
+
     def phone(self, phone: str) -> bytes:
         """16 bytes that stand for a phone number where messages to it are counted."""
         return self._phone.digest(phone.encode())[:16]

@@ -84,7 +84,7 @@ class Registry:
             Refusal: `identity-mismatch`, `already-registered`, `barred`, `not-eligible`.
         """
         record = known.first_dose
-        if record is not None and record.match != self._pepper.match(resident, applicant.name, applicant.phone):
+        if record is not None and record.match not in self._pepper.matches(resident, applicant.name, applicant.phone):
             raise Refusal("identity-mismatch")
         if known.stop is not None:
             _check_stop(known.stop, record)
@@ -139,19 +139,20 @@ class Registry:
             district: where they join.
             lives_ms: for how long, in ms.
         """
-        strangers, lines = [], []
+        strangers, lines, theirs = [], [], []
         for resident, who, known in people:
             contact = self._seal.close(resident, Contact(who.name, who.phone))
             if known.first_dose is None:
-                match = self._pepper.match(resident, who.name, who.phone)
-                strangers.append((resident, FirstDoseRecord(0, "", district, match, contact)))
+                matches = self._pepper.matches(resident, who.name, who.phone)
+                theirs.append(matches)
+                strangers.append((resident, FirstDoseRecord(0, "", district, matches[0], contact)))
             else:
                 whole = msgspec.structs.replace(known.first_dose, contact=contact)
                 lines.append((resident_tag(resident), pack(known.first_dose), pack(whole)))
         await self._store.replace_record(lines)
-        held = iter(await self._store.enrol(strangers, lives_ms))
-        mine = iter(strangers)
-        return [known.first_dose is not None or next(held).match == next(mine)[1].match for _, _, known in people]
+        held = await self._store.enrol(strangers, lives_ms)
+        is_theirs = iter([record.match in matches for record, matches in zip(held, theirs, strict=True)])
+        return [known.first_dose is not None or next(is_theirs) for _, _, known in people]
 
 
 def _check_stop(stop: str, record: FirstDoseRecord | None) -> None:
