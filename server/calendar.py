@@ -37,7 +37,7 @@ def invitation(registration: Registration, site: Site | None, now: datetime, lan
     until = f"{registration.cancel_before:%Y-%m-%d %H:%M}" if registration.cancel_before else "-"
     event = Event()
     event.add("uid", f"{registration.registration_no}@jiaohao")
-    event.add("dtstamp", now)
+    event.add("dtstamp", now.astimezone(UTC))
     event.add("dtstart", it.starts_at)
     event.add("dtend", it.ends_at)
     event.add("summary", summary)

@@ -5,7 +5,7 @@ Another city is another file. Where the announcement is silent the value is ours
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from server.clock import at, in_zone
 from server.sms import QuietHours, Sms, problems_of_sms
 
 T = TypeVar("T")
@@ -153,34 +154,41 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         Raises:
             ValueError: `t` is naive; guessing the machine's zone would open doors at the wrong hour.
         """
-        if t.tzinfo is None:
-            raise ValueError("expected an aware datetime, got a naive one")
-        return t.astimezone(self.tz)
+        return in_zone(t, self.tz)
+
+    def at(self, day: date, t: time) -> datetime:
+        """The instant at which the city's clocks show this time of this day."""
+        return at(day, t, self.tz)
 
     def is_open_hours(self, t: datetime) -> bool:
         """Whether the site is out of its maintenance hours at `t` (announcement A7)."""
-        return self.local(t).time() in self.open_hours
+        day = self.local(t).date()
+        return self.at(day, self.open_hours.opens) <= t < self.at(day, self.open_hours.closes)
+
+    def opens_after(self, t: datetime) -> datetime:
+        """When residents can log in again: the first opening time after `t`."""
+        day = self.local(t).date()
+        while (opens_at := self.at(day, self.open_hours.opens)) <= t:
+            day += timedelta(days=1)
+        return opens_at
 
     def opening_times(self, district: District, day: date) -> tuple[datetime, datetime] | None:
         """(opens_at, closes_at) of the district's opening on a day; None without a window."""
         if district.window is None:
             return None
-        opens_at = datetime.combine(day, district.window.opens, self.tz)
-        return opens_at, datetime.combine(day, district.window.closes, self.tz)
+        return self.at(day, district.window.opens), self.at(day, district.window.closes)
 
     def next_opening(self, district: District, after: datetime) -> tuple[datetime, datetime] | None:
         """The first opening with ``opens_at > after``; None without a window."""
         today = self.local(after).date()
         times = self.opening_times(district, today)
-        # In UTC, as two datetimes of one zone compare by the wall clock: wrong in the hour the clock repeats.
-        if times is not None and times[0].astimezone(UTC) <= after.astimezone(UTC):
+        if times is not None and times[0] <= after:
             return self.opening_times(district, today + timedelta(days=1))
         return times
 
     def night_begins(self, day: date) -> datetime:
         """When the night of a day may begin: residents are out, and so are those who were let finish (A7, grace)."""
-        closes = datetime.combine(day, self.open_hours.closes, self.tz)
-        return closes + timedelta(seconds=self.policy.grace_seconds)
+        return self.at(day, self.open_hours.closes) + timedelta(seconds=self.policy.grace_seconds)
 
     def latest_night(self, t: datetime) -> date:
         """The date of the last night that has begun by `t`."""
@@ -197,20 +205,20 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         """How much of the time from `start` to `end` residents can log in."""
         total, day = timedelta(), self.local(start).date()
         while day <= self.local(end).date():
-            opens = max(start, datetime.combine(day, self.open_hours.opens, self.tz))
-            closes = min(end, datetime.combine(day, self.open_hours.closes, self.tz))
+            opens = max(start, self.at(day, self.open_hours.opens))
+            closes = min(end, self.at(day, self.open_hours.closes))
             total += max(timedelta(), closes - opens)
             day += timedelta(days=1)
         return total
 
     def cancel_before(self, day: date) -> datetime:
         """Until when an appointment on this day may be cancelled: closing time of the day before (announcement A8)."""
-        return datetime.combine(day - timedelta(days=1), self.open_hours.closes, self.tz)
+        return self.at(day - timedelta(days=1), self.open_hours.closes)
 
     def period_times(self, day: date, period: Literal["am", "pm"]) -> tuple[datetime, datetime]:
-        """(starts_at, ends_at) of an appointment."""
+        """(starts_at, ends_at) of an appointment: in the city's zone itself, whose name a calendar wants."""
         window = self.periods.am if period == "am" else self.periods.pm
-        return datetime.combine(day, window.opens, self.tz), datetime.combine(day, window.closes, self.tz)
+        return self.at(day, window.opens).astimezone(self.tz), self.at(day, window.closes).astimezone(self.tz)
 
 
 def load_city(path: Path | None = None) -> City:
@@ -347,7 +355,7 @@ def _problems_of_districts(city: City) -> Iterator[str]:
 
 
 def _length_seconds(window: Window) -> float:
-    start, end = (datetime.combine(date.min, t) for t in (window.opens, window.closes))
+    start, end = (timedelta(hours=t.hour, minutes=t.minute, seconds=t.second) for t in (window.opens, window.closes))
     return (end - start).total_seconds()
 
 

@@ -1,7 +1,12 @@
 """The one clock: the store's TIME moved by the city's offset (`--clock`)."""
 
 import time
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, timezone, tzinfo
+from datetime import time as time_of_day
+
+# Python compares and subtracts two datetimes of one zone by the wall clock, which is an hour off across a clock change.
+# So every instant of ours carries the fixed offset that its zone has at that moment, never the zone itself: then all
+# arithmetic is right. What makes instants is here, and nowhere else.
 
 
 def to_ms(t: datetime) -> int:
@@ -10,8 +15,35 @@ def to_ms(t: datetime) -> int:
 
 
 def from_ms(ms: int | float, tz: tzinfo = UTC) -> datetime:
-    """The aware datetime, to the second, of milliseconds since the epoch."""
-    return datetime.fromtimestamp(int(ms // 1000), tz)
+    """The instant, to the second, of milliseconds since the epoch, as the clocks of a zone show it."""
+    t = datetime.fromtimestamp(int(ms // 1000), tz)
+    return t if tz is UTC else _fixed(t)
+
+
+def in_zone(t: datetime, tz: tzinfo) -> datetime:
+    """The same instant as the clocks of a zone show it.
+
+    Raises:
+        ValueError: `t` is naive; guessing the machine's zone would open doors at the wrong hour.
+    """
+    if t.tzinfo is None:
+        raise ValueError("expected an aware datetime, got a naive one")
+    return _fixed(t.astimezone(tz))
+
+
+def at(day: date, t: time_of_day, tz: tzinfo) -> datetime:
+    """The instant at which the clocks of a zone show this time of this day.
+
+    As in calendars (RFC 5545, 3.3.5): of a time that comes twice it is the first, and one that is skipped is as long
+    after the hour before it as it would have been: 02:30 is 03:30 by the new time.
+    """
+    return in_zone(datetime.combine(day, t, tz).astimezone(UTC), tz)
+
+
+def _fixed(t: datetime) -> datetime:
+    offset = t.utcoffset()
+    assert offset is not None  # noqa: S101  (it is aware)
+    return t.replace(tzinfo=timezone(offset), fold=0)
 
 
 class Clock:

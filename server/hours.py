@@ -1,6 +1,6 @@
 """The hours in which residents can log in (announcement A7)."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from server.city import City
 from server.errors import Refusal
@@ -18,9 +18,6 @@ def check_open_hours(city: City, now: datetime) -> None:
     """
     if city.is_open_hours(now):
         return
-    local = city.local(now)
-    opens = city.open_hours.opens
-    day = local.date() if local.time() < opens else local.date() + timedelta(days=1)
-    opens_at = datetime.combine(day, opens, city.tz)
+    opens_at = city.opens_after(now)
     wait_s = -(-(opens_at - now).total_seconds() // 1)
     raise Refusal("maintenance", retry_after_seconds=max(1, int(wait_s)), opens_at=opens_at)

@@ -3,7 +3,7 @@
 import math
 import random
 from collections import deque
-from datetime import date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from typing import Literal
 
 from server.city import City, District
@@ -44,7 +44,7 @@ class Opening:
         self.opens_ms = to_ms(opens_at) if opens_at else 0
         self.closes_ms = to_ms(closes_at) if closes_at else 0
         self.draw_ms = self.opens_ms + city.policy.draw_seconds * 1000
-        midnight = datetime.combine(day + timedelta(days=1), time(), city.tz)
+        midnight = city.at(day + timedelta(days=1), time())
         self.tickets_expire_s = to_ms(midnight) // 1000
         self.grace_ms = city.policy.grace_seconds * 1000
         self.prepared = False

@@ -5,13 +5,13 @@ Works on all keys of the store, in no order and beside a running service; killed
 
 from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import date, datetime, time, tzinfo
+from datetime import date, time, tzinfo
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from redis.exceptions import RedisError
 
-from server.clock import to_ms
+from server.clock import at, to_ms
 from server.errors import StoreUnavailable
 from server.keys import key
 from server.store import Store
@@ -123,7 +123,7 @@ async def purge(
     Raises:
         StoreUnavailable: what has been deleted so far is deleted; run it again.
     """
-    work = _Purge(store, to_ms(datetime.combine(before, time.min, tz)), registry=registry, dry_run=dry_run)
+    work = _Purge(store, to_ms(at(before, time.min, tz)), registry=registry, dry_run=dry_run)
     openings: set[str] = set()
     async for keys in walk(store, progress):
         old = [(kind, tag) for kind, tag in keys if kind in OPENING_KINDS and _date_of(tag) < before]

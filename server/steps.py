@@ -7,7 +7,7 @@ already it finds done.
 import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -264,8 +264,8 @@ class Steps:
         """Every event has owed its message already; added are the reminders for whom tomorrow is the last day to
         cancel."""
         appointment, tomorrow = self._day + timedelta(days=2), self._day + timedelta(days=1)
-        at = datetime.combine(tomorrow, self._city.sms.reminder_at, self._city.tz)
-        new_since = datetime.combine(self._day, self._city.open_hours.closes, self._city.tz)
+        at = self._city.at(tomorrow, self._city.sms.reminder_at)
+        new_since = self._city.at(self._day, self._city.open_hours.closes)
         reminded = 0
         await self._store.commit_nights({day_tag(district.code, tomorrow): secrets.token_bytes(32)})
         roster = await self._store.roster(day_tag(district.code, appointment))

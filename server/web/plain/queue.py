@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from litestar import Response, get, post
 
 from server.city import District
+from server.clock import from_ms
 from server.errors import Invalid, Refusal
 from server.opening import Opening, State
 from server.papers import ID_TYPES, IdType
@@ -124,7 +125,7 @@ def _opening_page(visit: Visit, code: str, **more: Any) -> Response[str]:
 
 
 def _draw_ends_at(visit: Visit, opening: Opening) -> datetime:
-    return datetime.fromtimestamp(opening.draw_ms / 1000, visit.services.city.tz)
+    return from_ms(opening.draw_ms, visit.services.city.tz)
 
 
 @get("/{district:str}")
