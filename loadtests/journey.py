@@ -29,11 +29,15 @@ from loadtests.arrivals import Arrival, Curve
 from loadtests.crowd import EVERYONE, INELIGIBLE, Behaviour, Crowd, Share
 from loadtests.measure import Meters
 from loadtests.network import Networks
-from loadtests.told import Fact, Told
+from loadtests.told import Asked, Fact, Told
 from loadtests.wire import Answer
 
 _JOINS = (Act.JOIN, Act.REFRESH, Act.OTHER_DEVICE)
 _CLAIMS = (Act.JUMP, Act.CLAIM, Act.CLAIM_AGAIN)
+_OF_A_PLACE = (Act.POLL, Act.LEAVE, *_CLAIMS)
+_OF_A_REGISTRATION = (
+    Act.REGISTER, Act.REGISTER_AGAIN, Act.LOOK_UP, Act.SHOW_QR, Act.OPEN_AGAIN, Act.CHANGE, Act.CANCEL, Act.CALENDAR,
+)  # fmt: skip
 _POLL_POINTLESS = Fact.CLAIMED | Fact.LEAVE_SENT | Fact.MISSED | Fact.ENDED
 
 
@@ -134,26 +138,62 @@ class Journey:
             return self._requests.get(f"/openings/{self.ground(i).district}")
         return self.afterwards.request(i, act, now_us)
 
-    def answered(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
-        """Take in an answer."""
+    def asks(self, i: int, now_us: int) -> Asked:
+        """What a request of resident `i` that is sent now will be about, whatever has become of it by its answer."""
+        return Asked(self.told.entry[i], now_us // 1000)
+
+    def answered(self, i: int, act: Act, answer: Answer, now_us: int, asked: Asked | None = None) -> None:
+        """Take in an answer.
+
+        Args:
+            asked: from `asks`, when the request was sent; None: nothing has changed since.
+        """
         if act in _JOINS:
             self.told.join_heard(i)
         try:
             if answer.status < 400:
                 self.meters.answers[(CALL_OF[act], answer.status, "")] += 1
-                self._accepted[act](i, act, answer, now_us)
+                if asked is None or not self._is_overtaken(i, act, answer, asked):
+                    self._accepted[act](i, act, answer, now_us)
                 return
             problem = answers.decode_problem(answer.body)
         except (msgspec.DecodeError, ValueError) as failure:
             self.meters.error(f"{act.name}: {answer.status}: unreadable answer: {failure}", now_us)
             return
         self.meters.answers[(CALL_OF[act], answer.status, problem.code)] += 1
-        refusals.refused(self, i, act, answer, problem, now_us)
+        if asked is not None and asked.entry != self.told.entry[i] and act in (*_OF_A_PLACE, *_OF_A_REGISTRATION):
+            refusals.refused_before(self, i, act, answer, problem, now_us)
+        else:
+            refusals.refused(self, i, act, answer, problem, now_us)
+
+    def _is_overtaken(self, i: int, act: Act, answer: Answer, asked: Asked) -> bool:
+        """Whether a good answer is about an earlier place than the one held now; then it is booked on that one.
+
+        It says nothing of the place that its resident has got since, which has events of its own.
+        """
+        told = self.told
+        if act in _JOINS or act is Act.POLL:
+            place = answers.decode_place(answer.body)
+            entry = asked.entry if place.entry is None else place.entry
+            overtaken = told.spent_since(i, entry, asked.sent_ms) if act in _JOINS else entry != told.entry[i]
+            if overtaken and place.number is not None:
+                told.numbered_before(i, entry, place.number)
+            return overtaken
+        if act in _OF_A_PLACE:
+            return asked.entry != told.entry[i]
+        # A registration that is told of late is its holder's all the same, but not one that they have cancelled since.
+        if act in (Act.REGISTER, Act.REGISTER_AGAIN) and asked.entry != told.entry[i]:
+            closed = told.closed.get(i)
+            return closed is not None and closed.no == int(answers.decode_registration(answer.body).registration_no)
+        return act in _OF_A_REGISTRATION and asked.entry != told.entry[i]
 
     def unanswered(self, i: int, act: Act, reason: str, now_us: int) -> None:
         """The connection broke: whether the request was done is not known; the page tries again."""
         self.meters.answers[(CALL_OF[act], 0, reason)] += 1
-        self.meters.error(f"{act.name}: no answer: {reason}", now_us)
+        if reason == "timeout":
+            self.meters.pushed_back(f"{act.name}: no answer: {reason}", now_us)
+        else:
+            self.meters.error(f"{act.name}: no answer: {reason}", now_us)
         self.meters.count("retries", now_us)
         self.told.note(i, Fact.ASKED_TWICE)
         if act in _JOINS:

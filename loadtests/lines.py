@@ -91,6 +91,7 @@ class Switchboard:
         sent_us = now()
         is_bot = i >= self._residents
         actors: Journey | Fleet = self.fleet if is_bot else journey
+        asked = None if is_bot else journey.asks(i, sent_us)
         request = actors.request(i, act, sent_us)
         if request is None:
             return
@@ -122,7 +123,10 @@ class Switchboard:
                 journey.told.exchanged(i, len(request), answer.size)
             meters.last_error = None
             length = len(answer.body)
-            actors.answered(i, act, answer, now_us)
+            if asked is None:
+                self.fleet.answered(i, act, answer, now_us)
+            else:
+                journey.answered(i, act, answer, now_us, asked)
         finally:
             self._busy.pop(this, None)
         self._fire(

@@ -110,7 +110,8 @@ class Meters:
             the answer. This is what the resident waits, and it holds the generator's own lateness too.
         on_wire: by call, of the whole time from the opening on: from the moment the request was sent.
         lateness: by second: how late the generator was, with a line free, in sending what was due.
-        counts: by series name, by second: `arrivals`, `requests`, `retries`, `errors`, `lines_busy`;
+        counts: by series name, by second: `arrivals`, `requests`, `retries`, `errors`, `pushed back` (those of the
+            errors that too much to do explains), `lines_busy`;
             of bots: `bot requests`, `bots pushed back`, `polls from memory` (of a number not called), `codes asked by
             bots`.
         answers: how often each (call, status, code) was given.
@@ -159,6 +160,11 @@ class Meters:
         self.count("errors", now_us)
         if len(self.errors) < _MOST_ERRORS:
             self.errors.append(f"{now_us / 1e6:.1f} s: {text}")
+
+    def pushed_back(self, text: str, now_us: int) -> None:
+        """Record an error that a machine with too much to do makes too: no answer in time, or come again later."""
+        self.error(text, now_us)
+        self.count("pushed back", now_us)
 
     def progress(self, second: int) -> Progress:
         """How far it is in a second of the run."""

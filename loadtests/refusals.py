@@ -54,6 +54,14 @@ def refused(journey: Journey, i: int, act: Act, answer: Answer, problem: Problem
         _come_again(journey, i, act, answer, problem, now_us)
 
 
+def refused_before(journey: Journey, i: int, act: Act, answer: Answer, problem: Problem, now_us: int) -> None:
+    """Take in a refusal that is about an earlier place of resident `i`: nobody asks again, and a fault is one still."""
+    if answer.status in COME_AGAIN and answer.seconds(b"retry-after") is None:
+        journey.told.contradict("no Retry-After", i, f"{act.name}: {answer.status} {problem.code}")
+    if answer.status == 429 or answer.status >= 500:
+        journey.meters.pushed_back(f"{act.name}: pushed back: {answer.status} {problem.code}", now_us)
+
+
 def _join(journey: Journey, i: int, act: Act, answer: Answer, problem: Problem, now_us: int) -> bool:
     told, behaviour = journey.told, journey.crowd.behaviour(i)
     ground = journey.ground(i)
@@ -126,7 +134,7 @@ def _come_again(journey: Journey, i: int, act: Act, answer: Answer, problem: Pro
         journey.meters.error(f"{act.name}: {answer.status} {problem.code} {problem.detail}".strip(), now_us)
         return
     if answer.status != 425:
-        journey.meters.error(f"{act.name}: pushed back: {answer.status} {problem.code}", now_us)
+        journey.meters.pushed_back(f"{act.name}: pushed back: {answer.status} {problem.code}", now_us)
     journey.meters.count("retries", now_us)
     # as the page would: not before it was told, and not all at the same moment
     pause = max(answer.seconds(b"retry-after") or 0.0, problem.poll_after_seconds or 0.0, 0.5)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -67,6 +67,13 @@ class Spent:
     how: str
     at_ms: int
     facts: int
+
+
+class Asked(NamedTuple):
+    """What a request was about: the place (its entry) that the resident held when it was sent, and when that was."""
+
+    entry: int
+    sent_ms: int
 
 
 @dataclass(frozen=True)
@@ -215,6 +222,22 @@ class Told:
         if self.number[i] and self.number[i] != number:
             self.contradict("number changed", i, f"{self.number[i]}, then {number}")
         self.number[i] = number
+
+    def spent_since(self, i: int, entry: int, ms: int) -> bool:
+        """Whether resident `i` held this place at `ms`, and has got another one since."""
+        return self.entry[i] != entry and any(
+            spent.resident == i and spent.entry == entry and spent.at_ms >= ms for spent in reversed(self.spent)
+        )
+
+    def numbered_before(self, i: int, entry: int, number: int) -> None:
+        """Resident `i` was told, late, the number of a place that is theirs no more: it must be the one they knew."""
+        for at in range(len(self.spent) - 1, -1, -1):
+            spent = self.spent[at]
+            if (spent.resident, spent.entry) == (i, entry):
+                if spent.number and spent.number != number:
+                    self.contradict("number changed", i, f"{spent.number}, then {number}, of the earlier entry {entry}")
+                self.spent[at] = replace(spent, number=number)
+                return
 
     def promised(self, i: int, eta_seconds: float, now_ms: int) -> None:
         """Resident `i` was told when to expect the call; the first promise for a place is the one that is kept or not.
