@@ -42,7 +42,7 @@ class Stopped(BaseException):
 
 
 def drive(options: Options, console: Console) -> int:
-    """Hold one rehearsal; 0 where every check is green, else 1.
+    """Hold one rehearsal; the exit code of its verdict.
 
     Raises:
         CannotRehearse: it could not begin.
@@ -75,7 +75,7 @@ def drive(options: Options, console: Console) -> int:
     finally:
         if server is not None:
             server.stop()
-    return 0 if conclude(evidence, options, *stage.told(), console) else 1
+    return conclude(evidence, options, *stage.told(), console)
 
 
 @contextmanager

@@ -112,12 +112,12 @@ def _end(environment: Environment, **_: Any) -> None:
         return
     try:
         stage.end()
-        passed = conclude(stage.evidence(), stage.options, *stage.told(), _console)
+        code = conclude(stage.evidence(), stage.options, *stage.told(), _console)
     except CannotRehearse as reason:
         _console.print(f"[red]not heard out:[/red] {reason}", soft_wrap=True)
         environment.process_exit_code = 2
         return
-    environment.process_exit_code = 0 if passed else 1
+    environment.process_exit_code = code
 
 
 class Opening(LoadTestShape):

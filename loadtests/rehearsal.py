@@ -43,17 +43,22 @@ def run_all(runs: Sequence[Options]) -> int:
             return code
         verdicts.append((options.fault or str(number), code))
     print()
-    words = {0: "every promise held", 1: "NOT EVERY PROMISE HELD", 2: "could not be held"}
+    words = {0: "every promise held", 1: "NOT EVERY PROMISE HELD", 2: "could not be held", 3: "inconclusive"}
     for name, code in verdicts:
         print(f"{name}: {words.get(code, f'ended with {code}')}")
-    return max(code for _, code in verdicts)
+    return max((code for _, code in verdicts), key=_gravity)
+
+
+def _gravity(code: int) -> int:
+    """Green, inconclusive, red, not held, and whatever else a process may end with."""
+    return {0: 0, 3: 1, 1: 2}.get(code, 3)
 
 
 def run(options: Options) -> int:
     """Rehearse.
 
     Returns:
-        0 where every check is green, 1 where one is not, 2 where the rehearsal could not be held, 130 where it was
+        0 where the verdict is green, 1 red, 3 inconclusive, 2 where the rehearsal could not be held, 130 where it was
         stopped.
 
     Raises:

@@ -58,8 +58,21 @@ class Generator(_Table, frozen=True):
     marked_share: Share = 0.1
 
 
+class Machine(_Table, frozen=True):
+    """When a second was the machine's rather than the server's, and how many such make a run inconclusive.
+
+    In percent of all cores together: `others_percent`, what was taken by processes that are no part of the rehearsal,
+    or by the machine's host; `full_percent`, by everybody.
+    """
+
+    others_percent: Positive = 15.0
+    full_percent: Positive = 97.0
+    marked_share: Share = 0.1
+
+
 class Slo(_Table, frozen=True):
-    """The file. A table that is not there is not judged; `generator` has defaults, for marking is always done."""
+    """The file. A table that is not there is not judged; `generator` and `machine` have defaults, for marking is always
+    done."""
 
     p99_ms: dict[str, Positive] = {}
     errors: Errors | None = None
@@ -70,6 +83,7 @@ class Slo(_Table, frozen=True):
     memory: Memory | None = None
     audit: Audit | None = None
     generator: Generator = Generator()
+    machine: Machine = Machine()
 
     def p99_us(self, call: Call) -> float | None:
         """Objective of a call, in microseconds; None where it has none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from functools import cached_property
 
 from loadtests.acts import Ground
 from loadtests.audit.draw import Numbers
+from loadtests.audit.machine import Machine
 from loadtests.audit.truth import OpeningTruth, Truth
 from loadtests.crowd import Crowd
 from loadtests.faults import FAULTS
@@ -27,7 +29,7 @@ RECOVERY_SECONDS = 30
 
 @dataclass(frozen=True)
 class Check:
-    """One verdict. `ok` is None where it could not be judged, which the detail explains."""
+    """One verdict. `ok` is None where it could not be judged, which the detail explains: the run is inconclusive."""
 
     name: str
     promise: str
@@ -51,6 +53,7 @@ class Evidence:
         night: checks of the night, where one was held after the run (`loadtests.audit.after_dark`).
         fault_end_second: when what lasts was over; None where it was at once.
         began: on the wall clock, with the first arrivals.
+        cores: of the machine on which the CPU was watched.
     """
 
     crowd: Crowd
@@ -71,6 +74,7 @@ class Evidence:
     night: Sequence[Check] = ()
     fault_end_second: int | None = None
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    cores: int = field(default_factory=lambda: os.cpu_count() or 1)
 
     @property
     def measured(self) -> range:
@@ -100,11 +104,21 @@ class Evidence:
         """CPU of each generator, in percent of one core, by second."""
         return {who: percents for who, percents in self.seen.cpu.items() if who.startswith("generator")}
 
+    @cached_property
+    def machine(self) -> Machine:
+        """What this machine could show of the server."""
+        return Machine(self.seen.cpu, self.slo.machine, self.cores, self.measured)
+
     def judged(self, second: int) -> bool:
-        """Whether a second says something about the server: measured, not the generator's, not forgiven to a fault."""
+        """Whether a second says something about the server.
+
+        It is measured, not the generator's, not forgiven to a fault. What others took from it is left out as well, but
+        not where that is most of the run: then all of it is judged, as what holds beside them holds without them too.
+        """
         return (
             second in self.measured
             and second not in self.marked
+            and (self.machine.too_busy is not None or second not in self.machine.taken)
             and (self.forgiven is None or second not in self.forgiven)
         )
 

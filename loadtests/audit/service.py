@@ -6,6 +6,8 @@ from loadtests.answers import Call
 from loadtests.audit.evidence import Check, Evidence
 from loadtests.measure import Histogram
 
+_NO_ERRORS, _NO_ERRORS_PROMISE = "no errors", "every request gets the contract's answer"
+
 
 def service(e: Evidence) -> list[Check]:
     """Checks of the service itself."""
@@ -28,11 +30,15 @@ def no_errors(e: Evidence) -> Check:
     requests = sum(e.meters.counts["requests"].values())
     if reconnects > max(5, requests // 100_000):  # a server may end an idle connection at the very moment it is used
         faults.append(f"{reconnects} requests lost with their connection")
+    pushed = {s: n for s, n in e.meters.counts["pushed back"].items() if n and s not in forgiven}
+    why = e.machine.unproven(pushed) if pushed else None
     if outside:
         faults.append(f"{outside} errors, e.g. {e.meters.errors[0]}")
+    if len(faults) == 1 and outside and outside == sum(pushed.values()) and why is not None:
+        return Check(_NO_ERRORS, _NO_ERRORS_PROMISE, None, f"{faults[0]}: all of them pushed back or late, and {why}")
     inside += sum(e.meters.counts["reconnects"].values()) - reconnects
     detail = f"{requests} requests, no error" + (f" but {inside} retries around the fault" if inside else "")
-    return Check("no errors", "every request gets the contract's answer", not faults, "; ".join(faults) or detail)
+    return Check(_NO_ERRORS, _NO_ERRORS_PROMISE, not faults, "; ".join(faults) or detail)
 
 
 def everyone_served(e: Evidence) -> Check:
@@ -43,7 +49,11 @@ def everyone_served(e: Evidence) -> Check:
     allowed = max(20, expected // 1000)
     ok = missing <= allowed and e.unserved <= allowed
     detail = f"{arrivals} of {expected} residents arrived; {e.unserved} events overdue at the end"
-    return Check("everyone served", "the crowd that was stated is the crowd that came", ok, detail)
+    why = None if ok else e.machine.unproven(e.measured)
+    return Check(
+        "everyone served", "the crowd that was stated is the crowd that came", ok if why is None else None,
+        detail if why is None else f"{detail}; {why}",
+    )  # fmt: skip
 
 
 def recovered(e: Evidence) -> Check:
@@ -60,11 +70,15 @@ def recovered(e: Evidence) -> Check:
     lasted = f", until {over} s" if over > e.fault_second else ""
     detail = f"{e.fault} at {e.fault_second} s{lasted}; "
     detail += f"last error {max(last - over, 0)} s after it" if after else "no error after it"
-    return Check(name, promise, ok, detail)
+    why = None if ok else e.machine.unproven(after)
+    return Check(name, promise, ok if why is None else None, detail if why is None else f"{detail}; {why}")
 
 
 def generator(e: Evidence) -> Check:
-    """Whether the figures are the server's: the generator was the limit in few seconds, or in none."""
+    """Whether the figures are the server's: the generator was the limit in few seconds, or in none.
+
+    Where it was in many, they are neither good nor bad: not judged.
+    """
     late = Histogram.merged(e.meters.lateness.values()).percentile_us(99) or 0
     cpu = sorted(percent for percents in e.generators.values() for second, percent in percents.items() if second >= 0)
     busiest = cpu[int(len(cpu) * 0.99)] if cpu else 0.0
@@ -81,4 +95,4 @@ def generator(e: Evidence) -> Check:
     if limited:
         requests = e.meters.counts["requests"]
         detail += f": THE GENERATOR WAS THE LIMIT, at {max(requests.values(), default=0)} requests/s"
-    return Check("generator", "the figures are the server's, not the generator's", not limited, detail)
+    return Check("generator", "the figures are the server's, not the generator's", None if limited else True, detail)

@@ -12,7 +12,7 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(summary: Summary) -> bytes:
-    """The file. Not measured is skipped; a check that could not be judged has failed, for the run has."""
+    """The file. What was not measured or could not be judged is skipped, with its reason: neither passed nor failed."""
     suites = Element("testsuites", name="jiaohao rehearsal")
     slo = SubElement(suites, "testsuite", name="slo", timestamp=summary.began_at)
     properties = SubElement(slo, "properties")
@@ -21,12 +21,14 @@ def junit(summary: Summary) -> bytes:
     for objective in summary.objectives:
         case = SubElement(slo, "testcase", classname="rehearsal.slo", name=objective.name)
         _told(case, "broken", figure_in_words(objective), objective.state == "broken")
-        if objective.state == "not measured":
-            SubElement(case, "skipped", message=_plain(objective.detail))
+        if objective.state in ("not measured", "inconclusive"):
+            _skipped(case, objective.state, objective.detail)
     audit = SubElement(suites, "testsuite", name="audit", timestamp=summary.began_at)
     for check in summary.checks:
         case = SubElement(audit, "testcase", classname="rehearsal.audit", name=_plain(check.name))
-        _told(case, "red" if check.ok is False else "not judged", check.detail, not check.ok)
+        _told(case, "red", check.detail, check.ok is False)
+        if check.ok is None:
+            _skipped(case, "inconclusive", check.detail)
     for suite in (slo, audit):
         cases = suite.findall("testcase")
         suite.set("tests", str(len(cases)))
@@ -51,6 +53,10 @@ def _told(case: Element, kind: str, words: str, failed: bool) -> None:
         SubElement(case, "failure", type=kind, message=_plain(words[:500])).text = _plain(words)
     else:
         SubElement(case, "system-out").text = _plain(words)
+
+
+def _skipped(case: Element, why: str, detail: str) -> None:
+    SubElement(case, "skipped", message=_plain(f"{why}: {detail}"[:500]))
 
 
 def _plain(text: str) -> str:

@@ -1,14 +1,15 @@
-"""A verdict on each line of the SLO file: held, broken, or not measured.
+"""A verdict on each line of the SLO file: held, broken, not measured, or inconclusive.
 
 A line is judged by the seconds in which the server could show itself (`Evidence.judged`): not the warm-up, not those in
 which the generator was the limit, not those that a fault is forgiven. Which of them were over the limit by themselves
-is said too, whether the line held over all or not.
+is said too, whether the line held over all or not. A line that is over its limit while the machine was too busy, with
+what is no part of the server, is inconclusive.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal
 
@@ -19,7 +20,7 @@ from loadtests.report.felt import asked, eta_errors, out_of_order, recovery_seco
 
 _LONG_ENOUGH_SECONDS = 1200
 
-State = Literal["held", "broken", "not measured"]
+State = Literal["held", "broken", "not measured", "inconclusive"]
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,31 @@ def judge(e: Evidence, checks: Sequence[Check]) -> list[Objective]:
     Args:
         checks: the audit's.
     """
-    return list(_judge(e, checks))
+    timed = (_if_proven(e, line) for line in _timed(e))
+    return [*timed, *_of_the_audit(e, checks)]
 
 
-def _judge(e: Evidence, checks: Sequence[Check]) -> Iterator[Objective]:
+def _if_proven(e: Evidence, line: Objective) -> Objective:
+    """The line, or that nothing can be said of it: how quick a server is shows only on a machine free for it."""
+    if line.state != "broken" or (why := e.machine.unproven(line.seconds or e.measured)) is None:
+        return line
+    return replace(line, state="inconclusive", detail=f"{line.detail}; {why}")
+
+
+def _of_the_audit(e: Evidence, checks: Sequence[Check]) -> Iterator[Objective]:
+    if e.slo.audit is None:
+        return
+    told: tuple[tuple[str, bool | None, int, State], ...] = (
+        ("audit, red", False, e.slo.audit.red, "broken"),
+        ("audit, not judged", None, e.slo.audit.unjudged, "inconclusive"),
+    )
+    for name, ok, limit, over in told:
+        found = [check.name for check in checks if check.ok is ok]
+        detail = ", ".join(found) or f"none of {len(checks)} checks"
+        yield Objective(name, "held" if len(found) <= limit else over, len(found), limit, "checks", (), detail)
+
+
+def _timed(e: Evidence) -> Iterator[Objective]:
     slo = e.slo
     for call in Call:
         limit_us = slo.p99_us(call)
@@ -76,11 +98,6 @@ def _judge(e: Evidence, checks: Sequence[Check]) -> Iterator[Objective]:
         yield _recovery(e, slo.recovery.seconds)
     if slo.memory is not None:
         yield _memory(e, slo.memory.workers_mb_an_hour)
-    if slo.audit is not None:
-        for name, ok, limit in (("audit, red", False, slo.audit.red), ("audit, not judged", None, slo.audit.unjudged)):
-            found = [check.name for check in checks if check.ok is ok]
-            detail = ", ".join(found) or f"none of {len(checks)} checks"
-            yield Objective(name, _state(len(found) <= limit), len(found), limit, "checks", (), detail)
 
 
 def _percentile(

@@ -27,7 +27,8 @@ main{max-width:1340px;margin:0 auto;padding:28px 20px 60px}
 h1{font-size:26px;margin:0}h1 small{font-weight:400;color:var(--dim);margin-left:10px;font-size:17px}
 h2{font-size:17px;margin:34px 0 12px}
 .verdict{margin:18px 0;padding:14px 18px;border-radius:10px;color:#fff;font-size:17px;background:#c2281d}
-.verdict.good{background:#1b7f4b}.verdict small{display:block;opacity:.9;font-size:14px}
+.verdict.good{background:#1b7f4b}.verdict.unsure{background:#8a5300}
+.verdict small{display:block;opacity:.9;font-size:14px}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(104px,1fr));gap:12px}
 .tile,.card{background:var(--card);border:1px solid var(--edge);border-radius:10px;padding:12px 14px}
 .tile{padding:10px}.tile b{display:block;font-size:19px;white-space:nowrap;
@@ -61,23 +62,9 @@ _NUMERIC = ("", "", ' class="n"', ' class="n"', "", "", "")
 
 def render(e: Evidence, summary: Summary) -> str:
     """The whole page."""
-    failed = [check for check in summary.checks if not check.ok]
-    broken = [line for line in summary.objectives if line.state == "broken"]
-    wrong = [f"{len(failed)} of {len(summary.checks)} checks are not green"] if failed else []
-    wrong += [f"{len(broken)} of {len(summary.objectives)} SLOs are broken"] if broken else []
-    words = ", ".join(wrong) or "Every promise held"
-    small = "; ".join(
-        [f"{line.name}: {figure(line.figure)}, limit {line.limit:g} {line.unit}" for line in broken]
-        + [f"{check.name}: {check.detail}" for check in failed]
-    ) or (
-        f"{len(summary.checks)} checks, {len(summary.objectives)} SLOs, {summary.totals['requests']:,} requests, "
-        f"{summary.began_at}"
-    )
-    if summary.limited:
-        words += " - the generator was the limit"
     body = [
         "<h1>开放演练<small>Rehearsal of an opening</small></h1>",
-        f'<div class="verdict{" good" * summary.passed}">{escape(words)}<small>{escape(small[:600])}</small></div>',
+        _banner(summary),
         _tiles(e, summary),
         *(("<h2>SLOs</h2>", _objectives(summary)) if summary.objectives else ()),
         *_comparison(summary),
@@ -108,6 +95,32 @@ def render(e: Evidence, summary: Summary) -> str:
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>叫号 rehearsal</title><style>{_STYLE}</style><main>{''.join(body)}</main></html>"
     )
+
+
+def _banner(summary: Summary) -> str:
+    """The verdict in a word and a sentence, and what it rests on."""
+    failed = [check for check in summary.checks if check.ok is False]
+    broken = [line for line in summary.objectives if line.state == "broken"]
+    match summary.verdict:
+        case "green":
+            css, words = " good", "Every promise held"
+            small = (
+                f"{len(summary.checks)} checks, {len(summary.objectives)} SLOs, {summary.totals['requests']:,} "
+                f"requests, {summary.began_at}"
+            )
+        case "inconclusive":
+            css, words = " unsure", "Inconclusive: nothing was found broken, but not everything could be judged"
+            small = "; ".join(summary.inconclusive)
+        case _:
+            wrong = [f"{len(failed)} of {len(summary.checks)} checks are red"] if failed else []
+            wrong += [f"{len(broken)} of {len(summary.objectives)} SLOs are broken"] if broken else []
+            css, words = "", ", ".join(wrong)
+            small = "; ".join(
+                [f"{line.name}: {figure(line.figure)}, limit {line.limit:g} {line.unit}" for line in broken]
+                + [f"{check.name}: {check.detail}" for check in failed]
+            )
+    words += " - the generator was the limit" * summary.limited
+    return f'<div class="verdict{css}">{escape(words)}<small>{escape(small[:600])}</small></div>'
 
 
 def _ramp(summary: Summary) -> Iterable[str]:
@@ -169,7 +182,9 @@ def _charts(e: Evidence) -> Iterable[str]:
     span = (float(min([*requests, -5])), float(e.end_second))
 
     def over_time(series: Sequence[Series], unit: str, *, log: bool = False, limit: float | None = None) -> str:
-        return line_chart(series, unit=unit, log=log, limit=limit, marks=marks, seconds=span, shaded=e.marked)
+        return line_chart(
+            series, unit=unit, log=log, limit=limit, marks=marks, seconds=span, shaded=(*e.marked, *e.machine.taken)
+        )
 
     rates = [Series("arrivals", _counted(counts["arrivals"]))]
     for call, word in (
@@ -285,7 +300,7 @@ def _checks(summary: Summary) -> str:
 
 
 def _objectives(summary: Summary) -> str:
-    css = {"held": "ok", "broken": "no", "not measured": "none"}
+    css = {"held": "ok", "broken": "no", "not measured": "none", "inconclusive": "un"}
     heads = ("", "line", "figure", "limit", "", "over the limit in", "of what")
     rows = [
         f'<tr><td class="{css[line.state]}">{line.state}</td><td><b>{escape(line.name)}</b></td>'
@@ -332,11 +347,11 @@ def _change(one: Compared) -> str:
 
 def _marked(summary: Summary) -> str:
     if not summary.marked:
-        return '<p class="none">In no second was the generator the limit.</p>'
+        return '<p class="none">In no second was the generator the limit, or the CPU taken by others.</p>'
     whys = "; ".join(dict.fromkeys(summary.marked.values()))
     return (
-        f'<p class="un">The generator was the limit in {in_words(summary.marked)} (shaded): these seconds prove '
-        f"nothing about the server and are held against it nowhere. Why: {escape(whys[:400])}.</p>"
+        f'<p class="un">The generator was the limit, or the CPU was taken by others, in {in_words(summary.marked)} '
+        f"(shaded): these seconds prove nothing about the server. Why: {escape(whys[:400])}.</p>"
     )
 
 

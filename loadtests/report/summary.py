@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from enum import IntEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import psutil
@@ -29,6 +29,8 @@ from loadtests.report.samples import FORMAT, Run, Sample, samples_of
 from loadtests.steps import Found
 from loadtests.told import Fact
 
+Verdict = Literal["green", "red", "inconclusive"]
+
 _PERCENTILES = (50.0, 95.0, 99.0, 99.9)
 
 
@@ -37,9 +39,10 @@ class Summary:
     """What a report says besides its pictures.
 
     Attributes:
-        passed: every check is green (one that could not be judged is not), and no SLO is broken.
+        verdict: green where every check is, and every SLO is held or was not there to measure; red where a check or an
+            SLO is; inconclusive where none is red and something could not be judged.
         limited: the generator was the limit, so the latencies are not the server's.
-        marked: seconds in which the generator was the limit, and why.
+        marked: seconds in which the generator was the limit, or others took the CPU, and why.
         latency_ms: percentiles from due time by call, of the seconds that are judged.
         apart_ms: the same of the others: before the opening, the warm-up, marked, forgiven, after the end.
         on_wire_ms: from sending, from the opening on.
@@ -52,7 +55,7 @@ class Summary:
     """
 
     began_at: str
-    passed: bool
+    verdict: Verdict
     limited: bool
     marked: Mapping[int, str]
     objectives: Sequence[Objective]
@@ -75,9 +78,20 @@ class Summary:
     samples: Sequence[Sample]
     against: Comparison | None = None
 
+    @property
+    def passed(self) -> bool:
+        """Whether the verdict is green."""
+        return self.verdict == "green"
+
+    @property
+    def inconclusive(self) -> list[str]:
+        """What could not be judged, and why: each check and SLO in a line."""
+        found = [f"{check.name}: {check.detail}" for check in self.checks if check.ok is None]
+        return found + [f"{line.name}: {line.detail}" for line in self.objectives if line.state == "inconclusive"]
+
     def plain(self) -> dict[str, Any]:
         """Everything as JSON-encodable values; `samples.Run` says what of it a later run reads."""
-        plain: dict[str, Any] = {"format": FORMAT, **vars(self)}
+        plain: dict[str, Any] = {"format": FORMAT, **vars(self), "passed": self.passed}
         del plain["settings"]  # `options` has them as they are
         plain["residents_view"] = asdict(self.residents_view)
         for name in ("objectives", "checks"):
@@ -126,9 +140,9 @@ def summarise(
     totals["registered again"] = sum(1 for i in told.closed if told.has(i, Fact.REGISTERED))
     return Summary(
         began_at=began_at,
-        passed=all(check.ok for check in checks) and all(line.state != "broken" for line in objectives),
+        verdict=_verdict(checks, objectives),
         limited=any(check.name == "generator" and not check.ok for check in checks),
-        marked=e.marked,
+        marked=dict(sorted(_joined(e.marked, e.machine.taken).items())),
         objectives=objectives,
         checks=checks,
         totals=totals,
@@ -152,6 +166,18 @@ def summarise(
         samples=samples,
         against=compare(earlier, this) if earlier is not None else None,
     )
+
+
+def _verdict(checks: Sequence[Check], objectives: Sequence[Objective]) -> Verdict:
+    if any(check.ok is False for check in checks) or any(line.state == "broken" for line in objectives):
+        return "red"
+    if any(check.ok is None for check in checks) or any(line.state == "inconclusive" for line in objectives):
+        return "inconclusive"
+    return "green"
+
+
+def _joined(one: Mapping[int, str], other: Mapping[int, str]) -> dict[int, str]:
+    return {s: "; ".join(filter(None, (one.get(s), other.get(s)))) for s in one.keys() | other.keys()}
 
 
 def _percentiles(measured: Iterable[tuple[Call, Histogram]]) -> dict[str, dict[str, float]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final, assert_never
 
 import msgspec
 from rich.console import Console
@@ -17,12 +19,15 @@ from loadtests.report.junit import junit
 from loadtests.report.objectives import in_words
 from loadtests.report.page import render
 from loadtests.report.residents import ResidentsView
-from loadtests.report.summary import Summary, summarise
+from loadtests.report.summary import Summary, Verdict, summarise
 from loadtests.steps import Found
 
+EXIT_CODES: Final[Mapping[Verdict, int]] = {"green": 0, "red": 1, "inconclusive": 3}
+"""Of a rehearsal that was held, by its verdict; 2 is one that could not be held."""
 
-def conclude(evidence: Evidence, options: Options, curve: str, pace: str, console: Console) -> bool:
-    """Audit, judge, write what was asked for, show the verdict; whether every check is green and no SLO broken."""
+
+def conclude(evidence: Evidence, options: Options, curve: str, pace: str, console: Console) -> int:
+    """Audit, judge, write what was asked for, show the verdict; its exit code."""
     earlier = load_run(Path(options.against)) if options.against is not None else None
     summary = summarise(evidence, audit(evidence), options, curve, pace, earlier)
     if options.report is not None:
@@ -32,7 +37,7 @@ def conclude(evidence: Evidence, options: Options, curve: str, pace: str, consol
     if options.junit is not None:
         _write(options.junit, junit(summary))
     show(summary, console, options)
-    return summary.passed
+    return EXIT_CODES[summary.verdict]
 
 
 def _write(name: str, content: bytes) -> None:
@@ -69,7 +74,8 @@ def show(summary: Summary, console: Console, options: Options) -> None:
     console.print(f"Peak {summary.peak_requests_per_second:,} requests/s. CPU, median second, of one core: {cpu}.")
     if summary.marked:
         console.print(
-            f"[yellow]The generator was the limit in {in_words(summary.marked)}:[/yellow] not held against the server."
+            f"[yellow]Not the server's doing in {in_words(summary.marked)}[/yellow] (the generator was the limit, or "
+            "others took the CPU)."
         )
     if options.report is not None:
         console.print(f"Report: {options.report}")
@@ -77,18 +83,28 @@ def show(summary: Summary, console: Console, options: Options) -> None:
     broken = [objective.name for objective in summary.objectives if objective.state == "broken"]
     words = f"{green} of {len(summary.checks)} checks are green"
     words += f"; broken: {', '.join(broken)}" if broken else ", no SLO is broken" if summary.objectives else ""
-    if summary.passed:
-        console.print(f"[bold green]Every promise held:[/bold green] {words}.")
-    else:
-        limit = " The generator was the limit." if summary.limited else ""
-        console.print(f"[bold red]Not every promise could be confirmed:[/bold red] {words}.{limit}")
+    limit = " The generator was the limit." if summary.limited else ""
+    match summary.verdict:
+        case "green":
+            console.print(f"[bold green]Every promise held:[/bold green] {words}.")
+        case "red":
+            console.print(f"[bold red]Not every promise held:[/bold red] {words}.{limit}")
+        case "inconclusive":
+            why = "; ".join(summary.inconclusive)[:600]
+            console.print(
+                f"[bold black on yellow] INCONCLUSIVE [/] nothing was found broken, but not everything could be judged:"
+                f" {words}.{limit} Hold it again where the machine is free for it.",
+            )
+            console.print(Text(f"Why: {why}"))
+        case _:
+            assert_never(summary.verdict)
 
 
 def _objectives(summary: Summary) -> Table:
     table = Table(title="SLOs", title_justify="left")
     for head in ("", "line", "figure", "limit", "", "over the limit in", "of"):
         table.add_column(head, justify="right" if head in ("figure", "limit") else "left", overflow="fold")
-    colour = {"held": "green", "broken": "bold red", "not measured": "dim"}
+    colour = {"held": "green", "broken": "bold red", "not measured": "dim", "inconclusive": "yellow"}
     for line in summary.objectives:
         state = f"[{colour[line.state]}]{line.state}[/]"
         figure = "-" if line.figure is None else f"{line.figure:.4g}"

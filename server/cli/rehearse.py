@@ -67,8 +67,9 @@ def command(scenario: str | None, **given: Any) -> None:
     """Let a city log in at 08:00, in real time, and audit every promise.
 
     Makes a crowd with valid papers, imports it by the ordinary command, opens the doors, and at the end compares
-    the store's truth with what each resident was told, and judges each line of the SLO file. Exit code: 0 when all
-    checks are green and no SLO is broken, 1 when not, 2 when the rehearsal could not be held.
+    the store's truth with what each resident was told, and judges each line of the SLO file. Exit code: 0, green; 1,
+    red: a check failed or an SLO was broken; 3, inconclusive: nothing was found broken, but not everything could be
+    judged (others took the CPU, say: hold it again); 2, the rehearsal could not be held.
 
     A SCENARIO asks one question, with its own settings, which the options override. Without one it is an opening of a
     size to try: 20,000 residents in 4 minutes. The full size, on two cores, generator included:
