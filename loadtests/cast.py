@@ -41,7 +41,7 @@ class Cast:
         self.meters, self.agenda = Meters(), Agenda()
         curves = curves_of(options, crowd, setting.grounds)
         pace = pace_of(options, crowd, setting)
-        requests = Requests("{}:{}".format(*setting.address))
+        requests = Requests(setting.address.authority)
         self.journey = Journey(crowd, setting.grounds, curves, pace, requests, self.agenda, self.meters, share)
         self.fleet = Fleet(self.journey, requests)
         self.switchboard = Switchboard(self.journey, self.fleet, self.clock, setting.address, fire)

@@ -29,7 +29,8 @@ from loadtests.company import Member, company_of
 from loadtests.faults import FaultError, FaultRun
 from loadtests.line import Line
 from loadtests.options import CannotRehearse, Options, crowd_of
-from loadtests.own_server import OwnServer
+from loadtests.own_city import check_city
+from loadtests.own_server import OwnServer, check_store
 from loadtests.report.verdict import conclude
 from loadtests.setting import find_setting
 from loadtests.stage import Stage
@@ -48,6 +49,9 @@ def drive(options: Options, console: Console) -> int:
         CannotRehearse: it could not begin.
     """
     crowd = crowd_of(options)
+    if options.host is None:
+        check_city(options, crowd)
+        check_store(options)
     server = (
         OwnServer(options, crowd, lambda text: console.print(f"[dim]{text}[/dim]")) if options.host is None else None
     )

@@ -17,7 +17,8 @@ from loadtests.acts import CALL_OF, Act
 from loadtests.answers import METHODS, Call
 from loadtests.bots import Fleet
 from loadtests.journey import Journey
-from loadtests.wire import Broken, Connection, Stuck
+from loadtests.wire import Address, Broken, Connection, Stuck
+from loadtests.wire_tls import connection_to
 
 _TICK_SECONDS = 0.005
 _SHORTEST_NAP_SECONDS = 0.001
@@ -54,7 +55,7 @@ class Switchboard:
 
     of_this_process: ClassVar[Switchboard | None] = None
 
-    def __init__(self, journey: Journey, fleet: Fleet, clock: RunClock, address: tuple[str, int], fire: Any) -> None:
+    def __init__(self, journey: Journey, fleet: Fleet, clock: RunClock, address: Address, fire: Any) -> None:
         self.fleet, self._residents = fleet, journey.crowd.residents
         self.journey, self.clock, self._address, self._fire = journey, clock, address, fire
         self._idle: list[Any] = []
@@ -76,7 +77,7 @@ class Switchboard:
 
     def serve(self) -> None:
         """Be a line: serve who is due, one after the other, until killed."""
-        connection = Connection(*self._address)
+        connection = connection_to(self._address)
         this = gevent.getcurrent()
         try:
             while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -31,9 +32,10 @@ class Options(msgspec.Struct, kw_only=True):
         rate: of the first step, residents a second.
         crowd: name or path of a crowd file (`loadtests.traits`).
         arrivals: the curve (`loadtests.arrivals`), where it is not to be the crowd's.
-        host: `http://HOST:PORT` of a running server whose registry holds this crowd (`python -m loadtests.crowd`
+        host: `http(s)://HOST:PORT` of a running server whose registry holds this crowd (`python -m loadtests.crowd`
             writes it); None starts a server of its own in a temporary folder.
         redis_url: the store, for the audit of a `host`, or for the own server in place of its embedded store.
+        used_store: a `redis_url` of the own server may hold keys already.
         seed: same seed, same crowd.
         districts: codes, where they are not to be the crowd's.
         city: city file for the own server.
@@ -62,6 +64,7 @@ class Options(msgspec.Struct, kw_only=True):
     arrivals: str | None = None
     host: str | None = None
     redis_url: str | None = None
+    used_store: bool = False
     seed: int = 1
     districts: tuple[str, ...] | None = None
     city: str | None = None
@@ -122,8 +125,11 @@ class Options(msgspec.Struct, kw_only=True):
             return f"--crowd: {error}"
         except CurveError as error:
             return f"--{error}"
-        if self.host is not None and not self.host.startswith("http://"):
-            return "--host: expected http://HOST:PORT"
+        if self.host is not None and not self.host.startswith(("http://", "https://")):
+            return "--host: expected http://HOST:PORT or https://HOST:PORT"
+        for option in ("report", "json", "junit"):
+            if (name := getattr(self, option)) is not None and not _can_be_written(Path(name)):
+                return f"--{option}: {name} cannot be written"
         try:
             load_slo(Path(self.slo))
         except SloError as error:
@@ -134,6 +140,14 @@ class Options(msgspec.Struct, kw_only=True):
         except AgainstError as error:
             return f"--against: {error}"
         return None
+
+
+def _can_be_written(path: Path) -> bool:
+    """Whether a file can be put here, its folders made where they are missing: asked before a run, not after it."""
+    if path.exists():
+        return path.is_file() and os.access(path, os.W_OK)
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    return folder.is_dir() and os.access(folder, os.W_OK)
 
 
 class CannotRehearse(Exception):

@@ -17,8 +17,9 @@ from pathlib import Path
 from secrets import token_hex
 
 import psutil
+from redis.exceptions import RedisError
 
-from loadtests.audit.truth import opening_key
+from loadtests.audit.truth import connect, keys_in, opening_key
 from loadtests.crowd import Crowd, write_files
 from loadtests.faults import FAULTS, Fault, FaultError
 from loadtests.options import CannotRehearse, Options
@@ -29,6 +30,28 @@ _READY_SECONDS = 60
 _READY = re.compile(r"ready: (http://\S+)")
 _JIAOHAO = (sys.executable, "-m", "server")
 _HOME = Path(__file__).resolve().parent.parent
+
+
+def check_store(options: Options) -> None:
+    """Refuse a store that is in use: a rehearsal writes made-up residents and their registrations into it.
+
+    Raises:
+        CannotRehearse: `--redis-url` names one, and nobody has said that it is meant (`--used-store`); or none answers.
+    """
+    if options.redis_url is None or options.used_store:
+        return
+    where = options.redis_url.rpartition("@")[2]
+    try:
+        client = connect(options.redis_url)
+        keys = keys_in(client)
+        client.close()
+    except (RedisError, OSError, ValueError) as error:
+        raise CannotRehearse(f"--redis-url: no store answers at {where}: {error}") from None
+    if keys:
+        raise CannotRehearse(
+            f"--redis-url: the store at {where} is in use ({keys:,} keys), and a rehearsal writes made-up residents "
+            "into it; give an empty one, or --used-store where that is meant"
+        )
 
 
 class OwnServer:

@@ -17,10 +17,12 @@ from loadtests.arrivals import Curve, CurveError, curve_of, parse_arrivals
 from loadtests.crowd import Crowd
 from loadtests.lines import RunClock
 from loadtests.options import CannotRehearse, Options
-from loadtests.wire import Broken, Connection
+from loadtests.wire import Address, Broken
+from loadtests.wire_tls import connection_to
 
 _LONGEST_WAIT_SECONDS = 15 * 60
 _LAST_CALLS_SECONDS = 3
+_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Setting:
     clock: RunClock
 
     @property
-    def address(self) -> tuple[str, int]:
-        """Host and port."""
+    def address(self) -> Address:
+        """Where it listens."""
         return address_of(self.host)
 
 
@@ -65,11 +67,9 @@ def find_setting(host: str, districts: tuple[str, ...], origin_s: float | None =
             raise CannotRehearse(f"{host}: {o.district} is {o.state}")
     times = [(datetime.fromisoformat(o.opens_at or ""), datetime.fromisoformat(o.closes_at or "")) for o in found]
     first_s = min(opens.timestamp() for opens, _ in times)
-    if first_s - now_s > _LONGEST_WAIT_SECONDS:
+    if (problem := opens_too_late(first_s - now_s)) is not None:
         first = min(opens for opens, _ in times)
-        raise CannotRehearse(
-            f"{host}: opens in {first_s - now_s:.0f} s; start it with --clock shortly before {first.isoformat()}"
-        )
+        raise CannotRehearse(f"{host}: {problem}; start it with --clock shortly before {first.isoformat()}")
     origin_s = max(first_s, now_s + 1) if origin_s is None else origin_s
     grounds = []
     for o, (opens, closes) in zip(found, times, strict=True):
@@ -80,6 +80,11 @@ def find_setting(host: str, districts: tuple[str, ...], origin_s: float | None =
         names = tuple(site.site for site in sites)
         grounds.append(Ground(o.district, o.date, opens, opens_us, o.draw.seconds, o.draw.commitment, names, closes_us))
     return Setting(host, tuple(grounds), origin_s, RunClock(origin_s - ahead_seconds - time.monotonic()))
+
+
+def opens_too_late(in_seconds: float) -> str | None:
+    """Whether nobody should wait for an opening that begins in so many seconds, in words."""
+    return f"opens in {in_seconds:.0f} s" if in_seconds > _LONGEST_WAIT_SECONDS else None
 
 
 def curves_of(options: Options, crowd: Crowd, grounds: tuple[Ground, ...]) -> tuple[Curve, ...]:
@@ -108,21 +113,25 @@ def curves_of(options: Options, crowd: Crowd, grounds: tuple[Ground, ...]) -> tu
     return tuple(curves)
 
 
-def address_of(host: str) -> tuple[str, int]:
-    """Host and port of `http://HOST:PORT`.
+def address_of(host: str) -> Address:
+    """Where `http://HOST:PORT` or `https://HOST:PORT` listens.
 
     Raises:
         CannotRehearse: it is none.
     """
-    parts = urlsplit(host)
-    if parts.scheme != "http" or not parts.hostname:
-        raise CannotRehearse(f"{host}: expected http://HOST:PORT")
-    return parts.hostname, parts.port or 80
+    try:
+        parts = urlsplit(host)
+        port = parts.port
+    except ValueError:
+        raise CannotRehearse(f"{host}: expected http://HOST:PORT or https://HOST:PORT") from None
+    if parts.scheme not in _PORTS or not parts.hostname or parts.path.strip("/") or parts.query or parts.username:
+        raise CannotRehearse(f"{host}: expected http://HOST:PORT or https://HOST:PORT")
+    return Address(parts.hostname, port or _PORTS[parts.scheme], parts.scheme == "https")
 
 
 def _getter(host: str) -> Callable[[str], bytes]:
     address = address_of(host)
-    requests, connection = Requests(f"{address[0]}:{address[1]}"), Connection(*address)
+    requests, connection = Requests(address.authority), connection_to(address)
 
     def get(path: str) -> bytes:
         try:

@@ -18,7 +18,8 @@ from loadtests import answers
 from loadtests.acts import Ground
 from loadtests.answers import Requests
 from loadtests.audit.truth import opening_key, passes_key, script_calls
-from loadtests.wire import Broken, Connection
+from loadtests.wire import Address, Broken
+from loadtests.wire_tls import connection_to
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Watch:
     def __init__(
         self,
         grounds: tuple[Ground, ...],
-        address: tuple[str, int],
+        address: Address,
         now_us: Callable[[], int],
         store: Any | None,
         pids: Callable[[], dict[str, list[int]]],
@@ -93,7 +94,7 @@ class Watch:
         gevent.killall(self._greenlets)
 
     def _looks(self) -> list[Callable[[], None]]:
-        requests = Requests(f"{self._address[0]}:{self._address[1]}")
+        requests = Requests(self._address.authority)
         looks: list[Callable[[], None]] = [self._processes()]
         if self._store is not None:
             looks.append(self._scripts(self._store))
@@ -111,7 +112,7 @@ class Watch:
 
     def _opening(self, ground: Ground, requests: Requests) -> Callable[[], None]:
         seen = self.seen.openings.setdefault(ground.district, [])
-        connection = Connection(*self._address)
+        connection = connection_to(self._address)
         request = requests.get(f"/openings/{ground.district}")
 
         def look() -> None:

@@ -2,7 +2,7 @@
 
 The generator shares two cores with the server it measures. On these, a request and its answer cost it 10 µs
 this way, 62 µs through geventhttpclient's `HTTPClient`; and an answer is the contract's, so little parsing
-is needed. Not for general use: no redirects, no TLS, bodies by Content-Length or chunked.
+is needed. Not for general use: no redirects, bodies by Content-Length or chunked. TLS is in `loadtests.wire_tls`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,19 @@ class Broken(Exception):
     def __init__(self, reason: str, *, kept: bool = False) -> None:
         super().__init__(reason)
         self.kept = kept
+
+
+class Address(NamedTuple):
+    """Where a server listens, and whether by TLS."""
+
+    host: str
+    port: int
+    tls: bool = False
+
+    @property
+    def authority(self) -> str:
+        """For the Host header."""
+        return f"{self.host}:{self.port}"
 
 
 class Answer(NamedTuple):
@@ -127,10 +140,7 @@ class Connection:
         return True
 
     def _exchange(self, request: bytes) -> Answer:
-        assert self._socket is not None  # noqa: S101 (for the type checker)
-        # a request is far smaller than the socket's buffer, so it goes out whole or the connection is gone
-        if self._socket.send(request) != len(request):
-            raise Broken("request not taken whole")
+        self._send(request)
         data = self._receive()
         if not data:
             raise Broken("closed before the answer", kept=self._used)
@@ -155,6 +165,12 @@ class Connection:
         if b"\r\nconnection: close\r\n" in head:
             self.close()
         return Answer(status, head, body)
+
+    def _send(self, data: bytes) -> None:
+        assert self._socket is not None  # noqa: S101 (for the type checker)
+        # a request is far smaller than the socket's buffer, so it goes out whole or the connection is gone
+        if self._socket.send(data) != len(data):
+            raise Broken("request not taken whole")
 
     def _receive(self) -> bytes:
         assert self._socket is not None  # noqa: S101

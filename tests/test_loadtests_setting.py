@@ -91,7 +91,9 @@ def test_short_windows_are_lived_faster() -> None:
     assert slow.haste == pytest.approx(0.8)  # eight
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:8000", "https://127.0.0.1", "http://"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8000", "ftp://127.0.0.1", "http://", "https://", "http://127.0.0.1:port", "http://a/b"]
+)
 def test_an_address_that_is_none(host: str) -> None:
-    with pytest.raises(CannotRehearse, match="expected http://HOST:PORT"):
+    with pytest.raises(CannotRehearse, match="expected http://HOST:PORT or https://HOST:PORT"):
         address_of(host)

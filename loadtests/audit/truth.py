@@ -102,6 +102,13 @@ def connect(url: str) -> Any:
     return client
 
 
+def keys_in(client: Any) -> int:
+    """How many keys the store holds, all of its nodes together."""
+    if isinstance(client, RedisCluster):
+        return int(client.dbsize(target_nodes=RedisCluster.PRIMARIES))  # their sum
+    return int(client.dbsize())
+
+
 def script_calls(client: Any) -> int:
     """Scripts that the store has run since it started, all of its nodes together."""
     if isinstance(client, RedisCluster):

@@ -42,6 +42,7 @@ class Summary:
         verdict: green where every check is, and every SLO is held or was not there to measure; red where a check or an
             SLO is; inconclusive where none is red and something could not be judged.
         limited: the generator was the limit, so the latencies are not the server's.
+        too_busy: why this machine could not show what the server does; None where it could.
         marked: seconds in which the generator was the limit, or others took the CPU, and why.
         latency_ms: percentiles from due time by call, of the seconds that are judged.
         apart_ms: the same of the others: before the opening, the warm-up, marked, forgiven, after the end.
@@ -57,6 +58,7 @@ class Summary:
     began_at: str
     verdict: Verdict
     limited: bool
+    too_busy: str | None
     marked: Mapping[int, str]
     objectives: Sequence[Objective]
     checks: Sequence[Check]
@@ -85,9 +87,14 @@ class Summary:
 
     @property
     def inconclusive(self) -> list[str]:
-        """What could not be judged, and why: each check and SLO in a line."""
-        found = [f"{check.name}: {check.detail}" for check in self.checks if check.ok is None]
-        return found + [f"{line.name}: {line.detail}" for line in self.objectives if line.state == "inconclusive"]
+        """What could not be judged, and why; first what explains most of it."""
+        found = {check.name: check.detail for check in self.checks if check.ok is None}
+        found |= {line.name: line.detail for line in self.objectives if line.state == "inconclusive"}
+        if self.too_busy is None:
+            return [f"{name}: {detail}" for name, detail in found.items()]
+        explained = [name for name, detail in found.items() if self.too_busy in detail]
+        others = [f"{name}: {detail}" for name, detail in found.items() if name not in explained]
+        return [f"{self.too_busy}: {', '.join(explained)}", *others]
 
     def plain(self) -> dict[str, Any]:
         """Everything as JSON-encodable values; `samples.Run` says what of it a later run reads."""
@@ -142,6 +149,7 @@ def summarise(
         began_at=began_at,
         verdict=_verdict(checks, objectives),
         limited=any(check.name == "generator" and not check.ok for check in checks),
+        too_busy=e.machine.too_busy,
         marked=dict(sorted(_joined(e.marked, e.machine.taken).items())),
         objectives=objectives,
         checks=checks,

@@ -39,8 +39,16 @@ def _question(doc: str | None) -> str:
     "second).",
 )
 @click.option("--rate", type=float, help="Of a ramp's first step: residents a second.")
-@click.option("--host", help="Rehearse against this server (http://127.0.0.1:PORT); default: one of its own.")
+@click.option(
+    "--host",
+    help="Rehearse against this server (http://HOST:PORT, or https:// with a certificate that the system knows or "
+    "SSL_CERT_FILE names); default: one of its own.",
+)
 @click.option("--redis-url", help="The store: for the audit of --host, or for the own server.")
+@click.option(
+    "--used-store", is_flag=True, default=None,
+    help="The own server's --redis-url may hold keys already; else one that does is refused.",
+)  # fmt: skip
 @click.option("--seed", type=int, help="The same seed makes the same crowd; default 1.")
 @click.option(
     "--district", "districts", multiple=True, help="Code of a district, once for each; default: those of the crowd."

@@ -1,21 +1,34 @@
 """Load (cases, L4-L6): a rehearsal that blames nobody for what it cannot know, and says at once what cannot be held."""
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import gevent
 import msgspec
 import pytest
+from gevent.server import StreamServer
 
-from loadtests import rehearsal
+from loadtests import rehearsal, wire, wire_tls
 from loadtests.acts import Act
 from loadtests.answers import Call
-from loadtests.options import Options
+from loadtests.audit.truth import connect
+from loadtests.options import CannotRehearse, Options
+from loadtests.own_server import check_store
 from loadtests.report.junit import junit
 from loadtests.report.page import render
 from loadtests.report.verdict import EXIT_CODES
+from loadtests.setting import address_of
 from loadtests.told import Asked, Fact
-from loadtests.wire import Answer
+from loadtests.wire import Address, Answer, Broken, Connection
+from loadtests.wire_tls import connection_to
+from server.city import SHIPPED_CITY
+from tests.serving import REPO, environment
 from tests.test_loadtests_audit import END_S, World
 from tests.test_loadtests_journey import NO, Desk, S, at, place, refusal
 from tests.test_loadtests_slo import concluded, slow, world_with_slo
@@ -280,3 +293,149 @@ def test_of_several_runs_the_gravest_verdict_counts(
     left = list(codes)
     monkeypatch.setattr(rehearsal, "run", lambda options: left.pop(0))
     assert rehearsal.run_all([Options(residents=1) for _ in codes]) == worst
+
+
+# L6: said at once, and by TLS
+
+
+def _rehearse(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """The command as somebody types it, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "server", "rehearse", *arguments], cwd=REPO, env=environment(**env), capture_output=True,
+        text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def _papers_written(done: subprocess.CompletedProcess[str]) -> bool:
+    return "writing the papers" in done.stdout
+
+
+def test_a_run_shorter_than_the_draw_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    done = _rehearse("--minutes", "1", "--report", str(tmp_path / "r.html"))
+    assert done.returncode == 2
+    assert "--minutes 1: the draw of 440106 ends after 120 s" in done.stdout
+    assert "take at least 3.0" in done.stdout
+    assert not _papers_written(done)
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "words"),
+    [
+        ({}, ("--district", "440199"), "--district 440199: the city file has none of that code"),
+        ({}, ("--district", "440112"), "--district 440112: has no window in the city file"),
+        ({}, ("--district", "440104"), "opens in 28"),  # Yuexiu's window begins at 16:00
+        ({"timezone": "Mars"}, (), "--city: city.toml: timezone: expected an IANA time zone"),
+        ({"districts": "broken"}, (), "--city: city.toml: not TOML"),
+    ],
+)
+def test_a_city_that_does_not_fit_the_run_is_said_before_anything_is_written(
+    change: dict[str, str], arguments: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    text = SHIPPED_CITY.read_text("utf-8")
+    for key in change:
+        text = {
+            "timezone": text.replace("Asia/Shanghai", "Mars/Olympus", 1), "districts": text + "\n[[districts",
+        }[key]  # fmt: skip
+    (tmp_path / "city.toml").write_text(text, "utf-8")
+    done = _rehearse("--city", str(tmp_path / "city.toml"), "--report", str(tmp_path / "r.html"), *arguments)
+    assert done.returncode == 2
+    assert words in done.stdout.replace("\n", " ")
+    assert not _papers_written(done)
+
+
+def test_a_report_that_cannot_be_written_is_said_before_the_run(tmp_path: Path) -> None:
+    assert Options(report=str(tmp_path)).problem() == f"--report: {tmp_path} cannot be written"
+    (tmp_path / "file").touch()
+    inside = tmp_path / "file" / "r.json"
+    assert Options(report=None, json=str(inside)).problem() == f"--json: {inside} cannot be written"
+    assert Options(report=str(tmp_path / "new" / "folder" / "r.html")).problem() is None
+
+
+@pytest.mark.parametrize("kind", ["store_url", "cluster_url"])
+def test_a_store_in_use_is_refused_unless_asked_for(kind: str, request: pytest.FixtureRequest) -> None:
+    url = request.getfixturevalue(kind)
+    options = Options(redis_url=url)
+    check_store(options)
+    with closing(connect(url)) as client:
+        client.set("registry:{somebody}", b"real")  # on one node of the cluster: each is asked
+    with pytest.raises(CannotRehearse, match=r"is in use \(1 keys\).*--used-store"):
+        check_store(options)
+    check_store(Options(redis_url=url, used_store=True))
+    check_store(Options())
+
+
+def test_a_store_that_does_not_answer_is_said_without_its_password() -> None:
+    with pytest.raises(CannotRehearse, match=r"no store answers at 127\.0\.0\.1:1") as told:
+        check_store(Options(redis_url="redis://somebody:secret@127.0.0.1:1"))
+    assert "secret" not in str(told.value)
+
+
+@contextmanager
+def _by_tls(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
+    """A connection to a TLS server of another process, whose certificate is in `folder`."""
+    command = [sys.executable, "-m", "tests.cases.tls_server", str(folder)]
+    with subprocess.Popen(command, cwd=REPO, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin is not None and server.stdout is not None
+        port = int(server.stdout.readline())
+        monkeypatch.setenv("SSL_CERT_FILE", str(folder / "cert.pem"))
+        wire_tls.context.cache_clear()
+        connection = connection_to(address_of(f"https://localhost:{port}"))
+        try:
+            yield connection
+        finally:
+            connection.close()
+            server.stdin.close()
+            wire_tls.context.cache_clear()
+
+
+def _get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
+def test_a_server_behind_tls_is_rehearsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with _by_tls(tmp_path, monkeypatch) as connection:
+        for path in ("/one", "/two"):
+            assert connection.exchange(_get(path)).body == path.encode() * 5000  # of several records
+        assert connection.exchange(_get("/last")).body == b"/last" * 5000  # and ends the connection
+        assert connection.exchange(_get("/three")).body == b"/three" * 5000
+
+
+def test_a_kept_tls_connection_that_was_idle_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "_IDLE_SECONDS", -1.0)  # looked at each time: the session's tickets lie there unread
+    with _by_tls(tmp_path, monkeypatch) as connection:
+        first = connection.exchange(_get("/peer")).body
+        assert connection.exchange(_get("/peer")).body == first  # the same port: the same connection
+        assert connection.exchange(_get("/closes")).status == 200  # the server ends it after its answer, unannounced
+        gevent.sleep(0.2)
+        assert connection.exchange(_get("/peer")).body != first
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with _by_tls(tmp_path, monkeypatch) as connection:
+        monkeypatch.delenv("SSL_CERT_FILE")
+        wire_tls.context.cache_clear()
+        with pytest.raises(Broken, match=r"certificate is not trusted: .*SSL_CERT_FILE"):
+            connection.exchange(_get("/"))
+
+
+def test_plain_http_where_tls_was_asked_for_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    listening = StreamServer(("127.0.0.1", 0), lambda peer, _: peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
+    listening.start()
+    try:
+        with pytest.raises(Broken, match="no TLS"):
+            connection_to(Address("127.0.0.1", listening.server_port, tls=True)).exchange(_get("/"))
+    finally:
+        listening.stop()
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("https://queue.example", Address("queue.example", 443, tls=True)),
+        ("https://127.0.0.1:8443/", Address("127.0.0.1", 8443, tls=True)),
+        ("http://127.0.0.1:8000", Address("127.0.0.1", 8000)),
+    ],
+)
+def test_an_address_says_whether_it_is_by_tls(host: str, address: Address) -> None:
+    assert Options(host=host).problem() is None
+    assert address_of(host) == address
