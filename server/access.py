@@ -152,7 +152,7 @@ class Access:
 
     def _identify(self, who: Asked) -> bytes:
         check_open_hours(self._city, from_ms(self._clock.now_ms(), self._city.tz))
-        who.id_number = normalise_id(who.id_type, who.id_number)
+        who.id_number = normalise_id(who.id_type, who.id_number, self._city.papers.old_15_digit_ids)
         who.phone = normalise_phone(who.phone)
         judged = (("id_number", check_id(who.id_type, who.id_number)), ("phone", check_phone(who.phone)))
         faults = [(field, fault) for field, fault in judged if fault is not None]

@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from server.clock import at, in_zone
+from server.papers import PapersPolicy
+from server.same_name import SameName
 from server.sms import QuietHours, Sms, problems_of_sms
 
 T = TypeVar("T")
@@ -130,6 +132,7 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     policy: Policy = Policy()
     periods: Periods = Periods()
     sms: Sms = Sms()
+    papers: PapersPolicy = PapersPolicy()
 
     @cached_property
     def tz(self) -> ZoneInfo:
@@ -261,6 +264,8 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "periods": Periods,
     "periods.am": Window,
     "periods.pm": Window,
+    "papers": PapersPolicy,
+    "papers.same_name": SameName,
     "sms": Sms,
     "sms.quiet_hours": QuietHours,
     "districts": District,

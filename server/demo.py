@@ -47,7 +47,7 @@ async def add_demo(settings: Settings, city: City) -> bool:
 
     False where the store holds something else, which is nobody's playground.
     """
-    pepper, seal = Pepper(settings.pepper), Seal(settings.secrets)
+    pepper, seal = Pepper(settings.pepper, city.papers.same_name), Seal(settings.secrets)
     day, product = _first_dose(city)
     today = from_ms(Clock(settings.offset_ms).now_ms(), city.tz).date()
     records = []

@@ -122,7 +122,7 @@ def registry_reader(city: City, pepper: Pepper, seal: Seal) -> Callable[[Sequenc
         id_type, id_number, name, phone, dose_day, product, district = row
         if id_type not in _ID_TYPES:
             raise BadRow("id_type", f"expected one of {', '.join(sorted(_ID_TYPES))}")
-        number = normalise_id(id_type, id_number)  # type: ignore[arg-type]
+        number = normalise_id(id_type, id_number, city.papers.old_15_digit_ids)  # type: ignore[arg-type]
         name, phone = normalise_name(name), normalise_phone(phone)
         for column, fault in faults(id_type, number, name, phone):  # type: ignore[arg-type]
             raise BadRow(column, f"wrong {fault}")

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from stdnum.iso7064 import mod_11_10
 
-# Characters of a travel permit's number that stay the same when it is issued again (domain.md, papers).
-_WITHOUT_REISSUES = {"hk_macao_permit": 9, "taiwan_permit": 8}
+from server.papers import same_person
+from server.same_name import SameName, forms
+
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 
 
@@ -57,9 +58,11 @@ class Pepper:
 
     Args:
         secret: 32 bytes. Changing it orphans every registry record and registration, so the store keeps its `mark`.
+        same_name: which names are the same, the city file's.
     """
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: bytes, same_name: SameName = SameName()) -> None:  # noqa: B008 - it is frozen
+        self._same_name = same_name
         self._resident = Hmac(secret, b"jiaohao resident key")
         self._match = Hmac(secret, b"jiaohao identity match")
         self._phone = Hmac(secret, b"jiaohao phone")
@@ -69,27 +72,33 @@ class Pepper:
     def resident(self, id_type: str, id_number: str) -> bytes:
         """16 bytes that stand for a person everywhere; from the normalised number.
 
-        A residence permit has a number of the resident ID's form, and people enter it as either; the last two digits
-        of a long travel permit's number count its re-issues: one person, one key.
+        The same for all kinds of papers that have the same digits, see `server.papers.same_person`.
         """
-        if id_type == "residence_permit":
-            id_type = "resident_id"
-        id_number = id_number[: _WITHOUT_REISSUES.get(id_type)]
-        return self._resident.digest(f"{id_type}:{id_number}".encode())[:16]
+        return self._resident.digest(":".join(same_person(id_type, id_number)).encode())[:16]
+
+    def earlier(self, id_type: str, id_number: str) -> bytes | None:
+        """What `resident` was until passports' numbers were compared with other papers', where it was another."""
+        if id_type != "passport" or same_person(id_type, id_number)[0] == "passport":
+            return None
+        return self._resident.digest(f"passport:{id_number}".encode())[:16]
 
     def match(self, resident: bytes, name: str, phone: str) -> bytes:
         """12 bytes to compare name and phone (both normalised) with the registry's.
 
         Bound to the person, so that relatives on one phone have different ones.
         """
-        return self._match.digest(resident + f"{phone}:{name}".encode())[:12]
+        return self.matches(resident, name, phone)[0]
 
     def matches(self, resident: bytes, name: str, phone: str) -> tuple[bytes, ...]:
         """Every `match` that a registry line of a person with this name and phone may hold, the newest rule's first.
 
-        A line keeps the rule of the day when it was written; a new rule for names must not lock its people out.
+        A line keeps the rule of the day when it was written; a new rule for names must not lock its people out. The
+        last one is of the lines from before there were rules: the normalised name itself.
         """
-        return (self.match(resident, name, phone),)
+        told = resident + phone.encode()
+        # No normalised name has a NUL: none of these can be taken for a line of another rule.
+        texts = [f":\0{form}" for form in forms(name, self._same_name)] + [f":{name}"]
+        return tuple(self._match.digest(told + text.encode())[:12] for text in texts)
 
     def phone(self, phone: str) -> bytes:
         """16 bytes that stand for a phone number where messages to it are counted."""

@@ -2,11 +2,14 @@
 
 import unicodedata
 
+from server.names import in_letters
+
 _STAR = "*"
 
 
 def mask_name(name: str) -> str:
     """The first letter, as a reader sees it, and one star whatever the length: `张三` is `张*`, `LI SI` is `L*`."""
+    name = in_letters(name)
     first = next((i for i, c in enumerate(name) if _is_letter(c)), None)
     if first is None:
         return _STAR

@@ -63,7 +63,8 @@ class Registry:
         Raises:
             Invalid: fields that cannot be right.
         """
-        applicant.id_number = normalise_id(applicant.id_type, applicant.id_number)
+        old_ids = self._city.papers.old_15_digit_ids
+        applicant.id_number = normalise_id(applicant.id_type, applicant.id_number, old_ids)
         applicant.name = normalise_name(applicant.name)
         applicant.phone = normalise_phone(applicant.phone)
         if found := faults(applicant.id_type, applicant.id_number, applicant.name, applicant.phone):

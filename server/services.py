@@ -62,7 +62,7 @@ def wire(settings: Settings, city: City, store: Store) -> Services:
     """Put the services together around a store."""
     clock = Clock(settings.offset_ms)
     signer = Signer(settings.secrets)
-    pepper, seal = Pepper(settings.pepper), Seal(settings.secrets)
+    pepper, seal = Pepper(settings.pepper, city.papers.same_name), Seal(settings.secrets)
     registry = Registry(city, store, pepper, seal)
     room = WaitingRoom(city, store, clock, signer, registry)
     sites = Sites(city, store)

@@ -63,7 +63,8 @@ def test_one_wrong_character_is_refused(number: str, position: int, other: str) 
         ("", "empty"),
         ("11010519491231002", "length"),
         ("11010519491231002X0", "length"),
-        ("110105491231002", "length"),  # the 15 digits of before 1999
+        ("110105491231002", "old-id"),  # the 15 digits of before 1999, where they are not converted
+        ("110105491331002", "birth-date"),
         ("11010519491231002x", "characters"),
         ("1101051949123100２X", "characters"),
         ("1101051949123100²X", "characters"),

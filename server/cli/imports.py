@@ -61,7 +61,7 @@ def registry(file: Path, skip_bad: bool, redis_url: str | None, data_dir: Path, 
     city = load_city(city_file)
     with ExitStack() as stack:
         settings = store_settings(stack, redis_url, data_dir, make=True)
-        read = registry_reader(city, Pepper(settings.pepper), Seal(settings.secrets))
+        read = registry_reader(city, Pepper(settings.pepper, city.papers.same_name), Seal(settings.secrets))
 
         async def keep(store: Store, source: CsvFile) -> int:
             return sum([n async for n in keep_registry(store, source.rows(read))])

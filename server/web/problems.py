@@ -222,6 +222,20 @@ _FIELDS = {
     "region": ("居住证号码应以 81、82 或 83 开头。", "A residence permit number begins with 81, 82 or 83."),
     "birth-date": ("号码中的出生日期不正确。", "The birth date in the number is not a real date."),
     "checksum": ("号码不正确，请逐位核对。", "The number is not right; please compare it digit by digit."),
+    "old-id": (
+        "这是 15 位的旧身份证号码，请填写 18 位的号码。",
+        "This is an ID number of the old kind, of 15 digits. Please enter the one of 18.",
+    ),
+    "lost": (
+        "姓名中有问号、星号、方框等代替的字，请填写完整姓名。",
+        "A letter of the name is lost or masked (a question mark, a star, a box). Please enter the whole name.",
+    ),
+    "private-use": (
+        "姓名中有一个字是本系统不认识的自造字，请换一种输入法，或找接种点工作人员办理。",
+        "A character of the name is known to one kind of computer only. Please type it on another keyboard, or ask the "
+        "staff of a vaccination site.",
+    ),
+    "no-letters": ("请填写证件上的姓名。", "Please enter the name as on your papers."),
     "unknown-site": ("本区没有这个接种点。", "There is no such site in this district."),
     "twice": ("同一个选择出现了两次。", "The same wish appears twice."),
     "wrong-code": (

@@ -1,4 +1,5 @@
-// Papers as typed: one spelling, then a check; the same rules as the server's (GB 11643-1999 and the permits' forms).
+// Papers as typed: one spelling, then a check; the same rules as the server's (GB 11643-1999 and the permits' forms,
+// server/names.py for what is left of names). Which names are the same, the server alone decides.
 
 import { teach } from "./app.js";
 
@@ -10,6 +11,9 @@ teach({
   "id-length": "身份证号码应为 18 位，现在是 {0} 位。|An ID number has 18 characters; this one has {0}.",
   region: "居住证号码应以 81、82 或 83 开头。|A residence permit number begins with 81, 82 or 83.",
   "birth-date": "号码中的出生日期不正确。|The birth date in the number is not a real date.",
+  lost: "姓名中有问号、星号、方框等代替的字，请填写完整姓名。|A letter of the name is lost or masked (a question mark, a star, a box). Please enter the whole name.",
+  "private-use": "姓名中有一个字是本系统不认识的自造字，请换一种输入法，或找接种点工作人员办理。|A character of the name is known to one kind of computer only. Please type it on another keyboard, or ask the staff of a vaccination site.",
+  "no-letters": "请填写证件上的姓名。|Please enter the name as on your papers.",
   checksum: "号码不正确，请逐位核对。|The number is not right; please compare it digit by digit.",
 });
 
@@ -24,19 +28,24 @@ export const normalise = {
   name: (raw) => raw.normalize("NFKC").replace(/\s+/g, " ").trim(),
 };
 
+// 15 digits are an ID number of the old kind: the server makes them 18, or says why not.
 function residentId(number) {
+  if (/^\d{15}$/.test(number)) return isDay(`${/99[6-9]$/.test(number) ? 18 : 19}${number.slice(6, 12)}`) ? null : ["birth-date"];
   if (number.length !== 18) return ["id-length", number.length];
   if (!/^\d{17}[\dX]$/.test(number)) return ["characters"];
-  const [year, month, day] = [number.slice(6, 10), number.slice(10, 12), number.slice(12, 14)].map(Number);
-  const born = new Date(Date.UTC(year, month - 1, day));
-  if (year < 1880 || born.getUTCMonth() !== month - 1 || born.getUTCDate() !== day) return ["birth-date"];
+  if (!isDay(number.slice(6, 14))) return ["birth-date"];
   const sum = WEIGHTS.reduce((all, weight, i) => all + weight * Number(number[i]), 0);
   return CHECK[sum % 11] === number[17] ? null : ["checksum"];
+}
+function isDay(text) {
+  const [year, month, day] = [text.slice(0, 4), text.slice(4, 6), text.slice(6)].map(Number);
+  const born = new Date(Date.UTC(year, month - 1, day));
+  return year >= 1880 && born.getUTCMonth() === month - 1 && born.getUTCDate() === day;
 }
 const form = (pattern) => (number) => (pattern.test(number) ? null : ["format"]);
 const IDS = {
   resident_id: residentId,
-  residence_permit: (number) => residentId(number) ?? (/^8[123]0000/.test(number) ? null : ["region"]),
+  residence_permit: (number) => (number.length === 15 ? ["id-length", 15] : residentId(number)) ?? (/^8[123]0000/.test(number) ? null : ["region"]),
   hk_macao_permit: form(/^[HM]\d{8}(\d{2})?$/),
   taiwan_permit: form(/^\d{8}(\d{2})?$/),
   passport: form(/^[A-Z0-9]{5,20}$/),
@@ -47,6 +56,18 @@ export function faultOf(field, value, id_type) {
   if (!value) return ["required"];
   if (field === "id_number") return IDS[id_type](value);
   if (field === "phone") return /^1[3-9]\d{9}$/.test(value) ? null : ["phone-format"];
-  if (field === "name") return [...value].length <= 64 ? null : ["length"];
+  if (field === "name") return nameFault(value);
   return null;
+}
+
+const LOST = /[?¿؟\ufffd\ufffc*⁎∗✱✲✳✻✽★☆#_\\%□■▢▣▭▮▯◻◼◽◾☐⬜⬛█〓○◯⭕×✕✖✗✘⍰]|锟斤拷|烫烫|屯屯屯/u;
+const MASKED = /^\p{Script=Han}{1,2}(?:[Xx]{1,3}|某{1,2})$|[●⚫⬤]$|[.·。…‥-]{2,}$|[—–]{2,}$/u;
+// Private use that GBK's public tables know: the server reads it.
+const KNOWN = /[\ue815-\ue864\ue7c7\ue7c8]/gu;
+function nameFault(name) {
+  if ([...name].length > 64) return ["length"];
+  if (LOST.test(name) || MASKED.test(name)) return ["lost"];
+  const rest = name.replace(KNOWN, "字");
+  if (/\p{Co}/u.test(rest)) return ["private-use"];
+  return /\p{L}/u.test(rest) ? null : ["no-letters"];
 }
