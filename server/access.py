@@ -90,7 +90,7 @@ class Access:
             Invalid: papers that cannot be right.
             Refusal: `maintenance`, `too-many-requests`.
         """
-        resident = self._identify(who)
+        resident = await self._identify(who)
         tags = [resident_tag(self._pepper.phone(who.phone)), resident_tag(resident)]
         for count in (False, True):  # who is refused by one limit has not used up the other
             waits_ms = [await self._store.quota(tag, _SPANS, count=count) for tag in tags]
@@ -136,7 +136,7 @@ class Access:
             Invalid: papers that cannot be right, or a code that is wrong, spent, too old or of somebody else.
             Refusal: `maintenance`.
         """
-        resident = self._identify(who)
+        resident = await self._identify(who)
         pair = self._pepper.pair(resident, who.phone)
         code = normalise_phone(who.code)  # full-width digits and spaces, as phones type them
         digest = self._pepper.code(pair, code)
@@ -150,7 +150,7 @@ class Access:
                 return found
         raise Invalid(("code", "wrong-code"))
 
-    def _identify(self, who: Asked) -> bytes:
+    async def _identify(self, who: Asked) -> bytes:
         check_open_hours(self._city, from_ms(self._clock.now_ms(), self._city.tz))
         who.id_number = normalise_id(who.id_type, who.id_number, self._city.papers.old_15_digit_ids)
         who.phone = normalise_phone(who.phone)
@@ -158,4 +158,5 @@ class Access:
         faults = [(field, fault) for field, fault in judged if fault is not None]
         if faults:
             raise Invalid(*faults)
-        return self._pepper.resident(who.id_type, who.id_number)
+        resident = self._pepper.resident(who.id_type, who.id_number)
+        return await self._registry.in_use(resident, who.id_type, who.id_number)

@@ -133,7 +133,8 @@ def registry_reader(city: City, pepper: Pepper, seal: Seal) -> Callable[[Sequenc
             raise BadRow("district", "not a district of the city file")
         resident = pepper.resident(id_type, number)
         match, contact = pepper.match(resident, name, phone), seal.close(resident, Contact(name, phone))
-        return resident, FirstDoseRecord(day.toordinal(), product, district, match, contact)
+        earlier = pepper.earlier(id_type, number) or b""
+        return resident, FirstDoseRecord(day.toordinal(), product, district, match, contact, earlier)
 
     return read
 

@@ -62,7 +62,7 @@ class Joining:
             raise self._openings.refusal(opening, now_ms)
         if not opening.prepared:  # the day has just begun, or the store has not answered yet
             raise StoreUnavailable
-        resident = self._registry.identify(applicant)
+        resident = await self._registry.whose(applicant)
         joined = await self._lines[code].joins.submit((resident, applicant))
         entry, fresh = joined.entry, joined.fresh
         if entry is None:
@@ -86,7 +86,7 @@ class Joining:
         if opening.state(now_ms) in ("maintenance", "unassigned"):
             raise self._openings.refusal(opening, now_ms)
         day = opening.day if now_ms < opening.closes_ms else opening.day + timedelta(days=1)
-        resident = self._registry.identify(applicant)
+        resident = await self._registry.whose(applicant)
         await self._registry.check_guesses(resident, count=False)
         known = await self._registry.known(resident)
         try:

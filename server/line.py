@@ -43,7 +43,7 @@ class Line:
         given; where two give themselves out for one, the second gets no ticket.
         """
         opening = self.opening
-        known = await self._store.residents([resident for resident, _ in batch])
+        known = await self._registry.look_up([resident for resident, _ in batch])
         answers: dict[int, Joined | Exception] = {}
         for i, ((resident, applicant), what) in enumerate(zip(batch, known, strict=True)):
             try:

@@ -51,7 +51,7 @@ class Registry:
         self._store = store
         self._pepper = pepper
         self._seal = seal
-        self._lookups: Coalescer[bytes, Resident] = Coalescer(store.residents, max_batch=256)
+        self._lookups: Coalescer[bytes, Resident] = Coalescer(self.look_up, max_batch=256)
         # One verdict for all who had the same product on the same day: asked for each join.
         self._verdict = lru_cache(maxsize=16_384)(self._judge)
 
@@ -70,6 +70,35 @@ class Registry:
         if found := faults(applicant.id_type, applicant.id_number, applicant.name, applicant.phone):
             raise Invalid(*found)
         return self._pepper.resident(applicant.id_type, applicant.id_number)
+
+    async def whose(self, applicant: Applicant) -> bytes:
+        """As `identify`, but the key under which the store knows them, where a version before gave them another.
+
+        Those were given for passports whose digits are of other papers (`Pepper.earlier`). Who is registered under
+        such a key, or is known under no other, goes on under it; everybody else has the new one.
+
+        Raises:
+            Invalid: fields that cannot be right.
+        """
+        return await self.in_use(self.identify(applicant), applicant.id_type, applicant.id_number)
+
+    async def in_use(self, resident: bytes, id_type: IdType, id_number: str) -> bytes:
+        """The key under which the store knows the person with this key and these papers (normalised)."""
+        earlier = self._pepper.earlier(id_type, id_number)
+        if earlier is None:
+            return resident
+        now, before = await self._store.residents([resident, earlier])
+        is_registered = before.stop is not None and before.stop.startswith("open ")
+        return earlier if is_registered or now == (None, None) != before else resident
+
+    async def look_up(self, residents: Sequence[bytes]) -> list[Resident]:
+        """What the store knows of people; a registration under an earlier key stops them as well."""
+        known = await self._store.residents(residents)
+        twice = [(i, it.first_dose.earlier) for i, it in enumerate(known) if it.first_dose and it.first_dose.earlier]
+        if twice:
+            for (i, _), before in zip(twice, await self._store.residents([key for _, key in twice]), strict=True):
+                known[i] = known[i]._replace(stop=known[i].stop or before.stop)
+        return known
 
     def admit(self, resident: bytes, known: Resident, applicant: Applicant, district: str, day: date) -> None:
         """Let a person through to the places, before any number is given.

@@ -7,7 +7,7 @@ Two names are the same where their forms are equal, so that the store can hold a
 - Letters that old systems keep at private places are those of GB 18030; a radical's own character is its letter.
 - `traditional`: Han letters that Unihan connects are one (張 and 张; 于 and 於 too, which some families tell apart).
 - `accents`: É is E, Ø is O, ß is SS. Passports' machine-readable lines write Ä, Ö, Ü and Å as AE, OE, UE and AA
-  (ICAO Doc 9303-3, section 6), hence an E after A, O or U, and an A after A, do not count: MÜLLER, MUELLER, MULLER.
+  (ICAO Doc 9303-3, section 6), hence E after A, O or U and A after A do not count: MÜLLER, MUELLER and MULLER.
 - `family_name_last`: it does not matter where a name without Han letters begins. Written around a ring, ANNA SMITH,
   SMITH ANNA and SMITH, ANNA are the same letters. A name with Han letters begins with its first.
 
@@ -30,9 +30,11 @@ _PLAIN: Final = str.maketrans(
     {"Ø": "O", "Đ": "D", "Ð": "D", "Ł": "L", "Æ": "AE", "Œ": "OE", "Þ": "TH", "Ħ": "H", "Ŧ": "T", "Ŋ": "N", "Ə": "E"}
     | {"ẞ": "SS", "ß": "SS", "ı": "I", "ĸ": "Q"}
 )
-# Counted as letters by Unicode, typed as apostrophes (ʼ) and as dots (the Korean ㆍ, which NFKC takes for a vowel).
-_NO_LETTERS = re.compile("[\u02b0-\u02ff\u119e]+")
+# Counted as letters by Unicode, typed as apostrophes (ʼ) and as dots (ᐧ, ꞏ and the Korean ㆍ, to NFKC a vowel).
+_NO_LETTERS = re.compile("[\u02b0-\u02ff\u119e\u1427\ua78f]+")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
+_DIGRAPHS = re.compile("A[AE]+|[OU]E+")
+_NEVER_SECOND = re.compile("[^AE]")
 # Which of two forms of one letter is meant (葛󠄀): never another letter.
 _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]+")
 
@@ -87,6 +89,9 @@ def _alphabet(letters: str, accents: bool, family_name_last: bool) -> str:
 
 
 def _without_digraphs(letters: str, *, ring: bool) -> str:
-    before = letters[-1:] + letters if ring else " " + letters
-    kept = [c for b, c in zip(before, letters, strict=False) if not ((c == "E" and b in "AOU") or c == b == "A")]
-    return "".join(kept) or letters
+    """AE and AA are A, OE is O, UE is U; around a ring, the last letter stands before the first."""
+    if ring and (begin := _NEVER_SECOND.search(letters)):
+        letters = letters[begin.start() :] + letters[: begin.start()]
+    elif ring and "A" in letters:  # and nothing but A and E
+        return "A"
+    return _DIGRAPHS.sub(lambda found: found[0][0], letters)

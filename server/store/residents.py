@@ -15,7 +15,8 @@ class FirstDoseRecord(msgspec.Struct, frozen=True, array_like=True):
     """A resident's line of the registry, packed (about 90 bytes).
 
     `day`: proleptic ordinal of the first dose's date, 0 = none yet (somebody who joined for a first dose);
-    `match`: keyed hash of name and phone; `contact`: both, sealed (`server.seal`).
+    `match`: keyed hash of name and phone; `contact`: both, sealed (`server.seal`); `earlier`: the resident key that
+    versions before gave for these papers, where that was another.
     """
 
     day: int
@@ -23,6 +24,7 @@ class FirstDoseRecord(msgspec.Struct, frozen=True, array_like=True):
     district: str
     match: bytes
     contact: bytes = b""
+    earlier: bytes = b""
 
     @property
     def date(self) -> date | None:
@@ -129,8 +131,8 @@ _past = msgspec.json.Decoder(Past)
 
 
 def pack(record: FirstDoseRecord) -> bytes:
-    """A registry line as it is stored."""
-    return _record_encoder.encode(record)
+    """A registry line as it is stored: octet for octet as versions before wrote it, where it says nothing new."""
+    return _record_encoder.encode(record if record.earlier else msgspec.structs.astuple(record)[:5])
 
 
 def unpack(stored: bytes) -> FirstDoseRecord:
