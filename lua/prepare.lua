@@ -11,7 +11,7 @@
 -- ARGV[8] rate         float  calls a second
 -- ARGV[9] max_active   int    passes alive or reserved at most
 -- ARGV[10] seed        str    hex seed of the draw; the first one given stays
--- ARGV[11] night_seed  str    hex seed of the night; likewise
+-- ARGV[11] night_seed  str    hex seed of the night; likewise; empty = none (it goes with the day's first opening)
 -- RETURNS status       prepared | kept
 -- COST O(1)
 local opening, night = KEYS[1], KEYS[2]
@@ -20,7 +20,7 @@ local draw_ms, closes_ms = tonumber(ARGV[2]), tonumber(ARGV[3])
 assert(tonumber(ARGV[1]) < draw_ms and draw_ms <= closes_ms, 'an opening opens, draws and closes, in this order')
 assert(tonumber(ARGV[7]) > 0 and tonumber(rate) >= 0 and tonumber(max_active) >= 0, 'rates and caps are positive')
 
-call('HSETNX', night, 'seed', night_seed)
+if night_seed ~= '' then call('HSETNX', night, 'seed', night_seed) end
 local timetable = {
   'opens_ms', ARGV[1], 'draw_ms', ARGV[2], 'closes_ms', ARGV[3],
   'claim_ms', ARGV[4], 'pass_ms', ARGV[5], 'grace_ms', ARGV[6], 'poll_budget', ARGV[7],

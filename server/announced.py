@@ -7,7 +7,7 @@ from typing import Final, Literal
 import msgspec
 
 from server.draw import commitment
-from server.keys import opening_tag
+from server.keys import day_tag
 from server.published import Published
 from server.store import Store
 
@@ -57,7 +57,7 @@ class Announced(msgspec.Struct):
 
 async def announced(store: Store, published: Published, district: str, day: dt.date) -> Announced | None:
     """What is public of a night; None where there is none."""
-    (night,) = await store.nights([opening_tag(district, day)], *_PUBLIC)
+    (night,) = await store.nights([day_tag(district, day)], *_PUBLIC)
     seed = night.get("seed")
     if seed is None:
         return None

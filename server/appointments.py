@@ -15,7 +15,7 @@ import structlog
 from server.city import City, District
 from server.clock import Clock, from_ms, to_ms
 from server.errors import Invalid, Refusal
-from server.keys import parts_of
+from server.keys import opening_tag, parts_of
 from server.sites import Site
 from server.staff import Staff
 from server.store import Store
@@ -326,7 +326,8 @@ class Appointments:
         parts, district = parts_of(no, self._today()), self._district_of(no)
         if parts is None or not district:
             return None
-        return await self._store.holder(day_tag(district, parts.day), parts.entry, district, no)
+        tag = opening_tag(district, parts.day, parts.window)
+        return await self._store.holder(tag, parts.entry, district, no)
 
 
 def half_of(period: str) -> HalfDay:

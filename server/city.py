@@ -17,6 +17,8 @@ from server.clock import at, in_zone
 from server.papers import PapersPolicy
 from server.same_name import SameName
 from server.sms import QuietHours, Sms, problems_of_sms
+from server.windows import Window as Window
+from server.windows import problems_of_windows
 
 T = TypeVar("T")
 
@@ -34,20 +36,11 @@ class CityError(ValueError):
     """The city file cannot be used; the message names the file, the key and what was expected."""
 
 
-class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Hours of a day in the city's time, half-open: ``opens <= t < closes`` (announcement A6)."""
-
-    opens: time
-    closes: time
-
-    def __contains__(self, t: time) -> bool:
-        return self.opens <= t < self.closes
-
-
 class District(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A district. ``no`` is its two digits in registration numbers; without a window nobody can join there.
 
-    ``rate_per_second`` (calls) and ``max_active`` (passes alive), where set, override the policy.
+    ``windows`` are in the order of the day, each with an opening of its own; the file may also say ``window`` where
+    there is one. ``rate_per_second`` (calls) and ``max_active`` (passes alive), where set, override the policy.
     """
 
     code: Code
@@ -55,9 +48,17 @@ class District(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name_zh: Text
     name_en: Text
     population: NotNegative = 0
-    window: Window | None = None
+    only_window: Window | None = msgspec.field(default=None, name="window")
+    windows: tuple[Window, ...] = ()
     rate_per_second: Rate | None = None
     max_active: Positive | None = None
+
+    def __post_init__(self) -> None:
+        if self.only_window is None:
+            return
+        if self.windows not in ((), (self.only_window,)):
+            raise ValueError("expected window or windows, got both")
+        msgspec.structs.force_setattr(self, "windows", (self.only_window,))
 
 
 class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -175,19 +176,30 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
             day += timedelta(days=1)
         return opens_at
 
-    def opening_times(self, district: District, day: date) -> tuple[datetime, datetime] | None:
-        """(opens_at, closes_at) of the district's opening on a day; None without a window."""
-        if district.window is None:
-            return None
-        return self.at(day, district.window.opens), self.at(day, district.window.closes)
+    def openings_of(self, district: District, day: date) -> list[tuple[datetime, datetime]]:
+        """(opens_at, closes_at) of each of the district's openings on a day, in order.
+
+        Where the clocks are put on, what is left of a window may be too short for its draw, or too close to the one
+        before: that one is not held on that day.
+        """
+        found: list[tuple[datetime, datetime]] = []
+        draw, grace = timedelta(seconds=self.policy.draw_seconds), timedelta(seconds=self.policy.grace_seconds)
+        for window in district.windows:
+            opens_at, closes_at = self.at(day, window.opens), self.at(day, window.closes)
+            if closes_at - opens_at > draw and (not found or opens_at - found[-1][1] > grace):
+                found.append((opens_at, closes_at))
+        return found
+
+    def opening_times(self, district: District, day: date, window: int = 1) -> tuple[datetime, datetime] | None:
+        """(opens_at, closes_at) of one of the district's openings on a day, counted from 1; None without one."""
+        openings = self.openings_of(district, day)
+        return openings[window - 1] if window <= len(openings) else None
 
     def next_opening(self, district: District, after: datetime) -> tuple[datetime, datetime] | None:
         """The first opening with ``opens_at > after``; None without a window."""
         today = self.local(after).date()
-        times = self.opening_times(district, today)
-        if times is not None and times[0] <= after:
-            return self.opening_times(district, today + timedelta(days=1))
-        return times
+        days = (today + timedelta(days=n) for n in range(3))  # on one of them a clock change may leave none
+        return next((times for day in days for times in self.openings_of(district, day) if times[0] > after), None)
 
     def night_begins(self, day: date) -> datetime:
         """When the night of a day may begin: residents are out, and so are those who were let finish (A7, grace)."""
@@ -270,6 +282,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "sms.quiet_hours": QuietHours,
     "districts": District,
     "districts.window": Window,
+    "districts.windows": Window,
     "phases": Phase,
     "products": Product,
 }
@@ -290,7 +303,7 @@ def _explain(error: msgspec.ValidationError, tree: dict[str, Any]) -> str:
     if missing:
         return f"{key}: expected a value, got none"
     if unknown:
-        return f"{key}: unknown key, expected one of {', '.join(_TABLES[table].__struct_fields__)}"
+        return f"{key}: unknown key, expected one of {', '.join(_TABLES[table].__struct_encode_fields__)}"
     return f"{key}: {what[0].lower()}{what[1:]}"
 
 
@@ -348,20 +361,11 @@ def _problems_of_districts(city: City) -> Iterator[str]:
             yield f"{key}.no: expected a number of its own, got {district.no} again"
         codes.add(district.code)
         numbers.add(district.no)
-        window = district.window
-        if window is None:
-            continue
-        if window.opens >= window.closes:
-            yield f"{key}.window: expected opens before closes"
-        if window.opens < city.open_hours.opens or window.closes > city.open_hours.closes:
-            yield f"{key}.window: expected hours inside open_hours"
-        if city.policy.draw_seconds >= _length_seconds(window):
-            yield f"{key}.window: expected a window longer than policy.draw_seconds"
-
-
-def _length_seconds(window: Window) -> float:
-    start, end = (timedelta(hours=t.hour, minutes=t.minute, seconds=t.second) for t in (window.opens, window.closes))
-    return (end - start).total_seconds()
+        where = f"{key}.windows{{}}" if district.only_window is None else f"{key}.window"
+        policy = city.policy
+        yield from problems_of_windows(
+            where, district.windows, city.open_hours, policy.draw_seconds, policy.grace_seconds
+        )
 
 
 def _problems_of_phases(city: City) -> Iterator[str]:

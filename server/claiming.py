@@ -56,10 +56,11 @@ class Claiming:
             ahead = number - opening.serving - 1
             raise _not_your_turn(ahead, opening.poll_after_s(ahead))
         place = Place(token.entry, number, token.resident)
-        outcome, until_ms = await self._lines[token.district].claims.submit(place)
+        outcome, until_ms = await self._lines[opening.tag].claims.submit(place)
         if outcome in ("fresh", "claimed"):
             expires_at = from_ms(until_ms, self._city.tz)
-            claim = Token(token.district, token.day, token.entry, token.resident, until_ms // 1000)
+            expires_s = until_ms // 1000
+            claim = Token(token.district, token.day, token.entry, token.resident, expires_s, window=token.window)
             return self._signer.sign(Kind.PASS, claim), expires_at, outcome == "fresh"
         if outcome in ("waiting", "ready"):
             ahead = max(0, number - opening.serving - 1)
@@ -96,7 +97,7 @@ class Claiming:
         raise StoreUnavailable
 
     def read_pass(self, text: str | bytes) -> tuple[Token, Opening | None]:
-        """A pass, and today's opening of its district; the expiry is for the store's clock to judge.
+        """A pass, and the opening of today that it is of; the expiry is for the store's clock to judge.
 
         Raises:
             Refusal: `forged`.
@@ -105,14 +106,14 @@ class Claiming:
             token = self._signer.read(Kind.PASS, text)
         except Forged:
             raise Refusal("forged") from None
-        return token, self._openings.today.get(token.district)
+        return token, self._openings.of(token)
 
     async def release(self, tokens: Sequence[Token]) -> None:
         """Free passes that have done their work; if the store is away, they lapse by themselves."""
         entries: dict[str, list[int]] = {}
         for token in tokens:
-            opening = self._openings.today.get(token.district)
-            if opening is not None and opening.day == token.day:
+            opening = self._openings.of(token)
+            if opening is not None:
                 entries.setdefault(opening.tag, []).append(token.entry)
         for tag, of_it in entries.items():
             with contextlib.suppress(Refusal):

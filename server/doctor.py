@@ -131,7 +131,7 @@ async def _time(store: Store) -> tuple[int, int]:
 
 
 async def _imports(city: City, store: Store) -> AsyncIterator[Finding]:
-    open_ones = [district for district in city.districts if district.window is not None]
+    open_ones = [district for district in city.districts if district.windows]
     sites = await store.sites([district.code for district in open_ones])
     without = [district.name_en for district, found in zip(open_ones, sites, strict=True) if not found]
     if without:

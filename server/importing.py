@@ -12,7 +12,7 @@ import msgspec
 
 from server.city import City
 from server.errors import SetupError
-from server.keys import Pepper, opening_tag
+from server.keys import Pepper, day_tag
 from server.papers import (
     IdType,
     faults,
@@ -291,7 +291,7 @@ async def keep_capacity(store: Store, rows: Iterable[Capacity | Fault]) -> Capac
         if not isinstance(row, Fault):
             slots = by_day.setdefault((row.district, row.day), {})
             slots[f"{row.site}|{row.period}|{row.product}"] = row.doses
-    tags = [opening_tag(district, day) for district, day in by_day]
+    tags = [day_tag(district, day) for district, day in by_day]
     for tag, slots in zip(tags, by_day.values(), strict=True):
         await store.keep_capacity(tag, slots)
     # After the writing: from then on nothing more is given than the new capacity, so that this is all there is.

@@ -63,7 +63,7 @@ class Joining:
         if not opening.prepared:  # the day has just begun, or the store has not answered yet
             raise StoreUnavailable
         resident = await self._registry.whose(applicant)
-        joined = await self._lines[code].joins.submit((resident, applicant))
+        joined = await self._lines[opening.tag].joins.submit((resident, applicant))
         entry, fresh = joined.entry, joined.fresh
         if entry is None:
             raise self._no_place(opening, joined.status)

@@ -1,26 +1,45 @@
 """Names of the store's keys, and the keyed hash that stands for a person in them.
 
-Every key of an opening carries the tag `{district:date}`, every key of a
-resident the tag `{resident key}`, so that each script touches one cluster slot.
+Every key of an opening carries the tag `{district:date}`, that of a district's
+second opening of the day `{district:date:2}`, every key of a resident the tag
+`{resident key}`, so that each script touches one cluster slot.
 """
 
 import binascii
 import hashlib
 import hmac
 from datetime import date
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from stdnum.iso7064 import mod_11_10
 
 from server.papers import same_person
 from server.same_name import SameName, forms
 
+_MONTHS_A_WINDOW: Final = 20
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 
 
-def opening_tag(district: str, day: date) -> str:
-    """Tag shared by all keys of one opening."""
+MOST_WINDOWS: Final = 5
+"""So many openings a district has on one day at most: a registration number says in which of them it was given."""
+
+MOST_PLACES: Final = 10_000_000
+"""So many places one opening gives at most (lua/prelude.lua): a registration number has seven digits for the entry."""
+
+
+def day_tag(district: str, day: date) -> str:
+    """Tag of a district's day: its slots, its night, its first opening."""
     return f"{district}:{day.isoformat()}"
+
+
+def opening_tag(district: str, day: date, window: int = 1) -> str:
+    """Tag shared by all keys of one opening; `window`: which one of the district's day, from 1."""
+    return day_tag(district, day) if window == 1 else f"{day_tag(district, day)}:{window}"
+
+
+def opening_tags(district: str, day: date) -> list[str]:
+    """Tags of all openings that a district may have had on a day, whatever its windows are now."""
+    return [opening_tag(district, day, window) for window in range(1, MOST_WINDOWS + 1)]
 
 
 def resident_tag(resident: bytes) -> str:
@@ -113,14 +132,20 @@ class Pepper:
         return self._code.digest(pair + code.encode())[:16]
 
 
-def registration_no(district_no: int, day: date, entry: int) -> str:
+def registration_no(district_no: int, day: date, entry: int, window: int = 1) -> str:
     """Number of a registration, 15 digits that can be read aloud in threes of five.
 
     Last digit of the year, MMDD, district (2), entry (7), check digit (ISO 7064
     MOD 11-10: catches a wrong digit and two swapped ones). Unique without any
-    coordination, because an opening gives each entry once.
+    coordination, because an opening gives each entry once; the month says which
+    of the day's openings it was: 06 is June's first, 26 its second, 46 its third.
+
+    Raises:
+        ValueError: an entry or a window that no opening has.
     """
-    body = f"{day.year % 10}{day:%m%d}{district_no:02d}{entry:07d}"
+    if not 0 <= entry < MOST_PLACES or not 1 <= window <= MOST_WINDOWS:
+        raise ValueError(f"no registration number for entry {entry} of window {window}")
+    body = f"{day.year % 10}{day.month + _MONTHS_A_WINDOW * (window - 1):02d}{day:%d}{district_no:02d}{entry:07d}"
     return body + str(mod_11_10.calc_check_digit(body))
 
 
@@ -130,11 +155,12 @@ def is_registration_no(text: str) -> bool:
 
 
 class NumberParts(NamedTuple):
-    """What a registration number says: the opening's day and district, and the entry."""
+    """What a registration number says: the opening's day and district, the entry, and which of the day's openings."""
 
     day: date
     district_no: int
     entry: int
+    window: int
 
 
 def parts_of(no: str, today: date) -> NumberParts | None:
@@ -146,12 +172,17 @@ def parts_of(no: str, today: date) -> NumberParts | None:
         return None
     year = today.year - (today.year - int(no[0])) % 10
     try:
-        day = date(year, int(no[1:3]), int(no[3:5]))
+        day = date(year, int(no[1:3]) - _MONTHS_A_WINDOW * (window_of(no) - 1), int(no[3:5]))
     except ValueError:
         return None
     if day > today:  # ten years ago, or it has not been given yet
         return None
-    return NumberParts(day, int(no[5:7]), int(no[7:14]))
+    return NumberParts(day, int(no[5:7]), int(no[7:14]), window_of(no))
+
+
+def window_of(no: str) -> int:
+    """Which of its day's openings a registration number was given in, from 1."""
+    return (int(no[1:3]) - 1) // _MONTHS_A_WINDOW + 1
 
 
 def fingerprint(secret: bytes) -> int:

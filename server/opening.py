@@ -3,12 +3,13 @@
 import math
 import random
 from collections import deque
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Literal
 
 from server.city import City, District
 from server.clock import from_ms, to_ms
 from server.draw import Draw, commitment
+from server.keys import opening_tag
 from server.store.store import Advance
 
 State = Literal["maintenance", "closed", "draw", "open", "paused", "ended", "unassigned"]
@@ -30,15 +31,17 @@ class Opening:
         city: for the policy and the hours.
         district: whose opening.
         day: which day's.
+        window: which one of that day's, from 1.
     """
 
-    def __init__(self, city: City, district: District, day: date) -> None:
+    def __init__(self, city: City, district: District, day: date, window: int = 1) -> None:
         self.district = district
         self.day = day
-        self.tag = f"{district.code}:{day.isoformat()}"
+        self.window = window
+        self.tag = opening_tag(district.code, day, window)
         self._city = city
         self._policy = city.policy
-        times = city.opening_times(district, day)
+        times = city.opening_times(district, day, window)
         self.assigned = times is not None
         opens_at, closes_at = times or (None, None)
         self.opens_ms = to_ms(opens_at) if opens_at else 0
@@ -68,6 +71,12 @@ class Opening:
         self._looked_ms = 0
         self._busy_ms = 0.0  # the sum of that over all calls so far
         self._turns: deque[tuple[int, float, int, int]] = deque()  # (time, _busy_ms, called, inside), a second apart
+
+    def times(self) -> tuple[datetime, datetime] | None:
+        """(opens_at, closes_at), as residents have been told; None without a window."""
+        if not self.assigned:
+            return None
+        return from_ms(self.opens_ms, self._city.tz), from_ms(self.closes_ms, self._city.tz)
 
     @property
     def follows_the_city_file(self) -> bool:

@@ -16,6 +16,7 @@ from server.line import Line
 from server.opening import Opening
 from server.registry import Registry
 from server.store import Store
+from server.tokens import Token
 
 log = structlog.get_logger()
 
@@ -26,10 +27,12 @@ STALE_MS = 15_000
 
 
 class Openings:
-    """Every district's opening of today, as this worker sees it.
+    """Every district's openings of today, as this worker sees them.
 
-    `today` and `lines` are by district code, and stay the same two dictionaries:
-    the hot calls hold on to them.
+    A district has one opening for each of its windows, and at any time one of
+    them is its current one: the one that is on, else the next of today, else
+    the last. `today` is by district code, `lines` by the opening's tag, and they
+    stay the same two dictionaries: the hot calls hold on to them.
 
     Args:
         city: districts, windows, policy.
@@ -43,7 +46,7 @@ class Openings:
         self._store = store
         self._clock = clock
         self._registry = registry
-        self.today: dict[str, Opening] = {}
+        self.today: dict[str, tuple[Opening, ...]] = {}
         self.lines: dict[str, Line] = {}
 
     # Following the store
@@ -63,7 +66,7 @@ class Openings:
         """One look at the store: advance the openings of now and, with `everything`, see how the others stand."""
         self._turn_to_today()
         now_ms = self._clock.now_ms()
-        wanted = [o for o in self.today.values() if o.assigned and (everything or o.is_on(now_ms))]
+        wanted = [o for o in self._assigned() if everything or o.is_on(now_ms)]
         if not wanted:
             return
         await self._look(wanted)
@@ -74,10 +77,16 @@ class Openings:
     def _turn_to_today(self) -> None:
         today = self.now().date()
         for district in self._city.districts:
-            opening = self.today.get(district.code)
-            if opening is None or opening.day != today:
-                self.today[district.code] = opening = Opening(self._city, district, today)
-                self.lines[district.code] = Line(self._store, self._clock, self._registry, opening)
+            before = self.today.get(district.code, ())
+            if before and before[0].day == today:
+                continue
+            count = max(1, len(self._city.openings_of(district, today)))
+            openings = tuple(Opening(self._city, district, today, n) for n in range(1, count + 1))
+            self.today[district.code] = openings
+            for opening in before:
+                self.lines.pop(opening.tag)
+            for opening in openings:
+                self.lines[opening.tag] = Line(self._store, self._clock, self._registry, opening)
 
     async def catch_up(self, opening: Opening) -> None:
         """Look at one opening between two ticks, and do what it needs."""
@@ -106,7 +115,7 @@ class Openings:
                 rate=policy.rate_per_second if district.rate_per_second is None else district.rate_per_second,
                 max_active=policy.max_active if district.max_active is None else district.max_active,
                 seed=secrets.token_bytes(32),
-                night_seed=secrets.token_bytes(32),
+                night_seed=secrets.token_bytes(32) if opening.window == 1 else b"",
             )
             return True
         if opening.drawn is not None and not opening.settled:
@@ -128,19 +137,34 @@ class Openings:
         return from_ms(self._clock.now_ms(), self._city.tz)
 
     def opening(self, code: str) -> Opening:
-        """Today's opening of a district.
+        """The current one of a district's openings of today.
 
         Raises:
             Refusal: `not-found`.
         """
         try:
-            return self.today[code]
+            openings = self.today[code]
         except KeyError:
             raise Refusal("not-found") from None
+        return openings[0] if len(openings) == 1 else self._current(openings)
+
+    def of(self, token: Token) -> Opening | None:
+        """The opening of today that a ticket or a pass was given in."""
+        openings = self.today.get(token.district)
+        if openings is None or token.day != openings[0].day or token.window > len(openings):
+            return None
+        return openings[token.window - 1]
 
     def assigned(self) -> list[Opening]:
-        """Today's openings that have a window."""
-        return [opening for opening in self.today.values() if opening.assigned]
+        """The current opening of each district that has one today."""
+        return [self._current(openings) for openings in self.today.values() if openings[0].assigned]
+
+    def _assigned(self) -> list[Opening]:
+        return [opening for openings in self.today.values() for opening in openings if opening.assigned]
+
+    def _current(self, openings: Sequence[Opening]) -> Opening:
+        now_ms = self._clock.now_ms()
+        return next((opening for opening in openings if now_ms < opening.closes_ms), openings[-1])
 
     def next_opens_at(self, district: District) -> datetime | None:
         """When the district's next opening begins."""
@@ -149,7 +173,7 @@ class Openings:
 
     def fresh(self) -> bool:
         """Whether this worker has lately heard from the store."""
-        seen = [opening.seen_ms for opening in self.assigned()]
+        seen = [opening.seen_ms for opening in self._assigned()]
         return bool(seen) and self._clock.now_ms() - max(seen) < STALE_MS
 
     # Why not

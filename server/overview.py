@@ -12,7 +12,6 @@ from server.city import City, District
 from server.clock import Clock, from_ms
 from server.draw import commitment
 from server.importing import Lowered
-from server.keys import opening_tag
 from server.opening import Opening
 from server.opening import State as OpeningState
 from server.store import Store
@@ -31,7 +30,8 @@ _NIGHT = ("seed", "fence", "list_root", "root", "counts", "reached", "over", *_C
 
 
 class OpeningNow(msgspec.Struct):
-    """Today's opening of a district. `pending`: called and not yet claimed."""
+    """The current one of a district's openings of today. `pending`: called and not yet claimed; `window`: which one of
+    the day's, from 1."""
 
     date: date
     state: OpeningState
@@ -46,6 +46,7 @@ class OpeningNow(msgspec.Struct):
     max_active: int
     paused: bool
     message: str | None
+    window: int
 
 
 class NightNow(msgspec.Struct):
@@ -209,7 +210,7 @@ class Overview:
         return OperationsView(now, night, await self._holder(), _totals(districts), districts)
 
     async def _nights(self, day: date) -> list[NightNow]:
-        tags = [opening_tag(code, day) for code in self._codes]
+        tags = [day_tag(code, day) for code in self._codes]
         return [self._night(day, fields) for fields in await self._store.nights(tags, *_NIGHT)]
 
     def _night(self, day: date, fields: dict[str, str]) -> NightNow:
@@ -232,10 +233,10 @@ class Overview:
 
     def _opening(self, district: District) -> OpeningNow:
         it: Opening = self._room.opening(district.code)
-        opens_at, closes_at = self._city.opening_times(district, it.day) or (None, None)
+        opens_at, closes_at = it.times() or (None, None)
         return OpeningNow(
             it.day, it.state(self._clock.now_ms()), opens_at, closes_at, it.issued, it.serving, it.waiting, it.pending,
-            it.passes_alive, it.rate, it.max_active, it.paused, it.message or None,
+            it.passes_alive, it.rate, it.max_active, it.paused, it.message or None, it.window,
         )  # fmt: skip
 
     async def _capacity(

@@ -93,7 +93,7 @@ class Polling:
         number = opening.number(token.entry)
         assert number is not None  # noqa: S101  (`poll` has looked)
         place = Place(token.entry, number, token.resident)
-        standing, until_ms = await self._lines[token.district].standings.submit(place)
+        standing, until_ms = await self._lines[opening.tag].standings.submit(place)
         state = _STATE_OF_STANDING.get(standing)
         if state is None:  # this worker's view is ahead of a store that was set back: wait for the next tick
             raise StoreUnavailable

@@ -14,7 +14,7 @@ from server.city import City, District
 from server.clock import Clock, from_ms
 from server.errors import Invalid, Overloaded, Refusal, StoreUnavailable
 from server.hours import check_open_hours
-from server.keys import is_registration_no, parts_of, registration_no
+from server.keys import is_registration_no, parts_of, registration_no, window_of
 from server.merkle import Proof, check
 from server.published import Published
 from server.registry import Registry
@@ -188,7 +188,7 @@ class Registrations:
         district = self._city.district(token.district)
         if district is None:
             raise Refusal("forged")
-        no = registration_no(district.no, token.day, token.entry)
+        no = registration_no(district.no, token.day, token.entry, token.window)
         await self._check(district, no, wishes)
         known = await self._registry.first_dose(token.resident)
         fields: dict[str, Any] = {
@@ -253,8 +253,9 @@ class Registrations:
         kept = await self._store.registration(resident)
         if not kept:
             return None
-        token = Token(kept["district"], date.fromisoformat(kept["date"]), int(kept["entry"]), resident, 0)
-        view = await self._shown(kept["no"], resident)
+        no, day = kept["no"], date.fromisoformat(kept["date"])
+        token = Token(kept["district"], day, int(kept["entry"]), resident, 0, window=window_of(no))
+        view = await self._shown(no, resident)
         return self._with_receipt(view, token, self._clock.now_ms())
 
     async def amend(self, no: str, text: str | bytes, wishes: Wishes) -> Registration:
@@ -306,7 +307,7 @@ class Registrations:
             raise Refusal("expired", state=None)
         district = self._city.district(token.district)
         # Whoever holds one receipt learns nothing about other numbers, not even whether they exist.
-        if district is None or no != registration_no(district.no, token.day, token.entry):
+        if district is None or no != registration_no(district.no, token.day, token.entry, token.window):
             raise Refusal("not-found")
         return token, district
 
@@ -355,7 +356,7 @@ class Registrations:
 
     def _with_receipt(self, view: Registration, token: Token, issued_ms: int) -> Registered:
         expires_s = issued_ms // 1000 + _RECEIPT_SECONDS
-        receipt = Token(token.district, token.day, token.entry, token.resident, expires_s)
+        receipt = Token(token.district, token.day, token.entry, token.resident, expires_s, window=token.window)
         return Registered(
             **msgspec.structs.asdict(view),
             receipt=self._signer.sign(Kind.RECEIPT, receipt),

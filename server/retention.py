@@ -138,8 +138,9 @@ async def purge(
 
 
 def _date_of(tag: str) -> date:
+    """The date in a tag `district:date` or `district:date:window`; the last of all days where there is none."""
     try:
-        return date.fromisoformat(tag.rpartition(":")[2])
+        return date.fromisoformat(tag.partition(":")[2].partition(":")[0])
     except ValueError:
         return date.max
 

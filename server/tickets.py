@@ -16,11 +16,13 @@ class Tickets:
 
     def __init__(self, signer: Signer, openings: Openings) -> None:
         self._signer = signer
-        self._today = openings.today
+        self._of = openings.of
 
     def issue(self, opening: Opening, entry: int, resident: bytes) -> str:
         """The ticket of a place, good until the end of the opening's day."""
-        token = Token(opening.district.code, opening.day, entry, resident, opening.tickets_expire_s)
+        token = Token(
+            opening.district.code, opening.day, entry, resident, opening.tickets_expire_s, window=opening.window
+        )
         return self._signer.sign(Kind.TICKET, token)
 
     def read(self, text: str | bytes) -> tuple[Token, Opening]:
@@ -33,7 +35,7 @@ class Tickets:
             token = self._signer.read(Kind.TICKET, text)
         except Forged:
             raise Refusal("forged") from None
-        opening = self._today.get(token.district)
-        if opening is None or token.day != opening.day:
+        opening = self._of(token)
+        if opening is None:
             raise Refusal("expired")
         return token, opening

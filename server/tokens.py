@@ -19,6 +19,8 @@ import msgspec
 from server.keys import Hmac, fingerprint
 
 _HEAD = struct.Struct(">BBHII16s")
+_ENTRY_BITS = 24  # of the entry's four bytes; the first one counts the windows of the day from 0
+_ENTRY_MASK = (1 << _ENTRY_BITS) - 1
 _MAC_BYTES = 18
 _MAC_CHARS = 24
 _DAY_ZERO = date(2020, 1, 1).toordinal()
@@ -42,7 +44,8 @@ class Token(msgspec.Struct, frozen=True, gc=False):
 
     `entry` gives the number once the draw is done; `resident` is the 16-byte
     resident key; `expires_s` counts from the epoch, in city time; `stale_key`:
-    signed with an earlier secret, so a renewed token should be handed out.
+    signed with an earlier secret, so a renewed token should be handed out;
+    `window`: of which of the district's openings of that day, from 1.
     """
 
     district: str
@@ -51,6 +54,7 @@ class Token(msgspec.Struct, frozen=True, gc=False):
     resident: bytes
     expires_s: int
     stale_key: bool = False
+    window: int = 1
 
 
 class Forged(Exception):
@@ -73,7 +77,8 @@ class Signer:
     def sign(self, kind: Kind, token: Token) -> str:
         """The token as a string for an `Authorization: Bearer` header."""
         days = token.day.toordinal() - _DAY_ZERO
-        head = _HEAD.pack(self._current, kind, days, token.entry, token.expires_s, token.resident)
+        place = token.entry | token.window - 1 << _ENTRY_BITS
+        head = _HEAD.pack(self._current, kind, days, place, token.expires_s, token.resident)
         text = _encode(head + token.district.encode())
         return (text + _encode(self._keys[self._current].digest(text)[:_MAC_BYTES])).decode()
 
@@ -94,10 +99,13 @@ class Signer:
         key = self._keys.get(raw[0]) if len(raw) > _HEAD.size else None
         if key is None or not hmac.compare_digest(mac, _encode(key.digest(signed)[:_MAC_BYTES])):
             raise Forged
-        kid, its_kind, days, entry, expires_s, resident = _HEAD.unpack_from(raw)
+        kid, its_kind, days, place, expires_s, resident = _HEAD.unpack_from(raw)
         if its_kind != kind:
             raise Forged
-        return Token(raw[_HEAD.size :].decode(), _date(days), entry, resident, expires_s, kid != self._current)
+        return Token(
+            raw[_HEAD.size :].decode(), _date(days), place & _ENTRY_MASK, resident, expires_s, kid != self._current,
+            (place >> _ENTRY_BITS) + 1,
+        )  # fmt: skip
 
 
 def _encode(raw: bytes) -> bytes:

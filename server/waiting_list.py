@@ -9,9 +9,8 @@ import structlog
 
 from server.allotment import Candidate, Candidates, Period
 from server.city import City, District
-from server.keys import registration_no
+from server.keys import opening_tags, registration_no
 from server.store import Store
-from server.store.slots import day_tag
 
 log = structlog.get_logger()
 
@@ -109,24 +108,27 @@ class WaitingList:
         self._store = store
 
     async def claimed(self, district: District, day: date) -> AsyncIterator[list[tuple[str, bytes]]]:
-        """(number, resident) of who has registered in one opening, and still is, a page at a time."""
-        async for page in self._store.claims(day_tag(district.code, day)):
-            kept = await self._store.read_registrations([claim.resident for claim in page], "no")
-            numbers = [registration_no(district.no, day, claim.entry) for claim in page]
-            yield [
-                (no, claim.resident) for claim, no, (latest,) in zip(page, numbers, kept, strict=True) if latest == no
-            ]
+        """(number, resident) of who has registered in a day's openings, and still is, a page at a time."""
+        for window, tag in enumerate(opening_tags(district.code, day), 1):
+            async for page in self._store.claims(tag):
+                kept = await self._store.read_registrations([claim.resident for claim in page], "no")
+                numbers = [registration_no(district.no, day, claim.entry, window) for claim in page]
+                yield [
+                    (no, claim.resident)
+                    for claim, no, (latest,) in zip(page, numbers, kept, strict=True)
+                    if latest == no
+                ]
 
     async def gather(self, district: District, day: date) -> None:
         """Take over into `pending` who registered in the openings up to a day that are not taken over yet.
 
-        From the first of them on in which somebody may still register, all are looked at again the next night.
+        From the first day on in which somebody may still register, all are looked at again the next night.
         """
         all_over = True
         for each in await self._openings_to_gather(district, day):
             # Not while somebody may still register there: a grace that was shortened since, say. Asked before it is
             # read, as who registers behind the reading gives the pass back with it.
-            _, alive = await self._store.passes_alive(day_tag(district.code, each))
+            alive = sum([(await self._store.passes_alive(tag))[1] for tag in opening_tags(district.code, each)])
             async for page in self.claimed(district, each):
                 await self._store.keep_pending(district.code, page)
                 # Here, too, what a crash left unsaid since the morning is found.

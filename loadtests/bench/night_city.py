@@ -41,7 +41,7 @@ ASSUMED: Final = (
 def shares(city: City, total: int, codes: Iterable[str] = ()) -> list[tuple[District, int]]:
     """Districts with a window (those with these codes, or all) and how many of `total` wait there, by population."""
     wanted = set(codes)
-    open_ones = [d for d in city.districts if d.window is not None and (not wanted or d.code in wanted)]
+    open_ones = [d for d in city.districts if d.windows and (not wanted or d.code in wanted)]
     people, before = sum(d.population for d in open_ones), 0
     found = []
     for district in open_ones:  # rounded so that they add up

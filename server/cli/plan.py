@@ -178,7 +178,7 @@ def _timetable(city: City, codes: tuple[str, ...]) -> Timetable:
 
     for code in codes:
         district = city.district(code)
-        if district is None or district.window is None:
+        if district is None or not district.windows:
             what = "no such district in the city file" if district is None else "has no window, so it never opens"
             raise PlanError(f"--district {code}: {what}")
     policy, quiet = city.policy, city.sms.quiet_hours
@@ -187,15 +187,16 @@ def _timetable(city: City, codes: tuple[str, ...]) -> Timetable:
         districts=tuple(
             District(
                 code=it.code,
-                name=it.name_en,
-                population=it.population,
-                opens_s=_seconds(it.window.opens),
-                closes_s=_seconds(it.window.closes),
+                name=it.name_en if len(it.windows) == 1 else f"{it.name_en} ({window.opens:%H:%M})",
+                population=it.population // len(it.windows),  # they come in one as in another
+                opens_s=_seconds(window.opens),
+                closes_s=_seconds(window.closes),
                 rate_per_second=policy.rate_per_second if it.rate_per_second is None else it.rate_per_second,
                 max_active=policy.max_active if it.max_active is None else it.max_active,
             )
             for it in city.districts
-            if it.window is not None and (not codes or it.code in codes)
+            if not codes or it.code in codes
+            for window in it.windows
         ),
         draw_seconds=policy.draw_seconds,
         claim_seconds=policy.claim_seconds,

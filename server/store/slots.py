@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from server.keys import key, opening_tag
+from server.keys import day_tag as day_tag
+from server.keys import key
 from server.store.caller import Arg, Caller, fields_of, items_of
 
 _RESIDENT_BYTES = 16
@@ -38,9 +39,6 @@ class Closure(msgspec.Struct, array_like=True, frozen=True):
 
 
 _closure = msgspec.json.Decoder(Closure)
-
-day_tag = opening_tag
-"""Tag of a district's slots of a date: the one of its opening of that date."""
 
 
 class SlotStore(Caller):

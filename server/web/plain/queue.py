@@ -37,13 +37,12 @@ def district_now(visit: Visit, opening: Opening) -> DistrictNow:
     room, district = visit.services.room, opening.district
     now = room.now()
     state = opening.state(round(now.timestamp() * 1000))
-    times = visit.services.city.opening_times(district, opening.day)
+    times = opening.times()
     closes_at = times[1] if times and state in _RUNNING else None
-    window = district.window
     return DistrictNow(
         district,
         visit.word(district.name_zh, district.name_en),
-        f"{window.opens:%H:%M}–{window.closes:%H:%M}" if window else "",
+        visit.word("、", ", ").join(f"{it.opens:%H:%M}–{it.closes:%H:%M}" for it in district.windows),
         state,
         None if closes_at else room.next_opens_at(district),
         closes_at,

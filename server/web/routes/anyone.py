@@ -47,12 +47,13 @@ class WindowView(msgspec.Struct):
 
 
 class DistrictView(msgspec.Struct):
-    """A district and its current or next opening."""
+    """A district and its current or next opening, whose hours `window` are; `windows`: those of the whole day."""
 
     code: str
     name_zh: str
     name_en: str
     window: WindowView | None
+    windows: list[WindowView]
     state: OpeningState
     opens_at: datetime | None
     closes_at: datetime | None
@@ -79,7 +80,8 @@ class DrawView(msgspec.Struct):
 
 
 class OpeningView(msgspec.Struct):
-    """`GET /openings/{district}`."""
+    """`GET /openings/{district}`: the opening that is on, else the next of today, else today's last; `window`: which
+    one of the day's, from 1."""
 
     district: str
     date: date
@@ -93,6 +95,7 @@ class OpeningView(msgspec.Struct):
     rate_per_second: float
     message: str | None
     draw: DrawView
+    window: int
 
 
 class SitesView(msgspec.Struct):
@@ -101,8 +104,8 @@ class SitesView(msgspec.Struct):
     sites: list[Site]
 
 
-def _window(window: Window | None) -> WindowView | None:
-    return WindowView(f"{window.opens:%H:%M}", f"{window.closes:%H:%M}") if window else None
+def _window(window: Window) -> WindowView:
+    return WindowView(f"{window.opens:%H:%M}", f"{window.closes:%H:%M}")
 
 
 def _phase(phase: Phase | None, lang: str) -> PhaseView | None:
@@ -118,7 +121,6 @@ async def city(request: AnyRequest) -> Response[CityView]:
     now = room.now()
     districts = [_district(services, district, now) for district in place.districts]
     hours = _window(place.open_hours)
-    assert hours is not None  # noqa: S101
     name = place.name_zh if lang == "zh" else place.name_en
     view = CityView(name, place.timezone, now, _phase(place.phase(now.date()), lang), hours, districts)
     return Response(view, headers=PUBLIC | {"vary": "accept-language"})
@@ -126,13 +128,16 @@ async def city(request: AnyRequest) -> Response[CityView]:
 
 def _district(services: Services, district: District, now: datetime) -> DistrictView:
     opening = services.room.opening(district.code)
-    times = services.city.opening_times(district, now.date())
-    if times is not None and now >= times[1]:
+    times = opening.times()
+    if times is None or now >= times[1]:
         times = services.city.next_opening(district, now)
     opens_at, closes_at = times or (None, None)
     state = opening.state(round(now.timestamp() * 1000))
-    window = _window(district.window)
-    return DistrictView(district.code, district.name_zh, district.name_en, window, state, opens_at, closes_at)
+    window = Window(opens_at.time(), closes_at.time()) if opens_at and closes_at else None
+    return DistrictView(
+        district.code, district.name_zh, district.name_en, _window(window) if window else None,
+        [_window(each) for each in district.windows], state, opens_at, closes_at,
+    )  # fmt: skip
 
 
 @get("/openings/{district:str}", responses=PROBLEMS, summary="How an opening stands; the same for everyone")
@@ -145,8 +150,7 @@ async def opening(request: AnyRequest, district: Code) -> Response[OpeningView]:
 def opening_fields(services: Services, it: Opening) -> dict[str, Any]:
     """The fields of an `OpeningView`."""
     now = services.room.now()
-    times = services.city.opening_times(it.district, it.day)
-    opens_at, closes_at = times or (None, None)
+    opens_at, closes_at = it.times() or (None, None)
     revealed = it.settled
     return {
         "district": it.district.code,
@@ -166,6 +170,7 @@ def opening_fields(services: Services, it: Opening) -> dict[str, Any]:
             it.drawn if revealed else None,
             it.seed.hex() if revealed else None,
         ),
+        "window": it.window,
     }
 
 
