@@ -9,7 +9,7 @@ import structlog
 
 from server.allotment import Candidate, Candidates, Period
 from server.city import City, District
-from server.keys import opening_tags, registration_no
+from server.keys import opening_tag, opening_tags, registration_no
 from server.store import Store
 
 log = structlog.get_logger()
@@ -107,17 +107,14 @@ class WaitingList:
         self._city = city
         self._store = store
 
-    async def claimed(self, district: District, day: date) -> AsyncIterator[list[tuple[str, bytes]]]:
-        """(number, resident) of who has registered in a day's openings, and still is, a page at a time."""
-        for window, tag in enumerate(opening_tags(district.code, day), 1):
-            async for page in self._store.claims(tag):
-                kept = await self._store.read_registrations([claim.resident for claim in page], "no")
-                numbers = [registration_no(district.no, day, claim.entry, window) for claim in page]
-                yield [
-                    (no, claim.resident)
-                    for claim, no, (latest,) in zip(page, numbers, kept, strict=True)
-                    if latest == no
-                ]
+    async def claimed(self, district: District, day: date, window: int) -> AsyncIterator[list[tuple[str, bytes]]]:
+        """(number, resident) of who has registered in one opening, and still is, a page at a time."""
+        async for page in self._store.claims(opening_tag(district.code, day, window)):
+            kept = await self._store.read_registrations([claim.resident for claim in page], "no")
+            numbers = [registration_no(district.no, day, claim.entry, window) for claim in page]
+            yield [
+                (no, claim.resident) for claim, no, (latest,) in zip(page, numbers, kept, strict=True) if latest == no
+            ]
 
     async def gather(self, district: District, day: date) -> None:
         """Take over into `pending` who registered in the openings up to a day that are not taken over yet.
@@ -125,15 +122,16 @@ class WaitingList:
         From the first day on in which somebody may still register, all are looked at again the next night.
         """
         all_over = True
-        for each in await self._openings_to_gather(district, day):
-            # Not while somebody may still register there: a grace that was shortened since, say. Asked before it is
-            # read, as who registers behind the reading gives the pass back with it.
-            alive = sum([(await self._store.passes_alive(tag))[1] for tag in opening_tags(district.code, each)])
-            async for page in self.claimed(district, each):
-                await self._store.keep_pending(district.code, page)
-                # Here, too, what a crash left unsaid since the morning is found.
-                await self._store.point([(district.code, resident) for _, resident in page])
-            all_over = all_over and not alive
+        for each, windows in await self._openings_to_gather(district, day):
+            for window in windows:
+                # Not while somebody may still register there: a grace that was shortened since, say. Asked before it
+                # is read, as who registers behind the reading gives the pass back with it.
+                _, alive = await self._store.passes_alive(opening_tag(district.code, each, window))
+                async for page in self.claimed(district, each, window):
+                    await self._store.keep_pending(district.code, page)
+                    # Here, too, what a crash left unsaid since the morning is found.
+                    await self._store.point([(district.code, resident) for _, resident in page])
+                all_over = all_over and not alive
             if all_over:
                 await self._store.note_through(district.code, "gathered", each.isoformat())
 
@@ -174,11 +172,12 @@ class WaitingList:
         async for page in self.waiting(district, drop=False):
             seen.update(waiting.no for waiting in page)
             yield page
-        for each in await self._openings_to_gather(district, day):
-            async for claimed in self.claimed(district, each):
-                found, _ = await self._read([(no, resident) for no, resident in claimed if no not in seen])
-                seen.update(no for no, _ in claimed)
-                yield found
+        for each, windows in await self._openings_to_gather(district, day):
+            for window in windows:
+                async for claimed in self.claimed(district, each, window):
+                    found, _ = await self._read([(no, resident) for no, resident in claimed if no not in seen])
+                    seen.update(no for no, _ in claimed)
+                    yield found
 
     async def thaw(self, tag: str, parts: int) -> Listed:
         """The list of a district's night as it was frozen.
@@ -194,9 +193,12 @@ class WaitingList:
             result.add(unpack(data))
         return result
 
-    async def _openings_to_gather(self, district: District, day: date) -> list[date]:
+    async def _openings_to_gather(self, district: District, day: date) -> list[tuple[date, list[int]]]:
+        """The days that no night has looked at yet, each with those of its openings in which somebody was let in."""
         (through,) = await self._store.through([district.code])
-        return days_after(through.get("gathered", ""), day)
+        tags = {each: opening_tags(district.code, each) for each in days_after(through.get("gathered", ""), day)}
+        there = await self._store.claimed_in([tag for of_day in tags.values() for tag in of_day])
+        return [(each, [n for n, tag in enumerate(of_day, 1) if tag in there]) for each, of_day in tags.items()]
 
     async def _read(self, pending: Sequence[tuple[str, bytes]]) -> tuple[list[Waiting], list[tuple[str, bytes]]]:
         """(those who wait, those who do not any more)."""

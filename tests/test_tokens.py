@@ -21,9 +21,10 @@ _TOKENS = st.builds(
     Token,
     st.text(_ALPHABET, min_size=1, max_size=12),
     _DAYS,
-    st.integers(0, 2**32 - 1),
+    st.integers(0, 2**24 - 1),  # an opening gives 10^7 places at most; the octet before them counts the day's windows
     st.binary(min_size=16, max_size=16),
     st.integers(0, 2**32 - 1),
+    window=st.integers(1, 5),
 )
 
 

@@ -111,6 +111,11 @@ class NightStore(Caller):
         async for page in self._pages("claims", tag):
             yield [Claim(int(entry), bytes(claim[:_RESIDENT_BYTES])) for entry, claim in page]
 
+    async def claimed_in(self, tags: Sequence[str]) -> set[str]:
+        """Those of these openings in which somebody has claimed a place."""
+        found = await self._plain([("EXISTS", key("claims", tag)) for tag in tags])
+        return {tag for tag, is_there in zip(tags, found, strict=True) if is_there}
+
     async def pending(self, district: str) -> AsyncIterator[list[tuple[str, bytes]]]:
         """Those who wait for a slot, as far as is known: (number, resident key), a page at a time, perhaps twice."""
         async for page in self._pages("pending", district):

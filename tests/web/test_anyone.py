@@ -31,6 +31,7 @@ async def test_the_city_tells_its_phase_hours_and_districts(house: House) -> Non
         "name_zh": "天河区",
         "name_en": "Tianhe",
         "window": {"opens": "08:00", "closes": "12:00"},
+        "windows": [{"opens": "08:00", "closes": "12:00"}],
         "state": "open",
         "opens_at": "2021-06-19T08:00:00+08:00",
         "closes_at": "2021-06-19T12:00:00+08:00",
@@ -100,6 +101,7 @@ async def test_an_opening_before_anybody_is_there(house: House) -> None:
         "waiting": 0,
         "rate_per_second": 100.0,
         "message": None,
+        "window": 1,
     }
     assert (draw["seconds"], draw["entries"], draw["seed"]) == (120, None, None)
     assert len(bytes.fromhex(draw["commitment"])) == 32

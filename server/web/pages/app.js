@@ -416,7 +416,7 @@ function drawList() {
   let last;
   const blocks = [];
   for (const it of page.city.districts) {
-    const hours = it.window ? `${it.window.opens}–${it.window.closes}` : t("unassigned");
+    const hours = (it.windows ?? [it.window]).filter(Boolean).map(({ opens, closes }) => `${opens}–${closes}`).join(zh() ? "、" : ", ") || t("unassigned");
     const held = places().filter(({ district, state }) => district === it.code && LIVE.includes(state));
     const state = held.length ? t("held") : t(it.state, it.opens_at && clock(Date.parse(it.opens_at)));
     if (hours !== last) blocks.push(make("h3", {}, hours));
