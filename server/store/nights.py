@@ -113,7 +113,7 @@ class NightStore(Caller):
 
     async def claimed_in(self, tags: Sequence[str]) -> set[str]:
         """Those of these openings in which somebody has claimed a place."""
-        found = await self._plain([("EXISTS", key("claims", tag)) for tag in tags])
+        found = await self._plain([("EXISTS", key("claims", tag), key("passes", tag)) for tag in tags])
         return {tag for tag, is_there in zip(tags, found, strict=True) if is_there}
 
     async def pending(self, district: str) -> AsyncIterator[list[tuple[str, bytes]]]:
