@@ -52,6 +52,7 @@ def command(
             redis_url = stack.enter_context(EmbeddedStore(data_dir)).url
         env = local_secrets(data_dir) | {"JIAOHAO_REDIS_URL": redis_url, "JIAOHAO_OFFSET_MS": str(offset_ms(clock))}
         env["JIAOHAO_SMS_FILE"] = os.environ.get("JIAOHAO_SMS_FILE") or str(data_dir / "sms.jsonl")
+        env["JIAOHAO_BODY_SECONDS"] = os.environ.get("JIAOHAO_BODY_SECONDS", "")
         if city_file is not None:
             env["JIAOHAO_CITY"] = str(city_file.resolve())
         env["JIAOHAO_RESULTS"] = os.environ.get("JIAOHAO_RESULTS") or str(data_dir / "results")

@@ -21,6 +21,8 @@ log = structlog.get_logger()
 Client: TypeAlias = Redis | RedisCluster
 Arg: TypeAlias = str | int | float | bytes
 _CALL_SECONDS = 5.0
+# What asks for readiness (probes, load balancers) gives up after a second or two itself.
+_PING_SECONDS = 1.0
 # Calls of one process at the same time; more wait for their turn, instead of being refused by the client.
 _CALLS_AT_ONCE = 128
 # A replica that is further behind makes an answer a refusal: what was asked for may be there, and asking again tells.
@@ -210,8 +212,15 @@ class Caller:
         return self._offset_ms
 
     async def ping(self) -> None:
-        """Raises StoreUnavailable when the store cannot be read."""
-        await self._plain([("GET", key("ping", "ping"))])
+        """Raises StoreUnavailable when the store cannot be read at once.
+
+        It takes no turn: whoever asks whether the store hangs must not wait behind those who hang on it.
+        """
+        try:
+            async with asyncio.timeout(_PING_SECONDS):
+                await self._client.execute_command("GET", key("ping", "ping"))
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailable from error
 
     async def _plain(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
         answers = await self._pipeline(commands)

@@ -22,6 +22,7 @@ from server.settings import Settings, from_environment
 from server.web import assets, plain, routes
 from server.web.bodies import LARGEST_BODY
 from server.web.hot import HotCalls
+from server.web.incoming import Patience
 from server.web.problems import language, render
 
 log = structlog.get_logger()
@@ -45,7 +46,7 @@ def application(
         settings: of this process.
         run: gives the running services; tests pass their own.
     """
-    return HotCalls(_litestar(), lambda: run(settings))
+    return HotCalls(_litestar(), lambda: run(settings), Patience(settings.body_seconds))
 
 
 def create_app() -> HotCalls:

@@ -1,7 +1,7 @@
 """Litestar speaks ASGI; granian also speaks RSGI, which costs a quarter less a request. This stands between the two."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -27,26 +27,37 @@ Exchange = Any
 Gone: type[Exception] = rsgi.ProtocolClosed  # type: ignore[attr-defined]
 
 
-async def over_asgi(app: Asgi, scope: Scope, exchange: Exchange) -> None:
+async def over_asgi(app: Asgi, scope: Scope, exchange: Exchange, body: AsyncIterator[bytes]) -> None:
     """Have an ASGI application answer an RSGI request.
 
-    Bodies pass in pieces, as they come: whoever reads bounds them.
+    HEAD is asked of it as GET, and answered without what follows the headers. An answer that does not say who may keep
+    it may be kept by nobody: caches in front keep what is silent for minutes.
+
+    Args:
+        app: answers.
+        scope: of the request.
+        exchange: the request's other half.
+        body: pieces of the request's body, as they come: whoever reads bounds them. Where it raises, what it raises
+            reaches the reader.
     """
-    pieces = aiter(exchange)
     transport: Any = None
     over = asyncio.Event()
     started: dict[str, Any] = {}
+    is_read = False
 
     async def receive() -> dict[str, Any]:
-        nonlocal pieces
+        nonlocal is_read
         try:
-            if pieces is not None:
-                return {"type": "http.request", "body": await anext(pieces), "more_body": True}
+            if not is_read:
+                return {"type": "http.request", "body": await anext(body), "more_body": True}
         except StopAsyncIteration:
-            pieces = None
+            is_read = True
             return {"type": "http.request", "body": b"", "more_body": False}
-        except Gone:
-            return {"type": "http.disconnect"}
+        except Exception:
+            is_read = True
+            if not started:
+                raise
+            return {"type": "http.disconnect"}  # the answer is on its way: it is too late to say why
         ends = [asyncio.ensure_future(end) for end in (_left(exchange), over.wait())]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -60,24 +71,42 @@ async def over_asgi(app: Asgi, scope: Scope, exchange: Exchange) -> None:
         if message["type"] == "http.response.start":
             started.update(message)
             return
-        body, more = message.get("body", b""), message.get("more_body", False)
+        piece, more = message.get("body", b""), message.get("more_body", False)
         if not more:
             over.set()
         try:
             if transport is None:
-                status = started["status"]
-                headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in started["headers"]]
+                status, headers = started["status"], _shown(started["headers"])
                 if not more:
-                    exchange.response_bytes(status, headers, body)
+                    exchange.response_bytes(status, headers, piece)  # of HEAD granian sends the length only
                     return
                 transport = exchange.response_stream(status, headers)
-            if body:
-                await transport.send_bytes(body)
+            if scope.method == "HEAD":
+                over.set()
+                await asyncio.sleep(0)
+            elif piece:
+                await transport.send_bytes(piece)
         except Gone:  # nobody is there any more: `receive` says so, once it has its turn
             over.set()
             await asyncio.sleep(0)
 
     await app(_asgi_scope(scope), receive, send)
+
+
+def _shown(raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    """An answer's headers as they go out."""
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
+    names = {name for name, _ in headers}
+    if "cache-control" not in names:
+        headers.append(("cache-control", "no-store"))
+    if "allow" in names:
+        return [(name, _with_head(value) if name == "allow" else value) for name, value in headers]
+    return headers
+
+
+def _with_head(allow: str) -> str:
+    methods = allow.replace(" ", "").split(",")
+    return ", ".join(["GET", "HEAD", *(it for it in methods if it != "GET")] if "GET" in methods else methods)
 
 
 async def _left(exchange: Exchange) -> None:
@@ -89,7 +118,7 @@ def _asgi_scope(scope: Scope) -> dict[str, Any]:
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": scope.http_version,
-        "method": scope.method,
+        "method": "GET" if scope.method == "HEAD" else scope.method,
         "scheme": scope.scheme,
         "path": scope.path,
         "raw_path": quote(scope.path).encode(),

@@ -19,12 +19,14 @@ from server.registry import Applicant
 from server.services import Services
 from server.web.bodies import decode, read_body
 from server.web.bridge import Exchange, Headers, Scope, over_asgi
+from server.web.incoming import Incoming, Patience
 from server.web.problems import bearer, language, render
 from server.web.qr import qr_svg
 
 log = structlog.get_logger()
 
 _API = "/api/v1"
+_READING = ("GET", "HEAD")
 _TICKET = f"{_API}/ticket"
 _PASSES = f"{_API}/passes"
 _REGISTRATIONS = f"{_API}/registrations"
@@ -57,11 +59,15 @@ class HotCalls:
     Args:
         litestar: answers everything else.
         run: gives the running services.
+        patience: how long to wait for bodies.
     """
 
-    def __init__(self, litestar: Litestar, run: Callable[[], AbstractAsyncContextManager[Services]]) -> None:
+    def __init__(
+        self, litestar: Litestar, run: Callable[[], AbstractAsyncContextManager[Services]], patience: Patience
+    ) -> None:
         self._litestar = litestar
         self._run = run
+        self._patience = patience
         self._life = AsyncExitStack()
         self._services: Services
 
@@ -70,7 +76,11 @@ class HotCalls:
         """Requests can be answered."""
         async with self._run() as services:
             self._services = self._litestar.state.services = services
-            yield
+            watch = asyncio.create_task(self._patience.watch())
+            try:
+                yield
+            finally:
+                watch.cancel()
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(self._life.enter_async_context(self.running()))
@@ -80,7 +90,7 @@ class HotCalls:
 
     def __rsgi__(self, scope: Scope, exchange: Exchange) -> Awaitable[None]:
         path, method = scope.path, scope.method
-        if method == "GET":
+        if method in _READING:  # of HEAD granian sends the headers only
             if path == _TICKET:
                 return self._poll(scope.headers, exchange)
             if path.startswith(_QR[0]) and path.endswith(_QR[1]):
@@ -94,7 +104,7 @@ class HotCalls:
             if path.endswith(_TICKETS[1]) and path.startswith(_TICKETS[0]):
                 district = path[len(_TICKETS[0]) : -len(_TICKETS[1])]
                 return self._answer("join", self._join(district, headers, exchange), headers, exchange)
-        return over_asgi(self._litestar, scope, exchange)
+        return over_asgi(self._litestar, scope, exchange, Incoming(scope.headers, exchange, self._patience))
 
     async def _answer(self, call: str, work: Awaitable[_Told], headers: Headers, exchange: Exchange) -> None:
         started = perf_counter()
@@ -108,7 +118,7 @@ class HotCalls:
         exchange.response_bytes(status, shown, body)
 
     async def _join(self, district: str, headers: Headers, exchange: Exchange) -> _Told:
-        applicant = decode(_applicant, await read_body(headers, exchange))
+        applicant = decode(_applicant, await read_body(headers, exchange, self._patience))
         place, fresh = await self._services.room.join(district, applicant)
         return (201, place, "joined") if fresh else (200, place, "again")
 
@@ -132,7 +142,7 @@ class HotCalls:
     async def _register(self, headers: Headers, exchange: Exchange) -> _Told:
         services = self._services
         pass_, _ = services.room.read_pass(bearer(headers.get("authorization", "")))  # before the body is looked at
-        wishes = decode(_wishes, await read_body(headers, exchange))
+        wishes = decode(_wishes, await read_body(headers, exchange, self._patience))
         lang = language(headers.get("accept-language", ""))
         told, fresh = await services.registrations.register(pass_, wishes, lang)
         return (201, told, "registered") if fresh else (200, told, "again")

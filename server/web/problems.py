@@ -207,9 +207,27 @@ _REASONS = {
         "Your token does not permit this. Please ask the site's manager.",
     ),
     "staff-token": ("工作凭证已过期，请向管理员领取新的。", "This staff token has expired. Please ask for a new one."),
+    "broken-off": (
+        "提交的内容没有收全，什么都没有改动，请再提交一次。",
+        "Only a part of what you sent has arrived, and nothing was changed. Please send it again.",
+    ),
+    "too-slow": (
+        "提交的内容太久没有收全，什么都没有改动。请换一个信号好的地方再提交一次。",
+        "What you sent took too long to arrive, and nothing was changed. Please send it again on a better network.",
+    ),
+    "form-origin": (
+        "系统无法确认这张表单来自本站。请返回首页再填一次，并允许浏览器使用 Cookie。"
+        "（管理员：前面的代理没有传递浏览器访问的域名，请设置请求头 Host 或 X-Forwarded-Host。）",
+        "We cannot tell that this form came from our own page. Please start again from the first page, and let the "
+        "browser keep cookies. (For the administrator: the proxy in front does not pass on the name that the browser "
+        "asked for; set the header Host or X-Forwarded-Host.)",
+    ),
     "before-phases": ("集中登记从 {eligible_from} 开始。", "Registration begins on {eligible_from}."),
     "after-phases": ("集中登记已经结束。", "Registration is over."),
 }
+
+# Statuses that say more than the code's own.
+_STATUSES = {"too-slow": 408}
 
 # What is wrong with a field, by the slug of the fault.
 _FIELDS = {
@@ -311,7 +329,7 @@ def render(refusal: Refusal, lang: str, *, status: int | None = None) -> tuple[i
     problem: dict[str, Any] = {
         "type": f"/problems/{refusal.code}",
         "title": words.title_zh if zh else words.title_en,
-        "status": status or words.status,
+        "status": status or _STATUSES.get(str(refusal.extras.get("reason")), words.status),
         "code": refusal.code,
         "detail": _sentence(refusal, words, zh),
         **extras,

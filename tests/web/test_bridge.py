@@ -60,5 +60,5 @@ async def test_a_stream_ends_when_it_is_done_and_when_nobody_is_there(pieces: in
 
     exchange = Exchange(pieces)
     async with asyncio.timeout(30):
-        await over_asgi(app, SCOPE, exchange)
+        await over_asgi(app, SCOPE, exchange, aiter(exchange))
     assert (tries, exchange.body) == (sent, b"x" * min(sent, pieces))

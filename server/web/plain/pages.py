@@ -1,6 +1,7 @@
 """Pages from templates, refusals as pages, and the headers of both."""
 
 import math
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,12 +16,13 @@ from litestar.exceptions import HTTPException, NotFoundException
 from server.errors import Refusal
 from server.papers import ID_TYPES
 from server.web.plain import words
-from server.web.plain.visit import HOME, Visit
+from server.web.plain.visit import FORM_KEY, HOME, Visit
 from server.web.problems import render
 from server.web.routes.common import AnyRequest
 
 log = structlog.get_logger()
 
+_FORM = re.compile(r'<form\b[^>]*\bmethod="post"[^>]*>')
 HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'",
@@ -108,6 +110,10 @@ def page(
             **values,
         )
     )
+    field = f'<input type="hidden" name="{FORM_KEY}" value="{visit.form_key}">'
+    text = _FORM.sub(lambda it: it[0] + field, text)  # here, so that no form can be without
+    is_foreign = trouble is not None and trouble.code == "malformed"  # another site's form sets no cookies here
+    fresh = [] if visit.has_form_key or is_foreign else [visit.keep(FORM_KEY, visit.form_key)]
     return Response(
         text,
         status_code=trouble.status if trouble else status,
@@ -118,7 +124,7 @@ def page(
             **(trouble.headers if trouble else {}),
             **(headers or {}),
         },
-        cookies=cookies or [],
+        cookies=[*fresh, *(cookies or [])],
     )
 
 
@@ -195,7 +201,11 @@ def http_error(request: AnyRequest, error: HTTPException) -> Response[str]:
     """Litestar's own refusals."""
     if error.status_code >= 500:
         return unexpected(request, error)
-    return refused(request, Refusal("not-found" if isinstance(error, NotFoundException) else "malformed"))
+    answer = refused(request, Refusal("not-found" if isinstance(error, NotFoundException) else "malformed"))
+    if error.status_code == 405:
+        answer.status_code = 405
+        answer.headers["allow"] = (error.headers or {}).get("allow", "GET")
+    return answer
 
 
 def unexpected(request: AnyRequest, error: Exception) -> Response[str]:

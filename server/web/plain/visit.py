@@ -1,11 +1,14 @@
 """One request of a resident without JavaScript: what the cookies hold, what the form says, who may send it."""
 
 import re
+import secrets
 import unicodedata
 from datetime import date
+from hmac import compare_digest
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
+import structlog
 from litestar.datastructures import Cookie
 
 from server.errors import Invalid, Refusal
@@ -13,12 +16,17 @@ from server.services import Services
 from server.web.problems import language
 from server.web.routes.common import AnyRequest, services_of
 
+log = structlog.get_logger()
+
 HOME = "/plain"
+# The field of every form that repeats the cookie of the same name.
+FORM_KEY = "form_key"
 MOST_RECEIPTS = 12
 _MOST_FIELDS = 40
 _DAY_SECONDS = 86_400
 # As long as the tokens are good: a place for its day, a pass for minutes, a receipt for the campaign.
-_MAX_AGE_SECONDS = {
+_MAX_AGE_SECONDS: dict[str, int | None] = {
+    FORM_KEY: None,  # until the browser is closed
     "ticket": _DAY_SECONDS,
     "pass": 3600,
     "receipts": 400 * _DAY_SECONDS,
@@ -27,6 +35,7 @@ _MAX_AGE_SECONDS = {
 }
 _RECEIPT = re.compile(r"([0-9]{15})\.([A-Za-z0-9_-]{1,192})")
 _TICKET = re.compile(r"([A-Za-z0-9_-]{1,12})\.([A-Za-z0-9_-]{1,192})")
+_FORM_KEY = re.compile(r"[A-Za-z0-9_-]{22}")
 _BACK = re.compile(r"/plain(/[A-Za-z0-9_-]{1,20})?")
 _DATE = re.compile(r"([0-9]{4})[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})日?")
 
@@ -62,6 +71,9 @@ class Visit:
         self.lang = chosen if chosen in ("zh", "en") else language(request.headers.get("accept-language", ""))
         self.large = cookies.get("large") == "1"
         self.pass_ = cookies.get("pass") or None
+        known = _FORM_KEY.fullmatch(cookies.get(FORM_KEY, ""))
+        self.has_form_key = known is not None
+        self.form_key = known[0] if known else secrets.token_urlsafe(16)
         held = _TICKET.fullmatch(cookies.get("ticket", ""))
         self.ticket = Held(*held.groups()) if held else None
         found = (_RECEIPT.fullmatch(part) for part in cookies.get("receipts", "").split("~")[:MOST_RECEIPTS])
@@ -85,7 +97,7 @@ class Visit:
         Raises:
             Refusal: `malformed`: from another site, too large, or no form.
         """
-        if not self._is_ours():
+        if self.request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             raise Refusal("malformed", origin="other")
         body = await self.request.body()  # bounded by the application
         kind = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -104,26 +116,38 @@ class Visit:
         fields = dict(pairs)
         if len(fields) < len(pairs):
             raise Refusal("malformed")
+        key = fields.pop(FORM_KEY, "")
+        if not self._is_ours() and not (self.has_form_key and compare_digest(key.encode(), self.form_key.encode())):
+            self._log_origin()
+            raise Refusal("malformed", origin="other", reason="form-origin")
         return fields
 
     def _is_ours(self) -> bool:
         """Whether the browser says that the form was one of ours; old ones that say nothing send no cookies of others.
 
-        Behind a proxy the scheme may differ, so hosts are compared. `Origin: null` is sent by some for privacy, and by
-        a hostile frame alike: it counts only together with the browser's own word.
+        Behind a proxy the scheme may differ, so hosts are compared; and the proxy may have put its own name for us into
+        Host. So this is a yes or a perhaps: then the form's key decides, which no other site can read. `Origin: null`
+        is sent by some for privacy, and by a hostile frame alike, which has no cookies.
         """
         headers = self.request.headers
-        if site := headers.get("sec-fetch-site"):
-            return site in ("same-origin", "none")
+        if headers.get("sec-fetch-site"):
+            return True  # others have been refused
         said = headers.get("origin") or headers.get("referer")
         if said is None:
             return True
-        try:
-            # A proxy may have put its own name into Host; then it says here which one the browser meant.
-            ours = {headers.get(name, "").lower() for name in ("host", "x-forwarded-host")} - {""}
-            return urlsplit(said).netloc.lower() in ours
-        except ValueError:
-            return False
+        # A proxy may have put its own name into Host; then it says here which one the browser meant.
+        ours = {headers.get(name, "").lower() for name in ("host", "x-forwarded-host")} - {""}
+        return _host(said) in ours
+
+    def _log_origin(self) -> None:
+        headers = self.request.headers
+        log.warning(
+            "form refused: from another site, or a proxy in front does not pass on the name that the browser asked for",
+            origin=_host(headers.get("origin") or headers.get("referer", ""))[:100],
+            host=headers.get("host", "")[:100],
+            missing="none" if headers.get("x-forwarded-host") else "Host as the browser sent it, or X-Forwarded-Host",
+            cookie=self.has_form_key,
+        )
 
     # Tokens
 
@@ -180,7 +204,7 @@ class Visit:
         text = "~".join(f"{it.no}.{it.token}" for it in receipts[:MOST_RECEIPTS])
         return self.keep("receipts", text) if text else self.drop("receipts")
 
-    def _cookie(self, name: str, value: str, max_age: int) -> Cookie:
+    def _cookie(self, name: str, value: str, max_age: int | None) -> Cookie:
         # Behind a proxy that ends TLS, its word; whoever lies about it harms their own cookie only.
         schemes = (self.request.url.scheme, self.request.headers.get("x-forwarded-proto", "").partition(",")[0].strip())
         return Cookie(
@@ -192,6 +216,14 @@ class Visit:
             samesite="strict",
             secure="https" in schemes,
         )
+
+
+def _host(url: str) -> str:
+    """The host of an address, "" where it has none."""
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def safe_way_back(path: str) -> str:
