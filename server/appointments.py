@@ -100,7 +100,7 @@ class Appointments:
             statuses[i] = status
             if status not in ("booked", "again"):  # cancelled in this moment, say
                 slot = wanted[i].slot
-                await self._settle(district, slot.no, slot.resident, wanted[i].day, took[i][1])
+                await self.settle(district, slot.no, slot.resident, wanted[i].day, took[i][1])
         held = [i for i in taken if statuses[i] in ("booked", "again")]
         await self._store.settle([(tags[i], wanted[i].slot.no, took[i][1]) for i in held])
         await self._mend(district, wanted, held, statuses, actor)
@@ -149,10 +149,10 @@ class Appointments:
         day = date.fromisoformat(held) if held else self._today()
         since_ms = await self._store.unsettle(day_tag(kept["district"], day), no, resident)
         status = await self._store.cancel(Change(resident, no, actor), held, _TYPED_LIVES_MS)
-        await self._settle(kept["district"], no, resident, day, since_ms)
+        await self.settle(kept["district"], no, resident, day, since_ms)
         return status
 
-    async def _settle(self, district: str, no: str, resident: bytes, day: date, since_ms: int) -> None:
+    async def settle(self, district: str, no: str, resident: bytes, day: date, since_ms: int) -> None:
         """Let what is owed and the slot follow the registration: it keeps a slot that is its appointment's.
 
         Only as far as the note of that time goes: whoever has taken the matter up since, finishes it.
@@ -238,21 +238,6 @@ class Appointments:
         await self._store.point([(place.district, change.resident)])
         return status
 
-    async def expected(self, staff: Staff, no: str, day: date) -> tuple[str, bytes]:
-        """(site, resident key) of somebody on the day's roster, or whom a closure has taken off it.
-
-        Raises:
-            Refusal: `not-found`: neither of the two, or at another site.
-        """
-        district = self._district_of(no)
-        taken = await self._store.on_roster(day_tag(district, day), no) if district else None
-        if taken is not None and staff.site in (None, taken.site):
-            return taken.site, taken.resident
-        resident = await self._holder(no) if taken is None and staff.site is not None else None
-        if resident is None or staff.site is None:
-            raise Refusal("not-found", reason="not-on-roster")
-        return staff.site, resident
-
     # The operator
 
     async def lift_bar(self, no: str, reason: str) -> None:
@@ -264,8 +249,8 @@ class Appointments:
         """
         if not reason.strip():
             raise Invalid(("reason", "empty"))
-        district = self._district_of(no)
-        resident = await self._holder(no)
+        district = self.district_of(no)
+        resident = await self.holder(no)
         if resident is None or not await self._store.lift(Change(resident, no, "operator"), reason.strip()):
             raise Refusal("not-found", reason="no-bar")
         await self._store.forget_bar(district, no)
@@ -291,7 +276,7 @@ class Appointments:
         for (district, day), unsettled in zip(places, await self._store.unsettled(tags), strict=True):
             for slot in unsettled:
                 if slot.since_ms <= before_ms:
-                    await self._settle(district, slot.no, slot.resident, day, slot.since_ms)
+                    await self.settle(district, slot.no, slot.resident, day, slot.since_ms)
                     mended += 1
         for (district, day), closures in zip(places, await self._store.closures(tags), strict=True):
             mended += await self._repair_closures(district, day, closures)
@@ -312,18 +297,19 @@ class Appointments:
     def _today(self) -> date:
         return from_ms(self._clock.now_ms(), self._city.tz).date()
 
-    def _district_of(self, no: str) -> str:
+    def district_of(self, no: str) -> str:
+        """Code of the district that a registration number names, "" where there is none."""
         parts = parts_of(no, self._today())
         number = parts.district_no if parts else 0
         return next((district.code for district in self._city.districts if district.no == number), "")
 
     async def forget_bar(self, no: str) -> None:
         """A bar that came of this registration is gone."""
-        await self._store.forget_bar(self._district_of(no), no)
+        await self._store.forget_bar(self.district_of(no), no)
 
-    async def _holder(self, no: str) -> bytes | None:
+    async def holder(self, no: str) -> bytes | None:
         """The resident behind a registration number."""
-        parts, district = parts_of(no, self._today()), self._district_of(no)
+        parts, district = parts_of(no, self._today()), self.district_of(no)
         if parts is None or not district:
             return None
         tag = opening_tag(district, parts.day, parts.window)

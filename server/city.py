@@ -100,7 +100,9 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     from D + ``lead_days`` to D + ``horizon_days``, both inclusive. After ``tell_after_nights`` nights without a
     slot a resident is told so. A no-show counts only where the SMS was accepted while at least
     ``cancel_notice_hours`` of open time were left to cancel; more than ``no_show_limit`` of them bar the resident
-    (announcement A9). What is over for ``retention_days`` is deleted by `jiaohao purge`.
+    (announcement A9). What is over for ``retention_days`` is deleted by `jiaohao purge`. A dose that a desk reports of
+    somebody who does not hold that appointment any more is kept for the operator and, where the roster had them,
+    reconciled (``attendance_off_roster``); or only kept; or refused.
     """
 
     draw_seconds: Positive = 120
@@ -118,6 +120,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tell_after_nights: Positive = 3
     cancel_notice_hours: Annotated[int, msgspec.Meta(ge=0, le=24)] = 4
     retention_days: Positive = 90
+    attendance_off_roster: Literal["reconcile", "keep", "refuse"] = "reconcile"
 
 
 class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):

@@ -1,7 +1,7 @@
 """The desk of a site: who is expected on a day, and who has come."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 import msgspec
 import structlog
@@ -9,7 +9,7 @@ import structlog
 from server.appointments import HALVES, Appointments, HalfDay, half_of
 from server.city import City
 from server.clock import Clock, from_ms
-from server.errors import Invalid, Refusal
+from server.errors import Invalid
 from server.masks import mask_name, mask_phone
 from server.seal import Seal, Unreadable
 from server.sites import Site
@@ -17,6 +17,7 @@ from server.staff import Staff
 from server.store import Store
 from server.store.slots import day_tag, holds_slot
 from server.store.store import Change, Taken
+from server.unmatched import Attended, Unmatched
 
 log = structlog.get_logger()
 
@@ -55,17 +56,6 @@ class Roster(msgspec.Struct):
     entries: list[RosterEntry]
 
 
-class Attended(msgspec.Struct):
-    """What the desk is told (contract, `POST /attendances`)."""
-
-    registration_no: str
-    site: str
-    date: date
-    period: HalfDay
-    state: str
-    at: datetime
-
-
 class Desk:
     """What the desk sees and says.
 
@@ -74,15 +64,19 @@ class Desk:
         store: rosters and registrations.
         clock: city time.
         seal: opens names and phones for their masks.
-        appointments: finds whom the desk means.
+        appointments: lifts the bar of who was there after all.
+        unmatched: finds whom the desk means, and keeps what meets no appointment.
     """
 
-    def __init__(self, city: City, store: Store, clock: Clock, seal: Seal, appointments: Appointments) -> None:
+    def __init__(
+        self, city: City, store: Store, clock: Clock, seal: Seal, appointments: Appointments, unmatched: Unmatched
+    ) -> None:
         self._city = city
         self._store = store
         self._clock = clock
         self._seal = seal
         self._appointments = appointments
+        self._unmatched = unmatched
 
     async def roster(self, site: Site, day: date) -> Roster:
         """Who is expected at a site on a day, and who has come.
@@ -131,10 +125,12 @@ class Desk:
         return mask_name(opened.name), mask_phone(opened.phone)
 
     async def attend(self, staff: Staff, no: str, day: date) -> Attended:
-        """The desk has seen a resident; again answers the same. A desk that was offline may be days late.
+        """The desk has given a resident their dose; again answers the same. A desk that was offline may be days late.
+
+        Who does not hold that appointment any more was there all the same: see `server.unmatched`.
 
         Raises:
-            Refusal: `not-found`: not on this site's roster of that day.
+            Refusal: `not-found`: there is no such registration.
             Invalid: a day that is yet to come, or too long ago.
         """
         today = from_ms(self._clock.now_ms(), self._city.tz).date()
@@ -142,14 +138,15 @@ class Desk:
             raise Invalid(("date", "future"))
         if day < today - timedelta(days=_LATEST_DAYS):
             raise Invalid(("date", "long-ago"))
-        site, resident = await self._appointments.expected(staff, no, day)
-        change = Change(resident, no, staff.actor)
-        status, at_ms, unbarred = await self._store.attend(change, site, day.isoformat())
+        seen = await self._unmatched.whom(staff, no, day)
+        status, at_ms, unbarred = await self._store.attend(
+            Change(seen.resident, no, staff.actor), seen.site, day.isoformat()
+        )
         if status not in ("attended", "again"):
-            raise Refusal("not-found", reason="not-on-roster")
+            return await self._unmatched.keep(seen)
         if unbarred:
             await self._appointments.forget_bar(no)
         if status == "attended":
-            log.info("attended", registration_no=no, site=site, actor=staff.actor)
-        period = (await self._store.registration(resident)).get("period", "am")
-        return Attended(no, site, day, half_of(period), "fulfilled", from_ms(at_ms, self._city.tz))
+            log.info("attended", registration_no=no, site=seen.site, actor=staff.actor)
+        period = (await self._store.registration(seen.resident)).get("period", "am")
+        return Attended(no, seen.site, day, half_of(period), "fulfilled", from_ms(at_ms, self._city.tz))

@@ -127,6 +127,7 @@ class DistrictNow(msgspec.Struct):
     outbox: Outbox
     to_call: int
     barred: int
+    attendances: int
 
 
 class Holder(msgspec.Struct):
@@ -152,6 +153,7 @@ class Totals(msgspec.Struct):
     dead: int
     to_call: int
     barred: int
+    attendances: int
     oldest_at: datetime | None
 
 
@@ -197,6 +199,7 @@ class Overview:
         pending = await self._store.count_pending(self._codes)
         backlogs = await self._store.backlogs(self._codes)
         to_call, bars = await self._store.to_call(self._codes), await self._store.bars(self._codes)
+        attendances = await self._store.count_attendances(self._codes)
         districts = []
         for i, district in enumerate(self._city.districts):
             # One after the other: a hundred sites are work, and others wait for this worker.
@@ -204,7 +207,7 @@ class Overview:
             districts.append(
                 DistrictNow(
                     district.code, district.name_zh, district.name_en, self._opening(district), nights[i], pending[i],
-                    capacity, slots, self._outbox(backlogs[i]), len(to_call[i]), len(bars[i]),
+                    capacity, slots, self._outbox(backlogs[i]), len(to_call[i]), len(bars[i]), attendances[i],
                 )
             )  # fmt: skip
         return OperationsView(now, night, await self._holder(), _totals(districts), districts)
@@ -292,5 +295,6 @@ def _totals(districts: Sequence[DistrictNow]) -> Totals:
         dead=sum(it.dead for it in outboxes),
         to_call=sum(it.to_call for it in districts),
         barred=sum(it.barred for it in districts),
+        attendances=sum(it.attendances for it in districts),
         oldest_at=min((it.oldest_at for it in outboxes if it.oldest_at), default=None),
     )

@@ -32,6 +32,7 @@ from server.sites import Sites
 from server.staff import StaffTokens
 from server.store import Store, connect
 from server.tokens import Signer
+from server.unmatched import Unmatched
 from server.waiting_room import WaitingRoom
 
 log = structlog.get_logger()
@@ -46,6 +47,7 @@ class Services(msgspec.Struct, frozen=True):
     registrations: Registrations
     appointments: Appointments
     desk: Desk
+    unmatched: Unmatched
     overview: Overview
     operations: Operations
     access: Access
@@ -67,6 +69,7 @@ def wire(settings: Settings, city: City, store: Store) -> Services:
     room = WaitingRoom(city, store, clock, signer, registry)
     sites = Sites(city, store)
     appointments = Appointments(city, store, clock)
+    unmatched = Unmatched(city, store, clock, appointments)
     published = Published(settings.results_dir)
     registrations = Registrations(city, store, clock, signer, registry, room, sites, appointments, published)
     notices = Notices(city, store, clock, seal, pepper, sites)
@@ -76,7 +79,8 @@ def wire(settings: Settings, city: City, store: Store) -> Services:
         room=room,
         registrations=registrations,
         appointments=appointments,
-        desk=Desk(city, store, clock, seal, appointments),
+        desk=Desk(city, store, clock, seal, appointments, unmatched),
+        unmatched=unmatched,
         overview=Overview(city, store, clock, room),
         operations=Operations(city, store, seal),
         access=Access(city, store, clock, pepper, seal, registry, registrations, notices),

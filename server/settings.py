@@ -20,6 +20,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `sms_file`: write messages there instead of leaving them to `jiaohao notify`.
     `results_dir`: where the nights' result files are; None where this machine has none.
     `replicas`: how many replicas of the store must have what an answer tells of.
+    `head_seconds`: how long a request's head may take, and how long a connection may stay without a request.
     `body_seconds`: how long a request's body may take; one second more for each 16 KiB of it that has come.
     """
 
@@ -32,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sms_file: Path | None = None
     results_dir: Path | None = None
     replicas: int = 0
+    head_seconds: float = 10.0
     body_seconds: float = 10.0
 
     def environment(self) -> dict[str, str]:
@@ -44,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "JIAOHAO_OPERATOR_TOKEN": self.operator_token,
             "JIAOHAO_OFFSET_MS": str(self.offset_ms),
             "JIAOHAO_REPLICAS": str(self.replicas),
+            "JIAOHAO_HEAD_SECONDS": str(self.head_seconds),
             "JIAOHAO_BODY_SECONDS": str(self.body_seconds),
         }
         if self.city_file is not None:
@@ -75,9 +78,10 @@ def _replicas(value: str) -> int:
     return int(value)
 
 
-def _body_seconds(value: str) -> float:
+def _patience(env: Mapping[str, str], name: str) -> float:
+    value = env.get(name) or "10"
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", value) or not 0.1 <= float(value) <= 600:
-        raise SetupError("JIAOHAO_BODY_SECONDS: expected how many seconds a request's body may take, 0.1 to 600")
+        raise SetupError(f"{name}: expected how many seconds a part of a request may take, 0.1 to 600")
     return float(value)
 
 
@@ -112,7 +116,8 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         results_dir=Path(env["JIAOHAO_RESULTS"]) if env.get("JIAOHAO_RESULTS") else None,
         offset_ms=_offset_ms(env.get("JIAOHAO_OFFSET_MS") or "0"),
         replicas=_replicas(env.get("JIAOHAO_REPLICAS") or "0"),
-        body_seconds=_body_seconds(env.get("JIAOHAO_BODY_SECONDS") or "10"),
+        head_seconds=_patience(env, "JIAOHAO_HEAD_SECONDS"),
+        body_seconds=_patience(env, "JIAOHAO_BODY_SECONDS"),
     )
 
 

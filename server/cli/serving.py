@@ -69,15 +69,19 @@ def serve(
     asyncio.run(_check_store(settings))
     with tempfile.TemporaryDirectory(prefix="jiaohao-metrics-") as metrics_dir, nights or nullcontext():
         os.environ.update(settings.environment(), PROMETHEUS_MULTIPROC_DIR=metrics_dir)
-        server = Workers(listener, workers or os.cpu_count() or 1)
+        server = Workers(listener, workers or os.cpu_count() or 1, settings.head_seconds)
         host, port, *_ = listener.getsockname()
         threading.Thread(target=_announce, args=(host, port), name="announcer", daemon=True).start()
         server.serve()
 
 
+def shown(host: str) -> str:
+    """A host as it stands in an address."""
+    return f"[{host}]" if ":" in host else host
+
+
 def _announce(host: str, port: int) -> None:
-    shown = f"[{host}]" if ":" in host else host
-    reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, shown)  # noqa: S104
+    reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, shown(host))  # noqa: S104
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + 120
     time.sleep(0.5)  # the workers are started first
@@ -91,4 +95,4 @@ def _announce(host: str, port: int) -> None:
     else:
         click.echo("jiaohao: the workers are not ready after two minutes; see the log above", err=True)
         return
-    click.echo(f"ready: http://{shown}:{port}")
+    click.echo(f"ready: http://{shown(host)}:{port}")

@@ -39,7 +39,7 @@ def command(
     Data and secrets are kept in --data-dir. SIGTERM and Ctrl-C end it cleanly.
     """
     from server.cli.night_watch import NightWatch
-    from server.cli.serving import bound, serve
+    from server.cli.serving import bound, serve, shown
     from server.demo import add_demo, describe
     from server.store.embedded import EmbeddedStore
 
@@ -52,7 +52,7 @@ def command(
             redis_url = stack.enter_context(EmbeddedStore(data_dir)).url
         env = local_secrets(data_dir) | {"JIAOHAO_REDIS_URL": redis_url, "JIAOHAO_OFFSET_MS": str(offset_ms(clock))}
         env["JIAOHAO_SMS_FILE"] = os.environ.get("JIAOHAO_SMS_FILE") or str(data_dir / "sms.jsonl")
-        env["JIAOHAO_BODY_SECONDS"] = os.environ.get("JIAOHAO_BODY_SECONDS", "")
+        env |= {name: os.environ.get(name, "") for name in ("JIAOHAO_HEAD_SECONDS", "JIAOHAO_BODY_SECONDS")}
         if city_file is not None:
             env["JIAOHAO_CITY"] = str(city_file.resolve())
         env["JIAOHAO_RESULTS"] = os.environ.get("JIAOHAO_RESULTS") or str(data_dir / "results")
@@ -63,7 +63,8 @@ def command(
             else:
                 click.echo("no demo residents: this store holds others", err=True)
         click.echo(f"messages: see {settings.sms_file}")
-        click.echo(f"staff sign in at /staff with: jiaohao token staff SITE --data-dir {data_dir}")
+        url = f"http://{shown(host)}:{listener.getsockname()[1]}"
+        click.echo(f"staff sign in at /staff with: jiaohao token staff SITE --data-dir {data_dir} --url {url}")
         secrets_at = "JIAOHAO_OPERATOR_TOKEN" if os.environ.get("JIAOHAO_OPERATOR_TOKEN") else data_dir / "secrets.json"
         click.echo(f"operator token: see {secrets_at}")
         click.echo(f"nights' results: see {settings.results_dir}")

@@ -21,6 +21,8 @@ _DRAIN_SECONDS = 10
 # A connection that says nothing waits so long in the kernel before a worker hears of it.
 _SILENT_SECONDS = 15
 _BACKLOG = 4096
+# Octets of a request's head; Granian itself would keep 408 KiB for each of its thousands of connections.
+_LARGEST_HEAD = 65_536
 # All that can keep a new worker from starting, but for the store, which it would wait for.
 _CHECK = (
     "from server.city import load_city; from server.settings import from_environment; "
@@ -50,9 +52,10 @@ class Workers(MPServer):
     Args:
         listener: where; bound.
         workers: how many.
+        head_seconds: how long a request's head may take, and how long a connection may stay without a request.
     """
 
-    def __init__(self, listener: socket.socket, workers: int) -> None:
+    def __init__(self, listener: socket.socket, workers: int, head_seconds: float) -> None:
         host, port, *_ = listener.getsockname()
         self._listener = listener
         # forked from us, a new worker would have the modules that we have, and our threads' locks
@@ -65,7 +68,7 @@ class Workers(MPServer):
             interface=Interfaces.RSGI,
             loop=Loops.uvloop,
             http=HTTPModes.http1,
-            http1_settings=HTTP1Settings(header_read_timeout=10_000),
+            http1_settings=HTTP1Settings(header_read_timeout=round(head_seconds * 1000), max_buffer_size=_LARGEST_HEAD),
             websockets=False,
             workers=workers,
             backlog=_BACKLOG,

@@ -73,6 +73,12 @@ class SlotStore(Caller):
         (line,) = await self._plain([("HGET", key("roster", tag), no)])
         return _taken(no.encode(), line) if line else None
 
+    async def ever_on_roster(self, tag: str, no: str) -> Taken | None:
+        """The slot that a registration has on the day, or had until it was freed."""
+        held, had = await self._plain([("HGET", key(kind, tag), no) for kind in ("roster", "vacated")])
+        line = held or had
+        return _taken(no.encode(), line) if line else None
+
     async def are_on_rosters(self, wanted: Sequence[tuple[str, str]]) -> list[bool]:
         """Whether each (tag of the day, number) has a slot of the day."""
         return [bool(n) for n in await self._plain([("HEXISTS", key("roster", tag), no) for tag, no in wanted])]

@@ -1,5 +1,6 @@
 """The store: what the scripts do to an opening, a resident, a day's slots, the outbox, and a night."""
 
+from server.store.attendances import AttendanceStore, KeptAttendance, Reconciled
 from server.store.caller import Arg, Client, connect
 from server.store.nights import Claim, Lease, NightStore
 from server.store.openings import Advance, Joined, OpeningStore, Place
@@ -30,7 +31,7 @@ from server.store.residents import (
 from server.store.slots import Closure, SlotStore, Taken
 
 
-class Store(OpeningStore, ResidentStore, SlotStore, OutboxStore, NightStore):
+class Store(OpeningStore, ResidentStore, SlotStore, OutboxStore, NightStore, AttendanceStore):
     """The store's calls, on a standalone server or a cluster; see `Caller` for the arguments."""
 
 
@@ -49,6 +50,7 @@ __all__ = [
     "FirstDoseRecord",
     "Joined",
     "Kept",
+    "KeptAttendance",
     "Lease",
     "Life",
     "Message",
@@ -59,6 +61,7 @@ __all__ = [
     "Past",
     "Place",
     "Pointer",
+    "Reconciled",
     "Resident",
     "Sent",
     "Store",

@@ -199,6 +199,18 @@ _REASONS = {
         "不在本接种点当天的名单上，请核对短信上的接种点和日期。",
         "Not on this site's roster of that day. Please compare the site and the date in the SMS.",
     ),
+    "no-registration": (
+        "没有这个登记号，请逐位核对。",
+        "There is no registration of this number. Please compare it digit by digit.",
+    ),
+    "no-attendance": (
+        "名单上没有这条接种记录，可能已经办完。",
+        "No such attendance on the list: perhaps it has been settled.",
+    ),
+    "other-dose": (
+        "这位居民已有另一次接种记录，不能再计一次，请核对。",
+        "Another dose is on record for this resident; it cannot be counted twice. Please check.",
+    ),
     "no-call": ("名单上没有这个登记号，可能已经办完。", "Not on the list of calls: perhaps it has been done."),
     "no-letter": ("没有这条未发出的短信，可能已经重发。", "No such unsent message: perhaps it has been sent again."),
     "no-bar": ("没有这个登记号的停用记录。", "There is no bar under this registration number."),

@@ -287,7 +287,8 @@ async def test_messages_are_counted_by_state_with_the_oldest_that_waits(house: H
     assert (of(view)["pending"], of(view)["to_call"], of(view)["barred"]) == (2, 1, 1)
     assert view["totals"] == {
         "issued": 0, "waiting": 0, "passes_alive": 0, "pending": 2, "capacity": 0, "taken": 0, "codes": 1,
-        "messages": 3, "later": 2, "dead": 1, "to_call": 1, "barred": 1, "oldest_at": "2021-06-19T08:00:00+08:00",
+        "messages": 3, "later": 2, "dead": 1, "to_call": 1, "barred": 1, "attendances": 0,
+            "oldest_at": "2021-06-19T08:00:00+08:00",
     }  # fmt: skip
 
 

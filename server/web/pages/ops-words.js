@@ -12,7 +12,7 @@ export const WORDS = {
   signingIn: "正在登录……|Signing in…", overview: "总览|Overview",
 
   tWaiting: "排队|Waiting", tPasses: "有效通行证|Passes alive", tPending: "待安排|To be allotted", tUsed: "号源已用|Capacity used",
-  tMessages: "待发短信|To be sent", tOldest: "最久 {0}|Oldest {0}", tDead: "未能发出|Given up", tCalls: "要打电话|To call", tBars: "已停用|Barred",
+  tMessages: "待发短信|To be sent", tOldest: "最久 {0}|Oldest {0}", tDead: "未能发出|Given up", tCalls: "要打电话|To call", tBars: "已停用|Barred", tAttendances: "没有预约的接种|Unbooked doses",
 
   night: "{0} 夜间作业|Night of {0}",
   ranBy: "正在运行：{0}，{1} 起，租约至 {2}。|Being run by {0}, since {1}; lease until {2}.",
@@ -53,6 +53,12 @@ export const WORDS = {
   calledWhat: "登记号 {0}：已经电话告知，从名单上去掉。|Registration {0}: told by phone, and taken off the list.",
   since: "停用时间|Since", unknown: "不详|not known", lift: "解除|Lift", liftOf: "解除 {0}|Lift {0}", lifted: "{0} 已解除停用。|The bar of {0} has been lifted.",
   liftWhat: "登记号 {0}：可以重新使用本渠道，爽约次数清零。|Registration {0}: may use this channel again; no-shows are counted anew.",
+  unmatched: "待核对|to be checked", reconciled: "已计入|counted", givenOn: "接种日期|Dose given on", site: "接种点|Site", fulfilledNo: "计入的登记|Counted for", saidBy: "谁报的|Said by",
+  accept: "计入|Count it", acceptOf: "计入 {0}|Count {0}", accepted: "{0} 的接种已计入。|The dose of {0} has been counted.",
+  acceptWhat: "登记号 {0}：确实接种了。本人的登记就此办结，还没到的预约作废，名额放回。|Registration {0}: the dose was given. The resident's registration is fulfilled, and an appointment still to come is free again.",
+  settle: "核对完毕|Take off", settleOf: "去掉 {0}|Take {0} off", settled: "{0} 已从名单上去掉。|{0} is off the list.",
+  settleWhat: "登记号 {0}：已经核对，从名单上去掉。登记不变。|Registration {0}: checked, and taken off the list. The registration stays as it is.",
+  noneAttendances: "没有要核对的接种。|No doses to check.",
   noneDead: "没有未能发出的短信。|Nothing has been given up.", noneCalls: "没有要打电话的人。|Nobody has to be called.", noneBars: "没有停用的人。|Nobody is barred.",
   firstOf: "先列出 {0} 条，共 {1} 条。|The first {0} of {1}.",
 };

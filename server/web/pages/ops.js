@@ -214,8 +214,8 @@ function again(wait_ms) {
   clearTimeout(page.timer);
   if (!document.hidden && page.token && page.view) page.timer = setTimeout(refresh, wait_ms);
 }
-const LISTS = { dead: "dead", "to-call": "calls", barred: "bars" }; // box -> what it lists
-const NONE = { dead: "noneDead", "to-call": "noneCalls", barred: "noneBars" };
+const LISTS = { dead: "dead", "to-call": "calls", attendances: "attendances", barred: "bars" }; // box -> what it lists
+const NONE = { dead: "noneDead", "to-call": "noneCalls", attendances: "noneAttendances", barred: "noneBars" };
 async function load(id) {
   const { ok, data } = await call("GET", `/operations/${LISTS[id]}`);
   if (ok && $(id).open) page.lists[id] = data[LISTS[id]];
@@ -239,7 +239,7 @@ function paintTotals() {
     ["openings", "tWaiting", it.waiting], ["openings", "tPasses", it.passes_alive], ["night", "tPending", it.pending],
     ["capacity", "tUsed", it.taken, `/ ${count(it.capacity)}`],
     ["messages", "tMessages", it.codes + it.messages, it.oldest_at ? t("tOldest", since(it.oldest_at)) : ""],
-    ["messages", "tDead", it.dead, "", it.dead > 0], ["people", "tCalls", it.to_call, "", it.to_call > 0], ["people", "tBars", it.barred],
+    ["messages", "tDead", it.dead, "", it.dead > 0], ["people", "tCalls", it.to_call, "", it.to_call > 0], ["people", "tAttendances", it.attendances ?? 0, "", it.attendances > 0], ["people", "tBars", it.barred],
   ];
   keyed($("totals"), tiles, ([, name]) => name, ([to, name, value, more, alarmed]) => make("a", { href: `#${to}`, className: alarmed ? "alarmed" : "" },
     make("span", {}, t(name)), make("b", {}, count(value)), more && make("small", {}, more)));
@@ -457,7 +457,7 @@ const districtName = (code) => nameOf(page.view.districts.find((it) => it.code =
 const spaced = (no) => no.replace(/.{5}(?=.)/g, "$& ");
 function paintLists() {
   const { totals } = page.view;
-  for (const [id, n, alarming] of [["dead", totals.dead, true], ["to-call", totals.to_call, true], ["barred", totals.barred, false]]) {
+  for (const [id, n, alarming] of [["dead", totals.dead, true], ["to-call", totals.to_call, true], ["attendances", totals.attendances ?? 0, true], ["barred", totals.barred, false]]) {
     set(`${id}-count`, count(n));
     $(`${id}-count`).className = alarming && n ? "alarmed" : "";
     const list = page.lists[id];
@@ -477,6 +477,11 @@ function paintLists() {
     make("td", {}, ...it.failed.map(({ kind, outcome: end, at }) => make("div", {}, `${kindName(kind)}${zh() ? "：" : ": "}${say(end)}`, make("small", {}, dayTime(at))))),
     it.appointment ? td(`${dayName(it.appointment.date)} ${say(it.appointment.period)}`, it.appointment.site) : td(it.state ? "–" : t("past")),
     td(say(it.lang)), td(districtName(it.district))));
+  head("attendances-head", ["no", "state", "action", "givenOn", "site", "fulfilledNo", "saidBy", "district"]);
+  keyed($("attendances-rows"), some("attendances"), (it) => `${it.registration_no}|${it.date}`, (it) => make("tr", {}, th(spaced(it.registration_no)), td(t(it.state)),
+    make("td", {}, ...(it.state === "unmatched" ? [button(t("accept"), t("acceptOf", spaced(it.registration_no)), () => askReason("accept", it)), " "] : []),
+      button(t("settle"), t("settleOf", spaced(it.registration_no)), () => askReason("settle", it))),
+    td(dayName(it.date)), td(it.site), td(it.fulfilled_no ? spaced(it.fulfilled_no) : "–"), td(it.actor, dayTime(it.at)), td(districtName(it.district))));
   head("barred-head", ["no", "action", "since", "district"]);
   keyed($("barred-rows"), some("barred"), (it) => it.registration_no, (it) => make("tr", {}, th(spaced(it.registration_no)),
     make("td", {}, button(t("lift"), t("liftOf", spaced(it.registration_no)), () => askReason("lift", it))), td(dayTime(it.since) || t("unknown")), td(districtName(it.district))));
@@ -493,11 +498,13 @@ async function resend(it, pressed) {
 
 // What needs a reason
 const ASKED = {
-  called: { title: "called", what: "calledWhat", path: (no) => `/operations/calls/${no}`, done: "calledDone" },
-  lift: { title: "lift", what: "liftWhat", path: (no) => `/bars/${no}`, done: "lifted" },
+  called: { title: "called", what: "calledWhat", path: ({ registration_no: no }) => `/operations/calls/${no}`, done: "calledDone" },
+  lift: { title: "lift", what: "liftWhat", path: ({ registration_no: no }) => `/bars/${no}`, done: "lifted" },
+  accept: { title: "accept", what: "acceptWhat", method: "POST", path: ({ registration_no: no, date }) => `/operations/attendances/${no}/${date}/acceptance`, done: "accepted" },
+  settle: { title: "settle", what: "settleWhat", path: ({ registration_no: no, date }) => `/operations/attendances/${no}/${date}`, done: "settled" },
 };
 function askReason(what, it) {
-  page.asked = { ...ASKED[what], no: it.registration_no };
+  page.asked = { ...ASKED[what], it, no: it.registration_no };
   set("reason-title", t(page.asked.title));
   set("reason-what", t(page.asked.what, spaced(it.registration_no)));
   set("reason-go", t(page.asked.title));
@@ -512,12 +519,12 @@ function complainWhy(text) {
 }
 $("reason-form").onsubmit = async (event) => {
   event.preventDefault();
-  const { path, no, done } = page.asked;
+  const { path, method = "DELETE", it, no, done } = page.asked;
   const reason = $("why").value.trim();
   complainWhy(reason ? "" : t("required"));
   if (!reason) { $("why").focus(); return; }
   if (busy($("reason-go"))) return;
-  const answer = await call("DELETE", path(encodeURIComponent(no)), { json: { reason } });
+  const answer = await call(method, path(it), { json: { reason } });
   idle($("reason-go"));
   if (!page.view) return;
   if (!answer.ok) { complainWhy(whyNot(answer)); return; }

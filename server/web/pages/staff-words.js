@@ -7,7 +7,7 @@ export const WORDS = {
   inactivated: "灭活疫苗|Inactivated", cho: "重组蛋白（CHO）|Recombinant (CHO)", adenovirus: "腺病毒载体|Adenovirus vector",
   dose: "第 {0} 剂|Dose {0}",
   booked: "未到|To come", arrived: "已到|Here", fulfilled: "已签到|Checked in", noshow: "爽约|Missed", cancelled: "已取消|Cancelled",
-  proposed: "待安排|Not allotted", queued: "待上传|To be sent", refused: "被拒绝|Refused",
+  proposed: "待安排|Not allotted", queued: "待上传|To be sent", unmatched: "待核对|To be checked", refused: "被拒绝|Refused",
   checkIn: "签到|Check in", who: "{0}，尾号 {1}|{0}, ending {1}",
   groupCount: "已到 {0}，共 {1} 人|{0} of {1} here",
   share: "已到 {0} 人，应到 {1} 人|{0} of {1} here",
@@ -52,6 +52,7 @@ export const WORDS = {
   doseShort: "第 {0} 剂|No. {0}",
 
   lastSending: "{0} 正在上传……|{0}: sending…", lastSent: "{0} 已签到|{0} is checked in",
+  lastUnmatched: "{0} 的接种已记下。对方当时已没有这个预约，由管理员核对，不用再签。|{0}: the dose is on record. They did not hold this appointment any more; the operator will check. Nothing more to do.",
   lastKept: "{0} 已记在本机，联网后自动上传|{0} is kept on this device and will be sent by itself",
   lastRefused: "{0} 签到被拒绝：{1}|{0} was refused: {1}",
   kept: "{0} 条签到待上传|To be sent: {0}", keptMore: "已存在本机，联网后自动上传，刷新也不会丢。|Kept on this device and sent by itself; a reload loses nothing.",

@@ -25,12 +25,12 @@ for (const it of document.querySelectorAll("dialog")) {
 const GUARD_MS = 400; // a scanner's second Enter, or a double tap, must not confirm what nobody has read
 const SCANNER_GAP_MS = 500;
 const OPEN = ["booked", "arrived", "noshow"]; // what the desk may still check in
-const HERE = ["arrived", "fulfilled", "queued"];
+const HERE = ["arrived", "fulfilled", "queued", "unmatched"];
 
 const $ = (id) => document.getElementById(id);
 const all = (selector) => document.querySelectorAll(selector);
 // token, me, day (null: today), rosters by date, done, query, show, net, closing; nothing here outlives the page.
-const page = { token: null, me: null, day: null, rosters: new Map(), done: new Set(), query: "", show: "all", net: null, failures: 0 };
+const page = { token: null, me: null, day: null, rosters: new Map(), done: new Set(), unmatched: new Set(), query: "", show: "all", net: null, failures: 0 };
 
 // Language and large type, shared with the resident's page
 let lang = setting("language") ?? (/^zh/i.test(navigator.language) ? "zh" : "en");
@@ -136,6 +136,7 @@ function enter(token) {
 function forgetRosters() {
   page.rosters.clear();
   page.done.clear();
+  page.unmatched.clear();
   page.day = null;
   page.query = $("regno").value = "";
   forget("roster");
@@ -205,6 +206,7 @@ const shown = () => page.rosters.get(page.day ?? today());
 const entriesOf = (roster) => roster?.data.entries ?? [];
 function standing({ registration_no: no, state }, date) {
   if (page.done.has(`${date}:${no}`) || state === "fulfilled") return "fulfilled";
+  if (page.unmatched.has(`${date}:${no}`)) return "unmatched";
   const attendance = outbox.find(page.me.site, date, no);
   return attendance ? (attendance.refused ? "refused" : "queued") : state;
 }
@@ -341,6 +343,12 @@ const post = outbox.sender(
     const { registration_no: no, date, name } = attendance;
     const who = name || spaced(no);
     const isLast = page.last?.no === no && page.last.date === date;
+    if (what === "sent" && answer.data.state === "unmatched") {
+      page.unmatched.add(`${date}:${no}`);
+      polite(t("lastUnmatched", who));
+      if (isLast) page.last.what = "unmatched";
+      return show();
+    }
     if (what === "sent") {
       page.done.add(`${date}:${no}`);
       const roster = page.rosters.get(date);
@@ -388,7 +396,7 @@ function paintOutbox() {
   }));
   const { last } = page;
   $("last").className = `notice ${{ sent: "good", refused: "bad" }[last?.what] ?? ""}`;
-  put("last", last && last.what !== "refused" ? t({ sent: "lastSent", sending: "lastSending" }[last.what] ?? "lastKept", last.name) : "");
+  put("last", last && last.what !== "refused" ? t({ sent: "lastSent", sending: "lastSending", unmatched: "lastUnmatched" }[last.what] ?? "lastKept", last.name) : "");
 }
 
 // Checking in

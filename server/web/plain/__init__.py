@@ -13,6 +13,7 @@ from litestar.types import ControllerRouterHandler
 from server.errors import Refusal
 from server.web.plain import queue, registering
 from server.web.plain.pages import http_error, refused, unexpected
+from server.web.routes.common import options_of
 
 
 def handlers() -> list[ControllerRouterHandler]:
@@ -29,9 +30,10 @@ def handlers() -> list[ControllerRouterHandler]:
     async def plain_css() -> Response[bytes]:
         return Response(style, headers=headers)
 
+    forms = [*queue.HANDLERS, *registering.HANDLERS]
     pages = Router(
         "/plain",
-        route_handlers=[*queue.HANDLERS, *registering.HANDLERS],
+        route_handlers=[*options_of(forms), *forms],
         exception_handlers={Refusal: refused, HTTPException: http_error, Exception: unexpected},
         include_in_schema=False,
     )

@@ -143,7 +143,7 @@ class Visit:
         headers = self.request.headers
         log.warning(
             "form refused: from another site, or a proxy in front does not pass on the name that the browser asked for",
-            origin=_host(headers.get("origin") or headers.get("referer", ""))[:100],
+            origin=_host(headers.get("origin") or headers.get("referer") or "")[:100],
             host=headers.get("host", "")[:100],
             missing="none" if headers.get("x-forwarded-host") else "Host as the browser sent it, or X-Forwarded-Host",
             cookie=self.has_form_key,

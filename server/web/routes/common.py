@@ -1,10 +1,12 @@
 """What the routes share: problems in the schema, the services, who may call."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request
+from litestar import Request, Response, route
 from litestar.datastructures import State
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 
@@ -88,3 +90,20 @@ async def is_operator_with_body(request: AnyRequest) -> None:
     """As `is_operator`, before the body is looked at."""
     await is_operator(request)
     await has_a_body(request)
+
+
+def options_of(handlers: Iterable[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+    """OPTIONS of each path that has several methods: Litestar's own answer names the first of them only."""
+    methods: dict[str, list[str]] = {}
+    for handler in handlers:
+        for path in handler.paths:
+            methods.setdefault(path, []).extend(sorted(handler.http_methods))
+    return [_options(path, ", ".join([*names, "OPTIONS"])) for path, names in methods.items() if len(names) > 1]
+
+
+def _options(path: str, allow: str) -> HTTPRouteHandler:
+    @route(path, http_method="OPTIONS", status_code=204, include_in_schema=False)
+    async def options() -> Response[None]:
+        return Response(None, status_code=204, headers={"allow": allow})
+
+    return options

@@ -1,5 +1,6 @@
 """The operator's calls."""
 
+from datetime import date
 from typing import Annotated, Any
 
 import msgspec
@@ -10,6 +11,7 @@ from litestar.params import Body, Parameter
 
 from server.operations import Bar, Call, CapacityImported, DeadMessage
 from server.overview import OperationsView
+from server.unmatched import UnmatchedAttendance
 from server.web.bodies import Strict
 from server.web.routes.anyone import OpeningView, opening_fields
 from server.web.routes.common import (
@@ -24,6 +26,7 @@ from server.web.routes.common import (
 )
 
 LARGEST_FILE = 2 * 1024 * 1024
+Day = Annotated[date, Parameter(description="Date of the dose, YYYY-MM-DD")]
 _OPERATOR: list[dict[str, list[str]]] = [{"operator": []}]
 
 
@@ -114,6 +117,12 @@ class DeadView(msgspec.Struct):
     dead: list[DeadMessage]
 
 
+class AttendancesView(msgspec.Struct):
+    """`GET /operations/attendances`."""
+
+    attendances: list[UnmatchedAttendance]
+
+
 class CsvFile(AbstractDTO[bytes]):
     """A body that is a file, taken as it is."""
 
@@ -172,6 +181,47 @@ async def calls(request: AnyRequest) -> Response[CallsView]:
 )
 async def called(request: AnyRequest, no: No, data: Annotated[Reason, Body()]) -> None:
     await services_of(request).operations.called(no, data.reason)
+
+
+@get(
+    "/operations/attendances",
+    before_request=is_operator,
+    responses=PROBLEMS,
+    security=_OPERATOR,
+    summary="Operator: doses that met no appointment",
+)
+async def attendances(request: AnyRequest) -> Response[AttendancesView]:
+    return Response(AttendancesView(await services_of(request).unmatched.listed()), headers=NO_STORE)
+
+
+@post(
+    "/operations/attendances/{no:str}/{date:date}/acceptance",
+    dto=Strict[Reason],
+    return_dto=None,
+    before_request=is_operator_with_body,
+    status_code=200,
+    responses=PROBLEMS,
+    security=_OPERATOR,
+    summary="Operator: the dose was given; the resident's registration is fulfilled by it",
+)
+async def accept_attendance(
+    request: AnyRequest, no: No, date: Day, data: Annotated[Reason, Body()]
+) -> Response[UnmatchedAttendance]:
+    accepted = await services_of(request).unmatched.accept(no, date, data.reason)
+    return Response(accepted, status_code=200, headers=NO_STORE)
+
+
+@delete(
+    "/operations/attendances/{no:str}/{date:date}",
+    dto=Strict[Reason],
+    return_dto=None,
+    before_request=is_operator_with_body,
+    responses=PROBLEMS,
+    security=_OPERATOR,
+    summary="Operator: this attendance has been looked at",
+)
+async def settle_attendance(request: AnyRequest, no: No, date: Day, data: Annotated[Reason, Body()]) -> None:
+    await services_of(request).unmatched.settle(no, date, data.reason)
 
 
 @get(

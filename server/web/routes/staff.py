@@ -5,14 +5,16 @@ from typing import Annotated
 
 import msgspec
 from litestar import Response, get, post
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Body, Parameter
 
 from server.appointments import Closed, HalfDay
 from server.clock import from_ms
-from server.desk import Attended, Roster
+from server.desk import Roster
 from server.errors import Invalid
 from server.keys import is_registration_no
 from server.staff import Role, Staff
+from server.unmatched import Attended
 from server.web.bodies import Strict
 from server.web.routes.common import NO_STORE, PROBLEMS, AnyRequest, bearer_of, has_a_body, services_of
 
@@ -98,7 +100,10 @@ async def roster(
     return_dto=None,
     before_request=_is_staff,
     status_code=200,
-    responses=PROBLEMS,
+    responses={
+        **PROBLEMS,
+        202: ResponseSpec(Attended, generate_examples=False, description="kept for the operator: no such appointment"),
+    },
     security=_STAFF,
     summary="The resident was here; 2xx only once it is on disk",
 )
@@ -106,7 +111,7 @@ async def attend(request: AnyRequest, data: Annotated[Seen, Body()]) -> Response
     if not is_registration_no(data.registration_no):
         raise Invalid(("registration_no", "checksum"))
     seen = await services_of(request).desk.attend(_staff(request), data.registration_no, data.date)
-    return Response(seen, status_code=200, headers=NO_STORE)
+    return Response(seen, status_code=202 if seen.state == "unmatched" else 200, headers=NO_STORE)
 
 
 @post(
