@@ -154,7 +154,7 @@ async def test_registrations_of_both_windows_have_numbers_of_their_own_and_both_
         found = await house.services.registrations.of(house.resident(person(who)))
         assert found is not None and found.registration_no == no
         assert (await house.get(f"/registrations/{no}", bearer=found.receipt))["registration_no"] == no
-        assert await house.services.appointments._holder(no) == house.resident(person(who))
+        assert await house.services.appointments.holder(no) == house.resident(person(who))
     other = await house.call("GET", f"/registrations/{numbers[0]}", bearer=afternoon["receipt"])
     refused(other, "not-found", 404)
 
