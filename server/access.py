@@ -9,6 +9,7 @@ import structlog
 from server.city import City
 from server.clock import Clock, from_ms
 from server.errors import Invalid, Refusal
+from server.guesses import Guesses
 from server.hours import check_open_hours
 from server.keys import Pepper, resident_tag
 from server.notices import Notices
@@ -16,16 +17,16 @@ from server.papers import IdType, check_id, check_phone, normalise_id, normalise
 from server.registrations import Registered, Registrations
 from server.registry import Registry
 from server.seal import Seal, Unreadable
-from server.sms import CODE_DIGITS, CODE_MINUTES, Language
+from server.sms import CODE_DIGITS, CODE_MINUTES, CODE_TRIES, Language
 from server.store import Store
 
 log = structlog.get_logger()
 
 _MINUTE_MS = 60_000
 _HOUR_MS = 60 * _MINUTE_MS
-# A provider's usual caps for one-time codes (domain.md, SMS), held for each phone and for each person.
+# A provider's usual caps for one-time codes (domain.md, SMS), held for each phone, and for each person with a phone:
+# who knows somebody's ID number, and not their phone, uses up nothing of theirs.
 _SPANS = ((_MINUTE_MS, 1), (_HOUR_MS, 5), (24 * _HOUR_MS, 10))
-_TRIES = 5
 
 
 class Asked(msgspec.Struct):
@@ -56,6 +57,7 @@ class Access:
         registry: who is who.
         registrations: what is found.
         notices: sends the code.
+        guesses: at what pace wrong codes are answered.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Access:
         registry: Registry,
         registrations: Registrations,
         notices: Notices,
+        guesses: Guesses,
     ) -> None:
         self._city = city
         self._store = store
@@ -77,10 +80,11 @@ class Access:
         self._registry = registry
         self._registrations = registrations
         self._notices = notices
+        self._guesses = guesses
         self._sending: set[asyncio.Task[None]] = set()
 
     async def ask(self, who: Asked, lang: str = "zh") -> None:
-        """Send a code, if there is somebody to send it to.
+        """Send a code, if there is somebody to send it to: who has registered, or whose door a stranger has shut.
 
         Args:
             who: papers.
@@ -91,7 +95,8 @@ class Access:
             Refusal: `maintenance`, `too-many-requests`.
         """
         resident = await self._identify(who)
-        tags = [resident_tag(self._pepper.phone(who.phone)), resident_tag(resident)]
+        pair = self._pepper.pair(resident, who.phone)
+        tags = [resident_tag(self._pepper.phone(who.phone)), resident_tag(pair)]
         for count in (False, True):  # who is refused by one limit has not used up the other
             waits_ms = [await self._store.quota(tag, _SPANS, count=count) for tag in tags]
             if any(waits_ms):
@@ -107,16 +112,17 @@ class Access:
     async def _send(self, resident: bytes, phone: str, language: Language) -> None:
         try:
             record = await self._registry.first_dose(resident)
-            if record is None or self._seal.open(resident, record.contact).phone != phone:
+            if record is None or not record.contact or self._seal.open(resident, record.contact).phone != phone:
                 return
             kept = await self._store.registration(resident)
-            if not kept:
+            if not kept and not await self._store.was_guessed_at(resident):
                 return
+            district = kept.get("district", record.district)
             code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
             pair = self._pepper.pair(resident, phone)
             lives_ms = CODE_MINUTES * _MINUTE_MS
             expires_ms = await self._store.keep_code(pair, self._pepper.code(pair, code), lives_ms)
-            await self._notices.owe_code(resident, kept["district"], code, expires_ms, language)
+            await self._notices.owe_code(resident, district, code, expires_ms, language)
         except Unreadable as error:
             log.error("contact cannot be read", why=str(error))
         except Refusal as refusal:  # they may ask again in a minute
@@ -142,12 +148,14 @@ class Access:
         digest = self._pepper.code(pair, code)
         mark = self._pepper.code(pair, attempt.hex()) if attempt else b""
         # Looked at first and spent when the answer is there: a store that fails in between must not cost the code.
-        if await self._store.try_code(pair, digest, _TRIES, spend=False, attempt=mark):
+        if await self._store.try_code(pair, digest, CODE_TRIES, spend=False, attempt=mark):
             found = await self._registrations.of(resident)
-            if found is None:  # deleted in these five minutes
+            if found is None:  # deleted in these five minutes, or the code was for joining
                 raise Refusal("not-found")
-            if await self._store.try_code(pair, digest, _TRIES, spend=True, attempt=mark):
+            if await self._store.try_code(pair, digest, CODE_TRIES, spend=True, attempt=mark):
                 return found
+        self._guesses.note_wrong_code()
+        await self._guesses.hold()
         raise Invalid(("code", "wrong-code"))
 
     async def _identify(self, who: Asked) -> bytes:

@@ -29,6 +29,7 @@ Code = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,12}\Z")]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+Wrong = Annotated[int, msgspec.Meta(ge=1, le=100)]
 Rate = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]  # the ceiling also keeps `inf` and `nan` out
 
 
@@ -103,6 +104,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     (announcement A9). What is over for ``retention_days`` is deleted by `jiaohao purge`. A dose that a desk reports of
     somebody who does not hold that appointment any more is kept for the operator and, where the roster had them,
     reconciled (``attendance_off_roster``); or only kept; or refused.
+    So many wrong names or phones
+    are compared with a person's registry line in ten minutes, and in a day; then only a code by SMS opens the door.
     """
 
     draw_seconds: Positive = 120
@@ -121,6 +124,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cancel_notice_hours: Annotated[int, msgspec.Meta(ge=0, le=24)] = 4
     retention_days: Positive = 90
     attendance_off_roster: Literal["reconcile", "keep", "refuse"] = "reconcile"
+    wrong_papers_in_ten_minutes: Wrong = 5
+    wrong_papers_in_a_day: Wrong = 20
 
 
 class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
@@ -332,6 +337,8 @@ def _problems(city: City) -> Iterator[str]:
         yield "policy.poll_floor_seconds: expected no more than poll_ceiling_seconds"
     if city.policy.horizon_days < city.policy.lead_days:
         yield "policy.horizon_days: expected no less than lead_days"
+    if city.policy.wrong_papers_in_a_day < city.policy.wrong_papers_in_ten_minutes:
+        yield "policy.wrong_papers_in_a_day: expected no less than wrong_papers_in_ten_minutes"
     yield from _problems_of_periods(city.periods)
     yield from problems_of_sms(city.sms)
 

@@ -31,6 +31,11 @@ class Invalid(Refusal):
         self.fields = fields
 
 
+class Guessed(Refusal):
+    """Refused for a name or phone that is wrong, or was not looked at as too many had been. All of these are answered
+    at one pace (`server.guesses`), whether or not the person is known."""
+
+
 class StoreUnavailable(Refusal):
     """The store did not answer, or refused to write. Safe to try again: every call is idempotent."""
 

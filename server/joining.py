@@ -1,18 +1,23 @@
 """Joining: a resident gets a place in an opening, once."""
 
 import secrets
+from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
+from typing import TypeVar
 
 import msgspec
 
 from server.clock import Clock
-from server.errors import Refusal, StoreUnavailable
+from server.errors import Guessed, Invalid, Refusal, StoreUnavailable
+from server.guesses import Guesses
 from server.opening import Opening
 from server.openings import Openings
-from server.registry import Applicant, Registry
-from server.store import Store
-from server.store.store import FirstDoseRecord, Joined, Place
+from server.registry import Applicant, Registry, Try
+from server.store import Coalescer, Store
+from server.store.store import Compared, FirstDoseRecord, Joined, Place
 from server.tickets import Tickets
+
+Answer = TypeVar("Answer")
 
 
 class TicketIssued(msgspec.Struct):
@@ -37,20 +42,32 @@ class Joining:
         registry: who is who.
         openings: those of today, and their lines.
         tickets: what proves a place.
+        guesses: at what pace wrong papers are answered.
     """
 
-    def __init__(self, store: Store, clock: Clock, registry: Registry, openings: Openings, tickets: Tickets) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        registry: Registry,
+        openings: Openings,
+        tickets: Tickets,
+        guesses: Guesses,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._registry = registry
         self._openings = openings
         self._lines = openings.lines
         self._tickets = tickets
+        self._guesses = guesses
+        self._looks: Coalescer[tuple[Try, str, date], Compared] = Coalescer(self._compare, max_batch=256)
 
     async def join(self, code: str, applicant: Applicant) -> tuple[TicketIssued, bool]:
         """Give a resident a place; (what to tell them, whether it is new).
 
-        Order of the refusals: the opening, the papers, the person, the place.
+        Order of the refusals: the opening, the papers, the person, the place. Where so many wrong names or phones were
+        tried on a person that no papers are looked at, a code that was sent to the registry's phone opens the door.
 
         Raises:
             Refusal: any of the contract's codes for joining.
@@ -63,7 +80,10 @@ class Joining:
         if not opening.prepared:  # the day has just begun, or the store has not answered yet
             raise StoreUnavailable
         resident = await self._registry.whose(applicant)
-        joined = await self._lines[opening.tag].joins.submit((resident, applicant))
+        if applicant.code:
+            joined = await self._with_code(resident, applicant, self._lines[opening.tag].joins.submit)
+        else:
+            joined = await self._at_pace(self._lines[opening.tag].joins.submit(Try(resident, applicant)))
         entry, fresh = joined.entry, joined.fresh
         if entry is None:
             raise self._no_place(opening, joined.status)
@@ -78,8 +98,7 @@ class Joining:
             The opening's day, and what the registry says of them.
 
         Raises:
-            Refusal: as `join`, but for an opening that has not begun; `too-many-requests` where names or phones are
-                guessed.
+            Refusal: as `join`, but for an opening that has not begun.
         """
         opening = self._openings.opening(code)
         now_ms = self._clock.now_ms()
@@ -87,15 +106,45 @@ class Joining:
             raise self._openings.refusal(opening, now_ms)
         day = opening.day if now_ms < opening.closes_ms else opening.day + timedelta(days=1)
         resident = await self._registry.whose(applicant)
-        await self._registry.check_guesses(resident, count=False)
-        known = await self._registry.known(resident)
+
+        async def look(one: Try) -> FirstDoseRecord | None:
+            known = await self._looks.submit((one, code, day))
+            self._registry.admit(known, code, day)
+            return known.first_dose
+
+        if applicant.code:
+            return day, await self._with_code(resident, applicant, look)
+        return day, await self._at_pace(look(Try(resident, applicant)))
+
+    async def _compare(self, batch: list[tuple[Try, str, date]]) -> list[Compared]:
+        found: dict[int, Compared] = {}
+        for code, day in dict.fromkeys((code, day) for _, code, day in batch):
+            which = [i for i, (_, *where) in enumerate(batch) if where == [code, day]]
+            found |= zip(
+                which, await self._registry.compare([batch[i][0] for i in which], code, day, "eligibility"), strict=True
+            )
+        return [found[i] for i in range(len(batch))]
+
+    async def _at_pace(self, work: Awaitable[Answer]) -> Answer:
+        """What comes of it; a refusal that a guesser learns from, at the pace of all of these."""
         try:
-            self._registry.admit(resident, known, applicant, code, day)
-        except Refusal as refusal:
-            if refusal.code == "identity-mismatch":
-                await self._registry.check_guesses(resident, count=True)
+            return await work
+        except Guessed:
+            await self._guesses.hold()
             raise
-        return day, known.first_dose
+
+    async def _with_code(
+        self, resident: bytes, applicant: Applicant, work: Callable[[Try], Awaitable[Answer]]
+    ) -> Answer:
+        """What comes of it for somebody who shows a one-time code; a wrong one matters where the door is shut only."""
+        is_proven = await self._registry.has_proved(resident, applicant)
+        try:
+            return await self._at_pace(work(Try(resident, applicant, is_proven)))
+        except Guessed as refusal:
+            if refusal.code != "too-many-requests" or is_proven:
+                raise
+            self._guesses.note_wrong_code()
+            raise Invalid(("code", "wrong-code")) from None
 
     async def _place_again(
         self, opening: Opening, drawn: int, serving: int, entry: int, resident: bytes

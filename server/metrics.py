@@ -3,6 +3,7 @@
 import os
 from collections import Counter as Tally
 from time import perf_counter
+from typing import Literal, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -16,6 +17,9 @@ from prometheus_client import (
 from server.opening import Opening
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+GuessedCall = Literal["join", "eligibility", "code"]
+"""Calls by which names, phones and one-time codes could be tried; those of `/plain` are among them."""
 
 _TIMED_ONE_IN = 8  # a sample gives the same percentiles, and an observation costs as much as the papers' checksum
 
@@ -49,6 +53,17 @@ class Metrics:
                 ("passes_alive", "Passes alive"),
             )
         }
+        self._guessed = {
+            name: Counter(f"jiaohao_{name}", help_, ["call"], registry=self._registry)
+            for name, help_ in (
+                ("wrong_papers", "Names, phones or one-time codes that were not the right ones"),
+                ("papers_refused", "Papers not looked at, as too many wrong ones had been tried on this person"),
+                ("people_locked", "Times that this became so for somebody"),
+            )
+        }
+        for counter in self._guessed.values():
+            for call in get_args(GuessedCall):
+                counter.labels(call)
         self._turn = 0
         self._observed: dict[str, Histogram] = {}
         self._tally: Tally[tuple[str, str]] = Tally()
@@ -67,6 +82,12 @@ class Metrics:
         if histogram is None:
             histogram = self._observed[call] = self._seconds.labels(call)
         histogram.observe(perf_counter() - started)
+
+    def guessed(self, call: GuessedCall, *, refused: bool, locks: bool) -> None:
+        """Count papers that were wrong or not looked at, and whether that has locked somebody out."""
+        self._guessed["papers_refused" if refused else "wrong_papers"].labels(call).inc()
+        if locks:
+            self._guessed["people_locked"].labels(call).inc()
 
     def flush(self, openings: list[Opening]) -> None:
         """Hand over the tallies and how the openings stand."""

@@ -113,6 +113,15 @@ class Outbox(msgspec.Struct):
     oldest_at: datetime | None
 
 
+class WrongPapers(msgspec.Struct):
+    """Names and phones that were `wrong` in ten minutes, or `refused` unseen, as too many had been; people who are
+    `locked` out by that now, until they show a code by SMS."""
+
+    wrong: int
+    refused: int
+    locked: int
+
+
 class DistrictNow(msgspec.Struct):
     """A district. `pending`: who waits for a slot; `capacity`: today and two weeks ahead; `slots`: the same by slot."""
 
@@ -128,6 +137,7 @@ class DistrictNow(msgspec.Struct):
     to_call: int
     barred: int
     attendances: int
+    papers: WrongPapers
 
 
 class Holder(msgspec.Struct):
@@ -155,6 +165,7 @@ class Totals(msgspec.Struct):
     barred: int
     attendances: int
     oldest_at: datetime | None
+    papers: WrongPapers
 
 
 class OperationsView(msgspec.Struct):
@@ -200,6 +211,7 @@ class Overview:
         backlogs = await self._store.backlogs(self._codes)
         to_call, bars = await self._store.to_call(self._codes), await self._store.bars(self._codes)
         attendances = await self._store.count_attendances(self._codes)
+        guessed = await self._store.guessed(self._codes, self._clock.now_ms())
         districts = []
         for i, district in enumerate(self._city.districts):
             # One after the other: a hundred sites are work, and others wait for this worker.
@@ -208,6 +220,7 @@ class Overview:
                 DistrictNow(
                     district.code, district.name_zh, district.name_en, self._opening(district), nights[i], pending[i],
                     capacity, slots, self._outbox(backlogs[i]), len(to_call[i]), len(bars[i]), attendances[i],
+                    WrongPapers(*guessed[i]),
                 )
             )  # fmt: skip
         return OperationsView(now, night, await self._holder(), _totals(districts), districts)
@@ -297,4 +310,9 @@ def _totals(districts: Sequence[DistrictNow]) -> Totals:
         barred=sum(it.barred for it in districts),
         attendances=sum(it.attendances for it in districts),
         oldest_at=min((it.oldest_at for it in outboxes if it.oldest_at), default=None),
+        papers=WrongPapers(
+            wrong=sum(it.papers.wrong for it in districts),
+            refused=sum(it.papers.refused for it in districts),
+            locked=sum(it.papers.locked for it in districts),
+        ),
     )

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from server.city import City
 from server.eligibility import FirstDose, Verdict, judge
-from server.errors import Invalid, Refusal
+from server.errors import Guessed, Invalid, Refusal
+from server.guesses import Guesses
 from server.keys import Pepper, resident_tag
+from server.metrics import GuessedCall
 from server.papers import (
     IdType,
     faults,
@@ -19,21 +21,34 @@ from server.papers import (
     normalise_phone,
 )
 from server.seal import Contact, Seal
+from server.sms import CODE_TRIES
 from server.store import Coalescer, Store
 from server.store.residents import pack
-from server.store.store import FirstDoseRecord, Resident
-
-# Wrong names or phones with one ID number: in ten minutes, in a day.
-_GUESSES = ((600_000, 5), (86_400_000, 20))
+from server.store.store import Compared, FirstDoseRecord, Resident
 
 
 class Applicant(msgspec.Struct):
-    """A person's papers as typed (contract, `POST /openings/{district}/tickets`)."""
+    """A person's papers as typed (contract, `POST /openings/{district}/tickets`).
+
+    `code`: a one-time code by SMS, which lets its owner in where a stranger's guesses have shut the door.
+    """
 
     id_type: IdType
     id_number: str
     name: str
     phone: str
+    code: str = ""
+
+
+class Try(NamedTuple):
+    """Somebody who gives themselves out for a person; `is_proven`: they have shown a code sent to the phone they name.
+
+    `applicant` is in the spelling that `Registry.identify` gave it.
+    """
+
+    resident: bytes
+    applicant: Applicant
+    is_proven: bool = False
 
 
 class Registry:
@@ -44,14 +59,16 @@ class Registry:
         store: where the records are.
         pepper: makes the keyed hashes.
         seal: seals the names and phones of those who are not in the registry.
+        guesses: the limit on wrong papers.
     """
 
-    def __init__(self, city: City, store: Store, pepper: Pepper, seal: Seal) -> None:
+    def __init__(self, city: City, store: Store, pepper: Pepper, seal: Seal, guesses: Guesses) -> None:
         self._city = city
         self._store = store
         self._pepper = pepper
         self._seal = seal
-        self._lookups: Coalescer[bytes, Resident] = Coalescer(self.look_up, max_batch=256)
+        self._guesses = guesses
+        self._lookups: Coalescer[bytes, Resident] = Coalescer(store.residents, max_batch=256)
         # One verdict for all who had the same product on the same day: asked for each join.
         self._verdict = lru_cache(maxsize=16_384)(self._judge)
 
@@ -91,31 +108,77 @@ class Registry:
         is_registered = before.stop is not None and before.stop.startswith("open ")
         return earlier if is_registered or now == (None, None) != before else resident
 
-    async def look_up(self, residents: Sequence[bytes]) -> list[Resident]:
-        """What the store knows of people; a registration under an earlier key stops them as well."""
-        known = await self._store.residents(residents)
-        twice = [(i, it.first_dose.earlier) for i, it in enumerate(known) if it.first_dose and it.first_dose.earlier]
+    async def compare(self, tries: Sequence[Try], district: str, day: date, call: GuessedCall) -> list[Compared]:
+        """What the store knows of each, and whether these are their papers: the one place where that is found out.
+
+        Wrong ones are counted in the store in the same step, so that no crowd of guesses gets past the limit together.
+
+        Args:
+            tries: who, in the order in which they count.
+            district: code of the district in which they try.
+            day: the opening's day.
+            call: by which they try.
+        """
+        phase = self._city.phase(day)
+        is_free = phase is not None and phase.first_doses
+        proven = [it for it in tries if it.is_proven]
+        if not proven:
+            found = await self._compare(tries, False, is_free)
+        else:  # hardly ever
+            others = iter(await self._compare([it for it in tries if not it.is_proven], False, is_free))
+            theirs = iter(await self._compare(proven, True, is_free))
+            found = [next(theirs if it.is_proven else others) for it in tries]
+        for it, what in zip(tries, found, strict=True):
+            if what.verdict:
+                self._guesses.note(call, district, it.resident, what.verdict)
+        await self._stop_by_earlier_keys(found)
+        return found
+
+    async def _stop_by_earlier_keys(self, found: list[Compared]) -> None:
+        """A registration under an earlier key of a person stops them as well."""
+        twice = [(i, it.first_dose.earlier) for i, it in enumerate(found) if it.first_dose and it.first_dose.earlier]
         if twice:
             for (i, _), before in zip(twice, await self._store.residents([key for _, key in twice]), strict=True):
-                known[i] = known[i]._replace(stop=known[i].stop or before.stop)
-        return known
+                found[i] = found[i]._replace(stop=found[i].stop or before.stop)
 
-    def admit(self, resident: bytes, known: Resident, applicant: Applicant, district: str, day: date) -> None:
+    async def _compare(self, tries: Sequence[Try], is_proven: bool, is_free: bool) -> list[Compared]:
+        matches = self._pepper.matches
+        people = [(r, b"".join(matches(r, who.name, who.phone))) for r, who, _ in tries]
+        return await self._store.check_papers(people, self._guesses.limit, is_proven=is_proven, is_free=is_free)
+
+    async def has_proved(self, resident: bytes, applicant: Applicant) -> bool:
+        """Whether the code they show was sent to the phone they name, which is then the registry's. It stays good."""
+        pair = self._pepper.pair(resident, applicant.phone)
+        digest = self._pepper.code(pair, normalise_phone(applicant.code))  # full-width digits and spaces
+        return await self._store.try_code(pair, digest, CODE_TRIES, spend=False)
+
+    def admit(self, known: Compared, district: str, day: date) -> None:
         """Let a person through to the places, before any number is given.
 
         Args:
-            resident: from `identify`.
-            known: what the store knows of them.
-            applicant: in the spelling that `identify` gave it.
+            known: from `compare`.
             district: code of the opening's district.
             day: the opening's day.
 
         Raises:
-            Refusal: `identity-mismatch`, `already-registered`, `barred`, `not-eligible`.
+            Guessed: `too-many-requests`, `identity-mismatch`, or what a person is told of whom nothing is known.
+            Refusal: `already-registered`, `barred`, `not-eligible`.
         """
+        if known.verdict == 0:
+            self._check_rules(known, district, day)
+            return
+        if known.verdict > 0:
+            wait_s = -(-known.verdict // 1000)
+            raise Guessed("too-many-requests", retry_after_seconds=wait_s, reason="wrong-papers", prove="code")
+        if known.first_dose is None:
+            try:
+                self._check_rules(known, district, day)
+            except Refusal as refusal:
+                raise Guessed(refusal.code, **refusal.extras) from None
+        raise Guessed("identity-mismatch")
+
+    def _check_rules(self, known: Compared, district: str, day: date) -> None:
         record = known.first_dose
-        if record is not None and record.match not in self._pepper.matches(resident, applicant.name, applicant.phone):
-            raise Refusal("identity-mismatch")
         if known.stop is not None:
             _check_stop(known.stop, record)
         line = (record.day, record.product, record.district) if record and record.day else None
@@ -145,44 +208,32 @@ class Registry:
         """The registry's line of a person."""
         return (await self.known(resident)).first_dose
 
-    async def check_guesses(self, resident: bytes, *, count: bool) -> None:
-        """Bound how often a name and phone can be tried on an ID number by asking, which costs no place.
-
-        Raises:
-            Refusal: `too-many-requests`.
-        """
-        tag = resident_tag(self._pepper.pair(resident, "guesses"))
-        if wait_ms := await self._store.quota(tag, _GUESSES, count=count):
-            raise Refusal("too-many-requests", retry_after_seconds=-(-wait_ms // 1000))
-
-    async def enrol(
-        self, people: Sequence[tuple[bytes, Applicant, Resident]], district: str, lives_ms: int
-    ) -> list[bool]:
-        """Keep the names and phones of people whom we could not reach otherwise; whether theirs are the ones that hold.
+    async def enrol(self, people: Sequence[tuple[Try, Compared]], district: str, lives_ms: int) -> list[bool]:
+        """Keep the names and phones of people whom we could not reach otherwise; False where another was quicker.
 
         Who comes for a first dose is in no registry: what they typed is kept until they register or the time is over,
         and whoever was first under an ID number stays; another name or phone does not take the place over. A line whose
         contact was deleted (`jiaohao purge`) or never sealed gets it back, from papers that match it.
 
         Args:
-            people: resident key, papers in the spelling that `identify` gave them, and what the store knows.
+            people: who, and what the store knows of them.
             district: where they join.
             lives_ms: for how long, in ms.
         """
-        strangers, lines, theirs = [], [], []
-        for resident, who, known in people:
+        strangers, lines = [], []
+        for (resident, who, _), known in people:
             contact = self._seal.close(resident, Contact(who.name, who.phone))
             if known.first_dose is None:
-                matches = self._pepper.matches(resident, who.name, who.phone)
-                theirs.append(matches)
-                strangers.append((resident, FirstDoseRecord(0, "", district, matches[0], contact)))
+                match = self._pepper.match(resident, who.name, who.phone)
+                strangers.append((resident, FirstDoseRecord(0, "", district, match, contact)))
             else:
                 whole = msgspec.structs.replace(known.first_dose, contact=contact)
                 lines.append((resident_tag(resident), pack(known.first_dose), pack(whole)))
         await self._store.replace_record(lines)
         held = await self._store.enrol(strangers, lives_ms)
-        is_theirs = iter([record.match in matches for record, matches in zip(held, theirs, strict=True)])
-        return [known.first_dose is not None or next(is_theirs) for _, _, known in people]
+        # What is sealed is never the same twice, so that this tells also two who typed the same apart.
+        is_first = iter([record == mine for record, (_, mine) in zip(held, strangers, strict=True)])
+        return [known.first_dose is not None or next(is_first) for _, known in people]
 
 
 def _check_stop(stop: str, record: FirstDoseRecord | None) -> None:

@@ -17,6 +17,7 @@ from server.clock import Clock
 from server.desk import Desk
 from server.errors import SetupError, StoreUnavailable
 from server.gateways import FileGateway
+from server.guesses import Guesses
 from server.keys import Pepper
 from server.metrics import Metrics
 from server.night import Night
@@ -57,6 +58,7 @@ class Services(msgspec.Struct, frozen=True):
     published: Published
     night: Night
     metrics: Metrics
+    guesses: Guesses
     sms_file: str | None
 
 
@@ -65,8 +67,10 @@ def wire(settings: Settings, city: City, store: Store) -> Services:
     clock = Clock(settings.offset_ms)
     signer = Signer(settings.secrets)
     pepper, seal = Pepper(settings.pepper, city.papers.same_name), Seal(settings.secrets)
-    registry = Registry(city, store, pepper, seal)
-    room = WaitingRoom(city, store, clock, signer, registry)
+    metrics = Metrics()
+    guesses = Guesses(city, store, metrics)
+    registry = Registry(city, store, pepper, seal, guesses)
+    room = WaitingRoom(city, store, clock, signer, registry, guesses)
     sites = Sites(city, store)
     appointments = Appointments(city, store, clock)
     unmatched = Unmatched(city, store, clock, appointments)
@@ -83,13 +87,14 @@ def wire(settings: Settings, city: City, store: Store) -> Services:
         unmatched=unmatched,
         overview=Overview(city, store, clock, room),
         operations=Operations(city, store, seal),
-        access=Access(city, store, clock, pepper, seal, registry, registrations, notices),
+        access=Access(city, store, clock, pepper, seal, registry, registrations, notices, guesses),
         notices=notices,
         staff_tokens=StaffTokens(signer, clock, sites, settings.operator_token),
         sites=sites,
         published=published,
         night=Night(city, store, clock, appointments, published),
-        metrics=Metrics(),
+        metrics=metrics,
+        guesses=guesses,
         sms_file=str(settings.sms_file) if settings.sms_file else None,
     )
 
@@ -152,11 +157,13 @@ def _mourn(task: asyncio.Task[None]) -> None:
 
 
 async def _keep_house(services: Services) -> None:
-    """Hand over metrics, and leave when the process that started this worker is gone (it cannot stop us any more)."""
+    """Hand over what was counted, and leave when the process that started this worker is gone (it cannot stop us)."""
     parent = os.getppid()
     while True:
         await asyncio.sleep(0.5)
         services.metrics.flush(services.room.openings())
+        with contextlib.suppress(StoreUnavailable):
+            await services.guesses.flush()
         if os.getppid() != parent:
             log.error("parent process is gone, leaving")
             os.kill(os.getpid(), signal.SIGTERM)

@@ -15,7 +15,8 @@ Parts = Annotated[int, msgspec.Meta(ge=1, le=9)]
 
 CODE_DIGITS = 6
 CODE_MINUTES = 5
-"""A one-time code by SMS: how many digits it has, how many minutes it is good for."""
+CODE_TRIES = 5
+"""A one-time code by SMS: its digits, how many minutes it is good for, after how many wrong tries it is gone."""
 
 # UTF-16 units of a message that is one SMS, and of a part of one that is split (domain.md, SMS).
 _UNITS_ALONE = 70

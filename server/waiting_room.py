@@ -3,6 +3,7 @@
 from server.city import City
 from server.claiming import Claiming
 from server.clock import Clock
+from server.guesses import Guesses
 from server.joining import Joining, TicketIssued
 from server.openings import Openings
 from server.polling import Polling, TicketStatus
@@ -25,9 +26,12 @@ class WaitingRoom:
         clock: city time.
         signer: signs tickets and passes.
         registry: who is who, and who may register.
+        guesses: the limit on wrong papers.
     """
 
-    def __init__(self, city: City, store: Store, clock: Clock, signer: Signer, registry: Registry) -> None:
+    def __init__(
+        self, city: City, store: Store, clock: Clock, signer: Signer, registry: Registry, guesses: Guesses
+    ) -> None:
         openings = Openings(city, store, clock, registry)
         self.run = openings.run
         self.tick = openings.tick
@@ -39,7 +43,7 @@ class WaitingRoom:
         self.adjust = openings.adjust
 
         tickets = Tickets(signer, openings)
-        joining = Joining(store, clock, registry, openings, tickets)
+        joining = Joining(store, clock, registry, openings, tickets, guesses)
         self.join = joining.join
         self.check = joining.check
 

@@ -237,10 +237,11 @@ class House:
         """Wait for what a registration does beside its answer."""
         await self.services.registrations.settled()
 
-    async def everything(self) -> dict[bytes, bytes]:
-        """All that the store holds."""
+    async def everything(self, but: str = "") -> dict[bytes, bytes]:
+        """All that the store holds, but for keys of one kind."""
         client: Any = self.store._client
-        return {key: await client.dump(key) async for key in client.scan_iter()}
+        left_out = f"{but}:".encode()
+        return {key: await client.dump(key) async for key in client.scan_iter() if not key.startswith(left_out)}
 
 
 @asynccontextmanager

@@ -112,8 +112,13 @@ class Caller:
     async def _run(self, name: str, tag: str, *args: Arg) -> Any:
         return (await self._run_each(name, [(tag, args)]))[0]
 
-    async def _run_each(self, name: str, calls: Sequence[tuple[str, Sequence[Arg]]]) -> list[Any]:
-        """Run one script for each (tag, arguments) in one round trip; every script must succeed."""
+    async def _run_each(
+        self, name: str, calls: Sequence[tuple[str | Sequence[str], Sequence[Arg]]], *, waits: bool = True
+    ) -> list[Any]:
+        """Run one script for each (tag, arguments) in one round trip; every script must succeed.
+
+        A script whose keys repeat takes several tags at once, on a standalone server. `waits`: for the replicas.
+        """
         if not calls:
             return []
         script = self._scripts[name]
@@ -121,8 +126,9 @@ class Caller:
         for tag, args in calls:
             if not script.takes(len(args)):
                 raise TypeError(f"{name}.lua takes {script.args}, got {len(args)} arguments")
-            commands.append((len(script.keys), *(key(kind, tag) for kind in script.keys), *args))
-        tags = [tag for tag, _ in calls]
+            keys = [key(kind, each) for each in ((tag,) if isinstance(tag, str) else tag) for kind in script.keys]
+            commands.append((len(keys), *keys, *args))
+        tags = [tag for tag, _ in calls if isinstance(tag, str)] if waits else []
         answers = await self._pipeline([("EVALSHA", script.sha, *c) for c in commands], tags)
         forgotten = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if forgotten:  # the store has restarted

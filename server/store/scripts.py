@@ -15,7 +15,8 @@ class Script(msgspec.Struct, frozen=True):
     """A script as the store runs it.
 
     `keys`: the kind of each key, in order (`opening`, `places`, ...).
-    `args`: the names of its arguments; `variadic` when the last one repeats.
+    `args`: the names of its arguments; `variadic` when the last one repeats. `repeats`: a standalone server may be
+    given the same keys of several tags.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Script(msgspec.Struct, frozen=True):
     keys: tuple[str, ...]
     args: tuple[str, ...]
     variadic: bool
+    repeats: bool = False
 
     def takes(self, count: int) -> bool:
         """Whether the script can be called with this many arguments."""
@@ -37,7 +39,7 @@ def parse(name: str, source: str, prelude: str) -> Script:
         ValueError: the header does not count its keys or arguments from 1 without gaps.
     """
     names: dict[str, list[str]] = {"KEYS": [], "ARGV": []}
-    variadic = False
+    variadic = repeats = False
     for line in source.splitlines():
         if not line.startswith("--"):
             break
@@ -47,9 +49,10 @@ def parse(name: str, source: str, prelude: str) -> Script:
             if int(index) != len(names[table]) or (variadic and table == "ARGV"):
                 raise ValueError(f"{name}.lua: {table}[{index}] is out of order in the header")
             variadic = variadic or dots is not None
+        repeats = repeats or line.startswith("-- KEYS repeat: ")
     text = prelude + "\n" + source
     sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-    return Script(name, text, sha, tuple(names["KEYS"]), tuple(names["ARGV"]), variadic)
+    return Script(name, text, sha, tuple(names["KEYS"]), tuple(names["ARGV"]), variadic, repeats)
 
 
 @cache

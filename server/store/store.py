@@ -2,6 +2,7 @@
 
 from server.store.attendances import AttendanceStore, KeptAttendance, Reconciled
 from server.store.caller import Arg, Client, connect
+from server.store.guesses import Compared, Guessed, GuessStore, Limit, Locked
 from server.store.nights import Claim, Lease, NightStore
 from server.store.openings import Advance, Joined, OpeningStore, Place
 from server.store.outbox import (
@@ -31,7 +32,7 @@ from server.store.residents import (
 from server.store.slots import Closure, SlotStore, Taken
 
 
-class Store(OpeningStore, ResidentStore, SlotStore, OutboxStore, NightStore, AttendanceStore):
+class Store(OpeningStore, ResidentStore, GuessStore, SlotStore, OutboxStore, NightStore, AttendanceStore):
     """The store's calls, on a standalone server or a cluster; see `Caller` for the arguments."""
 
 
@@ -46,13 +47,17 @@ __all__ = [
     "Claim",
     "Client",
     "Closure",
+    "Compared",
     "DeadLetter",
     "FirstDoseRecord",
+    "Guessed",
     "Joined",
     "Kept",
     "KeptAttendance",
     "Lease",
     "Life",
+    "Limit",
+    "Locked",
     "Message",
     "NewRegistration",
     "Next",

@@ -189,6 +189,11 @@ _REASONS = {
         "接种时间已经安排，不能再改志愿；不能去的请先取消，再重新登记。",
         "Your appointment has been allotted. If it does not suit you, please cancel and register again.",
     ),
+    "wrong-papers": (
+        "这个证件号填错姓名或手机号的次数太多了。请用短信验证码证明是您本人，或过一阵再试。",
+        "Too many wrong names or phones were tried with this ID number. Please prove by a code sent by SMS that it is "
+        "you, or try again later.",
+    ),
     "no-receipt": (
         "本机没有登记凭证，可以用短信验证码找回登记。",
         "There is no receipt on this device. You can find your registration again by a code sent by SMS.",

@@ -289,6 +289,7 @@ async def test_messages_are_counted_by_state_with_the_oldest_that_waits(house: H
         "issued": 0, "waiting": 0, "passes_alive": 0, "pending": 2, "capacity": 0, "taken": 0, "codes": 1,
         "messages": 3, "later": 2, "dead": 1, "to_call": 1, "barred": 1, "attendances": 0,
             "oldest_at": "2021-06-19T08:00:00+08:00",
+        "papers": {"wrong": 0, "refused": 0, "locked": 0},
     }  # fmt: skip
 
 

@@ -216,7 +216,7 @@ export async function insist(mine, method, path, options = {}) {
     options.heard?.(answer);
     check(mine);
     const { status, data, after_s } = answer;
-    if (!WAIT(answer) || options.settle?.includes(status)) { troubles.delete("flow"); return answer; }
+    if (!WAIT(answer) || options.settle?.includes(status) || data.prove) { troubles.delete("flow"); return answer; }
     await hold(mine, tries, { status, text: status ? data.detail ?? t("busy") : t(places().length ? "offlineKept" : "offline"), after_s });
   }
 }

@@ -1,7 +1,7 @@
 // One opening: how it stands, my papers, may I register, and the join.
 
 import {
-  $, PAINT, all, bring, clear, count, clock, countdown, fault, go, insist, kit, knows, mark, nameOf, now_ms, page, paint,
+  $, PAINT, all, bring, clear, count, clock, countdown, fault, go, insist, kit, knows, load, mark, nameOf, now_ms, page, paint,
   places, polite, read, recall, receipts, remember, run, route, set, show, stroke, t, tell, teach, today, unmark, until,
   until_ms, when, whenLanguageChanges, zh,
 } from "./app.js";
@@ -31,7 +31,7 @@ teach({
   joinedElsewhere: "{0} 已取号，在“本机的号和登记”里。|{0} has a place now; see “On this device”.",
   sendIn: "{0} 秒后提交|Sending in {0} s", sendNow: "正在提交……|Sending…",
   goTo: "去{0}|Go to {0}", seeReceipt: "看已有的登记|See the registration", findIt: "找回我的登记|Find my registration", otherDistrict: "换一个区|Another district",
-  fixPapers: "核对后再试|Correct and try again",
+  fixPapers: "核对后再试|Correct and try again", proveIt: "用短信验证码|Use a code by SMS",
 });
 
 const RUNNING = ["draw", "open", "paused"];
@@ -58,12 +58,13 @@ export async function visit(mine, district) {
   return opening(mine);
 }
 async function opening(mine, refusal) {
+  if (refusal?.prove) await load(mine, "prove");
   unmark($("join"));
   show("opening");
   if (refusal) refused(refusal);
   return follow(mine);
 }
-async function follow(mine) {
+export async function follow(mine) {
   for (;;) {
     const { opens_at, closes_at } = page.opening;
     const ends_at = RUNNING.includes(state()) ? new Date(drawEnds_ms()).toISOString() : null;
@@ -81,13 +82,15 @@ function refused(problem) {
   const right = page.city.districts.find((it) => it.code === problem.district);
   const link = $("refused").lastElementChild;
   const own = receipts().filter((it) => !it.label || it.label.startsWith(mask($("name").value)));
+  if (problem.prove) kit.prove.offer();
   const [text, href] = right ? [t("goTo", nameOf(right)), `#${right.code}`]
     : problem.code === "already-registered" && own.length === 1 ? [t("seeReceipt"), `#receipt=${own[0].no}`]
       : problem.code === "already-registered" ? [t("findIt"), "#find"]
-        : problem.code === "identity-mismatch" ? [t("fixPapers"), "#join"] : [t("otherDistrict"), "#home"];
+        : problem.prove ? [t("proveIt"), "#prove-send"]
+          : problem.code === "identity-mismatch" ? [t("fixPapers"), "#id_number"] : [t("otherDistrict"), "#home"];
   link.textContent = text;
   link.href = href;
-  link.onclick = href === "#join" ? (event) => { event.preventDefault(); $("id_number").focus(); } : null;
+  link.onclick = ["#id_number", "#prove-send"].includes(href) ? (event) => { event.preventDefault(); $(href.slice(1)).focus(); } : null;
   mark($("join"), problem);
 }
 
@@ -192,6 +195,7 @@ async function join(mine, body) {
     return opening(mine, answer.data);
   }
   $("join").reset();
+  kit.prove?.done();
   return go(`place=${key}`);
 }
 // A place that was given is kept, whatever its holder looks at by now.
@@ -201,7 +205,7 @@ function keepPlace(key, code, date, data, body) {
   const wait_ms = data.poll_after_seconds * 1000;
   remember(`place:${key}`, { key, label, district: code, date, since: seen, ...data, seen, due: seen + wait_ms, wait_ms });
   for (const it of places()) if (it.label === label && it.key !== key && it.district === code) remember(`place:${it.key}`); // the one before
-  papers.set(key, body);
+  papers.set(key, { ...body, code: "" });
   again = undefined;
 }
 function elsewhere(key) {
@@ -238,6 +242,7 @@ PAINT.opening = () => {
   $("check").hidden = open || state() === "maintenance";
   $("go").hidden = !open && !soon;
   $("go").disabled = !open || now === "paused";
+  kit.prove?.tick();
   set("go", now === "paused" ? t("joinPaused") : open ? t("join") : next ? t("joinAt", clock(next)) : "");
 };
 
@@ -246,11 +251,11 @@ $("join").onsubmit = (event) => {
   event.preventDefault();
   if ($("go").disabled || $("go").hidden) return;
   const body = papersOf(event.target);
-  if (body) run((mine) => join(mine, body));
+  if (body) run((mine) => join(mine, kit.prove?.withCode(body) ?? body));
 };
 $("check").onclick = () => {
   const body = papersOf($("join"));
-  if (body) run((mine) => eligibility(mine, body));
+  if (body) run((mine) => eligibility(mine, kit.prove?.withCode(body) ?? body));
 };
 $("stop").onclick = () => run(opening);
 whenLanguageChanges(() => { if (page.view === "opening") unmark($("join")); });

@@ -13,6 +13,7 @@ export const WORDS = {
 
   tWaiting: "排队|Waiting", tPasses: "有效通行证|Passes alive", tPending: "待安排|To be allotted", tUsed: "号源已用|Capacity used",
   tMessages: "待发短信|To be sent", tOldest: "最久 {0}|Oldest {0}", tDead: "未能发出|Given up", tCalls: "要打电话|To call", tBars: "已停用|Barred", tAttendances: "没有预约的接种|Unbooked doses",
+  tPapers: "证件不符，10 分钟|Wrong papers, 10 min", tLocked: "另拒 {0}，锁住 {1} 人|{0} more refused, {1} people locked", papers: "证件不符|Wrong papers",
 
   night: "{0} 夜间作业|Night of {0}",
   ranBy: "正在运行：{0}，{1} 起，租约至 {2}。|Being run by {0}, since {1}; lease until {2}.",

@@ -8,6 +8,7 @@ const REFRESH_MS = 10_000;
 const STALE_MS = 25_000;
 const LARGEST_FILE = 2 * 1024 * 1024;
 const MOST_ROWS = 300;
+const MANY_LOCKED = 10; // people whose papers are tried until they are locked: a few mistype, so many are an attack
 const STEPS = { close: "closed_at", free: "freed_at", freeze: "frozen_at", allot: "allotted_at", publish: "published_at", tell: "told_at" };
 const KEY = "jiaohao-ops:token";
 
@@ -232,6 +233,8 @@ for (const id of Object.keys(LISTS)) {
   });
 }
 
+const guessed = (it) => t("tLocked", count(it.refused), count(it.locked));
+
 // The overview
 function paintTotals() {
   const it = page.view.totals;
@@ -240,6 +243,7 @@ function paintTotals() {
     ["capacity", "tUsed", it.taken, `/ ${count(it.capacity)}`],
     ["messages", "tMessages", it.codes + it.messages, it.oldest_at ? t("tOldest", since(it.oldest_at)) : ""],
     ["messages", "tDead", it.dead, "", it.dead > 0], ["people", "tCalls", it.to_call, "", it.to_call > 0], ["people", "tAttendances", it.attendances ?? 0, "", it.attendances > 0], ["people", "tBars", it.barred],
+    ["openings", "tPapers", it.papers.wrong, it.papers.refused || it.papers.locked ? guessed(it.papers) : "", it.papers.locked >= MANY_LOCKED],
   ];
   keyed($("totals"), tiles, ([, name]) => name, ([to, name, value, more, alarmed]) => make("a", { href: `#${to}`, className: alarmed ? "alarmed" : "" },
     make("span", {}, t(name)), make("b", {}, count(value)), more && make("small", {}, more)));
@@ -303,13 +307,14 @@ const lowered = (slots) => make("ul", {}, ...slots.slice(0, 50).map((it) =>
 
 // Today's openings
 function paintOpenings() {
-  head("openings-head", ["district", "state", "window", "#issued", "#serving", "#waiting", "#pending", "#passes", "#rate", "action"]);
-  keyed($("openings-rows"), page.view.districts.map(({ code, name_zh, name_en, opening }) => ({ code, name_zh, name_en, opening })), (it) => it.code, (it) => {
+  head("openings-head", ["district", "state", "window", "#issued", "#serving", "#waiting", "#pending", "#passes", "#rate", "#papers", "action"]);
+  keyed($("openings-rows"), page.view.districts.map(({ code, name_zh, name_en, opening, papers }) => ({ code, name_zh, name_en, opening, papers })), (it) => it.code, (it) => {
     const o = it.opening;
     const action = o.opens_at ? button(t("change"), t("changeOf", nameOf(it)), () => askChange(it)) : "";
     return make("tr", {}, th(nameOf(it)), make("td", {}, badge(o.state), o.message && make("small", {}, o.message)),
       td(o.opens_at ? `${o.opens_at.slice(11, 16)}–${o.closes_at.slice(11, 16)}` : "–"), num(o.issued), num(o.serving), num(o.waiting), num(o.pending),
-      td(`${count(o.passes_alive)} / ${count(o.max_active)}`, "", { className: "n" }), td(o.rate_per_second.toLocaleString("en"), "", { className: "n" }), make("td", {}, action));
+      td(`${count(o.passes_alive)} / ${count(o.max_active)}`, "", { className: "n" }), td(o.rate_per_second.toLocaleString("en"), "", { className: "n" }),
+      td(count(it.papers.wrong), it.papers.refused || it.papers.locked ? guessed(it.papers) : "", { className: "n" }), make("td", {}, action));
   });
 }
 function askChange(it) {

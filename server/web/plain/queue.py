@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 
 from litestar import Response, get, post
 
+from server.access import Asked
 from server.city import District
 from server.clock import from_ms
 from server.errors import Invalid, Refusal
 from server.opening import Opening, State
 from server.papers import ID_TYPES, IdType
 from server.registry import Applicant
+from server.sms import CODE_MINUTES
 from server.waiting_room import TicketStatus
 from server.web.plain.pages import go_to, page, refresh, trouble_of
 from server.web.plain.visit import HOME, Visit, safe_way_back, text_fields
@@ -61,7 +63,7 @@ def applicant_of(form: dict[str, str]) -> Applicant:
     Raises:
         Invalid: a kind of papers that there is not.
     """
-    fields = text_fields(form, "id_number", "name", "phone")
+    fields = text_fields(form, "id_number", "name", "phone", "code")
     return Applicant(id_type=id_type_of(form), **fields)
 
 
@@ -110,7 +112,8 @@ async def look(request: AnyRequest) -> Response[str]:
 
 def _opening_page(visit: Visit, code: str, **more: Any) -> Response[str]:
     opening = visit.services.room.opening(code)
-    values: dict[str, Any] = {"typed": {}, "eligible": None} | more
+    values: dict[str, Any] = {"typed": {}, "eligible": None, "proving": False, "code_sent": False} | more
+    values |= {"minutes": CODE_MINUTES, "sms_file": visit.services.sms_file}
     return page(
         visit,
         "opening",
@@ -135,23 +138,29 @@ async def opening(request: AnyRequest, district: Code) -> Response[str]:
 
 @post("/{district:str}")
 async def join(request: AnyRequest, district: Code) -> Response[str]:
-    """Join; or only look whether one may, before the opening."""
+    """Join; or only look whether one may, before the opening; or ask for the code that opens a door that was shut."""
     visit = Visit(request)
     form = await visit.form()
     services = visit.services
     services.room.opening(district)  # else no such page
     typed = text_fields(form, "id_type", "id_number", "name", "phone")
+    proving = form.get("proving") == "1"
     started = perf_counter()
     try:
+        if form.get("what") == "code":
+            fields = text_fields(form, "id_number", "phone")
+            await services.access.ask(Asked(id_type=id_type_of(form), **fields), visit.lang)
+            return _opening_page(visit, district, typed=typed, proving=True, code_sent=True)
         if form.get("what") == "check":
             day, record = await services.room.check(district, applicant_of(form))
             dose = record.date if record else None
             return _opening_page(visit, district, typed=typed, eligible=_Eligible(day, dose))
         place, fresh = await services.room.join(district, applicant_of(form))
     except Refusal as refusal:
-        if form.get("what") != "check":
+        if not form.get("what"):
             services.metrics.observe("join", refusal.code, started)
-        return _opening_page(visit, district, typed=typed, trouble=trouble_of(visit, refusal))
+        proving = proving or "prove" in refusal.extras
+        return _opening_page(visit, district, typed=typed, proving=proving, trouble=trouble_of(visit, refusal))
     services.metrics.observe("join", "joined" if fresh else "again", started)
     return go_to(TICKET, visit.keep("ticket", f"{district}.{place.ticket}"))
 
