@@ -123,8 +123,9 @@ class OwnServer:
         self._say(f"writing the papers of {self._crowd.residents:,} residents")
         registry, sites = write_files(self._crowd, self.folder)
         self._say("importing the registry")
-        self._run("import", "registry", str(registry), *self._common())
-        self._run("import", "sites", str(sites), *self._common())
+        # A made-up crowd is no city: all in one district, say.
+        self._run("import", "registry", str(registry), "--yes", *self._common())
+        self._run("import", "sites", str(sites), "--yes", *self._common())
         registry.unlink()
         self._say("starting the server")
         clock = datetime.fromisoformat(self._options.opening) - timedelta(seconds=self._options.lead)

@@ -5,7 +5,7 @@ transaction: what is being given or freed is noted first (`unsettled`, `closures
 left.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Literal, NamedTuple
 
@@ -135,7 +135,7 @@ class Appointments:
                 )
                 statuses[i] = "other"
 
-    async def cancel(self, resident: bytes, no: str, kept: dict[str, str], actor: str) -> str:
+    async def cancel(self, resident: bytes, no: str, kept: Mapping[str, str], actor: str, why: str = "") -> str:
         """Close a registration and free its slot; the status of `cancel`.
 
         Args:
@@ -143,12 +143,13 @@ class Appointments:
             no: its number.
             kept: its fields, as just read; where they have changed meanwhile (`moved`), read them and ask again.
             actor: who.
+            why: the reason, where it is not their wish.
         """
         held = kept.get("day", "")
         # Without a slot as well: the message that is owed then must be found after a crash.
         day = date.fromisoformat(held) if held else self._today()
         since_ms = await self._store.unsettle(day_tag(kept["district"], day), no, resident)
-        status = await self._store.cancel(Change(resident, no, actor), held, _TYPED_LIVES_MS)
+        status = await self._store.cancel(Change(resident, no, actor), held, _TYPED_LIVES_MS, why)
         await self.settle(kept["district"], no, resident, day, since_ms)
         return status
 

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from server.city_imports import Imports
 from server.clock import at, in_zone
 from server.papers import PapersPolicy
 from server.same_name import SameName
@@ -142,6 +143,7 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     periods: Periods = Periods()
     sms: Sms = Sms()
     papers: PapersPolicy = PapersPolicy()
+    imports: Imports = Imports()
 
     @cached_property
     def tz(self) -> ZoneInfo:
@@ -287,6 +289,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "papers": PapersPolicy,
     "papers.same_name": SameName,
     "sms": Sms,
+    "imports": Imports,
     "sms.quiet_hours": QuietHours,
     "districts": District,
     "districts.window": Window,

@@ -56,7 +56,7 @@ class Night:
         self._clock = clock
         self._published = published
         self._means = Means(city, store, clock, appointments, published)
-        self._list = WaitingList(city, store)
+        self._list = WaitingList(city, store, appointments)
         self._tonight = Tonight(city, store)
 
     def now(self) -> datetime:

@@ -1,7 +1,9 @@
 """What the operator on call puts right: calls, bars, messages that were given up, capacity."""
 
 import asyncio
+import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime
 
@@ -18,10 +20,12 @@ from server.importing import (
     Fault,
     Lowered,
     capacity_reader,
-    judge_rows,
     keep_capacity,
     known_sites,
 )
+from server.importing.capacity import CapacityFound, compare_capacity, judge_capacity
+from server.importing.last import LastImport, last_import, note_import
+from server.importing.plausible import doubts_of_capacity
 from server.masks import mask_name
 from server.seal import Seal, Unreadable
 from server.store import Store
@@ -199,33 +203,49 @@ class Operations:
 
     # Capacity
 
-    async def import_capacity(self, file: bytes) -> CapacityImported:
+    async def import_capacity(self, file: bytes, now_ms: int, *, confirmed: bool = False) -> CapacityImported:
         """Keep a capacity file (contract, files), judged as `jiaohao import capacity` does: all of it or nothing.
 
-        Raises:
-            Invalid: rows that cannot be kept, the first of them by line and column; `bad_rows`: how many.
-        """
-        read = capacity_reader(self._city, await known_sites(self._store, self._city))
+        Args:
+            file: what was uploaded.
+            now_ms: city time.
+            confirmed: it is right, though it does not look so.
 
-        def judge() -> list[Capacity | Fault]:
-            return list(CsvFile(file, CAPACITY_COLUMNS, lambda _: None).rows(read))
+        Raises:
+            Invalid: rows that cannot be kept, the first of them by line and column; `bad_rows`: how many. Or a file
+                that is not plausible; `doubts`: why.
+        """
+        today = from_ms(now_ms, self._city.tz).date()
+        read = capacity_reader(self._city, await known_sites(self._store, self._city), today)
+
+        def judge() -> CapacityFound:
+            return judge_capacity(CsvFile(file, CAPACITY_COLUMNS, lambda _: None), read)
 
         try:
-            rows = await asyncio.to_thread(judge)  # a large file is work, and others wait for this worker
+            found = await asyncio.to_thread(judge)  # a large file is work, and others wait for this worker
         except SetupError:
             raise _bad_rows([("line 1", "csv-header")], 1) from None
-        outcome = judge_rows(rows)
-        if outcome.bad:
-            raise _bad_rows([_told(fault) for fault in outcome.first_bad], outcome.bad)
-        kept = await keep_capacity(self._store, rows)
+        if found.outcome.bad:
+            raise _bad_rows([_told(fault) for fault in found.outcome.first_bad], found.outcome.bad)
+        await compare_capacity(self._store, self._city, found)
+        doubts = doubts_of_capacity(self._city, found, await last_import(self._store, "capacity"))
+        if doubts and not confirmed:
+            refusal = Invalid(("file", "csv-implausible"))
+            refusal.extras["doubts"] = doubts
+            raise refusal
+        kept = await keep_capacity(self._store, [Capacity(*slot, doses) for slot, doses in found.slots.items()])
+        districts = Counter(slot.district for slot in found.slots)
+        digest, doses = hashlib.sha256(file).hexdigest(), sum(found.slots.values())
+        this = LastImport(now_ms, digest, kept.slots, districts, doses=doses, days=len(found.days))
+        await note_import(self._store, "capacity", this)
         log.info("capacity imported", slots=kept.slots, lowered=len(kept.lowered), actor="operator")
-        return CapacityImported(outcome.kept, kept.slots, kept.lowered)
+        return CapacityImported(found.outcome.kept, kept.slots, kept.lowered)
 
 
 def _told(fault: Fault) -> tuple[str, str]:
     """(field, fault) as a refusal has them."""
     column = f", column {fault.column_no} ({fault.column})" if fault.column else ""
-    return f"line {fault.line}{column}", f"csv-{fault.column or 'row'}"
+    return f"line {fault.line}{column}", "csv-twice" if fault.twice else f"csv-{fault.column or 'row'}"
 
 
 def _bad_rows(fields: Sequence[tuple[str, str]], count: int) -> Invalid:

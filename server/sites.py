@@ -13,14 +13,19 @@ _FRESH_SECONDS = 10.0
 _MISSED_SECONDS = 0.5
 
 
-class Site(msgspec.Struct, frozen=True):
-    """A place where doses are given."""
+class Site(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A place where doses are given.
+
+    `removed`: it is in the city's file no more (`jiaohao import sites --replace`). Nobody can wish for it, and
+    nothing of it is given; whoever has an appointment there still finds its name, and its desk the roster.
+    """
 
     site: str
     name_zh: str
     name_en: str
     district: str
     address: str
+    removed: bool = False
 
 
 class Sites:
@@ -38,8 +43,8 @@ class Sites:
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
-    async def of(self, district: str) -> dict[str, Site]:
-        """Sites of a district by code.
+    async def of(self, district: str, *, removed: bool = False) -> dict[str, Site]:
+        """Sites of a district by code; with `removed` those as well that were removed.
 
         Raises:
             Refusal: `not-found`, `store-unavailable`.
@@ -47,19 +52,19 @@ class Sites:
         if district not in self._codes:
             raise Refusal("not-found")
         await self._read(_FRESH_SECONDS)
-        return self._sites[district]
+        return {code: site for code, site in self._sites[district].items() if removed or not site.removed}
 
     async def find(self, site: str) -> Site:
-        """A site of the city.
+        """A site of the city, or one that was removed.
 
         Raises:
             Refusal: `not-found`, `store-unavailable`.
         """
         for fresh_seconds in (_FRESH_SECONDS, _MISSED_SECONDS):  # it may have been imported a moment ago
             await self._read(fresh_seconds)
-            for sites in self._sites.values():
-                if site in sites:
-                    return sites[site]
+            found = [sites[site] for sites in self._sites.values() if site in sites]
+            if found:
+                return min(found, key=lambda it: it.removed)  # one that has moved is in two districts
         raise Refusal("not-found")
 
     async def _read(self, fresh_seconds: float) -> None:

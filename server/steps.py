@@ -103,7 +103,7 @@ class Steps:
 
     def __init__(self, means: Means, day: date, lease: Lease, watcher: Watcher, *, too_late: bool = False) -> None:
         self._city, self._store, self._clock, self._appointments, self._published = means
-        self._list = WaitingList(self._city, self._store)
+        self._list = WaitingList(self._city, self._store, self._appointments)
         self._tonight = Tonight(self._city, self._store)
         self._day = day
         self.lease = lease

@@ -8,7 +8,9 @@ import msgspec
 import structlog
 
 from server.allotment import Candidate, Candidates, Period
+from server.appointments import Appointments
 from server.city import City, District
+from server.corrections import Corrections, Told, Word, word_of
 from server.keys import opening_tag, opening_tags, registration_no
 from server.store import Store
 
@@ -20,6 +22,7 @@ MOST_DAYS_BACK = 34
 _PART = 5_000
 _FIELDS = (
     "no", "state", "first_dose", "product", "preferences", "accept_any_site", "not_before", "priority", "together",
+    "district",
 )  # fmt: skip
 
 
@@ -96,16 +99,19 @@ class WaitingList:
     """Those who wait for a slot in each district.
 
     `pending` holds who is left from earlier nights or was sent back since; the rest are those who claimed a place in an
-    opening that no night has looked at yet. Neither grows with the city.
+    opening that no night has looked at yet. Neither grows with the city. What the registry says now of their first dose
+    holds, not what it said when they registered.
 
     Args:
         city: districts.
         store: where they are.
+        appointments: closes the registrations of those who have nothing left to get.
     """
 
-    def __init__(self, city: City, store: Store) -> None:
+    def __init__(self, city: City, store: Store, appointments: Appointments) -> None:
         self._city = city
         self._store = store
+        self._corrections = Corrections(city, store, appointments)
 
     async def claimed(self, district: District, day: date, window: int) -> AsyncIterator[list[tuple[str, bytes]]]:
         """(number, resident) of who has registered in one opening, and still is, a page at a time."""
@@ -136,12 +142,13 @@ class WaitingList:
                 await self._store.note_through(district.code, "gathered", each.isoformat())
 
     async def waiting(self, district: District, *, drop: bool) -> AsyncIterator[list[Waiting]]:
-        """Those of `pending` who wait indeed, each once, a page at a time; with `drop` the others are forgotten."""
+        """Those of `pending` who wait indeed, each once, a page at a time; with `drop` the others are forgotten, and
+        what the registry says otherwise is put into their registrations."""
         seen: set[int] = set()
         async for page in self._store.pending(district.code):
             fresh = [(no, resident) for no, resident in page if int(no) not in seen]
             seen.update(int(no) for no, _ in fresh)
-            found, gone = await self._read(fresh)
+            found, gone = await self._read(fresh, correct=drop)
             if drop and gone:
                 await self.forget(district, gone)
             yield found
@@ -175,7 +182,8 @@ class WaitingList:
         for each, windows in await self._openings_to_gather(district, day):
             for window in windows:
                 async for claimed in self.claimed(district, each, window):
-                    found, _ = await self._read([(no, resident) for no, resident in claimed if no not in seen])
+                    fresh = [(no, resident) for no, resident in claimed if no not in seen]
+                    found, _ = await self._read(fresh, correct=False)
                     seen.update(no for no, _ in claimed)
                     yield found
 
@@ -200,26 +208,60 @@ class WaitingList:
         there = await self._store.claimed_in([tag for of_day in tags.values() for tag in of_day])
         return [(each, [n for n, tag in enumerate(of_day, 1) if tag in there]) for each, of_day in tags.items()]
 
-    async def _read(self, pending: Sequence[tuple[str, bytes]]) -> tuple[list[Waiting], list[tuple[str, bytes]]]:
+    async def _read(
+        self, pending: Sequence[tuple[str, bytes]], *, correct: bool
+    ) -> tuple[list[Waiting], list[tuple[str, bytes]]]:
         """(those who wait, those who do not any more)."""
         found: list[Waiting] = []
         gone: list[tuple[str, bytes]] = []
         kept = await self._store.read_registrations([resident for _, resident in pending], *_FIELDS)
-        for (no, resident), (latest, state, dose, product, wishes, any_site, not_before, priority, together) in zip(
-            pending, kept, strict=True
-        ):
-            if latest != no or state != "proposed":
+        waiting: list[tuple[bytes, dict[str, str]]] = []
+        for (no, resident), values in zip(pending, kept, strict=True):
+            fields = dict(zip(_FIELDS, values, strict=True))
+            if fields["no"] == no and fields["state"] == "proposed":
+                waiting.append((resident, fields))
+            else:
                 gone.append((no, resident))
-                continue
-            try:
-                wanted = [(wish.site, wish.period) for wish in _wishes.decode(wishes)]
-            except msgspec.MsgspecError:  # it keeps nobody else from a slot
-                log.error("registration cannot be read, left out of the night", registration_no=no)
-                continue
-            found.append(
-                Waiting(no, resident, dose, product, wanted, any_site == "1", not_before, priority == "1", together)
-            )
+        words = await self._words(waiting, correct=correct)
+        for (resident, fields), word in zip(waiting, words, strict=True):
+            if word is not None and word.over:
+                gone.append((fields["no"], resident))
+            elif one := _waiting(resident, fields, word):
+                found.append(one)
         return found, gone
+
+    async def _words(self, waiting: Sequence[tuple[bytes, dict[str, str]]], *, correct: bool) -> list[Word | None]:
+        """What the registry says otherwise of each; with `correct` their registrations follow it."""
+        records = await self._store.records([resident for resident, _ in waiting])
+        words = [
+            word_of(self._city, record, fields["first_dose"], fields["product"])
+            for (_, fields), record in zip(waiting, records, strict=True)
+        ]
+        if correct:
+            told = [Told(*it, word) for it, word in zip(waiting, words, strict=True) if word is not None]
+            if told:
+                await self._corrections.apply(told)
+        return words
+
+
+def _waiting(resident: bytes, fields: dict[str, str], word: Word | None) -> Waiting | None:
+    """A registration on the list; None where it cannot be read, which keeps nobody else from a slot."""
+    try:
+        wanted = [(wish.site, wish.period) for wish in _wishes.decode(fields["preferences"])]
+    except msgspec.MsgspecError:
+        log.error("registration cannot be read, left out of the night", registration_no=fields["no"])
+        return None
+    return Waiting(
+        fields["no"],
+        resident,
+        word.first_dose if word else fields["first_dose"],
+        word.product if word else fields["product"],
+        wanted,
+        fields["accept_any_site"] == "1",
+        fields["not_before"],
+        fields["priority"] == "1",
+        fields["together"],
+    )
 
 
 def days_after(done: str, day: date) -> list[date]:

@@ -12,8 +12,10 @@ import msgspec
 import pytest
 from redis import Redis
 
+from server.appointments import Appointments
 from server.city import load_city
-from server.importing import REGISTRY_COLUMNS, CsvFile, keep_registry, registry_reader
+from server.clock import Clock
+from server.importing import REGISTRY_COLUMNS, CsvFile, RegistryKeeper, registry_reader
 from server.keys import Pepper, fingerprint
 from server.retention import Purged, purge, resident_of
 from server.rotation import Resealed, reseal
@@ -319,11 +321,13 @@ def registry_with(secret: bytes, store_url: str, folder: Path) -> None:
     from server.store import connect
 
     async def run() -> None:
-        read = registry_reader(load_city(), Pepper(b"p" * 32), Seal([secret]))
+        city = load_city()
+        read = registry_reader(city, Pepper(b"p" * 32), date(2021, 6, 19))
         file = registry_csv(folder / "r.csv", [person(0), person(1)])
         store = Store(await connect(store_url))
         rows = CsvFile(file, REGISTRY_COLUMNS, lambda _: None).rows(read)
-        assert [n async for n in keep_registry(store, rows)] == [2]
+        keeper = RegistryKeeper(store, city, Seal([secret]), Appointments(city, store, Clock()))
+        assert [n async for n in keeper.keep(rows)] == [2]
         await store.close()
 
     asyncio.run(run())

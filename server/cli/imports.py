@@ -1,172 +1,104 @@
 """`jiaohao import registry|sites|capacity`."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from server.city import load_city
+from server.cli.importing import Choices, import_capacity, import_registry, import_sites
 from server.cli.options import city_option, store_options, store_settings
-from server.cli.progress import progress_bar
-from server.errors import SetupError
-from server.importing import (
-    CAPACITY_COLUMNS,
-    REGISTRY_COLUMNS,
-    SITES_COLUMNS,
-    CsvFile,
-    Lowered,
-    Outcome,
-    capacity_reader,
-    judge_rows,
-    keep_capacity,
-    keep_registry,
-    keep_sites,
-    known_sites,
-    registry_reader,
-    site_reader,
-)
-from server.keys import Pepper
-from server.seal import Seal
-from server.settings import Settings
-from server.setup import open_store
-from server.store import Store
 
-_MOST_TOLD = 10
-_FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-_SKIP = click.option("--skip-bad", is_flag=True, help="Keep the good rows of a file that has bad ones.")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _import_options(command: F) -> F:
+    """The file, and what may be done with it."""
+    for option in (
+        click.option(
+            "--partial", is_flag=True, help="The file has only some of the rows: compare it with no last import."
+        ),
+        click.option(
+            "--yes", is_flag=True, help="Keep a file that is not plausible, or that takes away what is in use."
+        ),
+        click.option(
+            "--dry-run", is_flag=True, help="Say what the file has, what would go, who is affected; keep nothing."
+        ),
+        click.option("--replace", is_flag=True, help="What is not in the file goes; without this it stays."),
+        click.option("--skip-bad", is_flag=True, help="Keep the good rows of a file that has bad ones."),
+        click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path)),
+    ):
+        command = option(command)
+    return city_option(store_options(command))
 
 
 @click.group("import")
 def command() -> None:
     """Read a CSV file (UTF-8, header row) into the store.
 
+    \b
     All rows are judged first: a bad one is reported with its line and column, and nothing of the file is kept
-    unless --skip-bad. Importing again is safe: a row replaces the earlier one of the same person or site.
+    unless --skip-bad. Then it is said what the file has, beside what is there. A file that is not plausible (the
+    city file's table [imports]: a third fewer rows than the last time, a district missing, ...) is kept only with
+    --yes, or when a terminal is there and somebody says so.
+
+    What is not in the file stays, unless --replace. Importing again is safe, also after a crash: a row replaces the
+    earlier one of the same person, site or slot. Semicolons or tabs, GBK or UTF-16, another order of the columns and
+    what spreadsheets add are read as well, where they can mean one thing only.
     """
 
 
 @command.command("registry")
-@_FILE
-@_SKIP
-@store_options
-@city_option
-def registry(file: Path, skip_bad: bool, redis_url: str | None, data_dir: Path, city_file: Path | None) -> None:
+@_import_options
+def registry(**options: Any) -> None:
     """First-dose records: id_type,id_number,name,phone,first_dose_date,product,district.
 
-    ID numbers are kept as keyed hashes only, names and phone numbers encrypted.
+    ID numbers are kept as keyed hashes only, names and phone numbers encrypted. An open registration follows what the
+    file says of its holder: another date changes their place in the night's order, and who needs no second dose does
+    not wait any longer; both stand in its history. With --replace who is not in the file any more does not wait either.
     """
-    city = load_city(city_file)
-    with ExitStack() as stack:
-        settings = store_settings(stack, redis_url, data_dir, make=True)
-        read = registry_reader(city, Pepper(settings.pepper, city.papers.same_name), Seal(settings.secrets))
-
-        async def keep(store: Store, source: CsvFile) -> int:
-            return sum([n async for n in keep_registry(store, source.rows(read))])
-
-        _report(_import(file, REGISTRY_COLUMNS, read, keep, settings, skip_bad), file, "residents")
+    _run(import_registry, **options)
 
 
 @command.command("sites")
-@_FILE
-@_SKIP
-@store_options
-@city_option
-def sites(file: Path, skip_bad: bool, redis_url: str | None, data_dir: Path, city_file: Path | None) -> None:
-    """Vaccination sites: site,name_zh,name_en,district,address."""
-    city = load_city(city_file)
-    with ExitStack() as stack:
-        settings = store_settings(stack, redis_url, data_dir, make=True)
-        read = site_reader(city)
+@_import_options
+def sites(**options: Any) -> None:
+    """Vaccination sites: site,name_zh,name_en,district,address.
 
-        async def keep(store: Store, source: CsvFile) -> int:
-            return await keep_sites(store, source.rows(read))
-
-        _report(_import(file, SITES_COLUMNS, read, keep, settings, skip_bad), file, "sites")
+    With --replace nobody can wish for a site that is not in the file, and nothing more of it is given; appointments
+    there stay, and it keeps its name and its roster. Where there are some, that takes --yes; close the site on /staff
+    for those days, and everybody is allotted anew.
+    """
+    _run(import_sites, **options)
 
 
 @command.command("capacity")
-@_FILE
-@_SKIP
-@store_options
-@city_option
-def capacity(file: Path, skip_bad: bool, redis_url: str | None, data_dir: Path, city_file: Path | None) -> None:
+@_import_options
+def capacity(**options: Any) -> None:
     """Doses a site can give: site,date,period,product,capacity (period: am or pm).
 
-    The sites must have been imported. A later row of the same site, date, period and product replaces the
-    earlier one; who has a slot keeps it, even where the capacity is now smaller (which is told).
+    The sites must have been imported. A row replaces what an earlier file said of the same site, date, period and
+    product; who has a slot keeps it, even where the capacity is now smaller (which is told). With --replace the slots
+    between the file's first and last day that are not in it go, from today on.
     """
+    _run(import_capacity, **options)
+
+
+def _run(
+    work: Callable[..., Coroutine[Any, Any, None]],
+    file: Path,
+    redis_url: str | None,
+    data_dir: Path,
+    city_file: Path | None,
+    **flags: bool,
+) -> None:
+    choices = Choices(**flags)
+    if choices.partial and choices.replace:
+        raise click.UsageError("--partial and --replace contradict each other")
     city = load_city(city_file)
     with ExitStack() as stack:
         settings = store_settings(stack, redis_url, data_dir, make=True)
-
-        async def sites() -> dict[str, str]:
-            store = await open_store(settings)
-            try:
-                return await known_sites(store, city)
-            finally:
-                await store.close()
-
-        read = capacity_reader(city, asyncio.run(sites()))
-
-        lowered: list[Lowered] = []
-
-        async def keep(store: Store, source: CsvFile) -> int:
-            kept = await keep_capacity(store, source.rows(read))
-            lowered.extend(kept.lowered)
-            return kept.slots
-
-        _report(_import(file, CAPACITY_COLUMNS, read, keep, settings, skip_bad), file, "slots")
-        _warn(lowered)
-
-
-def _warn(lowered: Sequence[Lowered]) -> None:
-    """Where more has been given than there is now: nobody loses theirs, but the site must know."""
-    for it in lowered[:_MOST_TOLD]:
-        slot = f"{it.site} {it.date} {it.period} {it.product}"
-        click.echo(f"warning: {slot}: capacity {it.capacity}, but {it.taken} have been given and stay", err=True)
-    if len(lowered) > _MOST_TOLD:
-        click.echo(f"... and {len(lowered) - _MOST_TOLD} more slots", err=True)
-
-
-def _import(
-    file: Path,
-    columns: tuple[str, ...],
-    read: Callable[..., Any],
-    keep: Callable[[Store, CsvFile], Any],
-    settings: Settings,
-    skip_bad: bool,
-) -> Outcome:
-    with progress_bar() as bar:
-        judging = bar.add_task("checking", total=None)
-        source = CsvFile(file, columns, lambda n: bar.update(judging, completed=n))
-        bar.update(judging, total=source.bytes)
-        outcome = judge_rows(source.rows(read))
-        if outcome.bad and not skip_bad:
-            return outcome
-        keeping = bar.add_task("keeping", total=source.bytes)
-        second = CsvFile(file, columns, lambda n: bar.update(keeping, completed=n))
-
-        async def run() -> None:
-            store = await open_store(settings)
-            try:
-                outcome.kept = await keep(store, second)
-            finally:
-                await store.close()
-
-        asyncio.run(run())
-        outcome.done = True
-    return outcome
-
-
-def _report(outcome: Outcome, file: Path, what: str) -> None:
-    for fault in outcome.first_bad:
-        click.echo(f"{file.name}: {fault}", err=True)
-    if outcome.bad > len(outcome.first_bad):
-        click.echo(f"... and {outcome.bad - len(outcome.first_bad)} more bad rows", err=True)
-    if not outcome.done:
-        raise SetupError(f"{outcome.bad} bad rows, nothing kept; mend them, or keep the others with --skip-bad")
-    left_out = f", {outcome.bad} bad rows left out" if outcome.bad else ""
-    click.echo(f"{outcome.kept} {what} kept{left_out}")
+        asyncio.run(work(settings, city, file, choices))

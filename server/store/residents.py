@@ -71,6 +71,16 @@ class Change(NamedTuple):
     actor: str
 
 
+class Correction(NamedTuple):
+    """What the registry says of a registration's holder: `first_dose` as YYYY-MM-DD, its product; `record`: their
+    packed line, to be kept in the same moment, empty where it is there."""
+
+    change: Change
+    first_dose: str
+    product: str
+    record: bytes = b""
+
+
 class Appointment(NamedTuple):
     """A slot as a registration has it: code of the site, date as YYYY-MM-DD, am or pm."""
 
@@ -157,12 +167,21 @@ class ResidentStore(Caller):
         tag = resident_tag(change.resident)
         return _word(await self._run("amend", tag, *self._clock(), change.no, change.actor, *flat))
 
-    async def cancel(self, change: Change, day: str, lives_ms: int) -> str:
-        """Close a registration on its holder's wish, whose appointment is on this day ("" = none); the status.
+    async def correct(self, corrections: Sequence[Correction]) -> list[str]:
+        """Put the registry's word into open registrations; the status of each."""
+        calls = []
+        for (resident, no, actor), first_dose, product, record in corrections:
+            args = (*self._clock(), no, actor, first_dose, product, record)
+            calls.append((resident_tag(resident), args))
+        return [_word(answer) for answer in await self._run_each("correct", calls)]
+
+    async def cancel(self, change: Change, day: str, lives_ms: int, why: str = "") -> str:
+        """Close a registration whose appointment is on this day ("" = none), on its holder's wish or for the reason
+        given; the status.
 
         What somebody typed for a first dose lives on for `lives_ms`.
         """
-        args = (*self._clock(), change.no, change.actor, day, lives_ms)
+        args = (*self._clock(), change.no, change.actor, day, lives_ms, why)
         return _word(await self._run("cancel", resident_tag(change.resident), *args))
 
     async def book(self, bookings: Sequence[Booking]) -> list[str]:

@@ -3,6 +3,7 @@
 from server.store.attendances import AttendanceStore, KeptAttendance, Reconciled
 from server.store.caller import Arg, Client, connect
 from server.store.guesses import Compared, Guessed, GuessStore, Limit, Locked
+from server.store.imports import ImportStore
 from server.store.nights import Claim, Lease, NightStore
 from server.store.openings import Advance, Joined, OpeningStore, Place
 from server.store.outbox import (
@@ -20,6 +21,7 @@ from server.store.residents import (
     Appointment,
     Booking,
     Change,
+    Correction,
     FirstDoseRecord,
     Kept,
     Life,
@@ -32,7 +34,9 @@ from server.store.residents import (
 from server.store.slots import Closure, SlotStore, Taken
 
 
-class Store(OpeningStore, ResidentStore, GuessStore, SlotStore, OutboxStore, NightStore, AttendanceStore):
+class Store(
+    OpeningStore, ResidentStore, GuessStore, SlotStore, OutboxStore, NightStore, AttendanceStore, ImportStore
+):
     """The store's calls, on a standalone server or a cluster; see `Caller` for the arguments."""
 
 
@@ -48,6 +52,7 @@ __all__ = [
     "Client",
     "Closure",
     "Compared",
+    "Correction",
     "DeadLetter",
     "FirstDoseRecord",
     "Guessed",

@@ -289,9 +289,21 @@ _FIELDS = {
         "第一行应为 site,date,period,product,capacity，文件存为 UTF-8 编码的 CSV。",
         "The first line should be site,date,period,product,capacity, in a CSV file in UTF-8.",
     ),
+    "csv-implausible": (
+        "这份文件和上一次、和现有号源差得太多，没有保存。请先核对；确认无误，再传一次并在地址后加 ?confirmed=true。",
+        "This file differs too much from the last one, or from what there is; nothing was kept. Look at it, and "
+        "where it is right send it again with ?confirmed=true.",
+    ),
+    "csv-twice": (
+        "同一接种点、日期、时段和疫苗，文件里写了两个不同的数，请留下对的那一行。",
+        "The file says two things of one site, date, period and product: leave the right row.",
+    ),
     "csv-row": ("这一行读不出五栏。", "This line does not read as five columns."),
     "csv-site": ("没有这个接种点，请先导入接种点名单。", "No such site: import the file of sites first."),
-    "csv-date": ("日期应写成 YYYY-MM-DD，不早于 2020 年。", "The date should be YYYY-MM-DD, from 2020 on."),
+    "csv-date": (
+        "日期应写成 YYYY-MM-DD，不早于 2020 年，不晚于一年之后。",
+        "The date should be YYYY-MM-DD, from 2020 on, within a year.",
+    ),
     "csv-period": ("时段应为 am 或 pm。", "The period should be am or pm."),
     "csv-product": ("没有这种疫苗。", "There is no such product."),
     "csv-capacity": ("应为 0 到 999999 的整数。", "It should be a whole number from 0 to 999999."),

@@ -485,7 +485,7 @@ async def slots(house: House, day: date = MONDAY, code: str = TIANHE) -> dict[by
 
 async def test_capacity_is_taken_from_a_file_and_what_is_lower_than_given_is_told(house: House) -> None:
     await house.at("08:30:00")
-    rows = ["T1,2021-06-21,am,inactivated,9", "T1,2021-06-21,am,inactivated,2", " B1 ,2021-06-22,pm,cho, 007 "]
+    rows = ["T1,2021-06-21,am,inactivated,2", "T1,2021-06-21,am,inactivated,2", " B1 ,2021-06-22,pm,cho, 007 "]
     answer = await upload(house, "\ufeff" + "\r\n".join([HEADER, *rows, ""]))
     assert (answer.status_code, answer.json()) == (200, {"rows": 3, "slots": 2, "lowered": []})
     assert answer.headers["cache-control"] == "no-store"

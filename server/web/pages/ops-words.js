@@ -38,6 +38,8 @@ export const WORDS = {
   all: "合计|Total", sites: "{0} 的接种点|Sites of {0}", noSites: "没有号源|No capacity", cell: "{0}/{1}|{0}/{1}", overShort: "超 {0}|over {0}",
   am: "上午|am", pm: "下午|pm", inactivated: "灭活|inactivated", cho: "重组|CHO", adenovirus: "腺病毒|adenovirus",
   tooLarge: "文件超过 2 MB，请分成几份。|The file is larger than 2 MB. Please split it.", noFile: "请先选文件。|Please choose a file first.",
+  doubtful: "这份文件和上一次差得太多，仍要保存吗？|This file differs much from the last one. Keep it all the same?",
+  doubted: "这份文件和上一次差得太多，没有保存。|This file differs much from the last one; nothing was kept.",
   uploading: "正在上传……|Uploading…", uploaded: "收下 {0} 行，{1} 个号源。|Rows kept: {0}; slots: {1}.",
   lowered: "其中 {0} 个低于已安排的人数（不会取消任何人）：|Below what has been given (nobody is thrown out): {0}",
   refusedFile: "{0} 行有错，整份没有收：|Bad rows: {0}. Nothing of the file was kept.", moreRows: "……另有 {0} 行|… and {0} more",

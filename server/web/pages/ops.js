@@ -420,7 +420,10 @@ $("upload").onsubmit = async (event) => {
   polite(t("uploading"));
   let answer = { ok: false, status: 0, data: {} };
   try {
-    answer = await call("POST", "/capacity", { file: await file.arrayBuffer() });
+    const content = await file.arrayBuffer();
+    answer = await call("POST", "/capacity", { file: content });
+    const { doubts } = answer.data;
+    if (doubts && confirm(`${t("doubtful")}\n\n${doubts.join("\n")}`)) answer = await call("POST", "/capacity?confirmed=true", { file: content });
   } catch { /* the file is gone, or may not be read */ }
   idle($("upload-go"));
   if (!page.view) return;
@@ -439,6 +442,8 @@ function paintUpload() {
   if (ok) {
     box.replaceChildren(make("p", {}, t("uploaded", count(data.rows), count(data.slots))),
       ...(data.lowered.length ? [make("p", {}, t("lowered", count(data.lowered.length))), lowered(data.lowered)] : []));
+  } else if (data.doubts) {
+    box.replaceChildren(make("p", {}, t("doubted")), make("ul", {}, ...data.doubts.map((it) => make("li", {}, it))));
   } else if (data.errors) {
     const more = (data.bad_rows ?? data.errors.length) - data.errors.length;
     box.replaceChildren(make("p", {}, t("refusedFile", count(data.bad_rows ?? data.errors.length))), make("ul", {},

@@ -164,7 +164,7 @@ async def change(request: AnyRequest) -> Response[str]:
 
 
 async def _site_names(visit: Visit, found: Registration) -> dict[str, Site]:
-    return await visit.services.sites.of(found.district)
+    return await visit.services.sites.of(found.district, removed=True)
 
 
 @get("/registration")

@@ -9,6 +9,7 @@ from litestar.dto import AbstractDTO
 from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import Body, Parameter
 
+from server.clock import to_ms
 from server.operations import Bar, Call, CapacityImported, DeadMessage
 from server.overview import OperationsView
 from server.unmatched import UnmatchedAttendance
@@ -272,6 +273,13 @@ async def resend(
     summary="Operator: capacity from a CSV file, all of it or nothing",
 )
 async def capacity(
-    request: AnyRequest, data: Annotated[bytes, Body(media_type="text/csv")]
+    request: AnyRequest,
+    data: Annotated[bytes, Body(media_type="text/csv")],
+    confirmed: Annotated[
+        bool, Parameter(description="The file is right, though it differs much from the last")
+    ] = False,
 ) -> Response[CapacityImported]:
-    return Response(await services_of(request).operations.import_capacity(data), status_code=200, headers=NO_STORE)
+    services = services_of(request)
+    now_ms = to_ms(services.room.now())
+    kept = await services.operations.import_capacity(data, now_ms, confirmed=confirmed)
+    return Response(kept, status_code=200, headers=NO_STORE)

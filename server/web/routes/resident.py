@@ -149,7 +149,7 @@ async def registration_ics(request: AnyRequest, no: No) -> Response[bytes]:
     found = await services.registrations.find(no, bearer_of(request))
     if found.appointment is None or found.state != "booked":
         raise Refusal("not-found", reason="no-appointment")
-    site = (await services.sites.of(found.district)).get(found.appointment.site)
+    site = (await services.sites.of(found.district, removed=True)).get(found.appointment.site)
     content = invitation(found, site, services.room.now(), language_of(request))
     headers = NO_STORE | {"content-disposition": f'attachment; filename="{no}.ics"'}
     return Response(content, media_type="text/calendar", headers=headers)
