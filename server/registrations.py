@@ -20,7 +20,7 @@ from server.published import Published
 from server.registry import Registry
 from server.sites import Sites
 from server.store import Coalescer, Store
-from server.store.store import Change, Kept, Life, NewRegistration
+from server.store.store import Change, FirstDoseRecord, Kept, Life, NewRegistration
 from server.tokens import Forged, Kind, Signer, Token
 from server.waiting_room import WaitingRoom
 
@@ -191,6 +191,7 @@ class Registrations:
         no = registration_no(district.no, token.day, token.entry, token.window)
         await self._check(district, no, wishes)
         known = await self._registry.first_dose(token.resident)
+        await self._check_still_eligible(token, no, known)
         fields: dict[str, Any] = {
             "district": token.district,
             "date": token.day.isoformat(),
@@ -340,6 +341,18 @@ class Registrations:
             faults.append(("together", fault))
         if faults:
             raise Invalid(*faults)
+
+    async def _check_still_eligible(self, token: Token, no: str, known: FirstDoseRecord | None) -> None:
+        """An import may have come between joining and this. Who has registered is not asked again.
+
+        Raises:
+            Refusal: `not-eligible`.
+        """
+        try:
+            self._registry.check_eligible(known, token.district, token.day)
+        except Refusal:
+            if (await self._store.registration(token.resident)).get("no") != no:
+                raise
 
     def _fault_of_relative(self, district: District, no: str, relative: str) -> str | None:
         """What is wrong with a relative's number; whether there is such a registration is nobody's business."""

@@ -181,6 +181,14 @@ class Registry:
         record = known.first_dose
         if known.stop is not None:
             _check_stop(known.stop, record)
+        self.check_eligible(record, district, day)
+
+    def check_eligible(self, record: FirstDoseRecord | None, district: str, day: date) -> None:
+        """Let through whom the registry's line makes eligible in an opening.
+
+        Raises:
+            Refusal: `not-eligible`.
+        """
         line = (record.day, record.product, record.district) if record and record.day else None
         verdict = self._verdict(line, day, district)
         if verdict.eligible:

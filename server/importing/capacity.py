@@ -96,8 +96,8 @@ class CapacityFound(msgspec.Struct):
         return sum(slot in self.before and doses != self.before[slot] for slot, doses in self.slots.items())
 
     def missing(self, first: date = date.min) -> list[Slot]:
-        """Slots from this day on that the store has, between the file's first and last day, and the file has not."""
-        return [slot for slot in self.before if slot not in self.slots and slot.day >= first]
+        """Slots from this day on that the store offers, between the file's first and last day, and the file has not."""
+        return [slot for slot, doses in self.before.items() if doses and slot not in self.slots and slot.day >= first]
 
 
 def capacity_reader(
@@ -131,7 +131,8 @@ def capacity_reader(
 def judge_capacity(source: CsvFile, read: Callable[[Sequence[str]], Capacity]) -> CapacityFound:
     """Read a file of capacities; keeps nothing, and asks nobody."""
     outcome = Outcome()
-    rows = agreeing(source.numbered(read), lambda row: row.slot, source.place_of("site"), "slot", outcome)
+    column = "site", source.place_of("site")
+    rows = agreeing(source.numbered(read), lambda row: row.slot, "slot", column, outcome)
     slots = {slot: row.doses for slot, row in rows.kept.items()}
     return CapacityFound(outcome, slots, rows.duplicates, {}, {})
 

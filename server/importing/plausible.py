@@ -28,7 +28,7 @@ def doubts_of_registry(
         doubts += _missing_districts(city, found.districts, last)
         day, most = found.days.most_common(1)[0]
         if _percent(most, found.count) > rules.one_day_percent:
-            doubts.append(f"{_percent(most, found.count)} % of the first doses are on one day, {day}")
+            doubts.append(f"{_percent(most, found.count):g} % of the first doses are on one day, {day}")
     if not partial and last is not None:
         doubts += _fewer(city, found.count, found.districts, last, "residents")
         for product, before in last.products.items():
@@ -37,10 +37,10 @@ def doubts_of_registry(
                 doubts.append(f"{product}: {_against(now, before)}")
     known = found.count - found.new
     if known >= rules.judged_from_rows and _percent(found.changed, known) > rules.changed_percent:
-        doubts.append(f"{_percent(found.changed, known)} % of the residents who are known say otherwise than before")
+        doubts.append(f"{_percent(found.changed, known):g} % of the residents who are known say otherwise than before")
     if going is not None and going.of >= rules.judged_from_rows:
         if (share := _percent(going.lines, going.of)) > rules.fewer_percent:
-            doubts.append(f"{going.lines:,} lines, {share} % of the registry, go")
+            doubts.append(f"{going.lines:,} lines, {share:g} % of the registry, go")
     return doubts
 
 
@@ -93,7 +93,7 @@ def doubts_of_capacity(
         after = sum(found.slots.values()) + staying
         if _lost(after, before) > most:
             doubts.append(
-                f"doses of these days: {after:,}, {_lost(after, before)} % fewer than the {before:,} in the store"
+                f"doses of these days: {after:,}, {_lost(after, before):g} % fewer than the {before:,} in the store"
             )
     return doubts
 
@@ -127,7 +127,7 @@ def _fewer(city: City, count: int, districts: Mapping[str, int], last: LastImpor
 
 
 def _against(now: int, before: int) -> str:
-    return f"{_lost(now, before)} % fewer than the {before:,} of the last import"
+    return f"{_lost(now, before):g} % fewer than the {before:,} of the last import"
 
 
 def _name(city: City, code: str) -> str:

@@ -88,7 +88,8 @@ async def judge_sites(store: Store, city: City, source: CsvFile, *, replace: boo
     before = {site.site: site for site in kept if not site.removed}
     read = site_reader(city, None if replace else {code: site.district for code, site in before.items()})
     outcome = Outcome()
-    rows = agreeing(source.numbered(read), lambda site: site.site, source.place_of("site"), "site", outcome)
+    column = "site", source.place_of("site")
+    rows = agreeing(source.numbered(read), lambda site: site.site, "site", column, outcome)
     return SitesFound(outcome, rows.kept, rows.duplicates, before, [site for site in kept if site.removed])
 
 

@@ -17,15 +17,15 @@ class Agreed(NamedTuple, Generic[K, V]):
 
 
 def agreeing(
-    rows: Iterable[tuple[int, V | Fault]], key: Callable[[V], K], column_no: int, column: str, outcome: Outcome
+    rows: Iterable[tuple[int, V | Fault]], key: Callable[[V], K], what: str, column: tuple[str, int], outcome: Outcome
 ) -> Agreed[K, V]:
     """What the rows of a small file say; it is all held in memory.
 
     Args:
         rows: each with its line.
         key: what a row is about.
-        column_no: the column that a fault is told of, in the file.
-        column: its name.
+        what: that, in a word.
+        column: that a fault is told of: its name and its place in the file.
         outcome: told the bad rows and how many are good.
     """
     about: dict[K, list[tuple[int, V]]] = {}
@@ -36,15 +36,15 @@ def agreeing(
             about.setdefault(key(row), []).append((line, row))
     kept: dict[K, V] = {}
     duplicates = 0
-    for what, said in about.items():
+    for thing, said in about.items():
         first = said[0][1]
         if all(row == first for _, row in said):
-            kept[what] = first
+            kept[thing] = first
             duplicates += len(said) - 1
             outcome.kept += len(said)
             continue
         for line, row in said:
             other = next(number for number, it in said if it != row)
-            why = f"line {other} says otherwise of the same {column}: leave the right one"
-            outcome.add([Fault(line, column_no, column, why, twice=True)])
+            why = f"line {other} says otherwise of the same {what}: leave the right one"
+            outcome.add([Fault(line, column[1], column[0], why, twice=True)])
     return Agreed(kept, duplicates)
