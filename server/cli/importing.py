@@ -178,7 +178,9 @@ async def import_registry(settings: Settings, city: City, file: Path, choices: C
         async for _ in keeper.keep(run.source("keeping", REGISTRY_COLUMNS).rows(read), found.residents.at_odds):
             pass
         removed = await keeper.remove(found.residents, run.task("removing", None)) if choices.replace else 0
-        this = LastImport(run.clock.now_ms(), run.digest(), found.count, found.districts, found.products, names=names_rule(city))
+        this = LastImport(
+            run.clock.now_ms(), run.digest(), found.count, found.districts, found.products, names=names_rule(city)
+        )
         await run.note("registry", this)
         if changed := keeper.counts.corrected + keeper.counts.closed:
             late = (

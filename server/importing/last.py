@@ -12,7 +12,8 @@ Kind = Literal["registry", "sites", "capacity"]
 
 class LastImport(msgspec.Struct):
     """When it was, and of which file (SHA-256, hex); how many residents, sites or slots it had, how many of them by
-    district and product; of capacities also the doses, and on how many days; `names`: by which rule names were compared."""
+    district and product; of capacities also the doses, and on how many days; `names`: by which rule names were
+    compared."""
 
     at_ms: int
     digest: str

@@ -127,7 +127,7 @@ async def test_the_schema_has_every_call_and_asks_for_no_papers_in_an_address(ho
     parameters = {
         p["name"] for item in schema["paths"].values() for call in item.values() for p in call.get("parameters", [])
     }
-    assert parameters == {"district", "no", "site", "date", "slots", "pointer"}
+    assert parameters == {"district", "no", "site", "date", "slots", "pointer", "confirmed"}
     join = schema["paths"]["/api/v1/openings/{district}/tickets"]["post"]
     assert {"200", "201", "403", "410", "422", "425", "503"} <= join["responses"].keys()
     body = join["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]

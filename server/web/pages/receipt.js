@@ -30,7 +30,8 @@ teach({
   spoken: "登记号：{0}|Registration number: {0}", calendar: "vaccination.ics|vaccination.ics", lost: "打不开这份登记|This registration cannot be opened",
   keptHere: "凭证保存在本机，请同时截图留存。|This receipt is kept on this device. Please take a screenshot as well.",
   keptNot: "这台设备不能保存凭证，关闭页面就没有了：请截图，或记下登记号。|This device keeps nothing: the receipt goes with this page. Please take a screenshot, or note the number.",
-  amended: "修改了志愿|Choices changed", reopened: "原安排取消，将优先重新安排|Appointment withdrawn; a new one follows, with priority",
+  corrected: "按接种登记更正|Put right by the registry", "of-complete": "接种登记显示无需第二剂|the registry says no second dose is needed",
+  "of-not-in-registry": "接种登记中已没有您的记录|the registry has no record of you any more", amended: "修改了志愿|Choices changed", reopened: "原安排取消，将优先重新安排|Appointment withdrawn; a new one follows, with priority",
   excused: "未按时到场，不计爽约|Missed, not counted", lifted: "已恢复预约资格|May book again", called: "工作人员已电话通知|Called by phone", barred: "本渠道已停用|Channel closed",
 });
 
@@ -159,7 +160,7 @@ function lines(data) {
 function story(was, why) {
   if (why === "withdrawn") return t("reopened");
   const words = was === "proposed" && why ? t("reopened") : knows(was) ? t(was) : was;
-  return why ? `${words} · ${why}` : words;
+  return why ? `${words} · ${knows(`of-${why}`) ? t(`of-${why}`) : why}` : words;
 }
 function chapter(data) {
   const { state, barred, history = [] } = data;
