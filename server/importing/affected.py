@@ -9,7 +9,7 @@ import msgspec
 from server.appointments import Appointments
 from server.city import City
 from server.importing.capacity import Slot, remove_slots
-from server.keys import opening_tag
+from server.keys import day_tag
 from server.sites import Site
 from server.store import Store
 from server.waiting_list import WaitingList
@@ -35,7 +35,7 @@ async def at_sites(store: Store, city: City, appointments: Appointments, going: 
         fresh = {site.site for site in going if site.district == code and not site.removed}  # of the others it is known
         if not here:
             continue
-        tags = [opening_tag(code, day) for day in days]
+        tags = [day_tag(code, day) for day in days]
         for day, tag, used in zip(days, tags, await store.used(tags), strict=True):
             taken = 0
             for (site, period, product), (_, given) in used.items():

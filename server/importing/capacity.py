@@ -11,7 +11,7 @@ from server.city import City
 from server.importing.cells import BadRow, day_of
 from server.importing.csv_file import CsvFile, Fault, Outcome
 from server.importing.twice import agreeing
-from server.keys import opening_tag
+from server.keys import day_tag
 from server.store import Store
 
 CAPACITY_COLUMNS: Final = ("site", "date", "period", "product", "capacity")
@@ -144,7 +144,7 @@ async def compare_capacity(store: Store, city: City, found: CapacityFound) -> No
     first, last = found.days[0], found.days[-1]
     for district in city.districts:
         days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-        used = await store.used([opening_tag(district.code, day) for day in days])
+        used = await store.used([day_tag(district.code, day) for day in days])
         for day, slots in zip(days, used, strict=True):
             for (site, period, product), (capacity, taken) in slots.items():
                 slot = Slot(district.code, site, day, period, product)
@@ -160,7 +160,7 @@ async def keep_capacity(store: Store, rows: Iterable[Capacity | Fault]) -> Capac
         if not isinstance(row, Fault):
             slots = by_day.setdefault((row.district, row.day), {})
             slots[row.slot.field] = row.doses
-    tags = [opening_tag(district, day) for district, day in by_day]
+    tags = [day_tag(district, day) for district, day in by_day]
     for tag, slots in zip(tags, by_day.values(), strict=True):
         await store.keep_capacity(tag, slots)
     # After the writing: from then on nothing more is given than the new capacity, so that this is all there is.
@@ -180,7 +180,7 @@ async def remove_slots(store: Store, slots: Iterable[Slot]) -> list[Lowered]:
         by_day.setdefault((slot.district, slot.day), []).append(slot.field)
     lowered = []
     for (district, day), fields in by_day.items():
-        tag = opening_tag(district, day)
+        tag = day_tag(district, day)
         await store.remove_capacity(tag, fields)
         (used,) = await store.used([tag])
         for (site, period, product), (capacity, taken) in used.items():

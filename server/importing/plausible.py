@@ -110,7 +110,7 @@ def _crowded_districts(city: City, counts: Mapping[str, int]) -> Iterator[str]:
 def _missing_districts(city: City, counts: Mapping[str, int], last: LastImport | None) -> Iterator[str]:
     for district in city.districts:
         was_missing = last is not None and not last.districts.get(district.code)
-        if district.window is not None and district.population and not counts.get(district.code) and not was_missing:
+        if district.windows and district.population and not counts.get(district.code) and not was_missing:
             yield f"{district.code} {district.name_en}: no residents"
 
 
