@@ -34,9 +34,7 @@ from server.store.residents import (
 from server.store.slots import Closure, SlotStore, Taken
 
 
-class Store(
-    OpeningStore, ResidentStore, GuessStore, SlotStore, OutboxStore, NightStore, AttendanceStore, ImportStore
-):
+class Store(OpeningStore, ResidentStore, GuessStore, SlotStore, OutboxStore, NightStore, AttendanceStore, ImportStore):
     """The store's calls, on a standalone server or a cluster; see `Caller` for the arguments."""
 
 
