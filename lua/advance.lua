@@ -12,10 +12,31 @@
 -- ARGV[5] max_left   int    entries given up to tell at most
 -- RETURNS {now_ms, passes_alive, opening (field, value, ...), entries given up after `left_seen`}
 --         the opening is empty when it has not been prepared
--- COST O(log passes + numbers called / 8)
+-- COST O(log passes + log numbers + numbers called or passed over / 8)
 local opening, done, calls, passes, left = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
 local left_seen, max_steps, max_left = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+
+-- The number up to which `wanted` of those after `from` are still there, and how many they are (fewer where the line
+-- ends). Numbers that were given up cost nothing, and a stretch of them is passed over at once: the search doubles its
+-- step until it has enough, then halves the last one.
+local function next_in_line(from, last, wanted)
+  local low, live, step = from, 0, wanted
+  local high, found
+  repeat
+    high = math.min(low + step, last)
+    found = live + (high - low) - call('BITCOUNT', done, low + 1, high, 'BIT')
+    if found >= wanted or high == last then break end
+    low, live, step = high, found, step * 2
+  until false
+  if found < wanted then return high, found end
+  while live + (high - low) > wanted do
+    local middle = math.floor((low + high) / 2)
+    local so_far = live + (middle - low) - call('BITCOUNT', done, low + 1, middle, 'BIT')
+    if so_far >= wanted then high = middle else low, live = middle, so_far end
+  end
+  return high, wanted
+end
 
 local o = load_opening(opening)
 if not o then return {now, 0, {}, {}} end
@@ -46,14 +67,7 @@ if o.settled == 1 and o.paused == 0 and now < o.closes_ms and now > o.last_ms an
   local credit = math.min(o.credit + (now - o.last_ms) / 1000 * o.rate, burst(o.rate))
   local wanted = math.min(math.floor(credit), o.max_active - pending(o) - alive)
   if wanted >= 1 then
-    local serving, live, rounds = o.serving, 0, 0
-    -- Numbers that were given up are passed over and cost nothing.
-    while live < wanted and serving < o.issued and rounds < 64 do
-      local upto = math.min(serving + wanted - live, o.issued)
-      live = live + (upto - serving) - call('BITCOUNT', done, serving + 1, upto, 'BIT')
-      serving = upto
-      rounds = rounds + 1
-    end
+    local serving, live = next_in_line(o.serving, o.issued, wanted)
     call('ZADD', calls, serving, string.format('%.0f:%.0f', serving, now))
     call('HSET', opening, 'serving', serving, 'called', o.called + live,
       'credit', string.format('%.17g', credit - live), 'last_ms', now)

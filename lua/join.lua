@@ -1,15 +1,18 @@
 -- join: give each resident of a batch a place, or the place they have.
 -- KEYS[1] opening    HASH   counters of the opening
 -- KEYS[2] places     HASH   resident key -> entry
+-- KEYS[3] leavers    HASH   resident key -> how many places they have given up
 -- ARGV[1] now_ms     int    0 = the store's TIME
 -- ARGV[2] offset_ms  int    city time minus TIME
 -- ARGV[3] residents  bytes  16-byte resident keys, one after the other, at most 1024
+-- ARGV[4] most       int    who has given up so many places gets no other one; 0 = no such bound
 -- RETURNS {status, drawn, serving, answer...}  status: ok | early | paused | ended | absent; drawn: N, -1 during the draw;
---         answer: 2 * entry, + 1 where the place is new, or -1 where there is none and none is given now
--- COST O(residents), two store calls whatever their number
-local opening, places = KEYS[1], KEYS[2]
+--         answer: 2 * entry, + 1 where the place is new, or where there is none: -1 (none is given now),
+--         -2 (they have given up too many) or -3 (the opening has given all that it can)
+-- COST O(residents), a few store calls whatever their number
+local opening, places, leavers = KEYS[1], KEYS[2], KEYS[3]
 local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
-local residents = ARGV[3]
+local residents, most = ARGV[3], tonumber(ARGV[4])
 local n = #residents / 16
 assert(n >= 1 and n <= 1024 and n % 1 == 0, 'residents: 1 to 1024 keys of 16 bytes')
 
@@ -24,6 +27,18 @@ elseif o.paused == 1 then status = 'paused' end
 local keys = {}
 for i = 1, n do keys[i] = string.sub(residents, i * 16 - 15, i * 16) end
 local known = call('HMGET', places, unpack(keys))
+local spent = {}
+if status == 'ok' and most > 0 and o.left > 0 then
+  local strangers = {}
+  for i = 1, n do
+    if not known[i] then strangers[#strangers + 1] = keys[i] end
+  end
+  if #strangers > 0 then
+    for i, count in ipairs(call('HMGET', leavers, unpack(strangers))) do
+      if count and tonumber(count) >= most then spent[strangers[i]] = true end
+    end
+  end
+end
 local issued = o.issued
 local answers, fresh, in_batch = {status, o.drawn or -1, o.serving}, {}, {}
 for i = 1, n do
@@ -31,14 +46,18 @@ for i = 1, n do
   local entry = known[i] or in_batch[resident]
   if entry then
     answers[i + 3] = 2 * entry
-  elseif status == 'ok' then
+  elseif status ~= 'ok' then
+    answers[i + 3] = -1
+  elseif spent[resident] then
+    answers[i + 3] = -2
+  elseif issued >= MOST_PLACES then
+    answers[i + 3] = -3
+  else
     in_batch[resident] = issued
     fresh[#fresh + 1] = resident
     fresh[#fresh + 1] = issued
     answers[i + 3] = 2 * issued + 1
     issued = issued + 1
-  else
-    answers[i + 3] = -1
   end
 end
 if issued > o.issued then

@@ -5,6 +5,7 @@
 -- KEYS[4] calls      ZSET   call steps that can still be claimed
 -- KEYS[5] claims     HASH   entry -> resident key and pass expiry
 -- KEYS[6] left       LIST   entries given up, in order
+-- KEYS[7] leavers    HASH   resident key -> how many places they have given up
 -- ARGV[1] now_ms     int    0 = the store's TIME
 -- ARGV[2] offset_ms  int    city time minus TIME
 -- ARGV[3] resident   bytes  16-byte resident key
@@ -13,7 +14,7 @@
 -- RETURNS status     left | gone (already left, missed, or replaced by a place further back) | used (called in and claimed) |
 --                    unsettled (the draw has just closed: come again) | unnumbered (come again with the number) | absent
 -- COST O(log call steps)
-local opening, places, done, calls, claims, left = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local opening, places, done, calls, claims, left, leavers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
 local resident, entry, number = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 
@@ -31,6 +32,7 @@ if o.drawn then
   if standing == 'ready' then call('HINCRBY', opening, 'left_called', 1) end
 end
 call('HDEL', places, resident)
+call('HINCRBY', leavers, resident, 1)
 call('RPUSH', left, entry)
 call('HINCRBY', opening, 'left', 1)
 return 'left'

@@ -9,6 +9,9 @@ local FIELDS = {
   'missed', 'missed_to', 'left', 'left_called', 'credit', 'last_ms', 'hold_ms',
 }
 
+-- So many places an opening gives: a registration number has seven digits for the entry (server/keys.py).
+local MOST_PLACES = 10000000
+
 -- The one clock: what a test passes in, or the store's TIME moved by the city's offset.
 local function clock(now_ms, offset_ms)
   if now_ms > 0 then return now_ms end

@@ -98,9 +98,11 @@ class Periods(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the announcement leaves to us: the draw, the calls, the polls, no-shows, the lead of the night, retention.
 
-    ``rate_per_second``, ``max_active`` and the poll budget hold per opening. The night of day D allots dates
-    from D + ``lead_days`` to D + ``horizon_days``, both inclusive. After ``tell_after_nights`` nights without a
-    slot a resident is told so. A no-show counts only where the SMS was accepted while at least
+    ``rate_per_second``, ``max_active`` and the poll budget hold per opening. Who has given up ``places_per_person``
+    places in an opening gets no other one there. ``turn_seconds`` is how long somebody called is taken to need
+    until they have registered, as long as too few have for it to be measured: waits are told by it. The night of
+    day D allots dates from D + ``lead_days`` to D + ``horizon_days``, both inclusive. After ``tell_after_nights``
+    nights without a slot a resident is told so. A no-show counts only where the SMS was accepted while at least
     ``cancel_notice_hours`` of open time were left to cancel; more than ``no_show_limit`` of them bar the resident
     (announcement A9). What is over for ``retention_days`` is deleted by `jiaohao purge`. A dose that a desk reports of
     somebody who does not hold that appointment any more is kept for the operator and, where the roster had them,
@@ -115,6 +117,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grace_seconds: NotNegative = 600
     rate_per_second: Rate = 100.0
     max_active: Positive = 30_000
+    places_per_person: Positive = 5
+    turn_seconds: Positive = 60
     poll_floor_seconds: Positive = 5
     poll_ceiling_seconds: Positive = 600
     poll_budget_per_second: Positive = 1500

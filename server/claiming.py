@@ -52,8 +52,8 @@ class Claiming:
                 raise self._openings.ended(opening)
             raise _not_your_turn(None, opening.poll_after_draw_s(token.entry, now_ms))
         # The store may be a tick ahead of this worker, not more: who is far from their turn costs no store call.
-        if number > opening.serving + 2 * opening.rate + 10 and now_ms < opening.closes_ms:
-            ahead = number - opening.serving - 1
+        ahead = opening.ahead(number, opening.serving)
+        if ahead > 2 * opening.rate + 10 and now_ms < opening.closes_ms:
             raise _not_your_turn(ahead, opening.poll_after_s(ahead))
         place = Place(token.entry, number, token.resident)
         outcome, until_ms = await self._lines[opening.tag].claims.submit(place)
@@ -63,7 +63,7 @@ class Claiming:
             claim = Token(token.district, token.day, token.entry, token.resident, expires_s, window=token.window)
             return self._signer.sign(Kind.PASS, claim), expires_at, outcome == "fresh"
         if outcome in ("waiting", "ready"):
-            ahead = max(0, number - opening.serving - 1)
+            ahead = opening.ahead(number, opening.serving)
             raise _not_your_turn(ahead, opening.poll_after_s(ahead))
         if outcome == "used":
             raise Refusal("used")

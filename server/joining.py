@@ -153,7 +153,7 @@ class Joining:
         number = opening.number_among(drawn, entry)
         if number > serving:
             return entry, False
-        status, place = await self._store.rejoin(opening.tag, Place(entry, number, resident))
+        status, place = await self._store.rejoin(opening.tag, Place(entry, number, resident), opening.places_per_person)
         if place < 0:
             raise self._no_place(opening, status)
         return place, status == "rejoined"
@@ -166,9 +166,8 @@ class Joining:
         number = opening.number_among(joined.drawn, entry)
         if number <= joined.serving:  # called meanwhile: the first poll says until when to claim
             return TicketIssued(ticket, entry, number, joined.serving, 0, 0, 1.0, "ready")
-        ahead = number - joined.serving - 1
-        eta_s, after = opening.eta_s(ahead), opening.poll_after_s(ahead)
-        eta_seconds = None if eta_s is None else round(eta_s)
+        ahead = opening.ahead(number, joined.serving)
+        eta_seconds, after = opening.eta_seconds(ahead), opening.poll_after_s(ahead)
         return TicketIssued(ticket, entry, number, joined.serving, ahead, eta_seconds, round(after, 1), "waiting")
 
     def _no_place(self, opening: Opening, status: str) -> Refusal:
@@ -179,5 +178,7 @@ class Joining:
             return self._openings.not_open(opening, self._clock.now_ms())
         if status == "ended":
             return self._openings.ended(opening)
+        if status in ("spent", "full"):
+            return self._openings.no_more_places(opening, whole=status == "full")
         wait_s = 30 + secrets.randbelow(30)  # so that they do not all come back at once
         return Refusal("paused", retry_after_seconds=wait_s, message=opening.message or None)

@@ -47,7 +47,8 @@ class Line:
         answers: dict[int, Joined | Exception] = self._refusals(range(len(batch)), known)
         admitted = [i for i in range(len(batch)) if i not in answers]
         if admitted:
-            joined = await self._store.join(opening.tag, [batch[i].resident for i in admitted])
+            wanted = [batch[i].resident for i in admitted]
+            joined = await self._store.join(opening.tag, wanted, opening.places_per_person)
             answers |= zip(admitted, joined, strict=True)
             unreached = [
                 i

@@ -9,6 +9,7 @@ from typing import Literal
 from server.city import City, District
 from server.clock import from_ms, to_ms
 from server.draw import Draw, commitment
+from server.given_up import GivenUp
 from server.keys import opening_tag
 from server.store.store import Advance
 
@@ -20,6 +21,7 @@ State = Literal["maintenance", "closed", "draw", "open", "paused", "ended", "una
 _SHARE_OF_WAIT = 0.6
 _MOST_OF_WAIT = 0.9
 _PACE_WINDOW_MS = 60_000
+_LONGEST_PACE_WINDOW_MS = 600_000  # where few turns end
 # Turns that must have ended before their length says anything.
 _TURNS_ENOUGH = 10
 
@@ -62,12 +64,17 @@ class Opening:
         self.max_active = district.max_active or city.policy.max_active
         self.paused = False
         self.message = ""
-        self.left: set[int] = set()
+        self.places_per_person = city.policy.places_per_person
+        self.left = GivenUp()
         self.left_seen = 0
         self.seen_ms = 0
         self.pace = self.rate
         self._stretch = 1.0
-        self._turn_ms = 0.0  # how long a call keeps its pass, on average: until registered, missed, left or lapsed
+        policy = city.policy
+        # How long a call keeps its pass, on average: until registered, missed, left or lapsed.
+        self._longest_turn_ms = (policy.claim_seconds + policy.pass_seconds) * 1000.0
+        self._turn_ms = min(policy.turn_seconds * 1000.0, self._longest_turn_ms)
+        self._tokens = 0.0  # calls that the rate allows at once
         self._looked_ms = 0
         self._busy_ms = 0.0  # the sum of that over all calls so far
         self._turns: deque[tuple[int, float, int, int]] = deque()  # (time, _busy_ms, called, inside), a second apart
@@ -112,6 +119,9 @@ class Opening:
         self.hold_ms = number["hold_ms"]
         self.left.update(news.left)
         self.left_seen += len(news.left)
+        if self.draw is not None:
+            self.left.number(self.draw.number)
+        self._follow_tokens(news)
         self._follow_pace(news.now_ms, number["called"])
         self._stretch = max(1.0, self._polls_per_second() / self._policy.poll_budget_per_second)
 
@@ -119,6 +129,12 @@ class Opening:
     def active(self) -> int:
         """Called and not yet claimed, and passes alive: what `max_active` caps."""
         return self.pending + self.passes_alive
+
+    def _follow_tokens(self, news: Advance) -> None:
+        """How many calls the store's bucket allows at this moment (lua/advance.lua)."""
+        full = max(self.rate, 1.0) if self.rate > 0 else 0.0
+        credit, last_ms = float(news.fields.get("credit", full)), int(news.fields.get("last_ms", news.now_ms))
+        self._tokens = min(credit + max(0, news.now_ms - last_ms) / 1000 * self.rate, full)
 
     def _follow_pace(self, now_ms: int, called: int) -> None:
         """Calls a second as residents will feel them: none in a pause, less where max_active will hold the queue back.
@@ -132,16 +148,22 @@ class Opening:
         self._looked_ms = now_ms
         if not turns or now_ms - turns[-1][0] >= 1000:
             turns.append((now_ms, self._busy_ms, called, active))
-            while now_ms - turns[0][0] > _PACE_WINDOW_MS:
+            while now_ms - turns[0][0] > _PACE_WINDOW_MS and (
+                called - active - (turns[1][2] - turns[1][3]) >= _TURNS_ENOUGH
+                or now_ms - turns[0][0] > _LONGEST_PACE_WINDOW_MS
+            ):
                 turns.popleft()
         _, busy_ms, called_then, active_then = turns[0]
         ended = called - active - (called_then - active_then)
+        seen_ms, entered = self._busy_ms - busy_ms, active - active_then
         if ended >= _TURNS_ENOUGH:
             # those inside are halfway through their turn, on average: at first they are many, and few have ended
-            self._turn_ms = (self._busy_ms - busy_ms) / (ended + (active - active_then) / 2)
-        self.pace = 0.0 if self.paused else self.rate
-        if self._turn_ms and not self.paused:
-            self.pace = min(self.rate, max(self.max_active * 1000 / self._turn_ms, self.rate / 100))
+            self._turn_ms = seen_ms / (ended + entered / 2)
+        elif ended + entered >= 1:  # too few to say how short a turn is; but no shorter than it has been already
+            self._turn_ms = min(max(self._turn_ms, seen_ms / (ended + entered)), self._longest_turn_ms)
+        self.pace = 0.0 if self.paused or not self.max_active else self.rate
+        if self.pace and self._turn_ms and self.waiting + active > self.max_active:  # else the cap holds nobody back
+            self.pace = min(self.rate, self.max_active * 1000 / self._turn_ms)
 
     def _polls_per_second(self) -> float:
         """What everyone waiting would poll without any stretching."""
@@ -183,13 +205,25 @@ class Opening:
         """Whether the opening needs advancing: its window, and until the last pass has lapsed after it."""
         return self.assigned and self.opens_ms - 5000 <= now_ms < self.closes_ms + self.grace_ms + 5000
 
+    def ahead(self, number: int, serving: int) -> int:
+        """How many will be called before a number: those between, but for the ones who have given up."""
+        return max(0, number - serving - 1 - self.left.between(serving, number))
+
     def eta_s(self, ahead: int) -> float | None:
-        """About how long until the call, in seconds; None when nobody is called at all."""
+        """About how long until the call, in seconds; None when nobody is called at all.
+
+        Never less than the rate allows, whatever the bucket still holds; longer where max_active holds the line back.
+        """
         if self.pace <= 0:
             return None
-        unhindered_s = ahead / self.rate
-        room = max(0, self.max_active - self.active)
-        return max(unhindered_s, (ahead - room) / self.pace) if self.pace < self.rate else unhindered_s
+        unhindered_s = max(ahead, ahead + 1 - self._tokens) / self.rate
+        behind = ahead + 1 - max(0, self.max_active - self.active)
+        return max(unhindered_s, behind / self.pace) if self.pace < self.rate else unhindered_s
+
+    def eta_seconds(self, ahead: int) -> int | None:
+        """The same in whole seconds, as it is told: rounded up, since a promise that is too short is broken."""
+        eta_s = self.eta_s(ahead)
+        return None if eta_s is None else math.ceil(eta_s)
 
     def poll_after_s(self, ahead: int) -> float:
         """When a waiting resident should look again, in seconds.

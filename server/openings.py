@@ -16,12 +16,14 @@ from server.line import Line
 from server.opening import Opening
 from server.registry import Registry
 from server.store import Store
+from server.store.openings import MOST_LEFT
 from server.tokens import Token
 
 log = structlog.get_logger()
 
 _TICK_SECONDS = 0.25
 _IDLE_TICKS = 20
+_LOOKS_AT_ONCE = 20
 # A worker that has not heard from the store for so long no longer speaks for it.
 STALE_MS = 15_000
 
@@ -94,10 +96,15 @@ class Openings:
         await self._mend(opening)
 
     async def _look(self, openings: Sequence[Opening]) -> None:
-        news = await self._store.advance([(o.tag, o.left_seen) for o in openings])
-        for opening, report in zip(openings, news, strict=True):
-            opening.follow(report)
-        self._clock.follow(news[-1].now_ms)
+        for _ in range(_LOOKS_AT_ONCE):
+            news = await self._store.advance([(o.tag, o.left_seen) for o in openings])
+            for opening, report in zip(openings, news, strict=True):
+                opening.follow(report)
+            self._clock.follow(news[-1].now_ms)
+            # More have left than one look tells, as a worker finds that has just started.
+            openings = [o for o, report in zip(openings, news, strict=True) if len(report.left) == MOST_LEFT]
+            if not openings:
+                return
 
     async def _mend(self, opening: Opening) -> bool:
         """Prepare an opening that is not in the store, or settle its draw; whether anything was done."""
@@ -199,6 +206,14 @@ class Openings:
     def ended(self, opening: Opening) -> Refusal:
         """It is over, and when the next one begins."""
         return Refusal("ended", next_opens_at=self.next_opens_at(opening.district))
+
+    def no_more_places(self, opening: Opening, *, whole: bool) -> Refusal:
+        """It is on, and has no place for them: it has given all (`whole`), or they have given up too many."""
+        next_at = self.next_opens_at(opening.district)
+        if whole:
+            return Refusal("ended", reason="full", next_opens_at=next_at)
+        wait_s = -(-(to_ms(next_at) - self._clock.now_ms()) // 1000) if next_at else 86_400
+        return Refusal("too-many-requests", retry_after_seconds=max(1, wait_s), reason="places", next_opens_at=next_at)
 
     # The operator
 

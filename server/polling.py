@@ -75,9 +75,8 @@ class Polling:
             after = opening.poll_after_draw_s(entry, now_ms)
             status = TicketStatus("drawing", None, serving, None, None, round(after, 1))
         else:
-            ahead = number - serving - 1
-            eta_s, after = opening.eta_s(ahead), opening.poll_after_s(ahead)
-            eta_seconds = None if eta_s is None else round(eta_s)
+            ahead = opening.ahead(number, serving)
+            eta_seconds, after = opening.eta_seconds(ahead), opening.poll_after_s(ahead)
             status = TicketStatus("waiting", number, serving, ahead, eta_seconds, round(after, 1))
         if token.stale_key:
             status.ticket = self._signer.sign(Kind.TICKET, token)

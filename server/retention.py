@@ -21,7 +21,7 @@ _KEYS_A_STEP: Final = 500
 _CLOSED: Final = frozenset({b"cancelled", b"fulfilled", b"noshow"})
 
 OPENING_KINDS: Final = frozenset(
-    {"places", "done", "calls", "passes", "left", "claims", "roster", "vacated", "unsettled", "frozen"}
+    {"places", "done", "calls", "passes", "left", "leavers", "claims", "roster", "vacated", "unsettled", "frozen"}
 )
 """What goes with an old opening. `opening`, `night`, `audit` and a day's slots stay: nobody is named there."""
 

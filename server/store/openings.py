@@ -6,7 +6,11 @@ from typing import Any, NamedTuple
 from server.store.caller import Arg, Caller, fields_of
 
 _MOST_STEPS = 32
-_MOST_LEFT = 5000
+MOST_LEFT = 5000
+"""So many entries given up one `advance` tells at most."""
+
+# What `join` answers where it gives no place though the opening is on.
+_WITHOUT_PLACE = {-2: "spent", -3: "full"}
 
 
 class Joined(NamedTuple):
@@ -60,21 +64,23 @@ class OpeningStore(Caller):
         status = await self._run("prepare", tag, *times, poll_budget, rate, max_active, seed.hex(), night_seed.hex())
         return bool(status == b"prepared")
 
-    async def join(self, tag: str, residents: Sequence[bytes]) -> list[Joined]:
-        """A place for each resident key, or the one they have."""
-        status, *rest = await self._run("join", tag, *self._clock(), b"".join(residents))
+    async def join(self, tag: str, residents: Sequence[bytes], most: int = 0) -> list[Joined]:
+        """A place for each resident key, or the one they have; none for who has given up `most` (0 = no such bound)."""
+        status, *rest = await self._run("join", tag, *self._clock(), b"".join(residents), most)
         status = status.decode()
         if status == "absent":
             return [Joined(status, None, None, False)] * len(residents)
         drawn, serving = rest[0] if rest[0] >= 0 else None, rest[1]
         return [
-            Joined(status, drawn, answer >> 1 if answer >= 0 else None, answer >= 0 and bool(answer & 1), serving)
+            Joined(status, drawn, answer >> 1, bool(answer & 1), serving)
+            if answer >= 0
+            else Joined(_WITHOUT_PLACE.get(answer, status), drawn, None, False, serving)
             for answer in rest[2:]
         ]
 
-    async def rejoin(self, tag: str, place: Place) -> tuple[str, int]:
-        """(status, entry): a place at the back for one whose earlier place is spent."""
-        answer = await self._run("rejoin", tag, *self._clock(), place.resident, place.entry, place.number)
+    async def rejoin(self, tag: str, place: Place, most: int = 0) -> tuple[str, int]:
+        """(status, entry): a place at the back for one whose earlier place is spent; `most` as for `join`."""
+        answer = await self._run("rejoin", tag, *self._clock(), place.resident, place.entry, place.number, most)
         return answer[0].decode(), answer[1]
 
     async def close_draw(self, tag: str, numbers: Sequence[int] = ()) -> tuple[str, int, list[int]]:
@@ -84,7 +90,7 @@ class OpeningStore(Caller):
 
     async def advance(self, wanted: Sequence[tuple[str, int]]) -> list[Advance]:
         """Advance each (tag, left_seen) and tell how it stands, all in one round trip."""
-        calls = [(tag, (*self._clock(), left_seen, _MOST_STEPS, _MOST_LEFT)) for tag, left_seen in wanted]
+        calls = [(tag, (*self._clock(), left_seen, _MOST_STEPS, MOST_LEFT)) for tag, left_seen in wanted]
         return [_advance(*answer) for answer in await self._run_each("advance", calls)]
 
     async def standing(self, tag: str, places: Sequence[Place]) -> list[tuple[str, int]]:

@@ -199,6 +199,15 @@ _REASONS = {
         "There is no receipt on this device. You can find your registration again by a code sent by SMS.",
     ),
     "closed": ("这份登记已经办结，不能再改。", "This registration is closed and cannot be changed."),
+    "places": (
+        "您在这次开放中放弃号码的次数太多，这次不能再取号。下一次开放时间是 {next_opens_at}。",
+        "You have given up your place too often in this opening and cannot join it again. The next one opens at "
+        "{next_opens_at}.",
+    ),
+    "full": (
+        "这次开放的号码已经全部发完，下一次开放时间是 {next_opens_at}。",
+        "All places of this opening have been given. The next one opens at {next_opens_at}.",
+    ),
     "no-appointment": ("还没有安排接种时间。", "There is no appointment yet."),
     "not-on-roster": (
         "不在本接种点当天的名单上，请核对短信上的接种点和日期。",
