@@ -105,7 +105,9 @@ def check_name(name: str) -> NameFault | None:
         category = unicodedata.category(c)
         if category == "Co":
             return "private-use"
-        # Control characters, lone halves, what is not assigned; symbols, but for those typed as a dot or an apostrophe.
-        if (category[0] == "C" or category in ("Sm", "Sc", "So")) and c not in DOT_SIGNS:
+        if category[0] == "C":  # control characters, lone halves, what is not assigned
+            return "characters"
+        # Symbols, as broken encodings leave them (å¼ ä¸‰), but not ASCII's: passports' lines have `<` for a blank.
+        if category in ("Sm", "Sc", "So") and not c.isascii() and c not in DOT_SIGNS:
             return "characters"
     return None if any(c.isalpha() for c in letters) else "no-letters"

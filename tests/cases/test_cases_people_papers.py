@@ -262,7 +262,8 @@ SAME_NAMES = {
     "": [
         ("Jean-Pierre", "JEAN PIERRE"), ("Jean-Pierre", "jeanpierre"), ("O'Neill", "O’NEILL"),
         ("ZHANG, SAN", "Zhang San"), ("⻢云", "马云"), ("葛\U000e0100城", "葛城"), ("张三 Sam", "张三SAM"),
-        ("J. R. Smith", "JR Smith"), ("Weiß", "WEISS"), ("Éloïse", "E\u0301loi\u0308se"),
+        ("J. R. Smith", "JR Smith"), ("MUSTERMANN<<ERIKA", "MUSTERMANN ERIKA"), ("Weiß", "WEISS"),
+        ("Éloïse", "E\u0301loi\u0308se"),
     ],
 }  # fmt: skip
 OTHER_NAMES = [

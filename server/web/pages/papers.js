@@ -11,9 +11,9 @@ teach({
   "id-length": "身份证号码应为 18 位，现在是 {0} 位。|An ID number has 18 characters; this one has {0}.",
   region: "居住证号码应以 81、82 或 83 开头。|A residence permit number begins with 81, 82 or 83.",
   "birth-date": "号码中的出生日期不正确。|The birth date in the number is not a real date.",
-  lost: "姓名中有问号、星号、方框等代替的字，请填写完整姓名。|A letter of the name is lost or masked (a question mark, a star, a box). Please enter the whole name.",
-  "private-use": "姓名中有一个字是本系统不认识的自造字，请换一种输入法，或找接种点工作人员办理。|A character of the name is known to one kind of computer only. Please type it on another keyboard, or ask the staff of a vaccination site.",
-  "no-letters": "请填写证件上的姓名。|Please enter the name as on your papers.",
+  "name-lost": "姓名中有问号、星号、方框等代替的字，请填写完整姓名。|A letter of the name is lost or masked (a question mark, a star, a box). Please enter the whole name.",
+  "name-private": "姓名中有一个字是本系统不认识的自造字，请换一种输入法，或找接种点工作人员办理。|A character of the name is known to one kind of computer only. Please type it on another keyboard, or ask the staff of a vaccination site.",
+  "name-empty": "请填写证件上的姓名。|Please enter the name as on your papers.",
   checksum: "号码不正确，请逐位核对。|The number is not right; please compare it digit by digit.",
 });
 
@@ -66,8 +66,8 @@ const MASKED = /^\p{Script=Han}{1,2}(?:[Xx]{1,3}|某{1,2})$|[●⚫⬤]$|[.·。
 const KNOWN = /[\ue815-\ue864\ue7c7\ue7c8]/gu;
 function nameFault(name) {
   if ([...name].length > 64) return ["length"];
-  if (LOST.test(name) || MASKED.test(name)) return ["lost"];
+  if (LOST.test(name) || MASKED.test(name)) return ["name-lost"];
   const rest = name.replace(KNOWN, "字");
-  if (/\p{Co}/u.test(rest)) return ["private-use"];
-  return /\p{L}/u.test(rest) ? null : ["no-letters"];
+  if (/\p{Co}/u.test(rest)) return ["name-private"];
+  return /\p{L}/u.test(rest) ? null : ["name-empty"];
 }
