@@ -129,7 +129,7 @@ class OwnServer:
         registry.unlink()
         self._say("starting the server")
         clock = datetime.fromisoformat(self._options.opening) - timedelta(seconds=self._options.lead)
-        command = ["up", "--no-demo", "--port", "0", "--clock", clock.isoformat(), *self._common()]
+        command = ["up", "--no-demo", "--port", "0", "--reset-clock", "--clock", clock.isoformat(), *self._common()]
         if self._options.workers is not None:
             command += ["--workers", str(self._options.workers)]
         # its own session: a Ctrl-C at the terminal is for us, and we end it in order

@@ -45,7 +45,7 @@ def _first_dose(city: City) -> tuple[date, str]:
 async def add_demo(settings: Settings, city: City) -> bool:
     """Write the demo registry and sites; again changes nothing that is seen.
 
-    False where the store holds something else, which is nobody's playground.
+    False where a node of the store holds something else, or does not say: that is nobody's playground.
     """
     pepper, seal = Pepper(settings.pepper, city.papers.same_name), Seal(settings.secrets)
     day, product = _first_dose(city)
@@ -53,7 +53,7 @@ async def add_demo(settings: Settings, city: City) -> bool:
     records = []
     store = await open_store(settings)
     try:
-        if not await store.is_for_demo():
+        if not await store.take_for_demo():
             return False
         for d, district in enumerate(city.districts, 1):
             for i in range(RESIDENTS_PER_DISTRICT):

@@ -9,10 +9,8 @@ from datetime import date, time, tzinfo
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from redis.exceptions import RedisError
 
 from server.clock import at, to_ms
-from server.errors import StoreUnavailable
 from server.keys import key
 from server.store import Store
 from server.store.residents import pack, unpack
@@ -63,8 +61,8 @@ async def walk(store: Store, progress: Callable[[int], Any]) -> AsyncIterator[li
         StoreUnavailable: it did not answer.
     """
     met, batch = 0, []
-    try:
-        async for name in store.client.scan_iter(count=1000):
+    async for names in store.walk_keys():
+        for name in names:
             met += 1
             kind, brace, tag = name.decode().partition(":{")
             if brace:
@@ -73,28 +71,8 @@ async def walk(store: Store, progress: Callable[[int], Any]) -> AsyncIterator[li
                 yield batch
                 progress(met)
                 batch = []
-    except (RedisError, OSError, TimeoutError) as error:
-        raise StoreUnavailable from error
     yield batch
     progress(met)
-
-
-async def pipelined(store: Store, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """The answers to commands, in one round trip a node.
-
-    Raises:
-        StoreUnavailable: one of them was not answered, or refused.
-    """
-    if not commands:
-        return []
-    pipe = store.client.pipeline(transaction=False)
-    for command in commands:
-        pipe.execute_command(*command)
-    try:
-        answers: list[Any] = await pipe.execute()
-    except (RedisError, OSError, TimeoutError) as error:
-        raise StoreUnavailable from error
-    return answers
 
 
 async def purge(
@@ -129,7 +107,7 @@ async def purge(
         old = [(kind, tag) for kind, tag in keys if kind in OPENING_KINDS and _date_of(tag) < before]
         openings.update(tag for _, tag in old)
         if not dry_run:
-            await pipelined(store, [("UNLINK", key(kind, tag)) for kind, tag in old])
+            await store.plain([("UNLINK", key(kind, tag)) for kind, tag in old])
         await work.forget([tag for kind, tag in keys if kind == "registration"])
         if registry:
             await work.drop([tag for kind, tag in keys if kind == "registry"])
@@ -177,7 +155,7 @@ class _Purge:
     async def drop(self, tags: Sequence[str]) -> None:
         """Delete the registry lines of those residents who have no registration."""
         if self._dry_run:
-            registered = await pipelined(self._store, [("EXISTS", key("registration", tag)) for tag in tags])
+            registered = await self._store.plain([("EXISTS", key("registration", tag)) for tag in tags])
             self.done.lines += registered.count(0)
         else:
             self.done.lines += await self._store.drop_record(tags)
@@ -189,7 +167,7 @@ async def _registrations(store: Store, tags: Sequence[str]) -> list[_Registratio
         commands.append(("HMGET", key("registration", tag), "no", "state", "closed_ms"))
         commands.append(("GET", key("stop", tag)))
         commands.append(("GET", key("registry", tag)))
-    answers = await pipelined(store, commands)
+    answers = await store.plain(commands)
     found = zip(tags, answers[::3], answers[1::3], answers[2::3], strict=True)
     return [
         _Registration(tag, no or b"", state or b"", closed_ms or b"", stop or b"", record or b"")

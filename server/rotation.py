@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from server.keys import key
-from server.retention import pipelined, resident_of, walk
+from server.retention import resident_of, walk
 from server.seal import Seal, Unreadable
 from server.store import Store
 from server.store.residents import pack, unpack
@@ -46,14 +46,14 @@ async def reseal(store: Store, seal: Seal, progress: Callable[[int], Any] = lamb
         while tags:
             tags = await _reseal(store, seal, tags, done)
         outboxes = [("XLEN", key(kind, tag)) for kind, tag in keys if kind == "outbox"]
-        done.owed += sum(await pipelined(store, outboxes))
+        done.owed += sum(await store.plain(outboxes))
     return done
 
 
 async def _reseal(store: Store, seal: Seal, tags: Sequence[str], done: Resealed) -> list[str]:
     """Once over these lines; those that somebody else has changed meanwhile."""
     changes: list[tuple[str, bytes, bytes]] = []
-    for tag, stored in zip(tags, await pipelined(store, [("GET", key("registry", tag)) for tag in tags]), strict=True):
+    for tag, stored in zip(tags, await store.plain([("GET", key("registry", tag)) for tag in tags]), strict=True):
         record = unpack(stored) if stored else None
         if record is None or not record.contact:
             continue

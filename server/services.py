@@ -29,20 +29,24 @@ from server.registrations import Registrations
 from server.registry import Registry
 from server.seal import Seal
 from server.settings import Settings
+from server.setup import follow_city, keep_time, open_store
 from server.sites import Sites
 from server.staff import StaffTokens
-from server.store import Store, connect
+from server.store import Store
 from server.tokens import Signer
 from server.unmatched import Unmatched
 from server.waiting_room import WaitingRoom
 
 log = structlog.get_logger()
 
+_PATIENCE_SECONDS = 30
+
 
 class Services(msgspec.Struct, frozen=True):
     """The services of one worker; `sms_file`: where test messages go, where there is no provider."""
 
     city: City
+    clock: Clock
     store: Store
     room: WaitingRoom
     registrations: Registrations
@@ -79,6 +83,7 @@ def wire(settings: Settings, city: City, store: Store) -> Services:
     notices = Notices(city, store, clock, seal, pepper, sites)
     return Services(
         city=city,
+        clock=clock,
         store=store,
         room=room,
         registrations=registrations,
@@ -107,21 +112,12 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         SetupError: the city file is wrong, or no store answers within half a minute.
     """
     city = load_city(settings.city_file)
-    client = None
-    for attempt in range(30):
-        try:
-            client = await connect(settings.redis_url)
-            break
-        except SetupError:
-            if attempt == 29:
-                raise
-            await asyncio.sleep(1)
-    assert client is not None  # noqa: S101
-    store = Store(client, settings.offset_ms, settings.replicas)
+    store = await _patiently_opened(settings)
     services = wire(settings, city, store)
-    with contextlib.suppress(StoreUnavailable):  # it may be restarting: then the loop below catches up
+    with contextlib.suppress(StoreUnavailable):  # it may be restarting: then the loops below catch up
+        await follow_city(store, services.clock)
         await services.room.tick()
-    work = [services.room.run(), _keep_house(services), _repair(services)]
+    work = [services.room.run(), _keep_house(services), _repair(services), keep_time(store, services.clock)]
     if settings.sms_file is not None:
         work.append(services.notices.run(FileGateway(settings.sms_file), f"worker-{os.getpid()}"))
     tasks = [asyncio.create_task(each) for each in work]
@@ -135,6 +131,15 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await store.close()
+
+
+async def _patiently_opened(settings: Settings) -> Store:
+    """The store; it may be restarting, as it was looked at before this worker was started."""
+    for _ in range(_PATIENCE_SECONDS - 1):
+        with contextlib.suppress(SetupError, StoreUnavailable):
+            return await open_store(settings)
+        await asyncio.sleep(1)
+    return await open_store(settings)
 
 
 async def _repair(services: Services) -> None:

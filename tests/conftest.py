@@ -87,11 +87,11 @@ def _free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def cluster_server() -> Iterator[str]:
-    """URL (`redis://`) of a new, empty cluster of three nodes that share the slots."""
+def cluster_server(count: int = _NODES) -> Iterator[str]:
+    """URL (`redis://`) of a new, empty cluster of so many nodes, three where nothing is said, that share the slots."""
     with tempfile.TemporaryDirectory(prefix="jh-") as name, ExitStack() as stack:
-        ports = _free_ports(2 * _NODES)
-        ports, buses = ports[:_NODES], ports[_NODES:]
+        ports = _free_ports(2 * count)
+        ports, buses = ports[:count], ports[count:]
         nodes: list[Any] = []  # redis-py leaves execute_command untyped
         for i, (port, bus) in enumerate(zip(ports, buses, strict=True)):
             folder = Path(name) / str(i)
@@ -103,19 +103,19 @@ def cluster_server() -> Iterator[str]:
         for i, node in enumerate(nodes):
             _until(node.ping, "a node of the cluster answers")
             node.execute_command("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
-            first, last = _SLOTS * i // _NODES, _SLOTS * (i + 1) // _NODES - 1
+            first, last = _SLOTS * i // count, _SLOTS * (i + 1) // count - 1
             node.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
             if i:
                 node.execute_command("CLUSTER", "MEET", "127.0.0.1", ports[0], buses[0])
         for node in nodes:
-            _until(partial(_is_whole, node), "the cluster's nodes have met")
+            _until(partial(_is_whole, node, count), "the cluster's nodes have met")
         yield f"redis://127.0.0.1:{ports[0]}"
 
 
-def _is_whole(node: Any) -> bool:
+def _is_whole(node: Any, count: int) -> bool:
     info = node.execute_command("CLUSTER", "INFO")
     known = info if isinstance(info, dict) else dict(line.split(":", 1) for line in info.decode().split())
-    return known["cluster_state"] == "ok" and int(known["cluster_size"]) == _NODES
+    return known["cluster_state"] == "ok" and int(known["cluster_size"]) == count
 
 
 @pytest.fixture(scope="session")

@@ -94,7 +94,7 @@ async def prepare(url: str) -> tuple[dict[str, dict[str, Any]], Past]:
             await client.hset(key("night", day_tag(district.code, DAY)), "seed", _SEED)
         at = city.night_begins(DAY) + timedelta(minutes=20)
         store._offset_ms = to_ms(at) - round(time.time() * 1000)
-        await store.keep_offset()
+        await store.agree_on_offset(store._offset_ms, anew=True)
         return put, past
     finally:
         await store.close()

@@ -43,7 +43,7 @@ from server.importing.sites import judge_sites
 from server.keys import Pepper
 from server.seal import Seal
 from server.settings import Settings
-from server.setup import open_store
+from server.setup import city_clock, open_store
 from server.store import Store
 
 _MOST_TOLD: Final = 10
@@ -58,6 +58,11 @@ class Choices(msgspec.Struct, frozen=True):
     dry_run: bool = False
     yes: bool = False
     partial: bool = False
+
+
+_INTO_THE_DEMO = (
+    "warning: this store has the demo's made-up residents (jiaohao up); for a real city begin with an empty one"
+)
 
 
 class _Run(NamedTuple):
@@ -148,9 +153,8 @@ class _Run(NamedTuple):
 async def _running(settings: Settings, city: City, file: Path, choices: Choices) -> AsyncIterator[_Run]:
     store = await open_store(settings)
     try:
-        clock = Clock(await store.follow_offset())
         with progress_bar() as bar:
-            yield _Run(store, city, file, choices, bar, clock)
+            yield _Run(store, city, file, choices, bar, await city_clock(store))
     finally:
         await store.close()
 
@@ -191,6 +195,8 @@ async def import_registry(settings: Settings, city: City, file: Path, choices: C
                 f"{keeper.counts.closed:,} closed{late}"
             )
         click.echo(_kept(found.count, "residents", found.outcome.bad, removed))
+        if await run.store.is_demo():  # asked after writing: see there
+            click.echo(_INTO_THE_DEMO, err=True)
 
 
 async def import_sites(settings: Settings, city: City, file: Path, choices: Choices) -> None:

@@ -14,12 +14,11 @@ from server.appointments import Appointments
 from server.city import City, load_city
 from server.cli.options import city_option, store_options, store_settings
 from server.cli.progress import progress_bar
-from server.clock import Clock
 from server.errors import SetupError, StoreUnavailable
 from server.night import Night
 from server.published import Published
 from server.settings import Settings
-from server.setup import open_store
+from server.setup import city_clock, open_store
 from server.steps import STEPS, Outcome, Watcher
 from server.store import Store
 
@@ -131,7 +130,7 @@ async def _begin(settings: Settings, city: City, patience_s: float) -> tuple[Sto
         store = None
         try:
             store = await open_store(settings)
-            clock = Clock(await store.follow_offset())
+            clock = await city_clock(store)
             appointments = Appointments(city, store, clock)
             night = Night(city, store, clock, appointments, Published(settings.results_dir))
             return store, night, await night.due()

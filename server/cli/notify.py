@@ -14,14 +14,13 @@ import click
 from server import logs
 from server.city import City, load_city
 from server.cli.options import city_option, store_options, store_settings
-from server.clock import Clock
 from server.errors import SetupError
 from server.gateways import FileGateway, Gateway
 from server.keys import Pepper
 from server.notices import Notices
 from server.seal import Seal
 from server.settings import Settings
-from server.setup import open_store
+from server.setup import city_clock, keep_time, open_store
 from server.sites import Sites
 from server.store import Store
 
@@ -75,7 +74,7 @@ def command(
 async def _notify(settings: Settings, city: City, file: Path | None, once: bool) -> str:
     store = await open_store(settings)
     try:
-        clock, sites = Clock(await store.follow_offset()), Sites(city, store)
+        clock, sites = await city_clock(store), Sites(city, store)
         notices = Notices(city, store, clock, Seal(settings.secrets), Pepper(settings.pepper), sites)
         async with _gateway(file, notices) as gateway:
             consumer = f"{socket.gethostname()}-{os.getpid()}"
@@ -85,7 +84,10 @@ async def _notify(settings: Settings, city: City, file: Path | None, once: bool)
             loop = asyncio.get_running_loop()
             for each in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(each, sending.cancel)
+            following = asyncio.create_task(keep_time(store, clock))
             await asyncio.gather(sending, return_exceptions=True)
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
         await notices.receipts_noted(_RECEIPTS_SECONDS)
         return "stopped"
     finally:

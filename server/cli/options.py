@@ -1,7 +1,6 @@
 """Options that commands share."""
 
 import os
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
@@ -35,11 +34,6 @@ class Instant(click.ParamType[datetime]):
         return at
 
 
-def offset_ms(clock: datetime | None) -> int:
-    """City time minus wall-clock time, so that the city's clock starts at `clock` now and runs in real time."""
-    return round((clock.timestamp() - time.time()) * 1000) if clock else 0
-
-
 def store_options(command: F) -> F:
     """--redis-url and --data-dir."""
     command = click.option(
@@ -54,7 +48,7 @@ def store_options(command: F) -> F:
         envvar="JIAOHAO_REDIS_URL",
         show_envvar=True,
         help="A Redis >= 7 or Valkey, standalone or cluster, instead of the embedded store "
-        "(redis://, rediss://, unix://).",
+        "(redis://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...], rediss://, unix://; see README, Store).",
     )(command)
 
 
@@ -93,11 +87,17 @@ def city_option(command: F) -> F:
 
 
 def serving_options(command: F) -> F:
-    """--host, --port, --workers, --clock."""
+    """--host, --port, --workers, --clock, --reset-clock."""
+    command = click.option(
+        "--reset-clock",
+        is_flag=True,
+        help="Set the city's clock of this store anew, for all who work on it: by --clock, or to now.",
+    )(command)
     command = click.option(
         "--clock",
         type=Instant(),
-        help="Start the city's clock here, e.g. 2021-06-19T07:59:00+08:00; it runs in real time. Default: now.",
+        help="Start the city's clock here, e.g. 2021-06-19T07:59:00+08:00; it runs in real time. Default: now. "
+        "Where the store has a clock already, that one is followed.",
     )(command)
     command = click.option("--workers", type=click.IntRange(1, 512), help="Worker processes; default: one a core.")(
         command

@@ -9,10 +9,10 @@ import click
 
 from server.city import City, load_city
 from server.cli.options import city_option, store_options, store_settings
-from server.clock import Clock, from_ms
+from server.clock import from_ms
 from server.errors import SetupError
 from server.settings import Settings
-from server.setup import open_store
+from server.setup import city_clock, open_store
 
 
 @click.command("purge")
@@ -95,6 +95,6 @@ def command(
 async def _now(settings: Settings, city: City) -> datetime:
     store = await open_store(settings)
     try:
-        return from_ms(Clock(await store.follow_offset()).now_ms(), city.tz)
+        return from_ms((await city_clock(store)).now_ms(), city.tz)
     finally:
         await store.close()

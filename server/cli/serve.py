@@ -8,7 +8,7 @@ import click
 
 from server import logs
 from server.city import load_city
-from server.cli.options import city_option, offset_ms, serving_options
+from server.cli.options import city_option, serving_options
 from server.settings import from_environment
 
 
@@ -30,6 +30,7 @@ def command(
     port: int,
     workers: int | None,
     clock: datetime | None,
+    reset_clock: bool,
     redis_url: str,
     results: Path | None,
     city_file: Path | None,
@@ -41,14 +42,16 @@ def command(
     `appendfsync always`, `maxmemory-policy noeviction`. The night and the messages are commands of their
     own: see `jiaohao night --help` for the line in cron, and `jiaohao notify --help`.
     """
-    from server.cli.serving import bound, serve
+    from server.cli.serving import CityClock, bound, look_at_store, serve
 
     logs.configure()
-    load_city(city_file)
-    env = dict(os.environ, JIAOHAO_REDIS_URL=redis_url, JIAOHAO_OFFSET_MS=str(offset_ms(clock)))
+    city = load_city(city_file)
+    env = dict(os.environ, JIAOHAO_REDIS_URL=redis_url)
+    env.pop("JIAOHAO_OFFSET_MS", None)
     if results is not None:
         env["JIAOHAO_RESULTS"] = str(results.resolve())
     if city_file is not None:
         env["JIAOHAO_CITY"] = str(city_file.resolve())
     with bound(host, port) as listener:
-        serve(from_environment(env), listener, workers)
+        settings = look_at_store(from_environment(env), city, CityClock(clock, reset_clock))
+        serve(settings, listener, workers)

@@ -1,4 +1,4 @@
-"""Serves: the store looked at, the workers run, and a line once they are ready."""
+"""Serves: the store and its clock looked at, the workers run, and a line once they are ready."""
 
 import asyncio
 import errno
@@ -10,13 +10,21 @@ import threading
 import time
 import urllib.request
 from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
+from typing import NamedTuple
 
 import click
+import msgspec
 
-from server.doctor import durability
+from server.city import City
+from server.clock import from_ms, to_ms
 from server.errors import SetupError
 from server.settings import Settings
 from server.setup import open_store
+from server.store_findings import store_findings
+
+# Less than what two clocks of well kept machines may be apart.
+_SAME_CLOCK_MS = 1_000
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -36,16 +44,52 @@ def bound(host: str, port: int) -> socket.socket:
     return s
 
 
-async def _check_store(settings: Settings) -> None:
+class CityClock(NamedTuple):
+    """What was asked of the city's clock: where it starts (None: it is now), and whether whatever the time is that the
+    store has is to be given up for it."""
+
+    starts: datetime | None
+    anew: bool
+
+    def offset_ms(self, store_ms: int) -> int:
+        """City time minus the store's."""
+        return to_ms(self.starts) - store_ms if self.starts is not None else 0
+
+
+def look_at_store(settings: Settings, city: City, clock: CityClock) -> Settings:
+    """What must be known before anything is served: the store answers, what is wrong with it, and the city's clock.
+
+    There is one clock for all who work on a store: whoever comes first sets it, the others follow, and say so.
+
+    Returns:
+        The settings, by that clock.
+
+    Raises:
+        SetupError: no store answers.
+    """
+    return asyncio.run(_look_at_store(settings, city, clock))
+
+
+async def _look_at_store(settings: Settings, city: City, clock: CityClock) -> Settings:
     # Workers wait for a store that is away, and are started again for ever; at the start it is a wrong address.
     store = await open_store(settings)
     try:
-        await store.keep_offset()
-        async for finding in durability(store):
+        store_ms = await store.time_ms()
+        wanted_ms = clock.offset_ms(store_ms)
+        offset_ms = await store.agree_on_offset(wanted_ms, anew=clock.anew)
+        if abs(offset_ms - wanted_ms) > _SAME_CLOCK_MS:
+            now = from_ms(store_ms + offset_ms, city.tz)
+            _say(f"in this store it is {now.isoformat()}, and the city's clock follows it; --reset-clock sets it anew")
+        async for finding in store_findings(settings, store):
             if finding.level != "ok":
-                click.echo(f"jiaohao: {finding.what}; {finding.cure}", err=True)
+                _say(f"{finding.what}; {finding.cure}")
+        return msgspec.structs.replace(settings, offset_ms=offset_ms)
     finally:
         await store.close()
+
+
+def _say(line: str) -> None:
+    click.echo(f"jiaohao: {line}", err=True)
 
 
 def serve(
@@ -56,17 +100,13 @@ def serve(
     SIGHUP replaces the workers one by one (`server.cli.workers`).
 
     Args:
-        settings: of the workers.
+        settings: of the workers, from `look_at_store`.
         listener: where, from `bound`.
         workers: how many.
         nights: runs the nights meanwhile.
-
-    Raises:
-        SetupError: no store answers.
     """
     from server.cli.workers import Workers
 
-    asyncio.run(_check_store(settings))
     with tempfile.TemporaryDirectory(prefix="jiaohao-metrics-") as metrics_dir, nights or nullcontext():
         os.environ.update(settings.environment(), PROMETHEUS_MULTIPROC_DIR=metrics_dir)
         server = Workers(listener, workers or os.cpu_count() or 1, settings.head_seconds)

@@ -12,10 +12,10 @@ import segno
 
 from server.city import City, load_city
 from server.cli.options import city_option, store_options, store_settings
-from server.clock import Clock, from_ms
+from server.clock import from_ms
 from server.errors import Refusal, SetupError
 from server.settings import Settings
-from server.setup import open_store
+from server.setup import city_clock, open_store
 from server.sites import Sites
 from server.staff import Role, StaffTokens
 from server.tokens import Signer
@@ -122,7 +122,7 @@ async def _token(settings: Settings, city: City, site: str, role: Role, days: in
     sites = Sites(city, store)
     try:
         await sites.find(site)
-        clock = Clock(await store.follow_offset())
+        clock = await city_clock(store)
     except Refusal as refusal:
         if refusal.code != "not-found":
             raise

@@ -10,7 +10,7 @@ import click
 
 from server import logs
 from server.city import load_city
-from server.cli.options import city_option, offset_ms, serving_options, store_options
+from server.cli.options import city_option, serving_options, store_options
 from server.settings import from_environment, local_secrets
 
 
@@ -24,6 +24,7 @@ def command(
     port: int,
     workers: int | None,
     clock: datetime | None,
+    reset_clock: bool,
     redis_url: str | None,
     data_dir: Path,
     city_file: Path | None,
@@ -39,7 +40,7 @@ def command(
     Data and secrets are kept in --data-dir. SIGTERM and Ctrl-C end it cleanly.
     """
     from server.cli.night_watch import NightWatch
-    from server.cli.serving import bound, serve, shown
+    from server.cli.serving import CityClock, bound, look_at_store, serve, shown
     from server.demo import add_demo, describe
     from server.store.embedded import EmbeddedStore
 
@@ -48,20 +49,24 @@ def command(
     data_dir = data_dir.resolve()
     with ExitStack() as stack:
         listener = stack.enter_context(bound(host, port))
+        is_ours = redis_url is None
         if redis_url is None:
             redis_url = stack.enter_context(EmbeddedStore(data_dir)).url
-        env = local_secrets(data_dir) | {"JIAOHAO_REDIS_URL": redis_url, "JIAOHAO_OFFSET_MS": str(offset_ms(clock))}
+        env = local_secrets(data_dir) | {"JIAOHAO_REDIS_URL": redis_url}
+        env["JIAOHAO_REPLICAS"] = os.environ.get("JIAOHAO_REPLICAS") or "0"
         env["JIAOHAO_SMS_FILE"] = os.environ.get("JIAOHAO_SMS_FILE") or str(data_dir / "sms.jsonl")
         env |= {name: os.environ.get(name, "") for name in ("JIAOHAO_HEAD_SECONDS", "JIAOHAO_BODY_SECONDS")}
         if city_file is not None:
             env["JIAOHAO_CITY"] = str(city_file.resolve())
         env["JIAOHAO_RESULTS"] = os.environ.get("JIAOHAO_RESULTS") or str(data_dir / "results")
-        settings = from_environment(env)
+        # nobody else serves on a store of our own
+        asked = CityClock(clock, anew=is_ours or reset_clock)
+        settings = look_at_store(from_environment(env), city, asked)
         if not no_demo:
             if asyncio.run(add_demo(settings, city)):
                 click.echo(describe(city))
             else:
-                click.echo("no demo residents: this store holds others", err=True)
+                click.echo("no demo residents: this store holds others, or may", err=True)
         click.echo(f"messages: see {settings.sms_file}")
         url = f"http://{shown(host)}:{listener.getsockname()[1]}"
         click.echo(f"staff sign in at /staff with: jiaohao token staff SITE --data-dir {data_dir} --url {url}")

@@ -4,10 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from redis.exceptions import RedisError
-
 from server.cli.progress import progress_bar
-from server.errors import StoreUnavailable
 from server.settings import Settings
 from server.setup import open_store
 from server.store import Store
@@ -26,16 +23,9 @@ def over_all_keys(settings: Settings, what: str, work: Callable[[Store, Callable
         store = await open_store(settings)
         try:
             with progress_bar() as bar:
-                task = bar.add_task(what, total=await _keys(store))
+                task = bar.add_task(what, total=await store.count_keys())
                 return await work(store, lambda n: bar.update(task, completed=n))
         finally:
             await store.close()
 
     return asyncio.run(run())
-
-
-async def _keys(store: Store) -> int:
-    try:
-        return int(await store.client.dbsize())
-    except (RedisError, OSError) as error:
-        raise StoreUnavailable from error

@@ -1,85 +1,26 @@
-"""A connection to the store, and how a script is run on it."""
+"""How a script or a plain command is run on the store."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import structlog
-from hiredis import pack_command
-from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
-from server.errors import SetupError, StoreUnavailable
+from server.errors import StoreUnavailable
 from server.keys import key
+from server.store.connecting import CALL_SECONDS, CALLS_AT_ONCE, CLIENT_ERRORS, Arg, Client
 from server.store.scripts import load_scripts
 
 log = structlog.get_logger()
 
-Client: TypeAlias = Redis | RedisCluster
-Arg: TypeAlias = str | int | float | bytes
-_CALL_SECONDS = 5.0
 # What asks for readiness (probes, load balancers) gives up after a second or two itself.
 _PING_SECONDS = 1.0
-# Calls of one process at the same time; more wait for their turn, instead of being refused by the client.
-_CALLS_AT_ONCE = 128
+# Plain commands whose work a replica must have before it is told of; their first argument is the key.
+_WRITES = frozenset({"SET", "HSET", "HSETNX", "HDEL", "XADD", "UNLINK"})
 # A replica that is further behind makes an answer a refusal: what was asked for may be there, and asking again tells.
 _REPLICAS_MS = 1000
-
-
-async def connect(url: str) -> Client:
-    """A client for `redis://`, `rediss://` or `unix://`; a cluster is recognised by itself.
-
-    Raises:
-        SetupError: nothing answers there, or it is older than Redis 7.
-    """
-    options: dict[str, Any] = {
-        "socket_timeout": _CALL_SECONDS,
-        "socket_connect_timeout": 2.0,
-        "max_connections": 2 * _CALLS_AT_ONCE,  # to each node; some of them may just be on their way back
-    }
-    # One more try covers a pooled connection that a restarted store has cut; more would keep residents hanging.
-    try:
-        probe = Redis.from_url(url, retry=Retry(NoBackoff(), 1), **options)
-    except ValueError as error:
-        raise SetupError(f"{_public(url)} is no address of a store (redis://, rediss://, unix://): {error}") from None
-    pool = probe.connection_pool  # of the connection's class that the address asks for: TCP, TLS or a socket
-    pool.connection_class = type("PackingConnection", (_Packing, pool.connection_class), {})
-    try:
-        info: dict[str, Any] = await probe.info()
-    except (RedisError, OSError, ValueError) as error:
-        await probe.aclose()
-        raise SetupError(f"no store answers at {_public(url)}: {error}") from None
-    if int(str(info.get("redis_version", "0")).split(".")[0]) < 7:
-        await probe.aclose()
-        raise SetupError(f"the store at {_public(url)} is too old: Redis 7 or Valkey 7.2 at least")
-    if not info.get("cluster_enabled"):
-        return probe
-    await probe.aclose()
-    cluster = RedisCluster.from_url(url, retry=Retry(NoBackoff(), 3), **options)
-    try:
-        return await cluster.initialize()
-    except (RedisError, OSError) as error:
-        await cluster.aclose()
-        raise SetupError(f"no cluster answers at {_public(url)}: {error}") from None
-
-
-class _Packing:
-    """A connection whose commands hiredis packs: redis-py's own way takes longer than the store takes to obey them."""
-
-    def pack_commands(self, commands: Iterable[Sequence[Arg]]) -> list[bytes]:
-        """All of them, as they go out."""
-        return [b"".join([pack_command(tuple(command)) for command in commands])]  # type: ignore[arg-type]
-
-    def pack_command(self, *command: Arg) -> list[bytes]:
-        """One of them; its name may be two words."""
-        return [pack_command((*str(command[0]).split(), *command[1:]))]  # type: ignore[arg-type]
-
-
-def _public(url: str) -> str:
-    return url.split("@")[-1] if "@" in url else url
 
 
 class Caller:
@@ -88,7 +29,7 @@ class Caller:
     Args:
         client: from `connect`.
         offset_ms: city time minus the store's TIME.
-        replicas: a script is answered once so many replicas of its node have what it wrote; 0 = the node alone.
+        replicas: a write is answered once so many replicas of its node have it; 0 = the node alone.
         now_ms: what a test passes in as the time; 0 = the store's TIME.
     """
 
@@ -97,12 +38,12 @@ class Caller:
         self._offset_ms = offset_ms
         self._replicas = replicas
         self._scripts = load_scripts()
-        self._turns = asyncio.Semaphore(_CALLS_AT_ONCE)
+        self._turns = asyncio.Semaphore(CALLS_AT_ONCE)
         self.now_ms = 0
 
     @property
     def client(self) -> Client:
-        """For what walks over all keys (rotation, retention)."""
+        """The connection itself: what is asked through it has neither a deadline nor a turn, and waits for nobody."""
         return self._client
 
     async def close(self) -> None:
@@ -146,9 +87,9 @@ class Caller:
         task = asyncio.current_task()
         asked_to_stop = task.cancelling() if task else 0
         try:
-            async with asyncio.timeout(_CALL_SECONDS), self._turns:
+            async with asyncio.timeout(CALL_SECONDS), self._turns:
                 answers = await self._answers(commands, tags if self._replicas else ())
-        except (RedisError, OSError, TimeoutError) as error:
+        except CLIENT_ERRORS as error:
             log.warning("store unavailable", command=str(commands[0][0]), error=type(error).__name__)
             raise StoreUnavailable from error
         # The client sends by way of `asyncio.wait_for`, which before Python 3.12 drops a cancellation that comes with
@@ -194,29 +135,6 @@ class Caller:
     def _clock(self) -> tuple[int, int]:
         return self.now_ms, self._offset_ms
 
-    async def agree_on_pepper(self, mark: str) -> bool:
-        """Whether this store is filled under the pepper with this mark; an empty one is, from now on."""
-        _, kept = await self._plain([("SET", key("pepper", "pepper"), mark, "NX"), ("GET", key("pepper", "pepper"))])
-        return bool(kept == mark.encode())
-
-    async def is_for_demo(self) -> bool:
-        """Whether made-up residents may be put here: an empty store, or one that has had them before."""
-        demo = key("demo", "demo")
-        if not await self._client.dbsize() - 1:  # the pepper's mark
-            await self._plain([("SET", demo, 1)])
-        (kept,) = await self._plain([("GET", demo)])
-        return kept is not None
-
-    async def keep_offset(self) -> None:
-        """Let commands beside the service know the city's clock."""
-        await self._plain([("SET", key("clock", "clock"), self._offset_ms)])
-
-    async def follow_offset(self) -> int:
-        """Take over the city's clock of the service that runs on this store; city time minus TIME, in ms."""
-        (kept,) = await self._plain([("GET", key("clock", "clock"))])
-        self._offset_ms = int(kept or 0)
-        return self._offset_ms
-
     async def ping(self) -> None:
         """Raises StoreUnavailable when the store cannot be read at once.
 
@@ -225,16 +143,29 @@ class Caller:
         try:
             async with asyncio.timeout(_PING_SECONDS):
                 await self._client.execute_command("GET", key("ping", "ping"))
-        except (RedisError, OSError, TimeoutError) as error:
+        except CLIENT_ERRORS as error:
             raise StoreUnavailable from error
 
-    async def _plain(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
-        answers = await self._pipeline(commands)
+    async def plain(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
+        """The answers to commands, in one round trip a node; what they wrote is on the replicas.
+
+        Raises:
+            StoreUnavailable: one of them was not answered, or refused.
+        """
+        return await self._plain(commands) if commands else []
+
+    async def _plain(self, commands: Sequence[Sequence[Arg]], *, waits: bool = True) -> list[Any]:
+        tags = [_tag_of(str(command[1])) for command in commands if command[0] in _WRITES] if waits else []
+        answers = await self._pipeline(commands, tags)
         for answer in answers:
             if isinstance(answer, Exception):
                 log.error("store refused", error=str(answer)[:200])
                 raise StoreUnavailable from answer
         return answers
+
+
+def _tag_of(name: str) -> str:
+    return name[name.index("{") + 1 : name.rindex("}")]
 
 
 def items_of(answer: Any) -> Iterable[tuple[bytes, bytes]]:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from redis.asyncio.cluster import RedisCluster
 
 from server.keys import key, resident_tag
-from server.store.caller import Arg, Caller, items_of
+from server.store.caller import Caller, items_of
+from server.store.connecting import Arg
 from server.store.residents import FirstDoseRecord, unpack
 
 

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from server.keys import key
-from server.store.caller import Arg, Caller, fields_of, items_of
+from server.store.caller import Caller, fields_of, items_of
+from server.store.connecting import Arg
 
 _LEASE = "night"
 _RESIDENT_BYTES: Final = 16

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from server.store.caller import Arg, Caller, fields_of
+from server.store.caller import Caller, fields_of
+from server.store.connecting import Arg
 
 _MOST_STEPS = 32
 MOST_LEFT = 5000

@@ -12,7 +12,8 @@ import msgspec
 
 from server.errors import StoreUnavailable
 from server.keys import key, resident_tag
-from server.store.caller import Arg, Caller, items_of
+from server.store.caller import Caller, items_of
+from server.store.connecting import Arg
 
 Stream = Literal["codes", "outbox"]
 Outcome = Literal["accepted", "refused", "dropped"]
@@ -290,10 +291,19 @@ class OutboxStore(Caller):
 
 
 def _streams(answer: Any) -> list[tuple[Any, list[Any]]]:
-    """XREADGROUP's answer: nothing, a list of pairs (RESP2) or a map (RESP3)."""
+    """XREADGROUP's answer: nothing, a list of (stream, entries), or a map from stream to a list of its entries.
+
+    Which one depends on the protocol that the store's address asks for, and on whether the client takes it apart.
+    """
     if not answer:
         return []
-    return list(answer.items()) if isinstance(answer, dict) else answer
+    if not isinstance(answer, dict):
+        return list(answer)
+    return [(name, entries if _is_entry(entries[0]) else entries[0]) for name, entries in answer.items() if entries]
+
+
+def _is_entry(it: Any) -> bool:
+    return len(it) == 2 and isinstance(it[0], bytes)
 
 
 def _bytes_of(answer: Any) -> dict[str, bytes]:

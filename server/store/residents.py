@@ -8,7 +8,8 @@ import msgspec
 from redis.asyncio.cluster import RedisCluster
 
 from server.keys import key, resident_tag
-from server.store.caller import Arg, Caller, fields_of
+from server.store.caller import Caller, fields_of
+from server.store.connecting import Arg
 
 
 class FirstDoseRecord(msgspec.Struct, frozen=True, array_like=True):

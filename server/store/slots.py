@@ -7,7 +7,8 @@ import msgspec
 
 from server.keys import day_tag as day_tag
 from server.keys import key
-from server.store.caller import Arg, Caller, fields_of, items_of
+from server.store.caller import Caller, fields_of, items_of
+from server.store.connecting import Arg
 
 _RESIDENT_BYTES = 16
 

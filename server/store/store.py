@@ -1,7 +1,8 @@
 """The store: what the scripts do to an opening, a resident, a day's slots, the outbox, and a night."""
 
+from server.store.agreed import AgreementStore
 from server.store.attendances import AttendanceStore, KeptAttendance, Reconciled
-from server.store.caller import Arg, Client, connect
+from server.store.connecting import Arg, Client, connect
 from server.store.guesses import Compared, Guessed, GuessStore, Limit, Locked
 from server.store.imports import ImportStore
 from server.store.nights import Claim, Lease, NightStore
@@ -34,7 +35,17 @@ from server.store.residents import (
 from server.store.slots import Closure, SlotStore, Taken
 
 
-class Store(OpeningStore, ResidentStore, GuessStore, SlotStore, OutboxStore, NightStore, AttendanceStore, ImportStore):
+class Store(
+    OpeningStore,
+    ResidentStore,
+    GuessStore,
+    SlotStore,
+    OutboxStore,
+    NightStore,
+    AttendanceStore,
+    ImportStore,
+    AgreementStore,
+):
     """The store's calls, on a standalone server or a cluster; see `Caller` for the arguments."""
 
 

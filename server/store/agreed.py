@@ -1,0 +1,93 @@
+"""What everybody who works on a store agrees on, and the store keeps: the pepper, the city's clock, the demo's mark."""
+
+from server.keys import key
+from server.store.nodes import Forbidden, NodeStore, told
+
+_PEPPER, _CLOCK = key("pepper", "pepper"), key("clock", "clock")
+_DEMO, _LOOKING = key("demo", "demo"), key("looking", "demo")
+_LOOKING_MS = 600_000
+# Keys that are there before anybody is: they do not make a store a city's.
+_BEFORE_ANYBODY = frozenset(name.encode() for name in (_PEPPER, _CLOCK, _DEMO, _LOOKING))
+
+
+class AgreementStore(NodeStore):
+    """A store that was used before says what was agreed on then.
+
+    Nobody waits for replicas here: these are agreed on at each start, which must be able to say that they are missing.
+    """
+
+    async def agree_on_pepper(self, mark: str) -> bool:
+        """Whether this store is filled under the pepper with this mark; an empty one is, from now on."""
+        _, kept = await self._plain([("SET", _PEPPER, mark, "NX"), ("GET", _PEPPER)], waits=False)
+        return bool(kept == mark.encode())
+
+    # The clock
+
+    async def agree_on_offset(self, wanted_ms: int, *, anew: bool = False) -> int:
+        """The offset of the city's clock in this store: the first one that was wanted stays, unless it is set anew.
+
+        From now on this store's calls go by it; city time minus TIME, in ms.
+        """
+        await self._plain([("SET", _CLOCK, wanted_ms, *(() if anew else ("NX",)))], waits=False)
+        return await self.follow_offset()
+
+    async def follow_offset(self) -> int:
+        """Take over the city's clock of the service that runs on this store; city time minus TIME, in ms."""
+        (kept,) = await self._plain([("GET", _CLOCK)])
+        if kept is not None:
+            self._offset_ms = int(kept)
+        return self._offset_ms
+
+    async def city_ms(self) -> int:
+        """What time it is in the city, by the store, in ms.
+
+        Raises:
+            StoreUnavailable: it does not say.
+        """
+        return await self.time_ms() + self._offset_ms
+
+    async def time_ms(self) -> int:
+        """The store's TIME in ms, which no city's offset moves.
+
+        Raises:
+            StoreUnavailable: it does not say.
+        """
+        seconds, microseconds = told(await self.ask(self.primaries()[0], "TIME"))
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    # The demo
+
+    async def is_demo(self) -> bool:
+        """Whether made-up residents were put here, or somebody is looking whether they may be.
+
+        Who asks after writing, and hears no, has written before them: then they see it, and stay away.
+        """
+        marks = await self._plain([("GET", _DEMO), ("GET", _LOOKING)])
+        return marks != [None, None]
+
+    async def take_for_demo(self) -> bool:
+        """Whether made-up residents may be put here: they were before, or there is nothing on any node.
+
+        A node that does not let us look may hold a city.
+        """
+        if await self._has_demo():
+            return True
+        await self._plain([("SET", _LOOKING, 1, "PX", _LOOKING_MS)])
+        if not await self._is_empty() and not await self._has_demo():  # another one may just have begun it
+            await self._plain([("DEL", _LOOKING)])
+            return False
+        await self._plain([("SET", _DEMO, 1), ("DEL", _LOOKING)])
+        return True
+
+    async def _has_demo(self) -> bool:
+        (kept,) = await self._plain([("GET", _DEMO)])
+        return kept is not None
+
+    async def _is_empty(self) -> bool:
+        try:
+            async for names in self.walk_keys():
+                if not _BEFORE_ANYBODY.issuperset(names):
+                    return False
+        except Forbidden:
+            return False
+        return True

@@ -1,0 +1,270 @@
+"""Opens the store: the one place in which a client is made, and says in one line why it cannot be."""
+
+import contextlib
+import ssl
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+from hiredis import pack_command
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    ConnectionError,
+    InvalidResponse,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+)
+from redis.exceptions import (
+    TimeoutError as RedisTimeoutError,
+)
+from redis.maint_notifications import MaintNotificationsConfig
+
+from server.errors import SetupError
+from server.store.address import Address, name_of, read_address
+
+Client: TypeAlias = Redis | RedisCluster
+Arg: TypeAlias = str | int | float | bytes
+
+CALL_SECONDS = 5.0
+"""How long a call may take."""
+CALLS_AT_ONCE = 128
+"""Calls of one process at the same time; more wait for their turn, instead of being refused by the client."""
+CLIENT_ERRORS = (RedisError, RedisClusterException, OSError, TimeoutError)
+"""All that a client raises where a store is away or refuses: a cluster without a node for a slot is no `RedisError`."""
+_CONNECT_SECONDS = 2.0
+_OLDEST = {"redis": (7, 0), "valkey": (7, 2)}
+
+
+class Greeting(NamedTuple):
+    """What a server says of itself to anybody (`HELLO`): no permission is needed for it."""
+
+    server: str
+    version: str
+    mode: str
+    role: str
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether it takes writes."""
+        return self.role == "master"
+
+
+async def connect(url: str) -> Client:
+    """A client for the store at `redis://`, `rediss://` or `unix://` (see `server.store.address`).
+
+    A cluster is recognised by itself; then any of several hosts will do that answers. Else the hosts are candidates,
+    and the first that is a primary is taken, now and whenever a connection is made anew.
+
+    Raises:
+        SetupError: why there is no store to work with.
+    """
+    address = read_address(url)
+    greeting = await _greeted(address)
+    if greeting.mode == "cluster":
+        return await _cluster(address)
+    return Redis.from_pool(ConnectionPool(**_of_server(address)))
+
+
+async def _greeted(address: Address) -> Greeting:
+    """The greeting of the first host with which one can work.
+
+    Raises:
+        SetupError: none; what is wrong with the last one asked.
+    """
+    refusal = SetupError("")
+    for host in address.hosts or (None,):
+        try:
+            greeting = await _ask(address, host)
+            _check(greeting, address.shown if host is None else name_of(*host), len(address.hosts))
+        except SetupError as error:
+            refusal = error
+            continue
+        return greeting
+    raise refusal
+
+
+async def _ask(address: Address, host: tuple[str, int] | None) -> Greeting:
+    one = address if host is None else msgspec.structs.replace(address, hosts=(host,))
+    client = Redis.from_pool(ConnectionPool(**_of_server(one) | {"max_connections": 1}))
+    try:
+        with _explained(one):
+            answer = await client.execute_command("HELLO")  # type: ignore[no-untyped-call]
+    finally:
+        with contextlib.suppress(*CLIENT_ERRORS):
+            await client.aclose()
+    return _greeting(answer)
+
+
+def _greeting(answer: Any) -> Greeting:
+    known = answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=True))
+    words = (known.get(name, b"").decode() for name in (b"server", b"version", b"mode", b"role"))
+    return Greeting(*words)
+
+
+def _check(greeting: Greeting, place: str, hosts: int) -> None:
+    if greeting.mode == "sentinel":
+        raise SetupError(f"{place} is a Sentinel: name the servers that it watches over")
+    version = tuple(int(part) for part in greeting.version.split(".")[:2] if part.isdigit())
+    if version < _OLDEST.get(greeting.server, (0, 0)):
+        raise SetupError(f"the store at {place} is too old: Redis 7 or Valkey 7.2 at least")
+    if greeting.mode != "cluster" and not greeting.is_primary:
+        none_is = "none of the servers is a primary" if hosts > 1 else f"the store at {place} is a read-only replica"
+        raise SetupError(f"{none_is}: give its primary's address, or both with a comma")
+
+
+async def _cluster(address: Address) -> RedisCluster:
+    if address.path:
+        raise SetupError(f"the store at {address.shown} is a node of a cluster: give its redis:// address, no socket")
+    if address.db:
+        raise SetupError(f"the store at {address.shown} is a cluster, which has database 0 only")
+    common = {"username": address.username, "password": address.password, "ssl": address.tls, **address.options}
+    common |= {
+        "socket_timeout": CALL_SECONDS,
+        "socket_connect_timeout": _CONNECT_SECONDS,
+        "max_connections": 2 * CALLS_AT_ONCE,
+        "driver_info": None,
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
+    nodes = [ClusterNode(*host) for host in address.hosts]
+    cluster = RedisCluster(startup_nodes=nodes, retry=Retry(NoBackoff(), 3), **common)
+    try:
+        with _explained(address):
+            return await cluster.initialize()
+    except BaseException:
+        await cluster.aclose()
+        raise
+
+
+def _of_server(address: Address) -> dict[str, Any]:
+    """What a pool of connections to a single server is made of."""
+    if address.path:
+        kind: type[AbstractConnection] = UnixDomainSocketConnection
+        where: dict[str, Any] = {"path": address.path}
+    else:
+        kind = SSLConnection if address.tls else Connection
+        host, port = address.hosts[0]
+        where = {"host": host, "port": port}
+    bases: tuple[type, ...] = (_Packing, kind)
+    if len(address.hosts) > 1:
+        bases = (_Packing, _Seeking, kind)
+        where["candidates"] = address.hosts
+    return where | address.options | {
+        "connection_class": type("StoreConnection", bases, {}),
+        "username": address.username,
+        "password": address.password,
+        "db": address.db,
+        "socket_timeout": CALL_SECONDS,
+        "socket_connect_timeout": _CONNECT_SECONDS,
+        "max_connections": 2 * CALLS_AT_ONCE,  # some of them may just be on their way back
+        # One more try covers a pooled connection that a restarted store has cut; more would keep residents hanging.
+        "retry": Retry(NoBackoff(), 1),
+        # Neither is for us, and both are refused to a user that may do no more than it needs.
+        "driver_info": None,
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }  # fmt: skip
+
+
+class _Packing:
+    """A connection whose commands hiredis packs: redis-py's own way takes longer than the store takes to obey them."""
+
+    def pack_commands(self, commands: Iterable[Sequence[Arg]]) -> list[bytes]:
+        """All of them, as they go out."""
+        return [b"".join([pack_command(tuple(command)) for command in commands])]  # type: ignore[arg-type]
+
+    def pack_command(self, *command: Arg) -> list[bytes]:
+        """One of them; its name may be two words."""
+        return [pack_command((*str(command[0]).split(), *command[1:]))]  # type: ignore[arg-type]
+
+
+class _Seeking(Connection):
+    """A connection to whichever of some servers is the primary, found again each time that it is made.
+
+    Args:
+        candidates: (host, port) of each.
+    """
+
+    def __init__(self, *, candidates: tuple[tuple[str, int], ...], **options: Any) -> None:
+        super().__init__(**options)
+        self._candidates = candidates
+
+    async def connect_check_health(self, check_health: bool = True, retry_socket_connect: bool = True) -> None:
+        """Connect to the first of them that is a primary."""
+        if self.is_connected:
+            return
+        last: RedisError = ConnectionError("no server")
+        for host, port in self._candidates:
+            self.host, self.port = host, port
+            try:
+                await super().connect_check_health(check_health=False, retry_socket_connect=False)
+                await self.send_command("HELLO", check_health=False)
+                if _greeting(await self.read_response()).is_primary:
+                    return
+                last = ConnectionError("none of the servers is a primary")
+            except (ConnectionError, RedisTimeoutError) as error:
+                last = error
+            await self.disconnect(nowait=True)
+        raise last
+
+    async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        """An answer; that of a primary which has become a replica makes us look for its successor."""
+        try:
+            return await super().read_response(*args, **kwargs)
+        except ReadOnlyError:
+            await self.disconnect(nowait=True)
+            raise ConnectionError("this server is no primary any more") from None
+
+
+@contextlib.contextmanager
+def _explained(address: Address) -> Iterator[None]:
+    """Turns what a client says at the start into one line for the operator."""
+    try:
+        yield
+    except (*CLIENT_ERRORS, ValueError) as error:
+        raise SetupError(_why(error, address)) from None
+
+
+def _why(error: BaseException, address: Address) -> str:
+    place, said = address.shown, str(error)
+    if isinstance(error, AuthenticationError) or "username-password pair" in said:
+        who = f"user {address.username!r} or its password" if address.username else "the password"
+        given = who if address.password is not None else "anybody without a password"
+        return f"the store at {place} does not let in {given}: see JIAOHAO_REDIS_URL"
+    if "CERTIFICATE_VERIFY_FAILED" in said or _caused_by(error, ssl.SSLCertVerificationError):
+        return (
+            f"the certificate of the store at {place} is not trusted ({_short(said)}): "
+            "give its authority with ?ssl_ca_certs=FILE, and an address with the name that it is for"
+        )
+    if address.tls and (_caused_by(error, ssl.SSLError) or "SSL" in said or "Timeout connecting" in said):
+        return f"no TLS with the store at {place} ({_short(said)}): redis:// if it has none; its certificate if it asks"
+    if "DB index" in said:
+        return f"the store at {place} has no database {address.db}; a cluster has database 0 only"
+    if isinstance(error, InvalidResponse):
+        return f"what answers at {place} is no Redis or Valkey; where it wants TLS, it is rediss://"
+    if isinstance(error, RedisClusterException) and "covered" in said:
+        covered = next((word for word in said.split() if word.isdigit()), "not all")
+        return (
+            f"the cluster at {place} is not whole: {covered} of 16384 slots have a node; "
+            "start the missing ones, or see `valkey-cli --cluster check`"
+        )
+    if isinstance(error, RedisClusterException):
+        return f"no cluster answers at {place}: {_short(said)}"
+    closed = " (where it wants TLS, it is rediss://)" if "closed" in said or "reset" in said else ""
+    return f"no store answers at {place}: {_short(said)}{closed}"
+
+
+def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
+    while error is not None:
+        if isinstance(error, kind):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _short(said: str) -> str:
+    return said.splitlines()[0][:200].rstrip(".") if said else "it said nothing"
