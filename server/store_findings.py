@@ -30,8 +30,15 @@ class Finding(msgspec.Struct, frozen=True):
     cure: str = ""
 
 
-async def store_findings(settings: Settings, store: Store) -> AsyncIterator[Finding]:
-    """Look at every node: that it answers, keeps what it is told, has room, and is followed by enough replicas."""
+async def store_findings(settings: Settings, store: Store, *, thorough: bool = True) -> AsyncIterator[Finding]:
+    """Look at every node: that it answers, keeps what it is told, has room, and is followed by enough replicas.
+
+    Args:
+        settings: how many replicas.
+        store: whose nodes.
+        thorough: also read their settings, which a user that may do no more than it needs may not: with them it could
+            read the store's own passwords.
+    """
     infos = await store.ask_each("INFO")
     for finding in _absent(infos):
         yield finding
@@ -40,11 +47,12 @@ async def store_findings(settings: Settings, store: Store) -> AsyncIterator[Find
     known = {name: dict(info) for name, info in infos.items() if not isinstance(info, BaseException)}
     if known:
         yield _version(store, known)
-    async for finding in _settings(store):
-        yield finding
+    if thorough:
+        async for finding in _settings(store):
+            yield finding
     for finding in [*_disk(known), *_room(known), *_replicas(settings, store, known)]:
         yield finding
-    if store.is_cluster:
+    if thorough and store.is_cluster:
         for finding in _cluster(await store.ask_each("CLUSTER NODES"), await store.ask_each("CLUSTER INFO")):
             yield finding
 

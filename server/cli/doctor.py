@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,16 +21,21 @@ _MARKS = {"ok": ("ok  ", "green"), "note": ("note", "yellow"), "bad": ("BAD ", "
 
 
 @click.command("doctor")
+@click.option("--acl", is_flag=True, help="Print what users of the store need, ready for its ACL; look at nothing.")
 @store_options
 @city_option
-def command(redis_url: str | None, data_dir: Path, city_file: Path | None) -> None:
+def command(acl: bool, redis_url: str | None, data_dir: Path, city_file: Path | None) -> None:
     """Say what is wrong with this set-up, and the cure.
 
-    Looks at the city file, the secrets, the store (version, durability, memory, clock), what has been imported,
-    what is owed to residents, and this machine's limits. Changes nothing.
+    Looks at the city file, the secrets, each node of the store (version, durability, memory, clock, replicas), what has
+    been imported, what is owed to residents, and this machine's limits. Changes nothing. What its user may not read
+    is a note.
 
     Exit code: 0 when nothing is bad, 1 otherwise.
     """
+    if acl:
+        _print_acl()
+        return
     city = load_city(city_file)
     click.echo(f"ok    city: {city.name_en}, {len(city.districts)} districts")
     with ExitStack() as stack:
@@ -39,6 +44,23 @@ def command(redis_url: str | None, data_dir: Path, city_file: Path | None) -> No
     if bad:
         click.echo(f"{bad} to mend", err=True)
         sys.exit(1)
+
+
+def _print_acl() -> None:
+    """Lines for the store's console, and why each of their rights is there."""
+    from server.acl import users
+
+    for user in users():
+        click.echo(f"# {user.name}: {user.what}")
+        for grant in user.grants:
+            click.echo(f"#   {grant.why}: {' '.join(grant.commands)}" + _of(grant.kinds))
+        click.echo(f"{user.line()}\n")
+    click.echo("# on each node of a cluster, replicas too; put in passwords of your own (openssl rand -hex 24)")
+    click.echo("# +select as well where the address names a database: redis://jiaohao:PASSWORD@HOST:6379/1")
+
+
+def _of(kinds: Sequence[str]) -> str:
+    return f" ({', '.join(kinds)})" if kinds else ""
 
 
 async def _examine(settings: Settings, city: City) -> int:

@@ -18,7 +18,9 @@ class AgreementStore(NodeStore):
 
     async def agree_on_pepper(self, mark: str) -> bool:
         """Whether this store is filled under the pepper with this mark; an empty one is, from now on."""
-        _, kept = await self._plain([("SET", _PEPPER, mark, "NX"), ("GET", _PEPPER)], waits=False)
+        (kept,) = await self._plain([("GET", _PEPPER)])
+        if kept is None:
+            _, kept = await self._plain([("SET", _PEPPER, mark, "NX"), ("GET", _PEPPER)], waits=False)
         return bool(kept == mark.encode())
 
     # The clock
