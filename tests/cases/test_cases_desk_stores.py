@@ -28,6 +28,7 @@ from server.city import load_city
 from server.cli.serving import CityClock, look_at_store
 from server.demo import RESIDENTS_PER_DISTRICT, add_demo, demo_resident
 from server.errors import SetupError
+from server.keys import Pepper, key, resident_tag
 from server.settings import Settings
 from server.store import Store, connect
 from tests.conftest import Jiaohao, cluster_server, standalone_server
@@ -146,8 +147,6 @@ def test_no_demo_in_a_freshly_filled_five_shard_cluster_whichever_shard_has_the_
 
 def test_key(i: int) -> str:
     """Where the store keeps the registry's line of the person of this index."""
-    from server.keys import Pepper, key, resident_tag
-
     who = person(i)
     return key("registry", resident_tag(Pepper(b"p" * 32).resident(who.id_type, who.id_number)))
 
@@ -164,14 +163,10 @@ async def on_store(url: str, work: Callable[[Store], Awaitable[Any]]) -> Any:
 
 
 def test_an_empty_cluster_is_empty_though_it_knows_its_pepper_and_its_clock(cluster_url: str) -> None:
-    async def begin(store: Store) -> None:
-        assert await store.agree_on_pepper("x" * 16) is True
-        await store.agree_on_offset(0)
-
     settings, city = settings_of(cluster_url), load_city()
-    asyncio.run(on_store(cluster_url, begin))
     with RedisCluster.from_url(cluster_url) as client:
-        client.delete("pepper:{pepper}")  # the demo has its own
+        client.set("clock:{clock}", 0)
+        client.set("pepper:{pepper}", Pepper(b"p" * 32).mark)
     assert asyncio.run(add_demo(settings, city)) is True
     assert len(keys(cluster_url, "registry:*")) == RESIDENTS_PER_DISTRICT * len(city.districts)
     assert asyncio.run(add_demo(settings, city)) is True, "again: it is the demo's"
