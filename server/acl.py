@@ -76,6 +76,10 @@ _SERVES = (
         "the sender, and what waits for it",
     ),
     Grant(("get", "set"), ("sent",), "delivery receipts"),
+    Grant(("hgetall", "zcount", "exists"), ("wrong", "locked", "guesses"), "who tries papers that are not theirs"),
+    Grant(("hget", "sismember"), ("registration", "past"), "whose number it is"),
+    Grant(("hset", "hsetnx", "hgetall", "hlen", "hdel"), ("attendances",), "doses that a desk has told of"),
+    Grant(("xadd",), ("audit",), "what an operator has decided"),
     Grant(("hset", "hgetall"), ("sites", "slots"), "import sites, import capacity"),
     Grant(("set",), ("registry",), "import registry"),
 )

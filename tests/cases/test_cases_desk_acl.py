@@ -225,9 +225,9 @@ def test_every_command_and_key_in_the_code_is_granted_and_no_other() -> None:
     source = "\n".join(file.read_text("utf-8") for file in files)
     called = {name.lower() for name in re.findall(r'\(\s*"([A-Z]{3,})",', source)} - {"hello"}
     granted = {command.partition("|")[0] for user in users() for command in user.commands}
-    assert called <= granted
+    assert called <= granted, "add a row to server/acl.py"
     kinds = set(re.findall(r'\bkey\("(\w+)"', source))
-    assert kinds <= {kind for user in users() for grant in user.grants for kind in grant.kinds}
+    assert kinds <= {kind for user in users() for grant in user.grants for kind in grant.kinds}, "server/acl.py"
     scripts = "\n".join(file.read_text("utf-8") for file in (REPO / "lua").glob("*.lua"))
     assert len(re.findall(r"\bcall\(", scripts)) == len(re.findall(r"\bcall\('[A-Z]+'", scripts)), "none is computed"
 
