@@ -59,7 +59,6 @@ _SERVES = (
     Grant(("set", "time"), ("clock",), "the city's clock: who comes first sets it"),
     Grant(("info",), (), "at the start: versions, memory, replicas of each node"),
     Grant(("get",), ("ping",), "/readyz"),
-    Grant(("get",), ("demo", "looking"), "no real registry beside made-up residents"),
     Grant(("mget",), ("registry", "stop"), "who may join"),
     Grant(("get", "lrange"), ("history", "no_shows", "stop"), "a resident's history"),
     Grant(("hgetall", "hmget"), ("registration",), "registrations"),
@@ -80,8 +79,14 @@ _SERVES = (
     Grant(("hget", "sismember"), ("registration", "past"), "whose number it is"),
     Grant(("hset", "hsetnx", "hgetall", "hlen", "hdel"), ("attendances",), "doses that a desk has told of"),
     Grant(("xadd",), ("audit",), "what an operator has decided"),
-    Grant(("hset", "hgetall"), ("sites", "slots"), "import sites, import capacity"),
-    Grant(("set",), ("registry",), "import registry"),
+    Grant(("hset", "hgetall"), ("sites", "slots"), "sites, and POST /capacity"),
+)
+_IMPORTS = (
+    Grant(("hset", "hdel", "hgetall"), ("sites", "slots"), "import sites, import capacity"),
+    Grant(("get", "mget", "set"), ("registry",), "import registry"),
+    Grant(("get", "set"), ("imports",), "what the last import of a kind has brought"),
+    Grant(("scan",), (), "--replace: who is not in the file"),
+    Grant(("get",), ("demo", "looking"), "no real registry beside made-up residents"),
 )
 _KEEPS = (
     Grant(("time",), (), "what time it is in the city"),
@@ -134,9 +139,11 @@ def _prelude() -> dict[str, str]:
 def users() -> Sequence[User]:
     """All that a city needs."""
     others = [name for name in load_scripts() if name not in _KEEPERS_SCRIPTS]
-    serves = "serve, night, notify, outbox, import, token; up --no-demo"
+    serves = (*OPENS, *_SERVES, _WAITS, *_scripts(others))
+    imports = (*serves, *_IMPORTS, *_scripts(_KEEPERS_SCRIPTS))
     return (
-        User("jiaohao", serves, (*OPENS, *_SERVES, _WAITS, *_scripts(others))),
+        User("jiaohao", "serve, night, notify, outbox, token; up --no-demo", serves),
+        User("jiaohao-import", "import: whoever is not in the file any more is taken out of line", imports),
         User("jiaohao-keeper", "purge, reseal", (*OPENS, *_KEEPS, _WAITS, *_scripts(_KEEPERS_SCRIPTS)), ("clock",)),
         User("jiaohao-doctor", "doctor", (*OPENS, *_EXAMINES), tuple(
             kind for grant in (*OPENS, *_EXAMINES) for kind in grant.kinds if kind != "pepper"

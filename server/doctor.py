@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 
 from server.city import City
 from server.clock import from_ms
+from server.errors import StoreUnavailable
 from server.settings import Settings
 from server.store import Store
-from server.store.nodes import Forbidden
+from server.store.nodes import refuses
 from server.store_findings import Finding, clock_findings, store_findings
 
 __all__ = ["Finding", "examine"]
@@ -24,14 +25,17 @@ async def examine(settings: Settings, city: City, store: Store) -> AsyncIterator
         city: the city file in force.
         store: connected.
     """
-    async for finding in store_findings(settings, store):
-        yield finding
-    async for finding in _clocks(city, store):
-        yield finding
-    async for finding in _imports(city, store):
-        yield finding
-    async for finding in _outbox(city, store):
-        yield finding
+    looks = (
+        ("store", store_findings(settings, store)),
+        ("clocks", _clocks(city, store)),
+        ("sites", _sites(city, store)),
+        ("registry: whether it is made up", _demo(store)),
+        ("registry: whether it is imported", _registry(store)),
+        ("outbox", _outbox(city, store)),
+    )
+    for what, findings in looks:
+        async for finding in _or_note(what, findings):
+            yield finding
     yield _secrets(settings)
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files < _FEW_FILES:
@@ -40,6 +44,17 @@ async def examine(settings: Settings, city: City, store: Store) -> AsyncIterator
         )
     else:
         yield Finding("ok", f"{files} open files allowed")
+
+
+async def _or_note(what: str, findings: AsyncIterator[Finding]) -> AsyncIterator[Finding]:
+    """What is found, or that this user of the store may not look."""
+    try:
+        async for finding in findings:
+            yield finding
+    except StoreUnavailable as error:
+        if not refuses(error.__cause__):
+            raise
+        yield Finding("note", f"{what} cannot be seen", "ask as another user of the store: jiaohao doctor --acl")
 
 
 async def _clocks(city: City, store: Store) -> AsyncIterator[Finding]:
@@ -56,7 +71,7 @@ async def _clocks(city: City, store: Store) -> AsyncIterator[Finding]:
     yield Finding("ok", f"clocks: this machine and the store agree{moved}")
 
 
-async def _imports(city: City, store: Store) -> AsyncIterator[Finding]:
+async def _sites(city: City, store: Store) -> AsyncIterator[Finding]:
     open_ones = [district for district in city.districts if district.windows]
     sites = await store.sites([district.code for district in open_ones])
     without = [district.name_en for district, found in zip(open_ones, sites, strict=True) if not found]
@@ -65,21 +80,21 @@ async def _imports(city: City, store: Store) -> AsyncIterator[Finding]:
         yield Finding("bad", f"no sites in {', '.join(without)}", cure)
     else:
         yield Finding("ok", f"sites: {sum(map(len, sites))} in {len(open_ones)} districts")
+
+
+async def _demo(store: Store) -> AsyncIterator[Finding]:
     if await store.is_demo():
         cure = "for a real city begin with an empty store, and `jiaohao serve`"
         yield Finding("note", "registry: it has the demo's made-up residents", cure)
-    yield await _registry(store)
 
 
-async def _registry(store: Store) -> Finding:
-    try:
-        async for names in store.walk_keys("registry:*"):
-            if names:
-                return Finding("ok", "registry: imported")
-    except Forbidden:
-        return Finding("note", "registry: whether it is imported cannot be seen", "ask as another user: doctor --acl")
+async def _registry(store: Store) -> AsyncIterator[Finding]:
+    async for names in store.walk_keys("registry:*"):
+        if names:
+            yield Finding("ok", "registry: imported")
+            return
     cure = "jiaohao import registry FILE: nobody is eligible for a second dose without it"
-    return Finding("bad", "registry: empty", cure)
+    yield Finding("bad", "registry: empty", cure)
 
 
 async def _outbox(city: City, store: Store) -> AsyncIterator[Finding]:

@@ -178,11 +178,12 @@ def test_a_citys_life_as_the_users_that_are_printed(
     capacity.write_text(f"site,date,period,product,capacity\n{slots}", "utf-8")
     registry = registry_csv(tmp_path / "r.csv", [person(i) for i in range(9)])
     with with_users(url, printed(jiaohao)) as nodes:
-        serves, keeps, examines = (as_user(url, name) for name in ("jiaohao", "jiaohao-keeper", "jiaohao-doctor"))
+        serves = as_user(url, "jiaohao")
+        imports, keeps, examines = (as_user(url, f"jiaohao-{it}") for it in ("import", "keeper", "doctor"))
         settings = msgspec.structs.replace(test_settings(), redis_url=serves)
         look_at_store(settings, load_city(), CityClock(None, anew=False))
         done = [
-            jiaohao("import", what, str(file), "--redis-url", serves)
+            jiaohao("import", what, str(file), "--redis-url", imports, "--replace", "--yes")
             for what, file in (("sites", sites), ("registry", registry), ("capacity", capacity))
         ]
         assert [code for code, *_ in done] == [0, 0, 0], done
