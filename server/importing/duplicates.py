@@ -1,4 +1,4 @@
-"""Who stands in a file more than once: found over millions of rows, in 34 bytes a row.
+"""Who stands in a file more than once: found over millions of rows, in some 46 bytes a row (34, and room to grow).
 
 A dict of them would take some 800 MB for a city's 4.8 million. So the rows are put by their key's first two bytes into
 65,536 small heaps of packed entries, and each heap is looked at by itself. What is kept of a person are keyed hashes.
