@@ -27,13 +27,14 @@ elseif o.paused == 1 then status = 'paused' end
 local keys = {}
 for i = 1, n do keys[i] = string.sub(residents, i * 16 - 15, i * 16) end
 local known = call('HMGET', places, unpack(keys))
-local spent = {}
+local spent
 if status == 'ok' and most > 0 and o.left > 0 then
   local strangers = {}
   for i = 1, n do
     if not known[i] then strangers[#strangers + 1] = keys[i] end
   end
   if #strangers > 0 then
+    spent = {}
     for i, count in ipairs(call('HMGET', leavers, unpack(strangers))) do
       if count and tonumber(count) >= most then spent[strangers[i]] = true end
     end
@@ -48,7 +49,7 @@ for i = 1, n do
     answers[i + 3] = 2 * entry
   elseif status ~= 'ok' then
     answers[i + 3] = -1
-  elseif spent[resident] then
+  elseif spent and spent[resident] then
     answers[i + 3] = -2
   elseif issued >= MOST_PLACES then
     answers[i + 3] = -3

@@ -17,6 +17,7 @@ class GivenUp:
     """
 
     def __init__(self) -> None:
+        self.any = False  # whether there are any at all: in most openings, most of the time, a poll need not look
         self._entries = bytearray()
         self._numbers = bytearray()
         self._unnumbered = array("I")
@@ -31,6 +32,7 @@ class GivenUp:
     def add(self, entry: int) -> None:
         """Somebody has given up this entry; again changes nothing."""
         if _set(self._entries, entry):
+            self.any = True
             self._unnumbered.append(entry)
 
     def update(self, entries: Iterable[int]) -> None:

@@ -4,6 +4,7 @@ import math
 import random
 from collections import deque
 from datetime import date, datetime, time, timedelta
+from math import ceil
 from typing import Literal
 
 from server.city import City, District
@@ -74,7 +75,7 @@ class Opening:
         # How long a call keeps its pass, on average: until registered, missed, left or lapsed.
         self._longest_turn_ms = (policy.claim_seconds + policy.pass_seconds) * 1000.0
         self._turn_ms = min(policy.turn_seconds * 1000.0, self._longest_turn_ms)
-        self._tokens = 0.0  # calls that the rate allows at once
+        self._next_token = 1.0  # what the bucket lacks for the next call
         self._looked_ms = 0
         self._busy_ms = 0.0  # the sum of that over all calls so far
         self._turns: deque[tuple[int, float, int, int]] = deque()  # (time, _busy_ms, called, inside), a second apart
@@ -131,10 +132,11 @@ class Opening:
         return self.pending + self.passes_alive
 
     def _follow_tokens(self, news: Advance) -> None:
-        """How many calls the store's bucket allows at this moment (lua/advance.lua)."""
+        """How far the store's bucket is from the next call at this moment (lua/advance.lua)."""
         full = max(self.rate, 1.0) if self.rate > 0 else 0.0
         credit, last_ms = float(news.fields.get("credit", full)), int(news.fields.get("last_ms", news.now_ms))
-        self._tokens = min(credit + max(0, news.now_ms - last_ms) / 1000 * self.rate, full)
+        tokens = min(credit + max(0, news.now_ms - last_ms) / 1000 * self.rate, full)
+        self._next_token = max(0.0, 1.0 - tokens)
 
     def _follow_pace(self, now_ms: int, called: int) -> None:
         """Calls a second as residents will feel them: none in a pause, less where max_active will hold the queue back.
@@ -207,7 +209,10 @@ class Opening:
 
     def ahead(self, number: int, serving: int) -> int:
         """How many will be called before a number: those between, but for the ones who have given up."""
-        return max(0, number - serving - 1 - self.left.between(serving, number))
+        between = number - serving - 1
+        if self.left.any:
+            between -= self.left.between(serving, number)
+        return between if between > 0 else 0
 
     def eta_s(self, ahead: int) -> float | None:
         """About how long until the call, in seconds; None when nobody is called at all.
@@ -216,14 +221,16 @@ class Opening:
         """
         if self.pace <= 0:
             return None
-        unhindered_s = max(ahead, ahead + 1 - self._tokens) / self.rate
+        unhindered_s = (ahead + self._next_token) / self.rate
+        if self.pace == self.rate:
+            return unhindered_s
         behind = ahead + 1 - max(0, self.max_active - self.active)
-        return max(unhindered_s, behind / self.pace) if self.pace < self.rate else unhindered_s
+        return max(unhindered_s, behind / self.pace)
 
     def eta_seconds(self, ahead: int) -> int | None:
         """The same in whole seconds, as it is told: rounded up, since a promise that is too short is broken."""
         eta_s = self.eta_s(ahead)
-        return None if eta_s is None else math.ceil(eta_s)
+        return None if eta_s is None else ceil(eta_s)
 
     def poll_after_s(self, ahead: int) -> float:
         """When a waiting resident should look again, in seconds.

@@ -65,7 +65,7 @@ class Polling:
             raise StoreUnavailable
         entry, serving = token.entry, opening.serving
         number = opening.number(entry)
-        if entry in opening.left:
+        if opening.left.any and entry in opening.left:
             status = TicketStatus("left", number, serving, None, None, 3600.0)
         elif number is not None and number <= serving:
             return None
