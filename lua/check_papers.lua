@@ -21,7 +21,6 @@ local short_ms, short_most = tonumber(ARGV[3]), tonumber(ARGV[4])
 local long_ms, long_most = tonumber(ARGV[5]), tonumber(ARGV[6])
 local more = tonumber(ARGV[7]) == 1 and short_most or 0
 local is_free = tonumber(ARGV[8]) == 1
-local BIN12 = '\196\12' -- msgpack: 12 bytes follow
 local find, sub = string.find, string.sub
 
 -- How long the last `most` of them still fill this span.
@@ -38,10 +37,11 @@ local function locked_ms(wrong)
   return math.max(wait_ms(wrong, short_ms, short_most + more), wait_ms(wrong, long_ms, long_most + more))
 end
 
+-- The line is not taken apart: 12 bytes of a keyed hash stand in it by no accident.
 local function is_in(record, matches)
-  if not record then return false end
-  for at = 1, #matches, 12 do
-    if find(record, BIN12 .. sub(matches, at, at + 11), 1, true) then return true end
+  if find(record, sub(matches, 1, 12), 1, true) then return true end
+  for at = 13, #matches, 12 do
+    if find(record, sub(matches, at, at + 11), 1, true) then return true end
   end
   return false
 end
@@ -50,7 +50,7 @@ end
 local function judge(record, matches, wrong)
   local locked = locked_ms(wrong)
   if locked > 0 then return locked end
-  if is_in(record, matches) then return false end
+  if record and is_in(record, matches) then return false end
   local hash = sub(matches, 1, 12)
   if find(wrong, hash, 1, true) then return -1 end
   wrong = sub(struct.pack('>d', now) .. hash .. wrong, 1, (long_most + short_most) * 20)
@@ -60,17 +60,25 @@ end
 
 local found
 if #KEYS == 3 then found = call('MGET', registry, stop, guesses) else found = call('MGET', unpack(KEYS)) end
-local counted = {} -- by key: one person may be asked about several times in a batch
+local counted -- by key: one person may be asked about several times in a batch
+local at = 1
 for i = 9, #ARGV do
-  local at = (i - 9) * 3 + 1
-  local record, matches = found[at], ARGV[i]
-  guesses = KEYS[at + 2]
-  local wrong = counted[guesses] or found[at + 2] or ''
-  if (is_free and not record) or (wrong == '' and is_in(record, matches)) then
+  local record, wrong = found[at], found[at + 2]
+  if counted then wrong = counted[KEYS[at + 2]] or wrong end
+  -- Nearly always: the right ones, and nobody has tried others.
+  if record and not wrong and is_in(record, ARGV[i]) then
+    found[at + 2] = false
+  elseif not record and is_free then
     found[at + 2] = false
   else
-    found[at + 2], counted[guesses] = judge(record, matches, wrong)
-    counted[guesses] = counted[guesses] or wrong
+    guesses = KEYS[at + 2]
+    local verdict, more_wrong = judge(record, ARGV[i], wrong or '')
+    found[at + 2] = verdict
+    if more_wrong then
+      counted = counted or {}
+      counted[guesses] = more_wrong
+    end
   end
+  at = at + 3
 end
 return found

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from loadtests.bench import costs as by_call
+from loadtests.bench import guessing as who_guesses
 from loadtests.bench import http as over_http
 from loadtests.bench import night as allotting
 from loadtests.bench import night_store as in_the_night
@@ -149,6 +150,17 @@ def scripts(largest: int, batch: int, rounds: int) -> None:
 def waiting(seconds: float, largest: int) -> None:
     """The server's CPU while 10⁴, 10⁵, 10⁶ people wait."""
     who_wait.run(seconds, largest)
+
+
+@bench.command()
+@click.option("--minutes", default=2.0, show_default=True, help="Of attack, and as many without.")
+@click.option("--slice", "slice_seconds", default=10.0, show_default=True, help="Seconds of each, by turns.")
+@click.option("--rate", default=100.0, show_default=True, help="Honest joins a second.")
+@click.option("--victims", default=20, show_default=True, help="Whose ID numbers, names and masked phones have leaked.")
+@click.option("--connections", default=8, show_default=True, help="Of the attacker.")
+def guessing(minutes: float, slice_seconds: float, rate: float, victims: int, connections: int) -> None:
+    """A guesser of phones, by every call that tells: what they find, and what honest joins beside it feel."""
+    who_guesses.run(minutes, slice_seconds, rate, victims, connections)
 
 
 @bench.command()
