@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from multiprocessing.sharedctypes import Synchronized
 from threading import Lock, Thread
 from typing import Any, NamedTuple
@@ -86,8 +86,14 @@ def _guess(
                 call, path, fields = next(everything)
             is_form = call.startswith("plain")
             kind = "application/x-www-form-urlencoded" if is_form else "application/json"
-            line.request("POST", path, urlencode(fields) if is_form else json.dumps(fields), {"content-type": kind})
-            answer = line.getresponse()
+            text = urlencode(fields) if is_form else json.dumps(fields)
+            while True:
+                try:
+                    line.request("POST", path, text, {"content-type": kind})
+                    answer = line.getresponse()
+                    break
+                except (ConnectionError, HTTPException):  # it was idle for a slice, and the server has hung up
+                    line.close()
             body = answer.read()
             counts[call, answer.status] += 1
             if _is_found(call, answer.status, body):
