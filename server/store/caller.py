@@ -23,6 +23,24 @@ _WRITES = frozenset({"SET", "HSET", "HSETNX", "HDEL", "XADD", "UNLINK"})
 _REPLICAS_MS = 1000
 
 
+class _Cancellable:
+    """Around a call of the client: raises CancelledError where that has swallowed a cancellation.
+
+    It sends by way of `asyncio.wait_for`, which before Python 3.12 drops a cancellation that comes with the answer;
+    whoever works until cancelled would go on for ever.
+    """
+
+    __slots__ = ("_asked_to_stop", "_task")
+
+    def __enter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._asked_to_stop = self._task.cancelling() if self._task else 0
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self._task and self._task.cancelling() > self._asked_to_stop:
+            raise asyncio.CancelledError
+
+
 class Caller:
     """Runs scripts and plain commands; each has its time, and failure is `StoreUnavailable`.
 
@@ -84,18 +102,13 @@ class Caller:
 
     async def _pipeline(self, commands: Sequence[Sequence[Arg]], tags: Sequence[str] = ()) -> list[Any]:
         """The answer, or its error, of each command; once the replicas have what was written to these tags."""
-        task = asyncio.current_task()
-        asked_to_stop = task.cancelling() if task else 0
         try:
-            async with asyncio.timeout(CALL_SECONDS), self._turns:
-                answers = await self._answers(commands, tags if self._replicas else ())
+            with _Cancellable():
+                async with asyncio.timeout(CALL_SECONDS), self._turns:
+                    answers = await self._answers(commands, tags if self._replicas else ())
         except CLIENT_ERRORS as error:
             log.warning("store unavailable", command=str(commands[0][0]), error=type(error).__name__)
             raise StoreUnavailable from error
-        # The client sends by way of `asyncio.wait_for`, which before Python 3.12 drops a cancellation that comes with
-        # its answer; whoever works until cancelled would go on for ever.
-        if task and task.cancelling() > asked_to_stop:
-            raise asyncio.CancelledError
         for kept in answers[len(commands) + 1 :: 2]:
             if isinstance(kept, Exception) or kept < self._replicas:
                 log.warning("replicas behind", wanted=self._replicas, have=str(kept)[:200])
@@ -141,8 +154,9 @@ class Caller:
         It takes no turn: whoever asks whether the store hangs must not wait behind those who hang on it.
         """
         try:
-            async with asyncio.timeout(_PING_SECONDS):
-                await self._client.execute_command("GET", key("ping", "ping"))
+            with _Cancellable():
+                async with asyncio.timeout(_PING_SECONDS):
+                    await self._client.execute_command("GET", key("ping", "ping"))
         except CLIENT_ERRORS as error:
             raise StoreUnavailable from error
 
