@@ -12,12 +12,12 @@ _WORDS = {
     "zh": (
         "疫苗接种",
         "登记号 {no}。不能去的请在 {until} 前取消。请带好身份证件。",
-        "明天接种疫苗；不能去请在今天 20:00 前取消",
+        "疫苗接种：{day}。不能去请在 {until} 前取消",
     ),
     "en": (
         "Vaccination",
         "Registration {no}. If you cannot come, cancel before {until}. Bring your papers.",
-        "Vaccination tomorrow",
+        "Vaccination: {day}. If you cannot come, cancel before {until}",
     ),
 }
 
@@ -47,9 +47,11 @@ def invitation(registration: Registration, site: Site | None, now: datetime, lan
         event.add("location", f"{name}, {site.address}" if site.address else name)
     alarm = Alarm()
     alarm.add("action", "DISPLAY")
-    alarm.add("description", reminder)
+    alarm.add("description", reminder.format(day=f"{it.starts_at:%Y-%m-%d %H:%M}", until=until))
     if registration.cancel_before is not None:  # in time to cancel still, the evening before
-        alarm.add("trigger", (registration.cancel_before - _REMINDER_BEFORE).astimezone(UTC))
+        at = (registration.cancel_before - _REMINDER_BEFORE).astimezone(UTC)
+        # An instant must say so (RFC 5545 3.8.6.3); icalendar leaves it out, and strict clients then show no alarm.
+        alarm.add("trigger", at, parameters={"VALUE": "DATE-TIME"})
         event.add_component(alarm)
     calendar = Calendar()
     calendar.add("prodid", "-//jiaohao//appointments//ZH")

@@ -15,6 +15,7 @@ import msgspec
 
 from server.city_imports import Imports
 from server.clock import at, in_zone
+from server.languages import Language
 from server.papers import PapersPolicy
 from server.same_name import SameName
 from server.sms import QuietHours, Sms, problems_of_sms
@@ -134,7 +135,10 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
-    """A city and its timetable. Instants go in as aware datetimes and come out in the city's time zone."""
+    """A city and its timetable. Instants go in as aware datetimes and come out in the city's time zone.
+
+    ``default_language``: of pages, problems and messages for whoever asks for neither Chinese nor English.
+    """
 
     name_zh: Text
     name_en: Text
@@ -148,6 +152,7 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     sms: Sms = Sms()
     papers: PapersPolicy = PapersPolicy()
     imports: Imports = Imports()
+    default_language: Language = "zh"
 
     @cached_property
     def tz(self) -> ZoneInfo:

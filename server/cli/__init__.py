@@ -50,7 +50,7 @@ def cli() -> None:
     \b
     A first look, everything embedded:
       jiaohao up --clock 2021-06-19T07:59:00+08:00      then open the address it prints
-    Let a city in at 08:00 and see whether every promise held:
+    Let a city in at its opening and see whether every promise held:
       jiaohao rehearse --residents 20000 --minutes 4
     """
 

@@ -80,7 +80,7 @@ def command(
       CRON_TZ=Asia/Shanghai
       */10 * * * *  jiaohao night --redis-url URL --results DIR >>night.log 2>&1
 
-    By day, and until 20:10 (closing time and the grace of those who were let finish), that is the night before:
+    By day, and until closing time and the grace of those who were let finish are over, that is the night before:
     it is done, and nothing happens. The messages go out with `jiaohao notify`.
 
     Anybody can check a result: `jiaohao verify allotment RESULTS/DATE/DISTRICT.jsonl`.

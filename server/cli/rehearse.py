@@ -72,7 +72,7 @@ def _question(doc: str | None) -> str:
 @click.option("--junit", help="Where to write the verdict as JUnit XML: one testcase an SLO and a check.")
 @click.option("--against", help="The --json of an earlier run: each figure better, worse, or within noise.")
 def command(scenario: str | None, **given: Any) -> None:
-    """Let a city log in at 08:00, in real time, and audit every promise.
+    """Let a city log in at an opening, in real time, and audit every promise.
 
     Makes a crowd with valid papers, imports it by the ordinary command, opens the doors, and at the end compares
     the store's truth with what each resident was told, and judges each line of the SLO file. Exit code: 0, green; 1,

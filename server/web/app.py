@@ -23,7 +23,8 @@ from server.web import assets, plain, routes
 from server.web.bodies import LARGEST_BODY
 from server.web.hot import HotCalls
 from server.web.incoming import Patience
-from server.web.problems import language, render
+from server.web.problems import render
+from server.web.routes.common import language_of
 
 log = structlog.get_logger()
 
@@ -86,8 +87,7 @@ def _litestar() -> Litestar:
 
 
 def _problem(request: Request[Any, Any, State], refusal: Refusal, status: int | None = None) -> Response[bytes]:
-    lang = language(request.headers.get("accept-language", ""))
-    code, headers, body = render(refusal, lang, status=status)
+    code, headers, body = render(refusal, language_of(request), status=status)
     plain = {name: value for name, value in headers if name != "content-type"}
     return Response(body, status_code=code, headers=plain, media_type="application/problem+json")
 

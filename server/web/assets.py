@@ -11,6 +11,8 @@ from litestar import Request, Response, get
 from litestar.datastructures import State
 from litestar.types import ControllerRouterHandler
 
+from server.languages import Language
+
 PAGES = Path(__file__).parent / "pages"
 _TYPES = {
     ".svg": "image/svg+xml",
@@ -29,6 +31,8 @@ _WITH_CAMERA = "staff"
 _CACHE = "public, max-age=60"
 _STYLE = re.compile(r'<link rel="stylesheet" href="/([a-z-]+\.css)">')
 _ICON = '<link rel="icon" href="/icon.svg">'
+_COMMON = re.compile(r'^import \{[^}]*\} from "\./(common/[a-z]+\.js)";$', re.MULTILINE)
+_HTML = '<html lang="zh-CN">'
 
 
 class Asset(NamedTuple):
@@ -66,16 +70,16 @@ def security_headers(*styles: str, camera: bool = False) -> dict[str, str]:
     }
 
 
-def load(folder: Path = PAGES) -> list[Asset]:
+def load(folder: Path = PAGES, default_language: Language = "zh") -> list[Asset]:
     """Every file of the folder, ready to be sent: `index.html` at `/`, `staff.html` at `/staff`, `x.js` at `/x.js`.
 
-    Pages get their styles and icon put in, so that a first visit asks for three things only: the page, its script,
-    and the city.
+    Pages get their styles and icon put in, and scripts what they import from common/, so that a first visit asks for
+    three things only: the page, its script, and the city. Pages are told the city's `default_language`.
     """
-    return [_asset(file) for file in sorted(folder.iterdir()) if file.suffix in _TYPES]
+    return [_asset(file, default_language) for file in sorted(folder.iterdir()) if file.suffix in _TYPES]
 
 
-def _asset(file: Path) -> Asset:
+def _asset(file: Path, default_language: Language) -> Asset:
     text = file.read_text(encoding="utf-8")
     path, styles = f"/{file.name}", list[str]()
     if file.suffix == ".html":
@@ -83,7 +87,10 @@ def _asset(file: Path) -> Asset:
         styles = [(file.parent / name).read_text(encoding="utf-8") for name in _STYLE.findall(text)]
         text = _STYLE.sub(lambda it: f"<style>{(file.parent / it[1]).read_text(encoding='utf-8')}</style>", text)
         icon = base64.b64encode((file.parent / "icon.svg").read_bytes()).decode()
+        text = text.replace(_HTML, f'{_HTML[:-1]} data-language="{default_language}">')
         text = text.replace(_ICON, f'<link rel="icon" href="data:image/svg+xml;base64,{icon}">')
+    elif file.suffix == ".js":
+        text = _COMMON.sub(lambda it: _put_in(file.parent / it[1]), text)
     plain = text.encode()
     headers = {
         **security_headers(*styles, camera=file.stem == _WITH_CAMERA),
@@ -96,14 +103,20 @@ def _asset(file: Path) -> Asset:
     return Asset(path, plain, packed, headers, hashlib.sha256(plain).hexdigest()[:20])
 
 
+def _put_in(file: Path) -> str:
+    """A script of common/ as a piece of another one."""
+    return re.sub("^export ", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
 def handlers() -> list[ControllerRouterHandler]:
     """A route for each file."""
-    return [_handler(asset) for asset in load()]
+    return [_handler(zh, en) for zh, en in zip(load(), load(default_language="en"), strict=True)]
 
 
-def _handler(asset: Asset) -> ControllerRouterHandler:
-    @get(asset.path, include_in_schema=False, name=asset.path)
+def _handler(zh: Asset, en: Asset) -> ControllerRouterHandler:
+    @get(zh.path, include_in_schema=False, name=zh.path)
     async def page(request: Request[Any, Any, State]) -> Response[bytes]:
+        asset = en if request.app.state.services.city.default_language == "en" else zh
         packed = takes_gzip(request.headers.get("accept-encoding", ""))
         tag = f'"{asset.tag}{"-gzip" if packed else ""}"'
         headers = {**asset.headers, "etag": tag}

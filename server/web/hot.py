@@ -14,13 +14,14 @@ from litestar import Litestar
 
 from server.errors import Refusal
 from server.keys import is_registration_no
+from server.languages import language
 from server.registrations import Wishes
 from server.registry import Applicant
 from server.services import Services
 from server.web.bodies import decode, read_body
 from server.web.bridge import Exchange, Headers, Scope, over_asgi
 from server.web.incoming import Incoming, Patience
-from server.web.problems import bearer, language, render
+from server.web.problems import bearer, render
 from server.web.qr import qr_svg
 
 log = structlog.get_logger()
@@ -113,7 +114,7 @@ class HotCalls:
             shown, body = _HEADERS, _encode(told)
         except Exception as error:
             word = _word_of(error)
-            status, shown, body = _refuse(error, call, headers)
+            status, shown, body = self._refuse(error, call, headers)
         self._services.metrics.observe(call, word, started)
         exchange.response_bytes(status, shown, body)
 
@@ -129,7 +130,7 @@ class HotCalls:
             told = services.room.poll(ticket) or await services.room.poll_called(ticket)
             status, shown, body, word = 200, _HEADERS, _encode(told), told.state
         except Exception as error:
-            status, shown, body = _refuse(error, "poll", headers)
+            status, shown, body = self._refuse(error, "poll", headers)
             word = _word_of(error)
         services.metrics.tally("poll", word)
         exchange.response_bytes(status, shown, body)
@@ -143,7 +144,7 @@ class HotCalls:
         services = self._services
         pass_, _ = services.room.read_pass(bearer(headers.get("authorization", "")))  # before the body is looked at
         wishes = decode(_wishes, await read_body(headers, exchange, self._patience))
-        lang = language(headers.get("accept-language", ""))
+        lang = language(headers.get("accept-language", ""), services.city.default_language)
         told, fresh = await services.registrations.register(pass_, wishes, lang)
         return (201, told, "registered") if fresh else (200, told, "again")
 
@@ -152,14 +153,14 @@ class HotCalls:
         if is_registration_no(no):
             exchange.response_bytes(200, _QR_HEADERS, qr_svg(no))
         else:
-            exchange.response_bytes(*_refuse(Refusal("not-found"), "qr", headers))
+            exchange.response_bytes(*self._refuse(Refusal("not-found"), "qr", headers))
 
-
-def _refuse(error: Exception, call: str, headers: Headers) -> tuple[int, list[tuple[str, str]], bytes]:
-    if not isinstance(error, Refusal):
-        log.exception("unexpected", call=call, error=type(error).__name__)
-        error = Refusal("overloaded", retry_after_seconds=5)
-    return render(error, language(headers.get("accept-language", "")))
+    def _refuse(self, error: Exception, call: str, headers: Headers) -> tuple[int, list[tuple[str, str]], bytes]:
+        if not isinstance(error, Refusal):
+            log.exception("unexpected", call=call, error=type(error).__name__)
+            error = Refusal("overloaded", retry_after_seconds=5)
+        lang = language(headers.get("accept-language", ""), self._services.city.default_language)
+        return render(error, lang)
 
 
 def _word_of(error: Exception) -> str:

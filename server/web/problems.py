@@ -1,7 +1,6 @@
 """Refusals as RFC 9457 problem details, with a sentence a resident understands."""
 
 from datetime import date, datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -95,15 +94,15 @@ _PROBLEMS = {
         409,
         "凭证已使用",
         "Already used",
-        "这个凭证已经用过了，如需再次登记请重新排队。",
-        "This proof has done its work. To register again, please queue again.",
+        "这个凭证已经用过了，如需再次登记，请重新取号。",
+        "This proof has done its work. To register again, please join again.",
     ),
     "expired": _Words(
         410,
         "凭证已过期",
         "Expired",
-        "这个凭证已经过期；如果仍在开放时间内，可以重新排队。",
-        "This proof is no longer valid; while the window is open you may queue again.",
+        "这个凭证已经过期；如果仍在开放时间内，可以重新取号。",
+        "This proof is no longer valid; while the window is open you may join again.",
     ),
     "ended": _Words(
         410,
@@ -151,8 +150,8 @@ _PROBLEMS = {
         503,
         "现在人很多",
         "Very busy",
-        "现在人很多，请过几秒再试；先后顺序与手速无关。",
-        "Very many people are here just now. Please try again in a few seconds; being quick gains nothing.",
+        "现在人很多，请过几秒再试，您已有的位置和登记都不会丢失。",
+        "Very many people are here just now. Please try again in a few seconds; nothing you have is lost.",
     ),
     "store-unavailable": _Words(
         503,
@@ -330,22 +329,6 @@ _FIELDS = {
         "This number is of another district. Each district is allotted by itself: name a relative registered in yours.",
     ),
 }
-
-
-@lru_cache(maxsize=1024)
-def language(accept: str) -> str:
-    """`zh` or `en`, whichever an Accept-Language header prefers; zh where it does not say."""
-    best, best_q = "zh", 0.0
-    for part in accept.split(","):
-        tag, _, quality = part.replace(" ", "").partition(";q=")
-        primary = tag.lower().split("-")[0]
-        try:
-            q = float(quality) if quality else 1.0
-        except ValueError:
-            continue
-        if primary in ("zh", "en") and q > best_q:
-            best, best_q = primary, q
-    return best
 
 
 def bearer(authorization: str) -> str:

@@ -165,15 +165,21 @@ def look(page: Page, name: str, *, shown: Page | None = None) -> None:
     violations = [f"{v['id']}: {node['html'][:120]}" for v in found.response["violations"] for node in v["nodes"]]
     assert violations == [], name
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} scrolls sideways"
-    if folder := os.environ.get("JIAOHAO_SCREENSHOTS"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        shown = shown or page
-        before = shown.viewport_size
-        for device, size in (("phone", PHONE), ("desktop", DESKTOP)):
-            shown.set_viewport_size(size)  # type: ignore[arg-type]
-            shown.screenshot(path=Path(folder) / f"{name}-{device}.png", full_page=True)
-        if before is not None:
-            shown.set_viewport_size(before)
+    picture(shown or page, name)
+
+
+def picture(page: Page, name: str) -> None:
+    """Pictures of a phone and a desktop, where JIAOHAO_SCREENSHOTS names a folder for them."""
+    folder = os.environ.get("JIAOHAO_SCREENSHOTS")
+    if not folder:
+        return
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    before = page.viewport_size
+    for device, size in (("phone", PHONE), ("desktop", DESKTOP)):
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        page.screenshot(path=Path(folder) / f"{name}-{device}.png", full_page=True)
+    if before is not None:
+        page.set_viewport_size(before)
 
 
 @pytest.fixture(scope="session")

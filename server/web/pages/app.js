@@ -3,15 +3,21 @@
 // Time is the server's (`now` in its answers), never this device's; a poll goes out when the server said, never sooner;
 // papers and phone stay in the form, only signed tokens and masked names are stored; every request may be repeated.
 
+import { everySecond, heard, nap, naps, now_ms, sure } from "./common/clock.js";
+import { ownLanguage } from "./common/language.js";
+import { instant, isOpenHours, nextStroke, timetable, wall, windowsOf } from "./common/timetable.js";
+
 // Chinese|English. What never changes is in index.html; each module adds its own.
 const WORDS = {
   title: "疫苗接种预约登记|Vaccine registration", next: "下一次开放：{0}|Next opening: {0}",
   draw: "抽签中|Draw on", open: "开放中|Open", paused: "暂停取号|Paused", closed: "{0} 开放|Opens {0}", maintenance: "休息中|Resting",
+  promise: "不用抢：开放后{0}内取号，早晚都一样，先后由抽签决定；接种时间按第一剂日期安排。|No need to hurry: whoever joins in the first {0} shares one draw, and appointments go by the date of the first dose.",
+  minutesLong: " {0} 分钟|{0} minutes", minuteLong: " 1 分钟|minute", secondsLong: " {0} 秒|{0} seconds", secondLong: " 1 秒|second",
   ended: "今天已结束|Over for today", unassigned: "暂未安排|Not open here", held: "已取号|You have a place",
   restText: "每天 {0} 到次日 {1} 整理数据，不办理登记。已有的登记不受影响。|From {0} to {1} the system is closed for its nightly work. Registrations you have are safe.",
   restNext: "{0} 开放：{1}|Opening at {0}: {1}",
   number: "{0} 号|No. {0}", inDraw: "抽签中|in the draw", aheadOf: "{0}，前面 {1} 人|{0}, {1} ahead", called: "叫到了，请进入登记|called: please come in",
-  claimed: "正在登记|registering", missed: "过号了|turn passed", left: "已放弃|given up", over: "已结束|over",
+  claimed: "正在登记|registering", missed: "过号了|turn passed", left: "已放弃|given up", over: "已结束|over", shut: "今天的开放时间已结束|over for today",
   receiptOf: "登记号尾号 {0}|Registration …{0}", calledWho: "叫到 {0} 了！|It is the turn of {0}!", calledGo: "请进入登记|Come in", someone: "您|you",
   proposed: "已登记，等待安排|Registered, date to follow", booked: "已安排接种时间|Appointment made", arrived: "已到接种点|At the site",
   fulfilled: "已接种|Vaccinated", cancelled: "已取消|Cancelled", noshow: "未按时到场|Missed",
@@ -57,7 +63,9 @@ export const receipts = () => entries("receipt:");
 export const LIVE = ["drawing", "waiting", "ready", "claimed"];
 
 // Words
-let lang = recall("language") ?? (/^zh/i.test(navigator.language) ? "zh" : "en");
+const onLanguage = [];
+export const whenLanguageChanges = (act) => { onLanguage.push(act); };
+let lang = recall("language") ?? ownLanguage();
 export const zh = () => lang === "zh";
 export const teach = (words) => { Object.assign(WORDS, words); };
 export const knows = (key) => key in WORDS;
@@ -80,51 +88,20 @@ function enlarge(on) {
   $("large").setAttribute("aria-pressed", String(Boolean(on)));
 }
 
-// The server's clock, at worst 2 s behind; a set-back of more than 5 s is believed. A device that slept, or whose clock
-// was set, is seen by its two clocks moving apart; after that the next word of the server is believed either way.
-let offset_ms = 0;
-let apart_ms = Date.now() - performance.now();
-let naps = 0;
-let unsure = false;
-let behind_ms = null; // what the server's time is ahead of the Date in its headers; a rehearsal's clock may be far from it
-export const now_ms = () => performance.now() + offset_ms;
+// The server's clock (see common/clock.js). After a sleep: what time is it really? Nobody asks who is told to wait.
+export { now_ms, sure };
 export const until_ms = (time) => Date.parse(time) - now_ms();
-function believe(seen_ms, slack_ms = 0) {
-  const ahead_ms = seen_ms - offset_ms;
-  if (ahead_ms > slack_ms || ahead_ms < -5000 || (unsure && ahead_ms < -slack_ms)) offset_ms = seen_ms;
-  unsure = false;
+function wake() {
+  if (nap()) setTimeout(lookUp, Math.random() * 3000); // a crowd's phones wake together
 }
-function follow(now, date) {
-  const sent_ms = Date.parse(date);
-  const told_ms = Date.parse(now);
-  if (told_ms) {
-    believe(told_ms - performance.now());
-    if (sent_ms) behind_ms = told_ms - sent_ms;
-  } else if (sent_ms && behind_ms !== null) {
-    believe(sent_ms + behind_ms - 1000 - performance.now(), 2000); // the header knows whole seconds only
-  }
-}
-function nap() {
-  const jump_ms = Date.now() - performance.now() - apart_ms;
-  apart_ms += jump_ms;
-  if (jump_ms > 2000) {
-    offset_ms += jump_ms;
-    naps += 1;
-    unsure = true;
-    setTimeout(lookUp, Math.random() * 3000); // a crowd's phones wake together
-  }
-}
-// After a sleep: what time is it really? Nobody asks who is told to wait.
 async function lookUp() {
   const asks = ["list", "opening"].includes(page.view); // by themselves, see stroke
-  if (!unsure || asks || document.hidden || !page.city || !page.view) return;
+  if (sure() || asks || document.hidden || !page.city || !page.view) return;
   const { ok, data } = troubles.size ? {} : await call("GET", "/city");
   if (!ok) return setTimeout(lookUp, 5000 + Math.random() * 5000);
   page.city = data;
   return paint();
 }
-// Whether the time is the server's: nothing is given up as over before that.
-export const sure = () => !unsure;
 export const when = (ms, more = { month: zh() ? "numeric" : "short", day: "numeric" }) => new Date(ms).toLocaleString(zh() ? "zh-CN" : "en-GB", {
   timeZone: page.city.timezone, hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...more,
 });
@@ -133,17 +110,18 @@ export const clock = (ms) => when(ms, {});
 export const day = (date, weekday = "long") => new Date(`${date}T12:00:00Z`).toLocaleDateString(zh() ? "zh-CN" : "en-GB", {
   timeZone: "UTC", month: "long", day: "numeric", weekday,
 }).replace(/日(?=[星周])/, "日 ");
-// By its parts: what a locale's short form looks like changes with the browser.
-export function today() {
-  const options = { timeZone: page.city?.timezone ?? "Asia/Shanghai", year: "numeric", month: "2-digit", day: "2-digit" };
-  const parts = new Intl.DateTimeFormat("en-US", options).formatToParts(now_ms());
-  return ["year", "month", "day"].map((type) => parts.find((it) => it.type === type).value).join("-");
-}
+export const today = () => wall(now_ms(), page.city?.timezone ?? "Asia/Shanghai").date;
 export const countdown = (ms) => new Date(Math.max(0, Math.ceil(ms / 1000) * 1000)).toISOString().slice(11, 19).replace(/^00:/, "");
 export function span(s) {
   const minutes = Math.ceil(s / 60);
   if (s < 60) return t("seconds", Math.max(1, Math.round(s)));
   return minutes < 60 ? t("minutes", minutes) : t("hours", Math.floor(minutes / 60), minutes % 60);
+}
+
+// A whole number of minutes, or so many seconds, as part of a sentence.
+export function long(s) {
+  const [n, word] = s % 60 ? [s, "second"] : [s / 60, "minute"];
+  return t(n === 1 ? `${word}Long` : `${word}sLong`, n);
 }
 
 // One flow at a time: starting one ends the one before, at its next step.
@@ -164,6 +142,9 @@ export async function until(left_ms, mine) {
 
 // Requests
 export const LIMIT_MS = 20_000;
+// A tab that is restored, or gone back to, would get answers of then from the browser's own cache.
+const [arrival] = performance.getEntriesByType ? performance.getEntriesByType("navigation") : [];
+const CACHE = arrival && arrival.type === "back_forward" ? "no-store" : "default";
 // How long to wait as told: seconds or a date, by the answer's own clock; nonsense is nothing, a day is the most.
 function told_s(headers) {
   const told = headers.get("Retry-After") ?? "";
@@ -177,10 +158,11 @@ export async function call(method, path, { token, body, plain, key, limit_ms = L
   if (key) headers["Idempotency-Key"] = key;
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), limit_ms);
-  nap();
+  wake();
   const before = naps;
+  const asked_ms = performance.now();
   try {
-    const answer = await fetch(`/api/v1${path}`, { method, headers, body: body && JSON.stringify(body), signal: stop.signal });
+    const answer = await fetch(`/api/v1${path}`, { method, headers, body: body && JSON.stringify(body), signal: stop.signal, cache: CACHE });
     const text = await answer.text();
     let data = null;
     try {
@@ -188,8 +170,8 @@ export async function call(method, path, { token, body, plain, key, limit_ms = L
     } catch (error) {
       if (answer.status !== 429 && answer.status < 500) throw error; // somebody else's page; "busy" may be a proxy's, and counts
     }
-    nap();
-    if (data && before === naps) follow(data.now, answer.headers.get("Date")); // else it was said before the sleep
+    wake();
+    if (data && before === naps) heard(data.now, answer.headers, asked_ms); // else it was said before the sleep
     data = data ?? {};
     return { ok: answer.ok, status: answer.status, data, after_s: told_s(answer.headers) };
   } catch {
@@ -304,6 +286,7 @@ export function show(view) {
 }
 // What each view shows as time goes by; gives the beginning of the title.
 export const PAINT = {};
+const rule = ({ phase }) => (phase && phase.starts <= today() && (!phase.ends || today() <= phase.ends) ? phase.rule : "");
 export function paint() {
   const { city, district, view } = page;
   const [trouble] = troubles.values();
@@ -316,12 +299,20 @@ export function paint() {
   if (!view || !city) return;
   for (const it of places()) if (it.state === "ready" && it.claim_before) remind(it.key, "comeIn", until_ms(it.claim_before) - 2000, labelOf(it));
   set("city", city.name + (zh() ? "" : ": "));
-  for (const it of all(".rule")) it.textContent = city.phase?.rule ?? "";
+  for (const it of all(".rule")) it.textContent = rule(city);
   for (const it of all(".place")) it.textContent = district ? nameOf(district) : "";
   for (const it of all(".message")) it.textContent = page.opening?.message ?? "";
   const called = drawFamily();
   const head = PAINT[view]?.() ?? (district && nameOf(district));
   document.title = [called, head, t("title")].filter(Boolean).join(" · ");
+}
+// What is wrong with a field is told until it is mended: `isMended` says whether it is, of a field that is being changed.
+// What only the server can judge counts as mended once it has been changed.
+export function watch(form, isMended = () => true) {
+  for (const kind of ["input", "change"]) {
+    form.addEventListener(kind, ({ target }) => { if (target.hasAttribute("aria-invalid") && isMended(target)) clear(target); });
+  }
+  whenLanguageChanges(() => unmark(form));
 }
 export function unmark(form) {
   for (const it of form.parentNode.querySelectorAll(".notice[tabindex]")) it.hidden = true;
@@ -348,9 +339,9 @@ export function mark(form, { title = "", detail, errors = [] }) {
     const input = form.elements[field];
     if (input) fault(input, message); else rest.push(message);
   }
-  const wrong = form.querySelector("[aria-invalid]");
-  if (wrong && errors.length > rest.length) return wrong.focus();
-  return tell(form.parentNode.querySelector(".bad"), title, rest.join(" ") || (detail ?? t("busy")));
+  const placed = errors.length > rest.length;
+  if (!placed || rest.length) tell(form.parentNode.querySelector(".bad"), title, rest.join(" ") || (detail ?? t("busy")));
+  if (placed) form.querySelector("[aria-invalid]").focus();
 }
 // A box that is read out because it gets the focus.
 export function tell(box, title, text) {
@@ -372,8 +363,17 @@ export function ask(title, text, yes = t("yes"), no = t("no")) {
 export const labelOf = (it) => it.label || (it.no ? t("receiptOf", it.no.slice(-5)) : t("someone"));
 export const eta_s = (it) => (it.eta_seconds === null ? Infinity : it.eta_seconds - Math.max(0, Date.now() - it.seen) / 1000);
 export const DATED = ["booked", "arrived", "fulfilled"]; // whose appointment stands
+// When the hours are over in which a place in line can be called: how it stood in them is no news after that.
+export function closing(it) {
+  const district = ["waiting", "drawing"].includes(it.state) && page.city.districts.find(({ code }) => code === it.district);
+  const windows = district ? windowsOf(district) : [];
+  const own = windows[it.window - 1]; // of several a day; where the device has not kept which, the last
+  const ends = (own ? [own] : windows).map(({ closes }) => instant(it.date, closes, page.city.timezone));
+  return ends.length ? Math.max(...ends) : Infinity;
+}
 function standing(it) {
   if (it.no) return it.date_booked && DATED.includes(it.state) ? `${day(it.date_booked, "short")} ${t(it.period_booked)}` : t(it.state);
+  if (now_ms() >= closing(it)) return t("shut");
   if (it.state === "waiting") return t("aheadOf", t("number", count(it.number)), count(it.ahead));
   if (it.state === "drawing") return t("inDraw");
   if (it.state === "ready") return t("called");
@@ -403,43 +403,56 @@ function drawFamily() {
 
 // Districts
 const RUNNING = ["draw", "open", "paused"];
+// How a district stands by the timetable; see common/timetable.js.
+export const standingOf = (district, draw_seconds) => timetable(page.city, district, now_ms(), draw_seconds);
 export const nextOpenings = () => {
-  const coming = page.city.districts.filter((it) => it.opens_at && until_ms(it.opens_at) > 0);
-  const first = Math.min(...coming.map((it) => Date.parse(it.opens_at)));
-  return { first, names: coming.filter((it) => Date.parse(it.opens_at) === first).map(nameOf) };
+  const coming = page.city.districts.map((it) => [it, standingOf(it).next]).filter(([, next]) => next);
+  const first = Math.min(...coming.map(([, next]) => next));
+  return { first, names: coming.filter(([, next]) => next === first).map(([it]) => nameOf(it)) };
 };
 function row(href, name, more, state, on) {
   const what = make("span", {}, make("b", {}, name), make("small", { lang: zh() ? "en" : "zh-CN" }, more));
   return make("a", { className: "district", href }, what, make("span", { className: on ? "on" : "" }, state));
 }
 function drawList() {
+  const rows = page.city.districts.map((it) => {
+    const { state, next } = standingOf(it);
+    const held = places().filter((place) => place.district === it.code && LIVE.includes(place.state));
+    return {
+      hours: windowsOf(it).map(({ opens, closes }) => `${opens}–${closes}`).join(zh() ? "、" : ", ") || t("unassigned"),
+      href: held.length === 1 ? `#place=${held[0].key}` : `#${it.code}`,
+      name: nameOf(it), more: zh() ? it.name_en : it.name_zh,
+      state: held.length ? t("held") : t(state, next && clock(next)), on: held.length > 0 || RUNNING.includes(state),
+    };
+  });
+  const text = JSON.stringify([lang, rows]);
+  if (text === drawList.text) return; // so that nobody who stands on a line is moved
+  drawList.text = text;
   let last;
   const blocks = [];
-  for (const it of page.city.districts) {
-    const hours = (it.windows ?? [it.window]).filter(Boolean).map(({ opens, closes }) => `${opens}–${closes}`).join(zh() ? "、" : ", ") || t("unassigned");
-    const held = places().filter(({ district, state }) => district === it.code && LIVE.includes(state));
-    const state = held.length ? t("held") : t(it.state, it.opens_at && clock(Date.parse(it.opens_at)));
+  for (const { hours, href, name, more, state, on } of rows) {
     if (hours !== last) blocks.push(make("h3", {}, hours));
-    const href = held.length === 1 ? `#place=${held[0].key}` : `#${it.code}`;
-    blocks.push(row(href, nameOf(it), zh() ? it.name_en : it.name_zh, state, held.length || RUNNING.includes(it.state)));
+    blocks.push(row(href, name, more, state, on));
     last = hours;
   }
   refill($("districts"), ...blocks);
 }
 PAINT.list = () => {
-  const resting = page.city.districts.every((it) => !it.window || it.state === "maintenance");
+  const { open_hours: { opens, closes }, draw_seconds } = page.city;
+  drawList();
+  set("promise", draw_seconds ? t("promise", long(draw_seconds)) : "");
+  const resting = !isOpenHours(page.city, now_ms());
   $("rest").hidden = !resting;
   if (!resting) return;
   const { first, names } = nextOpenings();
-  const { opens, closes } = page.city.open_hours;
   set("rest-text", t("restText", closes, opens));
   set("rest-clock", first < Infinity ? countdown(first - now_ms()) : "");
   set("rest-next", first < Infinity ? t("restNext", when(first), list(names)) : "");
 };
 // Until the next stroke of the timetable, or a while; and a little, so that not all ask at once.
-export async function stroke(times, mine, longest_ms = 300_000) {
-  const soon_ms = times.map((time) => time && until_ms(time)).filter((ms) => ms > 0);
-  const due = now_ms() + Math.min(longest_ms, ...soon_ms) + 1000 + Math.random() * Math.min(9000, longest_ms / 5);
+export async function stroke(districts, mine, longest_ms = 300_000) {
+  const soon_ms = nextStroke(page.city, districts, now_ms()) - now_ms();
+  const due = now_ms() + Math.min(longest_ms, soon_ms) + 1000 + Math.random() * Math.min(9000, longest_ms / 5);
   const before = naps;
   const woken_ms = Math.random() * 3000;
   let woken;
@@ -450,12 +463,13 @@ export async function stroke(times, mine, longest_ms = 300_000) {
 }
 async function home(mine) {
   Object.assign(page, { district: null, key: null, opening: null });
+  let old = now_ms() - Date.parse(page.city.now) > 60_000; // who comes back to it: a pause, a rule may be another by now
   for (;;) {
-    drawList();
     show("list");
     prefetch();
     if ($("rest").hidden) for (const it of receipts()) (await load(mine, "receipt"))[0].refresh(it);
-    await stroke(page.city.districts.flatMap((it) => [it.opens_at, it.closes_at]), mine);
+    if (!old) await stroke(page.city.districts, mine);
+    old = false;
     page.city = await read(mine, "/city");
   }
 }
@@ -466,7 +480,7 @@ export function prefetch() {
 }
 
 // Where the address leads. Nothing personal is in it: a district, a place's key, a registration number.
-const OF_A_PLACE = /^(\w+):(\d{4}-\d\d-\d\d):\d+$/;
+const OF_A_PLACE = /^(\w+):(\d{4}-\d\d-\d\d):[\d.]+$/;
 export const route = () => run(async (mine) => {
   if ($("ask").open) $("ask").close(""); // the question was about what is left now
   if (!page.city || !page.view) page.city = await read(mine, "/city");
@@ -505,8 +519,6 @@ export function go(hash) {
 }
 
 // Wiring
-const onLanguage = [];
-export const whenLanguageChanges = (act) => { onLanguage.push(act); };
 $("language").onclick = async () => {
   lang = zh() ? "en" : "zh";
   remember("language", lang);
@@ -514,7 +526,6 @@ $("language").onclick = async () => {
   if (!page.city) return;
   const { ok, data } = await call("GET", "/city");
   if (ok) page.city = data;
-  if (page.view === "list") drawList();
   for (const act of onLanguage) act();
   paint();
 };
@@ -536,11 +547,13 @@ addEventListener("online", () => {
 addEventListener("hashchange", route);
 speak();
 enlarge(recall("large"));
-setInterval(() => { nap(); paint(); }, 1000);
-document.addEventListener("visibilitychange", () => {
+everySecond(() => { wake(); paint(); });
+function seenAgain() {
   if (document.hidden) return;
-  const before = naps;
-  nap();
-  if (unsure && naps === before) setTimeout(lookUp, Math.random() * 3000);
-});
+  wake();
+  if (!sure()) setTimeout(lookUp, Math.random() * 3000);
+  paint(); // by the time that it is now
+}
+document.addEventListener("visibilitychange", seenAgain);
+addEventListener("pageshow", seenAgain);
 route();

@@ -1,7 +1,7 @@
 // Finding a registration again, on any device, by a code sent to its phone.
 
 import {
-  $, PAINT, countdown, go, insist, kit, load, mark, now_ms, page, paint, polite, run, set, show, t, teach, unmark,
+  $, PAINT, countdown, go, insist, kit, load, mark, now_ms, page, paint, polite, run, set, show, t, teach, unmark, watch,
 } from "./app.js";
 
 teach({
@@ -93,6 +93,7 @@ function wire() {
     sent = about(body);
     run(async () => enter());
   };
+  watch($("enter"), () => /^\d{6}$/.test(kit.papers.normalise.id_number($("code").value)));
   $("enter").onsubmit = (event) => {
     event.preventDefault();
     unmark($("enter"));

@@ -1,9 +1,9 @@
 // One opening: how it stands, my papers, may I register, and the join.
 
 import {
-  $, PAINT, all, bring, clear, count, clock, countdown, fault, go, insist, kit, knows, load, mark, nameOf, now_ms, page, paint,
-  places, polite, read, recall, receipts, remember, run, route, set, show, stroke, t, tell, teach, today, unmark, until,
-  until_ms, when, whenLanguageChanges, zh,
+  $, PAINT, bring, clear, count, clock, countdown, fault, go, insist, kit, load, long, mark, nameOf, now_ms, page, paint,
+  places, polite, read, recall, receipts, remember, run, route, set, show, standingOf, stroke, t, tell, teach, unmark, until,
+  until_ms, watch, when, zh,
 } from "./app.js";
 
 teach({
@@ -17,7 +17,6 @@ teach({
   pausedNote: "已取的号继续有效。恢复后这里会自动更新，不用刷新。|Numbers given stay valid. This page goes on by itself; no need to reload.",
   closedText: "{0} 开放，还有|Opens at {0}, in",
   closedNote: "不用赶：开放后{0}内取号，早晚都一样，先后由抽签决定。|No need to hurry: the first {0} share one draw.",
-  minutesLong: " {0} 分钟|{0} minutes", secondsLong: " {0} 秒|{0} seconds",
   endedText: "今天已结束，离下一次开放还有|Over for today. Time to the next opening",
   endedNote: "下一次开放：{0}|Next opening: {0}",
   maintenanceText: "系统休息中，离下一次开放还有|The system is resting. Time to the next opening",
@@ -26,7 +25,7 @@ teach({
   unassignedNote: "如果您的第一剂是在别的区接种的，请选那个区；否则请留意本区通知。|If your first dose was in another district, choose that one; otherwise please watch for this district's notice.",
   join: "取号|Join the queue", joinAt: "{0} 开放后可以取号|You can join at {0}", joinPaused: "恢复后可以取号|You can join once it goes on",
   checking: "正在查……|Checking…", eligible: "可以登记|You may register",
-  eligibleNote: "{0} 开放后回来取号就行，早晚都一样。|Come back once it opens at {0}; early or late is the same.",
+  eligibleNote: "{0} 开放后回来取号就行；开放后{1}内取号，早晚都一样。|Come back once it opens at {0}; in the first {1}, early or late is the same.",
   eligibleDose: "第一剂日期：{0}。|First dose: {0}. ",
   joinedElsewhere: "{0} 已取号，在“本机的号和登记”里。|{0} has a place now; see “On this device”.",
   sendIn: "{0} 秒后提交|Sending in {0} s", sendNow: "正在提交……|Sending…",
@@ -41,15 +40,10 @@ const papers = new Map(); // by place, in memory only: who was passed over need 
 
 const look = async (mine) => { page.opening = await read(mine, `/openings/${page.district.code}`); };
 export { look };
-export const drawEnds_ms = () => Date.parse(page.opening.opens_at) + page.opening.draw.seconds * 1000;
-export const nextOpens_ms = () => [page.opening, page.district].map((it) => it && Date.parse(it.opens_at)).find((ms) => ms > now_ms());
-// The state by the timetable, so that nobody has to ask when the hour strikes.
-export function state() {
-  const { opens_at, closes_at, state: told } = page.opening;
-  if (!opens_at || until_ms(opens_at) > 0) return told;
-  if (until_ms(closes_at) <= 0) return RUNNING.includes(told) ? "ended" : told;
-  return told === "paused" ? told : now_ms() < drawEnds_ms() ? "draw" : "open";
-}
+export const drawEnds_ms = () => (standing().opens ?? Date.parse(page.opening.opens_at)) + page.opening.draw.seconds * 1000;
+// By the timetable, so that nobody has to ask when the hour strikes.
+export const standing = () => standingOf({ ...page.district, ...page.opening }, page.opening.draw.seconds);
+export const nextOpens_ms = () => standing().next;
 
 export async function visit(mine, district) {
   Object.assign(page, { district, key: null });
@@ -66,9 +60,8 @@ async function opening(mine, refusal) {
 }
 export async function follow(mine) {
   for (;;) {
-    const { opens_at, closes_at } = page.opening;
-    const ends_at = RUNNING.includes(state()) ? new Date(drawEnds_ms()).toISOString() : null;
-    await stroke([opens_at, closes_at, ends_at], mine, { paused: 30_000, open: 60_000 }[state()]);
+    const { state } = standing();
+    await stroke([page.district], mine, { paused: 30_000, open: 60_000 }[state]);
     if (!page.opening.opens_at || until_ms(page.opening.closes_at) < 0) {
       page.city = await read(mine, "/city"); // the day may have turned
       page.district = page.city.districts.find((it) => it.code === page.district.code);
@@ -113,10 +106,8 @@ export function checkAsTyped(form) {
       fault(input, t(...wrong));
       return polite(t(...wrong));
     });
-    input.addEventListener("input", () => {
-      if (input.hasAttribute("aria-invalid") && !judge(input, form)) clear(input);
-    });
   }
+  watch(form, (input) => !FIELDS.includes(input.name) || !judge(input, form));
   form.elements.id_type.addEventListener("change", () => clear(form.elements.id_number));
 }
 // The papers of a form, in one spelling; null where something is wrong, which is then marked.
@@ -159,16 +150,18 @@ async function eligibility(mine, body) {
   const { ok, data } = answer;
   if (!ok) return opening(mine, data);
   const next = nextOpens_ms();
-  const note = (data.first_dose_date ? t("eligibleDose", data.first_dose_date) : "") + (next ? t("eligibleNote", when(next)) : "");
+  const note = (data.first_dose_date ? t("eligibleDose", data.first_dose_date) : "") + (next ? t("eligibleNote", when(next), long(page.opening.draw.seconds)) : "");
   tell($("eligible"), t("eligible"), note);
   return follow(mine);
 }
 async function join(mine, body) {
   // During the draw nothing is lost by waiting a little, once, and the joins of a crowd arrive evenly.
-  const left_ms = state() === "draw" && !spread ? drawEnds_ms() - now_ms() : 0;
+  const drawing = standing().state === "draw";
+  const left_ms = drawing && !spread ? drawEnds_ms() - now_ms() : 0;
   const whole_ms = Math.random() * Math.min(20_000, left_ms / 4);
   const due = performance.now() + whole_ms;
   spread = true;
+  $("sending-why").hidden = !drawing; // after the draw the order is that of joining
   $("stop").hidden = false;
   show("sending");
   await until(() => {
@@ -178,15 +171,15 @@ async function join(mine, body) {
     return ms;
   }, mine);
   const { code } = page.district;
-  const { date } = page.opening;
+  const { date, window: nth } = page.opening;
   $("stop").hidden = true; // it is on its way
   let key;
   const heard = ({ ok, data }) => {
     $("stop").hidden = ok;
     if (!ok) return;
-    key = `${code}:${date}:${data.entry}`;
+    key = `${code}:${date}:${data.entry}${nth > 1 ? `.${nth}` : ""}`; // entries are counted anew in each window
     if (mine.gone && recall(`place:${key}`)) return; // asked for once more meanwhile
-    keepPlace(key, code, date, data, body);
+    keepPlace(key, code, date, { ...data, window: nth }, body);
     if (mine.gone) elsewhere(key);
   };
   const answer = await insist(mine, "POST", `/openings/${code}/tickets`, { body, heard });
@@ -222,28 +215,27 @@ export function rejoin(place) {
   return go(place.district);
 }
 
-const long = (s) => (s % 60 ? t("secondsLong", s) : t("minutesLong", s / 60));
 function line(serving, waiting) {
   if (!serving) return waiting ? t("openFirst", count(waiting)) : "";
   return waiting ? t("openNote", count(serving), count(waiting)) : t("openNobody", count(serving));
 }
 PAINT.opening = () => {
-  const { opens_at, closes_at, draw, serving, waiting } = page.opening;
-  const next = nextOpens_ms();
-  const soon = next - now_ms() < 3_600_000 && Date.parse(opens_at) === next;
-  const now = soon ? "closed" : state();
-  const open = RUNNING.includes(now);
-  const left_ms = now === "draw" ? drawEnds_ms() - now_ms() : open || now === "unassigned" ? 0 : next - now_ms();
-  set("stand", t(`${now}Text`, opens_at && clock(Date.parse(now === "closed" ? opens_at : closes_at))));
+  const { draw, serving, waiting } = page.opening;
+  const { state, opens, closes, next } = standing();
+  const soon = !opens && next - now_ms() < 3_600_000;
+  const now = soon ? "closed" : state;
+  const open = RUNNING.includes(state);
+  const left_ms = state === "draw" ? drawEnds_ms() - now_ms() : open || state === "unassigned" ? 0 : next - now_ms();
+  set("stand", t(`${now}Text`, now === "closed" ? clock(next) : closes && clock(closes)));
   set("stand-clock", left_ms > 0 ? countdown(left_ms) : "");
   set("stand-note", now === "open" ? line(serving, waiting) : open || now === "closed" ? t(`${now}Note`, long(draw.seconds))
     : now === "unassigned" ? t("unassignedNote") : next ? t(`${now}Note`, when(next)) : "");
-  $("join").hidden = now === "unassigned" || (now === "maintenance" && !soon);
-  $("check").hidden = open || state() === "maintenance";
+  $("join").hidden = now === "unassigned" || now === "maintenance";
+  $("check").hidden = open || state === "maintenance";
   $("go").hidden = !open && !soon;
-  $("go").disabled = !open || now === "paused";
+  $("go").disabled = !open || state === "paused";
   kit.prove?.tick();
-  set("go", now === "paused" ? t("joinPaused") : open ? t("join") : next ? t("joinAt", clock(next)) : "");
+  set("go", state === "paused" ? t("joinPaused") : open ? t("join") : next ? t("joinAt", clock(next)) : "");
 };
 
 checkAsTyped($("join"));
@@ -258,7 +250,6 @@ $("check").onclick = () => {
   if (body) run((mine) => eligibility(mine, kit.prove?.withCode(body) ?? body));
 };
 $("stop").onclick = () => run(opening);
-whenLanguageChanges(() => { if (page.view === "opening") unmark($("join")); });
 // Back from sleep or from another tab: the opening is looked at, unless there is something to read.
 document.addEventListener("visibilitychange", () => {
   const reading = !$("refused").hidden || !$("eligible").hidden || $("join").contains(document.activeElement);

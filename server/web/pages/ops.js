@@ -1,6 +1,7 @@
 // The operator's page: how the night, the openings, capacity, messages and people stand, every ten seconds, and the few
 // things an operator puts right. The token stays in this tab; what the server says is only ever shown as text.
 
+import { ownLanguage } from "./common/language.js";
 import { WORDS } from "./ops-words.js";
 import { setting } from "./staff-store.js";
 
@@ -18,7 +19,7 @@ const all = (selector) => document.querySelectorAll(selector);
 const page = { token: null, view: null, at: 0, trouble: null, lists: {}, open: new Set(), sites: new Map() };
 
 // Language, shared with the other pages
-let lang = setting("language") ?? (/^zh/i.test(navigator.language) ? "zh" : "en");
+let lang = setting("language") ?? ownLanguage();
 for (const it of all("[data-en]")) it.dataset.zh = it.textContent;
 const zh = () => lang === "zh";
 const t = (key, ...values) => (WORDS[key] ?? "").split("|")[zh() ? 0 : 1]?.replace(/\{(\d)\}/g, (_, i) => values[i]) ?? "";
@@ -165,6 +166,7 @@ function complain(id, text) {
   $(id).setAttribute("aria-invalid", "true");
   $(id).focus();
 }
+$("token").oninput = () => complain("token", "");
 $("signin-form").onsubmit = async (event) => {
   event.preventDefault();
   const token = $("token").value.trim().replace(/^.*#token=/, "");
@@ -209,7 +211,14 @@ async function refresh() {
     if (token !== page.token) return;
   } else page.trouble = answer;
   show();
-  again(REFRESH_MS);
+  again(Math.min(REFRESH_MS, stroke_ms()));
+}
+/** Until the hour strikes for a district: the states on screen are known to change then. */
+function stroke_ms() {
+  if (page.trouble) return Infinity;
+  const told = page.view.districts.flatMap(({ opening: { opens_at, closes_at } }) => [opens_at, closes_at]).filter(Boolean);
+  const left = told.map((time) => Date.parse(time) - Date.parse(page.view.now) - (performance.now() - page.at)).filter((ms) => ms > 0);
+  return Math.min(...left) + 200;
 }
 function again(wait_ms) {
   clearTimeout(page.timer);
@@ -324,15 +333,32 @@ function askChange(it) {
   $("most").value = it.opening.max_active;
   $("message").value = it.opening.message ?? "";
   $("paused").checked = it.opening.paused;
-  put("change-error", "");
+  unmarkChange();
   $("change").showModal();
 }
+const NUMBERS = ["rate", "most"];
+const badNumber = (id) => !($(id).valueAsNumber >= 0) || (id === "most" && !Number.isInteger($(id).valueAsNumber));
+function unmarkChange() {
+  put("change-error", "");
+  for (const id of NUMBERS) $(id).removeAttribute("aria-invalid");
+}
+// What is told goes once it is mended; what the server said, once anything is changed.
+$("change-form").oninput = () => {
+  if (!NUMBERS.some((id) => $(id).hasAttribute("aria-invalid") && badNumber(id))) unmarkChange();
+};
 $("change-form").onsubmit = async (event) => {
   event.preventDefault();
   const { changing } = page;
   const { opening: was } = changing;
   const now = { rate_per_second: $("rate").valueAsNumber, max_active: $("most").valueAsNumber, message: $("message").value.trim() || null, paused: $("paused").checked };
-  if (!(now.rate_per_second >= 0) || !(now.max_active >= 0) || !Number.isInteger(now.max_active)) { put("change-error", t("range")); return; }
+  unmarkChange();
+  const wrong = NUMBERS.filter(badNumber);
+  if (wrong.length) {
+    put("change-error", t("range"));
+    for (const id of wrong) $(id).setAttribute("aria-invalid", "true");
+    $(wrong[0]).focus();
+    return;
+  }
   const json = Object.fromEntries(Object.entries(now).filter(([name, value]) => value !== was[name]));
   if (Object.keys(json).length) {
     const answer = await call("PATCH", `/openings/${encodeURIComponent(changing.code)}`, { json });
@@ -454,7 +480,12 @@ function where(field) {
   const [, line, column, name] = /^line (\d+)(?:, column (\d+) \((.+)\))?$/.exec(field) ?? [];
   return !line ? field : column ? t("lineColumn", line, column, name) : t("line", line);
 }
-$("file").onchange = () => complain("file", "");
+$("file").onchange = () => {
+  complain("file", "");
+  if (!page.upload || page.upload.ok) return;
+  page.upload = null; // it was about another file
+  paintUpload();
+};
 
 // Messages
 function paintMessages() {
@@ -542,6 +573,7 @@ $("reason-form").onsubmit = async (event) => {
   polite(t(done, spaced(no)));
   await refresh();
 };
+$("why").oninput = () => { if ($("why").value.trim()) complainWhy(""); };
 for (const it of all("dialog .back")) it.onclick = () => it.closest("dialog").close();
 
 function paintNet() {

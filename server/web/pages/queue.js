@@ -1,9 +1,9 @@
 // The places in line: each is asked about when the server said, by one tab; and what the holder of a place sees.
 
 import {
-  $, LIVE, PAINT, WAIT, all, ask, call, check, clock, count, countdown, day, eta_s, go, insist, kit, labelOf, lasts, limit_ms, load,
+  $, LIVE, PAINT, WAIT, all, ask, call, check, clock, closing, count, countdown, day, eta_s, go, insist, kit, labelOf, lasts, limit_ms, load,
   now_ms, page, paint, patience_ms, places, polite, read, receipts, recall, remember, run, set, show, span, sure, t, teach,
-  today, troubles, until_ms, when,
+  today, troubles, until_ms, when, zh,
 } from "./app.js";
 
 teach({
@@ -16,17 +16,24 @@ teach({
   keepNear: "快到了，请留在这个页面。|Nearly there: please stay on this page.",
   keepPaused: "恢复叫号后请留意这里。|Please look in again once calling goes on.",
   keepLate: "照现在的速度，今天可能轮不到您。|At this pace your turn may not come today.",
-  why: "号码由抽签决定，再按顺序叫号，每分钟约 {0} 个。刷新或手快都不会更早。|A draw gave the numbers, and they are called in order, about {0} a minute. Reloading or being quick changes nothing.",
+  // By how the number was come by: in the draw, or after it. Somebody else's device, or a second one, knows it as well.
+  whyDrawn: "您的号码由抽签决定。|A draw gave you this number.",
+  whyAfter: "抽签结束后取的号（重新取的也是）按取号先后排在后面。|Numbers taken after the draw, or taken anew, come behind it, in the order of joining.",
+  pace: "现在按号码顺序叫号，每分钟约 {0} 个，刷新不会更早。|They are called in order, about {0} a minute; reloading changes nothing.",
+  paceSlow: "现在按号码顺序叫号，每分钟不到 1 个，刷新不会更早。|They are called in order, less than one a minute; reloading changes nothing.",
   whyStopped: "叫号暂时停了，恢复后会接着往下叫，您的位置不变。|Calling has stopped for now. It goes on in the same order; your place is kept.",
   whyDraw: "抽签期间取号的人机会均等，早晚都一样。|Everyone in the draw has the same chance, early or late.",
   nextLook: "页面会自动更新，下一次：{0}后。|This page updates by itself, next in {0}.",
   told: "您的号码 {0}，前面还有 {1} 人。|Your number is {0}, {1} ahead of you.", turn: "叫到您了|It is your turn", turnOf: "叫到 {0} 了|It is the turn of {0}",
-  until: "请在 {0} 之前进入，过时要重新排队。|Come in before {0}, or queue again.",
+  until: "请在 {0} 之前进入，过时作废，重新取号要排到队尾。|Come in before {0}. Later, you would join again at the back.",
   missedTitle: "过号了|Your turn has passed",
   missedMore: "没有在限定时间内完成，这个号已失效。您可以重新取号，排在队尾。|The time ran out; this number is no longer valid. You can join again at the back.",
-  leftTitle: "您已放弃这个号|You gave up your place", leftMore: "开放时间内可以重新取号。|You can join again while the window is open.",
+  leftTitle: "您已放弃这个号|You gave up your place", leftMore: "开放时间内可以重新取号，排在队尾。|While the window is open you can join again, at the back.",
+  leftDraw: "抽签结束前重新取号，仍然参加抽签；之后取号排在队尾。|Join again before the draw ends and you are in it; later, you would join at the back.",
   endedTitle: "今天没有轮到您|Your turn did not come today",
   endedMore: "号码不带到明天。下一次开放：{0}。|Numbers do not carry over. Next opening: {0}.",
+  shut: "今天的开放时间已结束，正在核对您的号……|Today's window is over. Looking up your number…",
+  lateCall: "时间到了，正在核对……|Time is up. One moment…",
   lapsedTitle: "今天的登记时间到了|Time is up for today",
   lapsedMore: "下一次开放：{0}。|Next opening: {0}.",
   usedTitle: "这个号已经用过了|This place has been used",
@@ -35,13 +42,15 @@ teach({
   soon: "马上|any moment", unknown: "请留意通知|to be announced",
   draftKept: "您选好的志愿已保存在本机，下次不用重选。|Your choices are kept on this device for next time.",
   askLeave: "放弃这个号吗？|Give up your place?", askLeaveOf: "放弃 {0} 的号吗？|Give up the place of {0}?", askLeaveNo: "{0} 号。|No. {0}. ",
-  askLeaveMore: "放弃后要重新取号，从头排起。|Joining again means starting anew.",
+  askLeaveMore: "放弃后重新取号，要排到队尾。|If you join again, you start at the back.",
   leave: "放弃|Give it up", stay: "继续排队|Stay in line",
 });
 
 const LEASE_MS = 5000; // more than a request may take
 const FAR_S = 600;
 const NEAR_S = 300;
+const SHUT_SPREAD_MS = 60_000; // everybody who waits when the window closes asks once more, not at once
+const shut_ms = 1000 + Math.random() * SHUT_SPREAD_MS;
 const asking = new Map(); // by place: how often it has failed
 const tab_ms = Math.random() * 700; // so that two tabs do not wake at once
 
@@ -49,7 +58,9 @@ const tab_ms = Math.random() * 700; // so that two tabs do not wake at once
 function due_ms(it) {
   const far = document.hidden && it.state === "waiting" && it.eta_seconds !== null && it.eta_seconds > FAR_S; // null: in a pause, nobody knows
   const near_ms = it.seen + (it.eta_seconds - NEAR_S) * 1000;
-  return (far ? Math.max(it.due, near_ms) : it.due) + tab_ms;
+  const told_ms = (far ? Math.max(it.due, near_ms) : it.due) + tab_ms;
+  const shut_at = Date.now() + closing(it) - now_ms(); // by the device's clock, as all here
+  return it.due - it.wait_ms < shut_at ? Math.min(told_ms, shut_at + shut_ms) : told_ms;
 }
 function look() {
   const open = page.city && mineNow();
@@ -99,6 +110,7 @@ function take(key, answer, mine) {
   troubles.delete(key);
   if (!ok) return keep({ ...was, ...ending(data), due: null });
   const it = { ...was, ...data, seen: Date.now() };
+  if (was.state === "drawing" && it.number) it.drawn = true;
   if (it.state === "waiting") {
     it.from = Math.max(it.from ?? 0, it.ahead, 1);
     if (!(it.ahead > it.told / 2)) {
@@ -192,23 +204,32 @@ async function leave(mine, it) {
 
 const whose = (it) => { for (const one of all(".whose")) one.textContent = it?.label ? t("whose", it.label) : ""; };
 export { whose };
+// How the number was come by, and how numbers are called.
+function whyThis({ number, drawn }) {
+  const { rate_per_second: rate, state, draw: { entries } } = page.opening;
+  if (!(rate > 0) || state === "paused") return t("whyStopped");
+  const how = drawn || number <= (entries ?? 0) ? t("whyDrawn") : entries === null ? "" : t("whyAfter");
+  return [how, t(rate * 60 < 1 ? "paceSlow" : "pace", count(Math.round(rate * 60)))].filter(Boolean).join(zh() ? "" : " ");
+}
 PAINT.queue = () => {
   const it = mineNow();
-  if (!it) return null;
-  const { number, serving, ahead, due } = it;
+  if (!it || !["drawing", "waiting"].includes(it.state)) return null; // what has become of it is shown in a moment
+  const { serving, ahead, due } = it;
   const { drawEnds_ms } = kit.opening;
-  const left_ms = number ? 0 : drawEnds_ms() - now_ms();
+  const shut = now_ms() >= closing(it);
+  const number = shut ? null : it.number;
+  const left_ms = number || shut ? 0 : drawEnds_ms() - now_ms();
   const wait_s = eta_s(it);
-  const rate = page.opening.rate_per_second;
   const back = !number ? t("keepDraw", clock(drawEnds_ms())) : wait_s === Infinity ? t("keepPaused") : wait_s * 1000 > until_ms(page.opening.closes_at) ? t("keepLate")
     : t("keepWait", clock(now_ms() + wait_s * 900));
   whose(it);
-  set("number-label", t(number ? "yours" : left_ms > 0 ? "joined" : "drawDone"));
+  set("number-label", t(shut ? "shut" : number ? "yours" : left_ms > 0 ? "joined" : "drawDone"));
   set("number", number ? count(number) : "");
   set("queue-clock", left_ms > 0 ? countdown(left_ms) : "");
-  set("keep", number && wait_s < 120 ? t("keepNear") : t(lasts ? "keep" : "keepOpen") + back);
-  set("why", !number ? t("whyDraw") : rate > 0 && page.opening.state !== "paused" ? t("why", count(Math.round(rate * 60))) : t("whyStopped"));
+  set("keep", shut ? "" : number && wait_s < 120 ? t("keepNear") : t(lasts ? "keep" : "keepOpen") + back);
+  set("why", shut ? "" : number ? whyThis(it) : t("whyDraw"));
   set("next-look", t("nextLook", span(Math.max(0, due - Date.now()) / 1000)));
+  $("bar").hidden = shut;
   $("bar").value = number ? 1 - Math.min(1, ahead / Math.max(it.from ?? 1, ahead, 1)) : 1 - Math.max(0, left_ms) / (page.opening.draw.seconds * 1000);
   $("line").hidden = !number;
   document.querySelector("#queue .add").href = `#${it.district}`;
@@ -222,11 +243,13 @@ PAINT.ready = () => {
   const it = mineNow();
   if (!it) return null;
   const head = places().length > 1 && it.label ? t("turnOf", it.label) : t("turn");
-  set("ready-title", head);
+  const late = it.claim_before && until_ms(it.claim_before) <= 0;
+  set("ready-title", late ? t("lateCall") : head);
+  $("claim").hidden = Boolean(late);
   set("ready-number", it.number ? count(it.number) : "");
   set("ready-clock", it.claim_before ? countdown(until_ms(it.claim_before) - 2000) : "…"); // this clock may be 2 s behind
   set("ready-until", it.claim_before ? t("until", clock(Date.parse(it.claim_before))) : "");
-  return head;
+  return late ? null : head;
 };
 PAINT.over = () => {
   const it = mineNow();
@@ -238,7 +261,8 @@ PAINT.over = () => {
   const own = ["missed", "lapsed", "left", "ended", "used", "past"].includes(kind);
   whose(it);
   set("over-title", own ? t(`${kind}Title`, it.date && day(it.date)) : it.title ?? t("busy"));
-  set("over-text", own ? t(`${kind}More`, next ? when(next) : t("unknown")) : it.detail ?? "");
+  const drawing = kind === "left" && opening.standing().state === "draw";
+  set("over-text", drawing ? t("leftDraw") : own ? t(`${kind}More`, next ? when(next) : t("unknown")) : it.detail ?? "");
   set("over-more", recall(`draft:${it.district}:${it.label}`) && lasts && kind !== "used" ? t("draftKept") : "");
   $("again").hidden = kind === "used" || kind === "ended" || closed;
   $("over-find").hidden = kind !== "used";
@@ -257,7 +281,8 @@ for (const it of all(".leave")) {
     if (!mine) return;
     const title = mine.label ? t("askLeaveOf", mine.label) : t("askLeave");
     const number = mine.number ? t("askLeaveNo", count(mine.number)) : "";
-    if (await ask(title, number + t("askLeaveMore"), t("leave"), t("stay"))) run((flow) => leave(flow, mine));
+    const more = t(mine.state === "drawing" ? "leftDraw" : "askLeaveMore");
+    if (await ask(title, number + more, t("leave"), t("stay"))) run((flow) => leave(flow, mine));
   };
 }
 document.addEventListener("visibilitychange", () => { if (!document.hidden) { look(); wake(); paint(); } });

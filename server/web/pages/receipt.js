@@ -8,13 +8,13 @@ import {
 teach({
   "proposed-title": "登记成功|You are registered", "booked-title": "接种时间已安排好|Your appointment", "arrived-title": "已到接种点|You are at the site",
   "fulfilled-title": "已完成接种|Vaccinated", "cancelled-title": "登记已取消|Registration cancelled", "noshow-title": "这次没有到场|You missed this appointment",
-  "proposed-next": "接下来：系统按第一剂日期安排接种时间，并发短信通知您，不用守着页面。每天 8:00 到 20:00 可以修改或取消。|Next: a date is allotted by first-dose date and sent by SMS; no need to watch this page. You can change or cancel any day from 8:00 to 20:00.",
-  "booked-next": "请带上证件，按时到接种点。不能去的，请在 {0} 前取消；没取消又没去算一次爽约，超过两次将不能再通过本渠道预约。|Please bring your papers and be on time. If you cannot come, cancel before {0}; a missed appointment counts, and after more than two this channel closes to you.",
+  "proposed-next": "接下来：系统按第一剂日期安排接种时间，并发短信通知您，不用守着页面。每天 {1} 到 {2} 可以修改或取消。|Next: a date is allotted by first-dose date and sent by SMS; no need to watch this page. You can change or cancel any day from {1} to {2}.",
+  "booked-next": "请带上证件，按时到接种点。不能去的，请在 {0} 前取消；没取消又没去算一次爽约，超过 {3} 次将不能再通过本渠道预约。|Please bring your papers and be on time. If you cannot come, cancel before {0}; a missed appointment counts, and after more than {3} this channel closes to you.",
   "booked-late": "请带上证件，按时到接种点。取消的时间已过；确实去不了，请联系接种点。|Please bring your papers and be on time. It is too late to cancel here; if you cannot come, please contact the site.",
   "arrived-next": "请听接种点工作人员安排。|Please follow the staff of the site.",
   "fulfilled-next": "接种已登记在案，感谢您。|The dose has been recorded. Thank you.",
   "cancelled-next": "登记已经取消，不算爽约。需要时可以在本区开放时间重新取号登记。|It has been cancelled, and nothing counts against you. You can join again during your district's window.",
-  "noshow-next": "没有取消也没有到场，记一次爽约。超过两次将不能再通过本渠道预约；现在仍可重新取号登记。|It was neither cancelled nor attended, which counts as a missed appointment. After more than two this channel closes; you can still register again.",
+  "noshow-next": "没有取消也没有到场，记一次爽约。超过 {3} 次将不能再通过本渠道预约；现在仍可重新取号登记。|It was neither cancelled nor attended, which counts as a missed appointment. After more than {3} this channel closes; you can still register again.",
   "reopened-title": "等待重新安排|A new date follows",
   "reopened-next": "原来的接种安排因故取消，系统会优先为您重新安排，并发短信通知。这不算爽约，您不用做什么。|Your appointment had to be withdrawn. You come first when the next dates are allotted, by SMS. Nothing counts against you, and there is nothing to do.",
   "barred-next": "本渠道已停用，请联系接种点工作人员。|This channel is closed to you; please contact the staff of a vaccination site.",
@@ -25,7 +25,7 @@ teach({
   askForget: "从本机删除 {0} 的凭证吗？|Remove this receipt from this device: {0}?",
   askForgetMore: "登记仍然有效，请先记下登记号 {0}。以后可以用短信验证码找回。|The registration stays valid; note its number {0} first. An SMS code brings it back.",
   forget: "删除|Remove", askCancel: "取消 {0} 的登记吗？|Cancel this registration: {0}?",
-  askCancelMore: "登记号 {0}。取消后，安排好的时间会让给别人。以后需要重新取号登记。|Number {0}. An appointment you have goes to somebody else. To register again you would queue anew.",
+  askCancelMore: "登记号 {0}。取消后，安排好的时间会让给别人。以后需要重新取号登记。|Number {0}. An appointment you have goes to somebody else. To register again you would join at the back.",
   cancelIt: "取消登记|Cancel it", keepIt: "不取消|Keep it", cancelledNow: "登记已取消。|Cancelled.",
   spoken: "登记号：{0}|Registration number: {0}", calendar: "vaccination.ics|vaccination.ics", lost: "打不开这份登记|This registration cannot be opened",
   keptHere: "凭证保存在本机，请同时截图留存。|This receipt is kept on this device. Please take a screenshot as well.",
@@ -38,7 +38,7 @@ teach({
 // What the last night brought. A reason has its words, what it means, and what may help.
 teach({
   "waiting-title": "还在等待安排|Still waiting for a date",
-  "waiting-next": "登记一直有效，每天夜里自动再安排一次，不用重新登记，也不用守着页面。每天 8:00 到 20:00 可以修改或取消。|Your registration stays, and every night it is looked at again by itself: no need to register anew or to watch this page. You can change or cancel any day from 8:00 to 20:00.",
+  "waiting-next": "登记一直有效，每天夜里自动再安排一次，不用重新登记，也不用守着页面。每天 {1} 到 {2} 可以修改或取消。|Your registration stays, and every night it is looked at again by itself: no need to register anew or to watch this page. You can change or cancel any day from {1} to {2}.",
   "why-passed": "{0}夜里没有轮到您：名额给到了第一剂日期为 {1} 的人，您的是 {2}。|You were not reached in the night of {0}: slots ended at first doses of {1}; yours was on {2}.",
   "why-lot": "{0}夜里没有轮到您：名额给到了第一剂日期为 {1} 的人，和您同一天；同一天的先后由公开抽签决定。|You were not reached in the night of {0}: slots ended at first doses of {1}, your own date; within a date a public draw decides.",
   "why-sites": "{0}夜里轮到您时，您选的接种点和时段已经满了；本区其他地方还给到了第一剂日期为 {1} 的人。|When it was your turn in the night of {0}, the sites and times you chose were full; elsewhere in the district slots went on to first doses of {1}.",
@@ -170,6 +170,11 @@ function chapter(data) {
   if (state === "noshow" && barred) return "barred";
   return state === "noshow" && last?.state === "excused" ? "free" : state;
 }
+// Whether it is too late to cancel.
+function isLate() {
+  const { kept, data } = page.receipt;
+  return (data?.state ?? kept.state) === "booked" && Boolean(data?.cancel_before) && until_ms(data.cancel_before) <= 0;
+}
 function draw() {
   const { kept, data, refusal } = page.receipt;
   const state = data?.state ?? kept.state;
@@ -189,8 +194,10 @@ function draw() {
   $("qr").hidden = dead;
   $("qr").alt = t("noLabel", kept.no);
   refill($("facts"), ...(data ? lines(data) : [[t("state"), t(state)]]).map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
-  const late = state === "booked" && data?.cancel_before && until_ms(data.cancel_before) <= 0;
-  const next = late ? t("booked-late") : t(`${part}-next`, data?.cancel_before ? when(Date.parse(data.cancel_before)) : "–");
+  const late = isLate();
+  page.receipt.late = late;
+  const { open_hours: { opens, closes }, no_show_limit } = page.city;
+  const next = late ? t("booked-late") : t(`${part}-next`, data?.cancel_before ? when(Date.parse(data.cancel_before)) : "–", opens, closes, no_show_limit);
   set("receipt-next", lost ? "" : next);
   $("speak").hidden = !window.speechSynthesis;
   $("ics").hidden = !booked || dead;
@@ -242,7 +249,10 @@ async function download(mine) {
   return save(t("calendar"), "text/calendar", data);
 }
 
-PAINT.receipt = () => page.receipt && labelOf(page.receipt.kept);
+PAINT.receipt = () => {
+  if (page.receipt && isLate() !== page.receipt.late) draw();
+  return page.receipt && labelOf(page.receipt.kept);
+};
 // The answer is about the registration that was open when it was asked.
 $("cancel").onclick = async () => {
   const { kept } = page.receipt;

@@ -1,8 +1,8 @@
 // Coming in with a called number, and the wishes: registering, and changing them while nothing is allotted yet.
 
 import {
-  $, PAINT, countdown, go, insist, kit, make, mark, labelOf, nameOf, page, read, recall, receipts, refill, remember, remind,
-  run, set, show, spaced, sure, t, teach, today, unmark, until, until_ms, when, whenLanguageChanges,
+  $, PAINT, clear, countdown, go, insist, kit, make, mark, labelOf, nameOf, page, read, recall, receipts, refill, remember, remind,
+  run, set, show, spaced, sure, t, teach, today, unmark, until, until_ms, watch, when, whenLanguageChanges,
 } from "./app.js";
 
 teach({
@@ -53,9 +53,14 @@ export async function edit(mine, no) {
   return show("register");
 }
 
-function select(id, label, options, value) {
+function select(id, label, options, value, hint) {
   const choices = options.map(([key, text]) => make("option", { value: key, selected: key === value }, text));
-  return [make("label", { htmlFor: id }, t(label)), make("select", { id, name: id }, ...choices)];
+  const it = make("select", { id, name: id }, ...choices);
+  if (hint) {
+    it.dataset.hint = hint;
+    it.setAttribute("aria-describedby", hint);
+  }
+  return [make("label", { htmlFor: id }, t(label)), it];
 }
 const grouped = (no) => (/^\d{15}$/.test(no.replace(/\s/g, "")) ? spaced(no.replace(/\s/g, "")) : no);
 // Those of the family who wait as well, and are registered on this device: a tap fills in the number.
@@ -85,7 +90,8 @@ function drawWishes({ preferences, accept_any_site, not_before, together }) {
   const periods = [["am", t("morning")], ["pm", t("afternoon")], ["any", t("either")]];
   $("choices").hidden = !page.sites.length;
   refill($("choices"), ...rows.map(({ site, period }, i) => make("fieldset", {}, make("legend", {}, t("choice", i + 1)),
-    ...select(`preferences[${i}].site`, "site", sites, site), make("p", { className: "hint" }, siteOf(site)?.address ?? ""),
+    ...select(`preferences[${i}].site`, "site", sites, site, `address-${i}`),
+    make("p", { id: `address-${i}`, className: "hint" }, siteOf(site)?.address ?? ""),
     ...select(`preferences[${i}].period`, "period", periods, period))));
 }
 function readWishes() {
@@ -96,16 +102,18 @@ function readWishes() {
   const [not_before, together] = [$("not_before").value, $("together").value.trim()];
   return { preferences, accept_any_site: $("wishes").accept_any_site.checked, not_before, together };
 }
+const isWish = ({ preferences, accept_any_site }) => accept_any_site || preferences.some((it) => it.site);
 async function send(mine) {
   const { editing, key } = page;
   const wait = () => (editing ? null : lapse(mine, key));
   const wishes = readWishes();
-  wishes.preferences = wishes.preferences.filter((it) => it.site);
-  drawWishes(wishes); // the server counts only the filled ones
-  if (!wishes.preferences.length && !wishes.accept_any_site) {
+  if (!isWish(wishes)) {
+    unmark($("wishes"));
     mark($("wishes"), { errors: [{ field: "preferences[0].site", message: t("pickSite") }] });
     return wait();
   }
+  wishes.preferences = wishes.preferences.filter((it) => it.site);
+  drawWishes(wishes); // the server counts only the filled ones
   const body = { ...wishes, not_before: wishes.not_before || undefined, together: wishes.together || undefined };
   const place = recall(`place:${key}`);
   if (place) remember(`place:${key}`, { ...place, pass: page.pass.pass, sent: body });
@@ -149,9 +157,13 @@ $("wishes").onsubmit = (event) => { event.preventDefault(); run(send); };
 $("wishes").onchange = ({ target }) => {
   const place = recall(`place:${page.key}`);
   if (place) remember(draftKey(place), readWishes());
-  const next = target.nextElementSibling;
-  if (next?.className === "hint") next.textContent = siteOf(target.value)?.address ?? "";
+  const address = target.dataset.hint?.startsWith("address-") && $(target.dataset.hint);
+  if (address) address.textContent = siteOf(target.value)?.address ?? "";
+  // That there is no wish is told at the first choice, and mended anywhere.
+  const first = $("preferences[0].site");
+  if (first?.hasAttribute("aria-invalid") && isWish(readWishes())) clear(first);
 };
+watch($("wishes"));
 $("more").onclick = () => {
   const wishes = readWishes();
   wishes.preferences.push({ period: "any" });

@@ -2,6 +2,8 @@
 // An attendance is kept on this device before it is sent, so a bad network costs nothing; what the server says is only
 // ever shown as text; the token leaves the address bar before anything else happens.
 
+import { everySecond, guess, heard, nap, now_ms } from "./common/clock.js";
+import { ownLanguage } from "./common/language.js";
 import { LENGTH, isRegistrationNo, plain, spaced } from "./staff-number.js";
 import * as outbox from "./staff-outbox.js";
 import { failure, hindrance, scan } from "./staff-scan.js";
@@ -33,7 +35,7 @@ const all = (selector) => document.querySelectorAll(selector);
 const page = { token: null, me: null, day: null, rosters: new Map(), done: new Set(), unmatched: new Set(), query: "", show: "all", net: null, failures: 0 };
 
 // Language and large type, shared with the resident's page
-let lang = setting("language") ?? (/^zh/i.test(navigator.language) ? "zh" : "en");
+let lang = setting("language") ?? ownLanguage();
 for (const it of all("[data-en]")) it.dataset.zh = it.textContent;
 const zh = () => lang === "zh";
 const t = (key, ...values) => (WORDS[key] ?? "").split("|")[zh() ? 0 : 1]?.replace(/\{(\d)\}/g, (_, i) => values[i]) ?? "";
@@ -84,14 +86,14 @@ function focusOn(it) {
 }
 function aim() { if (fine()) $("regno").focus({ preventScroll: true }); else focusOn($("site")); }
 
-// The city's clock: this device's, put right by the server's whenever it tells its own.
+// The city's clock: the server's (see common/clock.js); until it speaks, as this device last knew it.
 let clock = recall("clock") ?? { skew_ms: 0, zone_ms: 8 * 3_600_000 };
+guess(Date.now() + clock.skew_ms);
 function follow(now) {
   const [, sign, hours, minutes] = /([+-])(\d\d):(\d\d)$/.exec(now) ?? [0, "+", 0, 0];
-  clock = { skew_ms: Date.parse(now) - Date.now(), zone_ms: (sign === "-" ? -1 : 1) * (hours * 60 + Number(minutes)) * 60_000 };
+  clock = { skew_ms: now_ms() - Date.now(), zone_ms: (sign === "-" ? -1 : 1) * (hours * 60 + Number(minutes)) * 60_000 };
   remember("clock", clock);
 }
-const now_ms = () => Date.now() + clock.skew_ms;
 const local = (ms) => new Date(ms + clock.zone_ms).toISOString();
 const today = () => local(now_ms()).slice(0, 10);
 const hm = (ms) => local(ms).slice(11, 16);
@@ -103,9 +105,12 @@ function dayName(date) {
 async function call(method, path, { token = page.token, body } = {}) {
   const headers = { "Accept-Language": lang, Authorization: `Bearer ${token}` };
   if (body) headers["Content-Type"] = "application/json";
+  const asked_ms = performance.now();
   try {
     const answer = await fetch(`/api/v1${path}`, { method, headers, body: body && JSON.stringify(body), cache: "no-store", signal: AbortSignal.timeout?.(20_000) });
     const data = JSON.parse((await answer.text()) || "{}");
+    if (!nap()) heard(data.now, answer.headers, asked_ms);
+    else page.identified = undefined; // it was said before a sleep
     return { ok: answer.ok, status: answer.status, data, after_s: Number(answer.headers.get("Retry-After")) };
   } catch {
     return { ok: false, status: 0, data: {}, after_s: 0 }; // no network, or something that is not our server
@@ -193,6 +198,7 @@ $("signin-form").onsubmit = async (event) => {
     complain("token", status === 401 ? t("wrongToken") : ok && data.site === null ? t("noSite") : status ? data.detail ?? t("busy") : t("offlineSignin"));
   }
 };
+$("token").oninput = () => complain("token", "");
 function complain(id, text) {
   put(`${id}-error`, text);
   if (!text) return $(id).removeAttribute("aria-invalid");
@@ -418,11 +424,13 @@ function paintAsked() {
   const state = entry.missing ? "missing" : standing(entry, date);
   const early = date > today();
   const can = !early && (OPEN.includes(state) || state === "refused");
-  const hour = Number(hm(now_ms()).slice(0, 2));
+  const { am, pm } = page.me.periods ?? {};
+  const time = hm(now_ms());
+  const elsewhen = am && (period === "pm" ? time < am.closes : time >= pm.opens);
   const warnings = [skipped && t("notDone")];
   if (can) {
     warnings.push(date < today() && t("warnDay", dayName(date)),
-      date === today() && ((period === "pm" && hour < 12) || (period === "am" && hour > 12)) && t("warnPeriod", t(period).toLowerCase()),
+      date === today() && elsewhen && t("warnPeriod", t(period).toLowerCase()),
       ...(roster?.data.closures ?? []).filter((it) => !it.period || it.period === period).map((it) => t("warnClosed", say(it.period))));
   }
   const text = {
@@ -578,6 +586,7 @@ function closingStep(step) {
   put("sure-error", "");
   if (step === "ask") {
     page.closing = null;
+    unmarkClosing();
     $("closing-date").min = today();
     if (!$("closing-date").value) $("closing-date").value = page.day && page.day > today() ? page.day : today();
   }
@@ -585,14 +594,31 @@ function closingStep(step) {
   scrollTo(0, 0);
   if (page.view === "closing") focusOn(head);
 }
+const CLOSING = ["closing-date", "closing-reason"];
+function closingFault(id) {
+  const value = $(id).value.trim();
+  return !value ? t("required") : id === "closing-date" && value < today() ? t("past") : "";
+}
+function unmarkClosing() {
+  put("closing-error", "");
+  for (const it of CLOSING.map($)) {
+    it.removeAttribute("aria-invalid");
+    it.removeAttribute("aria-describedby");
+  }
+}
+// What is told goes once it is mended; what the server said, once anything is changed.
+$("closing-form").oninput = () => {
+  const wrong = CLOSING.find((id) => $(id).hasAttribute("aria-invalid"));
+  if (!wrong || !closingFault(wrong)) unmarkClosing();
+};
 const within = (period) => (it) => !period || it.period === period;
 $("closing-form").onsubmit = async (event) => {
   event.preventDefault();
   const { date, period, reason } = Object.fromEntries(new FormData(event.target));
-  for (const id of ["closing-date", "closing-reason"]) $(id).removeAttribute("aria-invalid");
-  const wrong = !date || date < today() ? "closing-date" : reason.trim() ? null : "closing-reason";
-  put("closing-error", wrong ? (date && wrong === "closing-date" ? t("past") : t("required")) : "");
+  unmarkClosing();
+  const wrong = CLOSING.find(closingFault);
   if (wrong) {
+    put("closing-error", closingFault(wrong));
     $(wrong).setAttribute("aria-invalid", "true");
     $(wrong).setAttribute("aria-describedby", "closing-error");
     $(wrong).focus();
@@ -712,8 +738,23 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) {
     clearTimeout(page.timer);
     $("camera").close();
-  } else if (page.token) again(Math.max(Math.random() * 1000, page.due - performance.now()));
+  } else if (page.token) {
+    again(Math.max(Math.random() * 1000, page.due - performance.now()));
+    tick();
+  }
 });
+// The day turns over by the clock, not by an answer: yesterday's roster is not shown as today's.
+let day = today();
+function tick() {
+  const slept = nap();
+  if (slept) page.identified = undefined; // what time is it really?
+  if (document.hidden || !page.token || !page.me || (!slept && day === today())) return;
+  day = today();
+  if (page.day === day) page.day = null;
+  paint();
+  again(Math.random() * 1000);
+}
+everySecond(tick);
 
 const linked = tokenFromLink();
 page.token ??= recall("token");

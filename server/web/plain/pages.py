@@ -99,6 +99,8 @@ def page(
             visit=visit,
             city_name=visit.word(city.name_zh, city.name_en),
             now=now,
+            draw_length=words.exactly(city.policy.draw_seconds, lang),
+            no_show_limit=city.policy.no_show_limit,
             open_hours=[f"{it:%H:%M}" for it in (city.open_hours.opens, city.open_hours.closes)],
             trouble=trouble,
             errors=trouble.errors if trouble else {},

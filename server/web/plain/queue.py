@@ -1,6 +1,7 @@
 """The way to one's turn: districts, an opening with its form, the place in line, and being called."""
 
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ from litestar import Response, get, post
 
 from server.access import Asked
 from server.city import District
-from server.clock import from_ms
+from server.clock import at, from_ms
 from server.errors import Invalid, Refusal
 from server.opening import Opening, State
 from server.papers import ID_TYPES, IdType
@@ -93,7 +94,22 @@ async def home(request: AnyRequest) -> Response[str]:
         windows.setdefault(it.hours, []).append(it)
     resting = not city.is_open_hours(room.now())
     back_at = min((it.opens_at for group in windows.values() for it in group if it.opens_at), default=None)
-    return page(visit, "home", windows=windows, rule=rule(visit), resting=resting, back_at=back_at)
+    coming = refresh(_stroke_s(visit, openings), HOME)
+    return page(visit, "home", headers=coming, windows=windows, rule=rule(visit), resting=resting, back_at=back_at)
+
+
+def _stroke_s(visit: Visit, openings: Sequence[Opening]) -> float:
+    """How long until the timetable changes what the pages say of these openings: the hours, a draw, the day."""
+    city, now = visit.services.city, visit.services.room.now()
+    hours = [time(), city.open_hours.opens, city.open_hours.closes]
+    times = [at(now.date() + timedelta(days=days), it, city.tz) for days in (0, 1) for it in hours]
+    for opening in openings:
+        it = district_now(visit, opening)
+        times += [each for each in (it.opens_at, it.closes_at) if each]
+        if it.state == "draw":
+            times.append(_draw_ends_at(visit, opening))
+    left = [each.timestamp() - now.timestamp() for each in times]
+    return min(seconds for seconds in left if seconds > 0)
 
 
 @post("/look")
@@ -112,16 +128,21 @@ async def look(request: AnyRequest) -> Response[str]:
 
 def _opening_page(visit: Visit, code: str, **more: Any) -> Response[str]:
     opening = visit.services.room.opening(code)
+    it = district_now(visit, opening)
+    # Where there is a form the page stays, as nobody's typing may be lost, and says of when it is.
+    comes_again = it.state in ("unassigned", "maintenance")
+    coming = refresh(_stroke_s(visit, [opening]), f"{HOME}/{code}") if comes_again else {}
     values: dict[str, Any] = {"typed": {}, "eligible": None, "proving": False, "code_sent": False} | more
     values |= {"minutes": CODE_MINUTES, "sms_file": visit.services.sms_file}
     return page(
         visit,
         "opening",
-        it=district_now(visit, opening),
+        headers=coming,
+        it=it,
         opening=opening,
         rule=rule(visit),
         draw_ends_at=_draw_ends_at(visit, opening),
-        draw_seconds=visit.services.city.policy.draw_seconds,
+        comes_again=comes_again,
         **values,
     )
 
@@ -186,6 +207,10 @@ async def ticket(request: AnyRequest) -> Response[str]:
     if claim_before is not None:
         # Nothing changes until then, and a page that moves under a finger is missed.
         wait_s = max(wait_s, (claim_before - now).total_seconds() + 1)
+    surroundings = _surroundings(visit, held.district, status)
+    closes_at = surroundings["it"].closes_at
+    if status.state in ("drawing", "waiting") and closes_at is not None:  # what stands here is over then
+        wait_s = min(wait_s, (closes_at - now).total_seconds() + 1)
     coming = refresh(wait_s, TICKET) if status.state in ("drawing", "waiting", "ready") else {}
     renewed = [visit.keep("ticket", f"{held.district}.{status.ticket}")] if isinstance(status.ticket, str) else []
     return page(
@@ -196,7 +221,7 @@ async def ticket(request: AnyRequest) -> Response[str]:
         status_=status,
         claim_before=claim_before,
         wait_seconds=wait_s,
-        **_surroundings(visit, held.district, status),
+        **surroundings,
     )
 
 
@@ -214,7 +239,8 @@ def _surroundings(visit: Visit, code: str, status: TicketStatus) -> dict[str, An
         "it": it,
         "message": opening.message,
         "draw_ends_at": _draw_ends_at(visit, opening),
-        "per_minute": round(opening.pace * 60),
+        "per_minute": opening.pace * 60,
+        "drawn": opening.drawn,
         "late": late,
     }
 
@@ -232,8 +258,10 @@ async def claim(request: AnyRequest) -> Response[str]:
 async def ask_leave(request: AnyRequest) -> Response[str]:
     """Really?"""
     visit = Visit(request)
-    visit.held()
-    return page(visit, "leave")
+    held, services = visit.held(), visit.services
+    known = services.city.district(held.district) is not None
+    drawing = known and district_now(visit, services.room.opening(held.district)).state == "draw"
+    return page(visit, "leave", drawing=drawing)
 
 
 @post("/leave")

@@ -13,8 +13,7 @@ from litestar.datastructures import Cookie
 
 from server.errors import Invalid, Refusal
 from server.services import Services
-from server.web.problems import language
-from server.web.routes.common import AnyRequest, services_of
+from server.web.routes.common import AnyRequest, language_of, services_of
 
 log = structlog.get_logger()
 
@@ -68,7 +67,7 @@ class Visit:
         self.services: Services = services_of(request)
         cookies = request.cookies
         chosen = cookies.get("lang")
-        self.lang = chosen if chosen in ("zh", "en") else language(request.headers.get("accept-language", ""))
+        self.lang = chosen if chosen in ("zh", "en") else language_of(request)
         self.large = cookies.get("large") == "1"
         self.pass_ = cookies.get("pass") or None
         known = _FORM_KEY.fullmatch(cookies.get(FORM_KEY, ""))

@@ -40,6 +40,14 @@ def span(seconds: float, lang: str) -> str:
     return f"{hours} h" + (f" {rest} min" if rest else "")
 
 
+def exactly(seconds: int, lang: str) -> str:
+    """Just so long, in the middle of a sentence: ` 2 分钟`, ` 90 秒`; `2 minutes`, `minute`."""
+    n, zh, en = (seconds, "秒", "second") if seconds % 60 else (seconds // 60, "分钟", "minute")
+    if lang == "zh":
+        return f" {n} {zh}"
+    return en if n == 1 else f"{n} {en}s"
+
+
 def grouped(number: str) -> str:
     """A registration number in groups of five."""
     return " ".join(number[i : i + 5] for i in range(0, len(number), 5))

@@ -60,7 +60,7 @@ class DistrictView(msgspec.Struct):
 
 
 class CityView(msgspec.Struct):
-    """`GET /city`."""
+    """`GET /city`: all that a page needs to know what the next stroke of the clock brings."""
 
     name: str
     timezone: str
@@ -68,6 +68,8 @@ class CityView(msgspec.Struct):
     phase: PhaseView | None
     open_hours: WindowView
     districts: list[DistrictView]
+    draw_seconds: int
+    no_show_limit: int
 
 
 class DrawView(msgspec.Struct):
@@ -104,7 +106,8 @@ class SitesView(msgspec.Struct):
     sites: list[Site]
 
 
-def _window(window: Window) -> WindowView:
+def window_view(window: Window) -> WindowView:
+    """Hours as they are told."""
     return WindowView(f"{window.opens:%H:%M}", f"{window.closes:%H:%M}")
 
 
@@ -120,9 +123,12 @@ async def city(request: AnyRequest) -> Response[CityView]:
     place, room, lang = services.city, services.room, language_of(request)
     now = room.now()
     districts = [_district(services, district, now) for district in place.districts]
-    hours = _window(place.open_hours)
+    hours = window_view(place.open_hours)
     name = place.name_zh if lang == "zh" else place.name_en
-    view = CityView(name, place.timezone, now, _phase(place.phase(now.date()), lang), hours, districts)
+    phase, policy = _phase(place.phase(now.date()), lang), place.policy
+    view = CityView(
+        name, place.timezone, now, phase, hours, districts, policy.draw_seconds, policy.no_show_limit
+    )  # fmt: skip
     return Response(view, headers=PUBLIC | {"vary": "accept-language"})
 
 
@@ -135,8 +141,8 @@ def _district(services: Services, district: District, now: datetime) -> District
     state = opening.state(round(now.timestamp() * 1000))
     window = Window(opens_at.time(), closes_at.time()) if opens_at and closes_at else None
     return DistrictView(
-        district.code, district.name_zh, district.name_en, _window(window) if window else None,
-        [_window(each) for each in district.windows], state, opens_at, closes_at,
+        district.code, district.name_zh, district.name_en, window_view(window) if window else None,
+        [window_view(each) for each in district.windows], state, opens_at, closes_at,
     )  # fmt: skip
 
 

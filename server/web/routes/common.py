@@ -11,8 +11,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 
 from server.errors import Refusal
+from server.languages import Language, language
 from server.services import Services
-from server.web.problems import bearer, language
+from server.web.problems import bearer
 
 AnyRequest = Request[Any, Any, State]
 Code = Annotated[str, Parameter(description="Code of a district", max_length=12)]
@@ -60,9 +61,9 @@ def services_of(request: AnyRequest) -> Services:
     return services
 
 
-def language_of(request: AnyRequest) -> str:
+def language_of(request: AnyRequest) -> Language:
     """`zh` or `en`."""
-    return language(request.headers.get("accept-language", ""))
+    return language(request.headers.get("accept-language", ""), services_of(request).city.default_language)
 
 
 def bearer_of(request: AnyRequest) -> str:

@@ -16,14 +16,22 @@ from server.keys import is_registration_no
 from server.staff import Role, Staff
 from server.unmatched import Attended
 from server.web.bodies import Strict
+from server.web.routes.anyone import WindowView, window_view
 from server.web.routes.common import NO_STORE, PROBLEMS, AnyRequest, bearer_of, has_a_body, services_of
 
 SiteCode = Annotated[str, Parameter(description="Code of a site", max_length=64)]
 _STAFF: list[dict[str, list[str]]] = [{"staff": []}, {"operator": []}]
 
 
+class PeriodsView(msgspec.Struct):
+    """The two halves of a site's day."""
+
+    am: WindowView
+    pm: WindowView
+
+
 class StaffView(msgspec.Struct):
-    """`GET /staff`: whose token this is."""
+    """`GET /staff`: whose token this is, and the city's time and hours."""
 
     site: str | None
     name_zh: str | None
@@ -32,6 +40,7 @@ class StaffView(msgspec.Struct):
     role: str
     expires_at: datetime | None
     now: datetime
+    periods: PeriodsView
 
 
 class Seen(msgspec.Struct):
@@ -78,6 +87,7 @@ async def who(request: AnyRequest) -> Response[StaffView]:
         role="manager" if staff.role is Role.MANAGER else "desk",
         expires_at=expires_at,
         now=services.room.now(),
+        periods=PeriodsView(window_view(services.city.periods.am), window_view(services.city.periods.pm)),
     )
     return Response(view, headers=NO_STORE)
 
