@@ -23,7 +23,7 @@ _WRITES = frozenset({"SET", "HSET", "HSETNX", "HDEL", "XADD", "UNLINK"})
 _REPLICAS_MS = 1000
 
 
-class _Cancellable:
+class Cancellable:
     """Around a call of the client: raises CancelledError where that has swallowed a cancellation.
 
     It sends by way of `asyncio.wait_for`, which before Python 3.12 drops a cancellation that comes with the answer;
@@ -103,7 +103,7 @@ class Caller:
     async def _pipeline(self, commands: Sequence[Sequence[Arg]], tags: Sequence[str] = ()) -> list[Any]:
         """The answer, or its error, of each command; once the replicas have what was written to these tags."""
         try:
-            with _Cancellable():
+            with Cancellable():
                 async with asyncio.timeout(CALL_SECONDS), self._turns:
                     answers = await self._answers(commands, tags if self._replicas else ())
         except CLIENT_ERRORS as error:
@@ -154,7 +154,7 @@ class Caller:
         It takes no turn: whoever asks whether the store hangs must not wait behind those who hang on it.
         """
         try:
-            with _Cancellable():
+            with Cancellable():
                 async with asyncio.timeout(_PING_SECONDS):
                     await self._client.execute_command("GET", key("ping", "ping"))
         except CLIENT_ERRORS as error:

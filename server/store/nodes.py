@@ -8,7 +8,7 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.exceptions import ResponseError
 
 from server.errors import StoreUnavailable
-from server.store.caller import Caller
+from server.store.caller import Caller, Cancellable
 from server.store.connecting import CALL_SECONDS, CLIENT_ERRORS, Arg
 
 NodeAnswer: TypeAlias = Any
@@ -55,10 +55,12 @@ class NodeStore(Caller):
     async def ask(self, node: Node, *command: Arg) -> NodeAnswer:
         """The answer of one node, or the exception that stands in its place."""
         try:
-            async with asyncio.timeout(CALL_SECONDS), self._turns:
-                return await (node.asked or self._client).execute_command(*command)
+            with Cancellable():
+                async with asyncio.timeout(CALL_SECONDS), self._turns:
+                    answer = await (node.asked or self._client).execute_command(*command)
         except CLIENT_ERRORS as error:
             return error
+        return answer
 
     async def count_keys(self) -> int:
         """How many keys there are, on all nodes together.

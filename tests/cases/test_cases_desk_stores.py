@@ -120,6 +120,23 @@ def test_a_replica_that_would_lose_answers_once_promoted_is_named(jiaohao: Jiaoh
         own.stop()
 
 
+async def test_who_asks_each_node_until_cancelled_is_cancelled_at_any_point_of_a_call(store: Store) -> None:
+    """As with every other call: the client itself drops some cancellations (`tests/test_scripts.py`)."""
+
+    async def work() -> None:
+        while True:
+            await store.ask(store.nodes()[0], "TIME")
+
+    for turns in range(30):
+        task = asyncio.create_task(work())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        stopped, _ = await asyncio.wait([task], timeout=20)
+        task.cancel()
+        assert stopped, turns
+
+
 # D3: no made-up residents in a real registry
 
 
