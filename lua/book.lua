@@ -28,7 +28,8 @@ if state ~= 'proposed' then return 'other' end
 if frozen_ms > 0 and tonumber(amended_ms or 0) > frozen_ms then return 'other' end
 call('HSET', registration, 'state', 'booked', 'site', site, 'day', day, 'period', period,
   'cancel_before_ms', string.format('%.0f', cancel_before_ms), 'booked_ms', now, 'night', night, 'leaf', leaf)
-call('HDEL', registration, 'why_not', 'reached', 'nights', 'sms:allotted', 'sms:reminder')
+call('HDEL', registration, 'why_not', 'reached', 'nights', 'sms:allotted', 'why:allotted', 'parts:allotted',
+  'sms:reminder', 'why:reminder', 'parts:reminder')
 note(history, now, no, 'booked', actor, '')
 owe(owed, now, 'allotted', no, 0, {site = site, day = day, period = period})
 return 'booked'

@@ -16,6 +16,7 @@ if not message or by ~= pointer then return 0 end
 local kind, no, at_ms = unpack(cjson.decode(message))
 if call('HGET', registration, 'no') == no then
   call('HSET', registration, 'sms:' .. kind, string.format('unsent %.0f %.0f', now, at_ms))
+  call('HDEL', registration, 'why:' .. kind, 'parts:' .. kind)
 end
 call('HSET', owed, seq .. ':by', 'shelf')
 return 1

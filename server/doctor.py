@@ -4,7 +4,8 @@ import resource
 from collections.abc import AsyncIterator
 
 from server.city import City
-from server.clock import from_ms
+from server.clock import from_ms, to_ms
+from server.delivery_report import delivery_report
 from server.errors import StoreUnavailable
 from server.settings import Settings
 from server.store import Store
@@ -117,8 +118,8 @@ async def _outbox(city: City, store: Store) -> AsyncIterator[Finding]:
         yield Finding("ok", f"outbox: {owed} messages owed")
     if dead := sum(each.dead for each in backlogs):
         yield Finding("bad", f"outbox: {dead} dead letters", "jiaohao outbox dead says why; then jiaohao outbox resend")
-    if calls := sum(map(len, await store.to_call(codes))):
-        yield Finding("note", f"outbox: {calls} residents to call", "jiaohao outbox calls: no SMS has reached them")
+    for reported in await delivery_report(city, store, to_ms(now)):
+        yield Finding(*reported)
 
 
 def _secrets(settings: Settings) -> Finding:

@@ -5,22 +5,29 @@ from datetime import date
 from typing import Literal, NamedTuple
 
 from server.city import City
+from server.clock import to_ms
 from server.errors import Refusal
 from server.masks import mask_name
 from server.seal import Contact, Seal, Unreadable
 from server.sites import Sites
-from server.sms import Language, day_words, reached_words, site_words, until_words
+from server.sms import LATE, Language, day_words, reached_words, site_words, until_words
 from server.store import Store
 from server.store.coalescer import Coalescer
 from server.store.store import About, Message, Resident
 
+_HOUR_MS = 3_600_000
+
 
 class Letter(NamedTuple):
-    """What to say to whom; `is_latest`: it is about the registration that the resident has now."""
+    """What to say to whom.
+
+    `is_latest`: it is about the registration that the resident has now. `ends_ms`: from when on it is not worth saying.
+    """
 
     phone: str
     text: str
     is_latest: bool
+    ends_ms: int
 
 
 class Letters:
@@ -40,8 +47,13 @@ class Letters:
         self._known: Coalescer[bytes, Resident] = Coalescer(store.residents)
         self._registrations: Coalescer[bytes, dict[str, str]] = Coalescer(store.registrations)
 
-    async def write(self, resident: bytes, message: Message) -> Letter | None:
-        """The letter, in the language that the resident has registered in; None: it is of no use any more.
+    async def write(self, resident: bytes, message: Message, now_ms: int) -> Letter | None:
+        """The letter, in the language that the resident has registered in; None: there is nothing to tell any more.
+
+        Args:
+            resident: whose.
+            message: what is owed.
+            now_ms: of the city; once the time to cancel is over, nobody is told to cancel before it.
 
         Raises:
             Unreadable: their name and phone cannot be opened.
@@ -59,8 +71,21 @@ class Letters:
         language: Language = "en" if kept.get("lang") == "en" else "zh"
         values = {"name": mask_name(contact.name), "no": message.no}
         values |= await self._about(message.about, language)
-        text = self._city.sms.text(message.kind, language, values)
-        return Letter(contact.phone, text, kept.get("no") == message.no)
+        words = message.kind
+        if words in LATE and now_ms >= to_ms(self._city.cancel_before(date.fromisoformat(message.about.day))):
+            words = f"{words}_late"
+        text = self._city.sms.text(words, language, values)
+        return Letter(contact.phone, text, kept.get("no") == message.no, self._ends_ms(message))
+
+    def _ends_ms(self, message: Message) -> int:
+        """Until when the city file says that this is worth sending."""
+        ends = getattr(self._city.sms.ends, message.kind)
+        if isinstance(ends, int):
+            return int(message.at_ms) + ends * _HOUR_MS
+        day = date.fromisoformat(message.about.day)
+        if ends == "cancel_before":
+            return to_ms(self._city.cancel_before(day))
+        return to_ms(self._city.period_times(day, _half_of(message.about))[0 if ends == "begins" else 1])
 
     def code(self, resident: bytes, sealed: bytes, language: Language) -> str:
         """The text that carries a one-time code.
@@ -89,8 +114,7 @@ class Letters:
         values = {"reached": reached_words(reached, language)}
         if about.day:
             day = date.fromisoformat(about.day)
-            half: Literal["am", "pm"] = "pm" if about.period == "pm" else "am"
-            starts_at, ends_at = self._city.period_times(day, half)
+            starts_at, ends_at = self._city.period_times(day, _half_of(about))
             values["date"] = day_words(day, language)
             values["time"] = f"{starts_at:%H:%M}-{ends_at:%H:%M}"
             values["cancel_before"] = until_words(self._city.cancel_before(day), language)
@@ -105,6 +129,10 @@ class Letters:
                 raise
             return code  # no longer in the file of sites
         return site.name_en if language == "en" else site.name_zh
+
+
+def _half_of(about: About) -> Literal["am", "pm"]:
+    return "pm" if about.period == "pm" else "am"
 
 
 def _is_held(kept: Mapping[str, str], message: Message) -> bool:

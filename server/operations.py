@@ -37,12 +37,13 @@ log = structlog.get_logger()
 _NUMBER = re.compile(r"\d[\d\s-]{3,}\d")
 
 
-class Failed(msgspec.Struct):
-    """A message that has not arrived: its kind, what became of it, and when."""
+class Failed(msgspec.Struct, omit_defaults=True):
+    """A message that has not arrived: its kind, what became of it, when, and why (`server.unreached.Missed`)."""
 
     kind: str
     outcome: str
     at: datetime
+    why: str | None = None
 
 
 class Visit(msgspec.Struct):
@@ -129,7 +130,9 @@ class Operations:
         return sorted(calls, key=lambda it: (it.appointment.date if it.appointment else date.max, it.registration_no))
 
     def _call(self, code: str, no: str, fields: dict[str, str], name: str, phone: str | None) -> Call:
-        missed = [Failed(kind, outcome, from_ms(ms, self._city.tz)) for kind, outcome, ms in failed(fields)]
+        missed = [
+            Failed(it.kind, it.outcome, from_ms(it.at_ms, self._city.tz), it.why or None) for it in failed(fields)
+        ]
         visit = None
         if fields.get("day") and fields["state"] != "cancelled":
             visit = Visit(fields["site"], date.fromisoformat(fields["day"]), fields["period"])

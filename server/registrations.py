@@ -96,13 +96,14 @@ class NightView(msgspec.Struct):
     file_url: str | None
 
 
-class MessageView(msgspec.Struct):
+class MessageView(msgspec.Struct, omit_defaults=True):
     """What became of an SMS: `accepted` by the provider, `delivered`, `undelivered`, `refused`, or `unsent`; `at`: when
-    the provider took it, or would not."""
+    the provider took it, or would not; `why`: see `server.unreached.Missed`, left out where there is nothing to say."""
 
     kind: str
     state: str
     at: datetime
+    why: str | None = None
 
 
 class Registration(msgspec.Struct):
@@ -450,7 +451,8 @@ class Registrations:
             if field.startswith("sms:"):
                 state, told_ms, event_ms = value.split()
                 at = from_ms(int(told_ms), self._city.tz)
-                told.append((int(event_ms), at, MessageView(field.removeprefix("sms:"), state, at)))
+                kind = field.removeprefix("sms:")
+                told.append((int(event_ms), at, MessageView(kind, state, at, kept.get(f"why:{kind}"))))
         return [message for *_, message in sorted(told, key=lambda it: it[:2])]
 
 

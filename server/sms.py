@@ -1,6 +1,7 @@
 """What messages to residents say, and when and how fast they go: the city file's table `[sms]`."""
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
 from string import Formatter
@@ -34,12 +35,17 @@ _PLACEHOLDERS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "code": (("code", "minutes"), ()),
     "registered": (("no",), ("name",)),
     "allotted": (("date", "time", "site", "cancel_before"), ("name", "no")),
+    "allotted_late": (("date", "time", "site"), ("name", "no")),
     "waiting": (("reached",), ("name", "no")),
     "reminder": (("date", "time", "site", "cancel_before"), ("name", "no")),
+    "reminder_late": (("date", "time", "site"), ("name", "no")),
     "cancelled": (("no",), ("name",)),
     "closed": (("date", "time", "site"), ("name", "no")),
     "barred": ((), ("name", "no")),
 }
+LATE: Final = frozenset({"allotted", "reminder"})
+"""Kinds that have other words once the time to cancel is over."""
+
 # The longest value of each: a name's first letter may be of two units, and 30 December is as long as a date gets.
 _LONGEST: Final[Mapping[Language, Mapping[str, str]]] = {
     "zh": {"date": "12月30日（周三）", "cancel_before": "12月30日20:00", "reached": "2021年12月30日"},
@@ -71,21 +77,46 @@ class QuietHours(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return t >= self.begins or t < self.ends
 
 
+Moment = Literal["cancel_before", "begins", "ends"]
+"""Of an appointment: when the time to cancel it is over, when it begins, when it ends."""
+
+
+class Ends(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Until when a message of each kind is worth sending: a moment of its appointment, or hours after its event.
+
+    What is past is not sent. Who was not told of what matters (`allotted`, `reminder`, `closed`, `barred`) is called,
+    and pays for nothing that they were not told in time. A one-time code ends when it expires.
+    """
+
+    registered: Positive = 36
+    allotted: Moment = "begins"
+    waiting: Positive = 36
+    reminder: Moment = "begins"
+    cancelled: Positive = 36
+    closed: Moment = "begins"
+    barred: Positive = 168
+
+
 class Sms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Words of the messages, and how they go. The signature, with its brackets, goes first and counts (domain.md, SMS).
 
     `parts_zh`, `parts_en`: most SMS that one message may be split into. `quiet_hours`: what is owed then goes out when
     they end; codes go at any time. `reminder_at`: from when on reminders go out, on the day before the appointment.
-    `per_second`: cap of all senders together. `per_phone_a_day`: messages of one kind to one phone; the rest wait.
+    `ends`: until when each kind is worth sending. `allotted_late`, `reminder_late`: once the time to cancel is over.
+    `per_second`: cap of all senders together. `per_phone_a_day`: messages of one kind to one phone;
+    `per_phone_a_day_in_all`: of all kinds and people, codes not counted, and half of it of those that only confirm.
+    What matters waits, what only confirms is left out. `stop_words`: what a phone's holder replies to get no more of
+    them; codes still go. `start_words`: to get them again.
     `tries`: a message that the gateway has not taken so many times becomes a dead letter.
     """
 
     signature: Text = "【接种预约】"
     code_zh: Text = "验证码{code}，{minutes}分钟内有效，请勿告诉他人。"
     code_en: Text = "Code {code}, good for {minutes} minutes. Tell nobody."
-    registered_zh: Text = "{name}已登记，登记号{no}。每晚按第一剂日期安排，有结果即发短信，不必守候。"
+    registered_zh: Text = "{name}已登记，登记号{no}。每晚按第一剂日期安排，有结果即发短信，不必守候。拒收回TD"
     registered_en: Text = (
-        "{name}: you are registered, number {no}. Slots are given each night by date of first dose. We will text you."
+        "{name}: you are registered, number {no}. Slots are given each night by date of first dose. We will text you. "
+        "Reply STOP for no more."
     )
     allotted_zh: Text = (
         "{name}，请于{date}{time}带身份证到{site}接种。不能来的，请在{cancel_before}前上网取消；"
@@ -94,6 +125,13 @@ class Sms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allotted_en: Text = (
         "{name}: your dose is on {date}, {time}, at {site}. Bring your ID. Cannot come? Cancel online before "
         "{cancel_before}, or it counts as a no-show."
+    )
+    allotted_late_zh: Text = (
+        "{name}，请于{date}{time}带身份证到{site}接种。通知晚了，已不能上网取消；来不了的，不会记爽约。"
+    )
+    allotted_late_en: Text = (
+        "{name}: your dose is on {date}, {time}, at {site}. Bring your ID. This comes too late to cancel online: if "
+        "you cannot come, it is no no-show."
     )
     waiting_zh: Text = (
         "{name}，名额不足，还没有轮到您。您仍在排队，不必重新登记。已排到的第一剂日期：{reached}。有结果即发短信。"
@@ -109,6 +147,8 @@ class Sms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         "{name}: reminder. Your dose is on {date}, {time}, at {site}. Bring your ID. Cannot come? Cancel online before "
         "{cancel_before}."
     )
+    reminder_late_zh: Text = "{name}，提醒您{date}{time}带身份证到{site}接种。"
+    reminder_late_en: Text = "{name}: reminder. Your dose is on {date}, {time}, at {site}. Bring your ID."
     cancelled_zh: Text = "{name}，登记{no}已取消，不必前往。需要时可在开放时段重新登记。"
     cancelled_en: Text = "{name}: registration {no} is cancelled. If you need one again, register in an open window."
     closed_zh: Text = "{name}，{site}{date}{time}停诊，请不要前往。这不算爽约，会优先为您另排时间，有结果即发短信。"
@@ -127,6 +167,10 @@ class Sms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reminder_at: time = time(10)
     per_second: Positive = 1000
     per_phone_a_day: Positive = 50
+    per_phone_a_day_in_all: Annotated[int, msgspec.Meta(ge=2)] = 20
+    stop_words: tuple[Text, ...] = ("TD", "T", "R", "退订", "拒收", "STOP", "STOPALL", "UNSUBSCRIBE", "QUIT", "END")
+    start_words: tuple[Text, ...] = ("恢复", "START", "UNSTOP")
+    ends: Ends = Ends()
     tries: Positive = 10
 
     def text(self, kind: str, language: Language, values: Mapping[str, str]) -> str:
@@ -174,6 +218,12 @@ def site_words(name: str, language: Language) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
+def plain_word(text: str) -> str:
+    """A reply as it is compared: in whichever width and case, with blanks, quotes and full stops left out."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(it for it in plain if it.isalnum())
+
+
 def problems_of_sms(sms: Sms) -> Iterator[str]:
     """What the types alone cannot say, each as "key: expected ..."."""
     if not re.fullmatch(r"【[^【】\s]+】", sms.signature):
@@ -187,6 +237,11 @@ def problems_of_sms(sms: Sms) -> Iterator[str]:
         yield "sms.quiet_hours: expected begins and ends, or neither"
     if sms.reminder_at in quiet:
         yield "sms.reminder_at: expected a time outside sms.quiet_hours"
+    if {plain_word(word) for word in sms.stop_words} & {plain_word(word) for word in sms.start_words}:
+        yield "sms.start_words: expected other words than sms.stop_words"
+    for name in ("stop_words", "start_words"):
+        if not all(map(plain_word, getattr(sms, name))):
+            yield f"sms.{name}: expected words of letters or digits"
 
 
 def _problems_of_text(sms: Sms, kind: str, language: Language) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Messages that reached nobody: which of them matter, and how a dead letter is sent after all."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from server.store import Store
 from server.store.store import DeadLetter
@@ -12,10 +12,27 @@ CALLED: Final = frozenset({"allotted", "closed", "reminder", "barred"})
 _FAILED: Final = frozenset({"undelivered", "refused", "unsent"})
 
 
-def failed(fields: Mapping[str, str]) -> list[tuple[str, str, int]]:
-    """(kind, what became of it, when in ms) of a registration's messages that matter and have not arrived."""
+class Missed(NamedTuple):
+    """A message that has not arrived: its kind, what became of it, when in ms, and why where that is known.
+
+    `why`: `too-late`, `opted-out` or `too-many` of one that was not sent; `unknown` of one of which the provider does
+    not know, or not in words that we do.
+    """
+
+    kind: str
+    outcome: str
+    at_ms: int
+    why: str
+
+
+def failed(fields: Mapping[str, str]) -> list[Missed]:
+    """A registration's messages that matter and have not arrived."""
     told = [(kind, fields.get(f"sms:{kind}", "").split(" ")) for kind in sorted(CALLED)]
-    return [(kind, words[0], int(words[1])) for kind, words in told if words[0] in _FAILED]
+    return [
+        Missed(kind, words[0], int(words[1]), fields.get(f"why:{kind}", ""))
+        for kind, words in told
+        if words[0] in _FAILED
+    ]
 
 
 async def put_back(store: Store, district: str, pointer: str, letter: DeadLetter) -> None:
@@ -27,6 +44,6 @@ async def put_back(store: Store, district: str, pointer: str, letter: DeadLetter
     await store.unshelve_message(letter.resident, letter.seq)
     await store.point([(district, letter.resident)])
     kept = await store.registration(letter.resident)
-    if kept.get("no") == letter.no and all(kind == letter.kind for kind, _, _ in failed(kept)):
+    if kept.get("no") == letter.no and all(missed.kind == letter.kind for missed in failed(kept)):
         await store.forget_call(district, letter.no)  # it is noted again if it fails again
     await store.bury_no_more(district, pointer)

@@ -5,13 +5,15 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from server.city import City, load_city
-from server.clock import Clock
+from server.clock import Clock, from_ms, to_ms
+from server.delivery_receipts import Told
 from server.gateways import Gateway
 from server.keys import Pepper
 from server.notices import Notices
@@ -65,6 +67,7 @@ class Post:
         self.clock: Clock = StandingClock()
         self.notices = self.sender()
         self.people: list[Person] = []
+        self.slot, self.cancel_before_ms = SLOT, CANCEL_BEFORE
         self.at(T0)
 
     def sender(self) -> Notices:
@@ -80,6 +83,9 @@ class Post:
     def loud(self, **sms: Any) -> None:
         """From now on by the machine's clock, at any hour; what was put off comes again by itself."""
         self.clock, self.store.now_ms = Clock(), 0
+        day = from_ms(self.clock.now_ms(), self.city.tz).date() + timedelta(days=2)
+        self.slot = SLOT._replace(day=day.isoformat())
+        self.cancel_before_ms = to_ms(self.city.cancel_before(day))
         changed = msgspec.structs.replace(self.city.sms, **{"quiet_hours": QuietHours()} | sms)
         self.city = msgspec.structs.replace(self.city, sms=changed)
         self.notices = self.sender()
@@ -108,14 +114,19 @@ class Post:
         """Their registration's number."""
         return f"1061901{i:08d}"
 
-    async def book(self, i: int, slot: Appointment = SLOT) -> None:
+    async def book(self, i: int, slot: Appointment | None = None) -> None:
         """They get an appointment."""
         change = Change(self.key(i), self.no(i), "night")
-        assert await self.store.book([Booking(change, slot, CANCEL_BEFORE)]) == ["booked"]
+        booking = Booking(change, slot or self.slot, self.cancel_before_ms)
+        assert await self.store.book([booking]) == ["booked"]
         await self.point([i])
 
     async def send(self, gateway: Gateway) -> int:
         return await self.notices.send_messages(gateway, "test")
+
+    async def receipt(self, *ids: str, delivered: bool, **told: Any) -> None:
+        """The provider says what became of a message."""
+        await self.notices.receipts.take(Told(ids, "delivered" if delivered else "undelivered", **told))
 
     async def told(self, kind: str) -> Counter[str]:
         """What stands on the registrations about the messages of a kind."""

@@ -45,12 +45,15 @@ function start(orders) {
   function receipt(session, id) {
     if (!owed.has(id) || !orders.receipts) return;
     const plain = id.endsWith('1'); // some SMSCs say it in the text alone, with seconds and letters
-    session.deliver_sm({
+    const receiver = session.receives ? session : [...sessions].find((other) => other.receives);
+    if (!receiver) return;
+    const said = `id:${id} sub:001 dlvrd:001 submit date:2106190800${plain ? '59' : ''} ` +
+      `done date:2106190801${plain ? '03' : ''} stat:DELIVRD err:${plain ? '00A' : '000'} text:`;
+    receiver[orders.receipts_by]({
       source_addr: owed.get(id),
       destination_addr: '10690000',
       esm_class: 4,
-      short_message: `id:${id} sub:001 dlvrd:001 submit date:2106190800${plain ? '59' : ''} ` +
-        `done date:2106190801${plain ? '03' : ''} stat:DELIVRD err:${plain ? '00A' : '000'} text:`,
+      ...(orders.receipts_by === 'data_sm' ? { message_payload: said } : { short_message: said }),
       ...(plain ? {} : { receipted_message_id: id, message_state: 2 }),
     }, (answer) => {
       if (answer.command_status === 0 && owed.delete(id)) write({ receipted: id });
@@ -104,16 +107,20 @@ function start(orders) {
   const server = smpp.createServer(tls, (session) => {
     session.on('error', () => session.destroy());
     session.on('close', () => sessions.delete(session));
-    session.on('bind_transceiver', (pdu) => {
-      write({ bound: pdu.system_id, version: pdu.interface_version });
-      if (pdu.system_id !== 'jiaohao' || pdu.password !== orders.password) {
-        session.send(pdu.response({ command_status: smpp.ESME_RINVPASWD }));
+    const bind = (role) => session.on(`bind_${role}`, (pdu) => {
+      write({ bound: pdu.system_id, version: pdu.interface_version, role });
+      const refusal = orders.refuse_binds[role] ||
+        (pdu.system_id !== 'jiaohao' || pdu.password !== orders.password ? smpp.ESME_RINVPASWD : 0);
+      if (refusal) {
+        session.send(pdu.response({ command_status: refusal }));
         return;
       }
       session.send(pdu.response({ system_id: 'smsc' }));
+      session.receives = role !== 'transmitter';
       sessions.add(session);
       [...owed.keys()].forEach((id) => receipt(session, id));
     });
+    ['transceiver', 'transmitter', 'receiver'].forEach(bind);
     session.on('submit_sm', (pdu) => submitted(session, pdu));
     session.on('enquire_link', (pdu) => {
       write({ enquired: true });

@@ -19,6 +19,8 @@ class Orders(msgspec.Struct, kw_only=True):
     port: int = 0
     password: str = PASSWORD
     receipts: bool = True
+    receipts_by: str = "deliver_sm"  # or data_sm
+    refuse_binds: dict[str, int] = {}  # by role: with which status
     tls: tuple[str, str] | None = None  # files of key and certificate
     statuses: dict[str, int] = {}  # by phone as sent: never take it
     throttle_every: int = 0
@@ -50,6 +52,7 @@ class Line(msgspec.Struct, kw_only=True):
     receipted: str = ""
     bound: str = ""
     version: int = 0
+    role: str = ""
     enquired: bool = False
     unbound: bool = False
 

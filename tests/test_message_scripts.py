@@ -1,12 +1,15 @@
 """The scripts of messages, each branch, on a standalone server and on a cluster: none is lost, none goes twice."""
 
+from collections import Counter
 from typing import Any
 
+import msgspec
 import pytest
 
 from server.keys import key, resident_tag
+from server.message_ids import Said
 from server.store import Store
-from server.store.outbox import Outcome
+from server.store.outbox import Caps, Outcome
 from server.store.store import (
     About,
     Appointment,
@@ -222,22 +225,71 @@ async def accepted(store: Store) -> Sent:
 async def test_a_receipt_finds_its_message(store: Store) -> None:
     sent = await accepted(store)
     await store.expect_receipts(["77-1", "77-2"], sent)
-    assert await store.sent_as(["77-1", "77-2", "77-3"]) == [sent, sent, None]
+    parts = [sent._replace(part=part, parts=2, answer=f"77-{part}") for part in (1, 2)]
+    assert await store.sent_as([["77-1"], ["77-2"], ["77-3"]]) == [[parts[0]], [parts[1]], []]
     client: Any = store.client
-    assert 3 * 86_400_000 < await client.pttl("sent:{77-1}") <= 4 * 86_400_000
+    assert 3 * 86_400_000 < await client.pttl("answered:{77-1}") <= 4 * 86_400_000
+
+
+async def test_a_message_that_the_version_before_has_sent_finds_its_receipt(store: Store) -> None:
+    """It kept one message under its id as it was, without part, phone and time."""
+    sent = await accepted(store)
+    client: Any = store.client
+    await client.set("sent:{AB-7}", msgspec.msgpack.encode(sent[:5]))
+    assert await store.sent_as([["AB-7"], ["ab-7"]]) == [[sent._replace(answer="AB-7")], []]
+
+
+async def test_an_smsc_that_gives_one_id_to_all_fills_no_store(store: Store) -> None:
+    sent = await accepted(store)
+    for at_ms in range(40):
+        await store.expect_receipts(["0"], sent._replace(at_ms=at_ms))
+    (found,) = await store.sent_as([["0"]])
+    assert [each.at_ms for each in found] == list(range(39, 23, -1))
 
 
 async def test_what_a_receipt_says_stands_on_the_registration(store: Store) -> None:
     sent = await accepted(store)
     store.now_ms = T0 + 50
-    assert await store.receipt([(sent, True)]) == ["noted"]
+    assert await store.receipt([(sent, "delivered")]) == [("delivered", "accepted")]
     assert await told(store, "registered") == f"delivered {T0} {T0}", "the time is that of its acceptance"
-    assert await store.receipt([(sent, True)]) == ["noted"], "a part, or said twice"
-    assert await store.receipt([(sent, False)]) == ["noted"]
-    assert await told(store, "registered") == f"undelivered {T0} {T0}", "a part is missing"
+    assert await store.receipt([(sent, "delivered")]) == [("delivered", "delivered")], "said twice"
+    assert await store.receipt([(sent, "undelivered")]) == [("undelivered", "delivered")]
+    assert await told(store, "registered") == f"undelivered {T0} {T0}"
     assert (await store.registration(r(1)))["undelivered_ms"] == str(T0 + 50)
-    assert await store.receipt([(sent, True)]) == ["noted"]
+    assert await store.receipt([(sent, "delivered")]) == [("undelivered", "undelivered")]
     assert await told(store, "registered") == f"undelivered {T0} {T0}", "and stays missing"
+
+
+# Letters of the outcomes of parts, in the order they are told: what stands in the end. By hand.
+@pytest.mark.parametrize(
+    ("told_in_order", "stands", "why"),
+    [
+        ("1d", "accepted", None), ("1d 1d", "accepted", None), ("1d 2d", "delivered", None),
+        ("2d 1d", "delivered", None), ("1d 2u", "undelivered", None), ("1u", "undelivered", None),
+        ("1u 2d", "undelivered", None), ("1u 1d 2d", "undelivered", None), ("1k", "undelivered", "unknown"),
+        ("1k 2d", "undelivered", "unknown"), ("1k 2d 1d", "delivered", None), ("1k 1d", "accepted", None),
+        ("1k 2u", "undelivered", None), ("1d 1k 2d", "delivered", None), ("1u 1k 2d", "undelivered", None),
+        ("1d 2d 3d", "delivered", None),
+    ],
+)  # fmt: skip
+async def test_a_message_in_parts_has_arrived_when_none_is_missing(
+    store: Store, told_in_order: str, stands: str, why: str | None
+) -> None:
+    sent = (await accepted(store))._replace(parts=2)
+    said: dict[str, Said] = {"d": "delivered", "u": "undelivered", "k": "unknown"}
+    for each in told_in_order.split():
+        await store.receipt([(sent._replace(part=int(each[0])), said[each[1]])])
+    kept = await store.registration(r(1))
+    assert (kept["sms:registered"], kept.get("why:registered")) == (f"{stands} {T0} {T0}", why)
+
+
+async def test_what_one_part_is_not_known_of_may_be_known_later(store: Store) -> None:
+    sent = await accepted(store)
+    assert await store.receipt([(sent, "unknown")]) == [("undelivered", "accepted")]
+    assert (await store.registration(r(1)))["why:registered"] == "unknown"
+    assert await store.receipt([(sent, "delivered")]) == [("delivered", "undelivered")]
+    assert "why:registered" not in await store.registration(r(1))
+    assert await store.receipt([(sent, "unknown")]) == [("delivered", "delivered")]
 
 
 async def test_a_receipt_of_another_message_changes_nothing(store: Store) -> None:
@@ -246,8 +298,62 @@ async def test_a_receipt_of_another_message_changes_nothing(store: Store) -> Non
     for other in (
         sent._replace(no="B"), sent._replace(kind="allotted"), sent._replace(at_ms=T0 + 1), sent._replace(resident=r(2))
     ):  # fmt: skip
-        assert await store.receipt([(other, False)]) == ["other"]
+        assert await store.receipt([(other, "undelivered")]) == [("", "")]
     assert await store.registration(r(1)) == before
+
+
+async def test_receipts_are_counted_by_the_hour(store: Store) -> None:
+    await store.count_receipts([(7, ("matched", "same")), (7, ("matched",)), (8, ("unmatched",))])
+    await store.count_receipts([(7, ("matched",))])
+    assert await store.receipt_counts([6, 7, 8]) == [Counter(), Counter(matched=3, same=1), Counter(unmatched=1)]
+
+
+async def test_who_wants_no_messages_says_so_once_and_may_think_again(store: Store) -> None:
+    assert [await store.opt_out(b"a" * 16, T0), await store.opt_out(b"a" * 16, T0)] == [True, False]
+    assert await store.has_opted_out([b"a" * 16, b"b" * 16]) == [True, False]
+    assert await store.count_opted_out() == 1
+    assert [await store.opt_in(b"a" * 16), await store.opt_in(b"a" * 16)] == [True, False]
+    assert await store.has_opted_out([b"a" * 16]) == [False]
+
+
+# admit
+
+
+async def admitted(store: Store, letters: str, caps: Caps) -> str:
+    """For each letter one more message to a phone: a, b of kinds that matter, x, y of kinds that only confirm."""
+    verdicts = []
+    for kind in letters:
+        ((verdict, wait_ms),) = await store.admit([("phone", kind, kind in "xy", caps)])
+        verdicts.append({"go": "+", "later": f"({wait_ms})", "never": "-"}[verdict])
+    return "".join(verdicts)
+
+
+# By hand.
+@pytest.mark.parametrize(
+    ("caps", "letters", "verdicts"),
+    [
+        (Caps(2, 9, 9), "aaab", "++(86400000)+"),
+        (Caps(9, 2, 9), "xyxa", "++-+"),
+        (Caps(9, 2, 4), "aaaax", "++++-"),
+        (Caps(9, 2, 3), "aaaa", "+++(86400000)"),
+        (Caps(1, 2, 9), "xxy", "+(86400000)+"),
+    ],
+)
+async def test_a_phone_has_so_many_messages_in_a_day(store: Store, caps: Caps, letters: str, verdicts: str) -> None:
+    store.now_ms = T0
+    assert await admitted(store, letters, caps) == verdicts
+
+
+async def test_a_day_later_a_phone_may_have_more_and_what_was_refused_has_not_counted(store: Store) -> None:
+    caps = Caps(9, 1, 3)
+    for at_ms, letters, verdicts in (
+        (0, "ax", "++"), (10, "xb", "-+"), (20, "a", "(86399980)"), (86_399_999, "a", "(1)"), (86_400_000, "ax", "++"),
+        (86_400_009, "a", "(1)"), (86_400_010, "a", "+"),
+    ):  # fmt: skip
+        store.now_ms = T0 + at_ms
+        assert await admitted(store, letters, caps) == verdicts, at_ms
+    store.now_ms = T0 - 1
+    assert await admitted(store, "a", caps) == "+", "a clock that was set back holds nobody up"
 
 
 # point, defer, bring, bury

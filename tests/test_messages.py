@@ -45,7 +45,7 @@ async def test_a_message_says_what_it_must_in_the_residents_language(post: Post)
     assert await post.send(phones) == 2
     zh, en = ([text for phone, text in phones.messages if phone == who.phone] for who in post.people)
     assert zh == [
-        "【广州健康通】欧*已登记，登记号106190100000000。每晚按第一剂日期安排，有结果即发短信，不必守候。",
+        "【广州健康通】欧*已登记，登记号106190100000000。每晚按第一剂日期安排，有结果即发短信，不必守候。拒收回TD",
         "【广州健康通】欧*，请于6月21日（周一）08:30-12:00带身份证到接种点T1接种。"
         "不能来的，请在6月20日20:00前上网取消；不取消又不来，会记一次爽约。",
     ]
@@ -118,7 +118,13 @@ async def test_a_full_disk_is_no_message_sent(tmp_path: Path) -> None:
 # Order, repeats
 
 
-async def test_each_resident_gets_their_messages_in_the_order_of_events_also_on_one_phone(post: Post) -> None:
+async def test_each_resident_gets_their_messages_in_the_order_of_events_also_on_one_phone(store_url: str) -> None:
+    """Without the cap of a phone, which is another test's."""
+    async with open_post(store_url, per_phone_a_day_in_all=1000) as post:
+        await check_order_on_one_phone(post)
+
+
+async def check_order_on_one_phone(post: Post) -> None:
     family = [Person(person(i).id_number, f"{chr(0x4E00 + i)}家", "13611112222") for i in range(20)]
     phones = Phones()
     await post.register(family)
@@ -182,10 +188,10 @@ async def test_a_store_that_goes_away_after_the_gateway_took_it_costs_no_repeat(
     monkeypatch.setattr(post.store, "settle_message", away)
     post.notices = post.sender()
     if stays:  # too long: left to the next look
-        monkeypatch.setattr("server.notices._TELL_SECONDS", 0.0)
+        monkeypatch.setattr("server.message_sender._TELL_SECONDS", 0.0)
         assert await post.send(phones) == 0
         left[0] = 0
-        monkeypatch.setattr("server.notices._IDLE_MS", {"codes": 0, "outbox": 0})  # long enough ago
+        monkeypatch.setattr("server.outbox_reader._IDLE_MS", {"codes": 0, "outbox": 0})  # long enough ago
     assert await post.send(phones) == 1
     assert len(phones.messages) == 1 and await post.told("registered") == {"accepted": 1}
 
@@ -344,20 +350,20 @@ async def test_all_senders_together_keep_to_the_cap(store_url: str, monkeypatch:
 
 
 async def test_a_receipt_may_come_before_the_answer(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.notices._LOOK_AGAIN_SECONDS", (0.01,) * 200)
+    monkeypatch.setattr("server.delivery_receipts._LOOK_AGAIN_SECONDS", (0.01,) * 200)
     await post.register([person(0), person(1)])
 
     class Hasty(Phones):
         async def submit(self, phone: str, text: str) -> list[str]:
             await super().submit(phone, text)
-            await post.notices.receipt(phone, delivered=phone == person(0).phone)
+            await post.receipt(phone, delivered=phone == person(0).phone)
             return [phone]
 
     assert await post.send(Hasty()) == 2
-    await post.notices.receipts_noted(20)
+    await post.notices.receipts.settled(20)
     assert await post.told("registered") == {"delivered": 1, "undelivered": 1}
-    await post.notices.receipt("of nobody", delivered=True)
-    await post.notices.receipts_noted(20)
+    await post.receipt("of nobody", delivered=True)
+    await post.notices.receipts.settled(20)
 
 
 async def test_an_undelivered_message_that_matters_is_called_in(post: Post) -> None:
@@ -371,11 +377,12 @@ async def test_an_undelivered_message_that_matters_is_called_in(post: Post) -> N
     await post.send(phones)
     await post.book(0)
     await post.send(phones)
-    await post.notices.receipt(f"{person(0).phone} 1 a", delivered=False)
+    await post.receipt(f"{person(0).phone} 1 a", delivered=False)
     assert (await post.told("registered"), await post.to_call()) == ({"undelivered": 1}, set())
-    await post.notices.receipt(f"{person(0).phone} 2 a", delivered=True)
-    assert (await post.told("allotted"), await post.to_call()) == ({"delivered": 1}, set())
-    await post.notices.receipt(f"{person(0).phone} 2 b", delivered=False)
+    await post.receipt(f"{person(0).phone} 2 a", delivered=True)
+    # Not before the other part has arrived as well.
+    assert (await post.told("allotted"), await post.to_call()) == ({"accepted": 1}, set())
+    await post.receipt(f"{person(0).phone} 2 b", delivered=False)
     assert (await post.told("allotted"), await post.to_call()) == ({"undelivered": 1}, {post.no(0)})
 
 
@@ -411,7 +418,7 @@ async def test_an_answer_that_was_not_noted_is_not_taken_for_that_of_the_next_me
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The store dies having settled `registered`, before it says so; what is owed next has the same number again."""
-    monkeypatch.setattr("server.notices._TELL_SECONDS", 0.0)
+    monkeypatch.setattr("server.message_sender._TELL_SECONDS", 0.0)
     await post.register([person(0)])
     settle = post.store.settle_message
 
@@ -426,7 +433,7 @@ async def test_an_answer_that_was_not_noted_is_not_taken_for_that_of_the_next_me
     assert len(phones.messages) == 1
     monkeypatch.setattr(post.store, "settle_message", settle)
     await post.book(0)
-    monkeypatch.setattr("server.notices._IDLE_MS", {"codes": 0, "outbox": 0})
+    monkeypatch.setattr("server.outbox_reader._IDLE_MS", {"codes": 0, "outbox": 0})
     await notices.send_messages(phones, "test")
     assert len(phones.messages) == 2, "the appointment's own message went out"
     assert await post.told("allotted") == Counter({"accepted": 1})
@@ -449,7 +456,7 @@ async def test_killed_before_the_dead_letter_was_laid_aside_it_is_not_lost(
     await post.send(phones)
     assert (await post.backlog())[2] == 1, "the letter is there"
     monkeypatch.setattr(post.store, "shelve_message", shelve)
-    monkeypatch.setattr("server.notices._IDLE_MS", {"codes": 0, "outbox": 0})
+    monkeypatch.setattr("server.outbox_reader._IDLE_MS", {"codes": 0, "outbox": 0})
     phones.failing.clear()
     await post.send(phones)
     assert [phone for phone, _ in phones.messages] == [person(0).phone]

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from server.smpp import Delivery, SmppGateway, SmppSettings
+from server.cli.notify import smpp_gateway
+from server.smpp import SmppGateway, SmppSettings
 from tests.post import Post, open_post
 from tests.serving import person
 from tests.smsc import PASSWORD, Line, Orders, Smsc, need_smsc, smsc
@@ -28,11 +29,7 @@ class Rig:
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[SmppGateway]:
         """A sender at work, as `jiaohao notify --gateway smpp`."""
-
-        async def on_receipt(message_id: str, state: Delivery) -> None:
-            await self.post.notices.receipt(message_id, delivered=state is Delivery.delivered)
-
-        async with SmppGateway(self.config, on_receipt) as gateway:
+        async with smpp_gateway(self.config, self.post.notices) as gateway:
             task = asyncio.create_task(self.post.notices.run(gateway, "test"))
             try:
                 yield gateway
@@ -78,8 +75,8 @@ async def test_nothing_is_lost_and_order_is_kept_through_every_fault(
     store_url: str, orders: Orders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cut off, killed, throttling, late and answering twice; two messages to each, the second one in two parts."""
-    monkeypatch.setattr("server.notices._FIRST_BACKOFF_MS", 100)
-    monkeypatch.setattr("server.notices._NOT_HANDED_OVER_MS", 50)
+    monkeypatch.setattr("server.message_sender._FIRST_BACKOFF_MS", 100)
+    monkeypatch.setattr("server.message_sender._NOT_HANDED_OVER_MS", 50)
     faults = {"late_every": 301, "late_ms": 2500, "twice_every": 37, "throttle_every": 400}
     orders = msgspec.structs.replace(orders, **faults, cut_at=[700], kill_at=1500)
     async with open_post(store_url, tries=30) as post:

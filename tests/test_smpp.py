@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from aiosmpplib import DeliverSm, PhoneNumber
+from aiosmpplib import DeliverSm, PhoneNumber, SmppCommand
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from server.errors import MessageRefused, SetupError
-from server.smpp import Delivery, SmppGateway, SmppSettings, probe, smpp_from_environment, split, units
+from server.smpp import Delivery, Receipt, Reply, SmppGateway, SmppSettings, probe, smpp_from_environment, split, units
+from server.smpp.incoming import read_incoming
 from server.smpp.pace import Pace
-from server.smpp.pdus import Receipt, read_receipt
 from tests.smsc import PASSWORD, Line, Orders, Smsc, need_smsc, smsc
 
 PHONE = "13800138000"
@@ -63,8 +63,8 @@ class Receipts:
         self.states: dict[str, Delivery] = {}
         self._news = asyncio.Condition()
 
-    async def __call__(self, message_id: str, state: Delivery) -> None:
-        self.states[message_id] = state
+    async def __call__(self, receipt: Receipt) -> None:
+        self.states[receipt.message_id] = receipt.state
         async with self._news:
             self._news.notify_all()
 
@@ -275,8 +275,8 @@ async def test_refused_for_good_is_told_apart(orders: Orders) -> None:
 async def test_a_receipt_that_could_not_be_kept_comes_again(orders: Orders) -> None:
     kept: list[str] = []
 
-    async def keep(message_id: str, state: Delivery) -> None:
-        kept.append(message_id)
+    async def keep(receipt: Receipt) -> None:
+        kept.append(receipt.message_id)
         if len(kept) == 1:
             raise OSError("the store is away")
 
@@ -394,18 +394,22 @@ STATE, ID = bytes.fromhex("0427000105"), bytes.fromhex("001e0004") + b"A-7\0"
     ("body", "receipt"),
     [
         (deliver_sm("id:77 sub:001 dlvrd:001 submit date:2106190800 done date:2106190801 stat:DELIVRD err:000 text:x"),
-         Receipt("77", Delivery.delivered)),
+         ("77", Delivery.delivered)),
         (deliver_sm("id:77 submit date:210619080059 done date: stat:undeliv err:0x1F Text:id:9 stat:DELIVRD"),
-         Receipt("77", Delivery.undeliverable)),
-        (deliver_sm("id:77 stat:MK:0012"), Receipt("77", Delivery.unknown)),
-        (deliver_sm("id:77 stat:DELIVRD", tlvs=STATE + ID), Receipt("A-7", Delivery.undeliverable)),
-        (deliver_sm("", tlvs=ID + STATE), Receipt("A-7", Delivery.undeliverable)),
-        (deliver_sm("id:77 stat:EXPIRED", tlvs=bytes.fromhex("14010002ff80")), Receipt("77", Delivery.expired)),
+         ("77", Delivery.undeliverable)),
+        (deliver_sm("id:77 stat:MK:0012"), ("77", Delivery.undeliverable)),
+        (deliver_sm("id:77 stat:DELIVRD", tlvs=STATE + ID), ("A-7", Delivery.undeliverable)),
+        (deliver_sm("", tlvs=ID + STATE), ("A-7", Delivery.undeliverable)),
+        (deliver_sm("id:77 stat:EXPIRED", tlvs=bytes.fromhex("14010002ff80")), ("77", Delivery.expired)),
         (deliver_sm("id:77 stat:DELIVRD", esm_class=0), None),
     ],
 )  # fmt: skip
-def test_receipts_as_providers_write_them(body: bytes, receipt: Receipt | None) -> None:
-    assert read_receipt(body) == receipt
+def test_receipts_as_providers_write_them(body: bytes, receipt: tuple[str, Delivery] | None) -> None:
+    found = read_incoming(SmppCommand.DELIVER_SM, body)
+    if receipt is None:
+        assert isinstance(found, Reply)
+    else:
+        assert isinstance(found, Receipt) and (found.message_id, found.state) == receipt
 
 
 @pytest.mark.parametrize(
@@ -413,7 +417,7 @@ def test_receipts_as_providers_write_them(body: bytes, receipt: Receipt | None) 
 )
 def test_what_is_no_receipt_is_not_taken_for_one(body: bytes) -> None:
     with pytest.raises(ValueError):
-        read_receipt(body)
+        read_incoming(SmppCommand.DELIVER_SM, body)
 
 
 def test_the_pace_halves_and_comes_back() -> None:

@@ -8,12 +8,14 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from server import logs
 from server.city import City, load_city
 from server.cli.options import city_option, store_options, store_settings
+from server.delivery_receipts import Told
 from server.errors import SetupError
 from server.gateways import FileGateway, Gateway
 from server.keys import Pepper
@@ -23,6 +25,9 @@ from server.settings import Settings
 from server.setup import city_clock, keep_time, open_store
 from server.sites import Sites
 from server.store import Store
+
+if TYPE_CHECKING:  # imported where an SMSC is asked for
+    from server.smpp import Receipt, Reply, SmppGateway, SmppSettings
 
 # Longer than the gateway takes to connect or to give up; and for receipts that came before their answer.
 _CONNECT_SECONDS = 15.0
@@ -35,7 +40,8 @@ _RECEIPTS_SECONDS = 2.0
     type=click.Choice(["file", "smpp"]),
     default="file",
     show_default=True,
-    help="smpp: an SMSC, from JIAOHAO_SMPP_URL (smpps://SYSTEM_ID@HOST:PORT?source=...&rate=...) and "
+    help="smpp: an SMSC, from JIAOHAO_SMPP_URL (smpps://SYSTEM_ID@HOST:PORT?source=...&rate=...; also "
+    "bind=transceiver|pair, receipt_ids=same|decimal|hex, where it does not find that out by itself) and "
     "JIAOHAO_SMPP_PASSWORD.",
 )
 @click.option(
@@ -88,7 +94,7 @@ async def _notify(settings: Settings, city: City, file: Path | None, once: bool)
             await asyncio.gather(sending, return_exceptions=True)
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-        await notices.receipts_noted(_RECEIPTS_SECONDS)
+        await notices.receipts.settled(_RECEIPTS_SECONDS)
         return "stopped"
     finally:
         await store.close()
@@ -117,13 +123,27 @@ async def _gateway(file: Path | None, notices: Notices) -> AsyncIterator[Gateway
     if file is not None:
         yield FileGateway(file)
         return
-    from server.smpp import Delivery, SmppGateway, smpp_from_environment
+    from server.smpp import smpp_from_environment
 
-    failed = {Delivery.expired, Delivery.deleted, Delivery.undeliverable, Delivery.rejected}
-
-    async def on_receipt(message_id: str, state: Delivery) -> None:
-        if state is Delivery.delivered or state in failed:  # all else is on its way, or not said
-            await notices.receipt(message_id, delivered=state is Delivery.delivered)
-
-    async with SmppGateway(smpp_from_environment(), on_receipt) as gateway:
+    async with smpp_gateway(smpp_from_environment(), notices) as gateway:
         yield gateway
+
+
+def smpp_gateway(settings: "SmppSettings", notices: Notices) -> "SmppGateway":
+    """A gateway whose receipts, and people's replies, are noted."""
+    from server.smpp import SmppGateway, phones_of, said_of
+
+    async def on_receipt(receipt: "Receipt") -> None:
+        if (said := said_of(receipt.state)) is None:  # on its way
+            return
+        ids = tuple(filter(None, (receipt.message_id, receipt.also_as)))
+        # One of the two addresses is our own number.
+        theirs = [it for it in receipt.addresses if not settings.source or it.lstrip("+") != settings.source]
+        phones = tuple(phone for it in theirs for phone in phones_of(it, settings.country_code))
+        await notices.receipts.take(Told(ids, said, phones, receipt.submitted, settings.receipt_ids))
+
+    async def on_reply(reply: "Reply") -> None:
+        if phones := phones_of(reply.address, settings.country_code):
+            await notices.receipts.reply(phones[-1], reply.text)
+
+    return SmppGateway(settings, on_receipt, on_reply)

@@ -14,12 +14,14 @@ from server.city import City, load_city
 from server.cli.options import city_option, store_options, store_settings
 from server.clock import Clock, from_ms
 from server.errors import SetupError
+from server.keys import Pepper
 from server.masks import mask_phone
+from server.papers import check_phone, normalise_phone
 from server.seal import Seal, Unreadable
 from server.settings import Settings
 from server.setup import open_store
 from server.store import Store
-from server.unreached import failed, put_back
+from server.unreached import Missed, failed, put_back
 
 T = TypeVar("T")
 
@@ -43,6 +45,7 @@ def command(context: click.Context, redis_url: str | None, data_dir: Path, city_
     When the provider was away:        jiaohao outbox dead         what was given up, and why
                                        jiaohao outbox resend --all send it after all
     When an SMS has reached nobody:    jiaohao outbox calls        whom to call
+    When a phone wants no more of it:  jiaohao outbox stop         and `start` to send to it again
 
     The options stand before the subcommand: jiaohao outbox --redis-url URL dead.
     """
@@ -92,14 +95,49 @@ def calls(setup: "_Setup") -> None:
     """List whom to call, as an SMS that matters has not reached them.
 
     District, registration number, masked phone, and which messages these were: `undelivered` (the network says so),
-    `refused` (the gateway would not take it) or `unsent` (a dead letter). The number and the whole phone are with the
-    registration, on the operator's page; once they have been called, they are taken off the list there.
+    `refused` (the gateway would not take it) or `unsent` (a dead letter; or `too-late`: it was past when it could have
+    been sent; or `opted-out`: the phone has asked for none). `undelivered (unknown)`: the provider does not know, or
+    says so in words that nobody knows. The number and the whole phone are with the registration, on the operator's
+    page; once they have been called, they are taken off the list there.
     """
     lines = _on_store(setup, _calls)
     for line in lines:
         click.echo(line)
     if not lines:
         click.echo("nobody is to be called", err=True)
+
+
+@command.command("stop")
+@click.option(
+    "--phone", prompt="Phone", hide_input=True, help="Asked for, so that it stays out of the shell's history."
+)
+@click.pass_obj
+def stop(setup: "_Setup", phone: str) -> None:
+    """Send no more messages to a phone, as its holder asks; one-time codes still go.
+
+    Who is to be told something by it is called instead (`jiaohao outbox calls`). It is what a reply with one of the
+    city file's sms.stop_words does.
+    """
+    is_new = _on_store(setup, lambda _, store, settings: store.opt_out(_hash(settings, phone), Clock().now_ms()))
+    click.echo("no more messages go there" if is_new else "it had been stopped before")
+
+
+@command.command("start")
+@click.option(
+    "--phone", prompt="Phone", hide_input=True, help="Asked for, so that it stays out of the shell's history."
+)
+@click.pass_obj
+def start(setup: "_Setup", phone: str) -> None:
+    """Send messages to a phone again."""
+    was_stopped = _on_store(setup, lambda _, store, settings: store.opt_in(_hash(settings, phone)))
+    click.echo("messages go there again" if was_stopped else "it had not been stopped")
+
+
+def _hash(settings: Settings, phone: str) -> bytes:
+    plain = normalise_phone(phone)
+    if check_phone(plain) is not None:
+        raise SetupError("that is no phone as residents give it")
+    return Pepper(settings.pepper).phone(plain)
 
 
 class _Setup(msgspec.Struct, frozen=True):
@@ -177,10 +215,12 @@ async def _calls(city: City, store: Store, settings: Settings) -> list[str]:
                 except Unreadable:
                     phone = ""
             missed = failed(registration) if registration.get("no") == no else []
-            rows.append(
-                (district, no, mask_phone(phone), ", ".join(f"{kind} {outcome}" for kind, outcome, _ in missed) or "-")
-            )
+            rows.append((district, no, mask_phone(phone), ", ".join(map(_missed, missed)) or "-"))
     return list(_aligned([("district", "registration", "phone", "not reached by"), *rows])) if rows else []
+
+
+def _missed(it: Missed) -> str:
+    return f"{it.kind} {it.outcome}" + (f" ({it.why})" if it.why else "")
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:

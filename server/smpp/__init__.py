@@ -6,16 +6,20 @@ an answer has a status or a receipt a date it does not know, and writes phones a
 """
 
 from server.smpp.gateway import SmppGateway, SmppState, probe
-from server.smpp.pdus import Delivery
+from server.smpp.incoming import Delivery, Receipt, Reply, phones_of, said_of
 from server.smpp.settings import SmppSettings, smpp_from_environment
 from server.smpp.split import split, units
 
 __all__ = [
     "Delivery",
+    "Receipt",
+    "Reply",
     "SmppGateway",
     "SmppSettings",
     "SmppState",
+    "phones_of",
     "probe",
+    "said_of",
     "smpp_from_environment",
     "split",
     "units",

@@ -14,16 +14,19 @@ from aiosmpplib import SmppCommandStatus as Status
 
 from server.errors import MessageRefused, NotHandedOver
 from server.masks import mask_phone
+from server.smpp.incoming import Receipt, Reply
 from server.smpp.lines import Lines
+from server.smpp.link import Link
 from server.smpp.pace import Pace
-from server.smpp.pdus import Delivery, Receipt, status_name, submit_sm
-from server.smpp.session import Answer, Session
-from server.smpp.settings import SmppSettings
+from server.smpp.pdus import status_name, submit_sm
+from server.smpp.session import Answer
+from server.smpp.settings import Bind, SmppSettings
 from server.smpp.split import split
 
 log = structlog.get_logger()
 
-OnReceipt = Callable[[str, Delivery], Awaitable[None]]
+OnReceipt = Callable[[Receipt], Awaitable[None]]
+OnReply = Callable[[Reply], Awaitable[None]]
 
 _THROTTLED = {Status.ESME_RTHROTTLED, Status.ESME_RMSGQFUL}
 # What would be the same a second time. All else, providers' own numbers too, may be tried again.
@@ -54,11 +57,11 @@ async def probe(settings: SmppSettings) -> None:
     Raises:
         OSError: why not.
     """
-    session = await Session.open(settings, await _tls(settings), _leave_to_the_next)
-    await session.close()
+    link = await Link.open(settings, await _tls(settings), _leave_to_the_next, settings.bind)
+    await link.close()
 
 
-async def _leave_to_the_next(_receipt: Receipt) -> None:
+async def _leave_to_the_next(_incoming: Receipt | Reply) -> None:
     raise LookupError("nobody keeps receipts here")
 
 
@@ -104,21 +107,26 @@ class SmppGateway:
 
     Args:
         settings: which SMSC.
-        on_receipt: takes the SMSC's id of a short message and what became of it. It may be called before
+        on_receipt: takes what became of a short message, by the SMSC's id. It may be called before
             `submit` has returned that id, and again for the same id; where it raises, the SMSC may send the
             receipt again.
+        on_reply: takes what people send to the number that messages come from.
     """
 
-    def __init__(self, settings: SmppSettings, on_receipt: OnReceipt | None = None) -> None:
+    def __init__(
+        self, settings: SmppSettings, on_receipt: OnReceipt | None = None, on_reply: OnReply | None = None
+    ) -> None:
         self._settings = settings
         self._on_receipt = on_receipt
+        self._on_reply = on_reply
+        self._bind: Bind = settings.bind
         self._pace = Pace(settings.rate_per_second, settings.throttle_hold_s)
         self._pace_turn = asyncio.Lock()
         self._lines = Lines()
         self._begun: dict[tuple[str, str], _Begun] = {}
         # Not from 0: a message to the same phone just before we were started again had another one.
         self._reference = random.randrange(256)  # noqa: S311
-        self._session: Session | None = None
+        self._link: Link | None = None
         self._bound = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._why_not = "not connected yet"
@@ -135,8 +143,8 @@ class SmppGateway:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bound.clear()
-        if self._session is not None:
-            await self._session.finish(_CLOSING_SECONDS)
+        if self._link is not None:
+            await self._link.finish(_CLOSING_SECONDS)
         if self._keeper is not None:
             self._keeper.cancel()
             with suppress(asyncio.CancelledError):
@@ -146,17 +154,17 @@ class SmppGateway:
     @property
     def state(self) -> SmppState:
         """How it goes."""
-        session = self._session
+        link = self._link
         return SmppState(
             bound=self._bound.is_set(),
             why_not=None if self._bound.is_set() else self._why_not,
-            unanswered=session.unanswered if session else 0,
+            unanswered=link.unanswered if link else 0,
             per_second=round(self._pace.per_second, 1),
             taken=self._taken,
             throttled=self._throttled,
             refused=self._refused,
             answer_lost=self._lost,
-            strays=self._strays + (session.strays if session else 0),
+            strays=self._strays + (link.strays if link else 0),
             connections=self._connections,
         )
 
@@ -227,15 +235,15 @@ class SmppGateway:
             if asked.done() and (answer := asked.result()) is not None:
                 return answer
             self._lost += 1
-        session = await self._may_send(deadline)
+        link = await self._may_send(deadline)
         try:
             message = submit_sm(self._settings, phone, begun.parts[len(begun.ids)], len(begun.parts) > 1)
-            begun.asked = session.submit(message)
+            begun.asked = link.submit(message)
             await asyncio.wait([begun.asked], timeout=timeout_s)
         except ValueError as error:
             raise MessageRefused(str(error)) from None
         finally:
-            session.window.release()
+            link.window.release()
         if not begun.asked.done():
             raise TimeoutError("the SMSC has not answered in time")
         answer, begun.asked = begun.asked.result(), None
@@ -244,23 +252,23 @@ class SmppGateway:
             raise ConnectionResetError("the connection ended before the SMSC answered")
         return answer
 
-    async def _may_send(self, deadline: float) -> Session:
+    async def _may_send(self, deadline: float) -> Link:
         """A bound connection, when the pace and the window let a message through; its window is held."""
         try:
             async with asyncio.timeout_at(deadline):
                 while True:
                     await self._bound.wait()
-                    session = self._session
-                    assert session is not None  # noqa: S101  (bound)
-                    await session.window.acquire()
+                    link = self._link
+                    assert link is not None  # noqa: S101  (bound)
+                    await link.window.acquire()
                     try:
                         await self._keep_pace()
                     except asyncio.CancelledError:
-                        session.window.release()
+                        link.window.release()
                         raise
-                    if not session.ended:
-                        return session
-                    session.window.release()
+                    if not link.ended:
+                        return link
+                    link.window.release()
         except TimeoutError:
             why = "too much to send" if self._bound.is_set() else self._why_not
             raise NotHandedOver(f"not sent in time: {why}") from None
@@ -280,14 +288,15 @@ class SmppGateway:
         while True:
             answered = 0
             try:
-                session = await Session.open(self._settings, tls, self._received)
+                link = await Link.open(self._settings, tls, self._received, self._bind)
                 try:
-                    answered = await self._use(session)
+                    answered = await self._use(link)
                 finally:
                     self._bound.clear()
-                    self._session = None
-                    await session.close()
+                    self._link = None
+                    await link.close()
             except OSError as error:
+                self._bind = self._settings.bind
                 self._why_not = str(error) or "no connection in time"
             except Exception as error:
                 # Never without a connection for a fault of ours.
@@ -299,16 +308,21 @@ class SmppGateway:
             await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311
             backoff_s = min(self._settings.longest_backoff_s, backoff_s * 2)
 
-    async def _use(self, session: Session) -> int:
+    async def _use(self, link: Link) -> int:
         """Until it ends: how many messages were answered in it."""
         self._connections += 1
-        self._session = session
+        self._link = link
+        if link.is_pair:  # next time at once
+            self._bind = "pair"
         self._bound.set()
         log.info("connected to the SMSC", tls=self._settings.tls)
-        self._why_not = str(await session.run())
-        self._strays += session.strays
-        return session.answered
+        self._why_not = str(await link.run())
+        self._strays += link.strays
+        return link.answered
 
-    async def _received(self, receipt: Receipt) -> None:
-        if self._on_receipt is not None:
-            await self._on_receipt(receipt.message_id, receipt.state)
+    async def _received(self, incoming: Receipt | Reply) -> None:
+        if isinstance(incoming, Receipt):
+            if self._on_receipt is not None:
+                await self._on_receipt(incoming)
+        elif self._on_reply is not None:
+            await self._on_reply(incoming)

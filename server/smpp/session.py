@@ -4,12 +4,14 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final, Literal
 
 import msgspec
 import structlog
 from aiosmpplib import (
+    BindReceiver,
     BindTransceiver,
+    BindTransmitter,
     DeliverSmResp,
     EnquireLink,
     EnquireLinkResp,
@@ -22,12 +24,22 @@ from aiosmpplib import (
 )
 from aiosmpplib.sequence import SimpleSequenceGenerator
 
-from server.smpp.pdus import Pdu, Receipt, read_length, read_message_id, read_pdu, read_receipt
+from server.smpp.incoming import Receipt, Reply, read_incoming
+from server.smpp.pdus import Pdu, data_sm_resp, read_length, read_message_id, read_pdu
 from server.smpp.pdus import status_name as name_of
 from server.smpp.settings import SmppSettings
 
 log = structlog.get_logger()
 
+Role = Literal["transceiver", "transmitter", "receiver"]
+Keep = Callable[[Receipt | Reply], Awaitable[None]]
+"""Takes what the SMSC sends of its own accord; where it raises, the SMSC may send it again."""
+
+_BINDS: Final[dict[Role, tuple[type[Any], SmppCommand]]] = {
+    "transceiver": (BindTransceiver, SmppCommand.BIND_TRANSCEIVER_RESP),
+    "transmitter": (BindTransmitter, SmppCommand.BIND_TRANSMITTER_RESP),
+    "receiver": (BindReceiver, SmppCommand.BIND_RECEIVER_RESP),
+}
 _RESPONSE = 0x80000000
 _MOST_RECEIPTS = 1000  # read and not yet kept
 _RECEIPTS_AT_ONCE = 100
@@ -44,6 +56,22 @@ class Answer(msgspec.Struct, frozen=True):
     sent_at: float
 
 
+class BindRefused(ConnectionRefusedError):
+    """The SMSC does not let us in.
+
+    Args:
+        status: its own.
+        is_unknown: it does not know the request: a nack, or it has only closed the connection.
+    """
+
+    def __init__(self, status: int, *, is_unknown: bool = False) -> None:
+        super().__init__(
+            f"the SMSC does not let us in: {name_of(status) if status else 'it has closed the connection'}"
+        )
+        self.status = status
+        self.is_unknown = is_unknown
+
+
 class Session:
     """A bound connection; `open` makes one.
 
@@ -54,14 +82,14 @@ class Session:
         self,
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         settings: SmppSettings,
-        keep: Callable[[Receipt], Awaitable[None]],
+        keep: Keep,
     ) -> None:
         self._reader, self._writer = streams
         self._settings = settings
         self._keep = keep
         self._sequence = SimpleSequenceGenerator()
         self._unanswered: dict[int, tuple[float, asyncio.Future[Answer | None]]] = {}
-        self._receipts: asyncio.Queue[tuple[int, Receipt]] = asyncio.Queue(_MOST_RECEIPTS)
+        self._incoming: asyncio.Queue[tuple[Pdu, Receipt | Reply]] = asyncio.Queue(_MOST_RECEIPTS)
         self._tasks: list[asyncio.Task[None]] = []
         self._heard = False
         self.window = asyncio.Semaphore(settings.window)
@@ -70,38 +98,45 @@ class Session:
 
     @classmethod
     async def open(
-        cls, settings: SmppSettings, tls: ssl.SSLContext | None, keep: Callable[[Receipt], Awaitable[None]]
+        cls, settings: SmppSettings, tls: ssl.SSLContext | None, keep: Keep, role: Role = "transceiver"
     ) -> "Session":
         """Connect and bind.
 
         Args:
             settings: to whom, and as whom.
             tls: None for a connection in the clear.
-            keep: takes each receipt; the SMSC sends one again where it raises.
+            keep: takes receipts and replies.
+            role: whether messages go out by it, receipts come in, or both.
 
         Raises:
-            OSError: no connection, or the SMSC does not let us in.
+            BindRefused: the SMSC does not let us in, or not in this role.
+            OSError: no connection.
         """
         async with asyncio.timeout(settings.connect_timeout_s):
             session = cls(await asyncio.open_connection(settings.host, settings.port, ssl=tls), settings, keep)
             try:
-                await session._bind()
+                await session._bind(role)
             except BaseException:
                 session._writer.transport.abort()
                 raise
         return session
 
-    async def _bind(self) -> None:
+    async def _bind(self, role: Role) -> None:
         settings = self._settings
-        bind = BindTransceiver(
-            system_id=settings.system_id, password=settings.password, system_type=settings.system_type
-        )
+        make, response = _BINDS[role]
+        bind = make(system_id=settings.system_id, password=settings.password, system_type=settings.system_type)
         self._send(bind, self._sequence.next_sequence())
-        while (pdu := await self._next()).command != SmppCommand.BIND_TRANSCEIVER_RESP:
-            if pdu.command == SmppCommand.GENERIC_NACK:
-                break
-        if pdu.command != SmppCommand.BIND_TRANSCEIVER_RESP or pdu.status:
-            raise ConnectionRefusedError(f"the SMSC does not let us in: {name_of(pdu.status)}")
+        try:
+            while (pdu := await self._next()).command != response:
+                if pdu.command == SmppCommand.GENERIC_NACK:
+                    # A nack without a status has still not let us in.
+                    raise BindRefused(pdu.status or SmppCommandStatus.ESME_RINVCMDID, is_unknown=True)
+        except BindRefused:
+            raise
+        except ConnectionError as error:
+            raise BindRefused(0, is_unknown=True) from error
+        if pdu.status:
+            raise BindRefused(pdu.status)
 
     def _send(self, message: Any, sequence: int, status: int = 0) -> None:
         # Nothing waits for the buffer to empty: the window bounds what can be in it.
@@ -137,7 +172,7 @@ class Session:
         coroutines: tuple[Coroutine[Any, Any, None], ...] = (
             self._read(),
             self._enquire(),
-            *(self._keep_receipts() for _ in range(_RECEIPTS_AT_ONCE)),
+            *(self._keep_incoming() for _ in range(_RECEIPTS_AT_ONCE)),
         )
         self._tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -177,7 +212,7 @@ class Session:
             match pdu.command:
                 case SmppCommand.SUBMIT_SM_RESP | SmppCommand.GENERIC_NACK:
                     self._answer(pdu)
-                case SmppCommand.DELIVER_SM:
+                case SmppCommand.DELIVER_SM | SmppCommand.DATA_SM:
                     self._receive(pdu)
                 case SmppCommand.ENQUIRE_LINK:
                     self._send(EnquireLinkResp(), pdu.sequence)
@@ -202,30 +237,34 @@ class Session:
 
     def _receive(self, pdu: Pdu) -> None:
         try:
-            receipt = read_receipt(pdu.body)
+            incoming = read_incoming(pdu.command, pdu.body)
         except ValueError as error:
             # Sent again it would not be better: taken and left out.
             log.warning("a receipt from the SMSC that cannot be read", why=str(error))
-            receipt = None
-        if receipt is None:
-            self._send(DeliverSmResp(), pdu.sequence)
+            self._acknowledge(pdu)
             return
         try:
-            self._receipts.put_nowait((pdu.sequence, receipt))
+            self._incoming.put_nowait((pdu, incoming))
         except asyncio.QueueFull:
-            self._send(DeliverSmResp(), pdu.sequence, SmppCommandStatus.ESME_RX_T_APPN)
+            self._acknowledge(pdu, SmppCommandStatus.ESME_RX_T_APPN)
 
-    async def _keep_receipts(self) -> None:
+    def _acknowledge(self, pdu: Pdu, status: int = SmppCommandStatus.ESME_ROK) -> None:
+        if pdu.command == SmppCommand.DATA_SM:
+            self._writer.write(data_sm_resp(pdu.sequence, status))
+        else:
+            self._send(DeliverSmResp(), pdu.sequence, status)
+
+    async def _keep_incoming(self) -> None:
         # On their own: answers do not wait until a receipt is kept. Several at once: they come as fast as messages go.
         while True:
-            sequence, receipt = await self._receipts.get()
+            pdu, incoming = await self._incoming.get()
             status = SmppCommandStatus.ESME_ROK
             try:
-                await self._keep(receipt)
+                await self._keep(incoming)
             except Exception as error:  # whatever it was, the SMSC may send it again
                 log.error("receipt not kept", error=type(error).__name__)
                 status = SmppCommandStatus.ESME_RX_T_APPN
-            self._send(DeliverSmResp(), sequence, status)
+            self._acknowledge(pdu, status)
 
     async def _enquire(self) -> None:
         loop = asyncio.get_running_loop()

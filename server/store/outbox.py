@@ -6,7 +6,7 @@ work.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -15,12 +15,22 @@ from server.keys import key, resident_tag
 from server.store.caller import Caller, items_of
 from server.store.connecting import Arg
 
+Verdict = Literal["go", "later", "never"]
+_VERDICTS: Final[Mapping[bytes, Verdict]] = {b"go": "go", b"later": "later", b"never": "never"}
+
 Stream = Literal["codes", "outbox"]
-Outcome = Literal["accepted", "refused", "dropped"]
+Outcome = Literal["accepted", "refused", "unsent", "dropped"]
 
 _STREAMS: tuple[Stream, Stream] = ("codes", "outbox")
 _GROUP = "gateway"
-_RECEIPTS_LIVE_MS = 4 * 86_400_000
+
+
+class Caps(NamedTuple):
+    """Most messages to a phone in a day: of one kind, of all that only confirm, of all."""
+
+    of_kind: int
+    confirming: int
+    in_all: int
 
 
 class Owed(NamedTuple):
@@ -82,16 +92,6 @@ class Next(NamedTuple):
     seq: int
     message: Message | None
     due_ms: int
-
-
-class Sent(NamedTuple):
-    """The message that a provider's receipt is about."""
-
-    resident: bytes
-    district: str
-    no: str
-    kind: str
-    at_ms: int
 
 
 class DeadLetter(msgspec.Struct, array_like=True):
@@ -219,36 +219,26 @@ class OutboxStore(Caller):
             found.append(Next(status.decode(), int(seq), _message.decode(message) if message else None, int(due_ms)))
         return found
 
-    async def settle_message(self, settled: Sequence[tuple[Pointer, int, Outcome]]) -> list[bool]:
-        """These messages, by their numbers, are owed no longer; False where one was not in its pointer's hand."""
+    async def settle_message(
+        self, settled: Sequence[tuple[Pointer, int, Outcome] | tuple[Pointer, int, Outcome, str]]
+    ) -> list[bool]:
+        """These messages, by their numbers, are owed no longer; False where one was not in its pointer's hand.
+
+        `unsent` has a reason beside it, which stands on the registration.
+        """
         calls = [
-            (resident_tag(pointer.resident), (*self._clock(), seq, pointer.name, outcome))
-            for pointer, seq, outcome in settled
+            (resident_tag(pointer.resident), (*self._clock(), seq, pointer.name, outcome, *(why or ("",))))
+            for pointer, seq, outcome, *why in settled
         ]
         return [bool(answer) for answer in await self._run_each("settle_message", calls)]
 
-    async def count_messages(self, wanted: Sequence[tuple[str, int, int]]) -> list[int]:
-        """For each (tag of a phone, length in ms, most in it): 0 and counted, or in how many ms one more may go."""
-        calls = [(tag, (*self._clock(), 1, span_ms, most)) for tag, span_ms, most in wanted]
-        return [int(answer) for answer in await self._run_each("quota", calls)]
+    async def admit(self, wanted: Sequence[tuple[str, str, bool, Caps]]) -> list[tuple[Verdict, int]]:
+        """For each (tag of a phone, kind, whether it only confirms, its caps): whether one more may go, and is counted.
 
-    async def expect_receipts(self, ids: Sequence[str], sent: Sent) -> None:
-        """Keep for some days which message the provider's ids stand for."""
-        packed = _encode(sent)
-        await self._plain([("SET", key("sent", each), packed, "PX", _RECEIPTS_LIVE_MS) for each in ids])
-
-    async def sent_as(self, message_ids: Sequence[str]) -> list[Sent | None]:
-        """The messages that the provider's ids stand for."""
-        answers = await self._plain([("GET", key("sent", message_id)) for message_id in message_ids])
-        return [msgspec.msgpack.decode(packed, type=Sent) if packed else None for packed in answers]
-
-    async def receipt(self, said: Sequence[tuple[Sent, bool]]) -> list[str]:
-        """What the provider says became of each message, delivered or not; the statuses."""
-        calls = []
-        for sent, delivered in said:
-            outcome = "delivered" if delivered else "undelivered"
-            calls.append((resident_tag(sent.resident), (*self._clock(), sent.no, sent.kind, sent.at_ms, outcome)))
-        return [answer.decode() for answer in await self._run_each("receipt", calls)]
+        `later` comes with in how many ms.
+        """
+        calls = [(tag, (*self._clock(), kind, int(confirms), *caps)) for tag, kind, confirms, caps in wanted]
+        return [(_VERDICTS[verdict], int(wait_ms)) for verdict, wait_ms in await self._run_each("admit", calls)]
 
     # Dead letters
 

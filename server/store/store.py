@@ -16,8 +16,8 @@ from server.store.outbox import (
     OutboxStore,
     Owed,
     Pointer,
-    Sent,
 )
+from server.store.receipts import ReceiptStore, Sent
 from server.store.residents import (
     Appointment,
     Booking,
@@ -41,6 +41,7 @@ class Store(
     GuessStore,
     SlotStore,
     OutboxStore,
+    ReceiptStore,
     NightStore,
     AttendanceStore,
     ImportStore,

@@ -4,12 +4,12 @@ import asyncio
 import re
 from pathlib import Path
 
-from server.smpp import Delivery, SmppGateway, SmppSettings
+from server.smpp import Receipt, SmppGateway, SmppSettings
 from tests.serving import House, person
 from tests.smsc import PASSWORD, Orders, need_smsc, smsc
 
 
-async def noted(_message_id: str, _state: Delivery) -> None:
+async def noted(_receipt: Receipt) -> None:
     """Nobody waits for these receipts."""
 
 

@@ -50,6 +50,7 @@ export const WORDS = {
   resent: "{0} 已放回待发。|{0} is to be sent again.",
   registered: "登记|registered", waitingKind: "未排到|waiting", reminder: "提醒|reminder", cancelled: "取消|cancelled", closedKind: "停诊|site closed", barred: "停用|barred", allottedKind: "已安排|allotted",
   undelivered: "未送达|not delivered", refused: "被拒收|refused", unsent: "未能发出|given up",
+  "too-late": "来不及了|too late", "opted-out": "已回复拒收|asked for none", "too-many": "此手机短信太多|too many to the phone",
 
   no: "登记号|Number", name: "姓名|Name", phone: "手机|Phone", appointment: "预约|Appointment", failed: "未送到的短信|Message", language: "语言|Language", zh: "中文|Chinese", en: "英文|English",
   noPhone: "读不出|cannot be read", past: "旧登记|an earlier registration", called: "已联系|Reached", calledOf: "已联系 {0}|Reached {0}", calledDone: "{0} 已从名单上去掉。|{0} is off the list.",

@@ -515,7 +515,7 @@ function paintLists() {
   keyed($("to-call-rows"), some("to-call"), (it) => it.registration_no, (it) => make("tr", {}, th(spaced(it.registration_no)), td(it.name),
     make("td", { className: "phone" }, it.phone ? make("a", { href: `tel:${it.phone}` }, it.phone) : t("noPhone")),
     make("td", {}, button(t("called"), t("calledOf", spaced(it.registration_no)), () => askReason("called", it))),
-    make("td", {}, ...it.failed.map(({ kind, outcome: end, at }) => make("div", {}, `${kindName(kind)}${zh() ? "：" : ": "}${say(end)}`, make("small", {}, dayTime(at))))),
+    make("td", {}, ...it.failed.map(({ kind, outcome: end, at, why }) => make("div", {}, `${kindName(kind)}${zh() ? "：" : ": "}${say(end)}${why ? ` (${say(why)})` : ""}`, make("small", {}, dayTime(at))))),
     it.appointment ? td(`${dayName(it.appointment.date)} ${say(it.appointment.period)}`, it.appointment.site) : td(it.state ? "–" : t("past")),
     td(say(it.lang)), td(districtName(it.district))));
   head("attendances-head", ["no", "state", "action", "givenOn", "site", "fulfilledNo", "saidBy", "district"]);

@@ -61,6 +61,8 @@ teach({
   "sms-registered": "登记成功|registered", "sms-allotted": "接种时间|appointment", "sms-waiting": "仍在等待|still waiting", "sms-reminder": "接种提醒|reminder",
   "sms-cancelled": "已取消|cancelled", "sms-closed": "原安排收回|appointment withdrawn", "sms-barred": "渠道停用|channel closed",
   "sms-is-accepted": "已发出|sent", "sms-is-delivered": "已送达|arrived", "sms-is-undelivered": "没有送到|did not arrive", "sms-is-refused": "发不到这个手机号|could not go to this number", "sms-is-unsent": "没有发出|could not be sent",
+  "sms-why": "{0}，{1}|{0}, {1}", "sms-why-too-late": "来不及了|it would have come too late", "sms-why-opted-out": "此手机已回复拒收|this phone has asked for none",
+  "sms-why-too-many": "当天发往此手机的短信太多|too many to this phone that day", "sms-why-unknown": "运营商不知道是否送到|the operator does not know whether it arrived",
   smsNote: "短信没有送到您的手机。一切以本页为准，请截图或记下来。|The SMS did not reach your phone. What this page says counts: please take a screenshot, or note it.",
 });
 const LOST = ["undelivered", "refused", "unsent"];
@@ -100,7 +102,10 @@ function drawNight(no, data) {
   $("all-results").hidden = !night.file_url;
   $("all-results").href = night.file_url ?? "";
 }
-const smsWords = ({ kind, state }) => t("smsOf", knows(`sms-${kind}`) ? t(`sms-${kind}`) : kind, t(`sms-is-${state}`));
+const smsWords = ({ kind, state, why }) => {
+  const what = t("smsOf", knows(`sms-${kind}`) ? t(`sms-${kind}`) : kind, t(`sms-is-${state}`));
+  return why && knows(`sms-why-${why}`) ? t("sms-why", what, t(`sms-why-${why}`)) : what;
+};
 // The one that tells of what is now; of an appointment its own.
 function sms({ state, messages = [] }) {
   if (state === "booked") return messages.filter((it) => it.kind === "allotted").pop() ?? "soon";

@@ -62,6 +62,12 @@ _STATES = {
     "refused": ("发不到这个手机号", "could not go to this number"),
     "unsent": ("没有发出", "could not be sent"),
 }
+_REASONS = {
+    "too-late": ("来不及了", "it would have come too late"),
+    "opted-out": ("此手机已回复拒收", "this phone has asked for none"),
+    "too-many": ("当天发往此手机的短信太多", "too many to this phone that day"),
+    "unknown": ("运营商不知道是否送到", "the operator does not know whether it arrived"),
+}
 LOST = ("undelivered", "refused", "unsent")
 _WIDER = ("full", "no-such-site", "not-offered")
 
@@ -126,7 +132,10 @@ def message_words(visit: Visit, message: MessageView) -> str:
     """What became of an SMS."""
     kind = visit.word(*_KINDS.get(message.kind, (message.kind, message.kind)))
     state = visit.word(*_STATES.get(message.state, (message.state, message.state)))
-    return visit.word(f"{kind}：{state}", f"{kind}: {state}")
+    why = visit.word(*_REASONS[message.why]) if message.why in _REASONS else ""
+    return visit.word(
+        f"{kind}：{state}" + (f"，{why}" if why else ""), f"{kind}: {state}" + (f", {why}" if why else "")
+    )
 
 
 def _day(visit: Visit, it: date) -> str:

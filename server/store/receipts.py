@@ -1,0 +1,133 @@
+"""What providers say of messages they have taken, and which phones want none."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from server.keys import key, resident_tag
+from server.message_ids import Said, form_of, forms_of
+from server.store.caller import Caller, items_of
+
+_RECEIPTS_LIVE_MS = 4 * 86_400_000
+_COUNTS_LIVE_MS = 49 * 3_600_000
+# Messages that one id stood for: an SMSC that counts anew after a restart, or gives one id to all.
+_MOST_OF_ONE_ID = 16
+_OPTED_OUT: Final = key("opted_out", "phones")
+
+
+class Sent(NamedTuple):
+    """A message, or a part of one, that the provider has taken.
+
+    `part` of `parts`, from 1; `answer`: the id that it was given; `phone`: a hash of where it went; `sent_ms`: when.
+    """
+
+    resident: bytes
+    district: str
+    no: str
+    kind: str
+    at_ms: int
+    part: int = 1
+    parts: int = 1
+    answer: str = ""
+    phone: bytes = b""
+    sent_ms: int = 0
+
+
+class Noted(NamedTuple):
+    """What stands on the registration now (`now`; empty where it does not have this message), and what stood there."""
+
+    now: str
+    was: str
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_sent = msgspec.msgpack.Decoder(Sent)
+
+
+class ReceiptStore(Caller):
+    """Kept for some days: a receipt that comes later is of no interest."""
+
+    async def expect_receipts(self, ids: Sequence[str], sent: Sent) -> None:
+        """Keep which message the provider's ids stand for, those of its parts in their order."""
+        commands: list[tuple[str | int | bytes, ...]] = []
+        for part, answer in enumerate(ids, start=1):
+            name = key("answered", form_of(answer))
+            packed = _encode(sent._replace(part=part, parts=len(ids), answer=answer))
+            commands += [
+                ("LPUSH", name, packed),
+                ("LTRIM", name, 0, _MOST_OF_ONE_ID - 1),
+                ("PEXPIRE", name, _RECEIPTS_LIVE_MS),
+            ]
+        await self._plain(commands)
+
+    async def sent_as(self, receipted: Sequence[Sequence[str]]) -> list[list[Sent]]:
+        """For each receipt, by the ids that it has: the messages that may be meant."""
+        names = [list(dict.fromkeys(form for each in ids for form in forms_of(each))) for ids in receipted]
+        answers = iter(await self._plain([("LRANGE", key("answered", form), 0, -1) for of in names for form in of]))
+        found = []
+        for of in names:
+            packed = dict.fromkeys(each for _ in of for each in next(answers))
+            found.append([_sent.decode(each) for each in packed])
+        await self._add_earlier(receipted, found)
+        return found
+
+    async def _add_earlier(self, receipted: Sequence[Sequence[str]], found: list[list[Sent]]) -> None:
+        """Messages that a version before this one has sent, under the id as it was."""
+        places = [(i, each) for i, ids in enumerate(receipted) if not found[i] for each in ids]
+        if not places:
+            return
+        for (i, each), packed in zip(
+            places, await self._plain([("GET", key("sent", each)) for _, each in places]), strict=True
+        ):
+            if packed:
+                found[i].append(_sent.decode(packed)._replace(answer=each))
+
+    async def receipt(self, said: Sequence[tuple[Sent, Said]]) -> list[Noted]:
+        """What the provider says became of each part of a message."""
+        calls = []
+        for sent, outcome in said:
+            about = (sent.no, sent.kind, sent.at_ms, outcome, sent.part, sent.parts)
+            calls.append((resident_tag(sent.resident), (*self._clock(), *about)))
+        return [
+            Noted(now.decode(), was.decode()) if status == b"noted" else Noted("", "")
+            for status, now, was in await self._run_each("receipt", calls)
+        ]
+
+    async def count_receipts(self, counted: Sequence[tuple[int, tuple[str, ...]]]) -> list[None]:
+        """Count, of all senders together: each is the hour (since 1970, of the city) and what it was."""
+        tally = Counter((hour, what) for hour, names in counted for what in names)
+        commands: list[tuple[str | int, ...]] = [
+            ("HINCRBY", key("receipts", str(hour)), what, many) for (hour, what), many in tally.items()
+        ]
+        commands += [("PEXPIRE", key("receipts", str(hour)), _COUNTS_LIVE_MS) for hour in {hour for hour, _ in tally}]
+        await self._plain(commands)
+        return [None] * len(counted)
+
+    async def receipt_counts(self, hours: Sequence[int]) -> list[Counter[str]]:
+        """What was counted in each of these hours."""
+        answers = await self._plain([("HGETALL", key("receipts", str(hour))) for hour in hours])
+        return [Counter({what.decode(): int(many) for what, many in items_of(answer)}) for answer in answers]
+
+    # Phones that want no messages
+
+    async def opt_out(self, phone: bytes, at_ms: int) -> bool:
+        """A phone, by its hash, wants no more messages; False where it has said so before."""
+        (added,) = await self._plain([("HSETNX", _OPTED_OUT, phone, at_ms)])
+        return bool(added)
+
+    async def opt_in(self, phone: bytes) -> bool:
+        """A phone wants messages again; False where it had not said otherwise."""
+        (removed,) = await self._plain([("HDEL", _OPTED_OUT, phone)])
+        return bool(removed)
+
+    async def has_opted_out(self, phones: Sequence[bytes]) -> list[bool]:
+        """Which of these want no messages."""
+        (found,) = await self._plain([("HMGET", _OPTED_OUT, *phones)]) if phones else ([],)
+        return [each is not None for each in found]
+
+    async def count_opted_out(self) -> int:
+        """How many phones want no messages."""
+        (many,) = await self._plain([("HLEN", _OPTED_OUT)])
+        return int(many)
