@@ -74,7 +74,9 @@ _SERVES = (
         ("codes", "outbox", "later", "dead"),
         "the sender, and what waits for it",
     ),
-    Grant(("get", "set"), ("sent",), "delivery receipts"),
+    Grant(("lpush", "ltrim", "pexpire", "lrange", "get"), ("answered", "sent"), "delivery receipts"),
+    Grant(("hincrby", "pexpire", "hgetall"), ("receipts",), "how many of them match, by the hour"),
+    Grant(("hsetnx", "hdel", "hmget", "hlen"), ("opted_out",), "phones that want no messages"),
     Grant(("hgetall", "zcount", "exists"), ("wrong", "locked", "guesses"), "who tries papers that are not theirs"),
     Grant(("hget", "sismember"), ("registration", "past"), "whose number it is"),
     Grant(("hset", "hsetnx", "hgetall", "hlen", "hdel"), ("attendances",), "doses that a desk has told of"),
@@ -102,7 +104,8 @@ _EXAMINES = (
     Grant(("time",), (), "clocks"),
     Grant(("scan",), (), "whether a registry is there"),
     Grant(("get",), ("demo", "looking"), "whether it is made up"),
-    Grant(("hgetall",), ("sites", "to_call"), "sites, and whom to call"),
+    Grant(("hgetall",), ("sites", "to_call", "registration"), "sites, and whom no message could tell"),
+    Grant(("hgetall", "hlen"), ("receipts", "opted_out"), "delivery receipts, and phones that want no messages"),
     Grant(("xlen", "xrange", "zcard", "hlen"), ("codes", "outbox", "later", "dead"), "messages that nobody sends"),
 )
 _KEEPERS_SCRIPTS = ("forget", "drop_record", "replace_record")

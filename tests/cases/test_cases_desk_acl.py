@@ -22,7 +22,8 @@ from redis.cluster import RedisCluster
 from server.acl import users
 from server.city import load_city
 from server.cli.serving import CityClock, look_at_store
-from server.store.outbox import Sent
+from server.delivery_receipts import Told
+from server.store.receipts import Sent
 from server.store.scripts import load_scripts
 from tests.conftest import Jiaohao
 from tests.serving import OPERATOR, REPO, TIANHE, House, open_house, person, registry_csv, test_settings
@@ -132,7 +133,9 @@ async def morning(house: House) -> None:
     assert (await house.call("DELETE", called, bearer=OPERATOR, json={"reason": "已告知"})).status_code < 300
     sent = Sent(house.resident(person(3)), TIANHE, done["registration_no"], "registered", house.clock.at_ms)
     await store.expect_receipts(["smsc-1"], sent)
-    await house.services.notices.receipt("smsc-1", delivered=True)
+    await house.services.notices.receipts.take(Told(("smsc-1",), "delivered"))
+    for text in ("TD", "START"):
+        await house.services.notices.receipts.reply(person(3).phone, text)
 
 
 async def evening_and_desk(house: House) -> None:
@@ -157,6 +160,7 @@ async def evening_and_desk(house: House) -> None:
     await house.store.note_bar(TIANHE, no, resident)
     await house.call("DELETE", f"/operations/bars/{no}", bearer=OPERATOR, json={"reason": "误判"})
     await house.store.forget_bar(TIANHE, no)
+    await house.registered(person(8))  # `notify` says so
 
 
 async def opened(url: str) -> None:
@@ -188,7 +192,8 @@ def test_a_citys_life_as_the_users_that_are_printed(
         ]
         assert [code for code, *_ in done] == [0, 0, 0], done
         asyncio.run(opened(serves))
-        beside = ("--redis-url", serves, "--city", loud_city(tmp_path))
+        # Years later by the machine's clock, that they are registered is still worth saying.
+        beside = ("--redis-url", serves, "--city", loud_city(tmp_path, registered=900_000))
         assert jiaohao("notify", "--once", "--file", str(tmp_path / "sms"), *beside)[0] == 0
         assert (tmp_path / "sms").stat().st_size
         for command in (("outbox", *beside), ("outbox", *beside, "dead"), ("outbox", *beside, "calls")):
