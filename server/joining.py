@@ -83,7 +83,11 @@ class Joining:
         if applicant.code:
             joined = await self._with_code(resident, applicant, self._lines[opening.tag].joins.submit)
         else:
-            joined = await self._at_pace(self._lines[opening.tag].joins.submit(Try(resident, applicant)))
+            try:  # as `_at_pace`: this is everyone's way
+                joined = await self._lines[opening.tag].joins.submit(Try(resident, applicant))
+            except Guessed:
+                await self._guesses.hold()
+                raise
         entry, fresh = joined.entry, joined.fresh
         if entry is None:
             raise self._no_place(opening, joined.status)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -40,7 +40,7 @@ class Applicant(msgspec.Struct):
     code: str = ""
 
 
-class Try(NamedTuple):
+class Try(msgspec.Struct, frozen=True, gc=False):
     """Somebody who gives themselves out for a person; `is_proven`: they have shown a code sent to the phone they name.
 
     `applicant` is in the spelling that `Registry.identify` gave it.
@@ -143,7 +143,10 @@ class Registry:
 
     async def _compare(self, tries: Sequence[Try], is_proven: bool, is_free: bool) -> list[Compared]:
         matches = self._pepper.matches
-        people = [(r, b"".join(matches(r, who.name, who.phone))) for r, who, _ in tries]
+        people = []
+        for it in tries:
+            resident, who = it.resident, it.applicant
+            people.append((resident, b"".join(matches(resident, who.name, who.phone))))
         return await self._store.check_papers(people, self._guesses.limit, is_proven=is_proven, is_free=is_free)
 
     async def has_proved(self, resident: bytes, applicant: Applicant) -> bool:
@@ -229,7 +232,8 @@ class Registry:
             lives_ms: for how long, in ms.
         """
         strangers, lines = [], []
-        for (resident, who, _), known in people:
+        for it, known in people:
+            resident, who = it.resident, it.applicant
             contact = self._seal.close(resident, Contact(who.name, who.phone))
             if known.first_dose is None:
                 match = self._pepper.match(resident, who.name, who.phone)

@@ -85,7 +85,10 @@ class Caller:
         for tag, args in calls:
             if not script.takes(len(args)):
                 raise TypeError(f"{name}.lua takes {script.args}, got {len(args)} arguments")
-            keys = [key(kind, each) for each in ((tag,) if isinstance(tag, str) else tag) for kind in script.keys]
+            tags_of_it = (tag,) if isinstance(tag, str) else tag
+            keys = [
+                f"{kind}:{{{each}}}" for each in tags_of_it for kind in script.keys
+            ]  # as `key`, which takes its time
             commands.append((len(keys), *keys, *args))
         tags = [tag for tag, _ in calls if isinstance(tag, str)] if waits else []
         answers = await self._pipeline([("EVALSHA", script.sha, *c) for c in commands], tags)

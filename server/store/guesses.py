@@ -8,7 +8,7 @@ from redis.asyncio.cluster import RedisCluster
 from server.keys import key, resident_tag
 from server.store.caller import Caller, items_of
 from server.store.connecting import Arg
-from server.store.residents import FirstDoseRecord, unpack
+from server.store.residents import FirstDoseRecord, record_decoder
 
 
 class Limit(NamedTuple):
@@ -78,8 +78,9 @@ class GuessStore(Caller):
             calls = [(tags, (*args, *(matches for _, matches in people)))] if people else []
         answers = await self._run_each("check_papers", calls, waits=False)
         flat = answers[0] if len(answers) == 1 else [it for answer in answers for it in answer]
+        decode = record_decoder.decode
         return [
-            Compared(unpack(record) if record else None, stop.decode() if stop else None, verdict or 0)
+            Compared(decode(record) if record else None, stop.decode() if stop else None, verdict or 0)
             for record, stop, verdict in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
         ]
 

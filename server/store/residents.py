@@ -137,7 +137,7 @@ class Life(NamedTuple):
 
 
 _record_encoder = msgspec.msgpack.Encoder()
-_record_decoder = msgspec.msgpack.Decoder(FirstDoseRecord)
+record_decoder = msgspec.msgpack.Decoder(FirstDoseRecord)
 _past = msgspec.json.Decoder(Past)
 
 
@@ -148,7 +148,7 @@ def pack(record: FirstDoseRecord) -> bytes:
 
 def unpack(stored: bytes) -> FirstDoseRecord:
     """A stored registry line."""
-    return _record_decoder.decode(stored)
+    return record_decoder.decode(stored)
 
 
 class ResidentStore(Caller):
@@ -295,7 +295,7 @@ class ResidentStore(Caller):
         else:
             (flat,) = await self._plain([("MGET", *(k for pair in wanted for k in pair))])
             pairs = list(zip(flat[::2], flat[1::2], strict=True))
-        decode = _record_decoder.decode
+        decode = record_decoder.decode
         return [Resident(decode(record) if record else None, stop.decode() if stop else None) for record, stop in pairs]
 
     async def registrations(self, residents: Sequence[bytes]) -> list[dict[str, str]]:
