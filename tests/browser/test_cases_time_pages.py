@@ -80,7 +80,8 @@ class Device:
         if left_s > 5:
             self._pass(left_s - 3, self.here.context.clock.fast_forward)
             left_s = 3
-        self._pass(left_s, self.here.context.clock.run_for)
+        for _ in range(round(left_s * 10)):  # so that an answer on the way tells the time of when it is asked for
+            self._pass(0.1, self.here.context.clock.run_for)
 
     def _pass(self, seconds: float, how: Any) -> None:
         self.now += timedelta(seconds=seconds)
