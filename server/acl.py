@@ -74,7 +74,7 @@ _SERVES = (
         ("codes", "outbox", "later", "dead"),
         "the sender, and what waits for it",
     ),
-    Grant(("lpush", "ltrim", "pexpire", "lrange", "get"), ("answered", "sent"), "delivery receipts"),
+    Grant(("lpush", "ltrim", "pexpire", "lrange", "lpop", "get"), ("answered", "early", "sent"), "delivery receipts"),
     Grant(("hincrby", "pexpire", "hgetall"), ("receipts",), "how many of them match, by the hour"),
     Grant(("hsetnx", "hdel", "hmget", "hlen"), ("opted_out",), "phones that want no messages"),
     Grant(("hgetall", "zcount", "exists"), ("wrong", "locked", "guesses"), "who tries papers that are not theirs"),

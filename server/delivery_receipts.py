@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -44,6 +45,20 @@ class Told(msgspec.Struct, frozen=True):
     rule: Rule = "auto"
 
 
+class _Heard(msgspec.Struct, frozen=True, array_like=True):
+    """A receipt as it may be kept: with hashes of the phones."""
+
+    ids: tuple[str, ...]
+    said: Said
+    phones: frozenset[bytes]
+    submitted: str
+    rule: Rule
+
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(_Heard).decode
+
+
 class DeliveryReceipts:
     """Notes what became of messages on the registrations; what reached nobody goes on the list of calls.
 
@@ -73,11 +88,13 @@ class DeliveryReceipts:
             StoreUnavailable: it was not noted; the provider may say it again.
             BufferError: too many that are not known; so it may.
         """
-        if await self._take(told) is None:
+        phones = frozenset(self._pepper.phone(phone) for phone in told.phones)
+        heard = _Heard(told.ids, told.said, phones, told.submitted, told.rule)
+        if await self._take(heard) is None:
             return
         if len(self._early) >= _MOST_EARLY_RECEIPTS:
             raise BufferError
-        task = asyncio.create_task(self._take_later(told))
+        task = asyncio.create_task(self._take_later(heard))
         self._early.add(task)
         task.add_done_callback(self._early.discard)
 
@@ -86,35 +103,47 @@ class DeliveryReceipts:
         if self._early:
             await asyncio.wait(self._early, timeout=timeout_s)
 
-    async def _take_later(self, told: Told) -> None:
+    async def take_early(self, packed: Sequence[bytes]) -> None:
+        """Receipts that were kept until their message is known, as it is now.
+
+        Raises:
+            StoreUnavailable: they were not noted.
+        """
+        for each in packed:
+            if await self._take(_unpack(each)) is None:
+                await self._counted("-unmatched", "-unknown")
+
+    async def _take_later(self, heard: _Heard) -> None:
         why: str | None = "unknown"
         for seconds in _LOOK_AGAIN_SECONDS:
             await asyncio.sleep(seconds)
             with suppress(StoreUnavailable):
-                why = await self._take(told)
+                why = await self._take(heard)
                 if why is None:
                     return
         # Of another message than the latest of its kind it is no news; all else is nobody's message that we know.
         if why != "earlier":
-            log.warning("a receipt that matches no message", id=told.ids[0][:65], why=why)
+            log.warning("a receipt that matches no message", id=heard.ids[0][:65], why=why)
         with suppress(StoreUnavailable):
+            if why == "unknown":
+                await self._store.keep_early(heard.ids, _pack(heard))
             await self._counted("matched" if why == "earlier" else "unmatched", why if why != "earlier" else None)
 
-    async def _take(self, told: Told) -> str | None:
+    async def _take(self, heard: _Heard) -> str | None:
         """None: noted. Else why not (yet)."""
-        candidates = await self._sent_as.submit(told.ids)
-        phones = frozenset(self._pepper.phone(phone) for phone in told.phones)
-        choice = choose(told.ids, candidates, phones, told.submitted, told.rule, await self._usual_relation())
+        candidates = await self._sent_as.submit(heard.ids)
+        usual = await self._usual_relation()
+        choice = choose(heard.ids, candidates, heard.phones, heard.submitted, heard.rule, usual)
         if choice.which is None or choice.relation is None:
             return choice.why
         sent = candidates[choice.which]
         if sent.kind != "code":
-            noted = await self._note.submit((sent, told.said))
+            noted = await self._note.submit((sent, heard.said))
             if not noted.now:
                 return "earlier"
             await self._see_to_calls(sent, noted)
-        is_proven = bool(phones and sent.phone)
-        word = "not-known" if told.said == "unknown" else told.said
+        is_proven = bool(heard.phones and sent.phone)
+        word = "not-known" if heard.said == "unknown" else heard.said
         await self._counted("matched", word, choice.relation if is_proven else None)
         return None
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -10,6 +11,7 @@ import structlog
 from server.city import City
 from server.clock import Clock
 from server.code_sender import Sending
+from server.delivery_receipts import DeliveryReceipts
 from server.errors import MessageRefused, NotHandedOver, StoreUnavailable
 from server.gateways import Gateway
 from server.keys import Pepper, resident_tag
@@ -77,10 +79,14 @@ class MessageSender:
         clock: city time.
         pepper: keyed hashes of phones, where messages to them are counted.
         letters: puts messages into words.
+        receipts: takes those that came before their message was known.
     """
 
-    def __init__(self, city: City, store: Store, clock: Clock, pepper: Pepper, letters: Letters) -> None:
+    def __init__(
+        self, city: City, store: Store, clock: Clock, pepper: Pepper, letters: Letters, receipts: DeliveryReceipts
+    ) -> None:
         self._city = city
+        self._receipts = receipts
         self._store = store
         self._clock = clock
         self._pepper = pepper
@@ -151,9 +157,10 @@ class MessageSender:
                 return None
             self._answered[mark] = answer
         patience = asyncio.get_running_loop().time() + _TELL_SECONDS
+        early: list[bytes] = []
         while True:
             try:
-                await self._tell(held, answer)
+                await self._tell(held, answer, early)
                 break
             except StoreUnavailable:  # back soon? Else whoever takes this up repeats it, unless it is us
                 if asyncio.get_running_loop().time() >= patience:
@@ -177,14 +184,16 @@ class MessageSender:
             return _Answer("unsent", "too-late", letter.is_latest)
         return await self._hand_over(gateway, held, letter)
 
-    async def _tell(self, held: _Held, answer: _Answer) -> None:
-        """Let the store know what the gateway has answered."""
+    async def _tell(self, held: _Held, answer: _Answer, early: list[bytes]) -> None:
+        """Let the store know what the gateway has answered; `early`: receipts it had before, over all tries."""
         if answer.ids:  # before it is settled: a receipt that comes between the two is looked at again
             sent = held.sent()._replace(phone=answer.phone, sent_ms=answer.at_ms)
-            await self._store.expect_receipts(answer.ids, sent)
+            early += await self._store.expect_receipts(answer.ids, sent)
         if answer.outcome in ("refused", "unsent") and answer.is_latest:
             await self._note_call(held)
         await self._settle.submit((held.pointer, held.found.seq, answer.outcome, answer.why))
+        with suppress(StoreUnavailable):  # it is settled
+            await self._receipts.take_early(early)
 
     async def _hand_over(self, gateway: Gateway, held: _Held, letter: Letter) -> _Answer | None:
         """What the gateway says; None where the message was put off or laid aside."""

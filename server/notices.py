@@ -62,8 +62,8 @@ class Notices:
         self._pepper = pepper
         letters = Letters(city, store, seal, sites)
         self._codes = CodeSender(city, store, clock, pepper, letters)
-        self._messages = MessageSender(city, store, clock, pepper, letters)
         self.receipts = DeliveryReceipts(city, store, clock, pepper)
+        self._messages = MessageSender(city, store, clock, pepper, letters, self.receipts)
         self._districts = [district.code for district in city.districts]
 
     async def owe_code(

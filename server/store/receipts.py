@@ -11,6 +11,7 @@ from server.message_ids import Said, form_of, forms_of
 from server.store.caller import Caller, items_of
 
 _RECEIPTS_LIVE_MS = 4 * 86_400_000
+_EARLY_LIVE_MS = 6 * 3_600_000
 _COUNTS_LIVE_MS = 49 * 3_600_000
 # Messages that one id stood for: an SMSC that counts anew after a restart, or gives one id to all.
 _MOST_OF_ONE_ID = 16
@@ -49,8 +50,12 @@ _sent = msgspec.msgpack.Decoder(Sent)
 class ReceiptStore(Caller):
     """Kept for some days: a receipt that comes later is of no interest."""
 
-    async def expect_receipts(self, ids: Sequence[str], sent: Sent) -> None:
-        """Keep which message the provider's ids stand for, those of its parts in their order."""
+    async def expect_receipts(self, ids: Sequence[str], sent: Sent) -> list[bytes]:
+        """Keep which message the provider's ids stand for, those of its parts in their order.
+
+        Returns:
+            The receipts that have come before, as `keep_early` was given them.
+        """
         commands: list[tuple[str | int | bytes, ...]] = []
         for part, answer in enumerate(ids, start=1):
             name = key("answered", form_of(answer))
@@ -59,6 +64,22 @@ class ReceiptStore(Caller):
                 ("LPUSH", name, packed),
                 ("LTRIM", name, 0, _MOST_OF_ONE_ID - 1),
                 ("PEXPIRE", name, _RECEIPTS_LIVE_MS),
+            ]
+        early = await self._plain(
+            [*commands, *(("LPOP", key("early", form_of(answer)), _MOST_OF_ONE_ID) for answer in ids)]
+        )
+        return list(dict.fromkeys(each for found in early[len(commands) :] for each in found or ()))
+
+    async def keep_early(self, receipted: Sequence[str], packed: bytes) -> None:
+        """Keep a receipt of no message that is known, until its message is: a part of one may arrive long before the
+        provider has taken the others."""
+        commands: list[tuple[str | int | bytes, ...]] = []
+        for form in dict.fromkeys(form for each in receipted for form in forms_of(each)):
+            name = key("early", form)
+            commands += [
+                ("LPUSH", name, packed),
+                ("LTRIM", name, 0, _MOST_OF_ONE_ID - 1),
+                ("PEXPIRE", name, _EARLY_LIVE_MS),
             ]
         await self._plain(commands)
 
@@ -96,8 +117,12 @@ class ReceiptStore(Caller):
         ]
 
     async def count_receipts(self, counted: Sequence[tuple[int, tuple[str, ...]]]) -> list[None]:
-        """Count, of all senders together: each is the hour (since 1970, of the city) and what it was."""
-        tally = Counter((hour, what) for hour, names in counted for what in names)
+        """Count, of all senders together: each is the hour (since 1970, of the city) and what it was, or, with a minus
+        before it, what it turned out not to be."""
+        tally: Counter[tuple[int, str]] = Counter()
+        for hour, names in counted:
+            for what in names:
+                tally[hour, what.removeprefix("-")] += -1 if what.startswith("-") else 1
         commands: list[tuple[str | int, ...]] = [
             ("HINCRBY", key("receipts", str(hour)), what, many) for (hour, what), many in tally.items()
         ]

@@ -384,6 +384,30 @@ async def test_a_message_of_two_parts_has_arrived_when_both_have_whoever_hears_o
     assert await post.to_call() == {post.no(1)}
 
 
+async def test_a_part_that_is_lost_long_before_the_other_is_taken_is_not_forgotten(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SMSC was away between the two; the first one's receipt came, and was looked at again for as long as it is."""
+    monkeypatch.setattr("server.delivery_receipts._LOOK_AGAIN_SECONDS", (0.01,))
+
+    class Slow(Phones):
+        async def submit(self, phone: str, text: str) -> list[str]:
+            await super().submit(phone, text)
+            if "请于" not in text:
+                return []
+            await post.receipt("00B8BE11", delivered=False, phones=(phone,))
+            await post.notices.receipts.settled(20)
+            assert (await post.notices.receipts.counts(1))["unmatched"] == 1
+            return ["b8be11", "b8be12"]
+
+    await post.register([person(0)])
+    await post.book(0)
+    await post.send(Slow())
+    assert (await state_of(post, 0, "allotted"), await post.to_call()) == ("undelivered", {post.no(0)})
+    counts = await post.notices.receipts.counts(1)
+    assert (counts["matched"], counts["unmatched"], counts["unknown"]) == (1, 0, 0)
+
+
 # S4. Too many, and no more
 
 
