@@ -112,6 +112,8 @@ class Letters:
     async def _about(self, about: About, language: Language) -> dict[str, str]:
         reached = date.fromisoformat(about.reached) if about.reached else None
         values = {"reached": reached_words(reached, language)}
+        if about.first_dose:
+            values["first_dose"] = reached_words(date.fromisoformat(about.first_dose), language)
         if about.day:
             day = date.fromisoformat(about.day)
             starts_at, ends_at = self._city.period_times(day, _half_of(about))

@@ -39,6 +39,7 @@ _PLACEHOLDERS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "waiting": (("reached",), ("name", "no")),
     "reminder": (("date", "time", "site", "cancel_before"), ("name", "no")),
     "reminder_late": (("date", "time", "site"), ("name", "no")),
+    "corrected": (("first_dose",), ("name", "no")),
     "cancelled": (("no",), ("name",)),
     "closed": (("date", "time", "site"), ("name", "no")),
     "barred": ((), ("name", "no")),
@@ -48,8 +49,18 @@ LATE: Final = frozenset({"allotted", "reminder"})
 
 # The longest value of each: a name's first letter may be of two units, and 30 December is as long as a date gets.
 _LONGEST: Final[Mapping[Language, Mapping[str, str]]] = {
-    "zh": {"date": "12月30日（周三）", "cancel_before": "12月30日20:00", "reached": "2021年12月30日"},
-    "en": {"date": "Wed 30 Dec", "cancel_before": "20:00 on Wed 30 Dec", "reached": "30 Dec 2021"},
+    "zh": {
+        "date": "12月30日（周三）",
+        "cancel_before": "12月30日20:00",
+        "reached": "2021年12月30日",
+        "first_dose": "2021年12月30日",
+    },
+    "en": {
+        "date": "Wed 30 Dec",
+        "cancel_before": "20:00 on Wed 30 Dec",
+        "reached": "30 Dec 2021",
+        "first_dose": "30 Dec 2021",
+    },
 }
 _LONGEST_OF_BOTH: Final[Mapping[str, str]] = {
     "name": "𠮷*",
@@ -92,6 +103,7 @@ class Ends(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allotted: Moment = "begins"
     waiting: Positive = 36
     reminder: Moment = "begins"
+    corrected: Positive = 168
     cancelled: Positive = 36
     closed: Moment = "begins"
     barred: Positive = 168
@@ -149,6 +161,13 @@ class Sms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
     reminder_late_zh: Text = "{name}，提醒您{date}{time}带身份证到{site}接种。"
     reminder_late_en: Text = "{name}: reminder. Your dose is on {date}, {time}, at {site}. Bring your ID."
+    corrected_zh: Text = (
+        "{name}，登记处更正了您的第一剂记录，日期为{first_dose}，今后按它排队。不对的，请带接种凭证到接种点更正。"
+    )
+    corrected_en: Text = (
+        "{name}: the registry has put your first dose right. Its date is {first_dose}, and your turn goes by it. "
+        "Wrong? Bring your vaccination record to a site."
+    )
     cancelled_zh: Text = "{name}，登记{no}已取消，不必前往。需要时可在开放时段重新登记。"
     cancelled_en: Text = "{name}: registration {no} is cancelled. If you need one again, register in an open window."
     closed_zh: Text = "{name}，{site}{date}{time}停诊，请不要前往。这不算爽约，会优先为您另排时间，有结果即发短信。"

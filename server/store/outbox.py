@@ -68,13 +68,14 @@ class About(msgspec.Struct, frozen=True):
     day: str = ""
     period: str = ""
     reached: str = ""
+    first_dose: str = ""
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):
     """A message as its event owes it.
 
-    `kind`: registered, allotted, waiting, reminder, cancelled, closed, barred. `no`: the registration it is about.
-    `at_ms`: when its event was. `not_before_ms`: not to be sent earlier, 0 = at once.
+    `kind`: registered, allotted, waiting, reminder, corrected, cancelled, closed, barred. `no`: the registration it is
+    about. `at_ms`: when its event was. `not_before_ms`: not to be sent earlier, 0 = at once.
     """
 
     kind: str

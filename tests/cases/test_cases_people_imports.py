@@ -20,9 +20,11 @@ from server.keys import Pepper, registration_no, resident_tag
 from server.papers import normalise_name
 from server.seal import Contact, Seal
 from server.store import Store
+from server.store.store import Change, Correction
 from tests.conftest import Jiaohao
 from tests.nights import DAY as NIGHT
 from tests.nights import SECRET, NightHouse, fill
+from tests.post import Phones, open_post
 from tests.serving import (
     BAIYUN,
     HAIZHU,
@@ -273,9 +275,29 @@ async def test_a_first_dose_mended_while_registered_is_in_status_history_and_the
     # The same again is no news.
     assert await import_rows(store, small.city, small, news(who, date(2021, 5, 31))) == Counts()
     assert len(await words_of(store, who)) == 1
+    assert await small.owed(who) == ["registered", "corrected"]
+    assert who in await small.pointed_to(TIANHE)
     await small.run()
     (line,) = [it for it in small.lines(TIANHE) if it["no"] == no]
     assert line["first_dose"] == "2021-05-31"
+
+
+async def test_a_first_dose_mended_while_registered_is_told_by_sms_once(store_url: str) -> None:
+    async with open_post(store_url) as post:
+        await post.register([person(1), person(2)])
+        assert await post.send(Phones()) == 2  # that they have registered
+        change, late = Change(post.key(0), post.no(0), "registry"), Change(post.key(1), post.no(1), "registry")
+        mended = Correction(change, "2021-05-31", "inactivated", b"")
+        unchanged = Correction(late, "2021-05-01", "inactivated", b"")  # the product is new, and no news
+        for _ in range(2):
+            await post.store.correct([mended, unchanged])
+            await post.point([0, 1])
+        phones = Phones()
+        assert await post.send(phones) == 1
+        ((phone, text),) = phones.messages
+        assert phone == person(1).phone
+        assert text.startswith("【广州健康通】测*，登记处更正了您的第一剂记录，日期为2021年5月31日")
+        assert await post.told("corrected") == {"accepted": 1, "nothing": 1}
 
 
 async def test_who_was_first_by_a_wrong_date_is_not_first_any_more(small: NightHouse) -> None:

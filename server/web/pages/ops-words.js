@@ -48,7 +48,7 @@ export const WORDS = {
   codes: "验证码|Codes", toSend: "待发|To send", later: "稍后|Later", dead: "未能发出|Given up", oldest: "最久等待|Oldest waits",
   kind: "短信|Message", tries: "次数|Tries", why: "原因|Why", at: "时间|Time", resend: "重发|Send again", resendOf: "重发 {0}|Send {0} again",
   resent: "{0} 已放回待发。|{0} is to be sent again.",
-  registered: "登记|registered", waitingKind: "未排到|waiting", reminder: "提醒|reminder", cancelled: "取消|cancelled", closedKind: "停诊|site closed", barred: "停用|barred", allottedKind: "已安排|allotted",
+  registered: "登记|registered", waitingKind: "未排到|waiting", reminder: "提醒|reminder", corrected: "第一剂更正|first dose put right", cancelled: "取消|cancelled", closedKind: "停诊|site closed", barred: "停用|barred", allottedKind: "已安排|allotted",
   undelivered: "未送达|not delivered", refused: "被拒收|refused", unsent: "未能发出|given up",
   "too-late": "来不及了|too late", "opted-out": "已回复拒收|asked for none", "too-many": "此手机短信太多|too many to the phone",
 

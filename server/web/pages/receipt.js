@@ -59,7 +59,7 @@ teach({
   notHere: "证明暂时取不到，请稍后再来。|The proof is not at hand just now; please come back later.",
   sms: "短信通知|SMS", smsOf: "{0}：{1}|{0}: {1}", "sms-soon": "即将发出|about to be sent",
   "sms-registered": "登记成功|registered", "sms-allotted": "接种时间|appointment", "sms-waiting": "仍在等待|still waiting", "sms-reminder": "接种提醒|reminder",
-  "sms-cancelled": "已取消|cancelled", "sms-closed": "原安排收回|appointment withdrawn", "sms-barred": "渠道停用|channel closed",
+  "sms-corrected": "第一剂更正|first dose put right", "sms-cancelled": "已取消|cancelled", "sms-closed": "原安排收回|appointment withdrawn", "sms-barred": "渠道停用|channel closed",
   "sms-is-accepted": "已发出|sent", "sms-is-delivered": "已送达|arrived", "sms-is-undelivered": "没有送到|did not arrive", "sms-is-refused": "发不到这个手机号|could not go to this number", "sms-is-unsent": "没有发出|could not be sent",
   "sms-why": "{0}，{1}|{0}, {1}", "sms-why-too-late": "来不及了|it would have come too late", "sms-why-opted-out": "此手机已回复拒收|this phone has asked for none",
   "sms-why-too-many": "当天发往此手机的短信太多|too many to this phone that day", "sms-why-unknown": "运营商不知道是否送到|the operator does not know whether it arrived",

@@ -51,6 +51,7 @@ _KINDS = {
     "allotted": ("接种时间", "appointment"),
     "waiting": ("仍在等待", "still waiting"),
     "reminder": ("接种提醒", "reminder"),
+    "corrected": ("第一剂更正", "first dose put right"),
     "cancelled": ("已取消", "cancelled"),
     "closed": ("原安排收回", "appointment withdrawn"),
     "barred": ("渠道停用", "channel closed"),
