@@ -236,6 +236,7 @@ def measure(rounds: int, seconds: float, connections: dict[Level, int], resident
         settings = msgspec.structs.replace(plain, city_file=_city(Path(folder)))
         asked = _Requests(settings)
         asyncio.run(over_http.prepare(settings, called + once))
+        asyncio.run(over_http.fill_registry(settings, called, CALLED))  # whoever registers is asked where once more
         core = _pinned(store) if pin else None
         with over_http.server("jiaohao", settings.environment(), core) as (port, worker):
             bench = _Bench(port, worker, store, settings)

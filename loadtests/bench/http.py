@@ -84,8 +84,9 @@ def resident_of(settings: Settings, index: int) -> bytes:
     return Pepper(settings.pepper).resident("resident_id", papers(index)[0])
 
 
-async def fill_registry(settings: Settings, count: int) -> None:
-    """Write first-dose records of so many residents, with their names and phones, as `jiaohao import registry` does."""
+async def fill_registry(settings: Settings, count: int, district: str = DISTRICT) -> None:
+    """Write first-dose records of so many residents of a district, with their names and phones, as `jiaohao import
+    registry` does."""
     pepper, seal = Pepper(settings.pepper), Seal(settings.secrets)
     store = Store(await connect(settings.redis_url))
     dose = date(2021, 4, 20).toordinal()
@@ -96,7 +97,7 @@ async def fill_registry(settings: Settings, count: int) -> None:
                 number, name, phone = papers(i)
                 resident = pepper.resident("resident_id", number)
                 match, contact = pepper.match(resident, name, phone), seal.close(resident, Contact(name, phone))
-                batch.append((resident, FirstDoseRecord(dose, "inactivated", DISTRICT, match, contact)))
+                batch.append((resident, FirstDoseRecord(dose, "inactivated", district, match, contact)))
             await store.keep_first_doses(batch)
     finally:
         await store.close()
