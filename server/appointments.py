@@ -7,19 +7,20 @@ left.
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias, assert_never
 
 import msgspec
 import structlog
 
 from server.city import City, District
 from server.clock import Clock, from_ms, to_ms
-from server.errors import Invalid, Refusal
+from server.errors import Invalid, Refusal, UnknownStatus
 from server.keys import opening_tag, parts_of
 from server.sites import Site
 from server.staff import Staff
 from server.store import Store
 from server.store.slots import day_tag, holds_slot
+from server.store.statuses import CancelStatus, MissStatus, TakeStatus, known
 from server.store.store import Appointment, Booking, Change, Closure, Taken
 
 log = structlog.get_logger()
@@ -30,6 +31,10 @@ HALVES: tuple[HalfDay, HalfDay] = ("am", "pm")
 _HORIZON_DAYS = 35
 # What somebody typed who came for a first dose and cancelled: long enough to come again, not to keep anybody out.
 _TYPED_LIVES_MS = 12 * 3_600_000
+
+
+GaveStatus: TypeAlias = Literal["booked", "again", "full", "closed", "other", "absent"]
+"""What came of giving a slot to a registration."""
 
 
 class Closed(msgspec.Struct):
@@ -82,8 +87,11 @@ class Appointments:
 
     # Giving and freeing
 
-    async def give(self, district: str, wanted: Sequence[Giving], actor: str) -> list[str]:
+    async def give(self, district: str, wanted: Sequence[Giving], actor: str) -> list[GaveStatus | UnknownStatus]:
         """Take slots and give them to registrations; each `booked`, `again`, or why not (`full`, `closed`, `other`).
+
+        Where the store's word on one is not understood, the others get theirs, and that one's slot follows what its
+        registration says; so it may be given again.
 
         Args:
             district: code of the sites' district.
@@ -92,17 +100,18 @@ class Appointments:
         """
         tags = [day_tag(district, giving.day) for giving in wanted]
         took = await self._store.take([(tag, giving.slot) for tag, giving in zip(tags, wanted, strict=True)])
-        statuses = [status for status, _ in took]
-        taken = [i for i, status in enumerate(statuses) if status in ("taken", "again")]
+        statuses: list[GaveStatus | UnknownStatus] = [_until_booked(it) for it in took]
+        noted_ms = {i: it[1] for i, it in enumerate(took) if not isinstance(it, UnknownStatus)}
+        taken = [i for i, status in enumerate(statuses) if status == "again"]
         booked = await self._store.book([self._booking(wanted[i], actor) for i in taken])
         await self._store.point([(district, wanted[i].slot.resident) for i in taken])
         for i, status in zip(taken, booked, strict=True):
             statuses[i] = status
             if status not in ("booked", "again"):  # cancelled in this moment, say
                 slot = wanted[i].slot
-                await self.settle(district, slot.no, slot.resident, wanted[i].day, took[i][1])
+                await self.settle(district, slot.no, slot.resident, wanted[i].day, noted_ms[i])
         held = [i for i in taken if statuses[i] in ("booked", "again")]
-        await self._store.settle([(tags[i], wanted[i].slot.no, took[i][1]) for i in held])
+        await self._store.settle([(tags[i], wanted[i].slot.no, noted_ms[i]) for i in held])
         await self._mend(district, wanted, held, statuses, actor)
         return statuses
 
@@ -113,7 +122,12 @@ class Appointments:
         return Booking(change, appointment, to_ms(self._city.cancel_before(day)), night, leaf, frozen_ms)
 
     async def _mend(
-        self, district: str, wanted: Sequence[Giving], held: Sequence[int], statuses: list[str], actor: str
+        self,
+        district: str,
+        wanted: Sequence[Giving],
+        held: Sequence[int],
+        statuses: list[GaveStatus | UnknownStatus],
+        actor: str,
     ) -> None:
         """Between taking and booking the site may have been closed, and has left these to us; or we were so long that a
         repair has freed the slot."""
@@ -124,18 +138,21 @@ class Appointments:
         )
         for i, is_there in zip(held, on_roster, strict=True):
             slot, day, *_ = wanted[i]
+            place = Place(district, day, slot.site, slot.period)
             closure = closures[day].get((slot.site, slot.period))
-            if closure is not None:
-                place = Place(district, day, slot.site, slot.period)
-                await self._send_back(place, closure.actor, closure.reason, [(slot.no, slot.resident)])
-                statuses[i] = "closed"
-            elif not is_there:
-                await self._reopen(
-                    Change(slot.resident, slot.no, actor), Place(district, day, slot.site, slot.period), ""
-                )
-                statuses[i] = "other"
+            try:
+                if closure is not None:
+                    await self._send_back(place, closure.actor, closure.reason, [(slot.no, slot.resident)])
+                    statuses[i] = "closed"
+                elif not is_there:
+                    await self._reopen(Change(slot.resident, slot.no, actor), place, "")
+                    statuses[i] = "other"
+            except UnknownStatus as unknown:
+                statuses[i] = unknown
 
-    async def cancel(self, resident: bytes, no: str, kept: Mapping[str, str], actor: str, why: str = "") -> str:
+    async def cancel(
+        self, resident: bytes, no: str, kept: Mapping[str, str], actor: str, why: str = ""
+    ) -> CancelStatus:
         """Close a registration and free its slot; the status of `cancel`.
 
         Args:
@@ -149,7 +166,11 @@ class Appointments:
         # Without a slot as well: the message that is owed then must be found after a crash.
         day = date.fromisoformat(held) if held else self._today()
         since_ms = await self._store.unsettle(day_tag(kept["district"], day), no, resident)
-        status = await self._store.cancel(Change(resident, no, actor), held, _TYPED_LIVES_MS, why)
+        try:
+            status = await self._store.cancel(Change(resident, no, actor), held, _TYPED_LIVES_MS, why)
+        except UnknownStatus:  # whatever it did, the slot follows
+            await self.settle(kept["district"], no, resident, day, since_ms)
+            raise
         await self.settle(kept["district"], no, resident, day, since_ms)
         return status
 
@@ -167,25 +188,28 @@ class Appointments:
         else:
             await self._store.vacate(tag, no, since_ms)
 
-    async def miss(self, district: str, day: date, missed: Sequence[tuple[Taken, bool]]) -> list[str]:
+    async def miss(self, district: str, day: date, missed: Sequence[tuple[Taken, bool]]) -> list[MissStatus]:
         """Count appointments as missed (announcement A9); the status of `miss` for each.
 
         Args:
             district: code of their district.
             day: their date.
             missed: lines of the day's roster, and whether each counts as a no-show.
+
+        Raises:
+            UnknownStatus: of one of them; the others are counted.
         """
         changes = [(Change(slot.resident, slot.no, "night"), charge) for slot, charge in missed]
-        statuses = [s for s, _ in await self._store.miss(changes, day.isoformat(), self._city.policy.no_show_limit)]
+        answers = await self._store.miss(changes, day.isoformat(), self._city.policy.no_show_limit)
         # Again: a crash may have come between the bar and the note of it.
-        asked = [slot for (slot, _), status in zip(missed, statuses, strict=True) if status in ("barred", "again")]
+        asked = [slot for (slot, _), answer in zip(missed, answers, strict=True) if _may_be_barred(answer)]
         if asked:
-            known = await self._store.residents([slot.resident for slot in asked])
-            for slot, resident in zip(asked, known, strict=True):
+            residents = await self._store.residents([slot.resident for slot in asked])
+            for slot, resident in zip(asked, residents, strict=True):
                 if resident.stop == "barred":
                     await self._store.note_bar(district, slot.no, slot.resident)
             await self._store.point([(district, slot.resident) for slot in asked])
-        return statuses
+        return [status for status, _ in known(answers)]
 
     # The site
 
@@ -215,8 +239,13 @@ class Appointments:
 
     async def _send_back(self, place: Place, actor: str, why: str, waiting: Sequence[tuple[str, bytes]]) -> int:
         count = 0
+        unknown: UnknownStatus | None = None
         for no, resident in waiting:
-            count += await self._reopen(Change(resident, no, actor), place, why) in ("reopened", "unbarred")
+            try:
+                count += await self._reopen(Change(resident, no, actor), place, why)
+            except UnknownStatus as error:  # the others are sent back all the same; this one by a repair
+                unknown = error
+                continue
             kept = await self._store.registration(resident)
             # Who came or was missed stays on the roster: it did happen. What is just being given is `give`'s to mend.
             if (
@@ -225,10 +254,13 @@ class Appointments:
                 or (kept["state"] == "proposed" and kept.get("taken_back") == "|".join(place.appointment))
             ):
                 await self._store.vacate(day_tag(place.district, place.day), no)
+        if unknown is not None:
+            raise unknown
         return count
 
-    async def _reopen(self, change: Change, place: Place, why: str) -> str:
-        """Let a registration wait for another appointment, and let those who must know of it know; the status."""
+    async def _reopen(self, change: Change, place: Place, why: str) -> bool:
+        """Let a registration wait for another appointment, and let those who must know of it know; whether it does by
+        this."""
         waiting = [(change.no, change.resident)]
         # Before, for a crash in between; and after, as a night that saw it booked just before may have dropped it.
         await self._store.keep_pending(place.district, waiting)
@@ -237,7 +269,13 @@ class Appointments:
         if status == "unbarred":
             await self._store.forget_bar(place.district, change.no)
         await self._store.point([(place.district, change.resident)])
-        return status
+        match status:
+            case "reopened" | "unbarred":
+                return True
+            case "other" | "absent":
+                return False
+            case _:
+                assert_never(status)
 
     # The operator
 
@@ -267,6 +305,9 @@ class Appointments:
         Args:
             older_than_ms: what is younger than this may be under way, and is left alone.
             districts: where; all by default.
+
+        Raises:
+            UnknownStatus: of one of them; the others are finished.
         """
         today = self._today()
         days = [today + timedelta(days=n) for n in range(-1, _HORIZON_DAYS)]
@@ -274,26 +315,33 @@ class Appointments:
         tags = [day_tag(*place) for place in places]
         before_ms = self._clock.now_ms() - older_than_ms
         mended = 0
+        unknown: UnknownStatus | None = None
         for (district, day), unsettled in zip(places, await self._store.unsettled(tags), strict=True):
             for slot in unsettled:
-                if slot.since_ms <= before_ms:
+                if slot.since_ms > before_ms:
+                    continue
+                try:
                     await self.settle(district, slot.no, slot.resident, day, slot.since_ms)
                     mended += 1
+                except UnknownStatus as error:  # of one; the others are mended all the same
+                    unknown = error
         for (district, day), closures in zip(places, await self._store.closures(tags), strict=True):
-            mended += await self._repair_closures(district, day, closures)
+            for (site, period), closure in closures.items():
+                try:
+                    mended += await self._repair_closure(Place(district, day, site, period), closure)
+                except UnknownStatus as error:
+                    unknown = error
         if mended:
             log.info("repaired", slots=mended)
+        if unknown is not None:
+            raise unknown
         return mended
 
-    async def _repair_closures(self, district: str, day: date, closures: dict[tuple[str, str], Closure]) -> int:
-        mended = 0
-        for (site, period), closure in closures.items():
-            _, waiting = await self._store.close_site(
-                day_tag(district, day), closure.actor, site, period, closure.reason
-            )
-            place = Place(district, day, site, period)
-            mended += await self._send_back(place, closure.actor, closure.reason, waiting)
-        return mended
+    async def _repair_closure(self, place: Place, closure: Closure) -> int:
+        _, waiting = await self._store.close_site(
+            day_tag(place.district, place.day), closure.actor, place.site, place.period, closure.reason
+        )
+        return await self._send_back(place, closure.actor, closure.reason, waiting)
 
     def _today(self) -> date:
         return from_ms(self._clock.now_ms(), self._city.tz).date()
@@ -315,6 +363,32 @@ class Appointments:
             return None
         tag = opening_tag(district, parts.day, parts.window)
         return await self._store.holder(tag, parts.entry, district, no)
+
+
+def _until_booked(took: tuple[TakeStatus, int] | UnknownStatus) -> GaveStatus | UnknownStatus:
+    """What came of taking a slot; `again` for one that is taken, which is to be booked now."""
+    if isinstance(took, UnknownStatus):
+        return took
+    match took[0]:
+        case "taken" | "again":
+            return "again"
+        case "full" | "closed" | "other":
+            return took[0]
+        case _:
+            assert_never(took[0])
+
+
+def _may_be_barred(missed: tuple[MissStatus, int] | UnknownStatus) -> bool:
+    """Whether an appointment that was missed may have barred its holder, now or before a crash."""
+    if isinstance(missed, UnknownStatus):
+        return False
+    match missed[0]:
+        case "barred" | "again":
+            return True
+        case "missed" | "other" | "absent":
+            return False
+        case _:
+            assert_never(missed[0])
 
 
 def half_of(period: str) -> HalfDay:

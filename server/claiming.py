@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Sequence
 from datetime import datetime
+from typing import assert_never
 
 from server.city import City
 from server.clock import Clock, from_ms
@@ -57,21 +58,31 @@ class Claiming:
             raise _not_your_turn(ahead, opening.poll_after_s(ahead))
         place = Place(token.entry, number, token.resident)
         outcome, until_ms = await self._lines[opening.tag].claims.submit(place)
-        if outcome in ("fresh", "claimed"):
-            expires_at = from_ms(until_ms, self._city.tz)
-            expires_s = until_ms // 1000
-            claim = Token(token.district, token.day, token.entry, token.resident, expires_s, window=token.window)
-            return self._signer.sign(Kind.PASS, claim), expires_at, outcome == "fresh"
-        if outcome in ("waiting", "ready"):
-            ahead = opening.ahead(number, opening.serving)
-            raise _not_your_turn(ahead, opening.poll_after_s(ahead))
-        if outcome == "used":
-            raise Refusal("used")
-        if outcome == "ended":
-            raise self._openings.ended(opening)
-        if outcome == "absent":
-            raise StoreUnavailable
-        raise Refusal("expired", state="left" if outcome == "left" else "missed")
+        match outcome:
+            case "fresh" | "claimed":
+                return *self._pass(token, until_ms), outcome == "fresh"
+            case "waiting" | "ready":
+                ahead = opening.ahead(number, opening.serving)
+                raise _not_your_turn(ahead, opening.poll_after_s(ahead))
+            case "used":
+                raise Refusal("used")
+            case "ended":
+                raise self._openings.ended(opening)
+            case "absent":
+                raise StoreUnavailable
+            case "left":
+                raise Refusal("expired", state="left")
+            case "missed" | "lapsed":
+                raise Refusal("expired", state="missed")
+            case _:
+                assert_never(outcome)
+
+    def _pass(self, ticket: Token, until_ms: int) -> tuple[str, datetime]:
+        """The pass of a claimed place, and its expiry."""
+        claim = Token(
+            ticket.district, ticket.day, ticket.entry, ticket.resident, until_ms // 1000, window=ticket.window
+        )
+        return self._signer.sign(Kind.PASS, claim), from_ms(until_ms, self._city.tz)
 
     async def leave(self, text: str | bytes) -> None:
         """Give a place up; again changes nothing.
@@ -83,17 +94,21 @@ class Claiming:
         for _ in range(3):
             place = Place(token.entry, opening.number(token.entry) or 0, token.resident)
             status = await self._store.leave(opening.tag, place)
-            if status in ("unsettled", "unnumbered"):  # the draw has closed under this worker's eyes
-                await self._openings.catch_up(opening)
-                continue
-            if status == "used":
-                raise Refusal("used")
-            if status == "absent":
-                raise StoreUnavailable
-            if status == "left":
-                opening.left.add(token.entry)
-                await self._store.unenrol(token.resident)
-            return
+            match status:
+                case "unsettled" | "unnumbered":  # the draw has closed under this worker's eyes
+                    await self._openings.catch_up(opening)
+                case "used":
+                    raise Refusal("used")
+                case "absent":
+                    raise StoreUnavailable
+                case "left":
+                    opening.left.add(token.entry)
+                    await self._store.unenrol(token.resident)
+                    return
+                case "gone":
+                    return
+                case _:
+                    assert_never(status)
         raise StoreUnavailable
 
     def read_pass(self, text: str | bytes) -> tuple[Token, Opening | None]:

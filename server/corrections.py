@@ -14,7 +14,9 @@ import structlog
 
 from server.appointments import Appointments
 from server.city import City
+from server.errors import UnknownStatus
 from server.store import Store
+from server.store.statuses import CancelStatus, known
 from server.store.store import Change, Correction, FirstDoseRecord
 
 log = structlog.get_logger()
@@ -93,7 +95,11 @@ class Corrections:
         self._appointments = appointments
 
     async def apply(self, told: Sequence[Told]) -> Counts:
-        """Correct these registrations, or close them; again changes nothing. Each is noted in its history and told."""
+        """Correct these registrations, or close them; again changes nothing. Each is noted in its history and told.
+
+        Raises:
+            UnknownStatus: of one of them; the others are corrected or closed.
+        """
         corrected = [it for it in told if not it.word.over]
         statuses = await self._store.correct(
             [
@@ -102,18 +108,29 @@ class Corrections:
             ]
         )
         await self._store.point([(it.kept["district"], it.resident) for it in corrected if it.kept.get("district")])
-        closed: list[str] = []
+        closed: list[CancelStatus | UnknownStatus] = []
         over = [it for it in told if it.word.over]
         for start in range(0, len(over), _AT_ONCE):
-            closed += await asyncio.gather(*(self._close(it) for it in over[start : start + _AT_ONCE]))
-        counts = Counts(statuses.count("corrected"), closed.count("cancelled"), closed.count("late"))
+            those = over[start : start + _AT_ONCE]
+            closed += await asyncio.gather(*(self._close_or_not(it) for it in those))
+        counts = Counts(
+            known(statuses).count("corrected"), known(closed).count("cancelled"), known(closed).count("late")
+        )
         if counts != Counts():
             log.info("the registry's word", corrected=counts.corrected, closed=counts.closed, late=counts.late)
         return counts
 
-    async def _close(self, told: Told) -> str:
+    async def _close_or_not(self, told: Told) -> CancelStatus | UnknownStatus:
+        """The same as `_close`, so that one that is not understood is no hindrance to the others."""
+        try:
+            return await self._close(told)
+        except UnknownStatus as unknown:
+            return unknown
+
+    async def _close(self, told: Told) -> CancelStatus:
         """Close a registration; the status of `cancel`."""
-        no, kept, status = told.kept["no"], told.kept, "moved"
+        no, kept = told.kept["no"], told.kept
+        status: CancelStatus = "moved"
         for _ in range(_MOST_MOVES):
             status = await self._appointments.cancel(told.resident, no, kept, ACTOR, told.word.over)
             if status != "moved":  # a night has just given it a slot

@@ -16,6 +16,7 @@ from server.setup import open_store
 from server.sites import Site
 from server.store import Store
 from server.store.slots import day_tag
+from server.store.statuses import known
 from server.store.store import Arg, FirstDoseRecord, NewRegistration, Taken
 
 RESIDENTS_PER_DISTRICT = 20
@@ -114,7 +115,7 @@ async def _book(store: Store, settings: Settings, city: City) -> None:
             }
             pass_expires_ms = clock.now_ms() + 60_000
             new = NewRegistration(resident, pass_expires_ms, no, first_dose.isoformat(), fields)
-            (kept,) = await store.register([new])
+            (kept,) = known(await store.register([new]))
             if kept.status != "registered":
                 continue
             slot = Taken(no, resident, site, period, product)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import assert_never
 
 import msgspec
 import structlog
@@ -142,11 +143,16 @@ class Desk:
         status, at_ms, unbarred = await self._store.attend(
             Change(seen.resident, no, staff.actor), seen.site, day.isoformat()
         )
-        if status not in ("attended", "again"):
-            return await self._unmatched.keep(seen)
+        match status:
+            case "other" | "absent":
+                return await self._unmatched.keep(seen)
+            case "attended":
+                log.info("attended", registration_no=no, site=seen.site, actor=staff.actor)
+            case "again":
+                pass
+            case _:
+                assert_never(status)
         if unbarred:
             await self._appointments.forget_bar(no)
-        if status == "attended":
-            log.info("attended", registration_no=no, site=seen.site, actor=staff.actor)
         period = (await self._store.registration(seen.resident)).get("period", "am")
         return Attended(no, seen.site, day, half_of(period), "fulfilled", from_ms(at_ms, self._city.tz))

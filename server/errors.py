@@ -43,6 +43,18 @@ class StoreUnavailable(Refusal):
         super().__init__("store-unavailable", retry_after_seconds=2)
 
 
+class UnknownStatus(StoreUnavailable):
+    """A script has answered with a status that nobody knows: whether it did its work is not known either.
+
+    Args:
+        script: its name.
+    """
+
+    def __init__(self, script: str) -> None:
+        super().__init__()
+        self.script = script
+
+
 class Overloaded(Refusal):
     """More work is waiting than can be done in time; said at once instead of growing a backlog."""
 

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 import msgspec
 
@@ -14,6 +14,7 @@ from server.opening import Opening
 from server.openings import Openings
 from server.registry import Applicant, Registry, Try
 from server.store import Coalescer, Store
+from server.store.statuses import NoPlace
 from server.store.store import Compared, FirstDoseRecord, Joined, Place
 from server.tickets import Tickets
 
@@ -90,7 +91,7 @@ class Joining:
                 raise
         entry, fresh = joined.entry, joined.fresh
         if entry is None:
-            raise self._no_place(opening, joined.status)
+            raise self._no_place(opening, joined.status) if joined.status != "ok" else StoreUnavailable
         if not fresh and joined.drawn is not None:
             entry, fresh = await self._place_again(opening, joined.drawn, joined.serving, entry, resident)
         return self._tell_place(opening, resident, entry, joined, now_ms), fresh
@@ -158,9 +159,9 @@ class Joining:
         if number > serving:
             return entry, False
         status, place = await self._store.rejoin(opening.tag, Place(entry, number, resident), opening.places_per_person)
-        if place < 0:
-            raise self._no_place(opening, status)
-        return place, status == "rejoined"
+        if status == "rejoined" or status == "kept":
+            return place, status == "rejoined"
+        raise self._no_place(opening, status)
 
     def _tell_place(self, opening: Opening, resident: bytes, entry: int, joined: Joined, now_ms: int) -> TicketIssued:
         ticket = self._tickets.issue(opening, entry, resident)
@@ -174,15 +175,19 @@ class Joining:
         eta_seconds, after = opening.eta_seconds(ahead), opening.poll_after_s(ahead)
         return TicketIssued(ticket, entry, number, joined.serving, ahead, eta_seconds, round(after, 1), "waiting")
 
-    def _no_place(self, opening: Opening, status: str) -> Refusal:
+    def _no_place(self, opening: Opening, status: NoPlace) -> Refusal:
         """Why the store has given no place."""
-        if status == "absent":
-            return StoreUnavailable()
-        if status == "early":
-            return self._openings.not_open(opening, self._clock.now_ms())
-        if status == "ended":
-            return self._openings.ended(opening)
-        if status in ("spent", "full"):
-            return self._openings.no_more_places(opening, whole=status == "full")
-        wait_s = 30 + secrets.randbelow(30)  # so that they do not all come back at once
-        return Refusal("paused", retry_after_seconds=wait_s, message=opening.message or None)
+        match status:
+            case "absent":
+                return StoreUnavailable()
+            case "early":
+                return self._openings.not_open(opening, self._clock.now_ms())
+            case "ended":
+                return self._openings.ended(opening)
+            case "spent" | "full":
+                return self._openings.no_more_places(opening, whole=status == "full")
+            case "paused":
+                wait_s = 30 + secrets.randbelow(30)  # so that they do not all come back at once
+                return Refusal("paused", retry_after_seconds=wait_s, message=opening.message or None)
+            case _:
+                assert_never(status)

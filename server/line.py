@@ -7,6 +7,7 @@ from server.errors import Refusal
 from server.opening import Opening
 from server.registry import Registry, Try
 from server.store import Coalescer, Store
+from server.store.openings import Claimed, Stood
 from server.store.store import Compared, Joined, Place
 
 _LINGER_SECONDS = 0.005
@@ -26,10 +27,10 @@ class Line:
         tag = opening.tag
         self.opening = opening
         self.joins: Coalescer[Try, Joined] = Coalescer(self._admit_and_join, linger_s=_LINGER_SECONDS)
-        self.claims: Coalescer[Place, tuple[str, int]] = Coalescer(
+        self.claims: Coalescer[Place, Claimed] = Coalescer(
             lambda batch: store.claim(tag, batch), linger_s=_LINGER_SECONDS
         )
-        self.standings: Coalescer[Place, tuple[str, int]] = Coalescer(
+        self.standings: Coalescer[Place, Stood] = Coalescer(
             lambda batch: store.standing(tag, batch), linger_s=_LINGER_SECONDS
         )
         self._store = store
@@ -53,7 +54,7 @@ class Line:
             unreached = [
                 i
                 for i, place in zip(admitted, joined, strict=True)
-                if place.entry is not None and not known[i].is_reachable
+                if isinstance(place, Joined) and place.entry is not None and not known[i].is_reachable
             ]
             answers |= await self._keep_contacts(unreached, batch, known)
         return [answers[i] for i in range(len(batch))]

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, assert_never
 
 import structlog
 
@@ -12,7 +12,7 @@ from server.city import City
 from server.clock import Clock
 from server.code_sender import Sending
 from server.delivery_receipts import DeliveryReceipts
-from server.errors import MessageRefused, NotHandedOver, StoreUnavailable
+from server.errors import MessageRefused, NotHandedOver, StoreUnavailable, UnknownStatus
 from server.gateways import Gateway
 from server.keys import Pepper, resident_tag
 from server.letters import Letter, Letters
@@ -21,7 +21,8 @@ from server.outbox_reader import HOLD_SECONDS, read_outbox
 from server.seal import Unreadable
 from server.store import Store
 from server.store.coalescer import Coalescer
-from server.store.outbox import Caps, Outcome, Verdict
+from server.store.outbox import Caps, Outcome
+from server.store.statuses import AdmitVerdict
 from server.store.store import DeadLetter, Message, Next, Owed, Pointer, Sent
 from server.unreached import CALLED
 
@@ -93,7 +94,7 @@ class MessageSender:
         self._letters = letters
         # Many residents' messages are on their way at once, and the store hears of them in few calls.
         self._next: Coalescer[Pointer, Next] = Coalescer(store.next_message)
-        self._admit: Coalescer[tuple[str, str, bool, Caps], tuple[Verdict, int]] = Coalescer(store.admit)
+        self._admit: Coalescer[tuple[str, str, bool, Caps], tuple[AdmitVerdict, int]] = Coalescer(store.admit)
         self._opted_out: Coalescer[bytes, bool] = Coalescer(store.has_opted_out)
         self._settle: Coalescer[tuple[Pointer, int, Outcome, str], bool] = Coalescer(store.settle_message)
         self._sent: Coalescer[Owed, None] = Coalescer(store.sent)
@@ -109,10 +110,15 @@ class MessageSender:
                 pointers.append(Pointer.of(owed))
             except (KeyError, ValueError):
                 log.error("an entry of the outbox that is no pointer", district=owed.district, id=owed.id)
-        found = await self._store.next_message(pointers)
-        many = sum(each.status == "send" for each in found)
+        # What is not understood stays owed, and is taken up again when it has lain for long enough.
+        found = [
+            (pointer, each)
+            for pointer, each in zip(pointers, await self._store.next_message(pointers), strict=True)
+            if not isinstance(each, UnknownStatus)
+        ]
+        many = sum(each.status == "send" for _, each in found)
         wait_s = await self._store.pace(many, self._city.sms.per_second) / 1000 if many else 0.0
-        held = [_Held(*each, deadline) for each in zip(pointers, found, strict=True)]
+        held = [_Held(*each, deadline) for each in found]
         return [self._follow(gateway, each, wait_s) for each in held]
 
     async def _follow(self, gateway: Gateway, held: _Held, wait_s: float) -> int:
@@ -143,8 +149,12 @@ class MessageSender:
                 await self._sent.submit(held.pointer.owed)
             case "early":
                 await self._store.defer(held.pointer, held.found.due_ms, 0)
-            case _:  # behind
+            case "behind":
                 await self._defer(held.pointer, _BEHIND_MS)
+            case "send":
+                raise AssertionError("a message that is to be sent is not left")
+            case _:
+                assert_never(held.found.status)
 
     async def _deliver(self, gateway: Gateway, held: _Held) -> Outcome | None:
         """Send and settle the message in hand; None where it was put off or laid aside, with its pointer."""
@@ -196,24 +206,35 @@ class MessageSender:
             await self._receipts.take_early(early)
 
     async def _hand_over(self, gateway: Gateway, held: _Held, letter: Letter) -> _Answer | None:
-        """What the gateway says; None where the message was put off or laid aside."""
+        """What the gateway says, where the message may go; None where it was put off or laid aside."""
         pointer, kind = held.pointer, held.message.kind
         shown: dict[str, Any] = {"kind": kind, "phone": mask_phone(letter.phone)}
         if asyncio.get_running_loop().time() >= held.deadline:  # this process was asleep, or the pace is slow
             await self._defer(pointer, 0)
             return None
-        if await self._opted_out.submit(phone := self._pepper.phone(letter.phone)):
+        if await self._opted_out.submit(self._pepper.phone(letter.phone)):
             log.info("the phone wants no messages, not sent", **shown)
             return _Answer("unsent", "opted-out", letter.is_latest)
         # Counted when it is tried first: a gateway that fails uses nothing up.
+        verdict: AdmitVerdict
         verdict, wait_ms = ("go", 0) if pointer.tries else await self._admit.submit(self._asked(kind, letter.phone))
-        if verdict == "never":
-            log.warning("too many messages to one phone, not sent", **shown)
-            return _Answer("unsent", "too-many", letter.is_latest)
-        if verdict == "later":
-            log.warning("too many messages to one phone, put off", **shown)
-            await self._defer(pointer, wait_ms)
-            return None
+        match verdict:
+            case "never":
+                log.warning("too many messages to one phone, not sent", **shown)
+                return _Answer("unsent", "too-many", letter.is_latest)
+            case "later":
+                log.warning("too many messages to one phone, put off", **shown)
+                await self._defer(pointer, wait_ms)
+                return None
+            case "go":
+                return await self._submit(gateway, held, letter)
+            case _:
+                assert_never(verdict)
+
+    async def _submit(self, gateway: Gateway, held: _Held, letter: Letter) -> _Answer | None:
+        """What the gateway says; None where the message was put off or laid aside."""
+        pointer = held.pointer
+        shown: dict[str, Any] = {"kind": held.message.kind, "phone": mask_phone(letter.phone)}
         try:
             async with asyncio.timeout_at(held.deadline):
                 ids = await gateway.submit(letter.phone, letter.text)
@@ -229,6 +250,7 @@ class MessageSender:
             await self._fail(held, why[:200])
             return None
         log.info("sms sent", district=pointer.owed.district, **shown)
+        phone = self._pepper.phone(letter.phone)
         return _Answer("accepted", "", letter.is_latest, ids, phone, self._clock.now_ms())
 
     def _asked(self, kind: str, phone: str) -> tuple[str, str, bool, Caps]:

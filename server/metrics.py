@@ -15,6 +15,7 @@ from prometheus_client import (
 )
 
 from server.opening import Opening
+from server.store.statuses import SCRIPTS
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
@@ -61,6 +62,14 @@ class Metrics:
                 ("people_locked", "Times that this became so for somebody"),
             )
         }
+        self._unknown_statuses = Counter(
+            "jiaohao_unknown_statuses",
+            "Answers of a script that nobody knows; whoever asked was told that the store is not available",
+            ["script"],
+            registry=self._registry,
+        )
+        for script in SCRIPTS:
+            self._unknown_statuses.labels(script)
         for counter in self._guessed.values():
             for call in get_args(GuessedCall):
                 counter.labels(call)
@@ -88,6 +97,12 @@ class Metrics:
         self._guessed["papers_refused" if refused else "wrong_papers"].labels(call).inc()
         if locks:
             self._guessed["people_locked"].labels(call).inc()
+
+    def take_over(self, unknown_statuses: Tally[str]) -> None:
+        """Count the answers of scripts that this worker's store has not understood."""
+        for script, count in unknown_statuses.items():
+            self._unknown_statuses.labels(script).inc(count)
+        unknown_statuses.clear()
 
     def flush(self, openings: list[Opening]) -> None:
         """Hand over the tallies and how the openings stand."""

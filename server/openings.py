@@ -132,8 +132,8 @@ class Openings:
 
     async def _settle(self, opening: Opening) -> None:
         """Tell the store the numbers of those who left during the draw; the first call may begin then."""
-        _, drawn, leavers = await self._store.close_draw(opening.tag)
-        if leavers:
+        status, drawn, leavers = await self._store.close_draw(opening.tag)
+        if status == "unsettled":
             numbers = [opening.number_among(drawn, entry) for entry in leavers]
             await self._store.close_draw(opening.tag, numbers)
 

@@ -1,11 +1,14 @@
 """Polling: how a ticket stands; from memory until its number is called."""
 
+from typing import Literal, assert_never
+
 import msgspec
 
 from server.city import City
 from server.clock import Clock, from_ms
 from server.errors import StoreUnavailable
 from server.openings import STALE_MS, Openings
+from server.store.statuses import Standing
 from server.store.store import Place
 from server.tickets import Tickets
 from server.tokens import Kind, Signer
@@ -22,17 +25,6 @@ class TicketStatus(msgspec.Struct):
     poll_after_seconds: float
     claim_before: str | None = None
     ticket: str | msgspec.UnsetType = msgspec.UNSET
-
-
-_STATE_OF_STANDING = {
-    "waiting": "waiting",
-    "ready": "ready",
-    "claimed": "claimed",
-    "used": "claimed",
-    "missed": "missed",
-    "lapsed": "missed",
-    "left": "left",
-}
 
 
 class Polling:
@@ -93,9 +85,9 @@ class Polling:
         assert number is not None  # noqa: S101  (`poll` has looked)
         place = Place(token.entry, number, token.resident)
         standing, until_ms = await self._lines[opening.tag].standings.submit(place)
-        state = _STATE_OF_STANDING.get(standing)
-        if state is None:  # this worker's view is ahead of a store that was set back: wait for the next tick
+        if standing == "absent":  # this worker's view is ahead of a store that was set back: wait for the next tick
             raise StoreUnavailable
+        state = _state_of(standing)
         status = TicketStatus(state, number, opening.serving, 0, 0, 3600.0)
         if state == "waiting":
             status.poll_after_seconds = 1.0
@@ -105,3 +97,16 @@ class Polling:
         if token.stale_key:
             status.ticket = self._signer.sign(Kind.TICKET, token)
         return status
+
+
+def _state_of(standing: Standing) -> Literal["waiting", "ready", "claimed", "missed", "left"]:
+    """What a resident is told of it."""
+    match standing:
+        case "waiting" | "ready" | "claimed" | "missed" | "left":
+            return standing
+        case "used":
+            return "claimed"
+        case "lapsed":
+            return "missed"
+        case _:
+            assert_never(standing)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import unicodedata
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, assert_never
 
 import msgspec
 
@@ -20,6 +20,7 @@ from server.published import Published
 from server.registry import Registry
 from server.sites import Sites
 from server.store import Coalescer, Store
+from server.store.statuses import CancelStatus, NotRegistered
 from server.store.store import Change, FirstDoseRecord, Kept, Life, NewRegistration
 from server.tokens import Forged, Kind, Signer, Token
 from server.waiting_room import WaitingRoom
@@ -204,16 +205,8 @@ class Registrations:
         first_dose = known.date.isoformat() if known and known.date else ""
         new = NewRegistration(token.resident, token.expires_s * 1000, no, first_dose, fields)
         status, registered_ms, _, no_shows = await self._writes.submit(new)
-        if status == "open":
-            raise Refusal("already-registered")
-        if status == "barred":
-            raise Refusal("barred")
-        if status == "done":
-            raise Refusal("not-eligible", reason="complete" if first_dose else "given", eligible_from=None)
-        if status == "used":
-            raise Refusal("used")
-        if status == "expired":
-            raise Refusal("expired", state="missed")
+        if status != "registered" and status != "again":
+            raise _not_registered(status, has_first_dose=bool(first_dose))
         # The registration is the authority. What follows from it must not delay the answer, nor refuse it.
         with contextlib.suppress(Overloaded):
             self._after.submit(token).add_done_callback(_look_away)
@@ -270,12 +263,16 @@ class Registrations:
         token, district = self._open(no, text)
         await self._check(district, no, wishes)
         status = await self._store.amend(Change(token.resident, no, "resident"), _wishes(wishes))
-        if status == "absent":
-            raise Refusal("not-found")
-        if status == "other":
-            kept, _ = await self._kept(no, token.resident)
-            raise Refusal("too-late", reason="allotted" if kept["state"] == "booked" else "closed")
-        return await self._shown(no, token.resident)
+        match status:
+            case "amended" | "same":
+                return await self._shown(no, token.resident)
+            case "absent":
+                raise Refusal("not-found")
+            case "other":
+                kept, _ = await self._kept(no, token.resident)
+                raise Refusal("too-late", reason="allotted" if kept["state"] == "booked" else "closed")
+            case _:
+                assert_never(status)
 
     async def cancel(self, no: str, text: str | bytes) -> Registration:
         """Give the registration up, and its slot if it has one (announcement A8); again changes nothing.
@@ -284,19 +281,23 @@ class Registrations:
             Refusal: as `find`; `too-late` with `cancel_before`.
         """
         token, _ = self._open(no, text)
-        status = "moved"
+        status: CancelStatus = "moved"
         for _ in range(_MOST_MOVES):
             if status == "moved":  # given or taken back in this very moment
                 kept, _ = await self._kept(no, token.resident)
                 status = await self._appointments.cancel(token.resident, no, kept, "resident")
-        if status == "moved":
-            raise StoreUnavailable
-        if status == "absent":
-            raise Refusal("not-found")
-        kept, life = await self._kept(no, token.resident)
-        if status in ("late", "closed"):
-            raise Refusal("too-late", cancel_before=self._cancel_before(kept))
-        return await self._view(kept, life)
+        match status:
+            case "moved":
+                raise StoreUnavailable
+            case "absent":
+                raise Refusal("not-found")
+            case "late" | "closed":
+                kept, _ = await self._kept(no, token.resident)
+                raise Refusal("too-late", cancel_before=self._cancel_before(kept))
+            case "cancelled" | "again":
+                return await self._shown(no, token.resident)
+            case _:
+                assert_never(status)
 
     def _open(self, no: str, text: str | bytes) -> tuple[Token, District]:
         """The receipt of this number and its district, in the hours in which residents can log in."""
@@ -454,6 +455,23 @@ class Registrations:
                 kind = field.removeprefix("sms:")
                 told.append((int(event_ms), at, MessageView(kind, state, at, kept.get(f"why:{kind}"))))
         return [message for *_, message in sorted(told, key=lambda it: it[:2])]
+
+
+def _not_registered(status: NotRegistered, *, has_first_dose: bool) -> Refusal:
+    """Why the store has kept no registration."""
+    match status:
+        case "open":
+            return Refusal("already-registered")
+        case "barred":
+            return Refusal("barred")
+        case "done":
+            return Refusal("not-eligible", reason="complete" if has_first_dose else "given", eligible_from=None)
+        case "used":
+            return Refusal("used")
+        case "expired":
+            return Refusal("expired", state="missed")
+        case _:
+            assert_never(status)
 
 
 def _look_away(done: asyncio.Future[None]) -> None:

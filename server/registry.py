@@ -9,7 +9,7 @@ import msgspec
 
 from server.city import City
 from server.eligibility import FirstDose, Verdict, judge
-from server.errors import Guessed, Invalid, Refusal
+from server.errors import Guessed, Invalid, Refusal, UnknownStatus
 from server.guesses import Guesses
 from server.keys import Pepper, resident_tag
 from server.metrics import GuessedCall
@@ -165,8 +165,11 @@ class Registry:
 
         Raises:
             Guessed: `too-many-requests`, `identity-mismatch`, or what a person is told of whom nothing is known.
-            Refusal: `already-registered`, `barred`, `not-eligible`.
+            Refusal: `already-registered`, `barred`, `not-eligible`; `store-unavailable` where its answer was not
+                understood.
         """
+        if known.verdict is None:
+            raise UnknownStatus("check_papers")
         if known.verdict == 0:
             self._check_rules(known, district, day)
             return

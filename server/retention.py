@@ -143,7 +143,7 @@ class _Purge:
                 self.done.barred += 1
                 continue
             forgettable.append((found, b"" if self._registry else _without_contact(found.record)))
-        answers = [1] * len(forgettable)
+        answers = [True] * len(forgettable)
         if not self._dry_run:
             answers = await self._store.forget(
                 [(found.tag, found.no, found.closed_ms, found.record, kept) for found, kept in forgettable]

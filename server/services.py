@@ -167,6 +167,7 @@ async def _keep_house(services: Services) -> None:
     while True:
         await asyncio.sleep(0.5)
         services.metrics.flush(services.room.openings())
+        services.metrics.take_over(services.store.unknown_statuses)
         with contextlib.suppress(StoreUnavailable):
             await services.guesses.flush()
         if os.getppid() != parent:

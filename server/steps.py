@@ -8,20 +8,21 @@ import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, assert_never
 
 import msgspec
 
 from server.allotment import Allotment, Rules, allot
-from server.appointments import Appointments, Giving
+from server.appointments import Appointments, GaveStatus, Giving
 from server.city import City, District
 from server.clock import Clock, to_ms
-from server.errors import SetupError
+from server.errors import SetupError, UnknownStatus
 from server.lease import Lease
 from server.published import Published
 from server.results import list_root
 from server.store import Store
 from server.store.slots import day_tag
+from server.store.statuses import PassOverStatus, RemindStatus, known
 from server.store.store import Arg, PassedOver, Taken
 from server.tonight import Free, Over, Tonight, batches
 from server.waiting_list import Listed, WaitingList, pack
@@ -167,9 +168,13 @@ class Steps:
         people, parts = Listed(), 0
         async for part in self._list.parts(district):
             status = await self._store.freeze(tag, token, parts, pack(part), _FROZEN_LIVES_MS)
-            if status != "kept":
-                raise self.lease.lost()
-            parts += 1
+            match status:
+                case "kept":
+                    parts += 1
+                case "frozen" | "stale":
+                    raise self.lease.lost()
+                case _:
+                    assert_never(status)
             people.add(part)
             self.watcher.going("freeze", district.code, len(people.people), 0)
         rules = self._tonight.rules(district, self._day)
@@ -201,7 +206,11 @@ class Steps:
         await self._note(district, "allot", given=given, withdrawn=withdrawn)
 
     async def _give(self, district: District, result: _Result, start: int, batch: Sequence[int]) -> int:
-        """Tell a stretch of the order what it got; how many did not get it after all."""
+        """Tell a stretch of the order what it got; how many did not get it after all.
+
+        Raises:
+            UnknownStatus: of one of them; the others have been told.
+        """
         date_of_night, every = self._day.isoformat(), self._city.policy.tell_after_nights
         frozen_ms = int(self._fields[district.code]["frozen_ms"])
         wanted: list[Giving] = []
@@ -216,34 +225,36 @@ class Steps:
                 reached = outcome.reached.isoformat() if outcome.reached else ""
                 why = outcome.reason or ""
                 passed.append(PassedOver(resident, outcome.no, date_of_night, leaf, why, reached, frozen_ms=frozen_ms))
+        statuses: Sequence[GaveStatus | UnknownStatus]
         if self._too_late:
             statuses = ["full"] * len(wanted)
         else:
             statuses = await self._appointments.give(district.code, wanted, "night") if wanted else []
         booked = []
-        withdrawn = 0
+        lost = []
         for giving, status in zip(wanted, statuses, strict=True):
-            if status in ("booked", "again"):
-                booked.append((giving.slot.no, giving.slot.resident))
-            elif status in ("full", "closed"):  # the city took it away since the list was frozen
-                withdrawn += 1
-                lost = PassedOver(
-                    giving.slot.resident,
-                    giving.slot.no,
-                    date_of_night,
-                    int(giving.leaf),
-                    "withdrawn",
-                    "",
-                    withdrawn=True,
-                )
-                passed.append(lost)
+            if isinstance(status, UnknownStatus):
+                continue
+            match status:
+                case "booked" | "again":
+                    booked.append((giving.slot.no, giving.slot.resident))
+                case "full" | "closed":  # the city took it away since the list was frozen
+                    lost.append(_withdrawn(giving))
+                case "other" | "absent":  # cancelled since, or with other wishes
+                    pass
+                case _:
+                    assert_never(status)
+        passed += lost
         told = await self._store.pass_over(passed, every) if passed else []
         await self._store.point(
-            [(district.code, p.resident) for p, status in zip(passed, told, strict=True) if status in ("told", "again")]
+            [(district.code, p.resident) for p, status in zip(passed, told, strict=True) if _owes(status)]
         )
         if booked:
             await self._list.forget(district, booked)
-        return withdrawn
+        # Whoever was not understood is looked at again, with this whole stretch: it is not kept as given.
+        known(statuses)
+        known(told)
+        return len(lost)
 
     async def publish(self, district: District) -> None:
         """The result file is on disk, then its root and the seed are public."""
@@ -272,8 +283,9 @@ class Steps:
         for batch in batches(roster):
             expected = [(slot.no, slot.resident) for slot in batch]
             statuses = await self._store.remind(expected, appointment.isoformat(), to_ms(at), to_ms(new_since))
-            due = [r for (_, r), status in zip(expected, statuses, strict=True) if status in ("reminded", "again")]
+            due = [r for (_, r), status in zip(expected, statuses, strict=True) if _owes(status)]
             await self._store.point([(district.code, resident) for resident in due])
+            known(statuses)
             reminded += len(due)
         await self._forget_calls(district.code)
         await self._note(district, "tell", reminded=reminded)
@@ -320,6 +332,25 @@ class Steps:
 
     def _tag(self, district: District) -> str:
         return day_tag(district.code, self._day)
+
+
+def _withdrawn(giving: Giving) -> PassedOver:
+    """What is told to somebody whose slot is not to be had any more."""
+    resident, no = giving.slot.resident, giving.slot.no
+    return PassedOver(resident, no, giving.night, int(giving.leaf), "withdrawn", "", withdrawn=True)
+
+
+def _owes(status: PassOverStatus | RemindStatus | UnknownStatus) -> bool:
+    """Whether a resident may be owed a message by it, now or since before a crash."""
+    if isinstance(status, UnknownStatus):
+        return False
+    match status:
+        case "told" | "reminded" | "again":
+            return True
+        case "passed" | "other" | "absent":
+            return False
+        case _:
+            assert_never(status)
 
 
 def outcome_of(district: str, fields: dict[str, str]) -> Outcome:

@@ -6,6 +6,7 @@ registration is fulfilled by it; the operator sees both, and settles what nothin
 """
 
 import re
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import structlog
 from server.appointments import Appointments, HalfDay, half_of
 from server.city import City
 from server.clock import Clock, from_ms
-from server.errors import Invalid, Refusal, StoreUnavailable
+from server.errors import Invalid, Refusal, StoreUnavailable, UnknownStatus
 from server.staff import Staff
 from server.store import Store
 from server.store.slots import day_tag
@@ -126,7 +127,7 @@ class Unmatched:
             if done.status == "reconciled":
                 kept = msgspec.structs.replace(kept, state="reconciled", fulfilled_no=done.no)
                 await self._store.keep_attendance(seen.district, seen.no, kept, replace=True)
-            if done.status in ("reconciled", "again"):
+            if done.is_fulfilled:
                 at = from_ms(done.at_ms, self._city.tz)
                 return Attended(seen.no, seen.site, seen.day, half_of(period), "fulfilled", at)
         log.warning("attendance unmatched", registration_no=seen.no, site=seen.site, actor=seen.actor)
@@ -149,10 +150,12 @@ class Unmatched:
             if held:  # noted before, so that a slot is freed whatever happens in between
                 tag = day_tag(latest["district"], date.fromisoformat(held))
                 since_ms = await self._store.unsettle(tag, latest["no"], kept.resident)
-            done = await self._store.reconcile_attendance(Change(kept.resident, no, actor), slot, why, held)
-            if held:
-                day = date.fromisoformat(held)
-                await self._appointments.settle(latest["district"], latest["no"], kept.resident, day, since_ms)
+            try:
+                done = await self._store.reconcile_attendance(Change(kept.resident, no, actor), slot, why, held)
+            except UnknownStatus:  # whatever it did, the slot follows
+                await self._follow(latest, kept.resident, since_ms)
+                raise
+            await self._follow(latest, kept.resident, since_ms)
             if done.unbarred:
                 await self._appointments.forget_bar(done.no)
             if done.status == "reconciled":
@@ -160,6 +163,12 @@ class Unmatched:
             if done.status != "moved":
                 return done
         raise StoreUnavailable
+
+    async def _follow(self, latest: Mapping[str, str], resident: bytes, since_ms: int) -> None:
+        """Let the slot of a registration, as it was just read, follow it."""
+        if held := latest.get("day", ""):
+            day = date.fromisoformat(held)
+            await self._appointments.settle(latest["district"], latest["no"], resident, day, since_ms)
 
     # The operator
 
@@ -186,7 +195,7 @@ class Unmatched:
         if kept.state == "unmatched":
             period = kept.period or (await self._store.registration(kept.resident)).get("period", "am")
             done = await self._reconcile(no, msgspec.structs.replace(kept, period=period), "operator", why)
-            if done.status not in ("reconciled", "again"):
+            if not done.is_fulfilled:
                 raise Refusal("used", reason="other-dose")
             kept = msgspec.structs.replace(kept, state="reconciled", fulfilled_no=done.no)
             await self._store.keep_attendance(code, no, kept, replace=True)

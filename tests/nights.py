@@ -20,6 +20,7 @@ from server.sites import Site
 from server.steps import Outcome
 from server.store import Store
 from server.store.slots import day_tag
+from server.store.statuses import known
 from server.store.store import Arg, FirstDoseRecord, NewRegistration
 from tests.serving import StandingClock
 
@@ -73,7 +74,7 @@ async def fill(
             batch = range(first + start, first + min(people, start + _BATCH))
             made = [_registration(rng, city, code, district.no, day, entry, sites) for entry in batch]
             await store.keep_first_doses([(new.resident, record) for new, record in made])
-            for kept in await store.register([new for new, _ in made]):
+            for kept in known(await store.register([new for new, _ in made])):
                 assert kept.status == "registered"
             claims: dict[bytes | str, bytes] = {
                 str(entry): new.resident + b"0" for entry, (new, _) in zip(batch, made, strict=True)

@@ -10,6 +10,7 @@ from server.keys import key, resident_tag
 from server.message_ids import Said
 from server.store import Store
 from server.store.outbox import Caps, Outcome
+from server.store.statuses import known
 from server.store.store import (
     About,
     Appointment,
@@ -43,13 +44,13 @@ def pointer(name: str, resident: int = 1, tries: int = 0) -> Pointer:
 
 
 async def next_of(store: Store, name: str, resident: int = 1) -> Next:
-    (found,) = await store.next_message([pointer(name, resident)])
+    (found,) = known(await store.next_message([pointer(name, resident)]))
     return found
 
 
 async def settle(store: Store, name: str, seq: int, outcome: Outcome = "accepted") -> bool:
     """The first resident's message of this number is owed no longer; False where it was not in this pointer's hand."""
-    (was_in_hand,) = await store.settle_message([(pointer(name), seq, outcome)])
+    (was_in_hand,) = known(await store.settle_message([(pointer(name), seq, outcome)]))
     return was_in_hand
 
 
@@ -57,7 +58,7 @@ async def register(store: Store, no: str = "A", resident: int = 1, now: int = T0
     """A registration; it owes the message `registered`, number 1 of its resident's."""
     store.now_ms = now
     new = NewRegistration(r(resident), now + 600_000, no, "2021-05-01", {"district": TIANHE})
-    assert (await store.register([new]))[0].status == "registered"
+    assert known(await store.register([new]))[0].status == "registered"
     return Change(r(resident), no, "night")
 
 
@@ -141,7 +142,7 @@ async def test_many_residents_in_one_round_trip(store: Store) -> None:
     for i in range(60):
         if i % 3:
             await register(store, f"N{i}", i)
-    found = await store.next_message([pointer(f"p{i}", i) for i in range(60)])
+    found = known(await store.next_message([pointer(f"p{i}", i) for i in range(60)]))
     assert [each.message.no if each.message else None for each in found] == [
         f"N{i}" if i % 3 else None for i in range(60)
     ]
@@ -323,7 +324,7 @@ async def admitted(store: Store, letters: str, caps: Caps) -> str:
     """For each letter one more message to a phone: a, b of kinds that matter, x, y of kinds that only confirm."""
     verdicts = []
     for kind in letters:
-        ((verdict, wait_ms),) = await store.admit([("phone", kind, kind in "xy", caps)])
+        ((verdict, wait_ms),) = known(await store.admit([("phone", kind, kind in "xy", caps)]))
         verdicts.append({"go": "+", "later": f"({wait_ms})", "never": "-"}[verdict])
     return "".join(verdicts)
 
@@ -442,7 +443,7 @@ async def test_the_backlog_knows_since_when(store: Store) -> None:
 
 
 async def pass_over(store: Store, night: str, *, no: str = "A", withdrawn: bool = False, reached: str = "") -> str:
-    (status,) = await store.pass_over([PassedOver(r(1), no, night, 7, "later", reached, withdrawn)], 3)
+    (status,) = known(await store.pass_over([PassedOver(r(1), no, night, 7, "later", reached, withdrawn)], 3))
     return status
 
 

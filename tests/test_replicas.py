@@ -12,6 +12,7 @@ from loadtests.own_cluster import OwnCluster
 from server.errors import SetupError, StoreUnavailable
 from server.settings import from_environment
 from server.store import Store, connect
+from server.store.statuses import known
 from tests.serving import OPERATOR, until
 
 TAG = "440106:2021-06-19"
@@ -42,7 +43,7 @@ async def test_an_answer_waits_for_the_replica_and_asking_again_does_too(cluster
     careless = Store(await connect(cluster.url))
     careless.now_ms = 1000
     resident = b"r" * 16
-    (first,) = await store.join(TAG, [b"q" * 16])
+    (first,) = known(await store.join(TAG, [b"q" * 16]))
     assert (first.entry, first.fresh) == (0, True)
     replica = cluster.replica_of(f"opening:{{{TAG}}}")
     os.kill(replica, signal.SIGSTOP)
@@ -51,12 +52,12 @@ async def test_an_answer_waits_for_the_replica_and_asking_again_does_too(cluster
         for each in (store, other):  # another worker finds the place, and the replica has not
             with pytest.raises(StoreUnavailable):
                 await each.join(TAG, [resident])
-        (told,) = await careless.join(TAG, [resident])
+        (told,) = known(await careless.join(TAG, [resident]))
         assert (told.entry, told.fresh) == (1, False)
     finally:
         os.kill(replica, signal.SIGCONT)
     until(lambda: psutil.Process(replica).status() != psutil.STATUS_STOPPED, "it goes on")
-    (again,) = await other.join(TAG, [resident])
+    (again,) = known(await other.join(TAG, [resident]))
     assert (again.entry, again.fresh) == (1, False)
     for each in (store, other, careless):
         await each.close()

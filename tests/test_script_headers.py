@@ -7,6 +7,7 @@ import pytest
 
 from server.store import Store
 from server.store.scripts import LUA_DIR, Script, load_scripts, parse
+from server.store.statuses import ALL
 
 _PRELUDE = (LUA_DIR / "prelude.lua").read_text()
 _NAMES = sorted(load_scripts())
@@ -172,3 +173,61 @@ def test_a_call_with_too_few_arguments_is_refused() -> None:
     assert [script.takes(n) for n in range(5)] == [False, False, True, True, True]
     fixed = Script("x", "", "", ("opening",), ("now_ms", "offset_ms"), False)
     assert [fixed.takes(n) for n in range(4)] == [False, False, True, False]
+
+
+# What a script answers with
+
+
+def _returns(name: str) -> str:
+    """What the header says of it, in one line and without what stands in brackets."""
+    text = " ".join(re.sub("^-- *", "", line) for line in _header(_source(name)))
+    said = text.partition(" RETURNS ")[2].partition(" COST ")[0]
+    return re.sub(r"\([^)]*\)", "", said)
+
+
+def _sets_of_words(name: str) -> dict[str, set[str]]:
+    """The closed sets of words among them, each by its name."""
+    named = re.findall(r"(\w+)(?::| {2,})\s*([\w -]+(?:\|[\w -]+)+)", _returns(name))
+    return {what: {word.strip() for word in words.split("|")} for what, words in named}
+
+
+def _numbers(name: str) -> set[int]:
+    """The closed set of numbers: of a script that answers yes or no, and of `join`, where it gives no place."""
+    if found := re.match(r"\w+\s+int\s+1(,? or 0)?(?!\w)", _returns(name)):
+        return {1, 0} if found[1] else {1}
+    return {int(it) for it in re.findall(r"(?<!\w)-\d+", _returns(name))} if name == "join" else set()
+
+
+def _literals(source: str) -> set[str]:
+    """The words that a script can answer with: those of its answers' first parts."""
+    answers = re.findall(r"\breturn \{?([^,}\n]*)", source)
+    answers += re.findall(r"(?:\bstatus|\boutcome|\banswer\[1\])(?:, \w+)? = \{?([^,}\n]*)", source)
+    answers += re.findall(r"\blocal answers? = \{([^,}\n]*)", source)
+    answers += re.findall(r"table\.insert\(answer, 1, ('\w+')\)", source)
+    return {word for answer in answers for word in re.findall(r"'([a-z_]+)'", answer)}
+
+
+def test_statuses_are_those_of_the_header_both_ways(name: str) -> None:
+    ours = [it for it in ALL if it.script == name]
+    words = {it.name: {known.decode() for known in it.known if isinstance(known, bytes)} for it in ours}
+    assert {what: those for what, those in words.items() if those} == _sets_of_words(name)
+    assert {known for it in ours for known in it.known if isinstance(known, int)} == _numbers(name)
+
+
+def test_a_status_is_called_what_the_script_calls_it(name: str) -> None:
+    for it in (it for it in ALL if it.script == name):
+        for said, meaning in it.known.items():
+            assert said == (meaning.encode() if isinstance(meaning, str) and isinstance(said, bytes) else said)
+
+
+def test_a_script_answers_with_no_word_that_its_header_does_not_name(name: str) -> None:
+    sets = _sets_of_words(name)
+    can_answer = _literals("\n".join(_source(name).splitlines()[len(_header(_source(name))) :]))
+    if sets.keys() & {"standing", "outcome"}:
+        can_answer |= _literals(_PRELUDE.partition("local function standing_of")[2].partition("\nend\n")[0])
+    assert can_answer == set().union(*sets.values())
+
+
+def test_the_table_of_statuses_has_all_scripts_that_have_any() -> None:
+    assert {name for name in _NAMES if _sets_of_words(name) or _numbers(name)} == {it.script for it in ALL}
+    assert len(ALL) > 40

@@ -8,6 +8,7 @@ import pytest
 
 from server.errors import StoreUnavailable
 from server.store import Store
+from server.store.statuses import known
 from server.store.store import Advance, Arg, Joined, NewRegistration, Place
 from tests.model import permutation
 
@@ -53,7 +54,7 @@ class Room:
         return self.store
 
     async def join(self, now: int, *residents: int) -> list[Joined]:
-        return await self.at(now).join(TAG, [r(i) for i in residents])
+        return known(await self.at(now).join(TAG, [r(i) for i in residents]))
 
     async def advance(self, now: int, left_seen: int = 0) -> Advance:
         (report,) = await self.at(now).advance([(TAG, left_seen)])
@@ -71,10 +72,10 @@ class Room:
         return {k.decode(): v.decode() for k, v in answer.items()}
 
     async def claim(self, now: int, *places: Place) -> list[tuple[str, int]]:
-        return await self.at(now).claim(TAG, places)
+        return known(await self.at(now).claim(TAG, places))
 
     async def standing(self, now: int, *places: Place) -> list[tuple[str, int]]:
-        return await self.at(now).standing(TAG, places)
+        return known(await self.at(now).standing(TAG, places))
 
     async def leave(self, now: int, place: Place) -> str:
         return await self.at(now).leave(TAG, place)

@@ -4,6 +4,7 @@ from typing import Any
 
 from server.store import Store
 from server.store.slots import Unsettled
+from server.store.statuses import known
 from server.store.store import Closure, Taken
 
 TAG = "440106:2021-06-21"
@@ -21,7 +22,7 @@ def slot(i: int, period: str = "am", site: str = "T1", product: str = "cho") -> 
 
 async def take(store: Store, wanted: Taken) -> str:
     """Take a slot of the day; the status."""
-    ((status, _),) = await store.take([(TAG, wanted)])
+    ((status, _),) = known(await store.take([(TAG, wanted)]))
     return status
 
 

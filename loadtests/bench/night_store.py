@@ -22,6 +22,7 @@ from server.seal import Contact, Seal
 from server.settings import Settings, from_environment, local_secrets
 from server.store.embedded import EmbeddedStore
 from server.store.residents import PassedOver
+from server.store.statuses import known
 from server.store.store import FirstDoseRecord, NewRegistration, Pointer, Store, connect
 from server.waiting_list import Waiting as Listed
 from server.waiting_list import pack
@@ -100,7 +101,7 @@ class Filling:
             }
             dose = wishes.first_dose.isoformat() if wishes.first_dose else ""
             new.append(NewRegistration(resident, 1 << 52, wishes.no, dose, fields))
-        kept = await self._store.register(new)
+        kept = known(await self._store.register(new))
         if any(k.status != "registered" for k in kept):
             raise RuntimeError(f"not registered: {kept[0].status}")
 
@@ -181,7 +182,7 @@ async def send(store: Store, district: str, batch: list[Waiting]) -> None:
     """As the sender does: what is owed is found, accepted, and the pointer is gone."""
     owed = await store.next_owed([district], "bench", len(batch), 0, "outbox")
     pointers = [Pointer.of(each) for each in owed]
-    found = await store.next_message(pointers)
+    found = known(await store.next_message(pointers))
 
     await store.settle_message([(p, each.seq, "accepted") for p, each in zip(pointers, found, strict=True)])
     await store.sent(owed)

@@ -16,6 +16,7 @@ from rich.table import Table
 from loadtests.bench.drive import cpu_seconds, request
 from loadtests.bench.http import DISTRICT, OPENS_AT, prepare, server, stage
 from server.settings import Settings
+from server.store.statuses import known
 from server.store.store import Store, connect
 from server.tokens import Kind, Signer, Token
 
@@ -29,7 +30,7 @@ async def _crowd(settings: Settings, count: int) -> None:
     have = 0
     while have < count:
         batch = min(1000, count - have)
-        joined = await store.join(tag, [os.urandom(16) for _ in range(batch)])
+        joined = known(await store.join(tag, [os.urandom(16) for _ in range(batch)]))
         if joined[0].entry is None:
             raise RuntimeError(f"nobody joined: {joined[0].status}")
         have += batch

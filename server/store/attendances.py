@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import msgspec
 
 from server.keys import key, resident_tag
 from server.store.caller import Caller, items_of
 from server.store.residents import Appointment, Change
+from server.store.statuses import RECONCILE, ReconcileStatus
 
 
 class KeptAttendance(msgspec.Struct, array_like=True, frozen=True):
@@ -30,10 +31,21 @@ class KeptAttendance(msgspec.Struct, array_like=True, frozen=True):
 class Reconciled(NamedTuple):
     """What came of reconciling; `no`: of the registration that is fulfilled; `unbarred`: a bar was lifted by it."""
 
-    status: str
+    status: ReconcileStatus
     at_ms: int
     no: str
     unbarred: bool
+
+    @property
+    def is_fulfilled(self) -> bool:
+        """Whether a registration is fulfilled by it, now or since before."""
+        match self.status:
+            case "reconciled" | "again":
+                return True
+            case "other" | "moved" | "absent":
+                return False
+            case _:
+                assert_never(self.status)
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -47,7 +59,7 @@ class AttendanceStore(Caller):
         """Let a resident's latest registration be fulfilled by a dose given under one of their numbers."""
         args = (*self._clock(), change.no, *slot, change.actor, why, held_day)
         status, at_ms, no, unbarred = await self._run("reconcile_attendance", resident_tag(change.resident), *args)
-        return Reconciled(status.decode(), at_ms, no.decode(), bool(unbarred))
+        return Reconciled(self.read(RECONCILE, status), at_ms, no.decode(), bool(unbarred))
 
     async def is_number_of(self, resident: bytes, no: str) -> bool:
         """Whether a registration number is, or was, this resident's."""

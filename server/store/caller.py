@@ -1,19 +1,24 @@
 """How a script or a plain command is run on the store."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import structlog
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoScriptError, ResponseError
 
-from server.errors import StoreUnavailable
+from server.errors import StoreUnavailable, UnknownStatus
 from server.keys import key
 from server.store.connecting import CALL_SECONDS, CALLS_AT_ONCE, CLIENT_ERRORS, Arg, Client
 from server.store.scripts import load_scripts
+from server.store.statuses import Statuses, shown
 
 log = structlog.get_logger()
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 # What asks for readiness (probes, load balancers) gives up after a second or two itself.
 _PING_SECONDS = 1.0
@@ -58,6 +63,7 @@ class Caller:
         self._scripts = load_scripts()
         self._turns = asyncio.Semaphore(CALLS_AT_ONCE)
         self.now_ms = 0
+        self.unknown_statuses: Counter[str] = Counter()  # by script, until the metrics take them over
 
     @property
     def client(self) -> Client:
@@ -102,6 +108,33 @@ class Caller:
                 log.error("store refused", script=name, error=str(answer)[:200])
                 raise StoreUnavailable from answer
         return answers
+
+    def read(self, statuses: Statuses[S], answer: Any) -> S:
+        """What a script has answered.
+
+        Raises:
+            UnknownStatus: nothing that its header knows.
+        """
+        try:
+            return statuses.known[answer]
+        except (KeyError, TypeError):
+            raise self.unknown(statuses.script, answer) from None
+
+    def read_each(self, answers: Iterable[Any], read: Callable[[Any], T]) -> list[T | UnknownStatus]:
+        """The same of a batch: an answer that nobody knows neither fails nor blesses its neighbours."""
+        found: list[T | UnknownStatus] = []
+        for answer in answers:
+            try:
+                found.append(read(answer))
+            except UnknownStatus as unknown:
+                found.append(unknown)
+        return found
+
+    def unknown(self, script: str, answer: object) -> UnknownStatus:
+        """What to raise where a script has answered what nobody knows; logged and counted."""
+        self.unknown_statuses[script] += 1
+        log.error("unknown status", script=script, status=shown(answer))
+        return UnknownStatus(script)
 
     async def _pipeline(self, commands: Sequence[Sequence[Arg]], tags: Sequence[str] = ()) -> list[Any]:
         """The answer, or its error, of each command; once the replicas have what was written to these tags."""

@@ -1,7 +1,7 @@
 """Papers compared with the registry's where nobody can guess them, and the operator's view of who tries."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from redis.asyncio.cluster import RedisCluster
 
@@ -24,12 +24,12 @@ class Compared(NamedTuple):
     """What the store knows of a person (see `Resident`), and whether the papers are theirs.
 
     `verdict`: 0 = they match, or there is nothing to match; > 0: not looked at, ms to wait; < 0: wrong, and by that one
-    nothing more is looked at for -1 - `verdict` ms.
+    nothing more is looked at for -1 - `verdict` ms; None: an answer that was not understood.
     """
 
     first_dose: FirstDoseRecord | None
     stop: str | None
-    verdict: int
+    verdict: int | None
 
     @property
     def is_reachable(self) -> bool:
@@ -80,9 +80,18 @@ class GuessStore(Caller):
         flat = answers[0] if len(answers) == 1 else [it for answer in answers for it in answer]
         decode = record_decoder.decode
         return [
-            Compared(decode(record) if record else None, stop.decode() if stop else None, verdict or 0)
+            Compared(decode(record) if record else None, stop.decode() if stop else None, self._verdict(verdict))
             for record, stop, verdict in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
         ]
+
+    def _verdict(self, answer: Any) -> int | None:
+        """As `Compared` has it; nothing but no word at all is a match."""
+        if answer is None:
+            return 0
+        if not isinstance(answer, int) or answer == 0:
+            self.unknown("check_papers", answer)
+            return None
+        return answer
 
     async def note_guesses(self, district: str, wrong: int, refused: int, locked: Sequence[Locked]) -> int:
         """Add to what the operator sees of a district; how many are locked out there now."""

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from server.keys import key
 from server.store.caller import Caller, fields_of, items_of
 from server.store.connecting import Arg
+from server.store.statuses import ENTER_NIGHT, FREEZE, LEASE, NOTE_NIGHT, FreezeStatus
 
 _LEASE = "night"
 _RESIDENT_BYTES: Final = 16
@@ -46,7 +47,7 @@ class NightStore(Caller):
         """
         args = (*self._clock(), holder, token, lives_ms, dead)
         status, token, by, since_ms, expires_ms = await self._run("lease", _LEASE, *args)
-        return Lease(status == b"held", int(token), by.decode(), int(since_ms), int(expires_ms))
+        return Lease(self.read(LEASE, status) == "held", int(token), by.decode(), int(since_ms), int(expires_ms))
 
     async def leased(self) -> Lease | None:
         """Who runs the night, or did last (then `expires_ms` is over); None before anybody has. Takes nothing."""
@@ -59,16 +60,16 @@ class NightStore(Caller):
     async def enter_night(self, tag: str, token: int, seed: bytes) -> dict[str, str] | None:
         """Begin or go on with a district's night: its fields, or None where somebody holds a later lease."""
         status, *fields = await self._run("enter_night", tag, token, seed.hex())
-        return fields_of(fields) if status == b"entered" else None
+        return fields_of(fields) if self.read(ENTER_NIGHT, status) == "entered" else None
 
     async def note_night(self, tag: str, token: int, fields: Mapping[str, Arg]) -> bool:
         """What a step has brought; False where somebody holds a later lease."""
-        return bool(await self._run("note_night", tag, token, *(x for field in fields.items() for x in field)))
+        flat = [x for field in fields.items() for x in field]
+        return self.read(NOTE_NIGHT, await self._run("note_night", tag, token, *flat))
 
-    async def freeze(self, tag: str, token: int, part: int, data: bytes, lives_ms: int) -> str:
+    async def freeze(self, tag: str, token: int, part: int, data: bytes, lives_ms: int) -> FreezeStatus:
         """Keep a part of the list of those who wait; the status."""
-        answer: bytes = await self._run("freeze", tag, token, part, data, lives_ms)
-        return answer.decode()
+        return self.read(FREEZE, await self._run("freeze", tag, token, part, data, lives_ms))
 
     async def nights(self, tags: Sequence[str], *names: str) -> list[dict[str, str]]:
         """The fields of each district's night, or those with these names; empty where there is none.

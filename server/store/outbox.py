@@ -6,17 +6,25 @@ work.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from server.errors import StoreUnavailable
+from server.errors import StoreUnavailable, UnknownStatus
 from server.keys import key, resident_tag
 from server.store.caller import Caller, items_of
 from server.store.connecting import Arg
-
-Verdict = Literal["go", "later", "never"]
-_VERDICTS: Final[Mapping[bytes, Verdict]] = {b"go": "go", b"later": "later", b"never": "never"}
+from server.store.statuses import (
+    ADMIT,
+    DEFER,
+    NEXT_MESSAGE,
+    SETTLE_MESSAGE,
+    SHELVE_MESSAGE,
+    UNSHELVE_MESSAGE,
+    AdmitVerdict,
+    NextStatus,
+)
 
 Stream = Literal["codes", "outbox"]
 Outcome = Literal["accepted", "refused", "unsent", "dropped"]
@@ -89,7 +97,7 @@ class Next(NamedTuple):
     """What a pointer led to: `send` (with the message and its number), `behind` another message of this resident,
     `early` (until `due_ms`), or `none`."""
 
-    status: str
+    status: NextStatus
     seq: int
     message: Message | None
     due_ms: int
@@ -185,7 +193,8 @@ class OutboxStore(Caller):
 
     async def defer(self, pointer: Pointer, due_ms: int, tries: int) -> None:
         """Look at a pointer again later."""
-        await self._run("defer", pointer.owed.district, pointer.owed.id, due_ms, pointer.member(tries))
+        answer = await self._run("defer", pointer.owed.district, pointer.owed.id, due_ms, pointer.member(tries))
+        self.read(DEFER, answer)
 
     async def pace(self, many: int, per_second: int) -> int:
         """Let messages go at the pace of all senders together: in how many ms."""
@@ -212,17 +221,20 @@ class OutboxStore(Caller):
 
     # What is owed to a resident
 
-    async def next_message(self, pointers: Sequence[Pointer]) -> list[Next]:
+    async def next_message(self, pointers: Sequence[Pointer]) -> list[Next | UnknownStatus]:
         """What each pointer leads to."""
         calls = [(resident_tag(pointer.resident), (*self._clock(), pointer.name)) for pointer in pointers]
-        found = []
-        for status, seq, message, due_ms in await self._run_each("next_message", calls):
-            found.append(Next(status.decode(), int(seq), _message.decode(message) if message else None, int(due_ms)))
-        return found
+
+        def found(answer: Any) -> Next:
+            status, seq, message, due_ms = answer
+            decoded = _message.decode(message) if message else None
+            return Next(self.read(NEXT_MESSAGE, status), int(seq), decoded, int(due_ms))
+
+        return self.read_each(await self._run_each("next_message", calls), found)
 
     async def settle_message(
         self, settled: Sequence[tuple[Pointer, int, Outcome] | tuple[Pointer, int, Outcome, str]]
-    ) -> list[bool]:
+    ) -> list[bool | UnknownStatus]:
         """These messages, by their numbers, are owed no longer; False where one was not in its pointer's hand.
 
         `unsent` has a reason beside it, which stands on the registration.
@@ -231,22 +243,24 @@ class OutboxStore(Caller):
             (resident_tag(pointer.resident), (*self._clock(), seq, pointer.name, outcome, *(why or ("",))))
             for pointer, seq, outcome, *why in settled
         ]
-        return [bool(answer) for answer in await self._run_each("settle_message", calls)]
+        return self.read_each(await self._run_each("settle_message", calls), partial(self.read, SETTLE_MESSAGE))
 
-    async def admit(self, wanted: Sequence[tuple[str, str, bool, Caps]]) -> list[tuple[Verdict, int]]:
+    async def admit(
+        self, wanted: Sequence[tuple[str, str, bool, Caps]]
+    ) -> list[tuple[AdmitVerdict, int] | UnknownStatus]:
         """For each (tag of a phone, kind, whether it only confirms, its caps): whether one more may go, and is counted.
 
         `later` comes with in how many ms.
         """
         calls = [(tag, (*self._clock(), kind, int(confirms), *caps)) for tag, kind, confirms, caps in wanted]
-        return [(_VERDICTS[verdict], int(wait_ms)) for verdict, wait_ms in await self._run_each("admit", calls)]
+        return self.read_each(await self._run_each("admit", calls), lambda a: (self.read(ADMIT, a[0]), int(a[1])))
 
     # Dead letters
 
     async def shelve_message(self, pointer: Pointer, seq: int) -> bool:
         """Lay a message aside; False where it was not in this pointer's hand."""
         args = (*self._clock(), seq, pointer.name)
-        return bool(await self._run("shelve_message", resident_tag(pointer.resident), *args))
+        return self.read(SHELVE_MESSAGE, await self._run("shelve_message", resident_tag(pointer.resident), *args))
 
     async def bury(self, district: str, name: str, letter: DeadLetter) -> None:
         """Keep a dead letter under the name of its pointer."""
@@ -259,7 +273,7 @@ class OutboxStore(Caller):
 
     async def unshelve_message(self, resident: bytes, seq: int) -> bool:
         """Take a message off the shelf; False where it was not on it."""
-        return bool(await self._run("unshelve_message", resident_tag(resident), seq))
+        return self.read(UNSHELVE_MESSAGE, await self._run("unshelve_message", resident_tag(resident), seq))
 
     async def bury_no_more(self, district: str, name: str) -> None:
         """Forget a dead letter."""

@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from server.errors import UnknownStatus
 from server.keys import key, resident_tag
 from server.message_ids import Said, form_of, forms_of
 from server.store.caller import Caller, items_of
+from server.store.statuses import RECEIPT
 
 _RECEIPTS_LIVE_MS = 4 * 86_400_000
 _EARLY_LIVE_MS = 6 * 3_600_000
@@ -105,16 +107,17 @@ class ReceiptStore(Caller):
             if packed:
                 found[i].append(_sent.decode(packed)._replace(answer=each))
 
-    async def receipt(self, said: Sequence[tuple[Sent, Said]]) -> list[Noted]:
+    async def receipt(self, said: Sequence[tuple[Sent, Said]]) -> list[Noted | UnknownStatus]:
         """What the provider says became of each part of a message."""
         calls = []
         for sent, outcome in said:
             about = (sent.no, sent.kind, sent.at_ms, outcome, sent.part, sent.parts)
             calls.append((resident_tag(sent.resident), (*self._clock(), *about)))
-        return [
-            Noted(now.decode(), was.decode()) if status == b"noted" else Noted("", "")
-            for status, now, was in await self._run_each("receipt", calls)
-        ]
+        return self.read_each(await self._run_each("receipt", calls), self._noted)
+
+    def _noted(self, answer: Any) -> Noted:
+        status, now, was = answer
+        return Noted(now.decode(), was.decode()) if self.read(RECEIPT, status) == "noted" else Noted("", "")
 
     async def count_receipts(self, counted: Sequence[tuple[int, tuple[str, ...]]]) -> list[None]:
         """Count, of all senders together: each is the hour (since 1970, of the city) and what it was, or, with a minus

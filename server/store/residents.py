@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
 from redis.asyncio.cluster import RedisCluster
 
+from server.errors import UnknownStatus
 from server.keys import key, resident_tag
+from server.store import statuses as st
 from server.store.caller import Caller, fields_of
 from server.store.connecting import Arg
 
@@ -58,7 +61,7 @@ class NewRegistration(NamedTuple):
 class Kept(NamedTuple):
     """What came of a registration; `no`: its number, or that of the open one beside which it cannot be."""
 
-    status: str
+    status: st.RegisterStatus
     registered_ms: int
     no: str
     no_shows: int
@@ -154,56 +157,59 @@ def unpack(stored: bytes) -> FirstDoseRecord:
 class ResidentStore(Caller):
     """Each method runs the script of its name on the keys of one resident; the last ones only read or write."""
 
-    async def register(self, requests: Sequence[NewRegistration]) -> list[Kept]:
+    async def register(self, requests: Sequence[NewRegistration]) -> list[Kept | UnknownStatus]:
         """What came of each."""
         calls = []
         for resident, expires_ms, no, first_dose, fields in requests:
             flat = [x for field in fields.items() for x in field]
             calls.append((resident_tag(resident), (*self._clock(), expires_ms, no, first_dose, *flat)))
-        return [Kept(_word(a[0]), a[1], _word(a[2]), a[3]) for a in await self._run_each("register", calls)]
+        return self.read_each(
+            await self._run_each("register", calls),
+            lambda a: Kept(self.read(st.REGISTER, a[0]), a[1], a[2].decode(), a[3]),
+        )
 
-    async def amend(self, change: Change, fields: dict[str, Arg]) -> str:
+    async def amend(self, change: Change, fields: dict[str, Arg]) -> st.AmendStatus:
         """Other wishes for a registration; the status."""
         flat = [x for field in fields.items() for x in field]
         tag = resident_tag(change.resident)
-        return _word(await self._run("amend", tag, *self._clock(), change.no, change.actor, *flat))
+        return self.read(st.AMEND, await self._run("amend", tag, *self._clock(), change.no, change.actor, *flat))
 
-    async def correct(self, corrections: Sequence[Correction]) -> list[str]:
+    async def correct(self, corrections: Sequence[Correction]) -> list[st.CorrectStatus | UnknownStatus]:
         """Put the registry's word into open registrations; the status of each."""
         calls = []
         for (resident, no, actor), first_dose, product, record in corrections:
             args = (*self._clock(), no, actor, first_dose, product, record)
             calls.append((resident_tag(resident), args))
-        return [_word(answer) for answer in await self._run_each("correct", calls)]
+        return self.read_each(await self._run_each("correct", calls), partial(self.read, st.CORRECT))
 
-    async def cancel(self, change: Change, day: str, lives_ms: int, why: str = "") -> str:
+    async def cancel(self, change: Change, day: str, lives_ms: int, why: str = "") -> st.CancelStatus:
         """Close a registration whose appointment is on this day ("" = none), on its holder's wish or for the reason
         given; the status.
 
         What somebody typed for a first dose lives on for `lives_ms`.
         """
         args = (*self._clock(), change.no, change.actor, day, lives_ms, why)
-        return _word(await self._run("cancel", resident_tag(change.resident), *args))
+        return self.read(st.CANCEL, await self._run("cancel", resident_tag(change.resident), *args))
 
-    async def book(self, bookings: Sequence[Booking]) -> list[str]:
+    async def book(self, bookings: Sequence[Booking]) -> list[st.BookStatus | UnknownStatus]:
         """Give registrations their appointments; the status of each."""
         calls = []
         for (resident, no, actor), slot, cancel_before_ms, night, leaf, frozen_ms in bookings:
             args = (*self._clock(), no, *slot, cancel_before_ms, actor, night, leaf, frozen_ms)
             calls.append((resident_tag(resident), args))
-        return [_word(answer) for answer in await self._run_each("book", calls)]
+        return self.read_each(await self._run_each("book", calls), partial(self.read, st.BOOK))
 
-    async def pass_over(self, passed: Sequence[PassedOver], every: int) -> list[str]:
+    async def pass_over(self, passed: Sequence[PassedOver], every: int) -> list[st.PassOverStatus | UnknownStatus]:
         """A night had no slot for these; the status of each. After `every` nights in vain a message is owed."""
         calls = []
         for resident, no, night, leaf, why_not, reached, withdrawn, frozen_ms in passed:
             args = (*self._clock(), no, night, leaf, why_not, reached, every, int(withdrawn), frozen_ms)
             calls.append((resident_tag(resident), args))
-        return [_word(answer) for answer in await self._run_each("pass_over", calls)]
+        return self.read_each(await self._run_each("pass_over", calls), partial(self.read, st.PASS_OVER))
 
     async def remind(
         self, expected: Sequence[tuple[str, bytes]], day: str, not_before_ms: int, booked_to_ms: int
-    ) -> list[str]:
+    ) -> list[st.RemindStatus | UnknownStatus]:
         """Owe a reminder of their appointment on this day to each (number, resident key); the status of each.
 
         Who got it after `booked_to_ms` has just been told.
@@ -212,35 +218,37 @@ class ResidentStore(Caller):
             (resident_tag(resident), (*self._clock(), no, day, not_before_ms, booked_to_ms))
             for no, resident in expected
         ]
-        return [_word(answer) for answer in await self._run_each("remind", calls)]
+        return self.read_each(await self._run_each("remind", calls), partial(self.read, st.REMIND))
 
-    async def attend(self, change: Change, site: str, day: str) -> tuple[str, int, bool]:
+    async def attend(self, change: Change, site: str, day: str) -> tuple[st.AttendStatus, int, bool]:
         """(status, at_ms, whether a bar was lifted by it)."""
         args = (*self._clock(), change.no, site, day, change.actor)
         status, at_ms, unbarred = await self._run("attend", resident_tag(change.resident), *args)
-        return _word(status), at_ms, bool(unbarred)
+        return self.read(st.ATTEND, status), at_ms, bool(unbarred)
 
-    async def miss(self, missed: Sequence[tuple[Change, bool]], day: str, limit: int) -> list[tuple[str, int]]:
+    async def miss(
+        self, missed: Sequence[tuple[Change, bool]], day: str, limit: int
+    ) -> list[tuple[st.MissStatus, int] | UnknownStatus]:
         """For each (registration, whether it counts) that had an appointment on this day: (status, no-shows so far)."""
         calls = []
         for (resident, no, actor), charge in missed:
             calls.append((resident_tag(resident), (*self._clock(), no, day, int(charge), limit, actor)))
-        return [(_word(status), count) for status, count in await self._run_each("miss", calls)]
+        return self.read_each(await self._run_each("miss", calls), lambda a: (self.read(st.MISS, a[0]), a[1]))
 
-    async def reopen(self, change: Change, slot: Appointment, why: str) -> str:
+    async def reopen(self, change: Change, slot: Appointment, why: str) -> st.ReopenStatus:
         """Send a registration back to be allotted; the status."""
         args = (*self._clock(), change.no, *slot, change.actor, why)
-        return _word(await self._run("reopen", resident_tag(change.resident), *args))
+        return self.read(st.REOPEN, await self._run("reopen", resident_tag(change.resident), *args))
 
     async def lift(self, change: Change, why: str) -> bool:
         """Lift a bar; False where there is none."""
         args = (*self._clock(), change.no, change.actor, why)
-        return bool(await self._run("lift", resident_tag(change.resident), *args))
+        return self.read(st.LIFT, await self._run("lift", resident_tag(change.resident), *args))
 
     async def called(self, change: Change, why: str) -> bool:
         """An operator has called a resident; False where that is not their latest registration."""
         args = (*self._clock(), change.no, change.actor, why)
-        return bool(await self._run("called", resident_tag(change.resident), *args))
+        return self.read(st.CALLED, await self._run("called", resident_tag(change.resident), *args))
 
     async def enrol(self, records: Sequence[tuple[bytes, FirstDoseRecord]], lives_ms: int) -> list[FirstDoseRecord]:
         """Keep what people without a registry line typed, for a time; the record that holds for each of them."""
@@ -249,21 +257,24 @@ class ResidentStore(Caller):
 
     async def unenrol(self, resident: bytes) -> bool:
         """Forget what somebody typed for a first dose, unless they have registered; False where there is nothing."""
-        return bool(await self._run("unenrol", resident_tag(resident)))
+        return self.read(st.UNENROL, await self._run("unenrol", resident_tag(resident)))
 
     async def replace_record(self, changes: Sequence[tuple[str, bytes, bytes]]) -> list[bool]:
         """Put packed registry lines in the place of those that were read, for each (tag, old, new); False where a
         line has changed since."""
         calls = [(tag, (old, new)) for tag, old, new in changes]
-        return [bool(answer) for answer in await self._run_each("replace_record", calls)]
+        return [self.read(st.REPLACE_RECORD, answer) for answer in await self._run_each("replace_record", calls)]
 
-    async def forget(self, found: Sequence[tuple[str, bytes, bytes, bytes, bytes]]) -> list[int]:
-        """Delete closed registrations, for each (tag, no, closed_ms, registry line, what stays of it); 0 or 1."""
-        return list(await self._run_each("forget", [(tag, args) for tag, *args in found]))
+    async def forget(self, found: Sequence[tuple[str, bytes, bytes, bytes, bytes]]) -> list[bool]:
+        """Delete closed registrations, for each (tag, no, closed_ms, registry line, what stays of it); False where
+        something has changed."""
+        answers = await self._run_each("forget", [(tag, args) for tag, *args in found])
+        return [self.read(st.FORGET, answer) for answer in answers]
 
     async def drop_record(self, tags: Sequence[str]) -> int:
         """Delete the registry lines of residents without a registration; how many."""
-        return sum(await self._run_each("drop_record", [(tag, ()) for tag in tags]))
+        answers = await self._run_each("drop_record", [(tag, ()) for tag in tags])
+        return sum(self.read(st.DROP_RECORD, answer) for answer in answers)
 
     async def quota(self, tag: str, spans: Sequence[tuple[int, int]], *, count: bool) -> int:
         """Whether one more may be had of what may be had (most) times in each (length in ms): 0, or ms to wait."""
@@ -280,7 +291,7 @@ class ResidentStore(Caller):
         The `attempt` that spent it (a keyed hash, empty = none) finds it right once more for a minute.
         """
         args = (*self._clock(), digest, most, int(spend), attempt)
-        return bool(await self._run("try_code", resident_tag(resident), *args))
+        return self.read(st.TRY_CODE, await self._run("try_code", resident_tag(resident), *args))
 
     # Reading
 
@@ -329,7 +340,3 @@ class ResidentStore(Caller):
     async def keep_first_doses(self, records: Sequence[tuple[bytes, FirstDoseRecord]]) -> None:
         """Write registry lines; a later line of the same person replaces the earlier."""
         await self._plain([("SET", key("registry", resident_tag(r)), pack(record)) for r, record in records])
-
-
-def _word(answer: bytes) -> str:
-    return answer.decode()

@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from server.errors import UnknownStatus
 from server.keys import day_tag as day_tag
 from server.keys import key
 from server.store.caller import Caller, fields_of, items_of
 from server.store.connecting import Arg
+from server.store.statuses import CLOSE_SITE, SETTLE, TAKE, VACATE, CloseSiteStatus, TakeStatus
 
 _RESIDENT_BYTES = 16
 
@@ -45,24 +47,24 @@ _closure = msgspec.json.Decoder(Closure)
 class SlotStore(Caller):
     """Each method with a script's name runs it; the others only read or write."""
 
-    async def take(self, wanted: Sequence[tuple[str, Taken]]) -> list[tuple[str, int]]:
+    async def take(self, wanted: Sequence[tuple[str, Taken]]) -> list[tuple[TakeStatus, int] | UnknownStatus]:
         """Take slots for registrations, each (tag of the day, slot); for each (status, when that was noted, in ms)."""
         calls = [
             (tag, (*self._clock(), slot.no, slot.resident, slot.site, slot.period, slot.product))
             for tag, slot in wanted
         ]
-        return [(status.decode(), int(since)) for status, since in await self._run_each("take", calls)]
+        return self.read_each(await self._run_each("take", calls), lambda a: (self.read(TAKE, a[0]), int(a[1])))
 
     async def vacate(self, tag: str, no: str, since_ms: int = 0) -> bool:
         """Free a registration's slot; False where it had none, or its note is another one than that of `since_ms`."""
-        return bool(await self._run("vacate", tag, no, since_ms))
+        return self.read(VACATE, await self._run("vacate", tag, no, since_ms))
 
     async def close_site(
         self, tag: str, actor: str, site: str, period: str, reason: str
-    ) -> tuple[str, list[tuple[str, bytes]]]:
+    ) -> tuple[CloseSiteStatus, list[tuple[str, bytes]]]:
         """(status, those to send back to be allotted: number and resident key)."""
         status, *rest = await self._run("close_site", tag, *self._clock(), actor, site, period, reason)
-        return status.decode(), [(no.decode(), r) for no, r in zip(rest[::2], rest[1::2], strict=True)]
+        return self.read(CLOSE_SITE, status), [(no.decode(), r) for no, r in zip(rest[::2], rest[1::2], strict=True)]
 
     async def roster(self, tag: str) -> list[Taken]:
         """Everyone who has a slot of the day."""
@@ -114,7 +116,8 @@ class SlotStore(Caller):
 
     async def settle(self, settled: Sequence[tuple[str, str, int]]) -> None:
         """Slot and registration are of one mind, for each (tag of the day, number, when that was noted as open)."""
-        await self._run_each("settle", [(tag, (no, since_ms)) for tag, no, since_ms in settled])
+        for answer in await self._run_each("settle", [(tag, (no, since_ms)) for tag, no, since_ms in settled]):
+            self.read(SETTLE, answer)
 
     async def unsettled(self, tags: Sequence[str]) -> list[list[Unsettled]]:
         """The slots of each day that are being given or freed, or were when somebody crashed."""

@@ -14,6 +14,7 @@ from server.city import load_city
 from server.given_up import GivenUp
 from server.keys import MOST_PLACES
 from server.store import Store, connect
+from server.store.statuses import known
 from server.store.store import Place
 from tests.serving import TIANHE, House, enrol, keep_sites, open_house, person, refused
 
@@ -85,15 +86,15 @@ async def test_the_bound_holds_in_the_draw_and_for_both_of_a_batch(store: Store)
     store.now_ms = OPENS
     looper, other = b"l" * 16, b"o" * 16
     for entry in range(2):
-        (joined,) = await store.join(TAG, [looper], 2)
+        (joined,) = known(await store.join(TAG, [looper], 2))
         assert (joined.status, joined.entry) == ("ok", entry)
         assert await store.leave(TAG, Place(entry, 0, looper)) == "left"
-    told = await store.join(TAG, [looper, other, looper, other], 2)
+    told = known(await store.join(TAG, [looper, other, looper, other], 2))
     assert [(it.status, it.entry, it.fresh) for it in told] == [
         ("spent", None, False), ("ok", 2, True), ("spent", None, False), ("ok", 2, False),
     ]  # fmt: skip
     assert await store.rejoin(TAG, Place(1, 0, looper), 2) == ("spent", -1), "nor by the back door"
-    (again,) = await store.join(TAG, [looper], 3)
+    (again,) = known(await store.join(TAG, [looper], 3))
     assert again.entry == 3, "a city that allows more gives more"
 
 

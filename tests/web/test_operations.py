@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from server.appointments import Giving
 from server.store import Store
 from server.store.outbox import DeadLetter, Next, Pointer
+from server.store.statuses import known
 from server.store.store import Appointment, Change, Taken
 from tests.serving import BAIYUN, HUANGPU, OPERATOR, TIANHE, House, person, refused
 
@@ -50,7 +51,7 @@ async def in_hand(house: House) -> tuple[Pointer, Next]:
     if not await house.store.owed([TIANHE]):
         await house.store.point([(TIANHE, house.resident(person(0)))])
     owed = (await house.store.next_owed([TIANHE], "sender", 1, 0, "outbox"))[0]
-    (found,) = await house.store.next_message([Pointer.of(owed)])
+    (found,) = known(await house.store.next_message([Pointer.of(owed)]))
     return Pointer.of(owed), found
 
 
