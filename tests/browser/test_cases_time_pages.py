@@ -283,7 +283,7 @@ def test_who_waits_when_the_window_closes_is_not_shown_as_waiting(morning: Up, v
     asked = device.asked.count(("GET", "/ticket"))
     device.go_to("12:01:05")  # not all at once, and long before it was told
     until(lambda: page.evaluate("1") and device.asked.count(("GET", "/ticket")) == asked + 1, "it has asked once more")
-    expect(page.locator("#over")).to_contain_text("今天没有轮到您")
+    expect(page.locator("#over")).to_contain_text("这一场没有轮到您")
 
 
 def test_a_call_that_has_run_out_offers_nothing_any_more(morning: Up, visit: Visits) -> None:

@@ -182,7 +182,7 @@ def test_found_again_by_sms_in_english_and_forgotten(morning: Up, visit: Visits)
     page.click("#forget")
     expect(page).to_have_url(f"{morning.url}/plain")
     expect(page.locator("#mine")).to_have_count(0)
-    assert {it["name"] for it in page.context.cookies()} <= {"lang", "large"}
+    assert {it["name"] for it in page.context.cookies()} <= {"lang", "large", "form_key"}  # nothing of a resident
     page.goto(f"{morning.url}/plain/registration")
     expect(page.locator("#trouble")).to_be_visible()
     phone.look("plain-en-8-nothing-here")

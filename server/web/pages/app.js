@@ -191,14 +191,15 @@ export function patience_ms(tries, after_s) {
 // A slow network gets more time with every try.
 export const limit_ms = (tries) => Math.min(3, tries) * LIMIT_MS;
 // Ask until there is an answer to act on; waits as long as told, longer each time, never in step with others. `heard`
-// gets each answer, also one for somebody who has gone elsewhere meanwhile.
+// gets each answer, also one for somebody who has gone elsewhere meanwhile. Not where only they themselves can do
+// something: with a code, or at the next opening.
 export async function insist(mine, method, path, options = {}) {
   for (let tries = 1; ; tries += 1) {
     const answer = await call(method, path, { ...options, limit_ms: limit_ms(tries) });
     options.heard?.(answer);
     check(mine);
     const { status, data, after_s } = answer;
-    if (!WAIT(answer) || options.settle?.includes(status) || data.prove) { troubles.delete("flow"); return answer; }
+    if (!WAIT(answer) || options.settle?.includes(status) || data.prove || data.reason === "places") { troubles.delete("flow"); return answer; }
     await hold(mine, tries, { status, text: status ? data.detail ?? t("busy") : t(places().length ? "offlineKept" : "offline"), after_s });
   }
 }
