@@ -155,7 +155,7 @@ class Access:
             if await self._store.try_code(pair, digest, CODE_TRIES, spend=True, attempt=mark):
                 return found
         self._guesses.note_wrong_code()
-        await self._guesses.hold()
+        await self._guesses.hold(is_refused=True)
         raise Invalid(("code", "wrong-code"))
 
     async def _identify(self, who: Asked) -> bytes:

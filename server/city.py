@@ -107,9 +107,9 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``cancel_notice_hours`` of open time were left to cancel; more than ``no_show_limit`` of them bar the resident
     (announcement A9). What is over for ``retention_days`` is deleted by `jiaohao purge`. A dose that a desk reports of
     somebody who does not hold that appointment any more is kept for the operator and, where the roster had them,
-    reconciled (``attendance_off_roster``); or only kept; or refused.
-    So many wrong names or phones
-    are compared with a person's registry line in ten minutes, and in a day; then only a code by SMS opens the door.
+    reconciled (``attendance_off_roster``); or only kept; or refused. So many wrong names or phones are compared with a
+    person's registry line in ten minutes, and in a day; then only a code by SMS opens the door, and other answers are
+    held back for ``wrong_papers_held_seconds``, those before that for a quarter of it.
     """
 
     draw_seconds: Positive = 120
@@ -132,6 +132,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attendance_off_roster: Literal["reconcile", "keep", "refuse"] = "reconcile"
     wrong_papers_in_ten_minutes: Wrong = 5
     wrong_papers_in_a_day: Wrong = 20
+    wrong_papers_held_seconds: Annotated[float, msgspec.Meta(ge=0, le=10)] = 1.0
 
 
 class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):

@@ -16,10 +16,10 @@ log = structlog.get_logger()
 
 _SHORT_MS = 600_000
 _LONG_MS = 86_400_000
-# A wrong answer is held back so long, which nobody feels, and a program on a few connections hardly gets anywhere; of
-# so many at a time, as what is held back takes memory.
-_HELD_SECONDS = 0.25
+# Held back at the same time, as what is held back takes memory; a flood is answered at once.
 _MOST_HELD = 64
+# Of the time for which a refusal is held back: what is told to who has mistyped for the first time.
+_TOLD_SHARE = 0.25
 _LOG_SECONDS = 60.0
 
 
@@ -42,6 +42,7 @@ class Guesses:
         self._locked: dict[str, list[Locked]] = {}
         self._quiet_until: dict[str, float] = {}
         self._held = 0
+        self._held_seconds = policy.wrong_papers_held_seconds
 
     def note(self, call: GuessedCall, district: str, resident: bytes, verdict: int) -> None:
         """Papers did not match, or were not looked at (see `Compared.verdict`)."""
@@ -55,13 +56,19 @@ class Guesses:
         """A one-time code was wrong, which has a limit of its own."""
         self._metrics.guessed("code", refused=False, locks=False)
 
-    async def hold(self) -> None:
-        """Hold back the answer to wrong papers, whatever was wrong with them."""
+    async def hold(self, *, is_refused: bool) -> None:
+        """Hold back the answer to wrong papers, whatever is wrong with them.
+
+        A program on a few connections gets nowhere by that, and takes nothing from those who join beside it.
+
+        Args:
+            is_refused: they were not looked at, or are a one-time code; else a resident may just have mistyped.
+        """
         if self._held >= _MOST_HELD:
             return
         self._held += 1
         try:
-            await asyncio.sleep(_HELD_SECONDS)
+            await asyncio.sleep(self._held_seconds * (1 if is_refused else _TOLD_SHARE))
         finally:
             self._held -= 1
 

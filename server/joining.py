@@ -86,8 +86,8 @@ class Joining:
         else:
             try:  # as `_at_pace`: this is everyone's way
                 joined = await self._lines[opening.tag].joins.submit(Try(resident, applicant))
-            except Guessed:
-                await self._guesses.hold()
+            except Guessed as refusal:
+                await self._guesses.hold(is_refused=refusal.code == "too-many-requests")
                 raise
         entry, fresh = joined.entry, joined.fresh
         if entry is None:
@@ -134,8 +134,8 @@ class Joining:
         """What comes of it; a refusal that a guesser learns from, at the pace of all of these."""
         try:
             return await work
-        except Guessed:
-            await self._guesses.hold()
+        except Guessed as refusal:
+            await self._guesses.hold(is_refused=refusal.code == "too-many-requests")
             raise
 
     async def _with_code(

@@ -46,6 +46,13 @@ def guesses(count: int, who: Person = VICTIM) -> list[str]:
     return [phone for phone in (f"138{i:04d}8000" for i in range(count)) if phone != who.phone]
 
 
+def a_city(**policy: int) -> City:
+    """Guangzhou, whose wrong answers are not held back, so that nobody here has to wait for them; and other policy."""
+    city = load_city()
+    policy = {"wrong_papers_held_seconds": 0} | policy
+    return msgspec.structs.replace(city, policy=msgspec.structs.replace(city.policy, **policy))
+
+
 async def plain(house: House, who: dict[str, Any], **more: str) -> httpx.Response:
     return await house.client.post(f"/plain/{TIANHE}", data=who | more)
 
@@ -92,7 +99,7 @@ async def locked(house: House, who: Person = VICTIM) -> None:
 @pytest.fixture
 async def house(store_url: str) -> AsyncIterator[House]:
     """Nine o'clock on 19 June 2021; residents 0 to 9 of Tianhe are eligible, and codes have their readers."""
-    async with open_house(store_url) as it:
+    async with open_house(store_url, city=a_city()) as it:
         await open_up(it)
         yield it
 
@@ -110,7 +117,7 @@ async def open_up(house: House) -> None:
 async def houses(request: pytest.FixtureRequest) -> AsyncIterator[tuple[House, House]]:
     """Two workers on one store: a standalone server, then a cluster."""
     url = request.getfixturevalue(request.param)
-    async with open_house(url) as one, open_house(url) as other:
+    async with open_house(url, city=a_city()) as one, open_house(url, city=a_city()) as other:
         await open_up(one)
         await other.at("09:00:00")
         yield one, other
@@ -346,12 +353,27 @@ async def test_an_attack_is_seen_from_the_first_scrape_on_and_names_nobody(house
     assert later["totals"]["papers"] == {"wrong": 0, "refused": 0, "locked": 0}
 
 
+async def test_wrong_answers_are_held_back_and_right_ones_are_not(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait itself is what is asked here: who is made to wait, and how long by the city file."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(house.services.guesses, "_held_seconds", load_city().policy.wrong_papers_held_seconds)
+    monkeypatch.setattr("server.guesses.asyncio.sleep", sleep)
+    await house.join(person(1))
+    assert 1.0 not in waited and 0.25 not in waited
+    for who in (VICTIM, UNKNOWN):
+        for phone in (*guesses(5, who), who.phone):
+            await house.call("POST", CHECK, json=who.papers(phone=phone))
+        assert [it for it in waited if it >= 0.25] == [0.25] * 5 + [1.0]
+        waited.clear()
+
+
 # Numbers of the city's own
-
-
-def a_city(**policy: int) -> City:
-    city = load_city()
-    return msgspec.structs.replace(city, policy=msgspec.structs.replace(city.policy, **policy))
 
 
 async def test_how_many_are_borne_is_in_the_city_file(store_url: str) -> None:
