@@ -9,7 +9,7 @@ and rather finds none than a wrong one.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 Relation = Literal["same", "decimal", "hex"]
@@ -190,7 +190,7 @@ def submit_date(text: str) -> datetime | None:
     if len(digits) not in formats or not _DIGITS.fullmatch(digits):
         return None
     try:
-        return datetime.strptime(digits, formats[len(digits)]).replace(tzinfo=UTC)
+        return datetime.strptime(f"{digits}+0000", f"{formats[len(digits)]}%z")
     except ValueError:
         return None
 
