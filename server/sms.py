@@ -105,7 +105,7 @@ class Ends(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reminder: Moment = "begins"
     corrected: Positive = 168
     cancelled: Positive = 36
-    closed: Moment = "begins"
+    closed: Moment = "ends"
     barred: Positive = 168
 
 

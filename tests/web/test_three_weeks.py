@@ -117,8 +117,8 @@ class Town:
         await self.cancellations(0.02)
         await self.opening(HAIZHU)
         await self.at("13:00:00")
-        await self.deliver()
         await self.closures()
+        await self.deliver()  # before anybody sets out: once the afternoon is over it is not sent any more
         await self.at("14:30:00")
         await self.desks("pm")
         await self.opening(YUEXIU)
