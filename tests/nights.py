@@ -31,9 +31,12 @@ _SITES = 4
 _BATCH = 1000
 
 
+_KEYS = Pepper(PEPPER)  # made once
+
+
 def resident_of(district: str, entry: int) -> bytes:
     """The resident key of who has this entry."""
-    return Pepper(PEPPER).resident("resident_id", f"{district}-{entry}")
+    return _KEYS.resident("resident_id", f"{district}-{entry}")
 
 
 def phone_of(district: str, entry: int) -> str:

@@ -35,6 +35,8 @@ HOUR = 3_600_000
 SLOT = Appointment("T1", "2021-06-21", "am")
 CANCEL_BEFORE = T0 + 36 * HOUR
 
+_PEPPER = Pepper(b"p" * 32)  # made once: it is asked for thousands of keys, many times
+
 
 class Phones:
     """A gateway that keeps what it was given, and fails as it is told: what it raises for a phone, each time."""
@@ -93,7 +95,7 @@ class Post:
 
     def key(self, i: int) -> bytes:
         """The resident key of the resident of this index."""
-        return Pepper(b"p" * 32).resident(self.people[i].id_type, self.people[i].id_number)
+        return _PEPPER.resident(self.people[i].id_type, self.people[i].id_number)
 
     async def register(self, people: Sequence[Person], *, lang: str = "zh") -> None:
         """They are in the registry and register: each is owed a message, and pointed to."""
