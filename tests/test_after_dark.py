@@ -103,6 +103,9 @@ async def dark(store_url: str, tmp_path: Path, request: pytest.FixtureRequest) -
     with suppress(TimeoutError):  # what stays owed is sent again and again
         async with asyncio.timeout(20):
             await notices.send_messages(phones, "test")
+    # What was gathered for the store is on its way still, and would open a connection of its own once this is closed.
+    if others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(others, timeout=20)
     await store.close()
     with connect_for_audit(store_url) as client:
         night = read_night(client, TIANHE, str(DAY))
