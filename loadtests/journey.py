@@ -34,10 +34,13 @@ from loadtests.wire import Answer
 
 _JOINS = (Act.JOIN, Act.REFRESH, Act.OTHER_DEVICE)
 _CLAIMS = (Act.JUMP, Act.CLAIM, Act.CLAIM_AGAIN)
-_OF_A_PLACE = (Act.POLL, Act.LEAVE, *_CLAIMS)
-_OF_A_REGISTRATION = (
-    Act.REGISTER, Act.REGISTER_AGAIN, Act.LOOK_UP, Act.SHOW_QR, Act.OPEN_AGAIN, Act.CHANGE, Act.CANCEL, Act.CALENDAR,
+_OF_WHAT_IS_HELD = frozenset(
+    (
+        Act.POLL, Act.LEAVE, *_CLAIMS, Act.REGISTER, Act.REGISTER_AGAIN, Act.LOOK_UP, Act.SHOW_QR, Act.OPEN_AGAIN,
+        Act.CHANGE, Act.CANCEL, Act.CALENDAR,
+    )
 )  # fmt: skip
+"""Acts that are about the place, or the registration, that its resident holds when they are sent."""
 _POLL_POINTLESS = Fact.CLAIMED | Fact.LEAVE_SENT | Fact.MISSED | Fact.ENDED
 
 
@@ -161,7 +164,7 @@ class Journey:
             self.meters.error(f"{act.name}: {answer.status}: unreadable answer: {failure}", now_us)
             return
         self.meters.answers[(CALL_OF[act], answer.status, problem.code)] += 1
-        if asked is not None and asked.entry != self.told.entry[i] and act in (*_OF_A_PLACE, *_OF_A_REGISTRATION):
+        if asked is not None and asked.entry != self.told.entry[i] and act in _OF_WHAT_IS_HELD:
             refusals.refused_before(self, i, act, answer, problem, now_us)
         else:
             refusals.refused(self, i, act, answer, problem, now_us)
@@ -172,6 +175,8 @@ class Journey:
         It says nothing of the place that its resident has got since, which has events of its own.
         """
         told = self.told
+        if asked.entry == told.entry[i]:  # nearly always: no need to read the answer twice
+            return False
         if act in _JOINS or act is Act.POLL:
             place = answers.decode_place(answer.body)
             entry = asked.entry if place.entry is None else place.entry
@@ -179,13 +184,11 @@ class Journey:
             if overtaken and place.number is not None:
                 told.numbered_before(i, entry, place.number)
             return overtaken
-        if act in _OF_A_PLACE:
-            return asked.entry != told.entry[i]
         # A registration that is told of late is its holder's all the same, but not one that they have cancelled since.
-        if act in (Act.REGISTER, Act.REGISTER_AGAIN) and asked.entry != told.entry[i]:
+        if act in (Act.REGISTER, Act.REGISTER_AGAIN):
             closed = told.closed.get(i)
             return closed is not None and closed.no == int(answers.decode_registration(answer.body).registration_no)
-        return act in _OF_A_REGISTRATION and asked.entry != told.entry[i]
+        return act in _OF_WHAT_IS_HELD
 
     def unanswered(self, i: int, act: Act, reason: str, now_us: int) -> None:
         """The connection broke: whether the request was done is not known; the page tries again."""
