@@ -126,9 +126,11 @@ async function identify() {
   if (ok && data.site) {
     follow(data.now);
     if (page.me && page.me.site !== data.site) forgetRosters();
+    const entered = page.me?.site !== data.site;
     page.me = data;
     page.identified = performance.now();
     remember("me", data);
+    if (entered) post.soon(2000); // what waits for this site could not go before it was known whose desk this is
   } else if (status === 401) expired();
   else if (ok && data.site === null) leave("noSite"); // an operator's
   return answer;
@@ -699,7 +701,7 @@ function paint() {
 // Wiring
 async function start() {
   show();
-  post.soon(2000);
+  if (page.me) post.soon(2000);
   await refresh();
 }
 $("language").onclick = () => {
