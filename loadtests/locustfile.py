@@ -8,7 +8,7 @@
 With the web UI (without --headless), --csv, --processes N, or --master and --worker as ever: workers share the crowd
 without overlap, and the master audits what all of them were told. A master listens on all addresses unless it is told
 --master-bind-host 127.0.0.1. Users are lines, not residents (see
-`loadtests.lines`); the shape below sets their number and the end of the run. The audit runs at the end, and the exit
+`generator/lines.py`); the shape below sets their number and the end of the run. The audit runs at the end, and the exit
 code is its verdict. A fault (--fault) is yours to make here, at the moment that the terminal says: recovery is judged
 from there.
 """
@@ -24,12 +24,12 @@ from locust.runners import WorkerRunner
 from rich.console import Console
 
 from loadtests import scenarios
-from loadtests.company import Member, company_of
-from loadtests.line import Line
-from loadtests.options import CannotRehearse, Options, crowd_of
+from loadtests.generator.locust_user import Line
+from loadtests.generator.pool import Member, company_of
 from loadtests.report.verdict import conclude
-from loadtests.setting import find_setting
-from loadtests.stage import Stage
+from loadtests.run.options import CannotRehearse, Options, crowd_of
+from loadtests.run.run import Stage
+from loadtests.run.setting import find_setting
 
 __all__ = ["Line", "Opening"]
 
@@ -45,7 +45,7 @@ def _options(parser: ArgumentParser) -> None:
     group.add_argument("--residents", type=int, help="default of all these: the scenario's")
     group.add_argument("--minutes", type=float)
     group.add_argument("--crowd", help="name of a crowd (loadtests/crowds), or its file")
-    group.add_argument("--arrivals", help="see loadtests/arrivals.py")
+    group.add_argument("--arrivals", help="see loadtests/crowd/arrivals.py")
     group.add_argument("--districts", help="codes with commas")
     group.add_argument("--crowd-seed", dest="seed", type=int)
     group.add_argument("--rate", type=float, help="of a ramp's first step: residents a second")

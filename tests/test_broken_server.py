@@ -27,7 +27,7 @@ class Case:
     """A fault, and all that must be red: checks of the audit, lines of the SLO file. The rest must be green.
 
     `changes`: of `tests/broken/*.toml`; `also`: these, in words, where a fault is there twice; `night`: with
-    its night (whose own faults are in `test_after_dark.py`).
+    its night (whose own faults are in `loadtests/test_night_checks.py`).
     """
 
     fault: str

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadtests.own_cluster import OwnCluster
+from loadtests.run.own_cluster import OwnCluster
 from server.errors import SetupError, StoreUnavailable
 from server.settings import from_environment
 from server.store import Store, connect

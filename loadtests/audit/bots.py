@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
-from loadtests.acts import SECOND_US
-from loadtests.answers import Call
 from loadtests.audit.evidence import Check, Evidence, unjudged, verdict
-from loadtests.traits import BotKind
+from loadtests.client.answers import Call
+from loadtests.crowd.traits import BotKind
+from loadtests.resident.acts import SECOND_US
 
 SCRIPTS_PER_REQUEST = 1.25
 """What the store runs for a join, or for anything else that needs it during a draw; measured: 1.1 where joins

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 
-from loadtests.acts import Ground
 from loadtests.audit.draw import Numbers
 from loadtests.audit.machine import Machine
+from loadtests.audit.slo import Slo
 from loadtests.audit.truth import OpeningTruth, Truth
-from loadtests.crowd import Crowd
-from loadtests.faults import FAULTS
-from loadtests.measure import Meters
-from loadtests.slo import Slo
-from loadtests.steps import Found
-from loadtests.told import Fact, PassTold, Spent, Told
-from loadtests.watch import OpeningSeen, Seen, StoreSeen
+from loadtests.capacity.ramp_steps import Found
+from loadtests.client.measure import Meters
+from loadtests.crowd.crowd import Crowd
+from loadtests.faults.faults import FAULTS
+from loadtests.resident.acts import Ground
+from loadtests.resident.observations import Fact, PassTold, Spent, Told
+from loadtests.run.watch import OpeningSeen, Seen, StoreSeen
 
 CLOCK_SLACK_MS = 2000
 """Doubt about when something seen once a second happened."""
@@ -50,7 +50,7 @@ class Evidence:
         expected: how many residents were to come; None: the whole crowd.
         ramp: what a ramp found.
         clock_doubt_ms: how far the clocks of those who were told may be from that of who watched.
-        night: checks of the night, where one was held after the run (`loadtests.audit.after_dark`).
+        night: checks of the night, where one was held after the run (`loadtests.audit.night_checks`).
         fault_end_second: when what lasts was over; None where it was at once.
         began: on the wall clock, with the first arrivals.
         cores: of the machine on which the CPU was watched.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
-from loadtests.slo import Machine as Limits
+from loadtests.audit.slo import Machine as Limits
 
 _SHARE_OF_THE_REST = 0.1
 """A full machine is the server's own limit where generator and others together had less than this share of it."""

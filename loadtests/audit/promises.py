@@ -1,6 +1,6 @@
 """The audit: the contract's guarantees, each checked by name against what residents were told.
 
-A check that cannot be judged says so and is not green. Every check can fail: `tests/test_loadtests_audit.py`
+A check that cannot be judged says so and is not green. Every check can fail: `tests/loadtests/test_audit.py`
 breaks the truth for each.
 """
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from loadtests.answers import Call
 from loadtests.audit.evidence import Check, Evidence
-from loadtests.measure import Histogram
+from loadtests.client.answers import Call
+from loadtests.client.measure import Histogram
 
 _NO_ERRORS, _NO_ERRORS_PROMISE = "no errors", "every request gets the contract's answer"
 

@@ -13,8 +13,8 @@ from typing import Any
 import redis
 from redis.cluster import RedisCluster
 
-from loadtests.acts import Ground
-from loadtests.crowd import Wishes
+from loadtests.crowd.crowd import Wishes
+from loadtests.resident.acts import Ground
 
 
 def opening_key(district: str, date: str) -> str:

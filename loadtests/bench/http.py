@@ -23,7 +23,7 @@ from rich.table import Table
 from stdnum.iso7064 import mod_11_2
 
 from loadtests.bench.drive import Load, drive, request
-from loadtests.ports import free_ports
+from loadtests.run.ports import free_ports
 from server.city import load_city
 from server.demo import add_demo
 from server.keys import Pepper, opening_tag, registration_no

@@ -1,7 +1,7 @@
 """What a call costs: CPU of the worker and of the store, and bytes on the wire.
 
 `python -m loadtests.bench costs --json FILE` measures each call alone and writes a `Costs`; a ramp's
-own CPU then says how far these are from calls as they come together (`loadtests.capacity.lessons`).
+own CPU then says how far these are from calls as they come together (`loadtests.capacity.calibration`).
 """
 
 from __future__ import annotations

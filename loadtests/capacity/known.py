@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from loadtests.capacity.calibration import Part, Ramp, RampError, correction, load_ramp
 from loadtests.capacity.costs import Costs, CostsError, load_costs
-from loadtests.capacity.lessons import Part, Ramp, RampError, correction, load_ramp
 from loadtests.capacity.usl import Fit, fit
 
 SHIPPED = Path(__file__).parent / "measured"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from loadtests.capacity.asked import Asked, PlanError
 from loadtests.capacity.demand import Arrivals, District, Queue, Timetable, needed_rate, queue
 from loadtests.capacity.known import Known
-from loadtests.traits import Traits
+from loadtests.crowd.traits import Traits
 
 LINGER_SECONDS = 0.005
 """How long a worker gathers calls for the store before it sends them (server/line.py)."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from loadtests.capacity.asked import PlanError
+from loadtests.capacity.calibration import PARTS, Ramp, check, each_resident, predict
 from loadtests.capacity.costs import LEVELS, Costs
 from loadtests.capacity.figures import clock, duration
 from loadtests.capacity.known import Known
-from loadtests.capacity.lessons import PARTS, Ramp, check, each_resident, predict
 from loadtests.capacity.plan import Plan
 
 _DAGGER = "†"

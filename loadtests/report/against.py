@@ -18,7 +18,7 @@ from typing import Literal, TypeVar, get_args
 
 import msgspec
 
-from loadtests.measure import Histogram
+from loadtests.client.measure import Histogram
 from loadtests.report.samples import FORMAT, UNITS, Durations, Ratio, Run, Sample, Single
 
 RESAMPLES = 500

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal
 
-from loadtests.answers import Call
 from loadtests.audit.evidence import Check, Evidence
-from loadtests.measure import Histogram
-from loadtests.report.felt import asked, eta_errors, out_of_order, recovery_seconds, served_after, troubled
+from loadtests.client.answers import Call
+from loadtests.client.measure import Histogram
+from loadtests.report.experience import asked, eta_errors, out_of_order, recovery_seconds, served_after, troubled
 
 _LONG_ENOUGH_SECONDS = 1200
 

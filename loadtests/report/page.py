@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from loadtests.answers import Call
 from loadtests.audit.evidence import Evidence
-from loadtests.measure import Histogram
+from loadtests.client.answers import Call
+from loadtests.client.measure import Histogram
 from loadtests.report.against import Compared
 from loadtests.report.charts import Series, line_chart, short
-from loadtests.report.felt_section import felt
+from loadtests.report.experience_section import felt
 from loadtests.report.markup import card, figure, table, tiles
 from loadtests.report.objectives import in_words
 from loadtests.report.summary import Summary

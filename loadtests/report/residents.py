@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from loadtests.audit.evidence import Evidence
-from loadtests.crowd import INELIGIBLE
-from loadtests.report.felt import out_of_order
-from loadtests.told import NEVER, Fact
+from loadtests.crowd.crowd import INELIGIBLE
+from loadtests.report.experience import out_of_order
+from loadtests.resident.observations import NEVER, Fact
 
 PERCENTILES = (5, 50, 90, 95, 99, 100)
 MOST_BANDS = 16

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from loadtests.audit.evidence import Evidence
-from loadtests.measure import Histogram
-from loadtests.report.felt import asked, eta_errors, out_of_order, recovery_seconds
+from loadtests.client.measure import Histogram
+from loadtests.report.experience import asked, eta_errors, out_of_order, recovery_seconds
 from loadtests.report.residents import missed, waits_ms, ways_ms
-from loadtests.told import NEVER, Fact
+from loadtests.resident.observations import NEVER, Fact
 
 OTHERS = "others"
 FORMAT = 1

@@ -16,18 +16,18 @@ from typing import Any, Literal
 import msgspec
 import psutil
 
-from loadtests.answers import Call
 from loadtests.audit.evidence import Check, Evidence
-from loadtests.crowd import Crowd
-from loadtests.measure import Histogram
-from loadtests.network import Networks
-from loadtests.options import Options
+from loadtests.capacity.ramp_steps import Found
+from loadtests.client.answers import Call
+from loadtests.client.measure import Histogram
+from loadtests.crowd.crowd import Crowd
+from loadtests.crowd.network import Networks
 from loadtests.report.against import Comparison, compare
 from loadtests.report.objectives import Objective, judge
 from loadtests.report.residents import ResidentsView, residents_view
 from loadtests.report.samples import FORMAT, Run, Sample, samples_of
-from loadtests.steps import Found
-from loadtests.told import Fact
+from loadtests.resident.observations import Fact
+from loadtests.run.options import Options
 
 Verdict = Literal["green", "red", "inconclusive"]
 

@@ -13,14 +13,14 @@ from rich.text import Text
 
 from loadtests.audit.evidence import Evidence
 from loadtests.audit.promises import audit
-from loadtests.options import Options
+from loadtests.capacity.ramp_steps import Found
 from loadtests.report.against import Comparison, load_run
 from loadtests.report.junit import junit
 from loadtests.report.objectives import in_words
 from loadtests.report.page import render
 from loadtests.report.residents import ResidentsView
 from loadtests.report.summary import Summary, Verdict, summarise
-from loadtests.steps import Found
+from loadtests.run.options import Options
 
 EXIT_CODES: Final[Mapping[Verdict, int]] = {"green": 0, "red": 1, "inconclusive": 3}
 """Of a rehearsal that was held, by its verdict; 2 is one that could not be held."""

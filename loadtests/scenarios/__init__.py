@@ -1,6 +1,6 @@
 """Scenarios by name: each is a module here, whose docstring begins with the question that it answers.
 
-A module has `SETTINGS`, values of `loadtests.options.Options` that whoever runs it may override, and may have
+A module has `SETTINGS`, values of `loadtests.run.options.Options` that whoever runs it may override, and may have
 `runs(options)`, where one run does not answer the question.
 """
 
@@ -13,7 +13,7 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
-from loadtests.options import Options
+from loadtests.run.options import Options
 
 CITIES = Path(__file__).resolve().parent.parent / "cities"
 DEFAULT_SCENARIO = "opening"

@@ -1,7 +1,7 @@
 """What is the highest rate of arrivals that keeps the SLOs, and whose limit is it?
 
 One district without any queue to speak of: everyone goes the whole way (join, poll, claim, form, registration,
-receipt), so that load follows the rate. Up by a half until an SLO breaks, then closer and closer (`loadtests.ramp`).
+receipt), so that load follows the rate. Up by a half until an SLO breaks, then closer and closer (`run/ramp.py`).
 Its --json is what `jiaohao plan` learns from; run it with --workers 1, 2, ... for how the server scales.
 """
 

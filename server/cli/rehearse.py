@@ -13,7 +13,7 @@ class _Command(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from loadtests import scenarios
-        from loadtests.faults import FAULTS
+        from loadtests.faults.faults import FAULTS
 
         with formatter.section("Scenarios"):
             formatter.write_dl([(name, scenarios.load(name).question) for name in scenarios.names()])
@@ -86,8 +86,8 @@ def command(scenario: str | None, **given: Any) -> None:
       jiaohao rehearse opening
     """
     from loadtests import scenarios
-    from loadtests.options import CannotRehearse
-    from loadtests.rehearsal import run_all
+    from loadtests.cli.rehearsal import run_all
+    from loadtests.run.options import CannotRehearse
 
     settings = {name: value for name, value in given.items() if value not in (None, ())}
     name = scenario or scenarios.DEFAULT_SCENARIO

@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 import psutil
 
-from loadtests.acts import Ground
-from loadtests.audit.after_dark import hold_night
-from loadtests.crowd import Crowd, write_files
-from loadtests.options import Options
-from loadtests.traits import load_traits
+from loadtests.audit.night_checks import hold_night
+from loadtests.crowd.crowd import Crowd, write_files
+from loadtests.crowd.traits import load_traits
+from loadtests.resident.acts import Ground
+from loadtests.run.options import Options
 from tests.serving import REPO, TIANHE, Up, end_store, environment, run_cli
 
 HERE = Path(__file__).parent
@@ -104,7 +104,7 @@ def serving(
 
 def held(options: Options) -> dict[str, Any]:
     """Hold a rehearsal; its figures."""
-    return found(options, "-m", "loadtests.drive", msgspec.json.encode(options).decode())
+    return found(options, "-m", "loadtests.cli.drive", msgspec.json.encode(options).decode())
 
 
 def found(options: Options, *command: str) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def test_from_the_list_to_the_receipt_found_again_and_cancelled(
     page.reload()
     expect(page.locator("#facts")).to_contain_text(words[1])
 
-    from loadtests.answers import PAGE_CALLS
+    from loadtests.client.answers import PAGE_CALLS
 
     used = {(c.method, template_of(morning.url, c)) for v in (here, elsewhere) for c in v.calls}
     assert used <= PAGE_CALLS, "the rehearsal's residents make the same calls"

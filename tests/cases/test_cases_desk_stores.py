@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from redis import Redis
 from redis.cluster import RedisCluster
 
-from loadtests.own_cluster import OwnCluster
+from loadtests.run.own_cluster import OwnCluster
 from server.city import load_city
 from server.cli.serving import CityClock, look_at_store
 from server.demo import RESIDENTS_PER_DISTRICT, add_demo, demo_resident

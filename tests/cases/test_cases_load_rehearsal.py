@@ -14,24 +14,25 @@ import msgspec
 import pytest
 from gevent.server import StreamServer
 
-from loadtests import rehearsal, wire, wire_tls
-from loadtests.acts import Act
-from loadtests.answers import Call
 from loadtests.audit.truth import connect
-from loadtests.options import CannotRehearse, Options
-from loadtests.own_server import check_store
+from loadtests.cli import rehearsal
+from loadtests.client import wire, wire_tls
+from loadtests.client.answers import Call
+from loadtests.client.wire import Address, Answer, Broken, Connection
+from loadtests.client.wire_tls import connection_to
 from loadtests.report.junit import junit
 from loadtests.report.page import render
 from loadtests.report.verdict import EXIT_CODES
-from loadtests.setting import address_of
-from loadtests.told import Asked, Fact
-from loadtests.wire import Address, Answer, Broken, Connection
-from loadtests.wire_tls import connection_to
+from loadtests.resident.acts import Act
+from loadtests.resident.observations import Asked, Fact
+from loadtests.run.options import CannotRehearse, Options
+from loadtests.run.own_server import check_store
+from loadtests.run.setting import address_of
 from server.city import SHIPPED_CITY
+from tests.loadtests.test_audit import END_S, World
+from tests.loadtests.test_journey import NO, Desk, S, at, place, refusal
+from tests.loadtests.test_slo import concluded, slow, world_with_slo
 from tests.serving import REPO, environment
-from tests.test_loadtests_audit import END_S, World
-from tests.test_loadtests_journey import NO, Desk, S, at, place, refusal
-from tests.test_loadtests_slo import concluded, slow, world_with_slo
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The commands, and the process that holds a rehearsal."""

@@ -1,0 +1,172 @@
+"""The process that drives a rehearsal: `python -m loadtests.cli.drive OPTIONS` (JSON), started by `rehearsal.run`.
+
+With several generators it is a Locust master, and starts its workers: `python -m loadtests.cli.drive --worker PORT`.
+"""
+
+# ruff: noqa: E402
+from gevent import monkey
+
+monkey.patch_all()
+
+import logging
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gevent
+import msgspec
+from locust.env import Environment
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from loadtests.audit.night_checks import NoNight, hold_night
+from loadtests.faults.faults import FaultError, FaultRun
+from loadtests.generator.locust_user import Line
+from loadtests.generator.pool import Member, company_of
+from loadtests.report.verdict import conclude
+from loadtests.run.options import CannotRehearse, Options, crowd_of
+from loadtests.run.own_city import check_city
+from loadtests.run.own_server import OwnServer, check_store
+from loadtests.run.run import Stage
+from loadtests.run.setting import find_setting
+
+_JOIN_SECONDS = 30
+
+
+class Stopped(BaseException):
+    """SIGTERM or Ctrl-C."""
+
+
+def drive(options: Options, console: Console) -> int:
+    """Hold one rehearsal; the exit code of its verdict.
+
+    Raises:
+        CannotRehearse: it could not begin.
+    """
+    crowd = crowd_of(options)
+    if options.host is None:
+        check_city(options, crowd)
+        check_store(options)
+    server = (
+        OwnServer(options, crowd, lambda text: console.print(f"[dim]{text}[/dim]")) if options.host is None else None
+    )
+    try:
+        host = options.host or (server.start() if server else "")
+        redis_url = server.redis_url if server else options.redis_url
+        pids = server.pids if server else dict
+        environment = Environment(user_classes=[Line], host=host)
+        with _runner(environment, options) as runner:
+            setting = find_setting(host, crowd.districts)
+            company = company_of(options, crowd, setting, environment)
+            stage = Stage(options, crowd, setting, company, redis_url, pids)
+            runner.start(options.lines, spawn_rate=options.lines)
+            stage.begin()
+            with _progress(console) as progress:
+                _play(stage, server, options, console, progress)
+            console.print("[dim]the last answers, then the audit[/dim]")
+            stage.end()
+            runner.quit()
+        evidence = stage.evidence()
+        if options.night and server is not None:
+            console.print("[dim]the night, and its messages[/dim]")
+            city = Path(options.city) if options.city is not None else None
+            evidence.night = hold_night(server.data_dir, setting.grounds, city)
+    finally:
+        if server is not None:
+            server.stop()
+    return conclude(evidence, options, *stage.told(), console)
+
+
+@contextmanager
+def _runner(environment: Environment, options: Options) -> Iterator[Any]:
+    """A local runner, or a master with its workers in processes of their own."""
+    if options.processes == 1:
+        yield environment.create_local_runner()
+        return
+    runner = environment.create_master_runner("127.0.0.1", 0)
+    command = [sys.executable, "-m", "loadtests.cli.drive", "--worker", str(runner.server.port)]
+    workers = [subprocess.Popen(command) for _ in range(options.processes)]
+    try:
+        deadline = time.monotonic() + _JOIN_SECONDS
+        while runner.worker_count < options.processes:
+            if time.monotonic() > deadline:
+                raise CannotRehearse(f"only {runner.worker_count} of {options.processes} load generators came")
+            gevent.sleep(0.1)
+        yield runner
+    finally:
+        for worker in workers:
+            if worker.poll() is None:
+                worker.terminate()
+        for worker in workers:
+            try:
+                worker.wait(5)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+
+
+def work(port: int) -> int:
+    """Be a generator among several, until the master says that it is over."""
+    environment = Environment(user_classes=[Line])
+    runner = environment.create_worker_runner("127.0.0.1", port)
+    Member(runner)
+    runner.greenlet.join()
+    return 0
+
+
+def _play(stage: Stage, server: OwnServer | None, options: Options, console: Console, progress: Progress) -> None:
+    """Wait out the run, with the fault in its time."""
+    total = options.minutes * 60
+    bar = progress.add_task("", total=total)
+    fault = FaultRun(server, total * options.fault_at) if server is not None and server.fault is not None else None
+    while not stage.over():
+        left, now_s = stage.seconds_left(), stage.now_us() / 1e6
+        if server is not None and not server.running():
+            raise CannotRehearse(f"jiaohao up ended in the middle: {server.last_words()}")
+        if fault is not None and (done := fault.step(now_s)):
+            stage.fault_second, stage.fault_end_second = fault.second, fault.end_second
+            console.print(f"[yellow]{done}[/yellow]")
+        progress.update(bar, completed=max(0.0, total - left), description=stage.progress())
+        nap = fault.nap_seconds(now_s) if fault is not None else 0.5
+        gevent.sleep(min(nap, max(left, 0.01)))
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console,
+        disable=not console.is_terminal, refresh_per_second=2,
+    )  # fmt: skip
+
+
+def main() -> int:
+    """Entry of the process."""
+    console = Console(stderr=False, highlight=False)
+    logging.getLogger("locust").setLevel(logging.ERROR)  # it warns of many users; ours are lines
+    this, stopping = gevent.getcurrent(), False
+
+    def stop(*_: Any) -> None:
+        nonlocal stopping
+        if not stopping:  # a second one would break off the tidying up
+            stopping = True
+            this.throw(Stopped())
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, stop)
+    try:
+        if sys.argv[1] == "--worker":
+            return work(int(sys.argv[2]))
+        return drive(msgspec.json.decode(sys.argv[1], type=Options), console)
+    except (CannotRehearse, FaultError, NoNight) as reason:
+        console.print(f"[red]cannot rehearse:[/red] {reason}", soft_wrap=True)
+        return 2
+    except Stopped:
+        console.print("[yellow]stopped[/yellow]")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Who comes, from where, when, and on which networks."""

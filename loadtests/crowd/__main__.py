@@ -1,0 +1,5 @@
+"""`python -m loadtests.crowd`: write the files that a server under test must import."""
+
+from loadtests.crowd.crowd import main
+
+main()

@@ -1,0 +1,365 @@
+"""The synthetic city: residents with valid papers, each computed from (seed, index) alone.
+
+No resident is stored: `Crowd.resident(i)` is a pure function, so that six hundred thousand of them cost
+nothing until they act, and a second process makes the same ones. Papers follow `domain.md`: GB 11643-1999
+with its ISO 7064 MOD 11-2 check character, travel permits, passports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from enum import IntEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from stdnum.iso7064 import mod_11_2
+
+from loadtests.crowd.traits import DEFAULT_CROWD, CrowdError, Traits, load_traits, per_mille, shares_of
+
+REGISTRY_COLUMNS = ("id_type", "id_number", "name", "phone", "first_dose_date", "product", "district")
+SITES_COLUMNS = ("site", "name_zh", "name_en", "district", "address")
+
+
+class Behaviour(IntEnum):
+    """What a resident does that a tidy one would not."""
+
+    ORDINARY = 0
+    REFRESHES = 1  # joins again while waiting: the same place
+    SECOND_DEVICE = 2  # joins from two devices at once: one place
+    GIVES_UP = 3
+    COMES_BACK_LATE = 4  # forgets the page; may find the call missed, and joins again
+    NEVER_CLAIMS = 5
+    IMPATIENT = 6  # asks for a pass before being called: refused
+    REPEATS = 7  # sends the claim and the registration twice: the same answers
+    LEAVES_FORM = 8  # claims, never registers: the pass must expire
+    TYPES_SLOPPILY = 9  # full-width digits, spaces, lower-case x: the same number
+    MISTYPES_NAME = 10  # refused once, then right
+    TOO_SOON = 11  # wrong day: the first dose is too recent
+    WRONG_DISTRICT = 12
+    NO_FIRST_DOSE = 13  # not in the registry
+    COMPLETE = 14  # one-dose product
+
+
+class Afterthought(IntEnum):
+    """What a resident does once they are registered; most do nothing."""
+
+    NONE = 0
+    CHANGES = 1  # wishes for something else, while nothing has been allotted
+    CANCELS = 2
+    RETURNS = 3  # cancels, and then registers again, at the back
+    LOSES_RECEIPT = 4  # asks for a code by SMS
+
+
+INELIGIBLE = {
+    Behaviour.TOO_SOON: "too-soon",
+    Behaviour.WRONG_DISTRICT: "wrong-district",
+    Behaviour.NO_FIRST_DOSE: "no-first-dose",
+    Behaviour.COMPLETE: "complete",
+}
+"""The `reason` of `not-eligible` that each must be told (announcement A1-A4)."""
+
+_MASK = (1 << 64) - 1
+_BIRTHS_FROM = date(1931, 1, 1)
+_BIRTH_DAYS = 26_000  # to 2002-03: adults
+_PAPERS = _BIRTH_DAYS * 1000  # three digits of sequence a day
+_PHONES = 7_000_000_000  # 13000000000 .. 19999999999
+_SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林罗高梁郑谢宋唐许邓韩冯曹彭曾肖田董潘袁蔡蒋余"
+_GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰红建文辉志鹏飞慧婷宇浩佳欣怡晨梓涵子轩嘉"
+_FULL_WIDTH = {ord("0") + digit: chr(0xFF10 + digit) for digit in range(10)}
+
+
+class Resident(NamedTuple):
+    """One line of the registry, and how its owner behaves. `district` is where they live and queue."""
+
+    id_type: str
+    id_number: str
+    name: str
+    phone: str
+    first_dose: date
+    product: str
+    district: str
+    behaviour: Behaviour
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which residents and bots a generator plays: every `of`-th from `index` on; all shares together are all, once."""
+
+    index: int = 0
+    of: int = 1
+
+    def of_all(self, count: int) -> range:
+        """Those of `count` that are in this share."""
+        return range(self.index, count, self.of)
+
+    def nearest(self, i: int, count: int) -> int:
+        """One in this share, for any of `count`."""
+        i += self.index - i % self.of
+        return i if i < count else i - self.of
+
+
+EVERYONE = Share()
+
+
+class Wishes(NamedTuple):
+    """What a resident asks for: (site, period) in order, whether any site will do, and a date or ""."""
+
+    preferences: tuple[tuple[str, str], ...]
+    accept_any_site: bool
+    not_before: str = ""
+
+
+def mix(value: int) -> int:
+    """64 well-stirred bits of any integer (the finaliser of SplitMix64)."""
+    value &= _MASK
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
+    return value ^ (value >> 31)
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """`residents` people of `districts`, on `day`, all from `seed`, with the shares of `traits`.
+
+    Districts share the residents as the crowd's file says (equally where it does not know one of them).
+    """
+
+    residents: int
+    districts: tuple[str, ...]
+    day: date
+    seed: int = 1
+    traits: Traits = field(default_factory=load_traits)
+
+    _homes: bytes = field(default=b"", init=False, repr=False)
+    _behaviours: bytes = field(default=b"", init=False, repr=False)
+    _thoughts: bytes = field(default=b"", init=False, repr=False)
+    _start: int = field(default=0, init=False, repr=False)
+    _births: tuple[str, ...] = field(default=(), init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.residents <= _PAPERS:
+            raise ValueError(f"residents: expected 1..{_PAPERS}, got {self.residents}")
+        if not self.districts:
+            raise ValueError("districts: expected at least one")
+        if self.traits.ineligible.wrong_district and not self._elsewhere():
+            raise ValueError("districts: expected one of the crowd's to be left, for those of the wrong district")
+        known = {district.code: district.weight for district in self.traits.districts}
+        weights = [known[code] if known.keys() >= set(self.districts) else 1 for code in self.districts]
+        # a table of a thousand slots answers "which district" and "which behaviour" in O(1)
+        ends = [round(1000 * sum(weights[: k + 1]) / sum(weights)) for k in range(len(weights))]
+        homes = bytes(next(k for k, end in enumerate(ends) if slot < end) for slot in range(1000))
+        behaviours, thoughts = _slots(self.behaviour_shares()), _slots(self.afterthought_shares())
+        start = mix(self.seed * 0x9E3779B97F4A7C15 + 1)
+        births = [(_BIRTHS_FROM + timedelta(days=k)).strftime("%Y%m%d") for k in range(_BIRTH_DAYS)]
+        for name, value in (
+            ("_homes", homes), ("_behaviours", behaviours), ("_thoughts", thoughts), ("_start", start),
+            ("_births", births),
+        ):  # fmt: skip
+            object.__setattr__(self, name, value)
+
+    def stir(self, i: int, salt: int = 0) -> int:
+        """64 bits that belong to resident `i` (and `salt`), the same in every process."""
+        return mix(self._start + i * 0x9E3779B97F4A7C15 + salt * 0xD1B54A32D192ED03)
+
+    def behaviour_shares(self) -> list[tuple[Behaviour, float]]:
+        """What share of the residents behaves how; the others are ordinary."""
+        shares = shares_of(self.traits.habits) | shares_of(self.traits.ineligible)
+        return [(Behaviour[name.upper()], share) for name, share in shares.items()]
+
+    def afterthought_shares(self) -> list[tuple[Afterthought, float]]:
+        """What share of those registered think again, and how."""
+        return [(Afterthought[name.upper()], share) for name, share in shares_of(self.traits.afterthoughts).items()]
+
+    def head(self, i: int) -> int:
+        """Whose phone resident `i` uses: their own, or that of the first of their family."""
+        families = self.traits.families
+        if not families.share:
+            return i
+        first = i - i % families.size
+        return first if (self.stir(first, 12) & 0xFFFF) / 0x10000 < families.share else i
+
+    def shares_a_phone(self, i: int) -> bool:
+        """Whether resident `i` has one phone with relatives."""
+        families = self.traits.families
+        if not families.share:
+            return False
+        first = i - i % families.size
+        return self.head(first + 1) == first and first + 1 < self.residents
+
+    def home(self, i: int) -> int:
+        """Index in `districts` of where resident `i` lives and queues; a family lives together."""
+        return self._homes[self.stir(self.head(i)) % 1000]
+
+    def behaviour(self, i: int) -> Behaviour:
+        """How resident `i` behaves, with the shares of the crowd's file."""
+        return Behaviour(self._behaviours[(self.stir(i) >> 20) % 1000])
+
+    def afterthought(self, i: int) -> Afterthought:
+        """What resident `i` does after registering, with the shares of the crowd's file."""
+        return Afterthought(self._thoughts[self.stir(i, 6) % 1000])
+
+    def resident(self, i: int) -> Resident:
+        """Resident `i`: papers are unique in the crowd, and phones but for families."""
+        bits = self.stir(i)
+        district = self.districts[self.home(i)]
+        behaviour = Behaviour(self._behaviours[(bits >> 20) % 1000])
+        # a multiplier coprime to the number of papers walks all of them once: unique without a table
+        paper = (i * 7_368_787 + self._start) % _PAPERS
+        birth, sequence = divmod(paper, 1000)
+        kind = (bits >> 32) % 1000
+        name = _name(bits >> 42)
+        if kind >= 10:
+            id_type, id_number = "resident_id", _resident_id(district, self._births[birth], sequence)
+        elif kind >= 6:
+            address = ("810000", "820000", "830000")[kind % 3]
+            id_type, id_number = "residence_permit", _resident_id(address, self._births[birth], sequence)
+        elif kind >= 3:
+            id_type, id_number = "hk_macao_permit", f"{'HM'[kind % 2]}{paper:08d}"
+        elif kind >= 1:
+            id_type, id_number = "taiwan_permit", f"{paper:08d}"
+        else:
+            id_type, id_number, name = "passport", f"E{paper:08d}", f"LEE {chr(65 + bits % 26)}. MING"
+        phone = f"1{3_000_000_000 + (self.head(i) * 4_999_999_937 + self._start) % _PHONES}"
+        product = "adenovirus" if behaviour is Behaviour.COMPLETE else ("inactivated", "cho")[bits % 10 == 0]
+        # A1: more than 35 days; "too soon" lies between ten days and thirty-five
+        days = 10 + (bits >> 8) % 26 if behaviour is Behaviour.TOO_SOON else 36 + (bits >> 8) % 60
+        first_dose = self.day - timedelta(days=days)
+        return Resident(id_type, id_number, name, phone, first_dose, product, district, behaviour)
+
+    def join_body(self, i: int, attempt: int = 0) -> bytes:
+        """JSON that resident `i` types on the page; `attempt` 0 is the first one (mistakes are made once)."""
+        who = self.resident(i)
+        number, name = who.id_number, who.name
+        if who.behaviour is Behaviour.TYPES_SLOPPILY:
+            number = sloppy(number, self.stir(i, 1))
+        elif who.behaviour is Behaviour.MISTYPES_NAME and attempt == 0:
+            name = name + _GIVEN[self.stir(i, 2) % len(_GIVEN)]
+        body = {"id_type": who.id_type, "id_number": number, "name": name, "phone": who.phone}
+        return json.dumps(body, ensure_ascii=False).encode()
+
+    def wishes(self, i: int, sites: tuple[str, ...], turn: int = 0) -> Wishes:
+        """What resident `i` wishes for: one to three of these sites, each with a period.
+
+        Args:
+            turn: 0 at first, 1 on second thoughts, 2 and 3 the same when registering again; no two turns are alike.
+        """
+        bits = self.stir(i, 5 + 16 * turn)
+        wished: dict[str, str] = {}
+        for k in range(1 + bits % 3):
+            wished[sites[(bits >> (8 * k)) % len(sites)]] = ("am", "pm", "any")[(bits >> (3 * k + 40)) % 3]
+        later = (self.day + timedelta(days=2 + turn + bits % 4)).isoformat() if turn & 1 else ""
+        return Wishes(tuple(wished.items()), bool((self.stir(i, 5) >> 60 ^ turn >> 1) & 1), later)
+
+    def registration_body(self, i: int, sites: tuple[str, ...], turn: int = 0) -> bytes:
+        """JSON of what resident `i` wishes for (`wishes`)."""
+        wishes = self.wishes(i, sites, turn)
+        body: dict[str, object] = {
+            "preferences": [{"site": site, "period": period} for site, period in wishes.preferences],
+            "accept_any_site": wishes.accept_any_site,
+        }
+        if wishes.not_before:
+            body["not_before"] = wishes.not_before
+        return json.dumps(body).encode()
+
+    def code_body(self, i: int, *, guess: bool = False) -> bytes:
+        """JSON with which resident `i` asks for a code, or shows one that is a guess."""
+        who = self.resident(i)
+        body = {"id_type": who.id_type, "id_number": who.id_number, "phone": who.phone}
+        if guess:
+            body["code"] = f"{self.stir(i, 9) % 1_000_000:06d}"
+        return json.dumps(body).encode()
+
+    def registry_rows(self) -> Iterator[tuple[str, ...]]:
+        """Rows of the contract's registry file, without those who never had a first dose."""
+        elsewhere = self._elsewhere()
+        for i in range(self.residents):
+            who = self.resident(i)
+            if who.behaviour is Behaviour.NO_FIRST_DOSE:
+                continue
+            district = who.district
+            if who.behaviour is Behaviour.WRONG_DISTRICT:
+                district = elsewhere
+            yield (
+                who.id_type, who.id_number, who.name, who.phone, who.first_dose.isoformat(), who.product, district,
+            )  # fmt: skip
+
+    def _elsewhere(self) -> str:
+        """A district where nobody of this run queues; "" where there is none."""
+        return next((d.code for d in self.traits.districts if d.code not in self.districts), "")
+
+    def sites_rows(self, sites_per_district: int = 12) -> Iterator[tuple[str, ...]]:
+        """Rows of the contract's sites file."""
+        for code in self.districts:
+            for k in range(1, sites_per_district + 1):
+                yield f"{code}{k:03d}", f"{code} 接种点 {k}", f"{code} site {k}", code, f"{code} 大道 {k} 号"
+
+
+def write_files(crowd: Crowd, folder: Path) -> tuple[Path, Path]:
+    """Write `registry.csv` and `sites.csv` (contract "Files") into `folder`; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    registry, sites = folder / "registry.csv", folder / "sites.csv"
+    for path, columns, rows in (
+        (registry, REGISTRY_COLUMNS, crowd.registry_rows()),
+        (sites, SITES_COLUMNS, crowd.sites_rows()),
+    ):
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(rows)
+    return registry, sites
+
+
+def sloppy(number: str, bits: int) -> str:
+    """The same ID number as a hurried person types it: full width, spaced or in lower case."""
+    match bits % 3:
+        case 0:
+            return number.translate(_FULL_WIDTH)
+        case 1:
+            return f" {number[:6]} {number[6:]}"
+        case _:
+            return number.lower()
+
+
+def _slots(shares: Iterable[tuple[int, float]]) -> bytes:
+    """A thousand slots, of which each kind has its share and 0 the rest."""
+    slots = b"".join(bytes([kind]) * per_mille(share) for kind, share in shares)
+    return slots.ljust(1000, b"\0")
+
+
+def _resident_id(address: str, birth: str, sequence: int) -> str:
+    body = f"{address}{birth}{sequence:03d}"
+    return body + str(mod_11_2.calc_check_digit(body))
+
+
+def _name(bits: int) -> str:
+    name = _SURNAMES[bits % len(_SURNAMES)] + _GIVEN[(bits >> 6) % len(_GIVEN)]
+    return name if bits & 0x10000 else name + _GIVEN[(bits >> 12) % len(_GIVEN)]
+
+
+def main() -> None:
+    """`python -m loadtests.crowd`: write the files that a server under test must import."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--residents", type=int, default=600_000)
+    parser.add_argument("--crowd", default=DEFAULT_CROWD, help="name of a crowd, or its file")
+    parser.add_argument("--districts", default="", help="codes with commas; default: those of the crowd")
+    parser.add_argument("--day", type=date.fromisoformat, default=date(2021, 6, 19))
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    try:
+        traits = load_traits(options.crowd)
+    except CrowdError as error:
+        parser.error(f"--crowd: {error}")
+    districts = tuple(filter(None, options.districts.split(","))) or traits.come
+    crowd = Crowd(options.residents, districts, options.day, options.seed, traits)
+    for path in write_files(crowd, options.folder):
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,342 @@
+"""What a crowd is like, read from a small TOML file: `loadtests/crowds/*.toml`.
+
+The files say where each number comes from; most are assumptions, and the report repeats them. How many come, and for
+how long, is not the crowd's: residents and minutes are flags.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date, datetime, time
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+SHIPPED = Path(__file__).parent.parent / "crowds"
+DEFAULT_CROWD = "guangzhou"
+
+Code = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,12}\Z")]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
+Moment = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+Range = tuple[Seconds, Seconds]
+"""From and to, in seconds; uniform between them."""
+
+
+class CrowdError(ValueError):
+    """The crowd file cannot be used; the message names the file, the key and what was expected."""
+
+
+class District(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A district, and how many of the crowd live there: by its `population`, or as a `share`; one of the two."""
+
+    code: Code
+    population: Annotated[int, msgspec.Meta(gt=0)] | None = None
+    share: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+
+    @property
+    def weight(self) -> float:
+        """How many live there, against the others."""
+        return self.population or self.share or 0.0
+
+
+class Arrivals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the crowd, and when it comes (`crowd/arrivals.py`); one part may leave its `share` out: the rest.
+
+    `constant_seconds`: of `decay`, `wave` and `television`, which fall off exponentially (`decay` without one: a third
+    of the run). `at_minutes`: of `wave`, one wave at each, all alike. `at`: of `television`, the city's time.
+    """
+
+    curve: Literal["door", "decay", "even", "stampede", "wave", "television"]
+    share: Share | None = None
+    constant_seconds: Moment | None = None
+    at_minutes: tuple[Annotated[float, msgspec.Meta(ge=0, le=1440)], ...] = ()
+    at: time | None = None
+
+
+class Door(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of those at the door: the share who press before the opening, how early, and who check their eligibility."""
+
+    early: Share = 0.0
+    early_seconds: Moment = 8.0
+    checks: Share = 0.0
+
+
+class Ineligible(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Shares of the crowd who must be refused, by reason; everybody else is eligible.
+
+    `too_soon` is the wrong day: the first dose is too recent for today.
+    """
+
+    too_soon: Share = 0.0
+    wrong_district: Share = 0.0
+    no_first_dose: Share = 0.0
+    complete: Share = 0.0
+
+
+class Habits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Shares of the crowd who do what a tidy resident would not (`loadtests.crowd.Behaviour`)."""
+
+    refreshes: Share = 0.0
+    second_device: Share = 0.0
+    gives_up: Share = 0.0
+    comes_back_late: Share = 0.0
+    never_claims: Share = 0.0
+    impatient: Share = 0.0
+    repeats: Share = 0.0
+    leaves_form: Share = 0.0
+    types_sloppily: Share = 0.0
+    mistypes_name: Share = 0.0
+
+
+class Afterthoughts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Shares of those registered (`loadtests.crowd.Afterthought`)."""
+
+    changes: Share = 0.0
+    cancels: Share = 0.0
+    returns: Share = 0.0
+    loses_receipt: Share = 0.0
+
+
+class Whims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Shares of those to whom it happens.
+
+    Attributes:
+        rejoins: of those who missed their call, who join again at the back.
+        regrets: of those who gave up, who start again at the back.
+        strangers_ask: of those in no registry, who ask for a code by SMS once refused.
+        looks: whose look at the city and the opening reaches the server, past the cache in front.
+        sites: of those at the form, whose look at the sites reaches the server.
+        shows_qr: of those registered, whose receipt shows its QR image.
+    """
+
+    rejoins: Share = 0.0
+    regrets: Share = 0.0
+    strangers_ask: Share = 0.0
+    looks: Share = 0.0
+    sites: Share = 0.0
+    shows_qr: Share = 1.0
+
+
+class Impatience(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long until those who give up do, and how often, and after what pauses, those who refresh do."""
+
+    gives_up_after: Range
+    refreshes_every: Range
+    refreshes: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+
+
+class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long people take, in a run of ten minutes or more; shorter runs are lived faster (`resident/acts.py`)."""
+
+    think: Range
+    fill_form: Range
+    forget: Range
+    reconsider: Range
+
+
+class Families(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Share of the crowd who come as a family with one phone; they type their papers one after the other."""
+
+    share: Share = 0.0
+    size: Annotated[int, msgspec.Meta(ge=2, le=10)] = 3
+    seconds_apart: Seconds = 40.0
+
+
+class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A device on its line, and the share of the crowd who have it (`loadtests.crowd.network`).
+
+    Attributes:
+        latency_ms: median round trip.
+        latency_p95_ms: the round trip that one in twenty exceeds: the spread.
+        loss: share of requests that are lost and sent again, after `retry_seconds`, then twice that, and so on.
+        upload_bytes_per_second: what the line takes; None: a request takes it no time.
+        reconnects: share of requests for which the connection must be made anew.
+    """
+
+    name: Text
+    share: Share
+    latency_ms: Annotated[float, msgspec.Meta(ge=0, le=10_000)]
+    latency_p95_ms: Annotated[float, msgspec.Meta(ge=0, le=60_000)]
+    loss: Annotated[float, msgspec.Meta(ge=0, le=0.5)] = 0.0
+    retry_seconds: Moment = 1.0
+    upload_bytes_per_second: Annotated[float, msgspec.Meta(ge=100)] | None = None
+    reconnects: Share = 0.0
+
+
+BotKind = Literal["fast-poller", "forger", "replayer", "code-hammer"]
+
+
+class Bots(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Programs of one kind (`resident/bots.py`), besides the residents: how many for each of them, and their beat."""
+
+    kind: BotKind
+    per_resident: Annotated[float, msgspec.Meta(gt=0, le=1)]
+    every_seconds: Moment
+
+
+class Traits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A crowd file.
+
+    Attributes:
+        about: one line: what this crowd is for.
+        come: districts that come, where the run does not say which.
+        request_bytes: of a request as a browser sends it, for the time that it takes on a slow line.
+    """
+
+    about: Text
+    come: Annotated[tuple[Code, ...], msgspec.Meta(min_length=1)]
+    districts: Annotated[tuple[District, ...], msgspec.Meta(min_length=1)]
+    arrivals: Annotated[tuple[Arrivals, ...], msgspec.Meta(min_length=1)]
+    impatience: Impatience
+    pace: Pace
+    door: Door = Door()
+    ineligible: Ineligible = Ineligible()
+    habits: Habits = Habits()
+    afterthoughts: Afterthoughts = Afterthoughts()
+    whims: Whims = Whims()
+    families: Families = Families()
+    networks: tuple[Network, ...] = ()
+    request_bytes: Annotated[int, msgspec.Meta(gt=0)] = 800
+    bots: tuple[Bots, ...] = ()
+
+    @property
+    def eligible(self) -> float:
+        """Share of the crowd who may register today, in the district where they queue."""
+        return 1 - sum(shares_of(self.ineligible).values())
+
+
+def shares_of(table: msgspec.Struct) -> dict[str, float]:
+    """A table of shares by name, in the order of its keys."""
+    return {name: getattr(table, name) for name in table.__struct_fields__}
+
+
+def per_mille(share: float) -> int:
+    """A share in thousandths; crowds are counted in these."""
+    return round(share * 1000)
+
+
+@cache
+def load_traits(name: str = DEFAULT_CROWD) -> Traits:
+    """Read and check a crowd file: a shipped one by its name, or any by its path.
+
+    Raises:
+        CrowdError: in one line, as "bots.toml: networks[0].loss: expected `float` <= 0.5".
+    """
+    path = SHIPPED / f"{name}.toml" if re.fullmatch(r"[A-Za-z0-9_-]+", name) else Path(name)
+    try:
+        tree = msgspec.toml.decode(path.read_text("utf-8-sig"))
+    except OSError as error:
+        shipped = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.toml")))
+        raise CrowdError(f"{path.name}: cannot be read: {error.strerror} (shipped: {shipped})") from error
+    except UnicodeDecodeError as error:
+        raise CrowdError(f"{path.name}: expected UTF-8 text, got byte {error.object[error.start]:#04x}") from error
+    except msgspec.DecodeError as error:
+        raise CrowdError(f"{path.name}: not TOML: {error}") from error
+    try:
+        traits = msgspec.convert(tree, Traits, builtin_types=(datetime, date, time))
+    except msgspec.ValidationError as error:
+        raise CrowdError(f"{path.name}: {_explain(error)}") from error
+    problem = next(_problems(traits), None)
+    if problem is not None:
+        raise CrowdError(f"{path.name}: {problem}")
+    return traits
+
+
+_TABLES: dict[str, type[msgspec.Struct]] = {
+    "": Traits, "districts": District, "arrivals": Arrivals, "door": Door, "ineligible": Ineligible, "habits": Habits,
+    "afterthoughts": Afterthoughts, "whims": Whims, "impatience": Impatience, "pace": Pace, "families": Families,
+    "networks": Network, "bots": Bots,
+}  # fmt: skip
+
+
+def _explain(error: msgspec.ValidationError) -> str:
+    """msgspec's "Expected ... - at `$.path`" as "path: expected ...", the key always named in full."""
+    what, _, path = str(error).partition(" - at `$")
+    path = path.rstrip("`").lstrip(".")
+    found = re.fullmatch(r"Object (missing required|contains unknown) field `(.+)`", what)
+    if found is None:
+        return f"{path}: {what[0].lower()}{what[1:]}"
+    key = ".".join(filter(None, (path, found[2])))
+    if found[1] == "missing required":
+        return f"{key}: expected a value, got none"
+    known = _TABLES[re.sub(r"\[[^]]*\]", "", path)].__struct_fields__
+    return f"{key}: unknown key, expected one of {', '.join(known)}"
+
+
+def _problems(traits: Traits) -> Iterator[str]:
+    """What the types alone cannot say, each as "key: expected ..."."""
+    yield from _problems_of_districts(traits)
+    yield from _problems_of_arrivals(traits.arrivals)
+    for key in ("habits", "ineligible", "afterthoughts"):
+        for name, share in shares_of(getattr(traits, key)).items():
+            if abs(share * 1000 - per_mille(share)) > 1e-6:
+                yield f"{key}.{name}: expected whole thousandths, got {share:g}"
+    if (
+        sum(per_mille(share) for table in (traits.habits, traits.ineligible) for share in shares_of(table).values())
+        > 1000
+    ):
+        yield "habits: expected no more than 1 together with ineligible"
+    if sum(per_mille(share) for share in shares_of(traits.afterthoughts).values()) > 1000:
+        yield "afterthoughts: expected no more than 1 together"
+    ranges = [("impatience", name, traits.impatience) for name in ("gives_up_after", "refreshes_every")]
+    for key, name, table in [*ranges, *(("pace", name, traits.pace) for name in Pace.__struct_fields__)]:
+        low, high = getattr(table, name)
+        if low > high:
+            yield f"{key}.{name}: expected the shorter time first, got {low:g} and {high:g}"
+    yield from _problems_of_networks(traits.networks)
+
+
+def _problems_of_districts(traits: Traits) -> Iterator[str]:
+    codes: set[str] = set()
+    by_population = traits.districts[0].population is not None
+    for index, district in enumerate(traits.districts):
+        key = f"districts[{index}]"
+        if district.code in codes:
+            yield f"{key}.code: expected a code of its own, got `{district.code}` again"
+        codes.add(district.code)
+        if (district.population is None) == (district.share is None):
+            yield f"{key}: expected either population or share"
+        if (district.population is not None) != by_population:
+            yield f"{key}: expected {'population' if by_population else 'share'}, as the first district has"
+    for index, code in enumerate(traits.come):
+        if code not in codes:
+            yield f"come[{index}]: expected one of the districts, got `{code}`"
+    if len(set(traits.come)) < len(traits.come):
+        yield "come: expected each district once"
+    if codes == set(traits.come) and traits.ineligible.wrong_district:
+        yield "districts: expected one besides those of come: where those of the wrong district live"
+
+
+def _problems_of_arrivals(parts: tuple[Arrivals, ...]) -> Iterator[str]:
+    for index, part in enumerate(parts):
+        key = f"arrivals[{index}]"
+        if bool(part.at_minutes) != (part.curve == "wave"):
+            yield f"{key}.at_minutes: expected {'minutes' if part.curve == 'wave' else 'none'} for {part.curve}"
+        if (part.at is not None) != (part.curve == "television"):
+            yield f"{key}.at: expected {'a time' if part.curve == 'television' else 'none'} for {part.curve}"
+        falls_off = part.curve in ("decay", "wave", "television")
+        if part.constant_seconds is None and part.curve in ("wave", "television"):
+            yield f"{key}.constant_seconds: expected seconds for {part.curve}, got none"
+        if part.constant_seconds is not None and not falls_off:
+            yield f"{key}.constant_seconds: expected none for {part.curve}"
+    stated = sum(part.share for part in parts if part.share is not None)
+    rest = sum(1 for part in parts if part.share is None)
+    if rest > 1:
+        yield "arrivals: expected one part without a share at most"
+    if stated > 1 + 1e-9 or (rest == 0 and stated < 1 - 1e-9):
+        yield f"arrivals: expected shares that add up to 1, got {stated:g}"
+
+
+def _problems_of_networks(networks: tuple[Network, ...]) -> Iterator[str]:
+    if networks and abs(sum(network.share for network in networks) - 1) > 1e-9:
+        yield f"networks: expected shares that add up to 1, got {sum(network.share for network in networks):g}"
+    for index, network in enumerate(networks):
+        if network.latency_p95_ms < network.latency_ms:
+            yield f"networks[{index}].latency_p95_ms: expected no less than latency_ms"
+        if network.latency_ms == 0 and network.latency_p95_ms > 0:
+            yield f"networks[{index}].latency_ms: expected more than 0 for a spread"

@@ -1,0 +1,1 @@
+"""The load generators: connections that serve whoever is due, in one process or in several."""

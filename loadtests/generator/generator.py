@@ -1,0 +1,98 @@
+"""The residents, and bots, that one generator process plays, and the lines that serve them."""
+
+from __future__ import annotations
+
+import gc
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+
+from loadtests.audit.registrations import RECEIPTS_SAMPLE
+from loadtests.client.answers import Requests
+from loadtests.client.measure import Meters
+from loadtests.crowd.crowd import EVERYONE, Crowd, Share
+from loadtests.generator.lines import Switchboard
+from loadtests.resident.acts import SECOND_US, Act, Pace, Stretch
+from loadtests.resident.agenda import Agenda
+from loadtests.resident.bots import Fleet
+from loadtests.resident.journey import Journey
+from loadtests.resident.observations import Fact
+from loadtests.run.options import Options
+from loadtests.run.setting import Setting, curves_of
+
+_LAST_ANSWERS_SECONDS = 15
+
+
+class Cast:
+    """A share of the crowd, ready to play.
+
+    Args:
+        fire: Locust's request event.
+
+    Raises:
+        CannotRehearse: the crowd's curve does not fit the openings.
+    """
+
+    def __init__(self, options: Options, crowd: Crowd, setting: Setting, fire: Any, share: Share = EVERYONE) -> None:
+        self.crowd, self.share, self.clock = crowd, share, setting.clock
+        self.meters, self.agenda = Meters(), Agenda()
+        curves = curves_of(options, crowd, setting.grounds)
+        pace = pace_of(options, crowd, setting)
+        requests = Requests(setting.address.authority)
+        self.journey = Journey(crowd, setting.grounds, curves, pace, requests, self.agenda, self.meters, share)
+        self.fleet = Fleet(self.journey, requests)
+        self.switchboard = Switchboard(self.journey, self.fleet, self.clock, setting.address, fire)
+        Switchboard.of_this_process = self.switchboard
+        self.unserved = 0
+
+    def begin(self, *, everyone: bool) -> None:
+        """Start to hand out what is due; file every arrival first, unless they are to be filed stretch by stretch."""
+        gc.collect()
+        if everyone:
+            self.journey.everyone_arrives(self.clock.now_us() + SECOND_US)
+        self.fleet.begin(self.clock.now_us() + SECOND_US)
+        gc.freeze()  # the crowd stays: looking through it again and again is time taken from the server
+        self.switchboard.start()
+
+    def arrive(self, stretch: Stretch) -> None:
+        """File the arrivals of a stretch."""
+        chance = random.Random(f"{self.crowd.seed} {stretch.first}")
+        for i in range(stretch.first, stretch.last):
+            at_us = int(chance.uniform(stretch.from_us, stretch.until_us))
+            if i % self.share.of == self.share.index:
+                self.journey.arrives(i, at_us)
+
+    def end(self) -> None:
+        """Stop the crowd, hear the last answers, then let a sample of residents look their registrations up."""
+        told = self.journey.told
+        self.unserved = self.agenda.overdue(self.clock.now_us() - SECOND_US)
+        self._wait_until(self._finished)
+        registered = [i for i in self.share.of_all(told.residents) if told.has(i, Fact.REGISTERED)]
+        step = max(1, len(registered) // RECEIPTS_SAMPLE)
+        now_us = self.clock.now_us()
+        for k, i in enumerate(registered[::step][:RECEIPTS_SAMPLE]):
+            self.agenda.file(now_us + k * 2000, i, Act.LOOK_UP)
+            if k % 10 == 0:
+                self.agenda.file(now_us + k * 2000, i, Act.CALENDAR)
+        lines = [gevent.spawn(self.switchboard.serve) for _ in range(8)]  # Locust may have ended its own
+        self._wait_until(self.switchboard.quiet)
+        gevent.killall(lines)
+        self.switchboard.stop()
+
+    def _finished(self) -> bool:
+        self.agenda.clear()  # what the last answers lead to is beyond the end
+        return self.switchboard.quiet()
+
+    def _wait_until(self, done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _LAST_ANSWERS_SECONDS
+        while not done() and time.monotonic() < deadline:
+            gevent.sleep(0.05)
+
+
+def pace_of(options: Options, crowd: Crowd, setting: Setting) -> Pace:
+    """How fast residents live in this run: as the crowd's file says where their opening lasts ten minutes or more."""
+    lasts = [ground.closes_us - max(ground.opens_us, 0) for ground in setting.grounds]
+    return Pace.of(min(options.minutes * 60, min(lasts) / SECOND_US), crowd.traits)

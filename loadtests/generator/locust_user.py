@@ -1,0 +1,21 @@
+"""Locust's user. Importing Locust patches the whole process for gevent, so nobody but its entry points does."""
+
+from __future__ import annotations
+
+import gevent
+from locust import User, task
+
+from loadtests.generator.lines import Switchboard
+
+
+class Line(User):
+    """A Locust user that is a line of the run's switchboard; one run a process."""
+
+    @task
+    def serve(self) -> None:
+        """Serve until killed."""
+        board = Switchboard.of_this_process
+        if board is None:  # not begun
+            gevent.sleep(0.1)
+        else:
+            board.serve()

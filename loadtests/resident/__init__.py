@@ -1,0 +1,1 @@
+"""What a resident does next, and what each was told."""

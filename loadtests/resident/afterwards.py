@@ -1,0 +1,249 @@
+"""What a resident does before the opening, and once they hold a pass: form, receipt, second thoughts, a lost receipt.
+
+The waiting itself is in `journey.py`. Same manners: a request turns an event into bytes, an answer into statements and
+further events.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from loadtests.client import answers
+from loadtests.client.answers import Requests
+from loadtests.client.wire import Answer
+from loadtests.crowd.arrivals import Arrival
+from loadtests.crowd.crowd import INELIGIBLE, Afterthought, Behaviour, Wishes
+from loadtests.resident.acts import SECOND_US, Act
+from loadtests.resident.observations import Fact
+
+if TYPE_CHECKING:
+    from loadtests.resident.journey import Journey
+
+_LAST_CHECK_SECONDS = 1.0
+
+
+class Afterwards:
+    """Before the queue and after it, of all residents."""
+
+    def __init__(self, journey: Journey, requests: Requests) -> None:
+        self._journey, self._requests = journey, requests
+        self.crowd, self.told = journey.crowd, journey.told
+        self._code_answer: tuple[int, bytes] | None = None  # the first one: everybody's must be like it
+        self.accepted = {
+            Act.CHECK: self._checked,
+            Act.SITES: self._listed,
+            Act.REGISTER: self._registered,
+            Act.REGISTER_AGAIN: self._registered,
+            Act.SHOW_QR: self._shown,
+            Act.OPEN_AGAIN: self._opened,
+            Act.LOOK_UP: self._opened,
+            Act.CHANGE: self._changed,
+            Act.CANCEL: self._cancelled,
+            Act.ASK_CODE: self._code_sent,
+            Act.SHOW_CODE: self._let_in,
+            Act.CALENDAR: self._calendar,
+        }
+
+    def checks_before(self, i: int, arrival: Arrival, now_us: int) -> None:
+        """File the question of one at the door whether they may register at all."""
+        opens_us, door = self._journey.ground(i).opens_us, self.crowd.traits.door
+        if not arrival.at_door or now_us >= opens_us or not self._whim(i, 7, door.checks):
+            return
+        before_seconds = _LAST_CHECK_SECONDS + (door.early_seconds - _LAST_CHECK_SECONDS) * arrival.spread
+        self._journey.file(max(opens_us - int(before_seconds * SECOND_US), now_us), i, Act.CHECK)
+
+    def has_a_pass(self, i: int, now_us: int) -> None:
+        """Resident `i` is at the form, which lists the sites."""
+        if self.asks_for_sites(i):
+            self._journey.file(now_us, i, Act.SITES)
+        else:
+            self._fills_form(i, now_us)
+
+    def asks_for_sites(self, i: int) -> bool:
+        """Whether resident `i` is one whose look at the sites reaches the server."""
+        return self._whim(i, 8, self.crowd.traits.whims.sites)
+
+    def unknown(self, i: int, now_us: int) -> None:
+        """Resident `i` was refused for being in no registry; some ask for a code then."""
+        if self._whim(i, 10, self.crowd.traits.whims.strangers_ask):
+            self._journey.later(i, Act.ASK_CODE, now_us, self._journey.pace.think)
+
+    def request(self, i: int, act: Act, now_us: int) -> bytes | None:
+        """Bytes to send for an event; None where it has become pointless."""
+        told, send, district = self.told, self._requests.send, self._journey.ground(i).district
+        match act:
+            case Act.CHECK:
+                if told.has(i, Fact.JOIN_SENT):
+                    return None
+                body = self.crowd.join_body(i, 1 if told.has(i, Fact.CORRECTED) else 0)
+                return send("POST", f"/openings/{district}/eligibility", body)
+            case Act.SITES:
+                return self._requests.get(f"/sites?district={district}")
+            case Act.REGISTER | Act.REGISTER_AGAIN:
+                return self._register(i, now_us)
+            case Act.ASK_CODE:
+                told.codes_asked[i] += 1
+                return send("POST", "/access-codes", self.crowd.code_body(i))
+            case Act.SHOW_CODE:
+                return send("POST", "/access-tokens", self.crowd.code_body(i, guess=True))
+        receipt = told.receipts.get(i)
+        if receipt is None or not told.has(i, Fact.REGISTERED):
+            return None
+        path = f"/registrations/{told.registration_no[i]:015d}"
+        match act:
+            case Act.SHOW_QR:
+                return self._requests.get(f"{path}/qr.svg")
+            case Act.CALENDAR:
+                return self._requests.get(f"{path}/appointment.ics", receipt)
+            case Act.CHANGE:
+                told.note(i, Fact.CHANGE_SENT)
+                return send("PATCH", path, self._wishes_body(i, told.wish_turns(i)[-1]), receipt)
+            case Act.CANCEL:
+                told.note(i, Fact.CANCEL_SENT)
+                return send("POST", f"{path}/cancellation", None, receipt)
+        return self._requests.get(path, receipt)
+
+    def code_is_tried(self, i: int, now_us: int) -> None:
+        """Resident `i` expects a code on the phone, and types one."""
+        self._journey.later(i, Act.SHOW_CODE, now_us, self._journey.pace.think)
+
+    def codes_are_alike(self, i: int, answer: Answer) -> None:
+        """Compare what one who asked for a code was told with what everybody was: it says nothing about anybody."""
+        answers.decode_code_sent(answer.body)
+        told_now = answer.status, answer.body
+        if self._code_answer is None:
+            self._code_answer = told_now
+        elif self._code_answer != told_now:
+            self.told.contradict("code answered another way", i, f"{answer.status} {answer.body[:80]!r}")
+
+    # requests
+
+    def _register(self, i: int, now_us: int) -> bytes | None:
+        told = self.told
+        if i not in told.passes:
+            return None
+        if not told.has(i, Fact.REGISTER_SENT):
+            told.register_sent_ms[i] = now_us // 1000
+        told.note(i, Fact.REGISTER_SENT)
+        return self._requests.register(told.passes[i][0], self._wishes_body(i, told.wish_turns(i)[0]))
+
+    def _wishes_body(self, i: int, turn: int) -> bytes:
+        return self.crowd.registration_body(i, self._journey.ground(i).sites, turn)
+
+    def _whim(self, i: int, salt: int, share: float) -> bool:
+        """Whether resident `i` is one of this share of the crowd: the same ones from the same seed."""
+        return (self.crowd.stir(i, salt) & 0xFFFF) / 0x10000 < share
+
+    def _fills_form(self, i: int, now_us: int) -> None:
+        act = Act.CHANGE if self.told.has(i, Fact.REGISTERED) else Act.REGISTER
+        self._journey.later(i, act, now_us, self._journey.pace.fill_form)
+
+    # accepted
+
+    def _checked(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        found, behaviour = answers.decode_eligible(answer.body), self.crowd.behaviour(i)
+        mistyped = behaviour is Behaviour.MISTYPES_NAME and not self.told.has(i, Fact.CORRECTED)
+        if not found.eligible or mistyped or behaviour in INELIGIBLE:
+            self.told.contradict("wrongly let in", i, f"{behaviour.name}: {answer.body[:80]!r}")
+        expected = self._journey.ground(i).date, self.crowd.resident(i).first_dose.isoformat()
+        if (found.date, found.first_dose_date) != expected:
+            self.told.contradict("eligibility of another", i, f"{found.date}, {found.first_dose_date}: not {expected}")
+        self._journey.meters.count("eligibility told", now_us)
+
+    def _listed(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        if not answers.decode_sites(answer.body).sites:
+            raise ValueError("no sites")
+        self._fills_form(i, now_us)
+
+    def _registered(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        told, journey = self.told, self._journey
+        given = answers.decode_registration(answer.body)
+        no, known = int(given.registration_no), told.registration_no[i]
+        if known:
+            if known != no or answer.status != 200:
+                told.contradict("registration changed", i, f"{known}, then {answer.status} {no}")
+            return
+        if i in told.closed and told.closed[i].no == no:
+            told.contradict("registration changed", i, f"{no} was cancelled, and is given again")
+        if given.receipt is None:
+            told.contradict("no receipt", i, given.registration_no)
+        else:
+            told.receipts[i] = given.receipt.encode()
+        told.registration_no[i] = no
+        told.registered_ms[i] = now_us // 1000
+        told.note(i, Fact.REGISTERED)
+        if self._whim(i, 15, self.crowd.traits.whims.shows_qr):
+            journey.file(now_us, i, Act.SHOW_QR)
+        if self.crowd.behaviour(i) is Behaviour.REPEATS:
+            journey.later(i, Act.REGISTER_AGAIN, now_us, (0.1, 0.5))
+        thought = self.crowd.afterthought(i)
+        if thought is not Afterthought.NONE and i not in told.closed:
+            lost = thought is Afterthought.LOSES_RECEIPT
+            journey.later(i, Act.ASK_CODE if lost else Act.OPEN_AGAIN, now_us, journey.pace.reconsider)
+
+    def _shown(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        if b"<svg" not in answer.body:
+            raise ValueError("no image")
+
+    def _opened(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        found = answers.decode_registration(answer.body)
+        if int(found.registration_no) != self.told.registration_no[i]:
+            self.told.contradict("receipt opens another registration", i, str(self.told.registration_no[i]))
+        self._compare(i, found)
+        if act is Act.LOOK_UP:
+            self._journey.meters.count("receipts opened", now_us)
+        elif self.crowd.afterthought(i) is Afterthought.CHANGES:
+            self.has_a_pass(i, now_us)  # the same form again
+        else:
+            self._journey.later(i, Act.CANCEL, now_us, self._journey.pace.think)
+
+    def _changed(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        self.told.note(i, Fact.CHANGED)
+        self._compare(i, answers.decode_registration(answer.body))
+        self._journey.meters.count("changes", now_us)
+
+    def _cancelled(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        told, journey = self.told, self._journey
+        first, found = not told.has(i, Fact.CANCELLED), answers.decode_registration(answer.body)
+        if i in told.closed and told.closed[i].no == int(found.registration_no):
+            return  # the second tap's answer, when its holder has joined again already
+        told.note(i, Fact.CANCELLED)
+        self._compare(i, found)
+        if not first:
+            return
+        journey.meters.count("cancellations", now_us)
+        if self.crowd.behaviour(i) is Behaviour.REPEATS:  # a double tap
+            journey.later(i, Act.CANCEL, now_us, (0.1, 0.5))
+        if self.crowd.afterthought(i) is Afterthought.RETURNS:
+            journey.later(i, Act.JOIN, now_us, journey.pace.think)
+
+    def _compare(self, i: int, found: answers.Registration) -> None:
+        """State and wishes against what resident `i` was told of them."""
+        told = self.told
+        states = {"cancelled"} if told.has(i, Fact.CANCELLED) else {"proposed"}
+        if told.has(i, Fact.CANCEL_SENT):
+            states.add("cancelled")
+        if found.state not in states:
+            told.contradict("registration not as told", i, f"{found.state} in place of {' or '.join(sorted(states))}")
+        if found.accept_any_site is None:
+            return
+        shown = Wishes(
+            tuple((wish.site, wish.period) for wish in found.preferences), found.accept_any_site, found.not_before or ""
+        )
+        sites = self._journey.ground(i).sites
+        if shown not in [self.crowd.wishes(i, sites, turn) for turn in told.wish_turns(i)]:
+            told.contradict("registration not as told", i, f"wishes for {shown}")
+
+    def _code_sent(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        self.codes_are_alike(i, answer)
+        self._journey.meters.count("codes asked", now_us)
+        self.code_is_tried(i, now_us)
+
+    def _let_in(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        # a guess is right once in a million; then it is a receipt like any other
+        no = int(answers.decode_registration(answer.body).registration_no)
+        if no != self.told.registration_no[i]:
+            self.told.contradict("code opens another registration", i, f"{no}")
+
+    def _calendar(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        self.told.contradict("appointment before the night", i, str(self.told.registration_no[i]))

@@ -1,0 +1,184 @@
+"""One run against one server: the company that plays it, what is watched meanwhile, and the evidence at the end."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import gevent
+
+from loadtests.audit.evidence import Evidence
+from loadtests.audit.slo import Slo, load_slo
+from loadtests.audit.truth import connect, read_truth
+from loadtests.crowd.crowd import Crowd
+from loadtests.generator.generator import pace_of
+from loadtests.generator.pool import Company
+from loadtests.resident.acts import SECOND_US
+from loadtests.run.options import Options
+from loadtests.run.ramp import Ramp
+from loadtests.run.setting import Setting, curves_of
+from loadtests.run.watch import Watch
+
+
+class Score(Protocol):
+    """How a run goes."""
+
+    everyone: bool
+    """Whether all arrivals are filed at its beginning."""
+
+    def over(self, stage: Stage) -> bool:
+        """Whether the run is over; asked a few times a second, and does what is next."""
+
+    def expected(self, crowd: Crowd) -> int:
+        """How many residents were to come."""
+
+    def judged_by(self, slo: Slo) -> Slo:
+        """What the whole run must hold."""
+
+    def words(self) -> str:
+        """Where it is, for the progress line."""
+
+
+class Everyone:
+    """The whole crowd comes, each when the curve says so."""
+
+    everyone = True
+
+    def over(self, stage: Stage) -> bool:
+        return stage.now_us() >= stage.end_us
+
+    def expected(self, crowd: Crowd) -> int:
+        return crowd.residents
+
+    def judged_by(self, slo: Slo) -> Slo:
+        return slo
+
+    def words(self) -> str:
+        return ""
+
+
+class Stage:
+    """A run.
+
+    Args:
+        redis_url: the store, for the audit; None where it cannot be reached.
+        pids: who is who, for CPU.
+
+    Raises:
+        CannotRehearse: crowd and openings do not fit each other.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        crowd: Crowd,
+        setting: Setting,
+        company: Company,
+        redis_url: str | None,
+        pids: Callable[[], dict[str, list[int]]],
+    ) -> None:
+        self.options, self.crowd, self.setting, self.company = options, crowd, setting, company
+        self.slo = load_slo(Path(options.slo))
+        self.curves = curves_of(options, crowd, setting.grounds)
+        self.pace = pace_of(options, crowd, setting)
+        self.end_us = int(options.minutes * 60 * SECOND_US)
+        self.score: Score = Ramp(options, self.slo) if options.ramp else Everyone()
+        self.store = connect(redis_url) if redis_url else None
+        this = "generator" if company.alone else "master"
+        self.watch = Watch(setting.grounds, setting.address, self.now_us, self.store, pids, this)
+        self.began = datetime.now(UTC)
+        self.fault_second: int | None = None
+        self.fault_end_second: int | None = None
+        self._ended = False
+
+    def now_us(self) -> int:
+        """The run's time."""
+        return self.setting.clock.now_us()
+
+    def begin(self) -> None:
+        """File arrivals, start watching and handing out."""
+        self.company.begin(everyone=self.score.everyone)
+        self.watch.start()
+
+    def over(self) -> bool:
+        """Whether the run is over; to be asked a few times a second."""
+        return self.score.over(self)
+
+    def seconds_left(self) -> float:
+        """Until the run must end."""
+        return (self.end_us - self.now_us()) / SECOND_US
+
+    def end(self) -> None:
+        """Stop the crowd and hear the last answers; again does nothing."""
+        if self._ended:
+            return
+        self._ended = True
+        self.end_us = min(self.end_us, self.now_us())
+        self.company.end()
+        gevent.sleep(1.1)  # one more look at the openings after the last answer
+        self.watch.stop()
+
+    def progress(self) -> str:
+        """How far it is, in a line."""
+        second = self.now_us() // SECOND_US
+        if second < 0:
+            return f"opens in {-second} s"
+        told = self.company.progress()
+        looks = [looks[-1] for looks in self.watch.seen.openings.values() if looks]
+        line = (
+            f"{told.arrivals:,} arrived, {sum(look.waiting for look in looks):,} waiting, "
+            f"{sum(look.serving for look in looks):,} called, {told.requests_a_second:,} requests/s, "
+            f"{told.errors:,} errors"
+        )
+        return ", ".join(filter(None, (self.score.words(), line)))
+
+    def evidence(self) -> Evidence:
+        """Everything the audit looks at, the store's truth included."""
+        truth = read_truth(self.store, self.setting.grounds) if self.store is not None else None
+        told, meters, unserved = self.company.told()
+        seen = replace(self.watch.seen, cpu=self.cpu())
+        return Evidence(
+            self.crowd,
+            self.setting.grounds,
+            told,
+            meters,
+            seen,
+            truth,
+            self.end_us // SECOND_US,
+            self.score.judged_by(self.slo),
+            fault=self.options.fault,
+            fault_second=self.fault_second,
+            fault_end_second=self.fault_end_second,
+            unserved=unserved,
+            warm_up_seconds=self.options.warm_up_seconds,
+            expected=self.score.expected(self.crowd),
+            clock_doubt_ms=self.company.clock_doubt_ms,
+            ramp=self.score.found if isinstance(self.score, Ramp) else None,
+            began=self.began,
+        )
+
+    def told(self) -> tuple[str, str]:
+        """When residents come, and how fast they live, in words for the report."""
+        by_curve: dict[str, list[str]] = {}
+        for ground, curve in zip(self.setting.grounds, self.curves, strict=True):
+            by_curve.setdefault(curve.describe(), []).append(ground.district)
+        if len(by_curve) == 1:
+            words = next(iter(by_curve))
+        else:
+            words = "; ".join(f"{', '.join(districts)}: {curve}" for curve, districts in by_curve.items())
+        return words, self.pace.describe()
+
+    def cpu(self) -> dict[str, dict[int, float]]:
+        """Percent of one core by who and second: as watched here, and of the generators elsewhere as last heard."""
+        cpu = {who: dict(percents) for who, percents in self.watch.seen.cpu.items()}
+        others = cpu.get("others", {})
+        for who, (machine, percents) in self.company.cpu().items():
+            cpu[who] = percents
+            if machine == socket.gethostname():  # what they took of this machine was taken for that of others
+                for second in percents.keys() & others.keys():
+                    others[second] = max(0.0, others[second] - percents[second])
+        return cpu

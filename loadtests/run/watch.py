@@ -1,0 +1,245 @@
+"""What can be seen from outside while it runs: the openings over HTTP, the store, and everyone's CPU, by second."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gevent
+import msgspec
+import psutil
+from redis.exceptions import RedisError
+
+from loadtests.audit.truth import opening_key, passes_key, script_calls
+from loadtests.client import answers
+from loadtests.client.answers import Requests
+from loadtests.client.wire import Address, Broken
+from loadtests.client.wire_tls import connection_to
+from loadtests.resident.acts import Ground
+
+
+@dataclass(frozen=True)
+class OpeningSeen:
+    """`GET /openings/{district}`, asked at `sent_ms` and answered at `seen_ms` from the opening."""
+
+    sent_ms: int
+    seen_ms: int
+    state: str
+    issued: int
+    serving: int
+    waiting: int
+    commitment: str
+    entries: int | None
+    seed: str | None
+
+
+@dataclass(frozen=True)
+class StoreSeen:
+    """An opening's counters in the store, between `sent_ms` and `seen_ms`; passes that live well past that."""
+
+    sent_ms: int
+    seen_ms: int
+    fields: dict[str, str]
+    passes_alive: int
+
+
+@dataclass
+class Seen:
+    """Everything watched: by district; CPU in percent of one core, by who and second; scripts the store had run, as
+    (second, number).
+
+    `others` of `cpu` is all that the machine did besides, and what its host took from it.
+    """
+
+    openings: dict[str, list[OpeningSeen]] = field(default_factory=dict)
+    store: dict[str, list[StoreSeen]] = field(default_factory=dict)
+    cpu: dict[str, dict[int, float]] = field(default_factory=dict)
+    scripts: list[tuple[int, int]] = field(default_factory=list)
+    memory_mb: dict[str, dict[int, float]] = field(default_factory=dict)
+
+
+class Watch:
+    """Looks once a second until stopped.
+
+    Args:
+        now_us: the run's clock.
+        store: a redis-py client, or None where the store cannot be reached.
+        pids: who is who: `{"store": [pid], "workers": [pid, ...]}`; asked now and then, for they may be replaced.
+        this: what this process is: the generator, or the master of several.
+    """
+
+    def __init__(
+        self,
+        grounds: tuple[Ground, ...],
+        address: Address,
+        now_us: Callable[[], int],
+        store: Any | None,
+        pids: Callable[[], dict[str, list[int]]],
+        this: str = "generator",
+    ) -> None:
+        self.seen = Seen()
+        self._this = this
+        self._grounds, self._address, self._now_us = grounds, address, now_us
+        self._store, self._pids = store, pids
+        self._greenlets: list[Any] = []
+
+    def start(self) -> None:
+        self._greenlets = [gevent.spawn(self._every_second, look) for look in self._looks()]
+
+    def stop(self) -> None:
+        gevent.killall(self._greenlets)
+
+    def _looks(self) -> list[Callable[[], None]]:
+        requests = Requests(self._address.authority)
+        looks: list[Callable[[], None]] = [self._processes()]
+        if self._store is not None:
+            looks.append(self._scripts(self._store))
+        for ground in self._grounds:
+            looks.append(self._opening(ground, requests))
+            if self._store is not None:
+                looks.append(self._counters(ground, self._store))
+        return looks
+
+    def _every_second(self, look: Callable[[], None]) -> None:
+        while True:
+            started = time.monotonic()
+            look()
+            gevent.sleep(max(0.05, 1 - (time.monotonic() - started)))
+
+    def _opening(self, ground: Ground, requests: Requests) -> Callable[[], None]:
+        seen = self.seen.openings.setdefault(ground.district, [])
+        connection = connection_to(self._address)
+        request = requests.get(f"/openings/{ground.district}")
+
+        def look() -> None:
+            sent_ms = self._now_us() // 1000
+            try:
+                answer = connection.exchange(request)
+                if answer.status != 200:
+                    return
+                o = answers.decode_opening(answer.body)
+            except (Broken, msgspec.DecodeError):
+                return  # down for a moment: the residents' own errors tell of it
+            now_ms = self._now_us() // 1000
+            seen.append(
+                OpeningSeen(
+                    sent_ms,
+                    now_ms,
+                    o.state,
+                    o.issued,
+                    o.serving,
+                    o.waiting,
+                    o.draw.commitment,
+                    o.draw.entries,
+                    o.draw.seed,
+                )
+            )
+
+        return look
+
+    def _counters(self, ground: Ground, store: Any) -> Callable[[], None]:
+        seen = self.seen.store.setdefault(ground.district, [])
+        opens_at_ms = int(ground.opens_at.timestamp() * 1000) - ground.opens_us // 1000
+
+        def look() -> None:
+            sent_ms = self._now_us() // 1000
+            try:
+                with store.pipeline(transaction=True) as pipe:
+                    pipe.hgetall(opening_key(ground.district, ground.date))
+                    # only those that outlive any doubt about the clock: never counts one too many
+                    pipe.zcount(passes_key(ground.district, ground.date), opens_at_ms + sent_ms + 1500, "+inf")
+                    fields, alive = pipe.execute()
+            except (RedisError, OSError):
+                return
+            now_ms = self._now_us() // 1000
+            plain = {k.decode(): v.decode() for k, v in fields.items() if k != b"message"}
+            seen.append(StoreSeen(sent_ms, now_ms, plain, alive))
+
+        return look
+
+    def _scripts(self, store: Any) -> Callable[[], None]:
+        def look() -> None:
+            with contextlib.suppress(RedisError, OSError):  # away for a moment
+                self.seen.scripts.append((self._now_us() // 1_000_000, script_calls(store)))
+
+        return look
+
+    def _processes(self) -> Callable[[], None]:
+        known: dict[str, dict[int, psutil.Process]] = {self._this: {psutil.Process().pid: psutil.Process()}}
+        last: dict[int, tuple[float, float]] = {}
+        machine = _machine()
+        turn = 0
+        looked = self._now_us() // 1_000_000
+
+        def look() -> None:
+            nonlocal turn, looked, machine
+            if turn % 3 == 0:
+                for who, pids in self._pids().items():
+                    group = known.setdefault(who, {})
+                    for pid in pids:
+                        if pid not in group and psutil.pid_exists(pid):
+                            group[pid] = psutil.Process(pid)
+            turn += 1
+            second = self._now_us() // 1_000_000
+            ours = 0.0
+            for who, group in known.items():
+                percent = memory = 0.0
+                for pid, process in list(group.items()):
+                    try:
+                        with process.oneshot():
+                            times, at = process.cpu_times(), time.monotonic()
+                            memory += process.memory_info().rss / 1e6
+                    except psutil.Error:
+                        group.pop(pid)
+                        continue
+                    used = times.user + times.system
+                    if pid in last:
+                        percent += 100 * (used - last[pid][0]) / max(at - last[pid][1], 0.001)
+                    last[pid] = (used, at)
+                # a look that comes late speaks for all the seconds since the last
+                for since in range(min(looked + 1, second), second + 1):
+                    self.seen.cpu.setdefault(who, {})[since] = percent
+                self.seen.memory_mb.setdefault(who, {})[second] = memory
+                ours += percent
+            busy_s, at = _machine()
+            others = max(0.0, 100 * (busy_s - machine[0]) / max(at - machine[1], 0.001) - ours)
+            self.seen.cpu.setdefault("others", {}).update(
+                (since, others) for since in range(min(looked + 1, second), second + 1)
+            )
+            looked, machine = second, (busy_s, at)
+
+        return look
+
+
+def _machine() -> tuple[float, float]:
+    """CPU seconds that all cores have been busy, those that the host kept for itself included, and when."""
+    times = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    # guests are in user already
+    twice = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    return sum(times) - idle - twice, time.monotonic()
+
+
+def pids_in(data_dir: Path, up_pid: int | None) -> Callable[[], dict[str, list[int]]]:
+    """Who is who for a server of ours: the store by its pid file, the workers as the children of `jiaohao up`."""
+
+    def pids() -> dict[str, list[int]]:
+        try:
+            store = [int((data_dir / "store.pid").read_text())]
+        except (OSError, ValueError):  # not there while the store starts again
+            store = []
+        workers = []
+        try:
+            for child in psutil.Process(up_pid).children() if up_pid is not None else ():
+                # its store, Python's own helper and a night are children too
+                if any("spawn_main" in word for word in child.cmdline()):
+                    workers.append(child.pid)
+        except psutil.Error:
+            pass
+        return {"workers": workers, "store": store}
+
+    return pids

@@ -1,0 +1,1 @@
+"""Tests of the rehearsal, its audit and its reports."""
