@@ -9,7 +9,7 @@ local FIELDS = {
   'missed', 'missed_to', 'left', 'left_called', 'credit', 'last_ms', 'hold_ms',
 }
 
--- So many places an opening gives: a registration number has seven digits for the entry (server/keys.py).
+-- So many places an opening gives: a registration number has seven digits for the entry (server/core/keys.py).
 local MOST_PLACES = 10000000
 
 -- The one clock: what a test passes in, or the store's TIME moved by the city's offset.

@@ -10,32 +10,32 @@ from collections.abc import AsyncIterator
 import msgspec
 import structlog
 
-from server.access import Access
-from server.appointments import Appointments
-from server.city import City, load_city
-from server.clock import Clock
-from server.desk import Desk
-from server.errors import SetupError, StoreUnavailable
-from server.gateways import FileGateway
-from server.guesses import Guesses
-from server.keys import Pepper
-from server.metrics import Metrics
-from server.night import Night
-from server.notices import Notices
-from server.operations import Operations
-from server.overview import Overview
-from server.published import Published
-from server.registrations import Registrations
-from server.registry import Registry
-from server.seal import Seal
-from server.settings import Settings
-from server.setup import follow_city, keep_time, open_store
-from server.sites import Sites
-from server.staff import StaffTokens
+from server.access.one_time_codes import Access
+from server.appointments.appointments import Appointments
+from server.appointments.desk import Desk
+from server.appointments.sites import Sites
+from server.appointments.staff import StaffTokens
+from server.appointments.unmatched import Unmatched
+from server.core.city import City, load_city
+from server.core.clock import Clock
+from server.core.encryption import Seal
+from server.core.errors import SetupError, StoreUnavailable
+from server.core.keys import Pepper
+from server.core.metrics import Metrics
+from server.core.settings import Settings
+from server.core.tokens import Signer
+from server.messages.gateways import FileGateway
+from server.messages.sender import Notices
+from server.night.published import Published
+from server.night.run import Night
+from server.operations.interventions import Operations
+from server.operations.overview import Overview
+from server.registrations.registrations import Registrations
+from server.registry.guesses import Guesses
+from server.registry.registry import Registry
 from server.store import Store
-from server.tokens import Signer
-from server.unmatched import Unmatched
-from server.waiting_room import WaitingRoom
+from server.store.setup import follow_city, keep_time, open_store
+from server.waiting_room.room import WaitingRoom
 
 log = structlog.get_logger()
 

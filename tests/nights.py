@@ -9,15 +9,15 @@ from typing import Any
 
 import msgspec
 
-from server.appointments import Appointments
-from server.city import City, load_city
-from server.clock import to_ms
-from server.keys import Pepper, key, registration_no, resident_tag
-from server.night import Night
-from server.published import Published
-from server.seal import Contact, Seal
-from server.sites import Site
-from server.steps import Outcome
+from server.appointments.appointments import Appointments
+from server.appointments.sites import Site
+from server.core.city import City, load_city
+from server.core.clock import to_ms
+from server.core.encryption import Contact, Seal
+from server.core.keys import Pepper, key, registration_no, resident_tag
+from server.night.published import Published
+from server.night.run import Night
+from server.night.steps import Outcome
 from server.store import Store
 from server.store.slots import day_tag
 from server.store.statuses import known

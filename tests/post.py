@@ -11,15 +11,15 @@ from typing import Any
 
 import msgspec
 
-from server.city import City, load_city
-from server.clock import Clock, from_ms, to_ms
-from server.delivery_receipts import Told
-from server.gateways import Gateway
-from server.keys import Pepper
-from server.notices import Notices
-from server.seal import Seal
-from server.sites import Sites
-from server.sms import QuietHours
+from server.appointments.sites import Sites
+from server.core.city import City, load_city
+from server.core.clock import Clock, from_ms, to_ms
+from server.core.encryption import Seal
+from server.core.keys import Pepper
+from server.core.sms import QuietHours
+from server.messages.delivery_receipts import Told
+from server.messages.gateways import Gateway
+from server.messages.sender import Notices
 from server.store import Store, connect
 from server.store.statuses import known
 from server.store.store import (

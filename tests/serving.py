@@ -24,16 +24,16 @@ import psutil
 from redis import Redis
 from stdnum.iso7064 import mod_11_2
 
-from server.appointments import Giving
-from server.city import SHIPPED_CITY, City, load_city
-from server.clock import Clock, to_ms
-from server.keys import Pepper
-from server.papers import normalise_name
-from server.seal import Contact, Seal
+from server.appointments.appointments import Giving
+from server.appointments.sites import Site
+from server.appointments.staff import Role
+from server.core.city import SHIPPED_CITY, City, load_city
+from server.core.clock import Clock, to_ms
+from server.core.encryption import Contact, Seal
+from server.core.keys import Pepper
+from server.core.papers import normalise_name
+from server.core.settings import Settings
 from server.services import Services, wire
-from server.settings import Settings
-from server.sites import Site
-from server.staff import Role
 from server.store import Store, connect
 from server.store.store import FirstDoseRecord, Taken
 from server.web.app import application
@@ -465,10 +465,10 @@ class Up:
 
 @contextmanager
 def up(data_dir: Path, *options: str, wait: bool = True, **env: str) -> Iterator[Up]:
-    """`python -m server up` on a free port; whatever is left of it in the end is ended, and removed."""
+    """`python -m server.cli up` on a free port; whatever is left of it in the end is ended, and removed."""
     folder = data_dir.parent / f"up-{time.monotonic_ns()}"
     folder.mkdir()
-    arguments = [sys.executable, "-m", "server", "up", "--port", "0", "--data-dir", str(data_dir), *options]
+    arguments = [sys.executable, "-m", "server.cli", "up", "--port", "0", "--data-dir", str(data_dir), *options]
     temporary = tempfile.mkdtemp(prefix="jh-")  # a short path, as a socket is in it
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         process = subprocess.Popen(
@@ -503,7 +503,7 @@ def end_store(data_dir: Path) -> None:
 def run_cli(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     """A command in a process of its own, to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "server", *arguments],
+        [sys.executable, "-m", "server.cli", *arguments],
         cwd=REPO, env=environment(**env), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from server.allotment import Allotment, Candidate, Candidates, Rules, Slot, allot
-from server.city import load_city
-from server.published import Published
-from server.results import list_root
+from server.core.city import load_city
+from server.fairness.allotment import Allotment, Candidate, Candidates, Rules, Slot, allot
+from server.fairness.result_file import list_root
+from server.night.published import Published
 from server.store import Store
 from server.store.slots import day_tag
 from server.store.statuses import known

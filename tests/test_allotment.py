@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from server.allotment import Candidate, Candidates, Outcome, Rules, Slot, allot, in_order
-from server.city import load_city
-from server.keys import registration_no
+from server.core.city import load_city
+from server.core.keys import registration_no
+from server.fairness.allotment import Candidate, Candidates, Outcome, Rules, Slot, allot, in_order
 
 CITY = load_city()
 SEED = bytes(range(32))

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import pytest
 from matching.games import HospitalResident
 
-from server.allotment import Candidate, Candidates, Rules, Slot, allot
-from server.keys import registration_no
+from server.core.keys import registration_no
+from server.fairness.allotment import Candidate, Candidates, Rules, Slot, allot
 
 PRODUCTS: Mapping[str, int | None] = {"inactivated": 21, "cho": 28, "adenovirus": None}
 SITES = ("S1", "S10", "S2", "S3")

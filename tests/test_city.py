@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from server.city import City, CityError, District, Periods, Policy, Window, load_city
-from server.sms import QuietHours, Sms
+from server.core.city import City, CityError, District, Periods, Policy, Window, load_city
+from server.core.sms import QuietHours, Sms
 
 SMALL = Path(__file__).parent / "cities" / "small.toml"
 

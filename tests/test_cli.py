@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from server.city import SHIPPED_CITY
-from server.tokens import Kind, Signer
+from server.core.city import SHIPPED_CITY
+from server.core.tokens import Kind, Signer
 from tests.conftest import Jiaohao
 from tests.serving import operator_token, quick_city, run_cli, up
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from server.errors import Overloaded, StoreUnavailable
+from server.core.errors import Overloaded, StoreUnavailable
 from server.store import Coalescer
 
 

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from redis import Redis
 
-from server.city import load_city
-from server.demo import demo_resident
+from server.core.city import load_city
+from server.operations.demo import demo_resident
 from tests.conftest import Jiaohao
 from tests.serving import Person, quick_city, registry_csv, run_cli, up
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.draw import Draw, commitment
+from server.fairness.draw import Draw, commitment
 
 VECTORS: dict[str, Any] = json.loads(Path(__file__).with_name("draw_vectors.json").read_text("utf-8"))
 SEED = bytes.fromhex(VECTORS["seed"])

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.city import City, load_city
-from server.eligibility import FirstDose, Verdict, judge
+from server.core.city import City, load_city
+from server.registry.eligibility import FirstDose, Verdict, judge
 
 GUANGZHOU = load_city()
 SMALL = load_city(Path(__file__).parent / "cities" / "small.toml")

@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from server.errors import SetupError
+from server.core.errors import SetupError
 from server.store.embedded import EmbeddedStore, store_url
 from tests.serving import REPO, end_store, until
 

@@ -13,8 +13,10 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from redis import Redis
 
-from server.city import load_city
-from server.importing import (
+from server.appointments.sites import Site
+from server.core.city import load_city
+from server.core.keys import Pepper
+from server.operations.importing import (
     CAPACITY_COLUMNS,
     REGISTRY_COLUMNS,
     CsvFile,
@@ -25,8 +27,6 @@ from server.importing import (
     known_sites,
     registry_reader,
 )
-from server.keys import Pepper
-from server.sites import Site
 from server.store import Store
 from tests.conftest import Jiaohao
 from tests.serving import BAIYUN, TIANHE, Person, open_house, person, refused, registry_csv, test_settings

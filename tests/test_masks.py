@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.masks import mask_name, mask_phone
+from server.core.masks import mask_name, mask_phone
 
 
 @pytest.mark.parametrize(

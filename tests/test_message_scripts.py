@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from server.keys import key, resident_tag
-from server.message_ids import Said
+from server.core.keys import key, resident_tag
+from server.messages.message_ids import Said
 from server.store import Store
 from server.store.outbox import Caps, Outcome
 from server.store.statuses import known

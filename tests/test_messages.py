@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from server.errors import MessageRefused, NotHandedOver, StoreUnavailable
-from server.gateways import FileGateway
-from server.keys import resident_tag
-from server.seal import Contact, Seal
-from server.sms import QuietHours
+from server.core.encryption import Contact, Seal
+from server.core.errors import MessageRefused, NotHandedOver, StoreUnavailable
+from server.core.keys import resident_tag
+from server.core.sms import QuietHours
+from server.messages.gateways import FileGateway
 from server.store.statuses import known
 from server.store.store import (
     Change,
@@ -190,10 +190,10 @@ async def test_a_store_that_goes_away_after_the_gateway_took_it_costs_no_repeat(
     monkeypatch.setattr(post.store, "settle_message", away)
     post.notices = post.sender()
     if stays:  # too long: left to the next look
-        monkeypatch.setattr("server.message_sender._TELL_SECONDS", 0.0)
+        monkeypatch.setattr("server.messages.message_sender._TELL_SECONDS", 0.0)
         assert await post.send(phones) == 0
         left[0] = 0
-        monkeypatch.setattr("server.outbox_reader._IDLE_MS", {"codes": 0, "outbox": 0})  # long enough ago
+        monkeypatch.setattr("server.messages.outbox_reader._IDLE_MS", {"codes": 0, "outbox": 0})  # long enough ago
     assert await post.send(phones) == 1
     assert len(phones.messages) == 1 and await post.told("registered") == {"accepted": 1}
 
@@ -280,7 +280,7 @@ async def test_a_contact_that_cannot_be_read_is_a_dead_letter_and_one_that_was_d
 
 
 def registry_of(resident: bytes) -> bytes:
-    from server.keys import key, resident_tag
+    from server.core.keys import key, resident_tag
 
     return key("registry", resident_tag(resident)).encode()
 
@@ -354,7 +354,7 @@ async def test_all_senders_together_keep_to_the_cap(store_url: str, monkeypatch:
 
 
 async def test_a_receipt_may_come_before_the_answer(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.delivery_receipts._LOOK_AGAIN_SECONDS", (0.01,) * 200)
+    monkeypatch.setattr("server.messages.delivery_receipts._LOOK_AGAIN_SECONDS", (0.01,) * 200)
     await post.register([person(0), person(1)])
 
     class Hasty(Phones):
@@ -422,7 +422,7 @@ async def test_an_answer_that_was_not_noted_is_not_taken_for_that_of_the_next_me
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The store dies having settled `registered`, before it says so; what is owed next has the same number again."""
-    monkeypatch.setattr("server.message_sender._TELL_SECONDS", 0.0)
+    monkeypatch.setattr("server.messages.message_sender._TELL_SECONDS", 0.0)
     await post.register([person(0)])
     settle = post.store.settle_message
 
@@ -437,7 +437,7 @@ async def test_an_answer_that_was_not_noted_is_not_taken_for_that_of_the_next_me
     assert len(phones.messages) == 1
     monkeypatch.setattr(post.store, "settle_message", settle)
     await post.book(0)
-    monkeypatch.setattr("server.outbox_reader._IDLE_MS", {"codes": 0, "outbox": 0})
+    monkeypatch.setattr("server.messages.outbox_reader._IDLE_MS", {"codes": 0, "outbox": 0})
     await notices.send_messages(phones, "test")
     assert len(phones.messages) == 2, "the appointment's own message went out"
     assert await post.told("allotted") == Counter({"accepted": 1})
@@ -460,7 +460,7 @@ async def test_killed_before_the_dead_letter_was_laid_aside_it_is_not_lost(
     await post.send(phones)
     assert (await post.backlog())[2] == 1, "the letter is there"
     monkeypatch.setattr(post.store, "shelve_message", shelve)
-    monkeypatch.setattr("server.outbox_reader._IDLE_MS", {"codes": 0, "outbox": 0})
+    monkeypatch.setattr("server.messages.outbox_reader._IDLE_MS", {"codes": 0, "outbox": 0})
     phones.failing.clear()
     await post.send(phones)
     assert [phone for phone, _ in phones.messages] == [person(0).phone]

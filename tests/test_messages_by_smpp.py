@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from server.cli.notify import smpp_gateway
-from server.smpp import SmppGateway, SmppSettings
+from server.messages.smpp import SmppGateway, SmppSettings
 from tests.post import Post, open_post
 from tests.serving import person
 from tests.smsc import PASSWORD, Line, Orders, Smsc, need_smsc, smsc
@@ -75,8 +75,8 @@ async def test_nothing_is_lost_and_order_is_kept_through_every_fault(
     store_url: str, orders: Orders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cut off, killed, throttling, late and answering twice; two messages to each, the second one in two parts."""
-    monkeypatch.setattr("server.message_sender._FIRST_BACKOFF_MS", 100)
-    monkeypatch.setattr("server.message_sender._NOT_HANDED_OVER_MS", 50)
+    monkeypatch.setattr("server.messages.message_sender._FIRST_BACKOFF_MS", 100)
+    monkeypatch.setattr("server.messages.message_sender._NOT_HANDED_OVER_MS", 50)
     faults = {"late_every": 301, "late_ms": 2500, "twice_every": 37, "throttle_every": 400}
     orders = msgspec.structs.replace(orders, **faults, cut_at=[700], kill_at=1500)
     async with open_post(store_url, tries=30) as post:

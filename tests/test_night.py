@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from server.appointments import Giving
-from server.draw import commitment
-from server.errors import SetupError, StoreUnavailable
-from server.keys import key, resident_tag
-from server.lease import Superseded
-from server.sites import Site
-from server.staff import Role, Staff
+from server.appointments.appointments import Giving
+from server.appointments.sites import Site
+from server.appointments.staff import Role, Staff
+from server.core.errors import SetupError, StoreUnavailable
+from server.core.keys import key, resident_tag
+from server.fairness.draw import commitment
+from server.fairness.verification import Published as Public
+from server.fairness.verification import verify_allotment
+from server.night.lease import Superseded
 from server.store import Store
 from server.store.slots import day_tag
 from server.store.store import Change, Taken
-from server.verifying import Published as Public
-from server.verifying import verify_allotment
 from tests.nights import DAY, NightHouse, fill
 
 TIANHE, HAIZHU = "440106", "440105"
@@ -563,7 +563,7 @@ async def test_wishes_changed_after_the_list_was_frozen_are_not_overridden(
 async def test_a_night_that_was_overtaken_is_published_without_giving_more(
     house: NightHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.tonight._BATCH", 10)
+    monkeypatch.setattr("server.night.inputs._BATCH", 10)
     put = await fill(house.store, 40, districts=[TIANHE], per_slot=1)
     give, calls = house.appointments.give, []
 
@@ -658,7 +658,7 @@ async def test_a_store_that_dies_with_its_answer_is_waited_for(
     house: NightHouse, monkeypatch: pytest.MonkeyPatch, field: str
 ) -> None:
     """What it had done is found done."""
-    monkeypatch.setattr("server.night._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("server.night.run._RETRY_SECONDS", 0.01)
     await fill(house.store, 20, districts=[TIANHE])
     note = house.store.note_night
     lost: list[str] = []

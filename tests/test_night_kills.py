@@ -18,14 +18,14 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from server.appointments import Giving
-from server.clock import to_ms
-from server.keys import key, resident_tag
+from server.appointments.appointments import Giving
+from server.core.clock import to_ms
+from server.core.keys import key, resident_tag
+from server.fairness.verification import verify_allotment
 from server.store import Store, connect
 from server.store.embedded import EmbeddedStore
 from server.store.slots import day_tag
 from server.store.store import Taken
-from server.verifying import verify_allotment
 from tests.nights import DAY, DISTRICTS, PEPPER, SECRET, NightHouse, fill
 from tests.serving import OPERATOR, REPO, environment, until
 
@@ -102,7 +102,7 @@ async def prepare(url: str) -> tuple[dict[str, dict[str, Any]], Past]:
 
 def night(url: str, results: Path) -> subprocess.Popen[str]:
     """`jiaohao night`, its lines on a pipe."""
-    command = [sys.executable, "-m", "server", "night", "--redis-url", url, "--results", str(results)]
+    command = [sys.executable, "-m", "server.cli", "night", "--redis-url", url, "--results", str(results)]
     env = environment(JIAOHAO_SECRET=SECRET.hex(), JIAOHAO_PEPPER=PEPPER.hex(), JIAOHAO_OPERATOR_TOKEN=OPERATOR)
     return subprocess.Popen(
         [*command, "--date", str(DAY)], cwd=REPO, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE

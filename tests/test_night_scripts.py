@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from server.keys import key, resident_tag
+from server.core.keys import key, resident_tag
 from server.store import Store
 from server.store.statuses import known
 from server.store.store import Appointment, Booking, Change, NewRegistration, PassedOver, Taken

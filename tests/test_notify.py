@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from server.gateways import FileGateway
+from server.messages.gateways import FileGateway
 from server.store import Store
 from server.store.store import DeadLetter
 from tests.conftest import Jiaohao, standalone_server
@@ -41,7 +41,7 @@ def loud_city(folder: Path, **sms: int) -> str:
 
 
 def load_text() -> str:
-    text = (REPO / "server" / "cities" / "guangzhou.toml").read_text("utf-8")
+    text = (REPO / "server" / "core" / "cities" / "guangzhou.toml").read_text("utf-8")
     assert "quiet_hours = { begins" in text
     return text
 
@@ -151,7 +151,7 @@ def own_store() -> Iterator[str]:
 def notify(*arguments: str, **env: str) -> Any:
     """`jiaohao notify` in a process of its own."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "server", "notify", *arguments],
+        [sys.executable, "-m", "server.cli", "notify", *arguments],
         cwd=REPO, env=environment(**env), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

@@ -8,9 +8,9 @@ from datetime import date
 
 import pytest
 
-from server.city import City, load_city
-from server.opening import Opening
+from server.core.city import City, load_city
 from server.store.store import Advance
+from server.waiting_room.opening import Opening
 
 DAY = date(2021, 6, 19)
 SEED = bytes(range(32))

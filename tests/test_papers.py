@@ -9,7 +9,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from stdnum.iso7064 import mod_11_2
 
-from server.papers import (
+from server.core.papers import (
     ID_TYPES,
     IdType,
     check_id,

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 import segno
 
-from server.keys import registration_no
+from server.core.keys import registration_no
 from server.web.qr import qr_svg
 
 _BORDER = 4

@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from loadtests.run.own_cluster import OwnCluster
-from server.errors import SetupError, StoreUnavailable
-from server.settings import from_environment
+from server.core.errors import SetupError, StoreUnavailable
+from server.core.settings import from_environment
 from server.store import Store, connect
 from server.store.statuses import known
 from tests.serving import OPERATOR, until

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from server.errors import StoreUnavailable
-from server.keys import key, resident_tag
+from server.core.errors import StoreUnavailable
+from server.core.keys import key, resident_tag
 from server.store import Store
 from server.store.statuses import known
 from server.store.store import Appointment, Arg, Booking, Change, FirstDoseRecord, Kept, NewRegistration, Past

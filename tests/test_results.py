@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.allotment import Candidate, Candidates, Rules, Slot, allot
-from server.city import load_city
-from server.keys import registration_no
-from server.merkle import Frontier, Proof, Tree, check, leaf_hash, prove_from
-from server.results import list_root, write
+from server.core.city import load_city
+from server.core.keys import registration_no
+from server.fairness.allotment import Candidate, Candidates, Rules, Slot, allot
+from server.fairness.merkle import Frontier, Proof, Tree, check, leaf_hash, prove_from
+from server.fairness.result_file import list_root, write
 
 SEED = bytes(range(32))
 NIGHT = date(2021, 7, 2)

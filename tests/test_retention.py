@@ -12,14 +12,14 @@ import msgspec
 import pytest
 from redis import Redis
 
-from server.appointments import Appointments
-from server.city import load_city
-from server.clock import Clock
-from server.importing import REGISTRY_COLUMNS, CsvFile, RegistryKeeper, registry_reader
-from server.keys import Pepper, fingerprint
-from server.retention import Purged, purge, resident_of
-from server.rotation import Resealed, reseal
-from server.seal import Contact, Seal
+from server.appointments.appointments import Appointments
+from server.core.city import load_city
+from server.core.clock import Clock
+from server.core.encryption import Contact, Seal
+from server.core.keys import Pepper, fingerprint
+from server.operations.importing import REGISTRY_COLUMNS, CsvFile, RegistryKeeper, registry_reader
+from server.operations.key_rotation import Resealed, reseal
+from server.operations.retention import Purged, purge, resident_of
 from server.store import Store
 from server.store.statuses import known
 from server.store.store import FirstDoseRecord, NewRegistration
@@ -194,12 +194,12 @@ async def test_at_the_end_of_the_campaign_the_registry_goes_too(store: Store) ->
 
 
 async def test_who_registers_again_in_that_moment_loses_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    import server.retention
+    import server.operations.retention
 
     who, client = resident(7), store.client
     record = await keep_record(store, who)
     await keep_registration(store, who, "cancelled", BOUND_MS - 1, None)
-    read = server.retention._registrations
+    read = server.operations.retention._registrations
 
     async def read_then_they_register(*args: Any) -> Any:
         found = await read(*args)
@@ -208,7 +208,7 @@ async def test_who_registers_again_in_that_moment_loses_nothing(store: Store, mo
         assert known(await store.register([new]))[0].status == "registered"
         return found
 
-    monkeypatch.setattr(server.retention, "_registrations", read_then_they_register)
+    monkeypatch.setattr(server.operations.retention, "_registrations", read_then_they_register)
     assert await purge(store, BEFORE, SHANGHAI) == Purged()
     assert (await store.registration(who))["state"] == "proposed"
     assert await record_of(store, who) == record

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.errors import StoreUnavailable
+from server.core.errors import StoreUnavailable
 from server.store import Store
 from server.store.statuses import known
 from server.store.store import Advance, Arg, Joined, NewRegistration, Place

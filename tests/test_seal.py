@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.seal import Contact, Seal, Unreadable
+from server.core.encryption import Contact, Seal, Unreadable
 
 OLD, NEW = b"o" * 32, b"n" * 32
 ZHANG, LI = b"z" * 16, b"l" * 16

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from server.errors import SetupError
-from server.keys import fingerprint
-from server.settings import Settings, from_environment, local_secrets
+from server.core.errors import SetupError
+from server.core.keys import fingerprint
+from server.core.settings import Settings, from_environment, local_secrets
 
 SECRET, EARLIER, PEPPER = "a1" * 32, "b2" * 32, "c3" * 32
 FULL = {

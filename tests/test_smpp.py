@@ -20,10 +20,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from server.errors import MessageRefused, SetupError
-from server.smpp import Delivery, Receipt, Reply, SmppGateway, SmppSettings, probe, smpp_from_environment, split, units
-from server.smpp.incoming import read_incoming
-from server.smpp.pace import Pace
+from server.core.errors import MessageRefused, SetupError
+from server.messages.smpp import (
+    Delivery,
+    Receipt,
+    Reply,
+    SmppGateway,
+    SmppSettings,
+    probe,
+    smpp_from_environment,
+    split,
+    units,
+)
+from server.messages.smpp.incoming import read_incoming
+from server.messages.smpp.pace import Pace
 from tests.smsc import PASSWORD, Line, Orders, Smsc, need_smsc, smsc
 
 PHONE = "13800138000"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.keys import fingerprint
-from server.tokens import Forged, Kind, Signer, Token
+from server.core.keys import fingerprint
+from server.core.tokens import Forged, Kind, Signer, Token
 
 _SECRET = bytes(range(32))
 _OTHER = bytes(range(1, 33))

@@ -11,13 +11,13 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from server.appointments import Giving
-from server.delivery_receipts import Told
-from server.errors import StoreUnavailable
-from server.keys import key, resident_tag
-from server.metrics import Metrics
-from server.retention import purge
-from server.steps import STEPS
+from server.appointments.appointments import Giving
+from server.core.errors import StoreUnavailable
+from server.core.keys import key, resident_tag
+from server.core.metrics import Metrics
+from server.messages.delivery_receipts import Told
+from server.night.steps import STEPS
+from server.operations.retention import purge
 from server.store import Store, connect
 from server.store.slots import day_tag
 from server.store.statuses import SCRIPTS
@@ -448,7 +448,7 @@ MESSAGES: dict[str, Callable[[Post], Awaitable[None]]] = {
 async def test_a_message_whose_status_nobody_knows_stays_owed(
     script: str, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.message_sender._TELL_SECONDS", 0.0)
+    monkeypatch.setattr("server.messages.message_sender._TELL_SECONDS", 0.0)
     stub = Stub(post.store, script)
     with capture_logs() as logs:
         await MESSAGES[script](post)

@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from server.cli import cli, main
-from server.draw import Draw
-from server.keys import registration_no
-from server.merkle import Frontier, Tree, leaf_hash
-from server.verifying import Published, Wrong, verify_allotment, verify_draw, verify_inclusion
+from server.core.keys import registration_no
+from server.fairness.draw import Draw
+from server.fairness.merkle import Frontier, Tree, leaf_hash
+from server.fairness.verification import Published, Wrong, verify_allotment, verify_draw, verify_inclusion
 from tests.test_results import NOS, PEOPLE, a_file
 
 VECTORS: dict[str, Any] = json.loads(Path(__file__).with_name("draw_vectors.json").read_text("utf-8"))

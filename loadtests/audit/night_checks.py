@@ -353,7 +353,7 @@ def _sent(file: Path) -> list[Message]:
 def _run(*command: str) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("JIAOHAO_")}
     done = subprocess.run(
-        [sys.executable, "-m", "server", *command], env=env, cwd=Path(__file__).resolve().parents[2],
+        [sys.executable, "-m", "server.cli", *command], env=env, cwd=Path(__file__).resolve().parents[2],
         capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     if done.returncode:

@@ -21,11 +21,11 @@ from rich.table import Table
 from loadtests.bench import http as over_http
 from loadtests.bench.drive import cpu_seconds, drive, request
 from loadtests.capacity.costs import FORMAT, LEVELS, Background, Call, Costs, Level, Spread
-from server.city import SHIPPED_CITY
-from server.keys import Pepper, registration_no
-from server.settings import Settings
+from server.core.city import SHIPPED_CITY
+from server.core.keys import Pepper, registration_no
+from server.core.settings import Settings
+from server.core.tokens import Kind, Signer, Token
 from server.store.store import Place, Store, connect
-from server.tokens import Kind, Signer, Token
 
 WAITING = over_http.DISTRICT
 """Here people join, and wait: one call a second."""

@@ -24,15 +24,15 @@ from stdnum.iso7064 import mod_11_2
 
 from loadtests.bench.drive import Load, drive, request
 from loadtests.run.ports import free_ports
-from server.city import load_city
-from server.demo import add_demo
-from server.keys import Pepper, opening_tag, registration_no
-from server.seal import Contact, Seal
-from server.settings import Settings, from_environment, local_secrets
+from server.core.city import load_city
+from server.core.encryption import Contact, Seal
+from server.core.keys import Pepper, opening_tag, registration_no
+from server.core.settings import Settings, from_environment, local_secrets
+from server.core.tokens import Kind, Signer, Token
+from server.operations.demo import add_demo
 from server.store.embedded import EmbeddedStore
 from server.store.statuses import known
 from server.store.store import FirstDoseRecord, Place, Store, connect
-from server.tokens import Kind, Signer, Token
 
 DISTRICT = "440106"
 DAY = date(2021, 6, 19)

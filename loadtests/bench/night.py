@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtests.bench.night_city import ASSUMED, DEMAND, NIGHT, capacity, shares, sites_of, waiting
-from server.allotment import Candidates, Rules, allot, in_order
-from server.city import City, District, load_city
-from server.draw import commitment
-from server.published import Published
-from server.results import list_root
-from server.verifying import Published as Public
-from server.verifying import verify_allotment
+from server.core.city import City, District, load_city
+from server.fairness.allotment import Candidates, Rules, allot, in_order
+from server.fairness.draw import commitment
+from server.fairness.result_file import list_root
+from server.fairness.verification import Published as Public
+from server.fairness.verification import verify_allotment
+from server.night.published import Published
 
 _SEED = bytes(range(32))
 _CHUNK = 50_000

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from typing import Final
 
-from server.allotment import Candidate, Period, Rules, Slot
-from server.city import City, District
-from server.keys import registration_no
+from server.core.city import City, District
+from server.core.keys import registration_no
+from server.fairness.allotment import Candidate, Period, Rules, Slot
 
 DEMAND: Final = 4_836_000
 """Residents with a first dose and no second one on 18 June 2021 (domain.md)."""

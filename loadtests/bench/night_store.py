@@ -15,17 +15,17 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtests.bench.night_city import ASSUMED, NIGHT, shares, waiting
-from server.allotment import Candidate
-from server.city import City, District, load_city
-from server.keys import Pepper, key, opening_tag, parts_of, resident_tag
-from server.seal import Contact, Seal
-from server.settings import Settings, from_environment, local_secrets
+from server.core.city import City, District, load_city
+from server.core.encryption import Contact, Seal
+from server.core.keys import Pepper, key, opening_tag, parts_of, resident_tag
+from server.core.settings import Settings, from_environment, local_secrets
+from server.fairness.allotment import Candidate
+from server.night.waiting_list import Waiting as Listed
+from server.night.waiting_list import pack
 from server.store.embedded import EmbeddedStore
 from server.store.residents import PassedOver
 from server.store.statuses import known
 from server.store.store import FirstDoseRecord, NewRegistration, Pointer, Store, connect
-from server.waiting_list import Waiting as Listed
-from server.waiting_list import pack
 
 _BATCH = 500
 _SAMPLE = 1000

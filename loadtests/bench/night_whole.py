@@ -19,13 +19,13 @@ from rich.table import Table
 
 from loadtests.bench.night_city import ASSUMED, NIGHT, capacity, shares, sites_of
 from loadtests.bench.night_store import Filling, Waiting, batches, people, send
-from server.allotment import Rules
-from server.appointments import Appointments, Giving
-from server.city import City, District, load_city
-from server.clock import Clock, to_ms
-from server.keys import key, opening_tag
-from server.settings import Settings, from_environment, local_secrets
-from server.sites import Site
+from server.appointments.appointments import Appointments, Giving
+from server.appointments.sites import Site
+from server.core.city import City, District, load_city
+from server.core.clock import Clock, to_ms
+from server.core.keys import key, opening_tag
+from server.core.settings import Settings, from_environment, local_secrets
+from server.fairness.allotment import Rules
 from server.store.embedded import EmbeddedStore
 from server.store.store import Change, Store, Taken, connect
 
@@ -162,7 +162,9 @@ def measure(total: int, doses: float = 0.3, seed: int = 1) -> Night:
 def _command(env: dict[str, str], *arguments: str) -> tuple[str, resource.struct_rusage]:
     """`jiaohao` in a process of its own: (what it printed, what it used)."""
     with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen([sys.executable, "-m", "server", *arguments], env={**os.environ, **env}, stdout=out)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "server.cli", *arguments], env={**os.environ, **env}, stdout=out
+        )
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)

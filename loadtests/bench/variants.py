@@ -12,15 +12,15 @@ import msgspec
 from litestar import Litestar, Request, Response, get, post
 from litestar.datastructures import State
 
-from server.city import load_city
-from server.eligibility import FirstDose, judge
-from server.keys import Pepper, key, resident_tag
-from server.papers import check_id, check_name, check_phone, normalise_id, normalise_name, normalise_phone
-from server.registry import Applicant
-from server.settings import from_environment
+from server.core.city import load_city
+from server.core.keys import Pepper, key, resident_tag
+from server.core.papers import check_id, check_name, check_phone, normalise_id, normalise_name, normalise_phone
+from server.core.settings import from_environment
+from server.core.tokens import Kind, Signer, Token
+from server.registry.eligibility import FirstDose, judge
+from server.registry.registry import Applicant
 from server.store import connect
 from server.store.store import FirstDoseRecord
-from server.tokens import Kind, Signer, Token
 
 _JSON = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 

@@ -15,10 +15,10 @@ from rich.table import Table
 
 from loadtests.bench.drive import cpu_seconds, request
 from loadtests.bench.http import DISTRICT, OPENS_AT, prepare, server, stage
-from server.settings import Settings
+from server.core.settings import Settings
+from server.core.tokens import Kind, Signer, Token
 from server.store.statuses import known
 from server.store.store import Store, connect
-from server.tokens import Kind, Signer, Token
 
 _DRAW_SECONDS = 120
 

@@ -12,7 +12,7 @@ from loadtests.capacity.known import Known
 from loadtests.crowd.traits import Traits
 
 LINGER_SECONDS = 0.005
-"""How long a worker gathers calls for the store before it sends them (server/line.py)."""
+"""How long a worker gathers calls for the store before it sends them (server/waiting_room/batches.py)."""
 POLLS_OF_A_CALL = 1.2
 """Assumption: polls of somebody who has been called, until they claim."""
 LOADS = ("join", "poll", "ready", "claim", "register", "look_up", "qr", "opening", "city")

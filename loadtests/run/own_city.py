@@ -58,7 +58,7 @@ def check_city(options: Options, crowd: Crowd) -> None:
 
 def _city(options: Options) -> Mapping[str, Any]:
     """The file as `jiaohao city` prints it, once it has checked it."""
-    command = [sys.executable, "-m", "server", "city"]
+    command = [sys.executable, "-m", "server.cli", "city"]
     if options.city is not None:
         command += ["--city", str(Path(options.city).resolve())]
     done = subprocess.run(

@@ -28,7 +28,7 @@ from loadtests.run.watch import pids_in
 
 _READY_SECONDS = 60
 _READY = re.compile(r"ready: (http://\S+)")
-_JIAOHAO = (sys.executable, "-m", "server")
+_JIAOHAO = (sys.executable, "-m", "server.cli")
 _HOME = Path(__file__).resolve().parents[2]
 
 

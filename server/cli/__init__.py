@@ -6,8 +6,8 @@ from typing import ClassVar
 import click
 
 from server import __version__
-from server.city import CityError
-from server.errors import Refusal, SetupError
+from server.core.city import CityError
+from server.core.errors import Refusal, SetupError
 
 
 class _Commands(click.Group):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from server.city import SHIPPED_CITY, load_city
 from server.cli.options import city_option
+from server.core.city import SHIPPED_CITY, load_city
 
 
 @click.command("city")

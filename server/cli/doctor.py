@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
-from server.city import City, load_city
 from server.cli.options import city_option, store_options, store_settings
-from server.doctor import Finding, examine
-from server.errors import SetupError
-from server.settings import Settings
-from server.setup import open_store
+from server.core.city import City, load_city
+from server.core.errors import SetupError
+from server.core.settings import Settings
+from server.operations.doctor import Finding, examine
 from server.store import Store
+from server.store.setup import open_store
 
 _MARKS = {"ok": ("ok  ", "green"), "note": ("note", "yellow"), "bad": ("BAD ", "red")}
 
@@ -48,7 +48,7 @@ def command(acl: bool, redis_url: str | None, data_dir: Path, city_file: Path | 
 
 def _print_acl() -> None:
     """Lines for the store's console, and why each of their rights is there."""
-    from server.acl import users
+    from server.operations.acl import users
 
     for user in users():
         click.echo(f"# {user.name}: {user.what}")
@@ -83,7 +83,7 @@ async def _all(settings: Settings, city: City, store: Store) -> AsyncIterator[Fi
     if not os.environ.get("JIAOHAO_SMPP_URL"):
         yield Finding("note", "SMS: no SMSC set", "messages go to a file; see jiaohao notify --help")
         return
-    from server.smpp import probe, smpp_from_environment
+    from server.messages.smpp import probe, smpp_from_environment
 
     try:
         await probe(smpp_from_environment())

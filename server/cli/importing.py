@@ -13,12 +13,15 @@ import click
 import msgspec
 from rich.progress import Progress
 
-from server.appointments import Appointments
-from server.city import City
+from server.appointments.appointments import Appointments
 from server.cli.progress import progress_bar
-from server.clock import Clock, from_ms
-from server.errors import SetupError
-from server.importing import (
+from server.core.city import City
+from server.core.clock import Clock, from_ms
+from server.core.encryption import Seal
+from server.core.errors import SetupError
+from server.core.keys import Pepper
+from server.core.settings import Settings
+from server.operations.importing import (
     CAPACITY_COLUMNS,
     REGISTRY_COLUMNS,
     SITES_COLUMNS,
@@ -34,17 +37,14 @@ from server.importing import (
     registry_reader,
     summary,
 )
-from server.importing.affected import AtSites, at_sites, remove_sites
-from server.importing.capacity import Capacity, compare_capacity, judge_capacity, remove_slots
-from server.importing.last import Kind, LastImport, last_import, note_import
-from server.importing.plausible import doubts_of_capacity, doubts_of_registry, doubts_of_sites, names_rule
-from server.importing.registry import Going, compare_registry
-from server.importing.sites import judge_sites
-from server.keys import Pepper
-from server.seal import Seal
-from server.settings import Settings
-from server.setup import city_clock, open_store
+from server.operations.importing.affected import AtSites, at_sites, remove_sites
+from server.operations.importing.capacity import Capacity, compare_capacity, judge_capacity, remove_slots
+from server.operations.importing.last import Kind, LastImport, last_import, note_import
+from server.operations.importing.plausible import doubts_of_capacity, doubts_of_registry, doubts_of_sites, names_rule
+from server.operations.importing.registry import Going, compare_registry
+from server.operations.importing.sites import judge_sites
 from server.store import Store
+from server.store.setup import city_clock, open_store
 
 _MOST_TOLD: Final = 10
 _MOST_DOUBTS: Final = 5

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
-from server.city import load_city
 from server.cli.importing import Choices, import_capacity, import_registry, import_sites
 from server.cli.options import city_option, store_options, store_settings
+from server.core.city import load_city
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -9,18 +9,18 @@ import click
 import msgspec
 from rich.progress import TaskID
 
-from server import logs
-from server.appointments import Appointments
-from server.city import City, load_city
+from server.appointments.appointments import Appointments
 from server.cli.options import city_option, store_options, store_settings
 from server.cli.progress import progress_bar
-from server.errors import SetupError, StoreUnavailable
-from server.night import Night
-from server.published import Published
-from server.settings import Settings
-from server.setup import city_clock, open_store
-from server.steps import STEPS, Outcome, Watcher
+from server.core import logs
+from server.core.city import City, load_city
+from server.core.errors import SetupError, StoreUnavailable
+from server.core.settings import Settings
+from server.night.published import Published
+from server.night.run import Night
+from server.night.steps import STEPS, Outcome, Watcher
 from server.store import Store
+from server.store.setup import city_clock, open_store
 
 _START_SECONDS = 15.0
 _TITLES = {

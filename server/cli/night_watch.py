@@ -11,11 +11,11 @@ from types import TracebackType
 
 import structlog
 
-from server.city import City
-from server.clock import Clock, from_ms
-from server.errors import Refusal, SetupError
-from server.settings import Settings
-from server.setup import open_store
+from server.core.city import City
+from server.core.clock import Clock, from_ms
+from server.core.errors import Refusal, SetupError
+from server.core.settings import Settings
+from server.store.setup import open_store
 from server.store.slots import day_tag
 
 log = structlog.get_logger()
@@ -73,7 +73,7 @@ class NightWatch(AbstractContextManager[None]):
             await store.close()
 
     def _run(self, day: date) -> bool:
-        command = [sys.executable, "-m", "server", "night", "--date", day.isoformat(), "--patience", "60"]
+        command = [sys.executable, "-m", "server.cli", "night", "--date", day.isoformat(), "--patience", "60"]
         self._process = subprocess.Popen(command, env=os.environ | self._settings.environment())  # noqa: S603
         code = self._process.wait()
         if code != 0 and not self._stopping.is_set():

@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server import logs
-from server.city import City, load_city
+from server.appointments.sites import Sites
 from server.cli.options import city_option, store_options, store_settings
-from server.delivery_receipts import Told
-from server.errors import SetupError
-from server.gateways import FileGateway, Gateway
-from server.keys import Pepper
-from server.notices import Notices
-from server.seal import Seal
-from server.settings import Settings
-from server.setup import city_clock, keep_time, open_store
-from server.sites import Sites
+from server.core import logs
+from server.core.city import City, load_city
+from server.core.encryption import Seal
+from server.core.errors import SetupError
+from server.core.keys import Pepper
+from server.core.settings import Settings
+from server.messages.delivery_receipts import Told
+from server.messages.gateways import FileGateway, Gateway
+from server.messages.sender import Notices
 from server.store import Store
+from server.store.setup import city_clock, keep_time, open_store
 
 if TYPE_CHECKING:  # imported where an SMSC is asked for
-    from server.smpp import Receipt, Reply, SmppGateway, SmppSettings
+    from server.messages.smpp import Receipt, Reply, SmppGateway, SmppSettings
 
 # Longer than the gateway takes to connect or to give up; and for receipts that came before their answer.
 _CONNECT_SECONDS = 15.0
@@ -123,7 +123,7 @@ async def _gateway(file: Path | None, notices: Notices) -> AsyncIterator[Gateway
     if file is not None:
         yield FileGateway(file)
         return
-    from server.smpp import smpp_from_environment
+    from server.messages.smpp import smpp_from_environment
 
     async with smpp_gateway(smpp_from_environment(), notices) as gateway:
         yield gateway
@@ -131,7 +131,7 @@ async def _gateway(file: Path | None, notices: Notices) -> AsyncIterator[Gateway
 
 def smpp_gateway(settings: "SmppSettings", notices: Notices) -> "SmppGateway":
     """A gateway whose receipts, and people's replies, are noted."""
-    from server.smpp import SmppGateway, phones_of, said_of
+    from server.messages.smpp import SmppGateway, phones_of, said_of
 
     async def on_receipt(receipt: "Receipt") -> None:
         if (said := said_of(receipt.state)) is None:  # on its way

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from server.errors import SetupError
-from server.settings import Settings, from_environment, local_secrets
+from server.core.errors import SetupError
+from server.core.settings import Settings, from_environment, local_secrets
 from server.store.embedded import store_url
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -10,18 +10,18 @@ from typing import TypeVar
 import click
 import msgspec
 
-from server.city import City, load_city
 from server.cli.options import city_option, store_options, store_settings
-from server.clock import Clock, from_ms
-from server.errors import SetupError
-from server.keys import Pepper
-from server.masks import mask_phone
-from server.papers import check_phone, normalise_phone
-from server.seal import Seal, Unreadable
-from server.settings import Settings
-from server.setup import open_store
+from server.core.city import City, load_city
+from server.core.clock import Clock, from_ms
+from server.core.encryption import Seal, Unreadable
+from server.core.errors import SetupError
+from server.core.keys import Pepper
+from server.core.masks import mask_phone
+from server.core.papers import check_phone, normalise_phone
+from server.core.settings import Settings
+from server.messages.delivery_failures import Missed, failed, put_back
 from server.store import Store
-from server.unreached import Missed, failed, put_back
+from server.store.setup import open_store
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from server.city import City, load_city
+from server.core.city import City, load_city
 
 if TYPE_CHECKING:
     from loadtests.capacity.asked import Asked

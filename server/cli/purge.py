@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from server.city import City, load_city
 from server.cli.options import city_option, store_options, store_settings
-from server.clock import from_ms
-from server.errors import SetupError
-from server.settings import Settings
-from server.setup import city_clock, open_store
+from server.core.city import City, load_city
+from server.core.clock import from_ms
+from server.core.errors import SetupError
+from server.core.settings import Settings
+from server.store.setup import city_clock, open_store
 
 
 @click.command("purge")
@@ -56,7 +56,7 @@ def command(
     and phone), may be stopped at any point, and be run again; once a night is a good habit.
     """
     from server.cli.walking import over_all_keys
-    from server.retention import purge
+    from server.operations.retention import purge
 
     city = load_city(city_file)
     with ExitStack() as stack:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from server.cli.options import store_options, store_settings
-from server.errors import SetupError
+from server.core.errors import SetupError
 
 
 @click.command("reseal")
@@ -26,8 +26,8 @@ def command(redis_url: str | None, data_dir: Path) -> None:
     Exit code: 0 when nothing needs an earlier secret any more, 1 when something cannot be read.
     """
     from server.cli.walking import over_all_keys
-    from server.rotation import reseal
-    from server.seal import Seal
+    from server.core.encryption import Seal
+    from server.operations.key_rotation import reseal
 
     with ExitStack() as stack:
         settings = store_settings(stack, redis_url, data_dir)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from server import logs
-from server.city import load_city
 from server.cli.options import city_option, serving_options
-from server.settings import from_environment
+from server.core import logs
+from server.core.city import load_city
+from server.core.settings import from_environment
 
 
 @click.command("serve")

@@ -16,13 +16,13 @@ from typing import NamedTuple
 import click
 import msgspec
 
-from server.city import City
-from server.clock import from_ms, to_ms
-from server.errors import SetupError
-from server.settings import Settings
-from server.setup import open_store
+from server.core.city import City
+from server.core.clock import from_ms, to_ms
+from server.core.errors import SetupError
+from server.core.settings import Settings
+from server.operations.store_findings import store_findings
 from server.store.address import read_address
-from server.store_findings import store_findings
+from server.store.setup import open_store
 
 # Less than what two clocks of well kept machines may be apart.
 _SAME_CLOCK_MS = 1_000

@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 import click
 import segno
 
-from server.city import City, load_city
+from server.appointments.sites import Sites
+from server.appointments.staff import Role, StaffTokens
 from server.cli.options import city_option, store_options, store_settings
-from server.clock import from_ms
-from server.errors import Refusal, SetupError
-from server.settings import Settings
-from server.setup import city_clock, open_store
-from server.sites import Sites
-from server.staff import Role, StaffTokens
-from server.tokens import Signer
+from server.core.city import City, load_city
+from server.core.clock import from_ms
+from server.core.errors import Refusal, SetupError
+from server.core.settings import Settings
+from server.core.tokens import Signer
+from server.store.setup import city_clock, open_store
 
 
 @click.group("token")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from server import logs
-from server.city import load_city
 from server.cli.options import city_option, serving_options, store_options
-from server.settings import from_environment, local_secrets
+from server.core import logs
+from server.core.city import load_city
+from server.core.settings import from_environment, local_secrets
 
 
 @click.command("up")
@@ -41,7 +41,7 @@ def command(
     """
     from server.cli.night_watch import NightWatch
     from server.cli.serving import CityClock, bound, look_at_store, serve, shown
-    from server.demo import add_demo, describe
+    from server.operations.demo import add_demo, describe
     from server.store.embedded import EmbeddedStore
 
     logs.configure()

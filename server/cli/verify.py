@@ -6,8 +6,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from server.errors import SetupError
-from server.verifying import Published, Wrong, verify_allotment, verify_draw, verify_inclusion
+from server.core.errors import SetupError
+from server.fairness.verification import Published, Wrong, verify_allotment, verify_draw, verify_inclusion
 
 _file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 

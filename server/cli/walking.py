@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from server.cli.progress import progress_bar
-from server.settings import Settings
-from server.setup import open_store
+from server.core.settings import Settings
 from server.store import Store
+from server.store.setup import open_store
 
 T = TypeVar("T")
 

@@ -25,7 +25,7 @@ _BACKLOG = 4096
 _LARGEST_HEAD = 65_536
 # All that can keep a new worker from starting, but for the store, which it would wait for.
 _CHECK = (
-    "from server.city import load_city; from server.settings import from_environment; "
+    "from server.core.city import load_city; from server.core.settings import from_environment; "
     "from server.web.app import create_app; load_city(from_environment().city_file); create_app()"
 )
 

@@ -1,6 +1,6 @@
 """What everybody who works on a store agrees on, and the store keeps: the pepper, the city's clock, the demo's mark."""
 
-from server.keys import key
+from server.core.keys import key
 from server.store.nodes import Forbidden, NodeStore, told
 
 _PEPPER, _CLOCK = key("pepper", "pepper"), key("clock", "clock")

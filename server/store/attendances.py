@@ -6,7 +6,7 @@ from typing import NamedTuple, assert_never
 
 import msgspec
 
-from server.keys import key, resident_tag
+from server.core.keys import key, resident_tag
 from server.store.caller import Caller, items_of
 from server.store.residents import Appointment, Change
 from server.store.statuses import RECONCILE, ReconcileStatus

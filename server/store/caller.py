@@ -9,8 +9,8 @@ import structlog
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoScriptError, ResponseError
 
-from server.errors import StoreUnavailable, UnknownStatus
-from server.keys import key
+from server.core.errors import StoreUnavailable, UnknownStatus
+from server.core.keys import key
 from server.store.connecting import CALL_SECONDS, CALLS_AT_ONCE, CLIENT_ERRORS, Arg, Client
 from server.store.scripts import load_scripts
 from server.store.statuses import Statuses, shown

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Generic, TypeAlias, TypeVar
 
-from server.errors import Overloaded
+from server.core.errors import Overloaded
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")

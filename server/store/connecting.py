@@ -25,7 +25,7 @@ from redis.exceptions import (
 )
 from redis.maint_notifications import MaintNotificationsConfig
 
-from server.errors import SetupError
+from server.core.errors import SetupError
 from server.store.address import Address, name_of, read_address
 
 Client: TypeAlias = Redis | RedisCluster

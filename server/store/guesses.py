@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from redis.asyncio.cluster import RedisCluster
 
-from server.keys import key, resident_tag
+from server.core.keys import key, resident_tag
 from server.store.caller import Caller, items_of
 from server.store.connecting import Arg
 from server.store.residents import FirstDoseRecord, record_decoder

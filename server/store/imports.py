@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from redis.asyncio.cluster import RedisCluster
 
-from server.keys import key, resident_tag
+from server.core.keys import key, resident_tag
 from server.store.caller import Caller
 from server.store.residents import FirstDoseRecord, unpack
 

@@ -6,7 +6,7 @@ Tags: `night` for the lease, `district:date` for a district's night, `district` 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from server.keys import key
+from server.core.keys import key
 from server.store.caller import Caller, fields_of, items_of
 from server.store.connecting import Arg
 from server.store.statuses import ENTER_NIGHT, FREEZE, LEASE, NOTE_NIGHT, FreezeStatus

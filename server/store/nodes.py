@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.exceptions import ResponseError
 
-from server.errors import StoreUnavailable
+from server.core.errors import StoreUnavailable
 from server.store.caller import Caller, Cancellable
 from server.store.connecting import CALL_SECONDS, CLIENT_ERRORS, Arg
 

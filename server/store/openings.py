@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
-from server.errors import UnknownStatus
+from server.core.errors import UnknownStatus
 from server.store.caller import Caller, fields_of
 from server.store.connecting import Arg
 from server.store.statuses import (

@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from server.errors import StoreUnavailable, UnknownStatus
-from server.keys import key, resident_tag
+from server.core.errors import StoreUnavailable, UnknownStatus
+from server.core.keys import key, resident_tag
 from server.store.caller import Caller, items_of
 from server.store.connecting import Arg
 from server.store.statuses import (

@@ -6,9 +6,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from server.errors import UnknownStatus
-from server.keys import key, resident_tag
-from server.message_ids import Said, form_of, forms_of
+from server.core.errors import UnknownStatus
+from server.core.keys import key, resident_tag
+from server.messages.message_ids import Said, form_of, forms_of
 from server.store.caller import Caller, items_of
 from server.store.statuses import RECEIPT
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import msgspec
 from redis.asyncio.cluster import RedisCluster
 
-from server.errors import UnknownStatus
-from server.keys import key, resident_tag
+from server.core.errors import UnknownStatus
+from server.core.keys import key, resident_tag
 from server.store import statuses as st
 from server.store.caller import Caller, fields_of
 from server.store.connecting import Arg
@@ -19,7 +19,7 @@ class FirstDoseRecord(msgspec.Struct, frozen=True, array_like=True):
     """A resident's line of the registry, packed (about 90 bytes).
 
     `day`: proleptic ordinal of the first dose's date, 0 = none yet (somebody who joined for a first dose);
-    `match`: keyed hash of name and phone; `contact`: both, sealed (`server.seal`); `earlier`: the resident key that
+    `match`: keyed hash of name and phone; `contact`: both, encrypted; `earlier`: the resident key that
     versions before gave for these papers, where that was another.
     """
 
@@ -106,7 +106,7 @@ class Booking(NamedTuple):
 
 
 class PassedOver(NamedTuple):
-    """A registration for which a night had no slot, and why; `reached`: see `server.allotment.Outcome`, "" = none.
+    """A registration for which a night had no slot, and why; `reached`: see `allotment.Outcome`, "" = none.
 
     `withdrawn`: it had one, which was taken away again in the same night. `frozen_ms`: as in `Booking`.
     """

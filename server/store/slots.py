@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from server.errors import UnknownStatus
-from server.keys import day_tag as day_tag
-from server.keys import key
+from server.core.errors import UnknownStatus
+from server.core.keys import day_tag as day_tag
+from server.core.keys import key
 from server.store.caller import Caller, fields_of, items_of
 from server.store.connecting import Arg
 from server.store.statuses import CLOSE_SITE, SETTLE, TAKE, VACATE, CloseSiteStatus, TakeStatus

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Generic, Literal, TypeVar, get_args
 
-from server.errors import UnknownStatus
+from server.core.errors import UnknownStatus
 
 S = TypeVar("S")
 T = TypeVar("T")

@@ -15,10 +15,11 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, Reference, SecurityScheme
 
-from server import __version__, logs
-from server.errors import Invalid, Refusal
+from server import __version__
+from server.core import logs
+from server.core.errors import Invalid, Refusal
+from server.core.settings import Settings, from_environment
 from server.services import Services, running
-from server.settings import Settings, from_environment
 from server.web import assets, plain, routes
 from server.web.bodies import LARGEST_BODY
 from server.web.hot import HotCalls

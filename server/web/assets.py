@@ -11,7 +11,7 @@ from litestar import Request, Response, get
 from litestar.datastructures import State
 from litestar.types import ControllerRouterHandler
 
-from server.languages import Language
+from server.core.languages import Language
 
 PAGES = Path(__file__).parent / "pages"
 _TYPES = {

@@ -9,7 +9,7 @@ import msgspec
 from litestar.dto import AbstractDTO, DTOFieldDefinition
 from litestar.typing import FieldDefinition
 
-from server.errors import Invalid, Refusal
+from server.core.errors import Invalid, Refusal
 from server.web.bridge import Exchange, Gone, Headers
 from server.web.incoming import Incoming, Patience, broken_off
 

@@ -12,11 +12,11 @@ import msgspec
 import structlog
 from litestar import Litestar
 
-from server.errors import Refusal
-from server.keys import is_registration_no
-from server.languages import language
-from server.registrations import Wishes
-from server.registry import Applicant
+from server.core.errors import Refusal
+from server.core.keys import is_registration_no
+from server.core.languages import language
+from server.registrations.registrations import Wishes
+from server.registry.registry import Applicant
 from server.services import Services
 from server.web.bodies import decode, read_body
 from server.web.bridge import Exchange, Headers, Scope, over_asgi

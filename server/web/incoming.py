@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar
 
-from server.errors import Refusal
+from server.core.errors import Refusal
 from server.web.bridge import Exchange, Gone, Headers
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from server.errors import Invalid, Refusal
+from server.core.errors import Invalid, Refusal
 
 Headers = list[tuple[str, str]]
 

@@ -1,4 +1,4 @@
-"""`python -m tests.broken up ...`: as `python -m server up ...`, with the fault that BROKEN names."""
+"""`python -m tests.broken up ...`: as `python -m server.cli up ...`, with the fault that BROKEN names."""
 
 from typing import Any
 

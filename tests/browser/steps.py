@@ -7,8 +7,8 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from server.city import load_city
-from server.demo import demo_resident
+from server.core.city import load_city
+from server.operations.demo import demo_resident
 from tests.serving import API, TIANHE, Person, Up, operator_token, run_cli, until
 
 # Leaves no byte of the device's storage.

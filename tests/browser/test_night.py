@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from server.allotment import Candidate, Slot
-from server.keys import Pepper, key, resident_tag
-from server.published import Published
+from server.core.keys import Pepper, key, resident_tag
+from server.fairness.allotment import Candidate, Slot
+from server.fairness.verification import verify_inclusion
+from server.night.published import Published
 from server.store import Store, connect
 from server.store.store import PassedOver
-from server.verifying import verify_inclusion
 from tests.browser.conftest import Visit, look
 from tests.browser.steps import come_in, demo, fill_papers, number_of, sideways
 from tests.serving import API, TIANHE, Person, Up, quick_city, up

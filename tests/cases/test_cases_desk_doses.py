@@ -11,8 +11,8 @@ import httpx
 import msgspec
 import pytest
 
-from server.city import City, load_city
-from server.keys import key, registration_no, resident_tag
+from server.core.city import City, load_city
+from server.core.keys import key, registration_no, resident_tag
 from server.store import Store
 from server.store.statuses import known
 from server.store.store import Appointment, Change, FirstDoseRecord, NewRegistration, Taken

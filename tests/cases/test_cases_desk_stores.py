@@ -24,12 +24,12 @@ from redis import Redis
 from redis.cluster import RedisCluster
 
 from loadtests.run.own_cluster import OwnCluster
-from server.city import load_city
 from server.cli.serving import CityClock, look_at_store
-from server.demo import RESIDENTS_PER_DISTRICT, add_demo, demo_resident
-from server.errors import SetupError
-from server.keys import Pepper, key, resident_tag
-from server.settings import Settings
+from server.core.city import load_city
+from server.core.errors import SetupError
+from server.core.keys import Pepper, key, resident_tag
+from server.core.settings import Settings
+from server.operations.demo import RESIDENTS_PER_DISTRICT, add_demo, demo_resident
 from server.store import Store, connect
 from tests.conftest import Jiaohao, cluster_server, standalone_server
 from tests.post import Phones, open_post
@@ -247,7 +247,7 @@ async def test_messages_and_codes_are_sent_by_either_protocol(
 def serving(folder: Path, url: str, *options: str) -> Iterator[Up]:
     """`jiaohao serve` on a free port."""
     folder.mkdir()
-    command = [sys.executable, "-m", "server", "serve", "--port", "0", "--workers", "1", *options]
+    command = [sys.executable, "-m", "server.cli", "serve", "--port", "0", "--workers", "1", *options]
     secrets = {"JIAOHAO_SECRET": (b"s" * 32).hex(), "JIAOHAO_PEPPER": (b"p" * 32).hex()}
     secrets |= {"JIAOHAO_OPERATOR_TOKEN": "o" * 16, "JIAOHAO_REDIS_URL": url}
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:

@@ -22,9 +22,9 @@ import psutil
 import pytest
 from redis import Redis
 
-from server.keys import registration_no
-from server.staff import Role
-from server.tokens import Kind, Signer
+from server.appointments.staff import Role
+from server.core.keys import registration_no
+from server.core.tokens import Kind, Signer
 from server.web.app import application
 from tests.cases.front import answer_of, connect, nginx, status_of, varnish
 from tests.conftest import Jiaohao, standalone_server

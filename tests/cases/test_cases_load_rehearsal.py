@@ -28,7 +28,7 @@ from loadtests.resident.observations import Asked, Fact
 from loadtests.run.options import CannotRehearse, Options
 from loadtests.run.own_server import check_store
 from loadtests.run.setting import address_of
-from server.city import SHIPPED_CITY
+from server.core.city import SHIPPED_CITY
 from tests.loadtests.test_audit import END_S, World
 from tests.loadtests.test_journey import NO, Desk, S, at, place, refusal
 from tests.loadtests.test_slo import concluded, slow, world_with_slo
@@ -302,8 +302,8 @@ def test_of_several_runs_the_gravest_verdict_counts(
 def _rehearse(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     """The command as somebody types it, in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "server", "rehearse", *arguments], cwd=REPO, env=environment(**env), capture_output=True,
-        text=True, timeout=60, check=False,
+        [sys.executable, "-m", "server.cli", "rehearse", *arguments], cwd=REPO, env=environment(**env),
+        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis import Redis
 
-from server.city import load_city
-from server.given_up import GivenUp
-from server.keys import MOST_PLACES
+from server.core.city import load_city
+from server.core.keys import MOST_PLACES
 from server.store import Store, connect
 from server.store.statuses import known
 from server.store.store import Place
+from server.waiting_room.given_up import GivenUp
 from tests.serving import TIANHE, House, enrol, keep_sites, open_house, person, refused
 
 TAG = "440106:2021-06-19"

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from server.city import City, CityError, load_city
-from server.keys import Pepper
+from server.core.city import City, CityError, load_city
+from server.core.keys import Pepper
 from server.store import Store
 from server.store.statuses import known
 from server.store.store import Limit
@@ -363,7 +363,7 @@ async def test_wrong_answers_are_held_back_and_right_ones_are_not(
         waited.append(seconds)
 
     monkeypatch.setattr(house.services.guesses, "_held_seconds", load_city().policy.wrong_papers_held_seconds)
-    monkeypatch.setattr("server.guesses.asyncio.sleep", sleep)
+    monkeypatch.setattr("server.registry.guesses.asyncio.sleep", sleep)
     await house.join(person(1))
     assert 1.0 not in waited and 0.25 not in waited
     for who in (VICTIM, UNKNOWN):

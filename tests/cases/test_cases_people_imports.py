@@ -12,13 +12,20 @@ import msgspec
 import pytest
 from redis import Redis
 
-from server.city import SHIPPED_CITY, City, load_city
-from server.corrections import Counts
-from server.errors import StoreUnavailable
-from server.importing import REGISTRY_COLUMNS, CsvFile, FirstDoseRow, RegistryKeeper, judge_registry, registry_reader
-from server.keys import Pepper, registration_no, resident_tag
-from server.papers import normalise_name
-from server.seal import Contact, Seal
+from server.appointments.corrections import Counts
+from server.core.city import SHIPPED_CITY, City, load_city
+from server.core.encryption import Contact, Seal
+from server.core.errors import StoreUnavailable
+from server.core.keys import Pepper, registration_no, resident_tag
+from server.core.papers import normalise_name
+from server.operations.importing import (
+    REGISTRY_COLUMNS,
+    CsvFile,
+    FirstDoseRow,
+    RegistryKeeper,
+    judge_registry,
+    registry_reader,
+)
 from server.store import Store
 from server.store.store import Change, Correction
 from tests.conftest import Jiaohao
@@ -181,7 +188,7 @@ def test_duplicates_are_found_as_an_office_would_find_them_by_hand(tmp_path: Pat
 
 
 def test_duplicates_of_a_whole_city_fit_into_memory(tmp_path: Path) -> None:
-    from server.importing.duplicates import Residents
+    from server.operations.importing.duplicates import Residents
 
     rng = random.Random(1)
     count = 400_000
@@ -360,7 +367,7 @@ async def test_who_is_complete_by_an_import_leaves_the_night_and_frees_the_slot(
     waiting, booked = (registration_no(1, NIGHT, entry) for entry in (0, 1))
     resident = put[booked]["resident"]
     day = NIGHT + timedelta(days=4)
-    from server.appointments import Giving
+    from server.appointments.appointments import Giving
     from server.store.store import Taken
 
     slot = Taken(booked, resident, f"{TIANHE}-1", "am", "inactivated")

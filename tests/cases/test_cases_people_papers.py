@@ -19,12 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from server.city import SHIPPED_CITY, City, load_city
-from server.importing import REGISTRY_COLUMNS, CsvFile, Fault, RegistryKeeper, registry_reader
-from server.keys import Pepper
-from server.masks import mask_name
-from server.papers import IdType, check_name, normalise_name
-from server.seal import Contact, Seal
+from server.core.city import SHIPPED_CITY, City, load_city
+from server.core.encryption import Contact, Seal
+from server.core.keys import Pepper
+from server.core.masks import mask_name
+from server.core.papers import IdType, check_name, normalise_name
+from server.operations.importing import REGISTRY_COLUMNS, CsvFile, Fault, RegistryKeeper, registry_reader
 from server.store.residents import pack
 from tests.conftest import Jiaohao
 from tests.serving import TIANHE, House, Person, open_house, person, refused

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from server.cli import notify
+from server.night.inputs import Tonight
 from server.store.store import Appointment, Change
-from server.tonight import Tonight
 from tests.conftest import Jiaohao
 from tests.fake_smsc import DATA_SM, DELIVER_SM, FakeSmsc, fake_smsc, field
 from tests.post import HOUR, SLOT, T0, Phones, Post, open_post
@@ -163,7 +163,7 @@ async def test_digits_that_may_be_decimal_or_hexadecimal_find_the_message_to_the
 async def test_where_more_than_one_message_may_be_meant_none_is_unless_the_operator_says_how_ids_are_spelled(
     post: Post, monkeypatch: pytest.MonkeyPatch, options: str, stands: str
 ) -> None:
-    monkeypatch.setattr("server.delivery_receipts._LOOK_AGAIN_SECONDS", (0.01,))
+    monkeypatch.setattr("server.messages.delivery_receipts._LOOK_AGAIN_SECONDS", (0.01,))
     await post.register([person(0), person(1)])
     async with line(post, monkeypatch, lambda n: ("10", "16")[n], options=options) as it:
         await it.becomes("registered", accepted=2)
@@ -176,9 +176,9 @@ async def test_where_more_than_one_message_may_be_meant_none_is_unless_the_opera
 
 
 async def test_a_receipt_that_matches_nothing_is_not_silent(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    from server.delivery_report import delivery_report
+    from server.messages.delivery_report import delivery_report
 
-    monkeypatch.setattr("server.delivery_receipts._LOOK_AGAIN_SECONDS", (0.01,))
+    monkeypatch.setattr("server.messages.delivery_receipts._LOOK_AGAIN_SECONDS", (0.01,))
     await post.register([person(i) for i in range(30)])
     async with line(post, monkeypatch) as it:
         await it.becomes("registered", accepted=30)
@@ -244,7 +244,7 @@ def test_any_spelling_of_an_id_that_the_answer_had_is_found(
     around: str,
     bases: str,
 ) -> None:
-    from server.message_ids import form_of, forms_of, relation
+    from server.messages.message_ids import form_of, forms_of, relation
 
     answer = hexadecimal(number, pad, case, mark) if bases[0] == "h" else f"{pad}{number}"
     receipt = hexadecimal(number, other_pad, other_case, "") if bases[1] == "h" else f"{other_pad}{number}"
@@ -256,7 +256,7 @@ def test_any_spelling_of_an_id_that_the_answer_had_is_found(
 @given(HEXADECIMALS, st.one_of(HEXADECIMALS, NUMBERS.map(str)))
 def test_no_id_is_taken_for_one_that_it_cannot_spell(answer: str, receipt: str) -> None:
     """The model is Python's own reading of numbers."""
-    from server.message_ids import relation
+    from server.messages.message_ids import relation
 
     readings = {int(receipt, 16)} | ({int(receipt)} if receipt.isdecimal() else set())
     answers = {int(answer, 16)} | ({int(answer)} if answer.isdecimal() else set())
@@ -266,7 +266,7 @@ def test_no_id_is_taken_for_one_that_it_cannot_spell(answer: str, receipt: str) 
 
 @given(st.uuids(), CASES, st.booleans())
 def test_uuids_are_found_with_and_without_their_dashes(it: Any, case: Callable[[str], str], dashes: bool) -> None:
-    from server.message_ids import form_of, forms_of, relation
+    from server.messages.message_ids import form_of, forms_of, relation
 
     answer, receipt = str(it), case(str(it) if dashes else it.hex)
     assert form_of(answer) in forms_of(receipt) and relation(answer, receipt) == "same"
@@ -388,7 +388,7 @@ async def test_a_part_that_is_lost_long_before_the_other_is_taken_is_not_forgott
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The SMSC was away between the two; the first one's receipt came, and was looked at again for as long as it is."""
-    monkeypatch.setattr("server.delivery_receipts._LOOK_AGAIN_SECONDS", (0.01,))
+    monkeypatch.setattr("server.messages.delivery_receipts._LOOK_AGAIN_SECONDS", (0.01,))
 
     class Slow(Phones):
         async def submit(self, phone: str, text: str) -> list[str]:
@@ -559,7 +559,7 @@ def test_the_first_message_says_how_to_get_no_more(post_words: dict[str, str]) -
 @pytest.fixture
 def post_words() -> dict[str, str]:
     """The texts of Guangzhou's messages."""
-    from server.city import load_city
+    from server.core.city import load_city
 
     sms = load_city().sms
     texts = {name: getattr(sms, name) for name in sms.__struct_fields__ if name.endswith(("_zh", "_en"))}
@@ -743,7 +743,7 @@ async def test_a_reminder_after_the_time_to_cancel_only_reminds(post: Post) -> N
 
 
 async def test_the_city_says_until_when_a_message_is_worth_sending(store_url: str) -> None:
-    from server.sms import Ends
+    from server.core.sms import Ends
 
     async with open_post(store_url, ends=Ends(registered=2, allotted="cancel_before")) as post:
         phones = Phones()
@@ -760,7 +760,7 @@ async def test_the_city_says_until_when_a_message_is_worth_sending(store_url: st
 
 
 async def test_a_dead_letter_that_is_sent_after_all_is_not_sent_too_late(store_url: str) -> None:
-    from server.unreached import put_back
+    from server.messages.delivery_failures import put_back
 
     async with open_post(store_url, tries=1) as post:
         phones = Phones()
@@ -779,7 +779,7 @@ async def test_a_dead_letter_that_is_sent_after_all_is_not_sent_too_late(store_u
 
 
 async def test_doctor_says_how_many_could_not_be_told_and_why(post: Post) -> None:
-    from server.delivery_report import delivery_report
+    from server.messages.delivery_report import delivery_report
 
     phones = Phones()
     await post.register([person(i) for i in range(3)])

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.city import City, load_city
-from server.opening import Opening
+from server.core.city import City, load_city
 from server.store.store import Advance
+from server.waiting_room.opening import Opening
 from tests.model import WaitingRoom
 from tests.serving import TIANHE, enrol, keep_sites, open_house, person
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum.iso7064 import mod_11_10
 
-from server.city import SHIPPED_CITY, City, CityError, load_city
-from server.keys import NumberParts, parts_of, registration_no
-from server.retention import purge
-from server.tokens import Kind, Signer, Token
+from server.core.city import SHIPPED_CITY, City, CityError, load_city
+from server.core.keys import NumberParts, parts_of, registration_no
+from server.core.tokens import Kind, Signer, Token
+from server.operations.retention import purge
 from tests.serving import DAY, HUANGPU, OPERATOR, TIANHE, House, enrol, keep_sites, open_house, person, refused
 
 _ONE = "window = { opens = 08:00:00, closes = 12:00:00 }"

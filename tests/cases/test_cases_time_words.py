@@ -10,7 +10,7 @@ import icalendar
 import msgspec
 import pytest
 
-from server.city import City, Periods, Window, load_city
+from server.core.city import City, Periods, Window, load_city
 from server.web.assets import PAGES
 from tests.serving import API, HAIZHU, TIANHE, House, enrol, keep_sites, open_house, person
 from tests.web.test_plain import Form, Phone
@@ -254,7 +254,7 @@ async def test_pages_problems_and_answers_speak_what_the_browser_asks_for_else_t
 
 
 def test_a_city_file_without_the_key_speaks_chinese_and_another_language_is_refused(tmp_path: Path) -> None:
-    shipped = (Path(__file__).parents[2] / "server" / "cities" / "guangzhou.toml").read_text(encoding="utf-8")
+    shipped = (Path(__file__).parents[2] / "server" / "core" / "cities" / "guangzhou.toml").read_text(encoding="utf-8")
     line = 'default_language = "zh"\n'
     assert shipped.count(line) == 1
     file = tmp_path / "city.toml"

@@ -9,11 +9,11 @@ import pytest
 
 from loadtests.audit.night_checks import Message, NightTruth, audit_night, read_night
 from loadtests.audit.truth import connect as connect_for_audit
-from server.allotment import Rules
-from server.keys import Pepper
-from server.notices import Notices
-from server.seal import Seal
-from server.sites import Sites
+from server.appointments.sites import Sites
+from server.core.encryption import Seal
+from server.core.keys import Pepper
+from server.fairness.allotment import Rules
+from server.messages.sender import Notices
 from server.store import Store, connect, scripts
 from tests.broken.faults import broken
 from tests.nights import DAY, PEPPER, SECRET, NightHouse, fill

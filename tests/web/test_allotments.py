@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from server.allotment import Candidate, Period, Slot
+from server.fairness.allotment import Candidate, Period, Slot
+from server.fairness.verification import verify_allotment, verify_inclusion
 from server.store.store import PassedOver
-from server.verifying import verify_allotment, verify_inclusion
 from tests.serving import TIANHE, House, enrol, open_house, person, refused, test_settings
 from tests.small_night import STEPS, SmallNight, Waiting
 from tests.test_results import rfc_root

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.draw import Draw
+from server.fairness.draw import Draw
 from tests.serving import HAIZHU, HUANGPU, TIANHE, House, person, refused
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from server.errors import StoreUnavailable
+from server.core.errors import StoreUnavailable
 from tests.serving import House, Person, enrol, person, refused
 from tests.web.conftest import UNKNOWN
 

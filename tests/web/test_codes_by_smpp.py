@@ -4,7 +4,7 @@ import asyncio
 import re
 from pathlib import Path
 
-from server.smpp import Receipt, SmppGateway, SmppSettings
+from server.messages.smpp import Receipt, SmppGateway, SmppSettings
 from tests.serving import House, person
 from tests.smsc import PASSWORD, Orders, need_smsc, smsc
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from structlog.testing import capture_logs
 
-from server.appointments import Giving
+from server.appointments.appointments import Giving
 from server.store import Store
 from server.store.outbox import DeadLetter, Next, Pointer
 from server.store.statuses import known

@@ -14,13 +14,13 @@ from typing import Any
 import httpx
 import pytest
 
-from server import logs
-from server.allotment import Candidate, Slot
-from server.errors import Invalid, Refusal
-from server.gateways import FileGateway
-from server.keys import key, resident_tag
+from server.core import logs
+from server.core.errors import Invalid, Refusal
+from server.core.keys import key, resident_tag
+from server.fairness.allotment import Candidate, Slot
+from server.fairness.verification import verify_inclusion
+from server.messages.gateways import FileGateway
 from server.store.store import PassedOver
-from server.verifying import verify_inclusion
 from tests.serving import BAIYUN, HAIZHU, HUANGPU, OPERATOR, TIANHE, House, Person, person
 from tests.small_night import SmallNight, Waiting
 from tests.web.conftest import COMPLETE, OF_BAIYUN, TOO_SOON

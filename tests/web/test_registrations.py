@@ -7,7 +7,7 @@ from typing import Any
 import icalendar
 import pytest
 
-from server.keys import key, registration_no, resident_tag
+from server.core.keys import key, registration_no, resident_tag
 from tests.serving import BAIYUN, TIANHE, House, Person, person, refused
 
 TODAY, MONDAY = date(2021, 6, 19), date(2021, 6, 21)

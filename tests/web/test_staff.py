@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from server.appointments import Giving
-from server.staff import Role
+from server.appointments.appointments import Giving
+from server.appointments.staff import Role
 from server.store.store import Taken
 from tests.serving import OPERATOR, TIANHE, House, enrol, person, refused
 

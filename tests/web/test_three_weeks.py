@@ -20,9 +20,9 @@ from unittest.mock import patch
 import msgspec
 import pytest
 
-from server.errors import MessageRefused
-from server.sites import Site
-from server.verifying import Published, verify_allotment
+from server.appointments.sites import Site
+from server.core.errors import MessageRefused
+from server.fairness.verification import Published, verify_allotment
 from tests.books import INTERVAL_DAYS, Books, Given, Letter, Registration, Resident, Slot, cancel_before, refusal
 from tests.serving import HAIZHU, OPERATOR, TIANHE, House, enrol, open_house, person, refused, run_cli, test_settings
 
@@ -623,7 +623,7 @@ async def town(request: pytest.FixtureRequest, store_url: str, tmp_path: Path) -
     """The small city before its first day; the lives' seed draws its seeds too, so that a life can be lived again."""
     settings = test_settings(results_dir=tmp_path / "results")
     seeds = random.Random(f"seeds {request.param}")
-    with patch("server.openings.secrets.token_bytes", seeds.randbytes):
+    with patch("server.waiting_room.openings.secrets.token_bytes", seeds.randbytes):
         async with open_house(store_url, settings) as house:
             town = Town(house, store_url, tmp_path, request.param)
             await town.settle_in()

@@ -159,8 +159,8 @@ async def test_an_empty_store_is_prepared_again(fragile: House, mortal: MortalSt
 def small_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines in which two may wait."""
     tiny: Any = partial(Coalescer, max_waiting=2)
-    monkeypatch.setattr("server.line.Coalescer", tiny)
-    monkeypatch.setattr("server.registrations.Coalescer", lambda call, **bounds: tiny(call))
+    monkeypatch.setattr("server.waiting_room.batches.Coalescer", tiny)
+    monkeypatch.setattr("server.registrations.registrations.Coalescer", lambda call, **bounds: tiny(call))
 
 
 async def test_more_than_can_be_done_is_refused_at_once_and_loses_nobody(small_lines: None, store_url: str) -> None:
@@ -195,7 +195,7 @@ async def test_more_than_can_be_done_is_refused_at_once_and_loses_nobody(small_l
 async def test_an_error_of_ours_is_a_503_that_gives_nothing_away(
     house: House, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from server import logs
+    from server.core import logs
 
     logs.configure()
     who = person(0)
@@ -204,7 +204,7 @@ async def test_an_error_of_ours_is_a_503_that_gives_nothing_away(
         raise KeyError(who.id_number, who.name)
 
     await house.at("08:00:00")
-    monkeypatch.setattr("server.registry.Registry.identify", broken)
+    monkeypatch.setattr("server.registry.registry.Registry.identify", broken)
     monkeypatch.setattr(house.services.sites, "of", broken)
     for answer in (await house.try_join(who), await house.call("GET", f"/sites?district={TIANHE}")):
         refused(answer, "overloaded", 503)

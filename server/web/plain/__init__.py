@@ -10,7 +10,7 @@ from litestar import Response, Router, get
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
-from server.errors import Refusal
+from server.core.errors import Refusal
 from server.web.plain import queue, registering
 from server.web.plain.pages import http_error, refused, unexpected
 from server.web.routes.common import options_of

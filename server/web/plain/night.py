@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from server.registrations import MessageView, Registration
+from server.registrations.registrations import MessageView, Registration
 from server.web.plain import words
 from server.web.plain.visit import Visit
 

@@ -13,8 +13,8 @@ from litestar import MediaType, Response
 from litestar.datastructures import Cookie
 from litestar.exceptions import HTTPException, NotFoundException
 
-from server.errors import Refusal
-from server.papers import ID_TYPES
+from server.core.errors import Refusal
+from server.core.papers import ID_TYPES
 from server.web.plain import words
 from server.web.plain.visit import FORM_KEY, HOME, Visit
 from server.web.problems import render

@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 
 from litestar import Response, get, post
 
-from server.access import Asked
-from server.city import District
-from server.clock import at, from_ms
-from server.errors import Invalid, Refusal
-from server.opening import Opening, State
-from server.papers import ID_TYPES, IdType
-from server.registry import Applicant
-from server.sms import CODE_MINUTES
-from server.waiting_room import TicketStatus
+from server.access.one_time_codes import Asked
+from server.core.city import District
+from server.core.clock import at, from_ms
+from server.core.errors import Invalid, Refusal
+from server.core.papers import ID_TYPES, IdType
+from server.core.sms import CODE_MINUTES
+from server.registry.registry import Applicant
+from server.waiting_room.opening import Opening, State
+from server.waiting_room.room import TicketStatus
 from server.web.plain.pages import go_to, page, refresh, trouble_of
 from server.web.plain.visit import HOME, Visit, safe_way_back, text_fields
 from server.web.routes.common import AnyRequest, Code

@@ -5,14 +5,14 @@ from typing import Any, NamedTuple
 import msgspec
 from litestar import Response, get, post
 
-from server.access import Asked, Shown
-from server.calendar import invitation
-from server.clock import from_ms
-from server.errors import Invalid, Refusal
-from server.keys import parts_of
-from server.registrations import Period, Preference, Registration, Wishes
-from server.sites import Site
-from server.sms import CODE_MINUTES
+from server.access.one_time_codes import Asked, Shown
+from server.appointments.sites import Site
+from server.core.clock import from_ms
+from server.core.errors import Invalid, Refusal
+from server.core.keys import parts_of
+from server.core.sms import CODE_MINUTES
+from server.registrations.calendar_file import invitation
+from server.registrations.registrations import Period, Preference, Registration, Wishes
 from server.web.plain import night
 from server.web.plain.pages import HEADERS, Trouble, go_to, page, trouble_of
 from server.web.plain.queue import id_type_of

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import structlog
 from litestar.datastructures import Cookie
 
-from server.errors import Invalid, Refusal
+from server.core.errors import Invalid, Refusal
 from server.services import Services
 from server.web.routes.common import AnyRequest, language_of, services_of
 

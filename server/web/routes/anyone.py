@@ -13,13 +13,13 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 from litestar.response import Stream
 
-from server.announced import Announced, announced
-from server.city import District, Phase, Window
-from server.errors import Refusal, StoreUnavailable
-from server.opening import Opening
-from server.opening import State as OpeningState
+from server.appointments.sites import Site
+from server.core.city import District, Phase, Window
+from server.core.errors import Refusal, StoreUnavailable
+from server.night.status import Announced, announced
 from server.services import Services
-from server.sites import Site
+from server.waiting_room.opening import Opening
+from server.waiting_room.opening import State as OpeningState
 from server.web.assets import takes_gzip
 from server.web.problems import title
 from server.web.routes.common import PROBLEMS, PUBLIC, AnyRequest, Code, language_of, services_of

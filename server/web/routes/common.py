@@ -10,8 +10,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 
-from server.errors import Refusal
-from server.languages import Language, language
+from server.core.errors import Refusal
+from server.core.languages import Language, language
 from server.services import Services
 from server.web.problems import bearer
 

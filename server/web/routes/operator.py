@@ -9,10 +9,10 @@ from litestar.dto import AbstractDTO
 from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import Body, Parameter
 
-from server.clock import to_ms
-from server.operations import Bar, Call, CapacityImported, DeadMessage
-from server.overview import OperationsView
-from server.unmatched import UnmatchedAttendance
+from server.appointments.unmatched import UnmatchedAttendance
+from server.core.clock import to_ms
+from server.operations.interventions import Bar, Call, CapacityImported, DeadMessage
+from server.operations.overview import OperationsView
 from server.web.bodies import Strict
 from server.web.routes.anyone import OpeningView, opening_fields
 from server.web.routes.common import (

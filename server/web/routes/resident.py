@@ -7,13 +7,13 @@ import msgspec
 from litestar import Response, delete, get, patch, post
 from litestar.params import Body
 
-from server.access import Asked, Shown
-from server.calendar import invitation
-from server.errors import Refusal
-from server.registrations import Registered, Registration, Wishes
-from server.registry import Applicant
-from server.sms import CODE_MINUTES
-from server.waiting_room import TicketIssued, TicketStatus
+from server.access.one_time_codes import Asked, Shown
+from server.core.errors import Refusal
+from server.core.sms import CODE_MINUTES
+from server.registrations.calendar_file import invitation
+from server.registrations.registrations import Registered, Registration, Wishes
+from server.registry.registry import Applicant
+from server.waiting_room.room import TicketIssued, TicketStatus
 from server.web.bodies import Strict
 from server.web.hot import PassView
 from server.web.routes.common import (

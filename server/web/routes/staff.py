@@ -8,13 +8,13 @@ from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Body, Parameter
 
-from server.appointments import Closed, HalfDay
-from server.clock import from_ms
-from server.desk import Roster
-from server.errors import Invalid
-from server.keys import is_registration_no
-from server.staff import Role, Staff
-from server.unmatched import Attended
+from server.appointments.appointments import Closed, HalfDay
+from server.appointments.desk import Roster
+from server.appointments.staff import Role, Staff
+from server.appointments.unmatched import Attended
+from server.core.clock import from_ms
+from server.core.errors import Invalid
+from server.core.keys import is_registration_no
 from server.web.bodies import Strict
 from server.web.routes.anyone import WindowView, window_view
 from server.web.routes.common import NO_STORE, PROBLEMS, AnyRequest, bearer_of, has_a_body, services_of

@@ -1,0 +1,1 @@
+"""How residents show who they are without a receipt: one-time codes."""

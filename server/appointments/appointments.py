@@ -1,0 +1,396 @@
+"""What becomes of an appointment: given, missed, cancelled, or taken back because the site is closed.
+
+The resident's registration is the authority; a day's roster is derived from it. Between the two there is no
+transaction: what is being given or freed is noted first (`unsettled`, `closures`), and `repair` finishes what a crash
+left.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Literal, NamedTuple, TypeAlias, assert_never
+
+import msgspec
+import structlog
+
+from server.appointments.sites import Site
+from server.appointments.staff import Staff
+from server.core.city import City, District
+from server.core.clock import Clock, from_ms, to_ms
+from server.core.errors import Invalid, Refusal, UnknownStatus
+from server.core.keys import opening_tag, parts_of
+from server.store import Store
+from server.store.slots import day_tag, holds_slot
+from server.store.statuses import CancelStatus, MissStatus, TakeStatus, known
+from server.store.store import Appointment, Booking, Change, Closure, Taken
+
+log = structlog.get_logger()
+
+HalfDay = Literal["am", "pm"]
+HALVES: tuple[HalfDay, HalfDay] = ("am", "pm")
+# The furthest date that the repair looks at; the night allots nothing further ahead.
+_HORIZON_DAYS = 35
+# What somebody typed who came for a first dose and cancelled: long enough to come again, not to keep anybody out.
+_TYPED_LIVES_MS = 12 * 3_600_000
+
+
+GaveStatus: TypeAlias = Literal["booked", "again", "full", "closed", "other", "absent"]
+"""What came of giving a slot to a registration."""
+
+
+class Closed(msgspec.Struct):
+    """What the site is told (contract, `POST /sites/{site}/closures`); `sent_back`: how many are allotted anew."""
+
+    site: str
+    date: date
+    period: HalfDay | None
+    reason: str
+    sent_back: int
+
+
+class Giving(NamedTuple):
+    """Who is to get which slot on which day; the rest as in `Booking`."""
+
+    slot: Taken
+    day: date
+    night: str = ""
+    leaf: int | str = ""
+    frozen_ms: int = 0
+
+
+class Place(NamedTuple):
+    """A site in a half of a day."""
+
+    district: str
+    day: date
+    site: str
+    period: str
+
+    @property
+    def appointment(self) -> Appointment:
+        """As a registration has it."""
+        return Appointment(self.site, self.day.isoformat(), self.period)
+
+
+class Appointments:
+    """Appointments of all sites.
+
+    Args:
+        city: districts, hours, no-show limit.
+        store: registrations and rosters.
+        clock: city time.
+    """
+
+    def __init__(self, city: City, store: Store, clock: Clock) -> None:
+        self._city = city
+        self._store = store
+        self._clock = clock
+
+    # Giving and freeing
+
+    async def give(self, district: str, wanted: Sequence[Giving], actor: str) -> list[GaveStatus | UnknownStatus]:
+        """Take slots and give them to registrations; each `booked`, `again`, or why not (`full`, `closed`, `other`).
+
+        Where the store's word on one is not understood, the others get theirs, and that one's slot follows what its
+        registration says; so it may be given again.
+
+        Args:
+            district: code of the sites' district.
+            wanted: who gets what; of one registration at most one.
+            actor: who, for the audit log.
+        """
+        tags = [day_tag(district, giving.day) for giving in wanted]
+        took = await self._store.take([(tag, giving.slot) for tag, giving in zip(tags, wanted, strict=True)])
+        statuses: list[GaveStatus | UnknownStatus] = [_until_booked(it) for it in took]
+        noted_ms = {i: it[1] for i, it in enumerate(took) if not isinstance(it, UnknownStatus)}
+        taken = [i for i, status in enumerate(statuses) if status == "again"]
+        booked = await self._store.book([self._booking(wanted[i], actor) for i in taken])
+        await self._store.point([(district, wanted[i].slot.resident) for i in taken])
+        for i, status in zip(taken, booked, strict=True):
+            statuses[i] = status
+            if status not in ("booked", "again"):  # cancelled in this moment, say
+                slot = wanted[i].slot
+                await self.settle(district, slot.no, slot.resident, wanted[i].day, noted_ms[i])
+        held = [i for i in taken if statuses[i] in ("booked", "again")]
+        await self._store.settle([(tags[i], wanted[i].slot.no, noted_ms[i]) for i in held])
+        await self._mend(district, wanted, held, statuses, actor)
+        return statuses
+
+    def _booking(self, giving: Giving, actor: str) -> Booking:
+        slot, day, night, leaf, frozen_ms = giving
+        change = Change(slot.resident, slot.no, actor)
+        appointment = Appointment(slot.site, day.isoformat(), slot.period)
+        return Booking(change, appointment, to_ms(self._city.cancel_before(day)), night, leaf, frozen_ms)
+
+    async def _mend(
+        self,
+        district: str,
+        wanted: Sequence[Giving],
+        held: Sequence[int],
+        statuses: list[GaveStatus | UnknownStatus],
+        actor: str,
+    ) -> None:
+        """Between taking and booking the site may have been closed, and has left these to us; or we were so long that a
+        repair has freed the slot."""
+        days = sorted({wanted[i].day for i in held})
+        closures = dict(zip(days, await self._store.closures([day_tag(district, d) for d in days]), strict=True))
+        on_roster = await self._store.are_on_rosters(
+            [(day_tag(district, wanted[i].day), wanted[i].slot.no) for i in held]
+        )
+        for i, is_there in zip(held, on_roster, strict=True):
+            slot, day, *_ = wanted[i]
+            place = Place(district, day, slot.site, slot.period)
+            closure = closures[day].get((slot.site, slot.period))
+            try:
+                if closure is not None:
+                    await self._send_back(place, closure.actor, closure.reason, [(slot.no, slot.resident)])
+                    statuses[i] = "closed"
+                elif not is_there:
+                    await self._reopen(Change(slot.resident, slot.no, actor), place, "")
+                    statuses[i] = "other"
+            except UnknownStatus as unknown:
+                statuses[i] = unknown
+
+    async def cancel(
+        self, resident: bytes, no: str, kept: Mapping[str, str], actor: str, why: str = ""
+    ) -> CancelStatus:
+        """Close a registration and free its slot; the status of `cancel`.
+
+        Args:
+            resident: whose.
+            no: its number.
+            kept: its fields, as just read; where they have changed meanwhile (`moved`), read them and ask again.
+            actor: who.
+            why: the reason, where it is not their wish.
+        """
+        held = kept.get("day", "")
+        # Without a slot as well: the message that is owed then must be found after a crash.
+        day = date.fromisoformat(held) if held else self._today()
+        since_ms = await self._store.unsettle(day_tag(kept["district"], day), no, resident)
+        try:
+            status = await self._store.cancel(Change(resident, no, actor), held, _TYPED_LIVES_MS, why)
+        except UnknownStatus:  # whatever it did, the slot follows
+            await self.settle(kept["district"], no, resident, day, since_ms)
+            raise
+        await self.settle(kept["district"], no, resident, day, since_ms)
+        return status
+
+    async def settle(self, district: str, no: str, resident: bytes, day: date, since_ms: int) -> None:
+        """Let what is owed and the slot follow the registration: it keeps a slot that is its appointment's.
+
+        Only as far as the note of that time goes: whoever has taken the matter up since, finishes it.
+        """
+        tag = day_tag(district, day)
+        await self._store.point([(district, resident)])
+        kept = await self._store.registration(resident)
+        holds = holds_slot(kept, no, day.isoformat())
+        if holds:
+            await self._store.settle([(tag, no, since_ms)])
+        else:
+            await self._store.vacate(tag, no, since_ms)
+
+    async def miss(self, district: str, day: date, missed: Sequence[tuple[Taken, bool]]) -> list[MissStatus]:
+        """Count appointments as missed (announcement A9); the status of `miss` for each.
+
+        Args:
+            district: code of their district.
+            day: their date.
+            missed: lines of the day's roster, and whether each counts as a no-show.
+
+        Raises:
+            UnknownStatus: of one of them; the others are counted.
+        """
+        changes = [(Change(slot.resident, slot.no, "night"), charge) for slot, charge in missed]
+        answers = await self._store.miss(changes, day.isoformat(), self._city.policy.no_show_limit)
+        # Again: a crash may have come between the bar and the note of it.
+        asked = [slot for (slot, _), answer in zip(missed, answers, strict=True) if _may_be_barred(answer)]
+        if asked:
+            residents = await self._store.residents([slot.resident for slot in asked])
+            for slot, resident in zip(asked, residents, strict=True):
+                if resident.stop == "barred":
+                    await self._store.note_bar(district, slot.no, slot.resident)
+            await self._store.point([(district, slot.resident) for slot in asked])
+        return [status for status, _ in known(answers)]
+
+    # The site
+
+    async def close(self, staff: Staff, site: Site, day: date, period: HalfDay | None, reason: str) -> Closed:
+        """Close a site for a period of a day, or the whole day: everyone on it is allotted anew, with priority.
+
+        Raises:
+            Invalid: a day that is over, or no reason.
+        """
+        if day < self._today():
+            raise Invalid(("date", "past"))
+        if not reason.strip():
+            raise Invalid(("reason", "empty"))
+        tag = day_tag(site.district, day)
+        sent_back = 0
+        told = reason.strip()
+        for half in (period,) if period else HALVES:
+            status, waiting = await self._store.close_site(tag, staff.actor, site.site, half, told)
+            closure = await self._store.closure(tag, site.site, half)
+            if closure is not None:
+                told = closure.reason  # the first word stands
+            place = Place(site.district, day, site.site, half)
+            sent_back += await self._send_back(place, staff.actor, told, waiting)
+            if status == "closed":
+                log.info("site closed", site=site.site, date=day.isoformat(), period=half, actor=staff.actor)
+        return Closed(site.site, day, period, told, sent_back)
+
+    async def _send_back(self, place: Place, actor: str, why: str, waiting: Sequence[tuple[str, bytes]]) -> int:
+        count = 0
+        unknown: UnknownStatus | None = None
+        for no, resident in waiting:
+            try:
+                count += await self._reopen(Change(resident, no, actor), place, why)
+            except UnknownStatus as error:  # the others are sent back all the same; this one by a repair
+                unknown = error
+                continue
+            kept = await self._store.registration(resident)
+            # Who came or was missed stays on the roster: it did happen. What is just being given is `give`'s to mend.
+            if (
+                kept.get("no") != no
+                or kept["state"] == "cancelled"
+                or (kept["state"] == "proposed" and kept.get("taken_back") == "|".join(place.appointment))
+            ):
+                await self._store.vacate(day_tag(place.district, place.day), no)
+        if unknown is not None:
+            raise unknown
+        return count
+
+    async def _reopen(self, change: Change, place: Place, why: str) -> bool:
+        """Let a registration wait for another appointment, and let those who must know of it know; whether it does by
+        this."""
+        waiting = [(change.no, change.resident)]
+        # Before, for a crash in between; and after, as a night that saw it booked just before may have dropped it.
+        await self._store.keep_pending(place.district, waiting)
+        status = await self._store.reopen(change, place.appointment, why)
+        await self._store.keep_pending(place.district, waiting)
+        if status == "unbarred":
+            await self._store.forget_bar(place.district, change.no)
+        await self._store.point([(place.district, change.resident)])
+        match status:
+            case "reopened" | "unbarred":
+                return True
+            case "other" | "absent":
+                return False
+            case _:
+                assert_never(status)
+
+    # The operator
+
+    async def lift_bar(self, no: str, reason: str) -> None:
+        """Let a barred resident use this channel again (announcement A9).
+
+        Raises:
+            Refusal: `not-found`: no such registration, or no bar.
+            Invalid: no reason.
+        """
+        if not reason.strip():
+            raise Invalid(("reason", "empty"))
+        district = self.district_of(no)
+        resident = await self.holder(no)
+        if resident is None or not await self._store.lift(Change(resident, no, "operator"), reason.strip()):
+            raise Refusal("not-found", reason="no-bar")
+        await self._store.forget_bar(district, no)
+        log.info("bar lifted", registration_no=no, actor="operator")
+
+    # After a crash
+
+    async def repair(self, older_than_ms: int = 60_000, districts: Sequence[District] | None = None) -> int:
+        """Finish what a crash left between a registration and its slot; how many slots that concerned.
+
+        Looks at what was noted, not at the city: the work is in proportion to what was under way.
+
+        Args:
+            older_than_ms: what is younger than this may be under way, and is left alone.
+            districts: where; all by default.
+
+        Raises:
+            UnknownStatus: of one of them; the others are finished.
+        """
+        today = self._today()
+        days = [today + timedelta(days=n) for n in range(-1, _HORIZON_DAYS)]
+        places = [(district.code, day) for district in districts or self._city.districts for day in days]
+        tags = [day_tag(*place) for place in places]
+        before_ms = self._clock.now_ms() - older_than_ms
+        mended = 0
+        unknown: UnknownStatus | None = None
+        for (district, day), unsettled in zip(places, await self._store.unsettled(tags), strict=True):
+            for slot in unsettled:
+                if slot.since_ms > before_ms:
+                    continue
+                try:
+                    await self.settle(district, slot.no, slot.resident, day, slot.since_ms)
+                    mended += 1
+                except UnknownStatus as error:  # of one; the others are mended all the same
+                    unknown = error
+        for (district, day), closures in zip(places, await self._store.closures(tags), strict=True):
+            for (site, period), closure in closures.items():
+                try:
+                    mended += await self._repair_closure(Place(district, day, site, period), closure)
+                except UnknownStatus as error:
+                    unknown = error
+        if mended:
+            log.info("repaired", slots=mended)
+        if unknown is not None:
+            raise unknown
+        return mended
+
+    async def _repair_closure(self, place: Place, closure: Closure) -> int:
+        _, waiting = await self._store.close_site(
+            day_tag(place.district, place.day), closure.actor, place.site, place.period, closure.reason
+        )
+        return await self._send_back(place, closure.actor, closure.reason, waiting)
+
+    def _today(self) -> date:
+        return from_ms(self._clock.now_ms(), self._city.tz).date()
+
+    def district_of(self, no: str) -> str:
+        """Code of the district that a registration number names, "" where there is none."""
+        parts = parts_of(no, self._today())
+        number = parts.district_no if parts else 0
+        return next((district.code for district in self._city.districts if district.no == number), "")
+
+    async def forget_bar(self, no: str) -> None:
+        """A bar that came of this registration is gone."""
+        await self._store.forget_bar(self.district_of(no), no)
+
+    async def holder(self, no: str) -> bytes | None:
+        """The resident behind a registration number."""
+        parts, district = parts_of(no, self._today()), self.district_of(no)
+        if parts is None or not district:
+            return None
+        tag = opening_tag(district, parts.day, parts.window)
+        return await self._store.holder(tag, parts.entry, district, no)
+
+
+def _until_booked(took: tuple[TakeStatus, int] | UnknownStatus) -> GaveStatus | UnknownStatus:
+    """What came of taking a slot; `again` for one that is taken, which is to be booked now."""
+    if isinstance(took, UnknownStatus):
+        return took
+    match took[0]:
+        case "taken" | "again":
+            return "again"
+        case "full" | "closed" | "other":
+            return took[0]
+        case _:
+            assert_never(took[0])
+
+
+def _may_be_barred(missed: tuple[MissStatus, int] | UnknownStatus) -> bool:
+    """Whether an appointment that was missed may have barred its holder, now or before a crash."""
+    if isinstance(missed, UnknownStatus):
+        return False
+    match missed[0]:
+        case "barred" | "again":
+            return True
+        case "missed" | "other" | "absent":
+            return False
+        case _:
+            assert_never(missed[0])
+
+
+def half_of(period: str) -> HalfDay:
+    """A stored period as what it is."""
+    return "am" if period == "am" else "pm"

@@ -1,0 +1,158 @@
+"""The desk of a site: who is expected on a day, and who has come."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import assert_never
+
+import msgspec
+import structlog
+
+from server.appointments.appointments import HALVES, Appointments, HalfDay, half_of
+from server.appointments.sites import Site
+from server.appointments.staff import Staff
+from server.appointments.unmatched import Attended, Unmatched
+from server.core.city import City
+from server.core.clock import Clock, from_ms
+from server.core.encryption import Seal, Unreadable
+from server.core.errors import Invalid
+from server.core.masks import mask_name, mask_phone
+from server.store import Store
+from server.store.slots import day_tag, holds_slot
+from server.store.store import Change, Taken
+
+log = structlog.get_logger()
+
+# How late an offline desk may be; after that a no-show is the operator's to put right.
+_LATEST_DAYS = 7
+
+
+class ClosureView(msgspec.Struct):
+    """A period in which a site does not vaccinate."""
+
+    period: HalfDay
+    reason: str
+
+
+class RosterEntry(msgspec.Struct):
+    """One appointment as the desk needs it; the name and the phone are masked."""
+
+    registration_no: str
+    name: str
+    phone: str
+    period: HalfDay
+    product: str
+    dose: int
+    state: str
+
+
+class Roster(msgspec.Struct):
+    """A site's day (contract, `GET /sites/{site}/roster`)."""
+
+    site: str
+    name_zh: str
+    name_en: str
+    district: str
+    date: date
+    closures: list[ClosureView]
+    entries: list[RosterEntry]
+
+
+class Desk:
+    """What the desk sees and says.
+
+    Args:
+        city: its time zone.
+        store: rosters and registrations.
+        clock: city time.
+        seal: opens names and phones for their masks.
+        appointments: lifts the bar of who was there after all.
+        unmatched: finds whom the desk means, and keeps what meets no appointment.
+    """
+
+    def __init__(
+        self, city: City, store: Store, clock: Clock, seal: Seal, appointments: Appointments, unmatched: Unmatched
+    ) -> None:
+        self._city = city
+        self._store = store
+        self._clock = clock
+        self._seal = seal
+        self._appointments = appointments
+        self._unmatched = unmatched
+
+    async def roster(self, site: Site, day: date) -> Roster:
+        """Who is expected at a site on a day, and who has come.
+
+        Raises:
+            Refusal: `store-unavailable`.
+        """
+        tag = day_tag(site.district, day)
+        ours = sorted(
+            (taken for taken in await self._store.roster(tag) if taken.site == site.site),
+            key=lambda taken: (taken.period, taken.no),
+        )
+        (closures,) = await self._store.closures([tag])
+        closed = [
+            ClosureView(period, closures[site.site, period].reason)
+            for period in HALVES
+            if (site.site, period) in closures
+        ]
+        entries = await self._entries(ours, day)
+        return Roster(site.site, site.name_zh, site.name_en, site.district, day, closed, entries)
+
+    async def _entries(self, ours: Sequence[Taken], day: date) -> list[RosterEntry]:
+        if not ours:
+            return []
+        residents = [taken.resident for taken in ours]
+        kept = await self._store.registrations(residents)
+        known = await self._store.residents(residents)
+        entries = []
+        for taken, fields, person in zip(ours, kept, known, strict=True):
+            # The roster is derived: whoever cancelled a moment ago, or has another appointment by now, is left out.
+            if not holds_slot(fields, taken.no, day.isoformat()):
+                continue
+            name, phone = self._masked(taken.resident, person.first_dose.contact if person.first_dose else b"")
+            dose = 2 if fields["first_dose"] else 1
+            entries.append(
+                RosterEntry(taken.no, name, phone, half_of(taken.period), taken.product, dose, fields["state"])
+            )
+        return entries
+
+    def _masked(self, resident: bytes, contact: bytes) -> tuple[str, str]:
+        try:
+            opened = self._seal.open(resident, contact)
+        except Unreadable as error:
+            log.warning("contact cannot be read", why=str(error))
+            return "*", "****"
+        return mask_name(opened.name), mask_phone(opened.phone)
+
+    async def attend(self, staff: Staff, no: str, day: date) -> Attended:
+        """The desk has given a resident their dose; again answers the same. A desk that was offline may be days late.
+
+        Who does not hold that appointment any more was there all the same: see `server.appointments.unmatched`.
+
+        Raises:
+            Refusal: `not-found`: there is no such registration.
+            Invalid: a day that is yet to come, or too long ago.
+        """
+        today = from_ms(self._clock.now_ms(), self._city.tz).date()
+        if day > today:
+            raise Invalid(("date", "future"))
+        if day < today - timedelta(days=_LATEST_DAYS):
+            raise Invalid(("date", "long-ago"))
+        seen = await self._unmatched.whom(staff, no, day)
+        status, at_ms, unbarred = await self._store.attend(
+            Change(seen.resident, no, staff.actor), seen.site, day.isoformat()
+        )
+        match status:
+            case "other" | "absent":
+                return await self._unmatched.keep(seen)
+            case "attended":
+                log.info("attended", registration_no=no, site=seen.site, actor=staff.actor)
+            case "again":
+                pass
+            case _:
+                assert_never(status)
+        if unbarred:
+            await self._appointments.forget_bar(no)
+        period = (await self._store.registration(seen.resident)).get("period", "am")
+        return Attended(no, seen.site, day, half_of(period), "fulfilled", from_ms(at_ms, self._city.tz))

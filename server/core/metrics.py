@@ -1,0 +1,122 @@
+"""Prometheus metrics of this machine's workers; labels are calls, codes and districts, never a person."""
+
+import os
+from collections import Counter as Tally
+from time import perf_counter
+from typing import Literal, get_args
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+from server.store.statuses import SCRIPTS
+from server.waiting_room.opening import Opening
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+GuessedCall = Literal["join", "eligibility", "code"]
+"""Calls by which names, phones and one-time codes could be tried; those of `/plain` are among them."""
+
+_TIMED_ONE_IN = 8  # a sample gives the same percentiles, and an observation costs as much as the papers' checksum
+
+
+class Metrics:
+    """What a worker counts. Polls are tallied in memory and handed over at each tick: a poll must stay cheap."""
+
+    def __init__(self) -> None:
+        # One registry each: tests build several applications in one process. With several workers,
+        # PROMETHEUS_MULTIPROC_DIR makes any of them answer for all.
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "jiaohao_requests", "Answers by call and code", ["call", "code"], registry=self._registry
+        )
+        self._seconds = Histogram(
+            "jiaohao_request_seconds",
+            f"Time to answer, of one in {_TIMED_ONE_IN}",
+            ["call"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._openings = {
+            name: Gauge(
+                f"jiaohao_opening_{name}", help_, ["district"], registry=self._registry, multiprocess_mode="mostrecent"
+            )
+            for name, help_ in (
+                ("issued", "Places given"),
+                ("serving", "Highest number called"),
+                ("waiting", "Places neither called nor left"),
+                ("pending", "Called and not yet claimed"),
+                ("passes_alive", "Passes alive"),
+            )
+        }
+        self._guessed = {
+            name: Counter(f"jiaohao_{name}", help_, ["call"], registry=self._registry)
+            for name, help_ in (
+                ("wrong_papers", "Names, phones or one-time codes that were not the right ones"),
+                ("papers_refused", "Papers not looked at, as too many wrong ones had been tried on this person"),
+                ("people_locked", "Times that this became so for somebody"),
+            )
+        }
+        self._unknown_statuses = Counter(
+            "jiaohao_unknown_statuses",
+            "Answers of a script that nobody knows; whoever asked was told that the store is not available",
+            ["script"],
+            registry=self._registry,
+        )
+        for script in SCRIPTS:
+            self._unknown_statuses.labels(script)
+        for counter in self._guessed.values():
+            for call in get_args(GuessedCall):
+                counter.labels(call)
+        self._turn = 0
+        self._observed: dict[str, Histogram] = {}
+        self._tally: Tally[tuple[str, str]] = Tally()
+
+    def tally(self, call: str, code: str) -> None:
+        """Count an answer of a hot call; reaches the metrics at the next `flush`."""
+        self._tally[call, code] += 1
+
+    def observe(self, call: str, code: str, started: float) -> None:
+        """Count an answer and its time since `started` (perf_counter seconds)."""
+        self._tally[call, code] += 1
+        self._turn = (self._turn + 1) % _TIMED_ONE_IN
+        if self._turn:
+            return
+        histogram = self._observed.get(call)
+        if histogram is None:
+            histogram = self._observed[call] = self._seconds.labels(call)
+        histogram.observe(perf_counter() - started)
+
+    def guessed(self, call: GuessedCall, *, refused: bool, locks: bool) -> None:
+        """Count papers that were wrong or not looked at, and whether that has locked somebody out."""
+        self._guessed["papers_refused" if refused else "wrong_papers"].labels(call).inc()
+        if locks:
+            self._guessed["people_locked"].labels(call).inc()
+
+    def take_over(self, unknown_statuses: Tally[str]) -> None:
+        """Count the answers of scripts that this worker's store has not understood."""
+        for script, count in unknown_statuses.items():
+            self._unknown_statuses.labels(script).inc(count)
+        unknown_statuses.clear()
+
+    def flush(self, openings: list[Opening]) -> None:
+        """Hand over the tallies and how the openings stand."""
+        tally, self._tally = self._tally, Tally()
+        for (call, code), count in tally.items():
+            self._requests.labels(call, code).inc(count)
+        for opening in openings:
+            for name, gauge in self._openings.items():
+                gauge.labels(opening.district.code).set(getattr(opening, name))
+
+    def exposition(self) -> bytes:
+        """The metrics of all workers on this machine, in Prometheus' text format."""
+        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            return generate_latest(registry)
+        return generate_latest(self._registry)

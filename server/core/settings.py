@@ -1,0 +1,147 @@
+"""Settings and secrets of a process, from the environment; a worker gets them from the command that starts it."""
+
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from server.core.errors import SetupError
+from server.core.keys import fingerprint
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker needs to know.
+
+    `secrets`: 32-byte keys, the current one first. `pepper`: 32 bytes from which
+    resident keys are derived. `offset_ms`: city time minus wall-clock time.
+    `sms_file`: write messages there instead of leaving them to `jiaohao notify`.
+    `results_dir`: where the nights' result files are; None where this machine has none.
+    `replicas`: how many replicas of the store must have what an answer tells of.
+    `head_seconds`: how long a request's head may take, and how long a connection may stay without a request.
+    `body_seconds`: how long a request's body may take; one second more for each 16 KiB of it that has come.
+    """
+
+    redis_url: str
+    secrets: tuple[bytes, ...]
+    pepper: bytes
+    operator_token: str
+    city_file: Path | None = None
+    offset_ms: int = 0
+    sms_file: Path | None = None
+    results_dir: Path | None = None
+    replicas: int = 0
+    head_seconds: float = 10.0
+    body_seconds: float = 10.0
+
+    def environment(self) -> dict[str, str]:
+        """The variables from which `from_environment` makes these settings again."""
+        env = {
+            "JIAOHAO_REDIS_URL": self.redis_url,
+            "JIAOHAO_SECRET": self.secrets[0].hex(),
+            "JIAOHAO_PREVIOUS_SECRETS": ",".join(s.hex() for s in self.secrets[1:]),
+            "JIAOHAO_PEPPER": self.pepper.hex(),
+            "JIAOHAO_OPERATOR_TOKEN": self.operator_token,
+            "JIAOHAO_OFFSET_MS": str(self.offset_ms),
+            "JIAOHAO_REPLICAS": str(self.replicas),
+            "JIAOHAO_HEAD_SECONDS": str(self.head_seconds),
+            "JIAOHAO_BODY_SECONDS": str(self.body_seconds),
+        }
+        if self.city_file is not None:
+            env["JIAOHAO_CITY"] = str(self.city_file)
+        if self.sms_file is not None:
+            env["JIAOHAO_SMS_FILE"] = str(self.sms_file)
+        if self.results_dir is not None:
+            env["JIAOHAO_RESULTS"] = str(self.results_dir)
+        return env
+
+
+def _secret(env: Mapping[str, str], name: str) -> bytes:
+    value = env[name]
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", value):
+        raise SetupError(f"{name}: expected 32 bytes as 64 hex digits (make one: openssl rand -hex 32)")
+    return bytes.fromhex(value)
+
+
+def _offset_ms(value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise SetupError("JIAOHAO_OFFSET_MS: expected a whole number of milliseconds") from None
+
+
+def _replicas(value: str) -> int:
+    if not re.fullmatch("[0-9]", value):
+        raise SetupError("JIAOHAO_REPLICAS: expected how many replicas must have an answer before it is given, 0 to 9")
+    return int(value)
+
+
+def _patience(env: Mapping[str, str], name: str) -> float:
+    value = env.get(name) or "10"
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", value) or not 0.1 <= float(value) <= 600:
+        raise SetupError(f"{name}: expected how many seconds a part of a request may take, 0.1 to 600")
+    return float(value)
+
+
+def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SetupError: a secret is missing or malformed. There is no default for any of them.
+    """
+    for name in ("JIAOHAO_REDIS_URL", "JIAOHAO_SECRET", "JIAOHAO_OPERATOR_TOKEN"):
+        if not env.get(name):
+            raise SetupError(f"{name} is not set; outside `jiaohao up` it has no default (see README, Secrets)")
+    if len(env["JIAOHAO_OPERATOR_TOKEN"]) < 16:
+        raise SetupError("JIAOHAO_OPERATOR_TOKEN: expected at least 16 characters")
+    earlier = env.get("JIAOHAO_PREVIOUS_SECRETS", "")
+    signing = [_secret(env, "JIAOHAO_SECRET")]
+    signing += [
+        _secret({"JIAOHAO_PREVIOUS_SECRETS": s.strip()}, "JIAOHAO_PREVIOUS_SECRETS")
+        for s in earlier.split(",")
+        if s.strip()
+    ]
+    if len({fingerprint(secret) for secret in signing}) < len(set(signing)):
+        # A token names its key with one byte: one in 256 pairs of secrets cannot be told apart.
+        raise SetupError("JIAOHAO_SECRET has the key id of an earlier secret: make another one (openssl rand -hex 32)")
+    return Settings(
+        redis_url=env["JIAOHAO_REDIS_URL"],
+        secrets=tuple(signing),
+        pepper=_secret(env, "JIAOHAO_PEPPER") if env.get("JIAOHAO_PEPPER") else signing[-1],
+        operator_token=env["JIAOHAO_OPERATOR_TOKEN"],
+        city_file=Path(env["JIAOHAO_CITY"]) if env.get("JIAOHAO_CITY") else None,
+        sms_file=Path(env["JIAOHAO_SMS_FILE"]) if env.get("JIAOHAO_SMS_FILE") else None,
+        results_dir=Path(env["JIAOHAO_RESULTS"]) if env.get("JIAOHAO_RESULTS") else None,
+        offset_ms=_offset_ms(env.get("JIAOHAO_OFFSET_MS") or "0"),
+        replicas=_replicas(env.get("JIAOHAO_REPLICAS") or "0"),
+        head_seconds=_patience(env, "JIAOHAO_HEAD_SECONDS"),
+        body_seconds=_patience(env, "JIAOHAO_BODY_SECONDS"),
+    )
+
+
+def local_secrets(data_dir: Path, env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Secrets for `jiaohao up`: the environment's, else made once and kept in the data dir with mode 600."""
+    file = data_dir / "secrets.json"
+    try:
+        kept: dict[str, str] = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
+    except FileNotFoundError:
+        kept = {}
+    except msgspec.DecodeError:
+        raise SetupError(f"{file} is damaged: restore it, or delete it together with the data it belongs to") from None
+    made = {
+        "JIAOHAO_SECRET": kept.get("JIAOHAO_SECRET") or secrets.token_hex(32),
+        "JIAOHAO_OPERATOR_TOKEN": kept.get("JIAOHAO_OPERATOR_TOKEN") or secrets.token_urlsafe(24),
+    }
+    if made != kept:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_suffix(".new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "wb") as f:
+            f.write(msgspec.json.encode(made))
+            f.flush()
+            os.fsync(f.fileno())
+        temporary.replace(file)
+    names = (*made, "JIAOHAO_PREVIOUS_SECRETS", "JIAOHAO_PEPPER")
+    return made | {name: env[name] for name in names if env.get(name)}

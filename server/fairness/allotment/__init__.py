@@ -1,0 +1,45 @@
+"""The night's allotment, from lists to lists: no store, no clock, no file.
+
+```
+rules = Rules.of(city, "440106", date(2021, 6, 22), horizon_days=14)
+offered = rules.offered([(Slot(date(2021, 6, 24), "440106-1", "am", "inactivated"), 120)])
+night = allot(rules, offered, Candidates([Candidate(no, first_dose, "inactivated", [("440106-1", "any")], True)]), seed)
+for outcome in night.outcomes(): ...
+```
+"""
+
+from server.fairness.allotment.candidates import Candidate, Candidates, Period
+from server.fairness.allotment.rules import FIRST, PRIORITY, REASONS, SECOND, SENT_BACK, Half, Reason, Rules, Slot
+from server.fairness.allotment.serial import (
+    Allotment,
+    Order,
+    Outcome,
+    allot,
+    cohorts_of,
+    in_order,
+    refuse_twice,
+    tie_break,
+)
+
+__all__ = [
+    "FIRST",
+    "PRIORITY",
+    "REASONS",
+    "SECOND",
+    "SENT_BACK",
+    "Allotment",
+    "Candidate",
+    "Candidates",
+    "Half",
+    "Order",
+    "Outcome",
+    "Period",
+    "Reason",
+    "Rules",
+    "Slot",
+    "allot",
+    "cohorts_of",
+    "in_order",
+    "refuse_twice",
+    "tie_break",
+]

@@ -1,0 +1,149 @@
+"""The result file of a night: everything that is needed to allot it again, and what came out, on lines of JSON.
+
+The first line is the head: the rules, the seed with the commitment that was public before the night, the slots that
+were free, and the Merkle root of the list as it was frozen. Then one line a registration, in order. The last line is
+the foot: the counts and the Merkle root of all lines before it. No name, number of papers, phone or resident key.
+
+Every line is written in exactly one way (fields in the order of the structs below, what is empty left out, no spaces),
+so that a file can be compared octet by octet.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from typing import Annotated, BinaryIO, Final, Literal
+
+import msgspec
+
+from server.fairness.allotment import Allotment, Candidate, Candidates, Half, Period, Reason, Rules, Slot, cohorts_of
+from server.fairness.draw import commitment
+from server.fairness.merkle import Frontier, Tree, leaf_hash
+
+FORMAT: Final = "jiaohao allotment 1"
+
+Number = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{15}\Z")]
+Hash = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+
+
+class Head(msgspec.Struct, forbid_unknown_fields=True):
+    """The first line. `slots`: date, site, half of the day, product, how many were free."""
+
+    format: Literal["jiaohao allotment 1"]
+    rules: Rules
+    commitment: Hash
+    seed: Hash
+    registrations: Count
+    list_root: Hash
+    slots: list[tuple[date, str, Half, str, Count]]
+
+    def offered(self) -> list[tuple[Slot, int]]:
+        """As `Rules.offered` gives them."""
+        return [(Slot(day, site, half, product), free) for day, site, half, product, free in self.slots]
+
+
+class Entry(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A registration as it was frozen: what the seed and the slots have no part in."""
+
+    no: Number
+    cohort: Annotated[int, msgspec.Meta(ge=0, le=3)]
+    first_dose: date | None = None
+    product: str = ""
+    wishes: Sequence[tuple[str, Period]] = msgspec.field(default_factory=list)
+    any_site: bool = False
+    not_before: date | None = None
+    together: Number | None = None
+
+
+class Line(Entry, kw_only=True):
+    """A registration and what it got: `slot` (date, site, half of the day, product), or the reason why not."""
+
+    tie: Hash
+    slot: tuple[date, str, Half, str] | None = None
+    moved: bool = False
+    reason: Reason | None = None
+    reached: date | None = None
+
+    def candidate(self) -> Candidate:
+        """What goes into the allotment."""
+        return Candidate(
+            self.no, self.first_dose, self.product, self.wishes, self.any_site, self.not_before,
+            self.cohort == 0, self.together,
+        )  # fmt: skip
+
+
+class Foot(msgspec.Struct, forbid_unknown_fields=True):
+    """The last line. `reached`: cohort 0 to 3 -> first-dose date of the last one in it who got a slot."""
+
+    counts: dict[str, Count]
+    reached: list[date | None]
+    root: Hash
+
+
+encode = msgspec.json.Encoder().encode
+
+
+def write(out: BinaryIO, rules: Rules, seed: bytes, offered: Iterable[tuple[Slot, int]], night: Allotment) -> Tree:
+    """Write the result file of a night.
+
+    Args:
+        out: where to; nothing is read back or sought.
+        rules, seed, offered: what `allot` was given.
+        night: what it gave back.
+
+    Returns:
+        the tree over all lines but the last: the proof of line n (from 1) is `tree.prove(n - 1)`.
+    """
+    hashes = bytearray()
+    for line in lines(rules, seed, offered, night):
+        hashes += leaf_hash(line)
+        out.write(line + b"\n")
+    tree = Tree(hashes)
+    out.write(foot(night, tree.root()) + b"\n")
+    return tree
+
+
+def lines(rules: Rules, seed: bytes, offered: Iterable[tuple[Slot, int]], night: Allotment) -> Iterator[bytes]:
+    """The file's lines but for the last, without the newline."""
+    yield encode(head(rules, seed, offered, night))
+    for i in night.order.indices:
+        yield line_of(night, i)
+
+
+def head(rules: Rules, seed: bytes, offered: Iterable[tuple[Slot, int]], night: Allotment) -> Head:
+    """The first line."""
+    return Head(
+        FORMAT,
+        rules,
+        commitment(seed),
+        seed.hex(),
+        len(night.candidates),
+        list_root(rules, night.candidates),
+        [(*slot, free) for slot, free in offered],
+    )
+
+
+def line_of(night: Allotment, i: int) -> bytes:
+    """The line of the candidate with index i."""
+    no, slot, reason, reached, moved = night.outcome(i)
+    _, first_dose, product, wishes, any_site, not_before, _, together = night.candidates[i]
+    return encode(
+        Line(
+            no, night.order.cohorts[i], first_dose, product, wishes, any_site, not_before, together,
+            tie=night.order.tie(i).hex(), slot=slot, moved=moved, reason=reason, reached=reached,
+        )
+    )  # fmt: skip
+
+
+def foot(night: Allotment, root: str) -> bytes:
+    """The last line, given the root of the lines before it."""
+    return encode(Foot(night.counts(), night.reached, root))
+
+
+def list_root(rules: Rules, candidates: Candidates) -> str:
+    """The Merkle root of a list of registrations, by number: published when it is frozen, before the seed is."""
+    frontier = Frontier()
+    cohorts, numbers = cohorts_of(rules, candidates), candidates.no
+    for i in sorted(range(len(candidates)), key=numbers.__getitem__):
+        no, first_dose, product, wishes, any_site, not_before, _, together = candidates[i]
+        frontier.append(encode(Entry(no, cohorts[i], first_dose, product, wishes, any_site, not_before, together)))
+    return frontier.root()

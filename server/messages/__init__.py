@@ -1,0 +1,1 @@
+"""SMS: rendering, senders, gateways, delivery receipts and what failed."""

@@ -1,0 +1,89 @@
+"""Sends one-time codes: before all else, at any hour, and not once they have expired."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+import structlog
+
+from server.core.city import City
+from server.core.clock import Clock
+from server.core.encryption import Unreadable
+from server.core.errors import MessageRefused, StoreUnavailable
+from server.core.keys import Pepper
+from server.core.masks import mask_phone
+from server.core.sms import Language
+from server.messages.gateways import Gateway
+from server.messages.outbox_reader import HOLD_SECONDS, read_outbox
+from server.messages.rendering import Letters
+from server.store import Store
+from server.store.coalescer import Coalescer
+from server.store.store import Owed, Sent
+
+log = structlog.get_logger()
+
+Sending: TypeAlias = Coroutine[Any, Any, int]
+"""Sends what was taken; how many messages went out."""
+
+
+class CodeSender:
+    """Codes go to phones that want no other messages, too: somebody who has the papers has just asked for one.
+
+    Args:
+        city: their words, and the cap of all senders.
+        store: where they are owed.
+        clock: city time.
+        pepper: keyed hashes of phones.
+        letters: puts them into words.
+    """
+
+    def __init__(self, city: City, store: Store, clock: Clock, pepper: Pepper, letters: Letters) -> None:
+        self._city = city
+        self._store = store
+        self._clock = clock
+        self._pepper = pepper
+        self._letters = letters
+        self._sent: Coalescer[Owed, None] = Coalescer(store.sent)
+
+    async def take(self, gateway: Gateway, districts: Sequence[str], consumer: str, room: int) -> list[Sending]:
+        """About so many that are owed now."""
+        owed = await read_outbox(self._store, districts, consumer, room, "codes")
+        if owed:  # they do not wait for the pace, but what comes after them does
+            await self._store.pace(len(owed), self._city.sms.per_second)
+        return [self._deliver(gateway, each) for each in owed]
+
+    async def _deliver(self, gateway: Gateway, owed: Owed) -> int:
+        try:
+            async with asyncio.timeout(HOLD_SECONDS):
+                sent = await self._send(gateway, owed)
+            await self._sent.submit(owed)
+        except Exception as error:
+            log.error("code stays owed", id=owed.id, error=type(error).__name__)
+            return 0
+        return int(sent)
+
+    async def _send(self, gateway: Gateway, owed: Owed) -> bool:
+        resident, kind = owed.fields["resident"], owed.fields["kind"].decode()
+        if int(owed.fields["expires_ms"]) <= self._clock.now_ms():
+            log.warning("message too old, not sent", kind=kind)
+            return False
+        try:
+            phone = await self._letters.phone(resident)
+            language: Language = "en" if owed.fields.get("lang") == b"en" else "zh"
+            text = self._letters.code(resident, owed.fields["sealed"], language)
+        except Unreadable as error:
+            log.error("message cannot be read, not sent", kind=kind, why=str(error))
+            return False
+        try:
+            ids = await gateway.submit(phone, text)
+        except MessageRefused as refused:
+            log.error("message refused for good", kind=kind, phone=mask_phone(phone), why=refused.why)
+            return False
+        log.info("sms sent", kind=kind, phone=mask_phone(phone), district=owed.district)
+        if ids:  # else its receipt would be one of no message that we know
+            now_ms = self._clock.now_ms()
+            sent = Sent(resident, owed.district, "", kind, now_ms, phone=self._pepper.phone(phone), sent_ms=now_ms)
+            with suppress(StoreUnavailable):  # it is sent all the same
+                await self._store.expect_receipts(ids, sent)
+        return True

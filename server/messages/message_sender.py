@@ -1,0 +1,295 @@
+"""Sends what residents are owed: in the order of events, within the caps, and only while it is worth sending."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final, NamedTuple, assert_never
+
+import structlog
+
+from server.core.city import City
+from server.core.clock import Clock
+from server.core.encryption import Unreadable
+from server.core.errors import MessageRefused, NotHandedOver, StoreUnavailable, UnknownStatus
+from server.core.keys import Pepper, resident_tag
+from server.core.masks import mask_phone
+from server.messages.code_sender import Sending
+from server.messages.delivery_failures import CALLED
+from server.messages.delivery_receipts import DeliveryReceipts
+from server.messages.gateways import Gateway
+from server.messages.outbox_reader import HOLD_SECONDS, read_outbox
+from server.messages.rendering import Letter, Letters
+from server.store import Store
+from server.store.coalescer import Coalescer
+from server.store.outbox import Caps, Outcome
+from server.store.statuses import AdmitVerdict
+from server.store.store import DeadLetter, Message, Next, Owed, Pointer, Sent
+
+log = structlog.get_logger()
+
+# For so long a sender tries to tell the store what the gateway has answered.
+_TELL_SECONDS = 10.0
+_PAUSE_SECONDS = 0.3
+# A pointer behind another one: that other one sends its resident's next message itself, so this is for the crash.
+_BEHIND_MS = 15_000
+_FIRST_BACKOFF_MS, _LONGEST_BACKOFF_MS = 5_000, 900_000
+_MOST_SPREAD_MS = 600_000
+_NOT_HANDED_OVER_MS = 2_000
+# What only confirms may have half of a phone's messages, so that nobody can use up those that matter. It is not put off
+# where a phone has had enough of it, either: it would hold up what matters.
+_CONFIRMING_SHARE: Final = 2
+
+
+class _Held(NamedTuple):
+    """A message in hand: what led to it, and until when (the loop's time) it may be handed over."""
+
+    pointer: Pointer
+    found: Next
+    deadline: float
+
+    @property
+    def message(self) -> Message:
+        """What is to be sent."""
+        assert self.found.message is not None  # noqa: S101  (there is one)
+        return self.found.message
+
+    def sent(self) -> Sent:
+        """What is noted of it."""
+        pointer, message = self.pointer, self.message
+        return Sent(pointer.resident, pointer.owed.district, message.no, message.kind, int(message.at_ms))
+
+
+class _Answer(NamedTuple):
+    """What became of a message; `why` of one that is not sent; `is_latest`: it is about the latest registration."""
+
+    outcome: Outcome
+    why: str = ""
+    is_latest: bool = True
+    ids: Sequence[str] = ()
+    phone: bytes = b""
+    at_ms: int = 0
+
+
+class MessageSender:
+    """What a crash costs, and what not, stands in `server.messages.sender`.
+
+    Args:
+        city: limits.
+        store: where messages are owed.
+        clock: city time.
+        pepper: keyed hashes of phones, where messages to them are counted.
+        letters: puts messages into words.
+        receipts: takes those that came before their message was known.
+    """
+
+    def __init__(
+        self, city: City, store: Store, clock: Clock, pepper: Pepper, letters: Letters, receipts: DeliveryReceipts
+    ) -> None:
+        self._city = city
+        self._receipts = receipts
+        self._store = store
+        self._clock = clock
+        self._pepper = pepper
+        self._letters = letters
+        # Many residents' messages are on their way at once, and the store hears of them in few calls.
+        self._next: Coalescer[Pointer, Next] = Coalescer(store.next_message)
+        self._admit: Coalescer[tuple[str, str, bool, Caps], tuple[AdmitVerdict, int]] = Coalescer(store.admit)
+        self._opted_out: Coalescer[bytes, bool] = Coalescer(store.has_opted_out)
+        self._settle: Coalescer[tuple[Pointer, int, Outcome, str], bool] = Coalescer(store.settle_message)
+        self._sent: Coalescer[Owed, None] = Coalescer(store.sent)
+        # What a gateway has answered and the store has not been told yet.
+        self._answered: dict[tuple[str, int, float, str], _Answer] = {}
+
+    async def take(self, gateway: Gateway, districts: Sequence[str], consumer: str, room: int) -> list[Sending]:
+        """About so many residents who are owed something now."""
+        deadline = asyncio.get_running_loop().time() + HOLD_SECONDS
+        pointers = []
+        for owed in await read_outbox(self._store, districts, consumer, room, "outbox"):
+            try:
+                pointers.append(Pointer.of(owed))
+            except (KeyError, ValueError):
+                log.error("an entry of the outbox that is no pointer", district=owed.district, id=owed.id)
+        # What is not understood stays owed, and is taken up again when it has lain for long enough.
+        found = [
+            (pointer, each)
+            for pointer, each in zip(pointers, await self._store.next_message(pointers), strict=True)
+            if not isinstance(each, UnknownStatus)
+        ]
+        many = sum(each.status == "send" for _, each in found)
+        wait_s = await self._store.pace(many, self._city.sms.per_second) / 1000 if many else 0.0
+        held = [_Held(*each, deadline) for each in found]
+        return [self._follow(gateway, each, wait_s) for each in held]
+
+    async def _follow(self, gateway: Gateway, held: _Held, wait_s: float) -> int:
+        """Send what a resident is owed, one after the other, beginning in so many seconds; how many were sent."""
+        sent = 0
+        try:
+            while held.found.status == "send":
+                await asyncio.sleep(wait_s)
+                outcome = await self._deliver(gateway, held)
+                if outcome is None:
+                    return sent
+                sent += outcome == "accepted"
+                pointer = held.pointer._replace(tries=0)
+                held = _Held(pointer, await self._next.submit(pointer), held.deadline)
+                if held.found.status == "send":
+                    wait_s = await self._store.pace(1, self._city.sms.per_second) / 1000
+            await self._leave(held)
+        except StoreUnavailable:
+            log.warning("message stays owed: the store is away", pointer=held.pointer.name)
+        except Exception as error:  # taken up again when it has lain for long enough
+            log.error("message stays owed", pointer=held.pointer.name, error=type(error).__name__)
+        return sent
+
+    async def _leave(self, held: _Held) -> None:
+        """Nothing is to be sent for this pointer now."""
+        match held.found.status:
+            case "none":
+                await self._sent.submit(held.pointer.owed)
+            case "early":
+                await self._store.defer(held.pointer, held.found.due_ms, 0)
+            case "behind":
+                await self._defer(held.pointer, _BEHIND_MS)
+            case "send":
+                raise AssertionError("a message that is to be sent is not left")
+            case _:
+                assert_never(held.found.status)
+
+    async def _deliver(self, gateway: Gateway, held: _Held) -> Outcome | None:
+        """Send and settle the message in hand; None where it was put off or laid aside, with its pointer."""
+        # With its event: numbers begin anew where nothing is owed any more.
+        mark = (held.pointer.name, held.found.seq, held.message.at_ms, held.message.kind)
+        answer = self._answered.get(mark)
+        if answer is None:
+            answer = await self._answer(gateway, held)
+            if answer is None:
+                return None
+            self._answered[mark] = answer
+        patience = asyncio.get_running_loop().time() + _TELL_SECONDS
+        early: list[bytes] = []
+        while True:
+            try:
+                await self._tell(held, answer, early)
+                break
+            except StoreUnavailable:  # back soon? Else whoever takes this up repeats it, unless it is us
+                if asyncio.get_running_loop().time() >= patience:
+                    raise
+                await asyncio.sleep(_PAUSE_SECONDS)
+        del self._answered[mark]
+        return answer.outcome
+
+    async def _answer(self, gateway: Gateway, held: _Held) -> _Answer | None:
+        """What becomes of a message; None where it was put off or laid aside."""
+        try:
+            letter = await self._letters.write(held.pointer.resident, held.message, self._clock.now_ms())
+        except Unreadable as error:
+            # Not for ever, perhaps: a secret may only be missing here.
+            await self._lay_aside(held, f"cannot be read: {error}")
+            return None
+        if letter is None:
+            return _Answer("dropped")
+        if self._clock.now_ms() >= letter.ends_ms:
+            log.warning("message too late, not sent", kind=held.message.kind, district=held.pointer.owed.district)
+            return _Answer("unsent", "too-late", letter.is_latest)
+        return await self._hand_over(gateway, held, letter)
+
+    async def _tell(self, held: _Held, answer: _Answer, early: list[bytes]) -> None:
+        """Let the store know what the gateway has answered; `early`: receipts it had before, over all tries."""
+        if answer.ids:  # before it is settled: a receipt that comes between the two is looked at again
+            sent = held.sent()._replace(phone=answer.phone, sent_ms=answer.at_ms)
+            early += await self._store.expect_receipts(answer.ids, sent)
+        if answer.outcome in ("refused", "unsent") and answer.is_latest:
+            await self._note_call(held)
+        await self._settle.submit((held.pointer, held.found.seq, answer.outcome, answer.why))
+        with suppress(StoreUnavailable):  # it is settled
+            await self._receipts.take_early(early)
+
+    async def _hand_over(self, gateway: Gateway, held: _Held, letter: Letter) -> _Answer | None:
+        """What the gateway says, where the message may go; None where it was put off or laid aside."""
+        pointer, kind = held.pointer, held.message.kind
+        shown: dict[str, Any] = {"kind": kind, "phone": mask_phone(letter.phone)}
+        if asyncio.get_running_loop().time() >= held.deadline:  # this process was asleep, or the pace is slow
+            await self._defer(pointer, 0)
+            return None
+        if await self._opted_out.submit(self._pepper.phone(letter.phone)):
+            log.info("the phone wants no messages, not sent", **shown)
+            return _Answer("unsent", "opted-out", letter.is_latest)
+        # Counted when it is tried first: a gateway that fails uses nothing up.
+        verdict: AdmitVerdict
+        verdict, wait_ms = ("go", 0) if pointer.tries else await self._admit.submit(self._asked(kind, letter.phone))
+        match verdict:
+            case "never":
+                log.warning("too many messages to one phone, not sent", **shown)
+                return _Answer("unsent", "too-many", letter.is_latest)
+            case "later":
+                log.warning("too many messages to one phone, put off", **shown)
+                await self._defer(pointer, wait_ms)
+                return None
+            case "go":
+                return await self._submit(gateway, held, letter)
+            case _:
+                assert_never(verdict)
+
+    async def _submit(self, gateway: Gateway, held: _Held, letter: Letter) -> _Answer | None:
+        """What the gateway says; None where the message was put off or laid aside."""
+        pointer = held.pointer
+        shown: dict[str, Any] = {"kind": held.message.kind, "phone": mask_phone(letter.phone)}
+        try:
+            async with asyncio.timeout_at(held.deadline):
+                ids = await gateway.submit(letter.phone, letter.text)
+        except MessageRefused as refused:
+            log.error("message refused for good", why=refused.why, **shown)
+            return _Answer("refused", is_latest=letter.is_latest)
+        except NotHandedOver:
+            # However often, no more than the first try: that one has counted against its phone.
+            await self._defer(pointer, _NOT_HANDED_OVER_MS, max(1, pointer.tries))
+            return None
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}" if isinstance(error, OSError) else type(error).__name__
+            await self._fail(held, why[:200])
+            return None
+        log.info("sms sent", district=pointer.owed.district, **shown)
+        phone = self._pepper.phone(letter.phone)
+        return _Answer("accepted", "", letter.is_latest, ids, phone, self._clock.now_ms())
+
+    def _asked(self, kind: str, phone: str) -> tuple[str, str, bool, Caps]:
+        sms = self._city.sms
+        share = max(1, sms.per_phone_a_day_in_all // _CONFIRMING_SHARE)
+        caps = Caps(sms.per_phone_a_day, share, sms.per_phone_a_day_in_all)
+        return resident_tag(self._pepper.phone(phone)), kind, kind not in CALLED, caps
+
+    async def _fail(self, held: _Held, why: str) -> None:
+        tries = held.pointer.tries + 1
+        if tries >= self._city.sms.tries:
+            await self._lay_aside(held, why)
+            return
+        log.warning("message not taken, will be tried again", pointer=held.pointer.name, tries=tries, why=why)
+        backoff_ms = min(_LONGEST_BACKOFF_MS, _FIRST_BACKOFF_MS * 2 ** (tries - 1))
+        await self._defer(held.pointer, backoff_ms, tries)
+
+    async def _defer(self, pointer: Pointer, ms: int, tries: int | None = None) -> None:
+        """Put a pointer off, by so much and some more: what failed together does not come back together."""
+        spread_ms = random.uniform(0, min(ms / 2, _MOST_SPREAD_MS))  # noqa: S311
+        due_ms = self._clock.now_ms() + ms + round(spread_ms)
+        await self._store.defer(pointer, due_ms, pointer.tries if tries is None else tries)
+
+    async def _lay_aside(self, held: _Held, why: str) -> None:
+        """Make a dead letter of the message in hand; an operator may send it after all (`jiaohao outbox resend`)."""
+        pointer, message = held.pointer, held.message
+        log.error("dead letter", pointer=pointer.name, kind=message.kind, why=why)
+        district, tries = pointer.owed.district, pointer.tries + 1
+        await self._note_call(held)
+        letter = DeadLetter(
+            pointer.resident, held.found.seq, message.kind, message.no, int(message.at_ms), tries, why
+        )  # fmt: skip
+        # In this order: killed in between, the message is tried once more, or is a dead letter already.
+        await self._store.bury(district, pointer.name, letter)
+        await self._store.shelve_message(pointer, held.found.seq)
+        # What the resident is owed beside it goes on, with a pointer of its own.
+        await self._store.point([(district, pointer.resident)])
+        await self._sent.submit(pointer.owed)
+
+    async def _note_call(self, held: _Held) -> None:
+        if held.message.kind in CALLED:
+            await self._store.note_call(held.pointer.owed.district, held.message.no, held.pointer.resident)

@@ -1,0 +1,144 @@
+"""A message as its event owes it, put into words, with the phone it goes to."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Literal, NamedTuple
+
+from server.appointments.sites import Sites
+from server.core.city import City
+from server.core.clock import to_ms
+from server.core.encryption import Contact, Seal, Unreadable
+from server.core.errors import Refusal
+from server.core.masks import mask_name
+from server.core.sms import LATE, Language, day_words, reached_words, site_words, until_words
+from server.store import Store
+from server.store.coalescer import Coalescer
+from server.store.store import About, Message, Resident
+
+_HOUR_MS = 3_600_000
+
+
+class Letter(NamedTuple):
+    """What to say to whom.
+
+    `is_latest`: it is about the registration that the resident has now. `ends_ms`: from when on it is not worth saying.
+    """
+
+    phone: str
+    text: str
+    is_latest: bool
+    ends_ms: int
+
+
+class Letters:
+    """Writes letters. What it reads of the store for many at the same moment it reads in one call.
+
+    Args:
+        city: words and hours.
+        store: residents and registrations.
+        seal: opens names and phones.
+        sites: their names.
+    """
+
+    def __init__(self, city: City, store: Store, seal: Seal, sites: Sites) -> None:
+        self._city = city
+        self._seal = seal
+        self._sites = sites
+        self._known: Coalescer[bytes, Resident] = Coalescer(store.residents)
+        self._registrations: Coalescer[bytes, dict[str, str]] = Coalescer(store.registrations)
+
+    async def write(self, resident: bytes, message: Message, now_ms: int) -> Letter | None:
+        """The letter, in the language that the resident has registered in; None: there is nothing to tell any more.
+
+        Args:
+            resident: whose.
+            message: what is owed.
+            now_ms: of the city; once the time to cancel is over, nobody is told to cancel before it.
+
+        Raises:
+            Unreadable: their name and phone cannot be opened.
+            Refusal: `store-unavailable`.
+        """
+        known = await self._known.submit(resident)
+        if not known.is_reachable:  # deleted since
+            return None
+        kept = await self._registrations.submit(resident)
+        if message.kind == "reminder" and not _is_held(kept, message):
+            return None
+        if message.kind == "barred" and known.stop != "barred":  # put right, or lifted
+            return None
+        contact = self._open(resident, known)
+        language: Language = "en" if kept.get("lang") == "en" else "zh"
+        values = {"name": mask_name(contact.name), "no": message.no}
+        values |= await self._about(message.about, language)
+        words = message.kind
+        if words in LATE and now_ms >= to_ms(self._city.cancel_before(date.fromisoformat(message.about.day))):
+            words = f"{words}_late"
+        text = self._city.sms.text(words, language, values)
+        return Letter(contact.phone, text, kept.get("no") == message.no, self._ends_ms(message))
+
+    def _ends_ms(self, message: Message) -> int:
+        """Until when the city file says that this is worth sending."""
+        ends = getattr(self._city.sms.ends, message.kind)
+        if isinstance(ends, int):
+            return int(message.at_ms) + ends * _HOUR_MS
+        day = date.fromisoformat(message.about.day)
+        if ends == "cancel_before":
+            return to_ms(self._city.cancel_before(day))
+        return to_ms(self._city.period_times(day, _half_of(message.about))[0 if ends == "begins" else 1])
+
+    def code(self, resident: bytes, sealed: bytes, language: Language) -> str:
+        """The text that carries a one-time code.
+
+        Raises:
+            Unreadable: it cannot be opened.
+        """
+        return self._city.sms.code_text(language, self._seal.open_text(resident, sealed))
+
+    async def phone(self, resident: bytes) -> str:
+        """Where a resident is reached.
+
+        Raises:
+            Unreadable: nothing is known of them, or it cannot be opened.
+            Refusal: `store-unavailable`.
+        """
+        return self._open(resident, await self._known.submit(resident)).phone
+
+    def _open(self, resident: bytes, known: Resident) -> Contact:
+        if known.first_dose is None:
+            raise Unreadable("no record of this resident")
+        return self._seal.open(resident, known.first_dose.contact)
+
+    async def _about(self, about: About, language: Language) -> dict[str, str]:
+        reached = date.fromisoformat(about.reached) if about.reached else None
+        values = {"reached": reached_words(reached, language)}
+        if about.first_dose:
+            values["first_dose"] = reached_words(date.fromisoformat(about.first_dose), language)
+        if about.day:
+            day = date.fromisoformat(about.day)
+            starts_at, ends_at = self._city.period_times(day, _half_of(about))
+            values["date"] = day_words(day, language)
+            values["time"] = f"{starts_at:%H:%M}-{ends_at:%H:%M}"
+            values["cancel_before"] = until_words(self._city.cancel_before(day), language)
+            values["site"] = site_words(await self._site(about.site, language), language)
+        return values
+
+    async def _site(self, code: str, language: Language) -> str:
+        try:
+            site = await self._sites.find(code)
+        except Refusal as refusal:
+            if refusal.code != "not-found":
+                raise
+            return code  # no longer in the file of sites
+        return site.name_en if language == "en" else site.name_zh
+
+
+def _half_of(about: About) -> Literal["am", "pm"]:
+    return "pm" if about.period == "pm" else "am"
+
+
+def _is_held(kept: Mapping[str, str], message: Message) -> bool:
+    """Whether the registration has this appointment."""
+    about = message.about
+    wanted = (message.no, "booked", about.site, about.day, about.period)
+    return tuple(kept.get(name) for name in ("no", "state", "site", "day", "period")) == wanted

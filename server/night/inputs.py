@@ -1,0 +1,106 @@
+"""What a night looks at before it changes anything: its rules, who has not come, which slots are free."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import date, timedelta
+from typing import Final, NamedTuple, TypeAlias, TypeVar
+
+from server.appointments.appointments import half_of
+from server.core.city import City, District
+from server.core.clock import from_ms
+from server.fairness.allotment import Rules, Slot
+from server.night.waiting_list import days_after
+from server.store import Store
+from server.store.slots import day_tag, holds_slot
+from server.store.store import Taken
+
+T = TypeVar("T")
+
+Free: TypeAlias = tuple[Slot, int]
+"""A slot, and how many doses of it are free."""
+
+_BATCH: Final = 500
+
+
+class Over(NamedTuple):
+    """A slot of which more was given than its capacity, which was lowered since; `day` as YYYY-MM-DD."""
+
+    day: str
+    site: str
+    period: str
+    product: str
+    capacity: int
+    taken: int
+
+
+class Closing(NamedTuple):
+    """A line of a day's roster whose holder has not come; `known`: an interrupted run has said so already."""
+
+    slot: Taken
+    charge: bool
+    known: bool
+
+
+class Tonight:
+    """Looks, and changes nothing.
+
+    Args:
+        city: hours, policy.
+        store: where everything is.
+    """
+
+    def __init__(self, city: City, store: Store) -> None:
+        self._city = city
+        self._store = store
+
+    def rules(self, district: District, day: date) -> Rules:
+        """The rules of a district's night, as the city file says now."""
+        return Rules.of(self._city, district.code, day, self._city.policy.horizon_days)
+
+    async def closing(self, district: District, day: date) -> AsyncIterator[tuple[date, list[Closing]]]:
+        """Who has not come to their appointments of the days that are not closed yet, up to `day`: some at a time."""
+        (through,) = await self._store.through([district.code])
+        for each in days_after(through.get("closed", ""), day):
+            roster = await self._store.roster(day_tag(district.code, each))
+            for batch in batches(roster):
+                kept = await self._store.registrations([slot.resident for slot in batch])
+                yield (
+                    each,
+                    [
+                        Closing(slot, self._may_charge(fields), known=fields["state"] == "noshow")
+                        for slot, fields in zip(batch, kept, strict=True)
+                        if holds_slot(fields, slot.no, each.isoformat()) and fields["state"] in ("booked", "noshow")
+                    ],
+                )
+
+    def _may_charge(self, kept: dict[str, str]) -> bool:
+        """Whether they were told, and early enough to cancel (announcement A9, decision)."""
+        state, told_ms, event_ms = (kept.get("sms:allotted") or "none 0 0").split()
+        if state not in ("accepted", "delivered") or event_ms != kept.get("booked_ms"):
+            return False
+        told, deadline = from_ms(int(told_ms)), from_ms(int(kept["cancel_before_ms"]))
+        return self._city.open_time(told, deadline) >= timedelta(hours=self._city.policy.cancel_notice_hours)
+
+    async def would_be_barred(self, charged: Sequence[Taken]) -> int:
+        """How many of these no-shows bar their resident."""
+        counts = await self._store.no_shows([slot.resident for slot in charged]) if charged else []
+        return sum(count + 1 > self._city.policy.no_show_limit for count in counts)
+
+    async def offered(self, rules: Rules) -> tuple[list[Free], list[Over]]:
+        """(the slots of the night with how many of each are free, those given beyond their capacity)."""
+        days = [rules.first_day + timedelta(days=n) for n in range(rules.days)]
+        tags = [day_tag(rules.district, day) for day in days]
+        rows, over = [], []
+        closures = await self._store.closures(tags)
+        for day, used, closed in zip(days, await self._store.used(tags), closures, strict=True):
+            for (site, period, product), (capacity, taken) in sorted(used.items()):
+                free = 0 if (site, period) in closed else max(0, capacity - taken)
+                rows.append((Slot(day, site, half_of(period), product), free))
+                if taken > capacity:
+                    over.append(Over(day.isoformat(), site, period, product, capacity, taken))
+        return rules.offered(rows), over
+
+
+def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """As many at a time as one call of the store is given."""
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]

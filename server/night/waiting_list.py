@@ -1,0 +1,279 @@
+"""Who waits for a slot tonight: found without looking at the whole city, frozen, and read again as it was frozen."""
+
+import zlib
+from collections.abc import AsyncIterator, Sequence
+from datetime import date, timedelta
+
+import msgspec
+import structlog
+
+from server.appointments.appointments import Appointments
+from server.appointments.corrections import Corrections, Told, Word, word_of
+from server.core.city import City, District
+from server.core.keys import opening_tag, opening_tags, registration_no
+from server.fairness.allotment import Candidate, Candidates, Period
+from server.store import Store
+
+log = structlog.get_logger()
+
+RESIDENT_BYTES = 16
+# So far back an opening is looked at that no night has looked at yet; nobody is left out for a few nights' failure.
+MOST_DAYS_BACK = 34
+_PART = 5_000
+_FIELDS = (
+    "no", "state", "first_dose", "product", "preferences", "accept_any_site", "not_before", "priority", "together",
+    "district",
+)  # fmt: skip
+
+
+class Waiting(msgspec.Struct, array_like=True):
+    """A registration on the list, and whose it is; dates as YYYY-MM-DD, "" = none."""
+
+    no: str
+    resident: bytes
+    first_dose: str
+    product: str
+    wishes: list[tuple[str, Period]]
+    any_site: bool
+    not_before: str
+    sent_back: bool
+    together: str
+
+    def candidate(self) -> Candidate:
+        """What goes into the allotment."""
+        return Candidate(
+            self.no,
+            _day(self.first_dose),
+            self.product if self.first_dose else "",
+            self.wishes,
+            self.any_site,
+            _day(self.not_before),
+            self.sent_back,
+            self.together or None,
+        )
+
+
+class _Wish(msgspec.Struct):
+    site: str
+    period: Period
+
+
+class Listed:
+    """The list in columns: candidates, and `residents`, 16 bytes each in the same order."""
+
+    def __init__(self) -> None:
+        self.people = Candidates()
+        self.residents = bytearray()
+
+    def add(self, part: Sequence[Waiting]) -> None:
+        """Add all but the damaged registrations, which keep nobody else from a slot."""
+        for waiting in part:
+            try:
+                self.people.add(waiting.candidate())
+            except ValueError as error:
+                log.error("registration left out of the night", why=str(error))
+            else:
+                self.residents.extend(waiting.resident)
+
+    def resident(self, index: int) -> bytes:
+        """Whose registration it is."""
+        return bytes(self.residents[RESIDENT_BYTES * index : RESIDENT_BYTES * (index + 1)])
+
+
+_wishes = msgspec.json.Decoder(list[_Wish])
+_encode = msgspec.msgpack.Encoder().encode
+_part = msgspec.msgpack.Decoder(list[Waiting])
+
+
+def pack(part: Sequence[Waiting]) -> bytes:
+    """A part of the list as it is kept."""
+    return zlib.compress(_encode(part), 1)
+
+
+def unpack(data: bytes) -> list[Waiting]:
+    """A part that was kept."""
+    return _part.decode(zlib.decompress(data))
+
+
+class WaitingList:
+    """Those who wait for a slot in each district.
+
+    `pending` holds who is left from earlier nights or was sent back since; the rest are those who claimed a place in an
+    opening that no night has looked at yet. Neither grows with the city. What the registry says now of their first dose
+    holds, not what it said when they registered.
+
+    Args:
+        city: districts.
+        store: where they are.
+        appointments: closes the registrations of those who have nothing left to get.
+    """
+
+    def __init__(self, city: City, store: Store, appointments: Appointments) -> None:
+        self._city = city
+        self._store = store
+        self._corrections = Corrections(city, store, appointments)
+
+    async def claimed(self, district: District, day: date, window: int) -> AsyncIterator[list[tuple[str, bytes]]]:
+        """(number, resident) of who has registered in one opening, and still is, a page at a time."""
+        async for page in self._store.claims(opening_tag(district.code, day, window)):
+            kept = await self._store.read_registrations([claim.resident for claim in page], "no")
+            numbers = [registration_no(district.no, day, claim.entry, window) for claim in page]
+            yield [
+                (no, claim.resident) for claim, no, (latest,) in zip(page, numbers, kept, strict=True) if latest == no
+            ]
+
+    async def gather(self, district: District, day: date) -> None:
+        """Take over into `pending` who registered in the openings up to a day that are not taken over yet.
+
+        From the first day on in which somebody may still register, all are looked at again the next night.
+        """
+        all_over = True
+        for each, windows in await self._openings_to_gather(district, day):
+            for window in windows:
+                # Not while somebody may still register there: a grace that was shortened since, say. Asked before it
+                # is read, as who registers behind the reading gives the pass back with it.
+                _, alive = await self._store.passes_alive(opening_tag(district.code, each, window))
+                async for page in self.claimed(district, each, window):
+                    await self._store.keep_pending(district.code, page)
+                    # Here, too, what a crash left unsaid since the morning is found.
+                    await self._store.point([(district.code, resident) for _, resident in page])
+                all_over = all_over and not alive
+            if all_over:
+                await self._store.note_through(district.code, "gathered", each.isoformat())
+
+    async def waiting(self, district: District, *, drop: bool) -> AsyncIterator[list[Waiting]]:
+        """Those of `pending` who wait indeed, each once, a page at a time; with `drop` the others are forgotten, and
+        what the registry says otherwise is put into their registrations."""
+        seen: set[int] = set()
+        async for page in self._store.pending(district.code):
+            fresh = [(no, resident) for no, resident in page if int(no) not in seen]
+            seen.update(int(no) for no, _ in fresh)
+            found, gone = await self._read(fresh, correct=drop)
+            if drop and gone:
+                await self.forget(district, gone)
+            yield found
+
+    async def parts(self, district: District) -> AsyncIterator[list[Waiting]]:
+        """As `waiting`, which forgets the others, in as many as are kept together when the list is frozen."""
+        part: list[Waiting] = []
+        async for page in self.waiting(district, drop=True):
+            part += page
+            if len(part) >= _PART:
+                yield part
+                part = []
+        if part:
+            yield part
+
+    async def forget(self, district: District, gone: Sequence[tuple[str, bytes]]) -> None:
+        """These (number, resident) wait no longer; unless one of them was sent back in this very moment."""
+        await self._store.drop_pending(district.code, [no for no, _ in gone])
+        kept = await self._store.read_registrations([resident for _, resident in gone], "no", "state")
+        await self._store.keep_pending(
+            district.code,
+            [each for each, (no, state) in zip(gone, kept, strict=True) if no == each[0] and state == "proposed"],
+        )
+
+    async def foreseen(self, district: District, day: date) -> AsyncIterator[list[Waiting]]:
+        """As `waiting` would be after `gather`, changing nothing."""
+        seen: set[str] = set()
+        async for page in self.waiting(district, drop=False):
+            seen.update(waiting.no for waiting in page)
+            yield page
+        for each, windows in await self._openings_to_gather(district, day):
+            for window in windows:
+                async for claimed in self.claimed(district, each, window):
+                    fresh = [(no, resident) for no, resident in claimed if no not in seen]
+                    found, _ = await self._read(fresh, correct=False)
+                    seen.update(no for no, _ in claimed)
+                    yield found
+
+    async def thaw(self, tag: str, parts: int) -> Listed:
+        """The list of a district's night as it was frozen.
+
+        Raises:
+            LookupError: it is not kept any more.
+        """
+        result = Listed()
+        for part in range(parts):
+            data = await self._store.frozen(tag, part)
+            if data is None:
+                raise LookupError(f"part {part} of the frozen list is gone")
+            result.add(unpack(data))
+        return result
+
+    async def _openings_to_gather(self, district: District, day: date) -> list[tuple[date, list[int]]]:
+        """The days that no night has looked at yet, each with those of its openings in which somebody was let in."""
+        (through,) = await self._store.through([district.code])
+        tags = {each: opening_tags(district.code, each) for each in days_after(through.get("gathered", ""), day)}
+        there = await self._store.claimed_in([tag for of_day in tags.values() for tag in of_day])
+        return [(each, [n for n, tag in enumerate(of_day, 1) if tag in there]) for each, of_day in tags.items()]
+
+    async def _read(
+        self, pending: Sequence[tuple[str, bytes]], *, correct: bool
+    ) -> tuple[list[Waiting], list[tuple[str, bytes]]]:
+        """(those who wait, those who do not any more)."""
+        found: list[Waiting] = []
+        gone: list[tuple[str, bytes]] = []
+        kept = await self._store.read_registrations([resident for _, resident in pending], *_FIELDS)
+        waiting: list[tuple[bytes, dict[str, str]]] = []
+        for (no, resident), values in zip(pending, kept, strict=True):
+            fields = dict(zip(_FIELDS, values, strict=True))
+            if fields["no"] == no and fields["state"] == "proposed":
+                waiting.append((resident, fields))
+            else:
+                gone.append((no, resident))
+        words = await self._words(waiting, correct=correct)
+        for (resident, fields), word in zip(waiting, words, strict=True):
+            if word is not None and word.over:
+                gone.append((fields["no"], resident))
+            elif one := _waiting(resident, fields, word):
+                found.append(one)
+        return found, gone
+
+    async def _words(self, waiting: Sequence[tuple[bytes, dict[str, str]]], *, correct: bool) -> list[Word | None]:
+        """What the registry says otherwise of each; with `correct` their registrations follow it."""
+        records = await self._store.records([resident for resident, _ in waiting])
+        words = [
+            word_of(self._city, record, fields["first_dose"], fields["product"])
+            for (_, fields), record in zip(waiting, records, strict=True)
+        ]
+        if correct:
+            told = [Told(*it, word) for it, word in zip(waiting, words, strict=True) if word is not None]
+            if told:
+                await self._corrections.apply(told)
+        return words
+
+
+def _waiting(resident: bytes, fields: dict[str, str], word: Word | None) -> Waiting | None:
+    """A registration on the list; None where it cannot be read, which keeps nobody else from a slot."""
+    try:
+        wanted = [(wish.site, wish.period) for wish in _wishes.decode(fields["preferences"])]
+    except msgspec.MsgspecError:
+        log.error("registration cannot be read, left out of the night", registration_no=fields["no"])
+        return None
+    return Waiting(
+        fields["no"],
+        resident,
+        word.first_dose if word else fields["first_dose"],
+        word.product if word else fields["product"],
+        wanted,
+        fields["accept_any_site"] == "1",
+        fields["not_before"],
+        fields["priority"] == "1",
+        fields["together"],
+    )
+
+
+def days_after(done: str, day: date) -> list[date]:
+    """The days after the one up to which something is done (YYYY-MM-DD, "" = never), up to `day`.
+
+    What is said to be done beyond `day` was so before the clock was set back, and counts for nothing.
+    """
+    first = day - timedelta(days=MOST_DAYS_BACK)
+    if done and date.fromisoformat(done) <= day:
+        first = max(first, date.fromisoformat(done) + timedelta(days=1))
+    return [first + timedelta(days=n) for n in range((day - first).days + 1)]
+
+
+def _day(text: str) -> date | None:
+    return date.fromisoformat(text) if text else None

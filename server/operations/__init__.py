@@ -1,0 +1,1 @@
+"""What an operator does: overview, interventions, imports, retention, key rotation, the doctor."""

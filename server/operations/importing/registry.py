@@ -1,0 +1,236 @@
+"""The registry's file: judged, compared with the lines there are, kept."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from datetime import date
+from typing import Any, Final
+
+import msgspec
+
+from server.appointments.appointments import Appointments
+from server.appointments.corrections import OPEN, Corrections, Counts, Told, word_of
+from server.core.city import City
+from server.core.encryption import Seal
+from server.operations.importing.csv_file import CsvFile, Fault, Outcome
+from server.operations.importing.duplicates import Residents, Seen, says_otherwise
+from server.operations.importing.registry_rows import FirstDoseRow
+from server.operations.retention import resident_of, walk
+from server.store import Store
+from server.store.residents import pack
+from server.store.store import FirstDoseRecord
+
+_BATCH: Final = 1000
+_FIELDS: Final = ("no", "state", "first_dose", "product", "district", "day")
+
+
+class RegistryFound(msgspec.Struct):
+    """What a file of the registry says: how many residents, by district, product and day of the first dose; and beside
+    the store: how many are new there, how many changed, of how many of these the first dose."""
+
+    outcome: Outcome
+    residents: Residents
+    districts: Counter[str] = msgspec.field(default_factory=Counter)
+    products: Counter[str] = msgspec.field(default_factory=Counter)
+    days: Counter[date] = msgspec.field(default_factory=Counter)
+    new: int = 0
+    changed: int = 0
+    other_dose: int = 0
+
+    @property
+    def count(self) -> int:
+        """Residents of the file, each once."""
+        return self.districts.total()
+
+
+class Going(msgspec.Struct):
+    """What `--replace` takes away: `lines` of the registry out of so many, and the open registrations of their
+    residents: number, state and day of the appointment."""
+
+    lines: int = 0
+    of: int = 0
+    registrations: list[tuple[str, str, str]] = msgspec.field(default_factory=list)
+
+
+def judge_registry(city: City, source: CsvFile, read: Callable[[Sequence[str]], FirstDoseRow]) -> RegistryFound:
+    """Read the whole file; keeps nothing, and asks nobody."""
+    residents = Residents(list(city.products), [district.code for district in city.districts])
+    found = RegistryFound(Outcome(), residents)
+    for line, row in source.numbered(read):
+        if isinstance(row, Fault):
+            found.outcome.add([row])
+        else:
+            residents.add(line, row)
+    found.outcome.kept = residents.rows
+    residents.settle(found.outcome, source.place_of("id_number"))
+    days: Counter[int] = Counter()
+    for seen in residents:
+        found.districts[seen.district] += 1
+        found.products[seen.product] += 1
+        days[seen.day] += 1
+    found.days = Counter({date.fromordinal(day): count for day, count in days.items()})
+    return found
+
+
+async def compare_registry(store: Store, found: RegistryFound, progress: Callable[[int], Any]) -> None:
+    """Count who is new in the store, and of whom the file says otherwise."""
+    done = 0
+    for batch in _batches(found.residents):
+        for seen, record in zip(batch, await store.records([seen.resident for seen in batch]), strict=True):
+            if record is None or not record.day:  # what somebody typed is no line of the registry
+                found.new += 1
+            elif says_otherwise(seen, record.match, record.day, record.product, record.district):
+                found.changed += 1
+                found.other_dose += says_otherwise(seen, seen.match, record.day, record.product, record.district)
+        done += len(batch)
+        progress(done)
+
+
+class RegistryKeeper:
+    """Writes lines of the registry, and lets open registrations follow them.
+
+    Args:
+        store: where.
+        city: products.
+        seal: seals names and phones.
+        appointments: closes the registrations of those who have nothing left to get.
+    """
+
+    def __init__(self, store: Store, city: City, seal: Seal, appointments: Appointments) -> None:
+        self._store = store
+        self._city = city
+        self._seal = seal
+        self._corrections = Corrections(city, store, appointments)
+        self.counts = Counts()
+
+    async def keep(
+        self, rows: Iterable[FirstDoseRow | Fault], at_odds: frozenset[bytes] | set[bytes] = frozenset()
+    ) -> AsyncIterator[int]:
+        """Write the good rows, a thousand at a time; yields how many have been looked at.
+
+        A line that is there already is not written again. Killed at any point, it may be done again.
+
+        Args:
+            rows: of the file.
+            at_odds: residents of whom the file says two things.
+        """
+        batch: list[FirstDoseRow] = []
+        for row in rows:
+            if not isinstance(row, Fault) and row.resident not in at_odds:
+                batch.append(row)
+            if len(batch) == _BATCH:
+                await self._keep(batch)
+                yield len(batch)
+                batch.clear()
+        if batch:
+            await self._keep(batch)
+            yield len(batch)
+
+    async def _keep(self, rows: Sequence[FirstDoseRow]) -> None:
+        # Who is registered under the key of a version before, goes on under it.
+        before = [row.before for row in rows if row.before]
+        known = await self._store.records([row.resident for row in before])
+        batch = [*rows, *(row for row, record in zip(before, known, strict=True) if record is not None and record.day)]
+        kept = await self._store.records([row.resident for row in batch])
+        fresh: list[tuple[bytes, FirstDoseRecord]] = []
+        moved: list[tuple[bytes, FirstDoseRecord]] = []
+        for row, old in zip(batch, kept, strict=True):
+            if old is None:
+                fresh.append((row.resident, row.record(self._seal)))
+            elif (old.day, old.product) != (row.day, row.product):
+                moved.append((row.resident, row.record(self._seal)))
+            elif (
+                (old.match, old.district, old.earlier) != (row.match, row.district, row.earlier)
+                or not old.contact
+                or self._seal.is_stale(old.contact)
+            ):
+                fresh.append((row.resident, row.record(self._seal)))
+        if moved:
+            fresh += await self._follow(moved)
+        if fresh:
+            await self._store.keep_first_doses(fresh)
+
+    async def _follow(self, moved: Sequence[tuple[bytes, FirstDoseRecord]]) -> list[tuple[bytes, FirstDoseRecord]]:
+        """Let the open registrations of these follow their new lines; those whose lines are still to be written.
+
+        A correction writes the line in the same moment. A registration is closed before its line is written: so a crash
+        between the two is found by the import that is done again.
+        """
+        told, rest = [], []
+        for (resident, record), fields in zip(moved, await self._open([r for r, _ in moved]), strict=True):
+            word = word_of(self._city, record, fields["first_dose"], fields["product"]) if fields else None
+            if word is None or word.over:
+                rest.append((resident, record))
+            if word is not None:
+                told.append(Told(resident, fields, word, b"" if word.over else pack(record)))
+        if told:
+            self.counts.add(await self._corrections.apply(told))
+        return rest
+
+    async def _open(self, residents: Sequence[bytes]) -> list[dict[str, str]]:
+        """The fields of each resident's registration, where it is open."""
+        kept = await self._store.read_registrations(residents, *_FIELDS)
+        found = [dict(zip(_FIELDS, values, strict=True)) for values in kept]
+        return [fields if fields["state"] in OPEN else {} for fields in found]
+
+    # What is not in the file
+
+    async def going(self, residents: Residents, progress: Callable[[int], Any]) -> Going:
+        """What `remove` would take away."""
+        going = Going()
+        async for _, lines, count in self._lines_without(residents, progress):
+            going.of += count
+            going.lines += len(lines)
+            for fields in await self._open([resident for resident, _ in lines]):
+                if fields:
+                    going.registrations.append((fields["no"], fields["state"], fields["day"]))
+        return going
+
+    async def remove(self, residents: Residents, progress: Callable[[int], Any]) -> int:
+        """Take away the lines of residents who are not in the file; how many.
+
+        Their open registrations are closed, and they are told. Of whoever has a registration, open or not, name and
+        phone stay until `jiaohao purge`, as if they had come for a first dose.
+        """
+        removed = 0
+        async for tags, lines, _ in self._lines_without(residents, progress):
+            told = []
+            for (resident, _), fields in zip(lines, await self._open([r for r, _ in lines]), strict=True):
+                gone = FirstDoseRecord(0, "", "", b"")
+                word = word_of(self._city, gone, fields["first_dose"], fields["product"]) if fields else None
+                if word is not None:
+                    told.append(Told(resident, fields, word))
+            if told:
+                self.counts.add(await self._corrections.apply(told))
+            await self._store.drop_record(tags)
+            kept = await self._store.records([resident for resident, _ in lines])
+            await self._store.replace_record(
+                [
+                    (tag, pack(record), pack(msgspec.structs.replace(record, day=0, product="")))
+                    for tag, record in zip(tags, kept, strict=True)
+                    if record is not None and record.day
+                ]
+            )
+            removed += len(lines)
+        return removed
+
+    async def _lines_without(
+        self, residents: Residents, progress: Callable[[int], Any]
+    ) -> AsyncIterator[tuple[list[str], list[tuple[bytes, FirstDoseRecord]], int]]:
+        """(tags, lines, how many lines were looked at), some hundred keys at a time: of those not in the file."""
+        async for keys in walk(self._store, progress):
+            tags = [tag for kind, tag in keys if kind == "registry"]
+            records = await self._store.records([resident_of(tag) for tag in tags])
+            lines = [(tag, record) for tag, record in zip(tags, records, strict=True) if record and record.day]
+            gone = [(tag, (resident_of(tag), record)) for tag, record in lines if resident_of(tag) not in residents]
+            yield [tag for tag, _ in gone], [line for _, line in gone], len(lines)
+
+
+def _batches(residents: Iterable[Seen]) -> Iterator[list[Seen]]:
+    batch: list[Seen] = []
+    for seen in residents:
+        batch.append(seen)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

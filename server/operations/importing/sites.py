@@ -1,0 +1,115 @@
+"""The file of sites: judged, compared with the sites there are, kept."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from server.appointments.sites import Site
+from server.core.city import City
+from server.operations.importing.cells import BadRow
+from server.operations.importing.csv_file import CsvFile, Fault, Outcome
+from server.operations.importing.twice import agreeing
+from server.store import Store
+
+SITES_COLUMNS: Final = ("site", "name_zh", "name_en", "district", "address")
+_SITE_CODE = re.compile(r"[\w-]+")
+
+
+def site_reader(city: City, district_of: dict[str, str] | None = None) -> Callable[[Sequence[str]], Site]:
+    """Makes a site of a row; it raises BadRow. A site's code is its own in the whole city.
+
+    Args:
+        city: its districts.
+        district_of: known sites, each with its district, from which none may move away.
+    """
+    districts = {district.code for district in city.districts}
+    district_of = dict(district_of or {})
+
+    def read(row: Sequence[str]) -> Site:
+        site, name_zh, name_en, district, address = row
+        for column, value in (("site", site), ("name_zh", name_zh), ("name_en", name_en)):
+            if not value or len(value) > 64:
+                raise BadRow(column, "expected 1 to 64 characters")
+        if not _SITE_CODE.fullmatch(site):
+            raise BadRow("site", "expected a code of letters, digits, - and _ (it stands in addresses)")
+        if district not in districts:
+            raise BadRow("district", "not a district of the city file")
+        if district_of.setdefault(site, district) != district:
+            raise BadRow("site", "expected a code of its own, there is one in another district")
+        return Site(site, name_zh, name_en, district, address)
+
+    return read
+
+
+class SitesFound(msgspec.Struct):
+    """What a file of sites says, beside those in the store.
+
+    `sites` by code; `before`: those that are offered; `removed`: those that were.
+    """
+
+    outcome: Outcome
+    sites: dict[str, Site]
+    duplicates: int
+    before: dict[str, Site]
+    removed: list[Site]
+
+    @property
+    def new(self) -> int:
+        """Sites that were not offered before."""
+        return sum(code not in self.before for code in self.sites)
+
+    @property
+    def changed(self) -> int:
+        """Sites of which the file says otherwise."""
+        return sum(code in self.before and site != self.before[code] for code, site in self.sites.items())
+
+    @property
+    def missing(self) -> list[Site]:
+        """Sites that are offered, and not in the file."""
+        return [site for code, site in self.before.items() if code not in self.sites]
+
+    def going(self) -> list[Site]:
+        """Sites that go when all are replaced: missing, or in another district now, or removed before (a crash may have
+        left something of them)."""
+        moved = [site for code, site in self.before.items() if code in self.sites and self._moves(site)]
+        return (
+            self.missing + moved + [site for site in self.removed if site.site not in self.sites or self._moves(site)]
+        )
+
+    def _moves(self, site: Site) -> bool:
+        return self.sites[site.site].district != site.district
+
+
+async def judge_sites(store: Store, city: City, source: CsvFile, *, replace: bool) -> SitesFound:
+    """Read a file of sites; keeps nothing. A site may move to another district only where all are replaced."""
+    kept = await all_sites(store, city)
+    before = {site.site: site for site in kept if not site.removed}
+    read = site_reader(city, None if replace else {code: site.district for code, site in before.items()})
+    outcome = Outcome()
+    column = "site", source.place_of("site")
+    rows = agreeing(source.numbered(read), lambda site: site.site, "site", column, outcome)
+    return SitesFound(outcome, rows.kept, rows.duplicates, before, [site for site in kept if site.removed])
+
+
+async def keep_sites(store: Store, rows: Iterable[Site | Fault]) -> int:
+    """Write the good rows; how many."""
+    by_district: dict[str, dict[str, bytes]] = {}
+    for row in rows:
+        if not isinstance(row, Fault):
+            by_district.setdefault(row.district, {})[row.site] = msgspec.json.encode(row)
+    for district, sites in by_district.items():
+        await store.keep_sites(district, sites)
+    return sum(len(sites) for sites in by_district.values())
+
+
+async def all_sites(store: Store, city: City) -> list[Site]:
+    """The sites in the store, those that were removed among them."""
+    codes = [district.code for district in city.districts]
+    return [msgspec.json.decode(text, type=Site) for sites in await store.sites(codes) for text in sites.values()]
+
+
+async def known_sites(store: Store, city: City) -> dict[str, str]:
+    """District of each site that is offered."""
+    return {site.site: site.district for site in await all_sites(store, city) if not site.removed}

@@ -1,0 +1,257 @@
+"""What the operator on call puts right: calls, bars, messages that were given up, capacity."""
+
+import asyncio
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, datetime
+
+import msgspec
+import structlog
+
+from server.core.city import City
+from server.core.clock import from_ms
+from server.core.encryption import Seal, Unreadable
+from server.core.errors import Invalid, Refusal, SetupError
+from server.core.masks import mask_name
+from server.messages.delivery_failures import failed, put_back
+from server.operations.importing import (
+    CAPACITY_COLUMNS,
+    Capacity,
+    CsvFile,
+    Fault,
+    Lowered,
+    capacity_reader,
+    keep_capacity,
+    known_sites,
+)
+from server.operations.importing.capacity import CapacityFound, compare_capacity, judge_capacity
+from server.operations.importing.last import LastImport, last_import, note_import
+from server.operations.importing.plausible import doubts_of_capacity
+from server.store import Store
+from server.store.store import Change
+
+log = structlog.get_logger()
+
+_NUMBER = re.compile(r"\d[\d\s-]{3,}\d")
+
+
+class Failed(msgspec.Struct, omit_defaults=True):
+    """A message that has not arrived: its kind, what became of it, when, and why (see `delivery_failures.Missed`)."""
+
+    kind: str
+    outcome: str
+    at: datetime
+    why: str | None = None
+
+
+class Visit(msgspec.Struct):
+    """The appointment to be told."""
+
+    site: str
+    date: date
+    period: str
+
+
+class Call(msgspec.Struct):
+    """Somebody to be called. `phone`: in full, null where it cannot be read; `state`: null where it is not their latest
+    registration any more."""
+
+    registration_no: str
+    district: str
+    name: str
+    phone: str | None
+    lang: str
+    state: str | None
+    appointment: Visit | None
+    failed: list[Failed]
+
+
+class Bar(msgspec.Struct):
+    """Somebody who is barred, by the registration that brought it about; `since`: null where it is not known."""
+
+    registration_no: str
+    district: str
+    since: datetime | None
+
+
+class DeadMessage(msgspec.Struct):
+    """A message that was given up after many tries."""
+
+    pointer: str
+    district: str
+    registration_no: str
+    kind: str
+    at: datetime
+    tries: int
+    why: str
+
+
+class CapacityImported(msgspec.Struct):
+    """What an upload did; `lowered`: slots of which more had been given than there are now."""
+
+    rows: int
+    slots: int
+    lowered: list[Lowered]
+
+
+class Operations:
+    """What is the operator's to look through and put right.
+
+    Args:
+        city: its districts.
+        store: the truth.
+        seal: opens names and phones.
+    """
+
+    def __init__(self, city: City, store: Store, seal: Seal) -> None:
+        self._city = city
+        self._codes = [district.code for district in city.districts]
+        self._store = store
+        self._seal = seal
+
+    # Whom to call, who is barred
+
+    async def calls(self) -> list[Call]:
+        """Whom no message has reached, the next appointment first."""
+        found = [
+            (code, no, resident)
+            for code, calls in zip(self._codes, await self._store.to_call(self._codes), strict=True)
+            for no, resident in calls.items()
+        ]
+        residents = [resident for _, _, resident in found]
+        kept = await self._store.registrations(residents)
+        known = await self._store.residents(residents) if residents else []
+        calls = []
+        for (code, no, resident), fields, person in zip(found, kept, known, strict=True):
+            name, phone = self._contact(resident, person.first_dose.contact if person.first_dose else b"")
+            calls.append(self._call(code, no, fields if fields.get("no") == no else {}, name, phone))
+        return sorted(calls, key=lambda it: (it.appointment.date if it.appointment else date.max, it.registration_no))
+
+    def _call(self, code: str, no: str, fields: dict[str, str], name: str, phone: str | None) -> Call:
+        missed = [
+            Failed(it.kind, it.outcome, from_ms(it.at_ms, self._city.tz), it.why or None) for it in failed(fields)
+        ]
+        visit = None
+        if fields.get("day") and fields["state"] != "cancelled":
+            visit = Visit(fields["site"], date.fromisoformat(fields["day"]), fields["period"])
+        return Call(no, code, name, phone, fields.get("lang", "zh"), fields.get("state"), visit, missed)
+
+    def _contact(self, resident: bytes, contact: bytes) -> tuple[str, str | None]:
+        try:
+            opened = self._seal.open(resident, contact)
+        except Unreadable as error:
+            log.warning("contact cannot be read", why=str(error))
+            return "*", None
+        return mask_name(opened.name), opened.phone
+
+    async def called(self, no: str, reason: str) -> None:
+        """Somebody has been reached by phone, or need not be any more.
+
+        Raises:
+            Refusal: `not-found`: not on the list.
+            Invalid: no reason.
+        """
+        if not reason.strip():
+            raise Invalid(("reason", "empty"))
+        for code, calls in zip(self._codes, await self._store.to_call(self._codes), strict=True):
+            if no in calls:
+                # A number that was typed into the reason may be a phone's.
+                said = _NUMBER.sub("****", reason.strip())
+                await self._store.called(Change(calls[no], no, "operator"), said)
+                await self._store.forget_call(code, no)
+                log.info("called", registration_no=no, actor="operator")
+                return
+        raise Refusal("not-found", reason="no-call")
+
+    async def bars(self) -> list[Bar]:
+        """Who is barred, the latest first."""
+        found = [
+            (code, no, resident)
+            for code, bars in zip(self._codes, await self._store.bars(self._codes), strict=True)
+            for no, resident in bars.items()
+        ]
+        bars = []
+        kept = await self._store.registrations([resident for _, _, resident in found])
+        for (code, no, _), fields in zip(found, kept, strict=True):
+            is_it = fields.get("no") == no and fields.get("state") == "noshow"
+            closed_ms = int(fields.get("closed_ms", "0")) if is_it else 0
+            bars.append(Bar(no, code, from_ms(closed_ms, self._city.tz) if closed_ms else None))
+        return sorted(bars, key=lambda it: (-it.since.timestamp() if it.since else 0.0, it.registration_no))
+
+    # Messages that were given up
+
+    async def dead(self) -> list[DeadMessage]:
+        """Dead letters, the oldest first."""
+        found = []
+        for code, letters in zip(self._codes, await self._store.dead(self._codes), strict=True):
+            for pointer, it in letters.items():
+                at = from_ms(it.at_ms, self._city.tz)
+                found.append(DeadMessage(pointer, code, it.no, it.kind, at, it.tries, it.why))
+        return sorted(found, key=lambda it: (it.at, it.pointer))
+
+    async def resend(self, pointer: str) -> None:
+        """Let a message that was given up go out after all.
+
+        Raises:
+            Refusal: `not-found`: no such dead letter.
+        """
+        for code, letters in zip(self._codes, await self._store.dead(self._codes), strict=True):
+            if (letter := letters.get(pointer)) is not None:
+                await put_back(self._store, code, pointer, letter)
+                log.info("resent", pointer=pointer, registration_no=letter.no, kind=letter.kind, actor="operator")
+                return
+        raise Refusal("not-found", reason="no-letter")
+
+    # Capacity
+
+    async def import_capacity(self, file: bytes, now_ms: int, *, confirmed: bool = False) -> CapacityImported:
+        """Keep a capacity file (contract, files), judged as `jiaohao import capacity` does: all of it or nothing.
+
+        Args:
+            file: what was uploaded.
+            now_ms: city time.
+            confirmed: it is right, though it does not look so.
+
+        Raises:
+            Invalid: rows that cannot be kept, the first of them by line and column; `bad_rows`: how many. Or a file
+                that is not plausible; `doubts`: why.
+        """
+        today = from_ms(now_ms, self._city.tz).date()
+        read = capacity_reader(self._city, await known_sites(self._store, self._city), today)
+
+        def judge() -> CapacityFound:
+            return judge_capacity(CsvFile(file, CAPACITY_COLUMNS, lambda _: None), read)
+
+        try:
+            found = await asyncio.to_thread(judge)  # a large file is work, and others wait for this worker
+        except SetupError:
+            raise _bad_rows([("line 1", "csv-header")], 1) from None
+        if found.outcome.bad:
+            raise _bad_rows([_told(fault) for fault in found.outcome.first_bad], found.outcome.bad)
+        await compare_capacity(self._store, self._city, found)
+        doubts = doubts_of_capacity(self._city, found, await last_import(self._store, "capacity"))
+        if doubts and not confirmed:
+            refusal = Invalid(("file", "csv-implausible"))
+            refusal.extras["doubts"] = doubts
+            raise refusal
+        kept = await keep_capacity(self._store, [Capacity(*slot, doses) for slot, doses in found.slots.items()])
+        districts = Counter(slot.district for slot in found.slots)
+        digest, doses = hashlib.sha256(file).hexdigest(), sum(found.slots.values())
+        this = LastImport(now_ms, digest, kept.slots, districts, doses=doses, days=len(found.days))
+        await note_import(self._store, "capacity", this)
+        log.info("capacity imported", slots=kept.slots, lowered=len(kept.lowered), actor="operator")
+        return CapacityImported(found.outcome.kept, kept.slots, kept.lowered)
+
+
+def _told(fault: Fault) -> tuple[str, str]:
+    """(field, fault) as a refusal has them."""
+    column = f", column {fault.column_no} ({fault.column})" if fault.column else ""
+    return f"line {fault.line}{column}", "csv-twice" if fault.twice else f"csv-{fault.column or 'row'}"
+
+
+def _bad_rows(fields: Sequence[tuple[str, str]], count: int) -> Invalid:
+    refusal = Invalid(*fields)
+    refusal.extras["bad_rows"] = count
+    return refusal

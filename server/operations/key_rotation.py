@@ -1,0 +1,73 @@
+"""Seals anew what an earlier secret has sealed, so that the earlier secret can be given up."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from server.core.encryption import Seal, Unreadable
+from server.core.keys import key
+from server.operations.retention import resident_of, walk
+from server.store import Store
+from server.store.residents import pack, unpack
+
+
+class Resealed(msgspec.Struct):
+    """What a rotation did with the contacts it met.
+
+    `unreadable_ids`: key ids of the contacts that no secret of ours opens. `owed`: messages that still wait to be
+    sent, and may be sealed with an earlier secret.
+    """
+
+    resealed: int = 0
+    current: int = 0
+    unreadable: int = 0
+    unreadable_ids: set[int] = msgspec.field(default_factory=set)
+    owed: int = 0
+
+
+async def reseal(store: Store, seal: Seal, progress: Callable[[int], Any] = lambda _: None) -> Resealed:
+    """Walk over the registry; what is sealed with an earlier secret is opened and sealed with the current one.
+
+    Safe beside a running service and a running import (a line that has changed since it was read is read again),
+    and safe to run again after any interruption.
+
+    Args:
+        store: where.
+        seal: of the current secret and the earlier ones.
+        progress: told how many keys have been looked at.
+
+    Raises:
+        StoreUnavailable: what has been done so far is done; run it again.
+    """
+    done = Resealed()
+    async for keys in walk(store, progress):
+        tags = [tag for kind, tag in keys if kind == "registry"]
+        while tags:
+            tags = await _reseal(store, seal, tags, done)
+        outboxes = [("XLEN", key(kind, tag)) for kind, tag in keys if kind == "outbox"]
+        done.owed += sum(await store.plain(outboxes))
+    return done
+
+
+async def _reseal(store: Store, seal: Seal, tags: Sequence[str], done: Resealed) -> list[str]:
+    """Once over these lines; those that somebody else has changed meanwhile."""
+    changes: list[tuple[str, bytes, bytes]] = []
+    for tag, stored in zip(tags, await store.plain([("GET", key("registry", tag)) for tag in tags]), strict=True):
+        record = unpack(stored) if stored else None
+        if record is None or not record.contact:
+            continue
+        if not seal.is_stale(record.contact):
+            done.current += 1
+            continue
+        resident = resident_of(tag)
+        try:
+            contact = seal.close(resident, seal.open(resident, record.contact))
+        except Unreadable:
+            done.unreadable += 1
+            done.unreadable_ids.add(record.contact[0])
+            continue
+        changes.append((tag, stored, pack(msgspec.structs.replace(record, contact=contact))))
+    replaced = await store.replace_record(changes)
+    done.resealed += sum(replaced)
+    return [tag for (tag, _, _), is_new in zip(changes, replaced, strict=True) if not is_new]

@@ -1,0 +1,1 @@
+"""A registration from its pass to its receipt: register, change, cancel, view."""

@@ -1,0 +1,62 @@
+"""An appointment as a calendar's event (RFC 5545)."""
+
+from datetime import UTC, datetime, timedelta
+
+from icalendar import Alarm, Calendar, Event
+
+from server.appointments.sites import Site
+from server.registrations.registrations import Registration
+
+_REMINDER_BEFORE = timedelta(hours=2)
+_WORDS = {
+    "zh": (
+        "疫苗接种",
+        "登记号 {no}。不能去的请在 {until} 前取消。请带好身份证件。",
+        "疫苗接种：{day}。不能去请在 {until} 前取消",
+    ),
+    "en": (
+        "Vaccination",
+        "Registration {no}. If you cannot come, cancel before {until}. Bring your papers.",
+        "Vaccination: {day}. If you cannot come, cancel before {until}",
+    ),
+}
+
+
+def invitation(registration: Registration, site: Site | None, now: datetime, lang: str) -> bytes:
+    """The calendar file of a booked registration.
+
+    Args:
+        registration: booked.
+        site: where; None for one that is in no list any more.
+        now: city time.
+        lang: `zh` or `en`.
+    """
+    it = registration.appointment
+    assert it is not None  # noqa: S101  (callers have looked)
+    summary, words, reminder = _WORDS[lang]
+    until = f"{registration.cancel_before:%Y-%m-%d %H:%M}" if registration.cancel_before else "-"
+    event = Event()
+    event.add("uid", f"{registration.registration_no}@jiaohao")
+    event.add("dtstamp", now.astimezone(UTC))
+    event.add("dtstart", it.starts_at)
+    event.add("dtend", it.ends_at)
+    event.add("summary", summary)
+    event.add("description", words.format(no=registration.registration_no, until=until))
+    if site is not None:
+        name = site.name_zh if lang == "zh" else site.name_en
+        event.add("location", f"{name}, {site.address}" if site.address else name)
+    alarm = Alarm()
+    alarm.add("action", "DISPLAY")
+    alarm.add("description", reminder.format(day=f"{it.starts_at:%Y-%m-%d %H:%M}", until=until))
+    if registration.cancel_before is not None:  # in time to cancel still, the evening before
+        at = (registration.cancel_before - _REMINDER_BEFORE).astimezone(UTC)
+        # An instant must say so (RFC 5545 3.8.6.3); icalendar leaves it out, and strict clients then show no alarm.
+        alarm.add("trigger", at, parameters={"VALUE": "DATE-TIME"})
+        event.add_component(alarm)
+    calendar = Calendar()
+    calendar.add("prodid", "-//jiaohao//appointments//ZH")
+    calendar.add("version", "2.0")
+    calendar.add("method", "PUBLISH")
+    calendar.add_component(event)
+    calendar.add_missing_timezones()
+    return bytes(calendar.to_ical())

@@ -1,0 +1,1 @@
+"""An opening: joining, polling, claiming, and what is told of the wait."""

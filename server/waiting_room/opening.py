@@ -1,0 +1,276 @@
+"""How an opening stands, as a worker holds it in memory: what makes a poll free of the store."""
+
+import math
+import random
+from collections import deque
+from datetime import date, datetime, time, timedelta
+from math import ceil
+from typing import Literal
+
+from server.core.city import City, District
+from server.core.clock import from_ms, to_ms
+from server.core.keys import opening_tag
+from server.fairness.draw import Draw, commitment
+from server.store.store import Advance
+from server.waiting_room.given_up import GivenUp
+
+State = Literal["maintenance", "closed", "draw", "open", "paused", "ended", "unassigned"]
+
+# A resident looks again after this share of the shortest possible wait that is left, so the number of looks grows with
+# the logarithm of the wait. The budget may stretch it, but never past the turn itself: numbers left by others may bring
+# the call a little earlier, and the claim time covers that.
+_SHARE_OF_WAIT = 0.6
+_MOST_OF_WAIT = 0.9
+_PACE_WINDOW_MS = 60_000
+_LONGEST_PACE_WINDOW_MS = 600_000  # where few turns end
+# Turns that must have ended before their length says anything.
+_TURNS_ENOUGH = 10
+
+
+class Opening:
+    """One district's opening of one day; `follow` takes over what the store says, nothing here is of record.
+
+    Args:
+        city: for the policy and the hours.
+        district: whose opening.
+        day: which day's.
+        window: which one of that day's, from 1.
+    """
+
+    def __init__(self, city: City, district: District, day: date, window: int = 1) -> None:
+        self.district = district
+        self.day = day
+        self.window = window
+        self.tag = opening_tag(district.code, day, window)
+        self._city = city
+        self._policy = city.policy
+        times = city.opening_times(district, day, window)
+        self.assigned = times is not None
+        opens_at, closes_at = times or (None, None)
+        self.opens_ms = to_ms(opens_at) if opens_at else 0
+        self.closes_ms = to_ms(closes_at) if closes_at else 0
+        self.draw_ms = self.opens_ms + city.policy.draw_seconds * 1000
+        midnight = city.at(day + timedelta(days=1), time())
+        self.tickets_expire_s = to_ms(midnight) // 1000
+        self.grace_ms = city.policy.grace_seconds * 1000
+        self.prepared = False
+        self._times_kept = (0, 0, 0)
+        self.seed = b""
+        self.commitment: str | None = None
+        self.drawn: int | None = None
+        self.settled = False
+        self.draw: Draw | None = None
+        self.issued = self.serving = self.waiting = self.pending = self.passes_alive = self.hold_ms = 0
+        self.rate = district.rate_per_second or city.policy.rate_per_second
+        self.max_active = district.max_active or city.policy.max_active
+        self.paused = False
+        self.message = ""
+        self.places_per_person = city.policy.places_per_person
+        self.left = GivenUp()
+        self.left_seen = 0
+        self.seen_ms = 0
+        self.pace = self.rate
+        self._stretch = 1.0
+        policy = city.policy
+        # How long a call keeps its pass, on average: until registered, missed, left or lapsed.
+        self._longest_turn_ms = (policy.claim_seconds + policy.pass_seconds) * 1000.0
+        self._turn_ms = min(policy.turn_seconds * 1000.0, self._longest_turn_ms)
+        self._next_token = 1.0  # what the bucket lacks for the next call
+        self._looked_ms = 0
+        self._busy_ms = 0.0  # the sum of that over all calls so far
+        self._turns: deque[tuple[int, float, int, int]] = deque()  # (time, _busy_ms, called, inside), a second apart
+
+    def times(self) -> tuple[datetime, datetime] | None:
+        """(opens_at, closes_at), as residents have been told; None without a window."""
+        if not self.assigned:
+            return None
+        return from_ms(self.opens_ms, self._city.tz), from_ms(self.closes_ms, self._city.tz)
+
+    @property
+    def follows_the_city_file(self) -> bool:
+        """Whether the store's timetable is the city file's, or can no longer follow it."""
+        return self.prepared and (self._times_kept == (self.opens_ms, self.draw_ms, self.closes_ms) or self.issued > 0)
+
+    def follow(self, news: Advance) -> None:
+        """Take over what `advance` reported."""
+        self.seen_ms = news.now_ms
+        fields = news.fields
+        self.prepared = bool(fields)
+        if not fields:
+            return
+        number = {name: int(fields[name]) for name in _COUNTERS}
+        self._times_kept = (int(fields["opens_ms"]), int(fields["draw_ms"]), int(fields["closes_ms"]))
+        if number["issued"]:  # the timetable that residents have been told
+            self.opens_ms, self.draw_ms, self.closes_ms = self._times_kept
+        if self.commitment is None:
+            self.seed = bytes.fromhex(fields["seed"])
+            self.commitment = commitment(self.seed)
+        if self.drawn is None and "drawn" in fields:
+            self.drawn = int(fields["drawn"])
+            self.number_among(self.drawn, 0)
+        self.settled = fields["settled"] == "1"
+        self.rate = float(fields["rate"])
+        self.max_active = number["max_active"]
+        self.paused = fields["paused"] == "1"
+        self.message = fields["message"]
+        self.issued, self.serving = number["issued"], number["serving"]
+        self.pending = number["called"] - number["claimed"] - number["missed"] - number["left_called"]
+        self.waiting = number["issued"] - number["called"] - (number["left"] - number["left_called"])
+        self.passes_alive = news.passes_alive
+        self.hold_ms = number["hold_ms"]
+        self.left.update(news.left)
+        self.left_seen += len(news.left)
+        if self.draw is not None:
+            self.left.number(self.draw.number)
+        self._follow_tokens(news)
+        self._follow_pace(news.now_ms, number["called"])
+        self._stretch = max(1.0, self._polls_per_second() / self._policy.poll_budget_per_second)
+
+    @property
+    def active(self) -> int:
+        """Called and not yet claimed, and passes alive: what `max_active` caps."""
+        return self.pending + self.passes_alive
+
+    def _follow_tokens(self, news: Advance) -> None:
+        """How far the store's bucket is from the next call at this moment (lua/advance.lua)."""
+        full = max(self.rate, 1.0) if self.rate > 0 else 0.0
+        credit, last_ms = float(news.fields.get("credit", full)), int(news.fields.get("last_ms", news.now_ms))
+        tokens = min(credit + max(0, news.now_ms - last_ms) / 1000 * self.rate, full)
+        self._next_token = max(0.0, 1.0 - tokens)
+
+    def _follow_pace(self, now_ms: int, called: int) -> None:
+        """Calls a second as residents will feel them: none in a pause, less where max_active will hold the queue back.
+
+        It does once as many are inside as it allows; from then on calls come as fast as turns end (Little's law: so
+        many inside, divided by the time that each is). That is known as soon as some turns have ended, well before.
+        """
+        turns, active = self._turns, self.active
+        if turns:
+            self._busy_ms += active * max(now_ms - self._looked_ms, 0)
+        self._looked_ms = now_ms
+        if not turns or now_ms - turns[-1][0] >= 1000:
+            turns.append((now_ms, self._busy_ms, called, active))
+            while now_ms - turns[0][0] > _PACE_WINDOW_MS and (
+                called - active - (turns[1][2] - turns[1][3]) >= _TURNS_ENOUGH
+                or now_ms - turns[0][0] > _LONGEST_PACE_WINDOW_MS
+            ):
+                turns.popleft()
+        _, busy_ms, called_then, active_then = turns[0]
+        ended = called - active - (called_then - active_then)
+        seen_ms, entered = self._busy_ms - busy_ms, active - active_then
+        if ended >= _TURNS_ENOUGH:
+            # those inside are halfway through their turn, on average: at first they are many, and few have ended
+            self._turn_ms = seen_ms / (ended + entered / 2)
+        elif ended + entered >= 1:  # too few to say how short a turn is; but no shorter than it has been already
+            self._turn_ms = min(max(self._turn_ms, seen_ms / (ended + entered)), self._longest_turn_ms)
+        self.pace = 0.0 if self.paused or not self.max_active else self.rate
+        if self.pace and self._turn_ms and self.waiting + active > self.max_active:  # else the cap holds nobody back
+            self.pace = min(self.rate, self.max_active * 1000 / self._turn_ms)
+
+    def _polls_per_second(self) -> float:
+        """What everyone waiting would poll without any stretching."""
+        if self.rate <= 0:
+            return self.waiting / self._policy.poll_floor_seconds
+        wait_s = self.waiting / self.rate
+        floor_s, ceiling_s = self._policy.poll_floor_seconds, self._policy.poll_ceiling_seconds
+        near_s, far_s = floor_s / _SHARE_OF_WAIT, ceiling_s / _SHARE_OF_WAIT
+        if wait_s <= near_s:
+            return self.waiting / floor_s
+        polls = near_s * self.rate / floor_s + math.log(min(wait_s, far_s) / near_s) * self.rate / _SHARE_OF_WAIT
+        return polls + max(0.0, wait_s - far_s) * self.rate / ceiling_s
+
+    def state(self, now_ms: int) -> State:
+        """The contract's state of an opening."""
+        if not self.assigned:
+            return "unassigned"
+        if self.opens_ms <= now_ms < self.closes_ms:
+            if self.paused:
+                return "paused"
+            return "draw" if now_ms < self.draw_ms else "open"
+        if not self._city.is_open_hours(from_ms(now_ms)):
+            return "maintenance"
+        return "closed" if now_ms < self.opens_ms else "ended"
+
+    def number(self, entry: int) -> int | None:
+        """The number of an entry; None until the draw is done."""
+        if self.draw is None:
+            return None
+        return self.draw.number(entry)
+
+    def number_among(self, drawn: int, entry: int) -> int:
+        """The number of an entry where the store has just told N, perhaps ahead of this worker's view."""
+        if self.draw is None or self.draw.entries != drawn:
+            self.draw = Draw(self.seed, drawn)
+        return self.draw.number(entry)
+
+    def is_on(self, now_ms: int) -> bool:
+        """Whether the opening needs advancing: its window, and until the last pass has lapsed after it."""
+        return self.assigned and self.opens_ms - 5000 <= now_ms < self.closes_ms + self.grace_ms + 5000
+
+    def ahead(self, number: int, serving: int) -> int:
+        """How many will be called before a number: those between, but for the ones who have given up."""
+        between = number - serving - 1
+        if self.left.any:
+            between -= self.left.between(serving, number)
+        return between if between > 0 else 0
+
+    def eta_s(self, ahead: int) -> float | None:
+        """About how long until the call, in seconds; None when nobody is called at all.
+
+        Never less than the rate allows, whatever the bucket still holds; longer where max_active holds the line back.
+        """
+        if self.pace <= 0:
+            return None
+        unhindered_s = (ahead + self._next_token) / self.rate
+        if self.pace == self.rate:
+            return unhindered_s
+        behind = ahead + 1 - max(0, self.max_active - self.active)
+        return max(unhindered_s, behind / self.pace)
+
+    def eta_seconds(self, ahead: int) -> int | None:
+        """The same in whole seconds, as it is told: rounded up, since a promise that is too short is broken."""
+        eta_s = self.eta_s(ahead)
+        return None if eta_s is None else ceil(eta_s)
+
+    def poll_after_s(self, ahead: int) -> float:
+        """When a waiting resident should look again, in seconds.
+
+        Grows with the shortest wait that is possible (at the full rate), never
+        beyond it, so that no call is overslept; floor, ceiling and the
+        opening's poll budget come from the city's policy.
+        """
+        policy = self._policy
+        if self.rate <= 0:
+            wanted = max(policy.poll_floor_seconds, self.waiting / policy.poll_budget_per_second)
+        else:
+            wait_s = ahead / self.rate
+            share = min(wait_s * _SHARE_OF_WAIT, policy.poll_ceiling_seconds)
+            wanted = max(policy.poll_floor_seconds, share) * self._stretch
+            wanted = min(wanted, max(wait_s * _MOST_OF_WAIT, policy.claim_seconds / 3))
+        return wanted * (0.85 + 0.15 * random.random())  # noqa: S311  (spreads polls; nothing secret)
+
+    def poll_after_draw_s(self, entry: int, now_ms: int) -> float:
+        """When someone in the draw should look: at its end, spread by entry so that the polls stay in the budget."""
+        spread_ms = entry * 1000 / self._policy.poll_budget_per_second
+        late_ms = max(self.draw_ms + spread_ms - now_ms, self.draw_ms + 500 - now_ms)
+        return max(1.0, late_ms / 1000 + random.random())  # noqa: S311
+
+    def overtaken_ms(self) -> int:
+        """The longest poll interval that is out there: how long a faster rate may overtake residents' polls."""
+        policy = self._policy
+        return int(
+            1000 * min(policy.poll_ceiling_seconds * self._stretch, self.waiting / self.rate if self.rate else 1e6)
+        )
+
+
+_COUNTERS = (
+    "issued",
+    "serving",
+    "called",
+    "claimed",
+    "missed",
+    "left",
+    "left_called",
+    "max_active",
+    "hold_ms",
+)

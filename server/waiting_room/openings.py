@@ -1,0 +1,236 @@
+"""Today's openings: following the store, keeping it to the city file, and why one is not open."""
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from server.core.city import City, District
+from server.core.clock import Clock, from_ms, to_ms
+from server.core.errors import Refusal, StoreUnavailable
+from server.core.tokens import Token
+from server.registry.registry import Registry
+from server.store import Store
+from server.store.openings import MOST_LEFT
+from server.waiting_room.batches import Line
+from server.waiting_room.opening import Opening
+
+log = structlog.get_logger()
+
+_TICK_SECONDS = 0.25
+_IDLE_TICKS = 20
+_LOOKS_AT_ONCE = 20
+# A worker that has not heard from the store for so long no longer speaks for it.
+STALE_MS = 15_000
+
+
+class Openings:
+    """Every district's openings of today, as this worker sees them.
+
+    A district has one opening for each of its windows, and at any time one of
+    them is its current one: the one that is on, else the next of today, else
+    the last. `today` is by district code, `lines` by the opening's tag, and they
+    stay the same two dictionaries: the hot calls hold on to them.
+
+    Args:
+        city: districts, windows, policy.
+        store: where the truth is.
+        clock: city time.
+        registry: who may have a place; for the lines.
+    """
+
+    def __init__(self, city: City, store: Store, clock: Clock, registry: Registry) -> None:
+        self._city = city
+        self._store = store
+        self._clock = clock
+        self._registry = registry
+        self.today: dict[str, tuple[Opening, ...]] = {}
+        self.lines: dict[str, Line] = {}
+
+    # Following the store
+
+    async def run(self) -> None:
+        """Keep the openings moving and this worker's view of them fresh, until cancelled."""
+        for count in itertools.count(1):  # whoever starts this has had a first look at everything
+            try:
+                await self.tick(everything=count % _IDLE_TICKS == 0)
+            except StoreUnavailable:
+                await asyncio.sleep(secrets.randbelow(500) / 1000)
+            except Exception:
+                log.exception("tick failed")
+            await asyncio.sleep(_TICK_SECONDS)
+
+    async def tick(self, *, everything: bool = True) -> None:
+        """One look at the store: advance the openings of now and, with `everything`, see how the others stand."""
+        self._turn_to_today()
+        now_ms = self._clock.now_ms()
+        wanted = [o for o in self._assigned() if everything or o.is_on(now_ms)]
+        if not wanted:
+            return
+        await self._look(wanted)
+        again = [o for o in wanted if await self._mend(o)]
+        if again:
+            await self._look(again)
+
+    def _turn_to_today(self) -> None:
+        today = self.now().date()
+        for district in self._city.districts:
+            before = self.today.get(district.code, ())
+            if before and before[0].day == today:
+                continue
+            count = max(1, len(self._city.openings_of(district, today)))
+            openings = tuple(Opening(self._city, district, today, n) for n in range(1, count + 1))
+            self.today[district.code] = openings
+            for opening in before:
+                self.lines.pop(opening.tag)
+            for opening in openings:
+                self.lines[opening.tag] = Line(self._store, self._clock, self._registry, opening)
+
+    async def catch_up(self, opening: Opening) -> None:
+        """Look at one opening between two ticks, and do what it needs."""
+        await self._look([opening])
+        await self._mend(opening)
+
+    async def _look(self, openings: Sequence[Opening]) -> None:
+        for _ in range(_LOOKS_AT_ONCE):
+            news = await self._store.advance([(o.tag, o.left_seen) for o in openings])
+            for opening, report in zip(openings, news, strict=True):
+                opening.follow(report)
+            self._clock.follow(news[-1].now_ms)
+            # More have left than one look tells, as a worker finds that has just started.
+            openings = [o for o, report in zip(openings, news, strict=True) if len(report.left) == MOST_LEFT]
+            if not openings:
+                return
+
+    async def _mend(self, opening: Opening) -> bool:
+        """Prepare an opening that is not in the store, or settle its draw; whether anything was done."""
+        if not opening.follows_the_city_file:
+            policy, district = self._city.policy, opening.district
+            await self._store.prepare(
+                opening.tag,
+                opens_ms=opening.opens_ms,
+                draw_ms=opening.draw_ms,
+                closes_ms=opening.closes_ms,
+                claim_ms=policy.claim_seconds * 1000,
+                pass_ms=policy.pass_seconds * 1000,
+                grace_ms=policy.grace_seconds * 1000,
+                poll_budget=policy.poll_budget_per_second,
+                rate=policy.rate_per_second if district.rate_per_second is None else district.rate_per_second,
+                max_active=policy.max_active if district.max_active is None else district.max_active,
+                seed=secrets.token_bytes(32),
+                night_seed=secrets.token_bytes(32) if opening.window == 1 else b"",
+            )
+            return True
+        if opening.drawn is not None and not opening.settled:
+            await self._settle(opening)
+            return True
+        return False
+
+    async def _settle(self, opening: Opening) -> None:
+        """Tell the store the numbers of those who left during the draw; the first call may begin then."""
+        status, drawn, leavers = await self._store.close_draw(opening.tag)
+        if status == "unsettled":
+            numbers = [opening.number_among(drawn, entry) for entry in leavers]
+            await self._store.close_draw(opening.tag, numbers)
+
+    # Anyone
+
+    def now(self) -> datetime:
+        """City time, to the second."""
+        return from_ms(self._clock.now_ms(), self._city.tz)
+
+    def opening(self, code: str) -> Opening:
+        """The current one of a district's openings of today.
+
+        Raises:
+            Refusal: `not-found`.
+        """
+        try:
+            openings = self.today[code]
+        except KeyError:
+            raise Refusal("not-found") from None
+        return openings[0] if len(openings) == 1 else self._current(openings)
+
+    def of(self, token: Token) -> Opening | None:
+        """The opening of today that a ticket or a pass was given in."""
+        openings = self.today.get(token.district)
+        if openings is None or token.day != openings[0].day or token.window > len(openings):
+            return None
+        return openings[token.window - 1]
+
+    def assigned(self) -> list[Opening]:
+        """The current opening of each district that has one today."""
+        return [self._current(openings) for openings in self.today.values() if openings[0].assigned]
+
+    def _assigned(self) -> list[Opening]:
+        return [opening for openings in self.today.values() for opening in openings if opening.assigned]
+
+    def _current(self, openings: Sequence[Opening]) -> Opening:
+        now_ms = self._clock.now_ms()
+        return next((opening for opening in openings if now_ms < opening.closes_ms), openings[-1])
+
+    def next_opens_at(self, district: District) -> datetime | None:
+        """When the district's next opening begins."""
+        times = self._city.next_opening(district, self.now())
+        return times[0] if times else None
+
+    def fresh(self) -> bool:
+        """Whether this worker has lately heard from the store."""
+        seen = [opening.seen_ms for opening in self._assigned()]
+        return bool(seen) and self._clock.now_ms() - max(seen) < STALE_MS
+
+    # Why not
+
+    def refusal(self, opening: Opening, now_ms: int) -> Refusal:
+        """Why nobody can join this opening now."""
+        state = opening.state(now_ms)
+        if state == "unassigned":
+            return Refusal("not-open", retry_after_seconds=86_400, opens_at=None)
+        if state == "maintenance":
+            opens_at = self.next_opens_at(opening.district)
+            wait_s = -(-(to_ms(opens_at) - now_ms) // 1000) if opens_at else 86_400
+            return Refusal("maintenance", retry_after_seconds=max(1, wait_s), opens_at=opens_at)
+        if now_ms < opening.opens_ms:
+            return self.not_open(opening, now_ms)
+        return self.ended(opening)
+
+    def not_open(self, opening: Opening, now_ms: int) -> Refusal:
+        """It has not begun, and when it will."""
+        wait_s = max(1, -(-(opening.opens_ms - now_ms) // 1000))
+        return Refusal("not-open", retry_after_seconds=wait_s, opens_at=from_ms(opening.opens_ms, self._city.tz))
+
+    def ended(self, opening: Opening) -> Refusal:
+        """It is over, and when the next one begins."""
+        return Refusal("ended", next_opens_at=self.next_opens_at(opening.district))
+
+    def no_more_places(self, opening: Opening, *, whole: bool) -> Refusal:
+        """It is on, and has no place for them: it has given all (`whole`), or they have given up too many."""
+        next_at = self.next_opens_at(opening.district)
+        if whole:
+            return Refusal("ended", reason="full", next_opens_at=next_at)
+        wait_s = -(-(to_ms(next_at) - self._clock.now_ms()) // 1000) if next_at else 86_400
+        return Refusal("too-many-requests", retry_after_seconds=max(1, wait_s), reason="places", next_opens_at=next_at)
+
+    # The operator
+
+    async def adjust(self, code: str, actor: str, changes: dict[str, Any]) -> Opening:
+        """Change a running opening; `changes` holds rate, max_active, paused or message.
+
+        Raises:
+            Refusal: `not-found`, `store-unavailable`.
+        """
+        opening = self.opening(code)
+        if not opening.assigned:
+            raise Refusal("not-found")
+        if not opening.prepared:
+            await self._mend(opening)
+        values = {k: int(v) if isinstance(v, bool) else v for k, v in changes.items()}
+        if not await self._store.adjust(opening.tag, actor, opening.overtaken_ms(), values):
+            raise StoreUnavailable
+        await self._look([opening])
+        log.info("opening adjusted", district=code, actor=actor, **changes)
+        return opening

@@ -1,0 +1,112 @@
+"""Polling: how a ticket stands; from memory until its number is called."""
+
+from typing import Literal, assert_never
+
+import msgspec
+
+from server.core.city import City
+from server.core.clock import Clock, from_ms
+from server.core.errors import StoreUnavailable
+from server.core.tokens import Kind, Signer
+from server.store.statuses import Standing
+from server.store.store import Place
+from server.waiting_room.openings import STALE_MS, Openings
+from server.waiting_room.tickets import Tickets
+
+
+class TicketStatus(msgspec.Struct):
+    """What a resident is told at each poll (contract, `GET /ticket`)."""
+
+    state: str
+    number: int | None
+    serving: int
+    ahead: int | None
+    eta_seconds: int | None
+    poll_after_seconds: float
+    claim_before: str | None = None
+    ticket: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Polling:
+    """Tells residents how their tickets stand.
+
+    Args:
+        city: time zone and policy.
+        clock: city time.
+        signer: renews tickets that an earlier secret has signed.
+        openings: those of today, and their lines.
+        tickets: reads them.
+    """
+
+    def __init__(self, city: City, clock: Clock, signer: Signer, openings: Openings, tickets: Tickets) -> None:
+        self._city = city
+        self._clock = clock
+        self._signer = signer
+        self._lines = openings.lines
+        self._tickets = tickets
+
+    def poll(self, text: str | bytes) -> TicketStatus | None:
+        """How a ticket stands, from this worker's memory; None for one that has been called: ask `poll_called`.
+
+        Raises:
+            Refusal: `forged`, `expired`, `store-unavailable` (the memory is too old to speak).
+        """
+        token, opening = self._tickets.read(text)
+        now_ms = self._clock.now_ms()
+        if now_ms - opening.seen_ms > STALE_MS:
+            raise StoreUnavailable
+        entry, serving = token.entry, opening.serving
+        number = opening.number(entry)
+        if opening.left.any and entry in opening.left:
+            status = TicketStatus("left", number, serving, None, None, 3600.0)
+        elif number is not None and number <= serving:
+            return None
+        elif now_ms >= opening.closes_ms:
+            status = TicketStatus("ended", number, serving, None, None, 3600.0)
+        elif number is None:
+            after = opening.poll_after_draw_s(entry, now_ms)
+            status = TicketStatus("drawing", None, serving, None, None, round(after, 1))
+        else:
+            ahead = opening.ahead(number, serving)
+            eta_seconds, after = opening.eta_seconds(ahead), opening.poll_after_s(ahead)
+            status = TicketStatus("waiting", number, serving, ahead, eta_seconds, round(after, 1))
+        if token.stale_key:
+            status.ticket = self._signer.sign(Kind.TICKET, token)
+        return status
+
+    async def poll_called(self, text: str | bytes) -> TicketStatus:
+        """How a ticket stands whose number has been called; shares a store call with others.
+
+        Raises:
+            Refusal: `forged`, `expired`, `store-unavailable`.
+        """
+        token, opening = self._tickets.read(text)
+        number = opening.number(token.entry)
+        assert number is not None  # noqa: S101  (`poll` has looked)
+        place = Place(token.entry, number, token.resident)
+        standing, until_ms = await self._lines[opening.tag].standings.submit(place)
+        if standing == "absent":  # this worker's view is ahead of a store that was set back: wait for the next tick
+            raise StoreUnavailable
+        state = _state_of(standing)
+        status = TicketStatus(state, number, opening.serving, 0, 0, 3600.0)
+        if state == "waiting":
+            status.poll_after_seconds = 1.0
+        elif state == "ready":
+            status.poll_after_seconds = float(self._city.policy.poll_floor_seconds)
+            status.claim_before = from_ms(until_ms, self._city.tz).isoformat()
+        if token.stale_key:
+            status.ticket = self._signer.sign(Kind.TICKET, token)
+        return status
+
+
+def _state_of(standing: Standing) -> Literal["waiting", "ready", "claimed", "missed", "left"]:
+    """What a resident is told of it."""
+    match standing:
+        case "waiting" | "ready" | "claimed" | "missed" | "left":
+            return standing
+        case "used":
+            return "claimed"
+        case "lapsed":
+            return "missed"
+        case _:
+            assert_never(standing)

@@ -1,0 +1,58 @@
+"""The waiting room: openings, places, polls and passes behind one name. Knows the rules and nothing of HTTP."""
+
+from server.core.city import City
+from server.core.clock import Clock
+from server.core.tokens import Signer
+from server.registry.guesses import Guesses
+from server.registry.registry import Registry
+from server.store import Store
+from server.waiting_room.claiming import Claiming
+from server.waiting_room.joining import Joining, TicketIssued
+from server.waiting_room.openings import Openings
+from server.waiting_room.polling import Polling, TicketStatus
+from server.waiting_room.tickets import Tickets
+
+__all__ = ["TicketIssued", "TicketStatus", "WaitingRoom"]
+
+
+class WaitingRoom:
+    """Every district's opening of today, behind one store.
+
+    Its calls are those of its parts, bound directly: the hot ones pass through nothing else.
+
+    Args:
+        city: districts, windows, policy.
+        store: where the truth is.
+        clock: city time.
+        signer: signs tickets and passes.
+        registry: who is who, and who may register.
+        guesses: the limit on wrong papers.
+    """
+
+    def __init__(
+        self, city: City, store: Store, clock: Clock, signer: Signer, registry: Registry, guesses: Guesses
+    ) -> None:
+        openings = Openings(city, store, clock, registry)
+        self.run = openings.run
+        self.tick = openings.tick
+        self.now = openings.now
+        self.opening = openings.opening
+        self.openings = openings.assigned
+        self.next_opens_at = openings.next_opens_at
+        self.fresh = openings.fresh
+        self.adjust = openings.adjust
+
+        tickets = Tickets(signer, openings)
+        joining = Joining(store, clock, registry, openings, tickets, guesses)
+        self.join = joining.join
+        self.check = joining.check
+
+        polling = Polling(city, clock, signer, openings, tickets)
+        self.poll = polling.poll
+        self.poll_called = polling.poll_called
+
+        claiming = Claiming(city, store, clock, signer, openings, tickets)
+        self.claim = claiming.claim
+        self.leave = claiming.leave
+        self.read_pass = claiming.read_pass
+        self.release = claiming.release
