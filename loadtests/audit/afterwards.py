@@ -9,7 +9,7 @@ from itertools import pairwise
 from loadtests.audit.evidence import Check, Evidence, unjudged, verdict
 from loadtests.audit.registrations import CLOSED, lost_registrations
 from loadtests.audit.truth import RegistrationTruth, Truth
-from loadtests.resident.observations import Fact
+from loadtests.resident.facts import Fact
 
 OPEN = ("proposed", "booked")
 STATES = (*OPEN, "fulfilled", "cancelled", "noshow")

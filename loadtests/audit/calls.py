@@ -5,7 +5,7 @@ from __future__ import annotations
 from loadtests.audit.evidence import CLOCK_SLACK_MS, Check, Evidence, passes_told, serving_steps, unjudged, verdict
 from loadtests.audit.truth import OpeningTruth
 from loadtests.resident.acts import Ground
-from loadtests.resident.observations import NEVER
+from loadtests.resident.facts import NEVER
 
 _COUNTERS = ("issued", "called", "claimed", "missed", "left", "left_called", "serving", "missed_to")
 

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from loadtests.audit.draw import Numbers
 from loadtests.audit.machine import Machine
+from loadtests.audit.seen import OpeningSeen, Seen, StoreSeen
 from loadtests.audit.slo import Slo
 from loadtests.audit.truth import OpeningTruth, Truth
 from loadtests.capacity.ramp_steps import Found
@@ -18,8 +19,8 @@ from loadtests.client.measure import Meters
 from loadtests.crowd.crowd import Crowd
 from loadtests.faults.faults import FAULTS
 from loadtests.resident.acts import Ground
-from loadtests.resident.observations import Fact, PassTold, Spent, Told
-from loadtests.run.watch import OpeningSeen, Seen, StoreSeen
+from loadtests.resident.facts import Fact, PassTold, Spent
+from loadtests.resident.observations import Told
 
 CLOCK_SLACK_MS = 2000
 """Doubt about when something seen once a second happened."""

@@ -8,7 +8,8 @@ from loadtests.audit.draw import commitment
 from loadtests.audit.evidence import CLOCK_SLACK_MS, Check, Evidence, claim_ms, serving_steps, unjudged, verdict
 from loadtests.audit.truth import OpeningTruth
 from loadtests.crowd.crowd import INELIGIBLE
-from loadtests.resident.observations import Fact, Told
+from loadtests.resident.facts import Fact
+from loadtests.resident.observations import Told
 
 
 def draw_committed(e: Evidence) -> Check:

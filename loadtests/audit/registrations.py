@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from loadtests.audit.evidence import Check, Evidence, unjudged, verdict
-from loadtests.resident.observations import Fact
+from loadtests.resident.facts import Fact
 
 RECEIPTS_SAMPLE = 300
 CLOSED = ("cancelled", "fulfilled", "noshow")

@@ -18,8 +18,8 @@ from loadtests.generator.lines import Switchboard
 from loadtests.resident.acts import SECOND_US, Act, Pace, Stretch
 from loadtests.resident.agenda import Agenda
 from loadtests.resident.bots import Fleet
+from loadtests.resident.facts import Fact
 from loadtests.resident.journey import Journey
-from loadtests.resident.observations import Fact
 from loadtests.run.options import Options
 from loadtests.run.setting import Setting, curves_of
 

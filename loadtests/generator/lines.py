@@ -7,7 +7,6 @@ from that moment.
 
 from __future__ import annotations
 
-import time
 from typing import Any, ClassVar
 
 import gevent
@@ -19,6 +18,7 @@ from loadtests.client.wire_tls import connection_to
 from loadtests.resident.acts import CALL_OF, Act
 from loadtests.resident.bots import Fleet
 from loadtests.resident.journey import Journey
+from loadtests.run.clock import RunClock
 
 _TICK_SECONDS = 0.005
 _SHORTEST_NAP_SECONDS = 0.001
@@ -27,20 +27,6 @@ PATIENCE_SECONDS = 30.0
 
 _NAMES = {call: f"{call.name.lower()} (from due)" for call in Call}
 _ACTS = list(Act)
-
-
-class RunClock:
-    """Microseconds from the opening, by the machine's monotonic clock."""
-
-    def __init__(self, opens_in_seconds: float) -> None:
-        self._origin = time.monotonic() + opens_in_seconds
-
-    def now_us(self) -> int:
-        return int((time.monotonic() - self._origin) * 1e6)
-
-    def put_forward(self, us: int) -> None:
-        """Set it so many microseconds later."""
-        self._origin -= us / 1e6
 
 
 class Switchboard:

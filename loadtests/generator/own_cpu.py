@@ -8,7 +8,7 @@ from typing import Any
 import gevent
 import psutil
 
-from loadtests.generator.lines import RunClock
+from loadtests.run.clock import RunClock
 
 
 class Busy:

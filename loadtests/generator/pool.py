@@ -14,10 +14,10 @@ from gevent.event import AsyncResult
 from loadtests.client.measure import Meters, Progress
 from loadtests.crowd.crowd import Crowd, Share
 from loadtests.generator.generator import Cast
-from loadtests.generator.lines import RunClock
 from loadtests.generator.own_cpu import Busy
 from loadtests.resident.acts import Stretch
 from loadtests.resident.observations import Told
+from loadtests.run.clock import RunClock
 from loadtests.run.options import CannotRehearse, Options, crowd_of
 from loadtests.run.setting import Setting, find_setting
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from loadtests.audit.evidence import Evidence
 from loadtests.client.answers import Call
 from loadtests.client.measure import Histogram
-from loadtests.resident.observations import NEVER
+from loadtests.resident.facts import NEVER
 
 
 @lru_cache(maxsize=1)  # verdict, report and JSON ask for the same run's

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from loadtests.audit.evidence import Evidence
 from loadtests.crowd.crowd import INELIGIBLE
 from loadtests.report.experience import out_of_order
-from loadtests.resident.observations import NEVER, Fact
+from loadtests.resident.facts import NEVER, Fact
 
 PERCENTILES = (5, 50, 90, 95, 99, 100)
 MOST_BANDS = 16

@@ -14,7 +14,7 @@ from loadtests.audit.evidence import Evidence
 from loadtests.client.measure import Histogram
 from loadtests.report.experience import asked, eta_errors, out_of_order, recovery_seconds
 from loadtests.report.residents import missed, waits_ms, ways_ms
-from loadtests.resident.observations import NEVER, Fact
+from loadtests.resident.facts import NEVER, Fact
 
 OTHERS = "others"
 FORMAT = 1

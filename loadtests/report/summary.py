@@ -26,7 +26,7 @@ from loadtests.report.against import Comparison, compare
 from loadtests.report.objectives import Objective, judge
 from loadtests.report.residents import ResidentsView, residents_view
 from loadtests.report.samples import FORMAT, Run, Sample, samples_of
-from loadtests.resident.observations import Fact
+from loadtests.resident.facts import Fact
 from loadtests.run.options import Options
 
 Verdict = Literal["green", "red", "inconclusive"]

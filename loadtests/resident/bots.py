@@ -16,8 +16,8 @@ from loadtests.client.answers import Requests
 from loadtests.client.wire import Answer
 from loadtests.crowd.traits import BotKind, Bots
 from loadtests.resident.acts import SECOND_US, Act
+from loadtests.resident.facts import Fact
 from loadtests.resident.journey import Journey
-from loadtests.resident.observations import Fact
 
 _SALT = 14
 _MADE_UP = b"bm90IGEgdGlja2V0LCBub3QgYSBwYXNzLCBub3QgYSByZWNlaXB0"
@@ -250,7 +250,7 @@ class Fleet:
             if since_us < _CODE_PAUSE_US - _SLACK_US:
                 self._told.contradict("codes without limit", i, f"another one after {since_us / SECOND_US:.0f} s")
             self._code_us[i] = now_us
-            self._journey.afterwards.codes_are_alike(i, answer)
+            self._journey.registering.codes_are_alike(i, answer)
         elif (answer.status, code) == (429, "too-many-requests"):
             if answer.seconds(b"retry-after") is None:
                 self._told.contradict("codes answered otherwise", i, "429 without Retry-After")

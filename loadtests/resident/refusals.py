@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from loadtests.client.answers import Problem
 from loadtests.client.wire import Answer
 from loadtests.crowd.crowd import INELIGIBLE, Behaviour
 from loadtests.resident.acts import SECOND_US, Act
-from loadtests.resident.observations import Fact
-
-if TYPE_CHECKING:
-    from loadtests.resident.journey import Journey
+from loadtests.resident.facts import Fact
+from loadtests.resident.registering import Registering
+from loadtests.resident.residents import Residents
 
 COME_AGAIN = (425, 429, 503)
 """Statuses that the contract gives a Retry-After."""
@@ -19,123 +16,128 @@ CLOCK_SLACK_MS = 1500
 """How far a resident's clock may be from the city's, and an answer on its way."""
 
 
-def refused(journey: Journey, i: int, act: Act, answer: Answer, problem: Problem, now_us: int) -> None:
-    """Take in a refusal of resident `i`."""
-    if answer.status in COME_AGAIN and answer.seconds(b"retry-after") is None:
-        journey.told.contradict("no Retry-After", i, f"{act.name}: {answer.status} {problem.code}")
-    expected = False
-    match act:
-        case Act.JOIN | Act.REFRESH | Act.OTHER_DEVICE:
-            expected = _join(journey, i, act, answer, problem, now_us)
-        case Act.JUMP | Act.CLAIM | Act.CLAIM_AGAIN:
-            expected = _claim(journey, i, act, problem, now_us)
-        case Act.REGISTER | Act.REGISTER_AGAIN:
-            late = now_us // 1000 > journey.told.expires_ms[i] - CLOCK_SLACK_MS
-            expected = problem.code == "expired" and late
-            if expected:
-                journey.told.passes.pop(i, None)
-        case Act.CHECK:
-            expected = _check(journey, i, problem, now_us)
-        case Act.ASK_CODE if problem.code == "too-many-requests" and (
-            journey.told.codes_asked[i] > 1 or journey.crowd.shares_a_phone(i)
-        ):
-            # the answer to the first request was lost, not the request: the SMS is under way; or a relative was quicker
-            expected = True
-            journey.afterwards.code_is_tried(i, now_us)
-        case Act.SHOW_CODE:
-            expected = problem.code == "invalid" and [fault.field for fault in problem.errors or ()] == ["code"]
-        case Act.LOOK_UP if problem.code == "not-found":
-            # after the run: what is not there any more is the audit's to say, not an error of the service
-            expected = True
-            journey.told.not_found.add(i)
-        case Act.CALENDAR:
-            expected = problem.code == "not-found"
-    if not expected:
-        _come_again(journey, i, act, answer, problem, now_us)
+class Refusals:
+    """What refusals lead to.
 
+    Args:
+        registering: where the refused go on with a code, or without one.
+    """
 
-def refused_before(journey: Journey, i: int, act: Act, answer: Answer, problem: Problem, now_us: int) -> None:
-    """Take in a refusal that is about an earlier place of resident `i`: nobody asks again, and a fault is one still."""
-    if answer.status in COME_AGAIN and answer.seconds(b"retry-after") is None:
-        journey.told.contradict("no Retry-After", i, f"{act.name}: {answer.status} {problem.code}")
-    if answer.status == 429 or answer.status >= 500:
-        journey.meters.pushed_back(f"{act.name}: pushed back: {answer.status} {problem.code}", now_us)
+    def __init__(self, residents: Residents, registering: Registering) -> None:
+        self._residents, self._registering = residents, registering
 
+    def refused(self, i: int, act: Act, answer: Answer, problem: Problem, now_us: int) -> None:
+        """Take in a refusal of resident `i`."""
+        if answer.status in COME_AGAIN and answer.seconds(b"retry-after") is None:
+            self._residents.told.contradict("no Retry-After", i, f"{act.name}: {answer.status} {problem.code}")
+        expected = False
+        match act:
+            case Act.JOIN | Act.REFRESH | Act.OTHER_DEVICE:
+                expected = self._join(i, act, answer, problem, now_us)
+            case Act.JUMP | Act.CLAIM | Act.CLAIM_AGAIN:
+                expected = self._claim(i, act, problem, now_us)
+            case Act.REGISTER | Act.REGISTER_AGAIN:
+                late = now_us // 1000 > self._residents.told.expires_ms[i] - CLOCK_SLACK_MS
+                expected = problem.code == "expired" and late
+                if expected:
+                    self._residents.told.passes.pop(i, None)
+            case Act.CHECK:
+                expected = self._check(i, problem, now_us)
+            case Act.ASK_CODE if problem.code == "too-many-requests" and (
+                self._residents.told.codes_asked[i] > 1 or self._residents.crowd.shares_a_phone(i)
+            ):
+                # the first answer was lost, not the request: the SMS is under way; or a relative was quicker
+                expected = True
+                self._registering.code_is_tried(i, now_us)
+            case Act.SHOW_CODE:
+                expected = problem.code == "invalid" and [fault.field for fault in problem.errors or ()] == ["code"]
+            case Act.LOOK_UP if problem.code == "not-found":
+                # after the run: what is not there any more is the audit's to say, not an error of the service
+                expected = True
+                self._residents.told.not_found.add(i)
+            case Act.CALENDAR:
+                expected = problem.code == "not-found"
+        if not expected:
+            self._come_again(i, act, answer, problem, now_us)
 
-def _join(journey: Journey, i: int, act: Act, answer: Answer, problem: Problem, now_us: int) -> bool:
-    told, behaviour = journey.told, journey.crowd.behaviour(i)
-    ground = journey.ground(i)
-    match problem.code:
-        case "not-open" | "maintenance" if now_us < ground.opens_us + 2 * SECOND_US:
-            # the page was told when it opens, and spreads the join over the draw like everyone's at the door
-            arrival = journey.arrival(i)
-            soonest_us = now_us + int((answer.seconds(b"retry-after") or 1) * SECOND_US)
-            spread_us = ground.opens_us + int(arrival.spread * max(ground.draw_seconds - 1, 0) * SECOND_US)
-            journey.meters.count("pressed early", now_us)
-            journey.file(max(soonest_us, spread_us), i, act)
-        case "not-eligible":
-            if problem.reason != INELIGIBLE.get(behaviour):
-                told.contradict("wrongly refused", i, f"{behaviour.name}: {problem.reason}")
-            told.note(i, Fact.REFUSED)
-            if behaviour is Behaviour.NO_FIRST_DOSE:
-                journey.afterwards.unknown(i, now_us)
-        case "identity-mismatch" if behaviour is Behaviour.MISTYPES_NAME and not told.has(i, Fact.CORRECTED):
-            told.note(i, Fact.CORRECTED)
-            journey.later(i, Act.JOIN, now_us, (2, 6))
-        case "ended":
-            told.note(i, Fact.ENDED)
-        case _:
-            return False
-    return True
+    def refused_before(self, i: int, act: Act, answer: Answer, problem: Problem, now_us: int) -> None:
+        """Take in a refusal about an earlier place of resident `i`: nobody asks again, and a fault is one still."""
+        if answer.status in COME_AGAIN and answer.seconds(b"retry-after") is None:
+            self._residents.told.contradict("no Retry-After", i, f"{act.name}: {answer.status} {problem.code}")
+        if answer.status == 429 or answer.status >= 500:
+            self._residents.meters.pushed_back(f"{act.name}: pushed back: {answer.status} {problem.code}", now_us)
 
+    def _join(self, i: int, act: Act, answer: Answer, problem: Problem, now_us: int) -> bool:
+        told, behaviour = self._residents.told, self._residents.crowd.behaviour(i)
+        ground = self._residents.ground(i)
+        match problem.code:
+            case "not-open" | "maintenance" if now_us < ground.opens_us + 2 * SECOND_US:
+                # the page was told when it opens, and spreads the join over the draw like everyone's at the door
+                arrival = self._residents.arrival(i)
+                soonest_us = now_us + int((answer.seconds(b"retry-after") or 1) * SECOND_US)
+                spread_us = ground.opens_us + int(arrival.spread * max(ground.draw_seconds - 1, 0) * SECOND_US)
+                self._residents.meters.count("pressed early", now_us)
+                self._residents.file(max(soonest_us, spread_us), i, act)
+            case "not-eligible":
+                if problem.reason != INELIGIBLE.get(behaviour):
+                    told.contradict("wrongly refused", i, f"{behaviour.name}: {problem.reason}")
+                told.note(i, Fact.REFUSED)
+                if behaviour is Behaviour.NO_FIRST_DOSE:
+                    self._registering.unknown(i, now_us)
+            case "identity-mismatch" if behaviour is Behaviour.MISTYPES_NAME and not told.has(i, Fact.CORRECTED):
+                told.note(i, Fact.CORRECTED)
+                self._residents.later(i, Act.JOIN, now_us, (2, 6))
+            case "ended":
+                told.note(i, Fact.ENDED)
+            case _:
+                return False
+        return True
 
-def _check(journey: Journey, i: int, problem: Problem, now_us: int) -> bool:
-    told, behaviour = journey.told, journey.crowd.behaviour(i)
-    match problem.code:
-        case "maintenance" if now_us < journey.ground(i).opens_us + 2 * SECOND_US:
-            # the first window of the day opens with the city: before it there is nobody to ask
-            journey.meters.count("checks put off", now_us)
-        case "not-eligible":
-            if problem.reason != INELIGIBLE.get(behaviour):
-                told.contradict("wrongly refused", i, f"{behaviour.name}: {problem.reason}")
-            journey.meters.count("eligibility told", now_us)
-        case "identity-mismatch" if behaviour is Behaviour.MISTYPES_NAME and not told.has(i, Fact.CORRECTED):
-            told.note(i, Fact.CORRECTED)
-            journey.later(i, Act.CHECK, now_us, (0.5, 1))
-        case _:
-            return False
-    return True
+    def _check(self, i: int, problem: Problem, now_us: int) -> bool:
+        told, behaviour = self._residents.told, self._residents.crowd.behaviour(i)
+        match problem.code:
+            case "maintenance" if now_us < self._residents.ground(i).opens_us + 2 * SECOND_US:
+                # the first window of the day opens with the city: before it there is nobody to ask
+                self._residents.meters.count("checks put off", now_us)
+            case "not-eligible":
+                if problem.reason != INELIGIBLE.get(behaviour):
+                    told.contradict("wrongly refused", i, f"{behaviour.name}: {problem.reason}")
+                self._residents.meters.count("eligibility told", now_us)
+            case "identity-mismatch" if behaviour is Behaviour.MISTYPES_NAME and not told.has(i, Fact.CORRECTED):
+                told.note(i, Fact.CORRECTED)
+                self._residents.later(i, Act.CHECK, now_us, (0.5, 1))
+            case _:
+                return False
+        return True
 
+    def _claim(self, i: int, act: Act, problem: Problem, now_us: int) -> bool:
+        told = self._residents.told
+        match problem.code:
+            case "not-your-turn":
+                told.facts[i] &= ~Fact.CLAIM_SENT
+                if told.has(i, Fact.READY):
+                    told.contradict("called, then not", i, f"entry {told.entry[i]}")
+                self._residents.meters.count("early claims refused", now_us)
+            case "used" if told.has(i, Fact.REGISTER_SENT):
+                pass  # the claim sent again was overtaken by the registration
+            case "expired" | "used" | "ended" | "too-late":
+                lapsed = told.has(i, Fact.CLAIMED) and now_us // 1000 > told.expires_ms[i] - CLOCK_SLACK_MS
+                if (act is Act.CLAIM_AGAIN or told.has(i, Fact.CLAIMED)) and not lapsed:
+                    told.contradict("pass changed", i, f"had one, then {problem.code}")
+                self._residents.missed(i, now_us)
+            case _:
+                return False
+        return True
 
-def _claim(journey: Journey, i: int, act: Act, problem: Problem, now_us: int) -> bool:
-    told = journey.told
-    match problem.code:
-        case "not-your-turn":
-            told.facts[i] &= ~Fact.CLAIM_SENT
-            if told.has(i, Fact.READY):
-                told.contradict("called, then not", i, f"entry {told.entry[i]}")
-            journey.meters.count("early claims refused", now_us)
-        case "used" if told.has(i, Fact.REGISTER_SENT):
-            pass  # the claim sent again was overtaken by the registration
-        case "expired" | "used" | "ended" | "too-late":
-            lapsed = told.has(i, Fact.CLAIMED) and now_us // 1000 > told.expires_ms[i] - CLOCK_SLACK_MS
-            if (act is Act.CLAIM_AGAIN or told.has(i, Fact.CLAIMED)) and not lapsed:
-                told.contradict("pass changed", i, f"had one, then {problem.code}")
-            journey.missed(i, now_us)
-        case _:
-            return False
-    return True
-
-
-def _come_again(journey: Journey, i: int, act: Act, answer: Answer, problem: Problem, now_us: int) -> None:
-    if answer.status == 429 or answer.status >= 500:  # 425 is the resident's own haste
-        journey.told.note(i, Fact.ASKED_TWICE)
-    if answer.status not in COME_AGAIN:
-        journey.meters.error(f"{act.name}: {answer.status} {problem.code} {problem.detail}".strip(), now_us)
-        return
-    if answer.status != 425:
-        journey.meters.pushed_back(f"{act.name}: pushed back: {answer.status} {problem.code}", now_us)
-    journey.meters.count("retries", now_us)
-    # as the page would: not before it was told, and not all at the same moment
-    pause = max(answer.seconds(b"retry-after") or 0.0, problem.poll_after_seconds or 0.0, 0.5)
-    journey.later(i, act, now_us, (pause, pause * 1.5 + 1))
+    def _come_again(self, i: int, act: Act, answer: Answer, problem: Problem, now_us: int) -> None:
+        if answer.status == 429 or answer.status >= 500:  # 425 is the resident's own haste
+            self._residents.told.note(i, Fact.ASKED_TWICE)
+        if answer.status not in COME_AGAIN:
+            self._residents.meters.error(f"{act.name}: {answer.status} {problem.code} {problem.detail}".strip(), now_us)
+            return
+        if answer.status != 425:
+            self._residents.meters.pushed_back(f"{act.name}: pushed back: {answer.status} {problem.code}", now_us)
+        self._residents.meters.count("retries", now_us)
+        # as the page would: not before it was told, and not all at the same moment
+        pause = max(answer.seconds(b"retry-after") or 0.0, problem.poll_after_seconds or 0.0, 0.5)
+        self._residents.later(i, act, now_us, (pause, pause * 1.5 + 1))

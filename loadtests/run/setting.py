@@ -16,8 +16,8 @@ from loadtests.client.wire import Address, Broken
 from loadtests.client.wire_tls import connection_to
 from loadtests.crowd.arrivals import Curve, CurveError, curve_of, parse_arrivals
 from loadtests.crowd.crowd import Crowd
-from loadtests.generator.lines import RunClock
 from loadtests.resident.acts import SECOND_US, Ground
+from loadtests.run.clock import RunClock
 from loadtests.run.options import CannotRehearse, Options
 
 _LONGEST_WAIT_SECONDS = 15 * 60

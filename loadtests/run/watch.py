@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,52 +13,13 @@ import msgspec
 import psutil
 from redis.exceptions import RedisError
 
+from loadtests.audit.seen import OpeningSeen, Seen, StoreSeen
 from loadtests.audit.truth import opening_key, passes_key, script_calls
 from loadtests.client import answers
 from loadtests.client.answers import Requests
 from loadtests.client.wire import Address, Broken
 from loadtests.client.wire_tls import connection_to
 from loadtests.resident.acts import Ground
-
-
-@dataclass(frozen=True)
-class OpeningSeen:
-    """`GET /openings/{district}`, asked at `sent_ms` and answered at `seen_ms` from the opening."""
-
-    sent_ms: int
-    seen_ms: int
-    state: str
-    issued: int
-    serving: int
-    waiting: int
-    commitment: str
-    entries: int | None
-    seed: str | None
-
-
-@dataclass(frozen=True)
-class StoreSeen:
-    """An opening's counters in the store, between `sent_ms` and `seen_ms`; passes that live well past that."""
-
-    sent_ms: int
-    seen_ms: int
-    fields: dict[str, str]
-    passes_alive: int
-
-
-@dataclass
-class Seen:
-    """Everything watched: by district; CPU in percent of one core, by who and second; scripts the store had run, as
-    (second, number).
-
-    `others` of `cpu` is all that the machine did besides, and what its host took from it.
-    """
-
-    openings: dict[str, list[OpeningSeen]] = field(default_factory=dict)
-    store: dict[str, list[StoreSeen]] = field(default_factory=dict)
-    cpu: dict[str, dict[int, float]] = field(default_factory=dict)
-    scripts: list[tuple[int, int]] = field(default_factory=list)
-    memory_mb: dict[str, dict[int, float]] = field(default_factory=dict)
 
 
 class Watch:

@@ -24,7 +24,7 @@ from loadtests.report.junit import junit
 from loadtests.report.page import render
 from loadtests.report.verdict import EXIT_CODES
 from loadtests.resident.acts import Act
-from loadtests.resident.observations import Asked, Fact
+from loadtests.resident.facts import Asked, Fact
 from loadtests.run.options import CannotRehearse, Options
 from loadtests.run.own_server import check_store
 from loadtests.run.setting import address_of

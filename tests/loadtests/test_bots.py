@@ -19,8 +19,8 @@ from loadtests.crowd.traits import BotKind, Bots, load_traits
 from loadtests.resident.acts import Act, Ground, Pace
 from loadtests.resident.agenda import Agenda
 from loadtests.resident.bots import Fleet, changed, fleet_size
+from loadtests.resident.facts import Fact
 from loadtests.resident.journey import Journey
-from loadtests.resident.observations import Fact
 from tests.loadtests.test_audit import World
 
 S = 1_000_000

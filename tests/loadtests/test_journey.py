@@ -14,8 +14,8 @@ from loadtests.crowd.arrivals import parse_curve
 from loadtests.crowd.crowd import Afterthought, Behaviour, Crowd
 from loadtests.resident.acts import CALL_OF, Act, Ground, Pace
 from loadtests.resident.agenda import Agenda
+from loadtests.resident.facts import Fact
 from loadtests.resident.journey import Journey
-from loadtests.resident.observations import Fact
 from tests.serving import open_house
 
 OPENS_AT = datetime.fromisoformat("2021-06-19T08:00:00+08:00")
@@ -43,13 +43,13 @@ class Desk:
         *,
         sites: bool = False,
     ) -> int:
-        crowd, afterwards = self.journey.crowd, self.journey.afterwards
+        crowd, registering = self.journey.crowd, self.journey.registering
         return next(
             i
             for i in range(3000)
             if crowd.behaviour(i) is behaviour
             and crowd.afterthought(i) is thought
-            and afterwards.asks_for_sites(i) is sites
+            and registering.asks_for_sites(i) is sites
         )
 
     def sends(self, i: int, act: Act, now_us: int = 0) -> bytes:

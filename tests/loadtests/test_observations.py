@@ -8,7 +8,8 @@ import pytest
 from loadtests.audit.promises import audit
 from loadtests.client.answers import Call
 from loadtests.client.measure import Meters
-from loadtests.resident.observations import NEVER, Closed, Fact, PassTold, Spent, Told
+from loadtests.resident.facts import NEVER, Closed, Fact, PassTold, Spent
+from loadtests.resident.observations import Told
 from tests.loadtests.test_audit import World
 
 RESIDENTS = 5

@@ -23,7 +23,8 @@ from loadtests.report.samples import FORMAT, Durations, Ratio, Run, samples_of
 from loadtests.report.summary import Summary, summarise
 from loadtests.report.verdict import show
 from loadtests.resident.acts import Pace
-from loadtests.resident.observations import NEVER, Fact, Spent, Told
+from loadtests.resident.facts import NEVER, Fact, Spent
+from loadtests.resident.observations import Told
 from loadtests.run.options import Options
 from tests.loadtests.test_audit import World
 

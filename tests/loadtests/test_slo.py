@@ -18,7 +18,7 @@ from loadtests.report.objectives import Objective, in_words, judge
 from loadtests.report.page import render
 from loadtests.report.summary import Summary, summarise
 from loadtests.resident.acts import Pace
-from loadtests.resident.observations import NEVER
+from loadtests.resident.facts import NEVER
 from loadtests.run.options import Options
 from tests.loadtests.test_audit import END_S, World
 

@@ -6,28 +6,24 @@ further events.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from loadtests.client import answers
 from loadtests.client.answers import Requests
 from loadtests.client.wire import Answer
 from loadtests.crowd.arrivals import Arrival
 from loadtests.crowd.crowd import INELIGIBLE, Afterthought, Behaviour, Wishes
 from loadtests.resident.acts import SECOND_US, Act
-from loadtests.resident.observations import Fact
-
-if TYPE_CHECKING:
-    from loadtests.resident.journey import Journey
+from loadtests.resident.facts import Fact
+from loadtests.resident.residents import Residents
 
 _LAST_CHECK_SECONDS = 1.0
 
 
-class Afterwards:
+class Registering:
     """Before the queue and after it, of all residents."""
 
-    def __init__(self, journey: Journey, requests: Requests) -> None:
-        self._journey, self._requests = journey, requests
-        self.crowd, self.told = journey.crowd, journey.told
+    def __init__(self, residents: Residents, requests: Requests) -> None:
+        self._residents, self._requests = residents, requests
+        self.crowd, self.told = residents.crowd, residents.told
         self._code_answer: tuple[int, bytes] | None = None  # the first one: everybody's must be like it
         self.accepted = {
             Act.CHECK: self._checked,
@@ -46,16 +42,16 @@ class Afterwards:
 
     def checks_before(self, i: int, arrival: Arrival, now_us: int) -> None:
         """File the question of one at the door whether they may register at all."""
-        opens_us, door = self._journey.ground(i).opens_us, self.crowd.traits.door
+        opens_us, door = self._residents.ground(i).opens_us, self.crowd.traits.door
         if not arrival.at_door or now_us >= opens_us or not self._whim(i, 7, door.checks):
             return
         before_seconds = _LAST_CHECK_SECONDS + (door.early_seconds - _LAST_CHECK_SECONDS) * arrival.spread
-        self._journey.file(max(opens_us - int(before_seconds * SECOND_US), now_us), i, Act.CHECK)
+        self._residents.file(max(opens_us - int(before_seconds * SECOND_US), now_us), i, Act.CHECK)
 
     def has_a_pass(self, i: int, now_us: int) -> None:
         """Resident `i` is at the form, which lists the sites."""
         if self.asks_for_sites(i):
-            self._journey.file(now_us, i, Act.SITES)
+            self._residents.file(now_us, i, Act.SITES)
         else:
             self._fills_form(i, now_us)
 
@@ -66,11 +62,11 @@ class Afterwards:
     def unknown(self, i: int, now_us: int) -> None:
         """Resident `i` was refused for being in no registry; some ask for a code then."""
         if self._whim(i, 10, self.crowd.traits.whims.strangers_ask):
-            self._journey.later(i, Act.ASK_CODE, now_us, self._journey.pace.think)
+            self._residents.later(i, Act.ASK_CODE, now_us, self._residents.pace.think)
 
     def request(self, i: int, act: Act, now_us: int) -> bytes | None:
         """Bytes to send for an event; None where it has become pointless."""
-        told, send, district = self.told, self._requests.send, self._journey.ground(i).district
+        told, send, district = self.told, self._requests.send, self._residents.ground(i).district
         match act:
             case Act.CHECK:
                 if told.has(i, Fact.JOIN_SENT):
@@ -105,7 +101,7 @@ class Afterwards:
 
     def code_is_tried(self, i: int, now_us: int) -> None:
         """Resident `i` expects a code on the phone, and types one."""
-        self._journey.later(i, Act.SHOW_CODE, now_us, self._journey.pace.think)
+        self._residents.later(i, Act.SHOW_CODE, now_us, self._residents.pace.think)
 
     def codes_are_alike(self, i: int, answer: Answer) -> None:
         """Compare what one who asked for a code was told with what everybody was: it says nothing about anybody."""
@@ -128,7 +124,7 @@ class Afterwards:
         return self._requests.register(told.passes[i][0], self._wishes_body(i, told.wish_turns(i)[0]))
 
     def _wishes_body(self, i: int, turn: int) -> bytes:
-        return self.crowd.registration_body(i, self._journey.ground(i).sites, turn)
+        return self.crowd.registration_body(i, self._residents.ground(i).sites, turn)
 
     def _whim(self, i: int, salt: int, share: float) -> bool:
         """Whether resident `i` is one of this share of the crowd: the same ones from the same seed."""
@@ -136,7 +132,7 @@ class Afterwards:
 
     def _fills_form(self, i: int, now_us: int) -> None:
         act = Act.CHANGE if self.told.has(i, Fact.REGISTERED) else Act.REGISTER
-        self._journey.later(i, act, now_us, self._journey.pace.fill_form)
+        self._residents.later(i, act, now_us, self._residents.pace.fill_form)
 
     # accepted
 
@@ -145,10 +141,10 @@ class Afterwards:
         mistyped = behaviour is Behaviour.MISTYPES_NAME and not self.told.has(i, Fact.CORRECTED)
         if not found.eligible or mistyped or behaviour in INELIGIBLE:
             self.told.contradict("wrongly let in", i, f"{behaviour.name}: {answer.body[:80]!r}")
-        expected = self._journey.ground(i).date, self.crowd.resident(i).first_dose.isoformat()
+        expected = self._residents.ground(i).date, self.crowd.resident(i).first_dose.isoformat()
         if (found.date, found.first_dose_date) != expected:
             self.told.contradict("eligibility of another", i, f"{found.date}, {found.first_dose_date}: not {expected}")
-        self._journey.meters.count("eligibility told", now_us)
+        self._residents.meters.count("eligibility told", now_us)
 
     def _listed(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
         if not answers.decode_sites(answer.body).sites:
@@ -156,7 +152,7 @@ class Afterwards:
         self._fills_form(i, now_us)
 
     def _registered(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
-        told, journey = self.told, self._journey
+        told, residents = self.told, self._residents
         given = answers.decode_registration(answer.body)
         no, known = int(given.registration_no), told.registration_no[i]
         if known:
@@ -173,13 +169,13 @@ class Afterwards:
         told.registered_ms[i] = now_us // 1000
         told.note(i, Fact.REGISTERED)
         if self._whim(i, 15, self.crowd.traits.whims.shows_qr):
-            journey.file(now_us, i, Act.SHOW_QR)
+            residents.file(now_us, i, Act.SHOW_QR)
         if self.crowd.behaviour(i) is Behaviour.REPEATS:
-            journey.later(i, Act.REGISTER_AGAIN, now_us, (0.1, 0.5))
+            residents.later(i, Act.REGISTER_AGAIN, now_us, (0.1, 0.5))
         thought = self.crowd.afterthought(i)
         if thought is not Afterthought.NONE and i not in told.closed:
             lost = thought is Afterthought.LOSES_RECEIPT
-            journey.later(i, Act.ASK_CODE if lost else Act.OPEN_AGAIN, now_us, journey.pace.reconsider)
+            residents.later(i, Act.ASK_CODE if lost else Act.OPEN_AGAIN, now_us, residents.pace.reconsider)
 
     def _shown(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
         if b"<svg" not in answer.body:
@@ -191,19 +187,19 @@ class Afterwards:
             self.told.contradict("receipt opens another registration", i, str(self.told.registration_no[i]))
         self._compare(i, found)
         if act is Act.LOOK_UP:
-            self._journey.meters.count("receipts opened", now_us)
+            self._residents.meters.count("receipts opened", now_us)
         elif self.crowd.afterthought(i) is Afterthought.CHANGES:
             self.has_a_pass(i, now_us)  # the same form again
         else:
-            self._journey.later(i, Act.CANCEL, now_us, self._journey.pace.think)
+            self._residents.later(i, Act.CANCEL, now_us, self._residents.pace.think)
 
     def _changed(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
         self.told.note(i, Fact.CHANGED)
         self._compare(i, answers.decode_registration(answer.body))
-        self._journey.meters.count("changes", now_us)
+        self._residents.meters.count("changes", now_us)
 
     def _cancelled(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
-        told, journey = self.told, self._journey
+        told, residents = self.told, self._residents
         first, found = not told.has(i, Fact.CANCELLED), answers.decode_registration(answer.body)
         if i in told.closed and told.closed[i].no == int(found.registration_no):
             return  # the second tap's answer, when its holder has joined again already
@@ -211,11 +207,11 @@ class Afterwards:
         self._compare(i, found)
         if not first:
             return
-        journey.meters.count("cancellations", now_us)
+        residents.meters.count("cancellations", now_us)
         if self.crowd.behaviour(i) is Behaviour.REPEATS:  # a double tap
-            journey.later(i, Act.CANCEL, now_us, (0.1, 0.5))
+            residents.later(i, Act.CANCEL, now_us, (0.1, 0.5))
         if self.crowd.afterthought(i) is Afterthought.RETURNS:
-            journey.later(i, Act.JOIN, now_us, journey.pace.think)
+            residents.later(i, Act.JOIN, now_us, residents.pace.think)
 
     def _compare(self, i: int, found: answers.Registration) -> None:
         """State and wishes against what resident `i` was told of them."""
@@ -230,13 +226,13 @@ class Afterwards:
         shown = Wishes(
             tuple((wish.site, wish.period) for wish in found.preferences), found.accept_any_site, found.not_before or ""
         )
-        sites = self._journey.ground(i).sites
+        sites = self._residents.ground(i).sites
         if shown not in [self.crowd.wishes(i, sites, turn) for turn in told.wish_turns(i)]:
             told.contradict("registration not as told", i, f"wishes for {shown}")
 
     def _code_sent(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
         self.codes_are_alike(i, answer)
-        self._journey.meters.count("codes asked", now_us)
+        self._residents.meters.count("codes asked", now_us)
         self.code_is_tried(i, now_us)
 
     def _let_in(self, i: int, act: Act, answer: Answer, now_us: int) -> None:

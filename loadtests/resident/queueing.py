@@ -1,0 +1,219 @@
+"""What a resident does for a place: look, join, poll as told, leave, claim when called.
+
+What they do with the pass is in `registering.py`. A request turns an event into bytes, an answer into statements and
+further events.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from loadtests.client import answers
+from loadtests.client.answers import Requests
+from loadtests.client.wire import Answer
+from loadtests.crowd.crowd import INELIGIBLE, Behaviour
+from loadtests.resident.acts import SECOND_US, Act
+from loadtests.resident.facts import Fact
+from loadtests.resident.registering import Registering
+from loadtests.resident.residents import Residents
+
+JOINS = (Act.JOIN, Act.REFRESH, Act.OTHER_DEVICE)
+CLAIMS = (Act.JUMP, Act.CLAIM, Act.CLAIM_AGAIN)
+_POLL_POINTLESS = Fact.CLAIMED | Fact.LEAVE_SENT | Fact.MISSED | Fact.ENDED
+
+
+class Queueing:
+    """The waiting room, as all residents go through it.
+
+    Args:
+        registering: what comes next for those who hold a pass.
+    """
+
+    def __init__(self, residents: Residents, registering: Registering, requests: Requests) -> None:
+        self._residents, self._registering, self._requests = residents, registering, requests
+        self.crowd, self.told = residents.crowd, residents.told
+        self._refreshed: Counter[int] = Counter()  # by resident
+        self.accepted = {
+            Act.LOOK: self._looked,
+            Act.LOOK_CLOSER: self._looked,
+            **dict.fromkeys(JOINS, self._joined),
+            Act.POLL: self._polled,
+            Act.LEAVE: self._left,
+            **dict.fromkeys(CLAIMS, self._claimed),
+        }
+
+    def request(self, i: int, act: Act, now_us: int) -> bytes | None:
+        """Bytes to send for an event; None where it has become pointless. Notes that it is being sent."""
+        told, ticket = self.told, self.told.ticket[i]
+        if act is Act.POLL:
+            return None if ticket is None or told.has(i, _POLL_POINTLESS) else self._requests.poll(ticket)
+        if act in JOINS:
+            return self._join_request(i, act, now_us)
+        if act in CLAIMS:
+            return None if ticket is None else self._claim_request(i, act, ticket, now_us)
+        if act is Act.LEAVE:
+            if ticket is None or told.has(i, Fact.CLAIM_SENT | Fact.MISSED | Fact.LEFT):
+                return None
+            told.note(i, Fact.LEAVE_SENT)
+            return self._requests.leave(ticket)
+        if act is Act.LOOK:
+            return self._requests.get("/city")
+        return self._requests.get(f"/openings/{self._residents.ground(i).district}")
+
+    # requests
+
+    def _join_request(self, i: int, act: Act, now_us: int) -> bytes | None:
+        told = self.told
+        if act is not Act.JOIN and told.has(i, Fact.LEAVE_SENT | Fact.CLAIM_SENT | Fact.REFUSED):
+            return None
+        if act is Act.JOIN and not told.has(i, Fact.JOIN_SENT):
+            self._residents.meters.count("arrivals", now_us)
+            if self.crowd.behaviour(i) is Behaviour.SECOND_DEVICE:
+                self._residents.file(now_us, i, Act.OTHER_DEVICE)
+        told.join_sent(i)
+        attempt = 1 if told.has(i, Fact.CORRECTED) else 0
+        return self._requests.join(self._residents.ground(i).district, self.crowd.join_body(i, attempt))
+
+    def _claim_request(self, i: int, act: Act, ticket: bytes, now_us: int) -> bytes | None:
+        told = self.told
+        pointless = Fact.LEAVE_SENT | Fact.MISSED | Fact.REGISTER_SENT
+        if act is not Act.CLAIM_AGAIN:
+            pointless |= Fact.CLAIMED | (Fact.READY if act is Act.JUMP else Fact(0))
+        if told.has(i, pointless):
+            return None
+        if not told.has(i, Fact.CLAIM_SENT):
+            told.claim_sent_ms[i] = now_us // 1000
+        told.note(i, Fact.CLAIM_SENT)
+        return self._requests.claim(ticket)
+
+    # accepted
+
+    def _looked(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        if act is Act.LOOK:
+            self._residents.file(now_us, i, Act.LOOK_CLOSER)
+
+    def _joined(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        told, behaviour = self.told, self.crowd.behaviour(i)
+        place = answers.decode_place(answer.body)
+        if place.ticket is None or place.entry is None:
+            raise ValueError("no ticket or no entry")
+        if behaviour in INELIGIBLE or (behaviour is Behaviour.MISTYPES_NAME and not told.has(i, Fact.CORRECTED)):
+            told.contradict("wrongly let in", i, behaviour.name)
+        known, first = place.entry == told.entry[i], told.entry[i] < 0
+        if known and act is Act.JOIN and told.has(i, Fact.MISSED | Fact.LEFT):
+            told.contradict("no new place", i, f"entry {place.entry} was missed or left")
+        if known and act is Act.JOIN and told.has(i, Fact.CANCELLED):
+            self._pass_still_lives(i, now_us)
+            return
+        told.place(i, place.entry, now_us // 1000)
+        told.ticket[i] = place.ticket.encode()
+        if place.number is not None:
+            told.numbered(i, place.number)
+        if known:
+            if act is Act.REFRESH:
+                self._refreshes(i, now_us)
+            return
+        self._stands(i, place, now_us, forgets=first and behaviour is Behaviour.COMES_BACK_LATE)
+        if first and behaviour is Behaviour.REFRESHES:
+            self._refreshes(i, now_us)
+        elif first and behaviour is Behaviour.GIVES_UP:
+            self._residents.later(i, Act.LEAVE, now_us, self._residents.pace.give_up)
+        elif first and behaviour is Behaviour.IMPATIENT:
+            self._residents.later(i, Act.JUMP, now_us, (1, 20))
+
+    def _refreshes(self, i: int, now_us: int) -> None:
+        if self._refreshed[i] < self.crowd.traits.impatience.refreshes:
+            self._refreshed[i] += 1
+            self._residents.later(i, Act.REFRESH, now_us, self._residents.pace.refresh)
+
+    def _polled(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        place = answers.decode_place(answer.body)
+        if place.ticket is not None:
+            self.told.ticket[i] = place.ticket.encode()
+        if place.number is not None:
+            self.told.numbered(i, place.number)
+        self.told.polled(i)
+        self._stands(i, place, now_us)
+
+    def _stands(self, i: int, place: answers.Place, now_us: int, *, forgets: bool = False) -> None:
+        told = self.told
+        match place.state:
+            case "drawing" | "waiting":
+                if place.poll_after_seconds is None:
+                    told.contradict("not told when to ask again", i, place.state)
+                if place.eta_seconds is not None:
+                    told.promised(i, place.eta_seconds, now_us // 1000)
+                pause = place.poll_after_seconds or 30.0
+                if forgets:
+                    pause += self._residents.random.uniform(*self._residents.pace.forget)
+                self._residents.file(now_us + int(pause * SECOND_US), i, Act.POLL)
+            case "ready":
+                self._called(i, place, now_us, joining=place.entry is not None)
+            case "missed":
+                self._residents.missed(i, now_us)
+            case "ended":
+                told.note(i, Fact.ENDED)
+            case "left" if not told.has(i, Fact.LEAVE_SENT):
+                told.contradict("left without leaving", i, f"entry {told.entry[i]}")
+            case "claimed" if not told.has(i, Fact.CLAIM_SENT):
+                told.contradict("claimed without claiming", i, f"entry {told.entry[i]}")
+            case "left" | "claimed":
+                pass
+            case unknown:
+                told.contradict("unknown state", i, unknown)
+
+    def _called(self, i: int, place: answers.Place, now_us: int, *, joining: bool) -> None:
+        told = self.told
+        if place.claim_before is None:
+            if not joining:
+                told.contradict("called without a deadline", i, f"entry {told.entry[i]}")
+            # a join's answer has none (contract): the first poll says until when to claim
+            self._residents.file(now_us + int((place.poll_after_seconds or 1.0) * SECOND_US), i, Act.POLL)
+            return
+        claim_before_us = self._residents.ground(i).run_us(place.claim_before)
+        if not told.has(i, Fact.READY):
+            told.ready_ms[i] = now_us // 1000
+            told.claim_before_ms[i] = claim_before_us // 1000
+            told.note(i, Fact.READY)
+        if self.crowd.behaviour(i) is Behaviour.NEVER_CLAIMS:
+            self._residents.file(max(claim_before_us, now_us) + 2 * SECOND_US, i, Act.POLL)
+        else:
+            self._residents.later(i, Act.CLAIM, now_us, self._residents.pace.think)
+
+    def _pass_still_lives(self, i: int, now_us: int) -> None:
+        """Resident `i` cancelled and joins again, but gets the same place: its pass was not freed.
+
+        It is when the registration is stored, unless a process is killed just then; it lapses by itself.
+        """
+        expires_us = self.told.expires_ms[i] * 1000
+        if now_us > expires_us + 2 * SECOND_US:
+            self.told.contradict("no new place", i, f"entry {self.told.entry[i]}: its registration was cancelled")
+            return
+        self._residents.meters.count("passes not freed", now_us)
+        self._residents.file(max(expires_us, now_us) + SECOND_US, i, Act.JOIN)
+
+    def _left(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        self.told.note(i, Fact.LEFT)
+        if self._residents.random.random() < self._residents.whims.regrets:
+            self._residents.later(i, Act.JOIN, now_us, self._residents.pace.think)
+
+    def _claimed(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        told, now_ms = self.told, now_us // 1000
+        given = answers.decode_pass(answer.body)
+        told_now, told_before = (given.pass_.encode(), given.expires_at), told.passes.get(i)
+        if told_before is not None:
+            # who jumped and was called meanwhile has two claims on their way, whose answers may overtake each other
+            if told_before != told_now or (act is Act.CLAIM_AGAIN and answer.status != 200):
+                told.contradict("pass changed", i, f"{answer.status}, {told_before[1]}, then {given.expires_at}")
+            return
+        if told.has(i, Fact.READY) and told.claim_sent_ms[i] > told.claim_before_ms[i] + 1500:
+            told.contradict("claimed after its time", i, f"could claim until {told.claim_before_ms[i]} ms")
+        told.passes[i] = told_now
+        told.claimed_ms[i] = now_ms
+        told.expires_ms[i] = self._residents.ground(i).run_us(given.expires_at) // 1000
+        told.note(i, Fact.CLAIMED)
+        behaviour = self.crowd.behaviour(i)
+        if behaviour is Behaviour.REPEATS:
+            self._residents.later(i, Act.CLAIM_AGAIN, now_us, (0.1, 0.5))
+        if behaviour is not Behaviour.LEAVES_FORM:
+            self._registering.has_a_pass(i, now_us)

@@ -1,0 +1,82 @@
+"""The residents that one generator plays: where they stand, what they were told, and what is filed for them.
+
+Times are microseconds from the opening.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+from loadtests.client.measure import Meters
+from loadtests.crowd.arrivals import Arrival, Curve
+from loadtests.crowd.crowd import EVERYONE, Crowd, Share
+from loadtests.crowd.network import Networks
+from loadtests.resident.acts import LOOK_US, SECOND_US, Act, Ground, Pace
+from loadtests.resident.agenda import Agenda
+from loadtests.resident.facts import Fact
+from loadtests.resident.observations import Told
+
+
+class Residents:
+    """A share of the crowd in a run.
+
+    Args:
+        grounds: the openings, in the order of `crowd.districts`.
+        curves: when the residents of each come, from its opening.
+        share: whose steps: the others are played by other generators.
+    """
+
+    def __init__(
+        self,
+        crowd: Crowd,
+        grounds: tuple[Ground, ...],
+        curves: Sequence[Curve],
+        pace: Pace,
+        agenda: Agenda,
+        meters: Meters,
+        share: Share = EVERYONE,
+    ) -> None:
+        self.crowd, self.grounds, self.curves, self.pace, self.share = crowd, grounds, curves, pace, share
+        self.agenda, self.meters, self.told = agenda, meters, Told(crowd.residents)
+        self.random = random.Random(crowd.seed + share.index)
+        self.whims, self.networks = crowd.traits.whims, Networks(crowd)
+
+    def arrives(self, i: int, due_us: int) -> None:
+        """File the arrival of one resident."""
+        self.told.came_ms[i] = due_us // 1000
+        if (self.crowd.stir(i, 4) & 0xFFFF) / 0x10000 < self.whims.looks:
+            self.file(due_us - LOOK_US, i, Act.LOOK)
+        self.file(due_us, i, Act.JOIN)
+
+    def arrival(self, i: int) -> Arrival:
+        """When resident `i` comes; of a family one after the other, as they share a phone, but in the run's time."""
+        head, curve = self.crowd.head(i), self.curves[self.crowd.home(i)]
+        arrival = curve.arrival(self.crowd.stir(head, 3))
+        if head == i:
+            return arrival
+        after_seconds = (i - head) * self.crowd.traits.families.seconds_apart * self.pace.haste
+        latest_seconds = max(arrival.at_seconds, curve.seconds - 1)
+        return replace(arrival, at_seconds=min(arrival.at_seconds + after_seconds, latest_seconds))
+
+    def ground(self, i: int) -> Ground:
+        """The opening of resident `i`."""
+        return self.grounds[self.crowd.home(i)]
+
+    def file(self, due_us: int, i: int, act: Act) -> None:
+        """File what resident `i` does at `due_us`: for when its request reaches the server."""
+        self.agenda.file(due_us + self.networks.delay_us(i, act, due_us), i, act)
+
+    def later(self, i: int, act: Act, now_us: int, seconds: tuple[float, float]) -> None:
+        """File an event some seconds from now."""
+        self.file(now_us + int(self.random.uniform(*seconds) * SECOND_US), i, act)
+
+    def missed(self, i: int, now_us: int) -> None:
+        """Resident `i` is told that the call was missed; most join again at the back."""
+        told = self.told
+        if told.has(i, Fact.READY) and now_us // 1000 < told.claim_before_ms[i] - 1500:
+            told.contradict("missed before its time", i, f"could claim until {told.claim_before_ms[i]} ms")
+        told.note(i, Fact.MISSED)
+        if self.random.random() < self.whims.rejoins:
+            self.later(i, Act.JOIN, now_us, self.pace.think)
