@@ -24,6 +24,7 @@ from locust.runners import WorkerRunner
 from rich.console import Console
 
 from loadtests import scenarios
+from loadtests.cli.checks import problem_of
 from loadtests.generator.locust_user import Line
 from loadtests.generator.pool import Member, company_of
 from loadtests.report.verdict import conclude
@@ -84,7 +85,7 @@ def _begin(environment: Environment, **_: Any) -> None:
         return
     try:
         options = _chosen(environment)
-        problem = options.problem(faults_by_hand=True)
+        problem = problem_of(options, faults_by_hand=True)
         if problem is not None:
             raise CannotRehearse(problem)
         crowd = crowd_of(options)

@@ -17,7 +17,7 @@ from loadtests.audit.truth import OpeningTruth, Truth
 from loadtests.capacity.ramp_steps import Found
 from loadtests.client.measure import Meters
 from loadtests.crowd.crowd import Crowd
-from loadtests.faults.faults import FAULTS
+from loadtests.faults.catalogue import FAULTS
 from loadtests.resident.acts import Ground
 from loadtests.resident.facts import Fact, PassTold, Spent
 from loadtests.resident.observations import Told

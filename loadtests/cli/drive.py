@@ -25,7 +25,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from loadtests.audit.night_checks import NoNight, hold_night
-from loadtests.faults.faults import FaultError, FaultRun
+from loadtests.faults.fault import FaultError
+from loadtests.faults.schedule import FaultRun
 from loadtests.generator.locust_user import Line
 from loadtests.generator.pool import Member, company_of
 from loadtests.report.verdict import conclude
@@ -122,7 +123,9 @@ def _play(stage: Stage, server: OwnServer | None, options: Options, console: Con
     """Wait out the run, with the fault in its time."""
     total = options.minutes * 60
     bar = progress.add_task("", total=total)
-    fault = FaultRun(server, total * options.fault_at) if server is not None and server.fault is not None else None
+    fault = None
+    if server is not None and server.fault is not None:
+        fault = FaultRun(server, server.fault, total * options.fault_at)
     while not stage.over():
         left, now_s = stage.seconds_left(), stage.now_us() / 1e6
         if server is not None and not server.running():

@@ -12,6 +12,7 @@ from types import FrameType
 
 import msgspec
 
+from loadtests.cli.checks import problem_of
 from loadtests.run.options import CannotRehearse, Options
 
 _HOME = Path(__file__).resolve().parents[2]
@@ -31,7 +32,7 @@ def run_all(runs: Sequence[Options]) -> int:
         CannotRehearse: the options of one contradict each other; then none is begun.
     """
     for options in runs:
-        if (problem := options.problem()) is not None:
+        if (problem := problem_of(options)) is not None:
             raise CannotRehearse(problem)
     if len(runs) == 1:
         return run(runs[0])
@@ -64,7 +65,7 @@ def run(options: Options) -> int:
     Raises:
         CannotRehearse: the options contradict each other.
     """
-    problem = options.problem()
+    problem = problem_of(options)
     if problem is not None:
         raise CannotRehearse(problem)
     path = os.pathsep.join(filter(None, (str(_HOME), os.environ.get("PYTHONPATH"))))

@@ -15,13 +15,13 @@ from loadtests.client.answers import Requests
 from loadtests.client.measure import Meters
 from loadtests.crowd.crowd import EVERYONE, Crowd, Share
 from loadtests.generator.lines import Switchboard
-from loadtests.resident.acts import SECOND_US, Act, Pace, Stretch
+from loadtests.resident.acts import SECOND_US, Act, Stretch
 from loadtests.resident.agenda import Agenda
 from loadtests.resident.bots import Fleet
 from loadtests.resident.facts import Fact
 from loadtests.resident.journey import Journey
 from loadtests.run.options import Options
-from loadtests.run.setting import Setting, curves_of
+from loadtests.run.setting import Setting, curves_of, pace_of
 
 _LAST_ANSWERS_SECONDS = 15
 
@@ -90,9 +90,3 @@ class Cast:
         deadline = time.monotonic() + _LAST_ANSWERS_SECONDS
         while not done() and time.monotonic() < deadline:
             gevent.sleep(0.05)
-
-
-def pace_of(options: Options, crowd: Crowd, setting: Setting) -> Pace:
-    """How fast residents live in this run: as the crowd's file says where their opening lasts ten minutes or more."""
-    lasts = [ground.closes_us - max(ground.opens_us, 0) for ground in setting.grounds]
-    return Pace.of(min(options.minutes * 60, min(lasts) / SECOND_US), crowd.traits)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import msgspec
@@ -18,6 +18,7 @@ from loadtests.generator.own_cpu import Busy
 from loadtests.resident.acts import Stretch
 from loadtests.resident.observations import Told
 from loadtests.run.clock import RunClock
+from loadtests.run.generators import Company
 from loadtests.run.options import CannotRehearse, Options, crowd_of
 from loadtests.run.setting import Setting, find_setting
 
@@ -62,39 +63,6 @@ class Part(msgspec.Struct):
     told: bytes
     unserved: int
     clock_doubt_us: int
-
-
-class Company(Protocol):
-    """What a stage asks of its generators.
-
-    Attributes:
-        alone: there is one, and it is this process.
-        clock_doubt_ms: at the end: how far their clocks may be from this process's.
-    """
-
-    alone: bool
-    clock_doubt_ms: int
-
-    def begin(self, *, everyone: bool) -> None:
-        """Start; with every arrival filed, or none."""
-
-    def arrive(self, stretch: Stretch) -> None:
-        """File arrivals."""
-
-    def progress(self) -> Progress:
-        """How far it is."""
-
-    def meters(self) -> Meters:
-        """What has been measured so far."""
-
-    def end(self) -> None:
-        """Stop the crowd and hear the last answers; again does nothing."""
-
-    def told(self) -> tuple[Told, Meters, int]:
-        """At the end: everything told, everything measured, and how many events were left unserved."""
-
-    def cpu(self) -> dict[str, tuple[str, dict[int, float]]]:
-        """By generator, as of the last `meters`: machine, percent of one core by second; not of this very process."""
 
 
 class Alone:

@@ -21,7 +21,8 @@ from redis.exceptions import RedisError
 
 from loadtests.audit.truth import connect, keys_in, opening_key
 from loadtests.crowd.crowd import Crowd, write_files
-from loadtests.faults.faults import FAULTS, Fault, FaultError
+from loadtests.faults.catalogue import FAULTS
+from loadtests.faults.fault import Fault, FaultError
 from loadtests.run.options import CannotRehearse, Options
 from loadtests.run.own_cluster import OwnCluster
 from loadtests.run.watch import pids_in

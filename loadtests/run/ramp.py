@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,10 +19,8 @@ from loadtests.client.answers import Call
 from loadtests.client.measure import Histogram, Meters
 from loadtests.crowd.crowd import Crowd
 from loadtests.resident.acts import SECOND_US, Stretch
+from loadtests.run.load_shape import Running
 from loadtests.run.options import Options
-
-if TYPE_CHECKING:
-    from loadtests.run.run import Stage
 
 _SETTLE_SECONDS = 8
 _JUDGED_SECONDS = 15
@@ -54,20 +51,20 @@ class Ramp:
         self._quiet_by_us: int | None = None
         self._again = False
 
-    def over(self, stage: Stage) -> bool:
+    def over(self, run: Running) -> bool:
         """Do what is next; whether nothing is."""
-        now_us = stage.now_us()
+        now_us = run.now_us()
         if self._quiet_by_us is not None:
-            if stage.company.progress().requests_a_second > 0.02 * self._rate and now_us < self._quiet_by_us:
+            if run.company.progress().requests_a_second > 0.02 * self._rate and now_us < self._quiet_by_us:
                 return False
             self._quiet_by_us = None
         if self._step is None:
-            first = stage.setting.grounds[0]
+            first = run.setting.grounds[0]
             drawn_us = first.opens_us + int((first.draw_seconds + 2) * SECOND_US)
-            return not self._begin_step(stage, max(now_us + SECOND_US, drawn_us))
+            return not self._begin_step(run, max(now_us + SECOND_US, drawn_us))
         if now_us < self._ends_us + _HEARD_SECONDS * SECOND_US:
             return False
-        self._judge(self._step, stage)
+        self._judge(self._step, run)
         step, self._step = self._step, None
         if not step.held and not self._again:
             self._again, self._quiet_by_us = True, now_us + _QUIET_SECONDS * SECOND_US
@@ -87,14 +84,14 @@ class Ramp:
         """Where it is."""
         return f"{self._step.rate:.0f} arrivals/s" if self._step else "draining"
 
-    def _begin_step(self, stage: Stage, from_us: int) -> bool:
+    def _begin_step(self, run: Running, from_us: int) -> bool:
         """File a step's arrivals; False where residents or minutes are used up."""
         seconds = _SETTLE_SECONDS + _JUDGED_SECONDS
         first, last = self._came, self._came + round(self._rate * seconds)
         ends_us = from_us + seconds * SECOND_US
-        if last > stage.crowd.residents or ends_us > stage.end_us:
+        if last > run.crowd.residents or ends_us > run.end_us:
             return False
-        stage.company.arrive(Stretch(first, last, from_us, ends_us))
+        run.company.arrive(Stretch(first, last, from_us, ends_us))
         self._came, self._ends_us = last, ends_us
         judged_from = math.ceil(from_us / SECOND_US) + _SETTLE_SECONDS
         self._step = Step(self._rate, judged_from, ends_us // SECOND_US)
@@ -119,8 +116,8 @@ class Ramp:
             return found.breaks / found.holds <= _CLOSE_ENOUGH
         return False
 
-    def _judge(self, step: Step, stage: Stage) -> None:
-        meters, seconds = stage.company.meters(), range(step.from_second, step.to_second)
+    def _judge(self, step: Step, run: Running) -> None:
+        meters, seconds = run.company.meters(), range(step.from_second, step.to_second)
         broken = []
         for call in Call:
             whole = Histogram.merged(meters.from_due[call][s] for s in seconds if s in meters.from_due[call])
@@ -137,7 +134,7 @@ class Ramp:
         errors = sum(meters.counts["errors"].get(s, 0) for s in seconds)
         if self._slo.errors is not None and errors > self._slo.errors.share * max(sum(step.requests.values()), 1):
             broken.append(f"{errors} errors")
-        for who, percents in stage.cpu().items():
+        for who, percents in run.cpu().items():
             step.cpu_seconds[who] = round(sum(percents.get(s, 0.0) for s in seconds) / 100, 2)
         late = _late_p99_ms(meters, seconds)
         if late > self._slo.generator.late_p99_ms:

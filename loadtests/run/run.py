@@ -7,58 +7,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 import gevent
 
 from loadtests.audit.evidence import Evidence
-from loadtests.audit.slo import Slo, load_slo
+from loadtests.audit.slo import load_slo
 from loadtests.audit.truth import connect, read_truth
 from loadtests.crowd.crowd import Crowd
-from loadtests.generator.generator import pace_of
-from loadtests.generator.pool import Company
 from loadtests.resident.acts import SECOND_US
+from loadtests.run.generators import Company
+from loadtests.run.load_shape import Everyone, Score
 from loadtests.run.options import Options
 from loadtests.run.ramp import Ramp
-from loadtests.run.setting import Setting, curves_of
+from loadtests.run.setting import Setting, curves_of, pace_of
 from loadtests.run.watch import Watch
-
-
-class Score(Protocol):
-    """How a run goes."""
-
-    everyone: bool
-    """Whether all arrivals are filed at its beginning."""
-
-    def over(self, stage: Stage) -> bool:
-        """Whether the run is over; asked a few times a second, and does what is next."""
-
-    def expected(self, crowd: Crowd) -> int:
-        """How many residents were to come."""
-
-    def judged_by(self, slo: Slo) -> Slo:
-        """What the whole run must hold."""
-
-    def words(self) -> str:
-        """Where it is, for the progress line."""
-
-
-class Everyone:
-    """The whole crowd comes, each when the curve says so."""
-
-    everyone = True
-
-    def over(self, stage: Stage) -> bool:
-        return stage.now_us() >= stage.end_us
-
-    def expected(self, crowd: Crowd) -> int:
-        return crowd.residents
-
-    def judged_by(self, slo: Slo) -> Slo:
-        return slo
-
-    def words(self) -> str:
-        return ""
 
 
 class Stage:
@@ -157,7 +119,7 @@ class Stage:
             warm_up_seconds=self.options.warm_up_seconds,
             expected=self.score.expected(self.crowd),
             clock_doubt_ms=self.company.clock_doubt_ms,
-            ramp=self.score.found if isinstance(self.score, Ramp) else None,
+            ramp=self.score.found,
             began=self.began,
         )
 

@@ -16,7 +16,7 @@ from loadtests.client.wire import Address, Broken
 from loadtests.client.wire_tls import connection_to
 from loadtests.crowd.arrivals import Curve, CurveError, curve_of, parse_arrivals
 from loadtests.crowd.crowd import Crowd
-from loadtests.resident.acts import SECOND_US, Ground
+from loadtests.resident.acts import SECOND_US, Ground, Pace
 from loadtests.run.clock import RunClock
 from loadtests.run.options import CannotRehearse, Options
 
@@ -111,6 +111,12 @@ def curves_of(options: Options, crowd: Crowd, grounds: tuple[Ground, ...]) -> tu
         except CurveError as error:
             raise CannotRehearse(str(error)) from None
     return tuple(curves)
+
+
+def pace_of(options: Options, crowd: Crowd, setting: Setting) -> Pace:
+    """How fast residents live in this run: as the crowd's file says where their opening lasts ten minutes or more."""
+    lasts = [ground.closes_us - max(ground.opens_us, 0) for ground in setting.grounds]
+    return Pace.of(min(options.minutes * 60, min(lasts) / SECOND_US), crowd.traits)
 
 
 def address_of(host: str) -> Address:

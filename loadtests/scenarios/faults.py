@@ -1,6 +1,6 @@
 """What do residents notice when a worker, the store, the disk or a clock fails in the middle of an opening?
 
-One run for each fault (`loadtests.faults.faults`), each with a server and a report of its own.
+One run for each fault (`loadtests.faults`), each with a server and a report of its own.
 """
 
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from loadtests.faults.faults import FAULTS
+from loadtests.faults.catalogue import FAULTS
 from loadtests.run.options import Options
 from loadtests.scenarios import CITIES
 

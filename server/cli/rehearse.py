@@ -13,7 +13,7 @@ class _Command(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from loadtests import scenarios
-        from loadtests.faults.faults import FAULTS
+        from loadtests.faults.catalogue import FAULTS
 
         with formatter.section("Scenarios"):
             formatter.write_dl([(name, scenarios.load(name).question) for name in scenarios.names()])

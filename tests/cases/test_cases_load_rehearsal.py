@@ -16,6 +16,7 @@ from gevent.server import StreamServer
 
 from loadtests.audit.truth import connect
 from loadtests.cli import rehearsal
+from loadtests.cli.checks import problem_of
 from loadtests.client import wire, wire_tls
 from loadtests.client.answers import Call
 from loadtests.client.wire import Address, Answer, Broken, Connection
@@ -345,11 +346,11 @@ def test_a_city_that_does_not_fit_the_run_is_said_before_anything_is_written(
 
 
 def test_a_report_that_cannot_be_written_is_said_before_the_run(tmp_path: Path) -> None:
-    assert Options(report=str(tmp_path)).problem() == f"--report: {tmp_path} cannot be written"
+    assert problem_of(Options(report=str(tmp_path))) == f"--report: {tmp_path} cannot be written"
     (tmp_path / "file").touch()
     inside = tmp_path / "file" / "r.json"
-    assert Options(report=None, json=str(inside)).problem() == f"--json: {inside} cannot be written"
-    assert Options(report=str(tmp_path / "new" / "folder" / "r.html")).problem() is None
+    assert problem_of(Options(report=None, json=str(inside))) == f"--json: {inside} cannot be written"
+    assert problem_of(Options(report=str(tmp_path / "new" / "folder" / "r.html"))) is None
 
 
 @pytest.mark.parametrize("kind", ["store_url", "cluster_url"])
@@ -438,5 +439,5 @@ def test_plain_http_where_tls_was_asked_for_is_said(monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_an_address_says_whether_it_is_by_tls(host: str, address: Address) -> None:
-    assert Options(host=host).problem() is None
+    assert problem_of(Options(host=host)) is None
     assert address_of(host) == address

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from loadtests.audit.promises import audit
+from loadtests.cli.checks import problem_of
 from loadtests.client.measure import Histogram
 from loadtests.crowd.arrivals import parse_curve
 from loadtests.report.against import AgainstError, Compared, compare, load_run
@@ -171,4 +172,4 @@ def test_a_file_that_is_no_run_is_said_in_one_line(tmp_path: Path, content: byte
         load_run(path)
     assert str(refused.value).startswith(f"run.json: {complaint}")
     assert "\n" not in str(refused.value)
-    assert Options(against=str(path)).problem() == f"--against: {refused.value}"
+    assert problem_of(Options(against=str(path))) == f"--against: {refused.value}"

@@ -19,18 +19,11 @@ from loadtests.audit.evidence import RECOVERY_SECONDS
 from loadtests.audit.promises import audit
 from loadtests.cli.rehearsal import run
 from loadtests.client.answers import Call
-from loadtests.faults.faults import (
-    FAULTS,
-    Fault,
-    FaultError,
-    FaultRun,
-    FullDisk,
-    KillStore,
-    KillWorker,
-    RollingRestart,
-    SlowDisk,
-    StopStore,
-)
+from loadtests.faults.catalogue import FAULTS
+from loadtests.faults.fault import Fault, FaultError
+from loadtests.faults.of_the_store import FullDisk, KillStore, SlowDisk, StopStore
+from loadtests.faults.of_the_workers import KillWorker, RollingRestart
+from loadtests.faults.schedule import FaultRun
 from loadtests.run.options import CannotRehearse, Options, crowd_of
 from loadtests.run.own_server import OwnServer
 from tests.loadtests.test_audit import World
@@ -199,7 +192,7 @@ def test_the_clock_of_the_first_worker_is_off_and_no_other(tmp_path: Path) -> No
 
 def test_a_full_disk_loses_nothing_and_takes_nothing_until_there_is_room() -> None:
     if not ROOT_ON_LINUX:
-        assert "cannot be done here" in str(FullDisk.problem(Options()))
+        assert "cannot be done here" in str(FullDisk.problem(None))
         return
     with own_server("full-disk") as (server, url):
         fault = FAULTS["full-disk"]()
@@ -282,9 +275,9 @@ class _Stub(Fault):
 
 def test_a_fault_is_injected_and_healed_in_its_time() -> None:
     class _Server:
-        fault = _Stub()
+        pass
 
-    fault = FaultRun(_Server(), 10)  # type: ignore[arg-type]
+    fault = FaultRun(_Server(), _Stub(), 10)  # type: ignore[arg-type]
     assert fault.step(9.9) == ""
     assert fault.nap_seconds(9.9) == pytest.approx(0.1)
     assert fault.step(10.2) == "stub: begun"

@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from loadtests import scenarios
 from loadtests.cli import rehearsal
-from loadtests.faults.faults import FAULTS
+from loadtests.cli.checks import problem_of
+from loadtests.faults.catalogue import FAULTS
 from loadtests.run.options import Options
 from server.cli.rehearse import command
 
@@ -26,7 +27,7 @@ def test_each_asks_a_question_and_can_be_held(name: str) -> None:
     scenario = scenarios.load(name)
     assert scenario.question.endswith("?")
     for options in scenario.runs({}):
-        assert options.problem() is None
+        assert problem_of(options) is None
         assert options.scenario == name
         if options.city is not None:
             assert Path(options.city).is_file()

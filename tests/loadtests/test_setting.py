@@ -9,13 +9,12 @@ from loadtests.client.answers import Requests
 from loadtests.client.measure import Meters
 from loadtests.crowd.crowd import Crowd, Share
 from loadtests.crowd.traits import load_traits
-from loadtests.generator.generator import pace_of
 from loadtests.resident.acts import SECOND_US, Ground
 from loadtests.resident.agenda import Agenda
 from loadtests.resident.journey import Journey
 from loadtests.run.clock import RunClock
 from loadtests.run.options import CannotRehearse, Options
-from loadtests.run.setting import Setting, address_of, curves_of
+from loadtests.run.setting import Setting, address_of, curves_of, pace_of
 
 FIRST = datetime(2021, 6, 19, tzinfo=UTC)
 EARLY, LATE = "440106", "440105"

@@ -10,6 +10,7 @@ import pytest
 from loadtests.audit.evidence import Check
 from loadtests.audit.promises import audit
 from loadtests.audit.slo import SHIPPED_SLO, Lateness, Slo, SloError, load_slo
+from loadtests.cli.checks import problem_of
 from loadtests.client.answers import Call
 from loadtests.crowd.arrivals import parse_curve
 from loadtests.report.experience import out_of_order
@@ -284,7 +285,7 @@ def test_a_bad_file_is_said_in_one_line(tmp_path: Path, text: str, complaint: st
         load_slo(path)
     assert str(refused.value).startswith(complaint)
     assert "\n" not in str(refused.value)
-    assert Options(slo=str(path)).problem() == f"--slo: {refused.value}"
+    assert problem_of(Options(slo=str(path))) == f"--slo: {refused.value}"
 
 
 def test_a_file_that_is_none_is_said_in_one_line(tmp_path: Path) -> None:

@@ -1,0 +1,42 @@
+"""What a run asks of those that generate its load."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from loadtests.client.measure import Meters, Progress
+from loadtests.resident.acts import Stretch
+from loadtests.resident.observations import Told
+
+
+class Company(Protocol):
+    """What a stage asks of its generators.
+
+    Attributes:
+        alone: there is one, and it is this process.
+        clock_doubt_ms: at the end: how far their clocks may be from this process's.
+    """
+
+    alone: bool
+    clock_doubt_ms: int
+
+    def begin(self, *, everyone: bool) -> None:
+        """Start; with every arrival filed, or none."""
+
+    def arrive(self, stretch: Stretch) -> None:
+        """File arrivals."""
+
+    def progress(self) -> Progress:
+        """How far it is."""
+
+    def meters(self) -> Meters:
+        """What has been measured so far."""
+
+    def end(self) -> None:
+        """Stop the crowd and hear the last answers; again does nothing."""
+
+    def told(self) -> tuple[Told, Meters, int]:
+        """At the end: everything told, everything measured, and how many events were left unserved."""
+
+    def cpu(self) -> dict[str, tuple[str, dict[int, float]]]:
+        """By generator, as of the last `meters`: machine, percent of one core by second; not of this very process."""
