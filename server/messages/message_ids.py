@@ -1,10 +1,10 @@
 """Whether a provider's receipt is about a message: what its id looks like there need not be what the answer said.
 
 Providers answer in hexadecimal and write decimal, or the other way round, drop leading zeros or add some, change the
-case, quote (the table with its sources is in `tests/cases/test_cases_sms.py`). So an id has one form to be kept under,
-and a receipt's id is looked up under every form that it may stand for. Digits alone may be decimal or hexadecimal:
-where more than one message fits, `choose` also asks for the phone, the time and what this provider does otherwise,
-and rather finds none than a wrong one.
+case, quote (the table with its sources is in `tests/messages/test_receipts_and_stops.py`). So an id has one form to be
+kept under, and a receipt's id is looked up under every form that it may stand for. Digits alone may be decimal or
+hexadecimal: where more than one message fits, `choose` also asks for the phone, the time and what this provider does
+otherwise, and rather finds none than a wrong one.
 """
 
 import re

@@ -1,6 +1,6 @@
 """What the scripts answer with, each a closed set: a status that is not in it is no success.
 
-The words are those of the `RETURNS` line of the script's header, which `tests/test_script_headers.py` sees to.
+The words are those of the `RETURNS` line of the script's header, which `tests/store/test_script_headers.py` sees to.
 `Caller.read` and `Caller.read_each` are the one way from a script's answer to one of these.
 """
 

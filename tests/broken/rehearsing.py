@@ -18,7 +18,7 @@ from loadtests.crowd.crowd import Crowd, write_files
 from loadtests.crowd.traits import load_traits
 from loadtests.resident.acts import Ground
 from loadtests.run.options import Options
-from tests.serving import REPO, TIANHE, Up, end_store, environment, run_cli
+from tests.support.serving import REPO, TIANHE, Up, end_store, environment, run_cli
 
 HERE = Path(__file__).parent
 OPENS_AT = datetime.fromisoformat("2021-06-19T08:00:00+08:00")

@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import DESKTOP, Visit, look
-from tests.browser.steps import FILL, demo, roster, staff_token
-from tests.serving import API, Up, operator_token, store_client, until
+from tests.support.serving import API, Up, operator_token, store_client, until
+from tests.support.steps import FILL, demo, roster, staff_token
 
 Visits = Callable[..., Visit]
 MORNING, AFTERNOON = 17, 18  # whom the demo gives today's appointments at the first site of each district

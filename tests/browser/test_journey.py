@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import DESKTOP, Visit, look, template_of
-from tests.browser.steps import agree, choose, come_in, demo, fill_papers, find_by_code, join, number_of, register
-from tests.serving import TIANHE, Person, Up
+from tests.support.serving import TIANHE, Person, Up
+from tests.support.steps import agree, choose, come_in, demo, fill_papers, find_by_code, join, number_of, register
 
 Visits = Callable[..., Visit]
 

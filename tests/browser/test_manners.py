@@ -14,8 +14,8 @@ from playwright.sync_api import Page, Route, expect
 
 from server.web.assets import PAGES
 from tests.browser.conftest import Call, Visit, look
-from tests.browser.steps import FILL, agree, come_in, demo, fill_papers, join, number_of, register, sideways
-from tests.serving import API, BAIYUN, TIANHE, Up, until
+from tests.support.serving import API, BAIYUN, TIANHE, Up, until
+from tests.support.steps import FILL, agree, come_in, demo, fill_papers, join, number_of, register, sideways
 
 Visits = Callable[..., Visit]
 REQUESTS_TO_SEE_THE_LIST = 3

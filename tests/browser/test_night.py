@@ -21,9 +21,9 @@ from server.night.published import Published
 from server.store import Store, connect
 from server.store.store import PassedOver
 from tests.browser.conftest import Visit, look
-from tests.browser.steps import come_in, demo, fill_papers, number_of, sideways
-from tests.serving import API, TIANHE, Person, Up, quick_city, up
-from tests.small_night import SmallNight, Waiting
+from tests.support.serving import API, TIANHE, Person, Up, quick_city, up
+from tests.support.small_night import SmallNight, Waiting
+from tests.support.steps import come_in, demo, fill_papers, number_of, sideways
 
 Visits = Callable[..., Visit]
 NIGHT = date(2021, 6, 19)

@@ -11,8 +11,8 @@ from playwright.sync_api import Page, Route, expect
 from server.store.outbox import DeadLetter
 from tests.browser.conftest import DESKTOP, PHONE, Visit, check_schema, look
 from tests.browser.conftest import Call as Traffic
-from tests.browser.steps import demo
-from tests.serving import API, TIANHE, Up, operator_token, quick_city, store_client, up
+from tests.support.serving import API, TIANHE, Up, operator_token, quick_city, store_client, up
+from tests.support.steps import demo
 
 Visits = Callable[..., Visit]
 HEADER = "site,date,period,product,capacity"

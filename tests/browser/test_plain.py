@@ -9,8 +9,8 @@ from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PHONE, Visit, look
-from tests.browser.steps import adjust, code_from, demo, fill_papers, sideways
-from tests.serving import API, BAIYUN, TIANHE, Person, Up, quick_city, until, up
+from tests.support.serving import API, BAIYUN, TIANHE, Person, Up, quick_city, until, up
+from tests.support.steps import adjust, code_from, demo, fill_papers, sideways
 
 Visits = Callable[..., Visit]
 ALIKE = "/plain/as-seen"

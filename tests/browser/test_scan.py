@@ -15,8 +15,8 @@ from stdnum.iso7064 import mod_11_10
 
 from server.web.assets import PAGES
 from tests.browser.conftest import CHROMIUM, Visit
-from tests.browser.steps import roster, staff_token
-from tests.serving import Up, until
+from tests.support.serving import Up, until
+from tests.support.steps import roster, staff_token
 
 Condition = dict[str, float]
 TURNS = range(0, 360, 15)

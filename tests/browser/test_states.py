@@ -6,8 +6,8 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit, look
-from tests.browser.steps import adjust, choose, come_in, demo, fill_papers, number_of
-from tests.serving import HAIZHU, TIANHE, quick_city, up
+from tests.support.serving import HAIZHU, TIANHE, quick_city, up
+from tests.support.steps import adjust, choose, come_in, demo, fill_papers, number_of
 
 Visits = Callable[..., Visit]
 

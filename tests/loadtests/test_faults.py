@@ -28,7 +28,7 @@ from loadtests.run.options import CannotRehearse, Options, crowd_of
 from loadtests.run.own_server import OwnServer
 from tests.loadtests.test_audit import World
 from tests.loadtests.test_slo import lines, slow, world_with_slo
-from tests.serving import REPO, until
+from tests.support.serving import REPO, until
 
 pytestmark = pytest.mark.long
 

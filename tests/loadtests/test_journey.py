@@ -16,7 +16,7 @@ from loadtests.resident.acts import CALL_OF, Act, Ground, Pace
 from loadtests.resident.agenda import Agenda
 from loadtests.resident.facts import Fact
 from loadtests.resident.journey import Journey
-from tests.serving import open_house
+from tests.support.serving import open_house
 
 OPENS_AT = datetime.fromisoformat("2021-06-19T08:00:00+08:00")
 S = 1_000_000

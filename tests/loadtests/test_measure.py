@@ -1,7 +1,6 @@
 """Latencies are kept apart by call and second, and a percentile never flatters; the draw is the contract's."""
 
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from loadtests.audit.draw import Numbers, commitment
 from loadtests.client.answers import Call
 from loadtests.client.measure import LONGEST_US, Histogram, Meters
+from tests.support import SUPPORT
 
 
 @given(st.lists(st.integers(0, 10**8), min_size=1, max_size=200), st.sampled_from([50.0, 95.0, 99.0, 100.0]))
@@ -63,7 +63,7 @@ def test_latency_counts_from_due_and_from_sending_apart() -> None:
 
 
 def test_the_audits_draw_is_the_contracts() -> None:
-    vectors = json.loads((Path(__file__).parent.parent / "draw_vectors.json").read_text())
+    vectors = json.loads((SUPPORT / "draw_vectors.json").read_text())
     seed = bytes.fromhex(vectors["seed"])
     assert commitment(seed) == vectors["commitment"]
     for case in vectors["cases"]:

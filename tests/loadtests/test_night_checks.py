@@ -16,7 +16,7 @@ from server.fairness.allotment import Rules
 from server.messages.sender import Notices
 from server.store import Store, connect, scripts
 from tests.broken.faults import broken
-from tests.nights import DAY, PEPPER, SECRET, NightHouse, fill
+from tests.support.nights import DAY, PEPPER, SECRET, NightHouse, fill
 
 TIANHE = "440106"
 

@@ -13,9 +13,9 @@ import pytest
 from server.fairness.allotment import Candidate, Period, Slot
 from server.fairness.verification import verify_allotment, verify_inclusion
 from server.store.store import PassedOver
-from tests.serving import TIANHE, House, enrol, open_house, person, refused, test_settings
-from tests.small_night import STEPS, SmallNight, Waiting
-from tests.test_results import rfc_root
+from tests.fairness.test_results import rfc_root
+from tests.support.serving import TIANHE, House, enrol, open_house, person, refused, test_settings
+from tests.support.small_night import STEPS, SmallNight, Waiting
 
 NIGHT, NEXT_DAY = date(2021, 6, 19), date(2021, 6, 20)
 PUBLIC = f"/allotments/{TIANHE}/{NIGHT}"

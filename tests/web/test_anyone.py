@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from server.fairness.draw import Draw
-from tests.serving import HAIZHU, HUANGPU, TIANHE, House, person, refused
+from tests.support.serving import HAIZHU, HUANGPU, TIANHE, House, person, refused
 
 
 def states(city: Any) -> dict[str, str]:

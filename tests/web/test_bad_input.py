@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.serving import OPERATOR, TIANHE, House, person, refused
+from tests.support.serving import OPERATOR, TIANHE, House, person, refused
 
 JOIN = f"/openings/{TIANHE}/tickets"
 PAPERS = person(0).papers()

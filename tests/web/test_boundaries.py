@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from tests.serving import DAY, House, Person, enrol, open_house, person, refused
+from tests.support.serving import DAY, House, Person, enrol, open_house, person, refused
 
 MORNING = ("440106", "440111")
 NOON = ("440105", "440113", "440118")

@@ -3,7 +3,7 @@
 import re
 from datetime import date
 
-from tests.serving import TIANHE, enrol, keep_sites, open_house, person, refused
+from tests.support.serving import TIANHE, enrol, keep_sites, open_house, person, refused
 from tests.web.test_codes import Phones
 
 MONDAY = date(2021, 6, 21)

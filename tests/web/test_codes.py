@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from server.core.errors import StoreUnavailable
-from tests.serving import House, Person, enrol, person, refused
+from tests.support.serving import House, Person, enrol, person, refused
 from tests.web.conftest import UNKNOWN
 
 

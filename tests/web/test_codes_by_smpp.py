@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 from server.messages.smpp import Receipt, SmppGateway, SmppSettings
-from tests.serving import House, person
-from tests.smsc import PASSWORD, Orders, need_smsc, smsc
+from tests.support.serving import House, person
+from tests.support.smsc import PASSWORD, Orders, need_smsc, smsc
 
 
 async def noted(_receipt: Receipt) -> None:

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from tests.serving import BAIYUN, DAY, HAIZHU, HUANGPU, TIANHE, House, enrol, person, refused
+from tests.support.serving import BAIYUN, DAY, HAIZHU, HUANGPU, TIANHE, House, enrol, person, refused
 from tests.web.conftest import COMPLETE, OF_BAIYUN, TOO_SOON, UNKNOWN
 
 

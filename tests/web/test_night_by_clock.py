@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.serving import API, TIANHE, Up, person, quick_city, registry_csv, run_cli, until, up
+from tests.support.serving import API, TIANHE, Up, person, quick_city, registry_csv, run_cli, until, up
 
 DISTRICT_FILE = f"2021-06-19/{TIANHE}.jsonl"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.serving import HAIZHU, OPERATOR, TIANHE, House, Person, person, refused
+from tests.support.serving import HAIZHU, OPERATOR, TIANHE, House, Person, person, refused
 
 FIRST_DAY = date(2021, 6, 19)
 
@@ -148,7 +148,7 @@ async def test_what_was_typed_and_not_registered_is_gone_the_next_day(house: Hou
 
 
 async def test_a_second_dose_follows_the_first_once_the_registry_knows(house: House) -> None:
-    from tests.serving import enrol
+    from tests.support.serving import enrol
 
     await house.at("09:00:00", JULY)
     done = await house.booked(NOBODY_KNOWS, date(2021, 7, 3))

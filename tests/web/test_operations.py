@@ -12,7 +12,7 @@ from server.store import Store
 from server.store.outbox import DeadLetter, Next, Pointer
 from server.store.statuses import known
 from server.store.store import Appointment, Change, Taken
-from tests.serving import BAIYUN, HUANGPU, OPERATOR, TIANHE, House, person, refused
+from tests.support.serving import BAIYUN, HUANGPU, OPERATOR, TIANHE, House, person, refused
 
 SEED = bytes(range(32))
 COMMITMENT = hashlib.sha256(SEED).hexdigest()

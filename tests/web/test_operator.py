@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.serving import HUANGPU, OPERATOR, TIANHE, House, person, refused
+from tests.support.serving import HUANGPU, OPERATOR, TIANHE, House, person, refused
 
 PATH = f"/openings/{TIANHE}"
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from server.web import assets
-from tests.serving import House
+from tests.support.serving import House
 
 GZIP = {"accept-encoding": "gzip, deflate, br"}
 PLAIN = {"accept-encoding": "identity"}

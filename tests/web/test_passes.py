@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from tests.serving import BAIYUN, TIANHE, House, person, refused
+from tests.support.serving import BAIYUN, TIANHE, House, person, refused
 from tests.web.conftest import UNKNOWN
 
 

@@ -8,7 +8,7 @@ import icalendar
 import pytest
 
 from server.core.keys import key, registration_no, resident_tag
-from tests.serving import BAIYUN, TIANHE, House, Person, person, refused
+from tests.support.serving import BAIYUN, TIANHE, House, Person, person, refused
 
 TODAY, MONDAY = date(2021, 6, 19), date(2021, 6, 21)
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.serving import (
+from tests.support.serving import (
     REPO,
     House,
     environment,

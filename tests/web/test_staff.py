@@ -8,7 +8,7 @@ import pytest
 from server.appointments.appointments import Giving
 from server.appointments.staff import Role
 from server.store.store import Taken
-from tests.serving import OPERATOR, TIANHE, House, enrol, person, refused
+from tests.support.serving import OPERATOR, TIANHE, House, enrol, person, refused
 
 TODAY, MONDAY, TUESDAY = date(2021, 6, 19), date(2021, 6, 21), date(2021, 6, 22)
 

@@ -1,7 +1,7 @@
 """Three weeks of a small city, from 19 June 2021 on: residents live at random, and plain books are kept beside it.
 
-Everything goes through the public interface, with the clock moved; the books (`tests/books.py`) know nothing of the
-code. `JIAOHAO_WEEKS_SEEDS=1,2,3` lives other lives.
+Everything goes through the public interface, with the clock moved; the books (`tests/support/books.py`) know nothing of
+the code. `JIAOHAO_WEEKS_SEEDS=1,2,3` lives other lives.
 """
 
 import asyncio
@@ -23,8 +23,29 @@ import pytest
 from server.appointments.sites import Site
 from server.core.errors import MessageRefused
 from server.fairness.verification import Published, verify_allotment
-from tests.books import INTERVAL_DAYS, Books, Given, Letter, Registration, Resident, Slot, cancel_before, refusal
-from tests.serving import HAIZHU, OPERATOR, TIANHE, House, enrol, open_house, person, refused, run_cli, test_settings
+from tests.support.books import (
+    INTERVAL_DAYS,
+    Books,
+    Given,
+    Letter,
+    Registration,
+    Resident,
+    Slot,
+    cancel_before,
+    refusal,
+)
+from tests.support.serving import (
+    HAIZHU,
+    OPERATOR,
+    TIANHE,
+    House,
+    enrol,
+    open_house,
+    person,
+    refused,
+    run_cli,
+    test_settings,
+)
 
 pytestmark = pytest.mark.long
 

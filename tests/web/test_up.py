@@ -11,7 +11,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.serving import (
+from tests.support import SUPPORT
+from tests.support.serving import (
     API,
     HUANGPU,
     TIANHE,
@@ -168,7 +169,7 @@ def test_kill_9_of_the_main_process_leaves_no_server_and_the_data(server: Up, tm
 
 
 def test_another_city_is_another_file(tmp_path: Path) -> None:
-    small = Path(__file__).resolve().parents[1] / "cities" / "small.toml"
+    small = SUPPORT / "cities" / "small.toml"
     text = small.read_text(encoding="utf-8").replace("draw_seconds = 60", "draw_seconds = 1")
     file = tmp_path / "seaside.toml"
     file.write_text(text.replace("rate_per_second = 0.5", "rate_per_second = 5"), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Slots, desks and the doses given there."""

@@ -1,0 +1,1 @@
+"""What every room stands on: city, clock, papers, keys, tokens, encryption."""

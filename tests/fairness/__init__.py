@@ -1,0 +1,1 @@
+"""Draw, allotment, result file and verification: pure, no store."""

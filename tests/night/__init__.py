@@ -1,0 +1,1 @@
+"""The night's allotment on a store."""

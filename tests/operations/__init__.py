@@ -1,0 +1,1 @@
+"""What operators do: imports, retention, the doctor."""

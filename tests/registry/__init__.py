@@ -1,0 +1,1 @@
+"""Who may register, with which papers, and who guesses."""

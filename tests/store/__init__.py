@@ -1,0 +1,1 @@
+"""The store itself: connection, coalescer, scripts and their headers, the embedded server."""

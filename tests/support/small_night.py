@@ -1,0 +1,102 @@
+"""A night of a handful of registrations, held step by step from a test: what the pages and the public see of it."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
+
+import msgspec
+
+from server.core.city import load_city
+from server.fairness.allotment import Allotment, Candidate, Candidates, Rules, Slot, allot
+from server.fairness.result_file import list_root
+from server.night.published import Published
+from server.store import Store
+from server.store.slots import day_tag
+from server.store.statuses import known
+from server.store.store import Appointment, Booking, Change, PassedOver, Taken
+from tests.support.serving import TIANHE
+
+STEPS = ("closing", "frozen", "allotted", "published", "done")
+_TOKEN = 1
+
+
+class Waiting(NamedTuple):
+    """Somebody on the list, and their resident key."""
+
+    resident: bytes
+    candidate: Candidate
+
+
+class SmallNight:
+    """A district's night, a step at a time.
+
+    Args:
+        store: where the registrations are.
+        published: writes the result.
+        day: of the night.
+        people: the list.
+        table: the slots and how many are free.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        published: Published,
+        day: date,
+        people: Sequence[Waiting],
+        table: Sequence[tuple[Slot, int]],
+    ) -> None:
+        self.store, self.published, self.day, self.people = store, published, day, people
+        self.rules = Rules.of(load_city(), TIANHE, day, 14)
+        self.offered = self.rules.offered(table)
+        self.candidates = Candidates([candidate for _, candidate in people])
+        self.tag = day_tag(TIANHE, day)
+        self.seed = b""
+        self.root = ""
+        self.list_root = list_root(self.rules, self.candidates)
+
+    async def hold(self, upto: str = "done") -> None:
+        """All steps up to this one."""
+        for step in STEPS[: STEPS.index(upto) + 1]:
+            await self.step(step)
+
+    async def step(self, name: str) -> None:
+        """One of them, after the ones before it."""
+        if name == "closing":
+            fields = await self.store.enter_night(self.tag, _TOKEN, bytes(range(32)))
+            assert fields is not None
+            self.seed = bytes.fromhex(fields["seed"])
+        elif name == "frozen":
+            await self._note(list_root=self.list_root, registrations=len(self.people), frozen_ms=1)
+        elif name == "allotted":
+            await self._tell(self._allot())
+            await self._note(allotted_ms=2)
+        elif name == "published":
+            night = self._allot()
+            self.root = self.published.write(self.rules, self.seed, self.offered, night)
+            counts, reached = msgspec.json.encode(night.counts()), msgspec.json.encode(night.reached)
+            await self._note(root=self.root, counts=counts.decode(), reached=reached.decode(), published_ms=3)
+        else:
+            await self._note(told_ms=4)
+
+    def _allot(self) -> Allotment:
+        return allot(self.rules, self.offered, self.candidates, self.seed)
+
+    async def _note(self, **fields: str | int) -> None:
+        assert await self.store.note_night(self.tag, _TOKEN, fields)
+
+    async def _tell(self, night: Allotment) -> None:
+        day = self.day.isoformat()
+        for leaf, i in enumerate(night.order.indices, 1):
+            (resident, candidate), outcome = self.people[i], night.outcome(i)
+            if outcome.slot is None:
+                reached = outcome.reached.isoformat() if outcome.reached else ""
+                passed = PassedOver(resident, candidate.no, day, leaf, str(outcome.reason), reached)
+                assert await self.store.pass_over([passed], 3) == ["passed"]
+                continue
+            on, site, period, product = outcome.slot
+            await self.store.keep_capacity(day_tag(TIANHE, on), {f"{site}|{period}|{product}": 9})
+            taken = Taken(candidate.no, resident, site, period, product)
+            assert [s for s, _ in known(await self.store.take([(day_tag(TIANHE, on), taken)]))] == ["taken"]
+            change, place = Change(resident, candidate.no, "night"), Appointment(site, on.isoformat(), period)
+            assert await self.store.book([Booking(change, place, 1_900_000_000_000, day, leaf)]) == ["booked"]

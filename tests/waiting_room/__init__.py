@@ -1,0 +1,1 @@
+"""Openings: joining, waiting, being called, coming in."""
