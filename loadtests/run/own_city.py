@@ -6,21 +6,15 @@ and imported, and nobody should wait that long to hear that a minute is too shor
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from loadtests.crowd.crowd import Crowd
 from loadtests.resident.acts import SECOND_US, Ground
+from loadtests.run.city_file import CityFileError, Window, read_city
 from loadtests.run.options import CannotRehearse, Options
 from loadtests.run.setting import curves_of, opens_too_late
-
-_HOME = Path(__file__).resolve().parents[2]
-_PATIENCE_SECONDS = 60
 
 
 def check_city(options: Options, crowd: Crowd) -> None:
@@ -29,26 +23,25 @@ def check_city(options: Options, crowd: Crowd) -> None:
     Raises:
         CannotRehearse: the file cannot be used, has no such opening, or the run does not fit its windows or draws.
     """
-    city = _city(options)
-    policy = city.get("policy", {})
-    if "draw_seconds" not in policy:  # left to the server, which will say so
-        return
-    districts = {district["code"]: district for district in city["districts"]}
+    try:
+        city = read_city(Path(options.city) if options.city is not None else None)
+    except CityFileError as error:
+        raise CannotRehearse(f"--city: {error}") from None
     starts = datetime.fromisoformat(options.opening) - timedelta(seconds=options.lead)
     found: list[tuple[str, datetime, datetime]] = []
     for code in crowd.districts:
-        if code not in districts:
+        district = city.district(code)
+        if district is None:
             raise CannotRehearse(f"--district {code}: the city file has none of that code")
-        windows = _windows(districts[code])
-        if not windows:
+        if not district.windows:
             raise CannotRehearse(f"--district {code}: has no window in the city file, so nobody can join there")
-        found.append((code, *_opening(windows, starts)))
+        found.append((code, *_opening(district.windows, starts)))
     first = min(opens for _, opens, _ in found)
     if (problem := opens_too_late((first - starts).total_seconds())) is not None:
         raise CannotRehearse(f"{problem}: {', '.join(crowd.districts)} opens at {first.isoformat()}")
     grounds = tuple(
         Ground(
-            code, f"{opens:%Y-%m-%d}", opens, _us(opens - first), float(policy["draw_seconds"]), "", (),
+            code, f"{opens:%Y-%m-%d}", opens, _us(opens - first), float(city.policy.draw_seconds), "", (),
             _us(closes - first),
         )
         for code, opens, closes in found
@@ -56,28 +49,10 @@ def check_city(options: Options, crowd: Crowd) -> None:
     curves_of(options, crowd, grounds)
 
 
-def _city(options: Options) -> Mapping[str, Any]:
-    """The file as `jiaohao city` prints it, once it has checked it."""
-    command = [sys.executable, "-m", "server.cli", "city"]
-    if options.city is not None:
-        command += ["--city", str(Path(options.city).resolve())]
-    done = subprocess.run(
-        command, cwd=_HOME, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False, encoding="utf-8"
-    )
-    if done.returncode:
-        words = done.stderr.strip().splitlines() or ["it said nothing"]
-        raise CannotRehearse(f"--city: {words[-1].removeprefix('jiaohao: ')}")
-    return tomllib.loads(done.stdout.removeprefix("\ufeff"))
-
-
-def _windows(district: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    return district.get("windows") or [window for window in [district.get("window")] if window]
-
-
-def _opening(windows: Sequence[Mapping[str, Any]], at: datetime) -> tuple[datetime, datetime]:
+def _opening(windows: Sequence[Window], at: datetime) -> tuple[datetime, datetime]:
     """The opening that is on at this time, or else the next one of that day, or the last one."""
     times = sorted(
-        (datetime.combine(at, window["opens"], at.tzinfo), datetime.combine(at, window["closes"], at.tzinfo))
+        (datetime.combine(at, window.opens, at.tzinfo), datetime.combine(at, window.closes, at.tzinfo))
         for window in windows
     )
     return next(((opens, closes) for opens, closes in times if at < closes), times[-1])

@@ -23,6 +23,7 @@ from loadtests.audit.truth import connect, keys_in, opening_key
 from loadtests.crowd.crowd import Crowd, write_files
 from loadtests.faults.catalogue import FAULTS
 from loadtests.faults.fault import Fault, FaultError
+from loadtests.run.city_file import HOME
 from loadtests.run.options import CannotRehearse, Options
 from loadtests.run.own_cluster import OwnCluster
 from loadtests.run.watch import pids_in
@@ -30,7 +31,6 @@ from loadtests.run.watch import pids_in
 _READY_SECONDS = 60
 _READY = re.compile(r"ready: (http://\S+)")
 _JIAOHAO = (sys.executable, "-m", "server.cli")
-_HOME = Path(__file__).resolve().parents[2]
 
 
 def check_store(options: Options) -> None:
@@ -68,7 +68,7 @@ class OwnServer:
         cluster: its store, where the fault needs one; else the store is the embedded one, or that of `--redis-url`.
     """
 
-    home = str(_HOME)
+    home = str(HOME)
 
     def __init__(self, options: Options, crowd: Crowd, say: Callable[[str], None]) -> None:
         self._options, self._crowd, self._say = options, crowd, say
@@ -136,7 +136,7 @@ class OwnServer:
         # its own session: a Ctrl-C at the terminal is for us, and we end it in order
         with self._log.open("w") as log:
             self._up = subprocess.Popen(
-                [*_JIAOHAO, *command], cwd=_HOME, env=self.environment, stdout=subprocess.PIPE, stderr=log,
+                [*_JIAOHAO, *command], cwd=HOME, env=self.environment, stdout=subprocess.PIPE, stderr=log,
                 text=True, start_new_session=True,
             )  # fmt: skip
         found: list[str] = []
@@ -228,7 +228,7 @@ class OwnServer:
 
     def _run(self, *command: str) -> None:
         process = subprocess.Popen(
-            [*_JIAOHAO, *command], cwd=_HOME, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [*_JIAOHAO, *command], cwd=HOME, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True, start_new_session=True,
         )  # fmt: skip
         try:

@@ -1,6 +1,9 @@
 """The command `jiaohao`."""
 
 import sys
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import ClassVar
 
 import click
@@ -17,7 +20,6 @@ class _Commands(click.Group):
         "up": "server.cli.up",
         "serve": "server.cli.serve",
         "import": "server.cli.imports",
-        "rehearse": "server.cli.rehearse",
         "city": "server.cli.city",
         "token": "server.cli.token",
         "night": "server.cli.night",
@@ -26,20 +28,23 @@ class _Commands(click.Group):
         "doctor": "server.cli.doctor",
         "reseal": "server.cli.reseal",
         "purge": "server.cli.purge",
-        "plan": "server.cli.plan",
         "verify": "server.cli.verify",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self._modules)
+        return [*self._modules, *self._joined]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in self._modules:
-            return None
-        from importlib import import_module
+        if name in self._modules:
+            command: click.Command = import_module(self._modules[name]).command
+            return command
+        joined = self._joined.get(name)
+        return joined.load() if joined is not None else None
 
-        command: click.Command = import_module(self._modules[name]).command
-        return command
+    @cached_property
+    def _joined(self) -> dict[str, EntryPoint]:
+        """Commands of other packages: the rehearsal's, say. The server works without them."""
+        return {joined.name: joined for joined in entry_points(group="jiaohao.commands")}
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -1,8 +1,10 @@
 """The command line: a failure is one clear line and a non-zero exit."""
 
+import json
 import socket
 import stat
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,7 @@ def one_line(error: str) -> str:
 def test_help_names_every_command(jiaohao: Jiaohao) -> None:
     code, out, _ = jiaohao("--help")
     assert code == 0
-    for name in ("up", "serve", "import", "rehearse", "city"):
+    for name in ("up", "serve", "import", "city", "plan", "rehearse"):
         assert f"\n  {name} " in out
     assert jiaohao("--version")[1].startswith("jiaohao, version ")
 
@@ -45,6 +47,21 @@ def test_the_city_file_is_printed_to_copy_and_change(jiaohao: Jiaohao, tmp_path:
     copy = tmp_path / "city.toml"
     copy.write_text(out, encoding="utf-8")
     assert jiaohao("city", "--city", str(copy))[:2] == (0, out)
+
+
+def test_the_city_file_is_printed_as_json_with_every_default_filled_in(jiaohao: Jiaohao, tmp_path: Path) -> None:
+    file = quick_city(tmp_path)
+    said = "quiet_hours = { begins = 21:00:00, ends = 08:00:00 }\n"  # which is the default too
+    text = file.read_text(encoding="utf-8")
+    assert said in text
+    file.write_text(text.replace(said, ""), encoding="utf-8")
+    code, out, _ = jiaohao("city", "--json", "--city", str(file))
+    city = json.loads(out)
+    assert code == 0
+    assert city["sms"]["quiet_hours"] == {"begins": "21:00:00", "ends": "08:00:00"}
+    assert [district["code"] for district in city["districts"]] == [
+        district["code"] for district in tomllib.loads(text)["districts"]
+    ]
 
 
 def test_a_wrong_city_file_is_one_line(jiaohao: Jiaohao, tmp_path: Path) -> None:

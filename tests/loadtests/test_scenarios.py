@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from loadtests import scenarios
 from loadtests.cli import rehearsal
 from loadtests.cli.checks import problem_of
+from loadtests.cli.rehearse import command
 from loadtests.faults.catalogue import FAULTS
 from loadtests.run.options import Options
-from server.cli.rehearse import command
 
 NAMED = [
     "bots", "day", "faults", "handover", "opening", "ramp", "rolling-restart", "soak", "stampede",

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from server.core.city import City, load_city
-
 if TYPE_CHECKING:
     from loadtests.capacity.asked import Asked
     from loadtests.capacity.demand import Timetable
+    from loadtests.run.city_file import CityFile
 
 _DAY_SECONDS = 86_400
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -106,6 +105,7 @@ def command(
     from loadtests.capacity.known import KnownError, load_known, read_ramp
     from loadtests.capacity.plan import Plan, make
     from loadtests.capacity.words import checked, foretold, page, table
+    from loadtests.run.city_file import CityFileError, read_city
 
     try:
         if (predict is None) != (against is None):
@@ -118,7 +118,7 @@ def command(
             rows: list[tuple[str, str, Plan | PlanError]] = []
             for name, words, file, asked in _cases():
                 try:
-                    found: Plan | PlanError = make(_timetable(load_city(file), ()), asked, known)
+                    found: Plan | PlanError = make(_timetable(read_city(file), ()), asked, known)
                 except PlanError as error:  # this set-up does not carry it; the others may
                     found = error
                 rows.append((name, f"jiaohao plan {' '.join(words)}", found))
@@ -134,10 +134,14 @@ def command(
             cities=cities,
             rate_per_second=rate_per_second,
         )
-        plan = make(_timetable(load_city(city), districts), asked, known)
+        asked.check()  # before the city file, which takes a process to read
+        plan = make(_timetable(read_city(city), districts), asked, known)
     except (KnownError, PlanError) as error:
         click.echo(f"jiaohao: {error}", err=True)
         sys.exit(2)
+    except CityFileError as error:
+        click.echo(f"jiaohao: {error}", err=True)
+        sys.exit(1)
     if as_json:
         click.echo(json.dumps(plan.plain(), ensure_ascii=False, indent=1))
         return
@@ -167,7 +171,7 @@ def _cases() -> list[tuple[str, tuple[str, ...], Path | None, Asked]]:
     ]
 
 
-def _timetable(city: City, codes: tuple[str, ...]) -> Timetable:
+def _timetable(city: CityFile, codes: tuple[str, ...]) -> Timetable:
     """What the model needs of a city file.
 
     Raises:
