@@ -12,8 +12,7 @@ from redis import Redis
 
 from server.core.city import SHIPPED_CITY
 from server.core.tokens import Kind, Signer
-from tests.conftest import Jiaohao
-from tests.support.serving import operator_token, quick_city, run_cli, up
+from tests.support.serving import Jiaohao, operator_token, quick_city, run_cli, up
 
 SECRETS = {"JIAOHAO_SECRET": "ab" * 32, "JIAOHAO_OPERATOR_TOKEN": "sixteen-or-more-characters"}
 

@@ -16,9 +16,9 @@ from structlog.testing import capture_logs
 from server.messages.gateways import FileGateway
 from server.store import Store
 from server.store.store import DeadLetter
-from tests.conftest import Jiaohao, standalone_server
 from tests.support.post import Phones, Post, open_post, read
-from tests.support.serving import REPO, TIANHE, environment, person, until
+from tests.support.serving import REPO, TIANHE, Jiaohao, environment, person, until
+from tests.support.valkey import standalone_server
 
 
 @pytest.fixture

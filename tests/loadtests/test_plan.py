@@ -18,8 +18,7 @@ from loadtests.capacity.demand import Arrivals, District, Timetable, percentile,
 from loadtests.capacity.known import Known, KnownError, Sizes, load_known
 from loadtests.capacity.plan import Plan, make
 from loadtests.capacity.words import foretold
-from tests.conftest import Jiaohao
-from tests.support.serving import REPO, environment
+from tests.support.serving import REPO, Jiaohao, environment
 
 EIGHT, NOON = 8 * 3600, 12 * 3600
 TIANHE = District("440106", "Tianhe", 1, EIGHT, NOON, 100.0, 30_000)

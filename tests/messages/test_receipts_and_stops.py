@@ -18,10 +18,9 @@ from structlog.testing import capture_logs
 from server.cli import notify
 from server.night.inputs import Tonight
 from server.store.store import Appointment, Change
-from tests.conftest import Jiaohao
 from tests.support.fake_smsc import DATA_SM, DELIVER_SM, FakeSmsc, fake_smsc, field
 from tests.support.post import HOUR, SLOT, T0, Phones, Post, open_post
-from tests.support.serving import TIANHE, Person, person
+from tests.support.serving import TIANHE, Jiaohao, Person, person
 from tests.support.smsc import PASSWORD, Orders, need_smsc, smsc
 
 DAY = 24 * HOUR

@@ -26,8 +26,17 @@ from server.operations.acl import users
 from server.store.receipts import Sent
 from server.store.scripts import load_scripts
 from tests.cli.test_notify import loud_city
-from tests.conftest import Jiaohao
-from tests.support.serving import OPERATOR, REPO, TIANHE, House, open_house, person, registry_csv, test_settings
+from tests.support.serving import (
+    OPERATOR,
+    REPO,
+    TIANHE,
+    House,
+    Jiaohao,
+    open_house,
+    person,
+    registry_csv,
+    test_settings,
+)
 from tests.web.test_codes import Phones
 from tests.web.test_operations import shelved
 

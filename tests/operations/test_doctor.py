@@ -11,8 +11,7 @@ from redis import Redis
 
 from server.core.city import load_city
 from server.operations.demo import demo_resident
-from tests.conftest import Jiaohao
-from tests.support.serving import Person, quick_city, registry_csv, run_cli, up
+from tests.support.serving import Jiaohao, Person, quick_city, registry_csv, run_cli, up
 
 GOOD = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 

@@ -28,8 +28,17 @@ from server.operations.importing import (
     registry_reader,
 )
 from server.store import Store
-from tests.conftest import Jiaohao
-from tests.support.serving import BAIYUN, TIANHE, Person, open_house, person, refused, registry_csv, test_settings
+from tests.support.serving import (
+    BAIYUN,
+    TIANHE,
+    Jiaohao,
+    Person,
+    open_house,
+    person,
+    refused,
+    registry_csv,
+    test_settings,
+)
 
 HEADER = ",".join(REGISTRY_COLUMNS)
 SITES_HEADER = "site,name_zh,name_en,district,address"

@@ -28,7 +28,6 @@ from server.operations.importing import (
 )
 from server.store import Store
 from server.store.store import Change, Correction
-from tests.conftest import Jiaohao
 from tests.support.nights import DAY as NIGHT
 from tests.support.nights import SECRET, NightHouse, fill
 from tests.support.post import Phones, open_post
@@ -37,6 +36,7 @@ from tests.support.serving import (
     HAIZHU,
     TIANHE,
     House,
+    Jiaohao,
     Person,
     enrol,
     keep_sites,

@@ -23,8 +23,7 @@ from server.operations.retention import Purged, purge, resident_of
 from server.store import Store
 from server.store.statuses import known
 from server.store.store import FirstDoseRecord, NewRegistration
-from tests.conftest import Jiaohao
-from tests.support.serving import BAIYUN, TIANHE, person, registry_csv
+from tests.support.serving import BAIYUN, TIANHE, Jiaohao, person, registry_csv
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 BEFORE = date(2021, 9, 1)

@@ -26,8 +26,7 @@ from server.core.masks import mask_name
 from server.core.papers import IdType, check_name, normalise_name
 from server.operations.importing import REGISTRY_COLUMNS, CsvFile, Fault, RegistryKeeper, registry_reader
 from server.store.residents import pack
-from tests.conftest import Jiaohao
-from tests.support.serving import TIANHE, House, Person, open_house, person, refused
+from tests.support.serving import TIANHE, House, Jiaohao, Person, open_house, person, refused
 
 PEPPER = b"p" * 32
 HEADER = ",".join(REGISTRY_COLUMNS)

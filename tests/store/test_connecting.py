@@ -31,10 +31,10 @@ from server.core.keys import Pepper, key, resident_tag
 from server.core.settings import Settings
 from server.operations.demo import RESIDENTS_PER_DISTRICT, add_demo, demo_resident
 from server.store import Store, connect
-from tests.conftest import Jiaohao, cluster_server, standalone_server
 from tests.support.post import Phones, open_post
 from tests.support.serving import (
     REPO,
+    Jiaohao,
     Up,
     end_store,
     enrol,
@@ -45,6 +45,7 @@ from tests.support.serving import (
     until,
     up,
 )
+from tests.support.valkey import cluster_server, standalone_server
 
 GOOD = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 HARD = "p@ss:w/o?r#d%20 &é"  # every character that means something in an address

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 from unittest.mock import patch
 
 import httpx
@@ -41,6 +41,8 @@ from server.web.hot import HotCalls
 
 REPO = Path(__file__).resolve().parents[2]
 API = "/api/v1"
+Jiaohao: TypeAlias = Callable[..., tuple[int, str, str]]
+"""What the fixture of this name gives: runs the command; (exit code, standard output, standard error)."""
 DAY = date(2021, 6, 19)
 TIANHE, BAIYUN, HAIZHU, HUANGPU = "440106", "440111", "440105", "440112"
 OPERATOR = "operator-token-of-the-tests"

@@ -26,11 +26,11 @@ from server.appointments.staff import Role
 from server.core.keys import registration_no
 from server.core.tokens import Kind, Signer
 from server.web.app import application
-from tests.conftest import Jiaohao, standalone_server
 from tests.support.front import answer_of, connect, nginx, status_of, varnish
 from tests.support.serving import (
     API,
     TIANHE,
+    Jiaohao,
     Up,
     operator_token,
     person,
@@ -39,6 +39,7 @@ from tests.support.serving import (
     until,
     up,
 )
+from tests.support.valkey import standalone_server
 
 JSON, FORM, CSV = "application/json", "application/x-www-form-urlencoded", "text/csv"
 
