@@ -26,7 +26,8 @@ from rich.console import Console
 from loadtests import scenarios
 from loadtests.cli.checks import problem_of
 from loadtests.generator.locust_user import Line
-from loadtests.generator.pool import Member, company_of
+from loadtests.generator.pool import company_of
+from loadtests.generator.worker import Member
 from loadtests.report.verdict import conclude
 from loadtests.run.options import CannotRehearse, Options, crowd_of
 from loadtests.run.run import Stage

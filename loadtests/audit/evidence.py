@@ -51,7 +51,7 @@ class Evidence:
         expected: how many residents were to come; None: the whole crowd.
         ramp: what a ramp found.
         clock_doubt_ms: how far the clocks of those who were told may be from that of who watched.
-        night: checks of the night, where one was held after the run (`loadtests.audit.night_checks`).
+        night: checks of the night, where one was held after the run (`run/night.py`).
         fault_end_second: when what lasts was over; None where it was at once.
         began: on the wall clock, with the first arrivals.
         cores: of the machine on which the CPU was watched.

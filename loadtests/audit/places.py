@@ -7,7 +7,7 @@ from collections import Counter
 from loadtests.audit.draw import commitment
 from loadtests.audit.evidence import CLOCK_SLACK_MS, Check, Evidence, claim_ms, serving_steps, unjudged, verdict
 from loadtests.audit.truth import OpeningTruth
-from loadtests.crowd.crowd import INELIGIBLE
+from loadtests.crowd.behaviour import INELIGIBLE
 from loadtests.resident.facts import Fact
 from loadtests.resident.observations import Told
 

@@ -14,7 +14,7 @@ from loadtests.capacity.demand import Queue, Timetable
 from loadtests.capacity.figures import Figure, Limit, clock, figures, limits, notes
 from loadtests.capacity.known import Known
 from loadtests.capacity.load import Load, Moment, Shard
-from loadtests.crowd.traits import DEFAULT_CROWD, load_traits
+from loadtests.crowd.crowd_file import DEFAULT_CROWD, load_traits
 
 
 @dataclass(frozen=True)

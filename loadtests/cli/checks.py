@@ -7,7 +7,7 @@ from pathlib import Path
 
 from loadtests.audit.slo import SloError, load_slo
 from loadtests.crowd.arrivals import CurveError, parse_arrivals
-from loadtests.crowd.traits import CrowdError, load_traits
+from loadtests.crowd.crowd_file import CrowdError, load_traits
 from loadtests.faults.catalogue import FAULTS
 from loadtests.report.against import AgainstError, load_run
 from loadtests.run.options import Options

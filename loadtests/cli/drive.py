@@ -24,12 +24,13 @@ from locust.env import Environment
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from loadtests.audit.night_checks import NoNight, hold_night
 from loadtests.faults.fault import FaultError
 from loadtests.faults.schedule import FaultRun
 from loadtests.generator.locust_user import Line
-from loadtests.generator.pool import Member, company_of
+from loadtests.generator.pool import company_of
+from loadtests.generator.worker import Member
 from loadtests.report.verdict import conclude
+from loadtests.run.night import NoNight, hold_night
 from loadtests.run.options import CannotRehearse, Options, crowd_of
 from loadtests.run.own_city import check_city
 from loadtests.run.own_server import OwnServer, check_store

@@ -1,5 +1,5 @@
 """`python -m loadtests.crowd`: write the files that a server under test must import."""
 
-from loadtests.crowd.crowd import main
+from loadtests.crowd.files import main
 
 main()

@@ -7,70 +7,22 @@ with its ISO 7064 MOD 11-2 check character, travel permits, passports.
 
 from __future__ import annotations
 
-import argparse
-import csv
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from enum import IntEnum
-from pathlib import Path
 from typing import NamedTuple
 
-from stdnum.iso7064 import mod_11_2
-
-from loadtests.crowd.traits import DEFAULT_CROWD, CrowdError, Traits, load_traits, per_mille, shares_of
-
-REGISTRY_COLUMNS = ("id_type", "id_number", "name", "phone", "first_dose_date", "product", "district")
-SITES_COLUMNS = ("site", "name_zh", "name_en", "district", "address")
-
-
-class Behaviour(IntEnum):
-    """What a resident does that a tidy one would not."""
-
-    ORDINARY = 0
-    REFRESHES = 1  # joins again while waiting: the same place
-    SECOND_DEVICE = 2  # joins from two devices at once: one place
-    GIVES_UP = 3
-    COMES_BACK_LATE = 4  # forgets the page; may find the call missed, and joins again
-    NEVER_CLAIMS = 5
-    IMPATIENT = 6  # asks for a pass before being called: refused
-    REPEATS = 7  # sends the claim and the registration twice: the same answers
-    LEAVES_FORM = 8  # claims, never registers: the pass must expire
-    TYPES_SLOPPILY = 9  # full-width digits, spaces, lower-case x: the same number
-    MISTYPES_NAME = 10  # refused once, then right
-    TOO_SOON = 11  # wrong day: the first dose is too recent
-    WRONG_DISTRICT = 12
-    NO_FIRST_DOSE = 13  # not in the registry
-    COMPLETE = 14  # one-dose product
-
-
-class Afterthought(IntEnum):
-    """What a resident does once they are registered; most do nothing."""
-
-    NONE = 0
-    CHANGES = 1  # wishes for something else, while nothing has been allotted
-    CANCELS = 2
-    RETURNS = 3  # cancels, and then registers again, at the back
-    LOSES_RECEIPT = 4  # asks for a code by SMS
-
-
-INELIGIBLE = {
-    Behaviour.TOO_SOON: "too-soon",
-    Behaviour.WRONG_DISTRICT: "wrong-district",
-    Behaviour.NO_FIRST_DOSE: "no-first-dose",
-    Behaviour.COMPLETE: "complete",
-}
-"""The `reason` of `not-eligible` that each must be told (announcement A1-A4)."""
+from loadtests.crowd.behaviour import Afterthought, Behaviour
+from loadtests.crowd.crowd_file import load_traits
+from loadtests.crowd.papers import GIVEN, made_up_name, resident_id_number, sloppy
+from loadtests.crowd.traits import Traits, per_mille, shares_of
 
 _MASK = (1 << 64) - 1
 _BIRTHS_FROM = date(1931, 1, 1)
 _BIRTH_DAYS = 26_000  # to 2002-03: adults
 _PAPERS = _BIRTH_DAYS * 1000  # three digits of sequence a day
 _PHONES = 7_000_000_000  # 13000000000 .. 19999999999
-_SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林罗高梁郑谢宋唐许邓韩冯曹彭曾肖田董潘袁蔡蒋余"
-_GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰红建文辉志鹏飞慧婷宇浩佳欣怡晨梓涵子轩嘉"
-_FULL_WIDTH = {ord("0") + digit: chr(0xFF10 + digit) for digit in range(10)}
 
 
 class Resident(NamedTuple):
@@ -84,26 +36,6 @@ class Resident(NamedTuple):
     product: str
     district: str
     behaviour: Behaviour
-
-
-@dataclass(frozen=True)
-class Share:
-    """Which residents and bots a generator plays: every `of`-th from `index` on; all shares together are all, once."""
-
-    index: int = 0
-    of: int = 1
-
-    def of_all(self, count: int) -> range:
-        """Those of `count` that are in this share."""
-        return range(self.index, count, self.of)
-
-    def nearest(self, i: int, count: int) -> int:
-        """One in this share, for any of `count`."""
-        i += self.index - i % self.of
-        return i if i < count else i - self.of
-
-
-EVERYONE = Share()
 
 
 class Wishes(NamedTuple):
@@ -212,12 +144,12 @@ class Crowd:
         paper = (i * 7_368_787 + self._start) % _PAPERS
         birth, sequence = divmod(paper, 1000)
         kind = (bits >> 32) % 1000
-        name = _name(bits >> 42)
+        name = made_up_name(bits >> 42)
         if kind >= 10:
-            id_type, id_number = "resident_id", _resident_id(district, self._births[birth], sequence)
+            id_type, id_number = "resident_id", resident_id_number(district, self._births[birth], sequence)
         elif kind >= 6:
             address = ("810000", "820000", "830000")[kind % 3]
-            id_type, id_number = "residence_permit", _resident_id(address, self._births[birth], sequence)
+            id_type, id_number = "residence_permit", resident_id_number(address, self._births[birth], sequence)
         elif kind >= 3:
             id_type, id_number = "hk_macao_permit", f"{'HM'[kind % 2]}{paper:08d}"
         elif kind >= 1:
@@ -238,7 +170,7 @@ class Crowd:
         if who.behaviour is Behaviour.TYPES_SLOPPILY:
             number = sloppy(number, self.stir(i, 1))
         elif who.behaviour is Behaviour.MISTYPES_NAME and attempt == 0:
-            name = name + _GIVEN[self.stir(i, 2) % len(_GIVEN)]
+            name = name + GIVEN[self.stir(i, 2) % len(GIVEN)]
         body = {"id_type": who.id_type, "id_number": number, "name": name, "phone": who.phone}
         return json.dumps(body, ensure_ascii=False).encode()
 
@@ -299,67 +231,7 @@ class Crowd:
                 yield f"{code}{k:03d}", f"{code} 接种点 {k}", f"{code} site {k}", code, f"{code} 大道 {k} 号"
 
 
-def write_files(crowd: Crowd, folder: Path) -> tuple[Path, Path]:
-    """Write `registry.csv` and `sites.csv` (contract "Files") into `folder`; returns their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    registry, sites = folder / "registry.csv", folder / "sites.csv"
-    for path, columns, rows in (
-        (registry, REGISTRY_COLUMNS, crowd.registry_rows()),
-        (sites, SITES_COLUMNS, crowd.sites_rows()),
-    ):
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(columns)
-            writer.writerows(rows)
-    return registry, sites
-
-
-def sloppy(number: str, bits: int) -> str:
-    """The same ID number as a hurried person types it: full width, spaced or in lower case."""
-    match bits % 3:
-        case 0:
-            return number.translate(_FULL_WIDTH)
-        case 1:
-            return f" {number[:6]} {number[6:]}"
-        case _:
-            return number.lower()
-
-
 def _slots(shares: Iterable[tuple[int, float]]) -> bytes:
     """A thousand slots, of which each kind has its share and 0 the rest."""
     slots = b"".join(bytes([kind]) * per_mille(share) for kind, share in shares)
     return slots.ljust(1000, b"\0")
-
-
-def _resident_id(address: str, birth: str, sequence: int) -> str:
-    body = f"{address}{birth}{sequence:03d}"
-    return body + str(mod_11_2.calc_check_digit(body))
-
-
-def _name(bits: int) -> str:
-    name = _SURNAMES[bits % len(_SURNAMES)] + _GIVEN[(bits >> 6) % len(_GIVEN)]
-    return name if bits & 0x10000 else name + _GIVEN[(bits >> 12) % len(_GIVEN)]
-
-
-def main() -> None:
-    """`python -m loadtests.crowd`: write the files that a server under test must import."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--residents", type=int, default=600_000)
-    parser.add_argument("--crowd", default=DEFAULT_CROWD, help="name of a crowd, or its file")
-    parser.add_argument("--districts", default="", help="codes with commas; default: those of the crowd")
-    parser.add_argument("--day", type=date.fromisoformat, default=date(2021, 6, 19))
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    try:
-        traits = load_traits(options.crowd)
-    except CrowdError as error:
-        parser.error(f"--crowd: {error}")
-    districts = tuple(filter(None, options.districts.split(","))) or traits.come
-    crowd = Crowd(options.residents, districts, options.day, options.seed, traits)
-    for path in write_files(crowd, options.folder):
-        print(path)
-
-
-if __name__ == "__main__":
-    main()

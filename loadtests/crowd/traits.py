@@ -6,17 +6,10 @@ how long, is not the crowd's: residents and minutes are flags.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from datetime import date, datetime, time
-from functools import cache
-from pathlib import Path
+from datetime import time
 from typing import Annotated, Literal
 
 import msgspec
-
-SHIPPED = Path(__file__).parent.parent / "crowds"
-DEFAULT_CROWD = "guangzhou"
 
 Code = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,12}\Z")]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -25,10 +18,6 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 Moment = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Range = tuple[Seconds, Seconds]
 """From and to, in seconds; uniform between them."""
-
-
-class CrowdError(ValueError):
-    """The crowd file cannot be used; the message names the file, the key and what was expected."""
 
 
 class District(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -218,125 +207,3 @@ def shares_of(table: msgspec.Struct) -> dict[str, float]:
 def per_mille(share: float) -> int:
     """A share in thousandths; crowds are counted in these."""
     return round(share * 1000)
-
-
-@cache
-def load_traits(name: str = DEFAULT_CROWD) -> Traits:
-    """Read and check a crowd file: a shipped one by its name, or any by its path.
-
-    Raises:
-        CrowdError: in one line, as "bots.toml: networks[0].loss: expected `float` <= 0.5".
-    """
-    path = SHIPPED / f"{name}.toml" if re.fullmatch(r"[A-Za-z0-9_-]+", name) else Path(name)
-    try:
-        tree = msgspec.toml.decode(path.read_text("utf-8-sig"))
-    except OSError as error:
-        shipped = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.toml")))
-        raise CrowdError(f"{path.name}: cannot be read: {error.strerror} (shipped: {shipped})") from error
-    except UnicodeDecodeError as error:
-        raise CrowdError(f"{path.name}: expected UTF-8 text, got byte {error.object[error.start]:#04x}") from error
-    except msgspec.DecodeError as error:
-        raise CrowdError(f"{path.name}: not TOML: {error}") from error
-    try:
-        traits = msgspec.convert(tree, Traits, builtin_types=(datetime, date, time))
-    except msgspec.ValidationError as error:
-        raise CrowdError(f"{path.name}: {_explain(error)}") from error
-    problem = next(_problems(traits), None)
-    if problem is not None:
-        raise CrowdError(f"{path.name}: {problem}")
-    return traits
-
-
-_TABLES: dict[str, type[msgspec.Struct]] = {
-    "": Traits, "districts": District, "arrivals": Arrivals, "door": Door, "ineligible": Ineligible, "habits": Habits,
-    "afterthoughts": Afterthoughts, "whims": Whims, "impatience": Impatience, "pace": Pace, "families": Families,
-    "networks": Network, "bots": Bots,
-}  # fmt: skip
-
-
-def _explain(error: msgspec.ValidationError) -> str:
-    """msgspec's "Expected ... - at `$.path`" as "path: expected ...", the key always named in full."""
-    what, _, path = str(error).partition(" - at `$")
-    path = path.rstrip("`").lstrip(".")
-    found = re.fullmatch(r"Object (missing required|contains unknown) field `(.+)`", what)
-    if found is None:
-        return f"{path}: {what[0].lower()}{what[1:]}"
-    key = ".".join(filter(None, (path, found[2])))
-    if found[1] == "missing required":
-        return f"{key}: expected a value, got none"
-    known = _TABLES[re.sub(r"\[[^]]*\]", "", path)].__struct_fields__
-    return f"{key}: unknown key, expected one of {', '.join(known)}"
-
-
-def _problems(traits: Traits) -> Iterator[str]:
-    """What the types alone cannot say, each as "key: expected ..."."""
-    yield from _problems_of_districts(traits)
-    yield from _problems_of_arrivals(traits.arrivals)
-    for key in ("habits", "ineligible", "afterthoughts"):
-        for name, share in shares_of(getattr(traits, key)).items():
-            if abs(share * 1000 - per_mille(share)) > 1e-6:
-                yield f"{key}.{name}: expected whole thousandths, got {share:g}"
-    if (
-        sum(per_mille(share) for table in (traits.habits, traits.ineligible) for share in shares_of(table).values())
-        > 1000
-    ):
-        yield "habits: expected no more than 1 together with ineligible"
-    if sum(per_mille(share) for share in shares_of(traits.afterthoughts).values()) > 1000:
-        yield "afterthoughts: expected no more than 1 together"
-    ranges = [("impatience", name, traits.impatience) for name in ("gives_up_after", "refreshes_every")]
-    for key, name, table in [*ranges, *(("pace", name, traits.pace) for name in Pace.__struct_fields__)]:
-        low, high = getattr(table, name)
-        if low > high:
-            yield f"{key}.{name}: expected the shorter time first, got {low:g} and {high:g}"
-    yield from _problems_of_networks(traits.networks)
-
-
-def _problems_of_districts(traits: Traits) -> Iterator[str]:
-    codes: set[str] = set()
-    by_population = traits.districts[0].population is not None
-    for index, district in enumerate(traits.districts):
-        key = f"districts[{index}]"
-        if district.code in codes:
-            yield f"{key}.code: expected a code of its own, got `{district.code}` again"
-        codes.add(district.code)
-        if (district.population is None) == (district.share is None):
-            yield f"{key}: expected either population or share"
-        if (district.population is not None) != by_population:
-            yield f"{key}: expected {'population' if by_population else 'share'}, as the first district has"
-    for index, code in enumerate(traits.come):
-        if code not in codes:
-            yield f"come[{index}]: expected one of the districts, got `{code}`"
-    if len(set(traits.come)) < len(traits.come):
-        yield "come: expected each district once"
-    if codes == set(traits.come) and traits.ineligible.wrong_district:
-        yield "districts: expected one besides those of come: where those of the wrong district live"
-
-
-def _problems_of_arrivals(parts: tuple[Arrivals, ...]) -> Iterator[str]:
-    for index, part in enumerate(parts):
-        key = f"arrivals[{index}]"
-        if bool(part.at_minutes) != (part.curve == "wave"):
-            yield f"{key}.at_minutes: expected {'minutes' if part.curve == 'wave' else 'none'} for {part.curve}"
-        if (part.at is not None) != (part.curve == "television"):
-            yield f"{key}.at: expected {'a time' if part.curve == 'television' else 'none'} for {part.curve}"
-        falls_off = part.curve in ("decay", "wave", "television")
-        if part.constant_seconds is None and part.curve in ("wave", "television"):
-            yield f"{key}.constant_seconds: expected seconds for {part.curve}, got none"
-        if part.constant_seconds is not None and not falls_off:
-            yield f"{key}.constant_seconds: expected none for {part.curve}"
-    stated = sum(part.share for part in parts if part.share is not None)
-    rest = sum(1 for part in parts if part.share is None)
-    if rest > 1:
-        yield "arrivals: expected one part without a share at most"
-    if stated > 1 + 1e-9 or (rest == 0 and stated < 1 - 1e-9):
-        yield f"arrivals: expected shares that add up to 1, got {stated:g}"
-
-
-def _problems_of_networks(networks: tuple[Network, ...]) -> Iterator[str]:
-    if networks and abs(sum(network.share for network in networks) - 1) > 1e-9:
-        yield f"networks: expected shares that add up to 1, got {sum(network.share for network in networks):g}"
-    for index, network in enumerate(networks):
-        if network.latency_p95_ms < network.latency_ms:
-            yield f"networks[{index}].latency_p95_ms: expected no less than latency_ms"
-        if network.latency_ms == 0 and network.latency_p95_ms > 0:
-            yield f"networks[{index}].latency_ms: expected more than 0 for a spread"

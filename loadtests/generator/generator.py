@@ -13,7 +13,8 @@ import gevent
 from loadtests.audit.registrations import RECEIPTS_SAMPLE
 from loadtests.client.answers import Requests
 from loadtests.client.measure import Meters
-from loadtests.crowd.crowd import EVERYONE, Crowd, Share
+from loadtests.crowd.crowd import Crowd
+from loadtests.crowd.shares import EVERYONE, Share
 from loadtests.generator.lines import Switchboard
 from loadtests.resident.acts import SECOND_US, Act, Stretch
 from loadtests.resident.agenda import Agenda

@@ -2,67 +2,28 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import gevent
 import msgspec
-from gevent.event import AsyncResult
 
 from loadtests.client.measure import Meters, Progress
-from loadtests.crowd.crowd import Crowd, Share
+from loadtests.crowd.crowd import Crowd
+from loadtests.crowd.shares import Share
+from loadtests.generator import messages
 from loadtests.generator.generator import Cast
-from loadtests.generator.own_cpu import Busy
+from loadtests.generator.messages import Measured, Order, Part
 from loadtests.resident.acts import Stretch
 from loadtests.resident.observations import Told
-from loadtests.run.clock import RunClock
 from loadtests.run.generators import Company
-from loadtests.run.options import CannotRehearse, Options, crowd_of
-from loadtests.run.setting import Setting, find_setting
+from loadtests.run.options import CannotRehearse, Options
+from loadtests.run.setting import Setting
 
 if TYPE_CHECKING:
     from locust.env import Environment
-    from locust.runners import MasterRunner, WorkerRunner
-
-_BEGIN, _ASK, _TELL, _ARRIVE, _LOOK, _SEEN, _END, _PIECE, _FAILED = (
-    f"jiaohao {word}" for word in ("begin", "ask", "tell", "arrive", "look", "seen", "end", "piece", "failed")
-)
-_CLOCK_LOOKS = 20
-_PIECE_BYTES = 4_000_000
-_ANSWER_SECONDS = 180
-
-
-class Measured(msgspec.Struct):
-    """What one cast has measured so far, as it travels to the master.
-
-    Attributes:
-        index: of its share.
-        meters: encoded.
-        machine: host name.
-        percent: CPU of the generator's process, of one core, by second.
-    """
-
-    index: int
-    meters: bytes
-    machine: str
-    percent: dict[int, float]
-
-
-class Part(msgspec.Struct):
-    """What one cast has to say at the end of a run.
-
-    Attributes:
-        told: encoded.
-        unserved: events that were due when the run ended, and had not been sent.
-        clock_doubt_us: how far its clock may be from the master's.
-    """
-
-    measured: Measured
-    told: bytes
-    unserved: int
-    clock_doubt_us: int
+    from locust.runners import MasterRunner
 
 
 class Alone:
@@ -112,16 +73,6 @@ def company_of(options: Options, crowd: Crowd, setting: Setting, environment: En
     return Alone(options, crowd, setting, environment.events.request.fire)
 
 
-class Order(msgspec.Struct):
-    """What a worker is told to begin with."""
-
-    options: Options
-    host: str
-    origin_s: float
-    share: Share
-    everyone: bool
-
-
 class Troupe:
     """Locust's workers, from the master's side.
 
@@ -146,8 +97,11 @@ class Troupe:
         self._failed = ""
         self._ended = False
         for name, listener in (
-            (_ASK, self._asked), (_PIECE, self._piece), (_SEEN, self._looked), (_FAILED, self._failure),
-        ):  # fmt: skip
+            (messages.ASK, self._asked),
+            (messages.PIECE, self._piece),
+            (messages.SEEN, self._looked),
+            (messages.FAILED, self._failure),
+        ):
             runner.custom_messages.pop(name, None)  # of an earlier run in the same web UI
             runner.register_message(name, listener)
         self._progress: dict[str, Progress] = {}
@@ -158,10 +112,10 @@ class Troupe:
         host, origin_s, of = self._setting.host, self._setting.origin_s, len(self._workers)
         for index, worker in enumerate(self._workers):
             order = Order(options, host, origin_s, Share(index, of), everyone)
-            self._runner.send_message(_BEGIN, _plain(order), worker)
+            self._runner.send_message(messages.BEGIN, messages.plain(order), worker)
 
     def arrive(self, stretch: Stretch) -> None:
-        self._runner.send_message(_ARRIVE, _plain(stretch))
+        self._runner.send_message(messages.ARRIVE, messages.plain(stretch))
 
     def progress(self) -> Progress:
         if self._failed:
@@ -174,7 +128,7 @@ class Troupe:
 
     def meters(self) -> Meters:
         self._seen.clear()
-        self._runner.send_message(_LOOK)
+        self._runner.send_message(messages.LOOK)
         self._wait_for(lambda: len(self._seen) == len(self._workers), "said what they had measured")
         return self._measured()
 
@@ -183,7 +137,7 @@ class Troupe:
             return
         self._ended = True
         self._runner.environment.events.worker_report.remove_listener(self._reported)  # type: ignore[no-untyped-call]
-        self._runner.send_message(_END)
+        self._runner.send_message(messages.END)
         self._wait_for(lambda: len(self._parts) == len(self._workers), "said what they had been told")
 
     def told(self) -> tuple[Told, Meters, int]:
@@ -204,10 +158,10 @@ class Troupe:
         return whole
 
     def _wait_for(self, done: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + _ANSWER_SECONDS
+        deadline = time.monotonic() + messages.ANSWER_SECONDS
         while not done():
             if self._failed or time.monotonic() > deadline:
-                raise CannotRehearse(self._failed or f"not all workers {what} within {_ANSWER_SECONDS} s")
+                raise CannotRehearse(self._failed or f"not all workers {what} within {messages.ANSWER_SECONDS} s")
             gevent.sleep(0.05)
 
     def _reported(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
@@ -215,7 +169,7 @@ class Troupe:
             self._progress[client_id] = msgspec.convert(data["jiaohao"], Progress)
 
     def _asked(self, msg: Any, **_: Any) -> None:
-        self._runner.send_message(_TELL, {"now_us": self._setting.clock.now_us()}, msg.node_id)
+        self._runner.send_message(messages.TELL, {"now_us": self._setting.clock.now_us()}, msg.node_id)
 
     def _piece(self, msg: Any, **_: Any) -> None:
         pieces = self._pieces.setdefault(msg.node_id, [])
@@ -229,98 +183,3 @@ class Troupe:
 
     def _failure(self, msg: Any, **_: Any) -> None:
         self._failed = f"a worker: {msg.data['why']}"
-
-
-class Member:
-    """A Locust worker's side: does as the master's stage says.
-
-    Args:
-        runner: of the worker.
-    """
-
-    def __init__(self, runner: WorkerRunner) -> None:
-        self._runner = runner
-        self._cast: Cast | None = None
-        self._busy: Busy | None = None
-        self._clock_doubt_us = 0
-        self._answer: AsyncResult[int] = AsyncResult()
-        for name, listener in (
-            (_BEGIN, self._begin), (_TELL, self._told), (_ARRIVE, self._arrive), (_LOOK, self._look), (_END, self._end),
-        ):  # fmt: skip
-            runner.register_message(name, listener, concurrent=True)
-        runner.environment.events.report_to_master.add_listener(self._report)  # type: ignore[no-untyped-call]
-
-    def _report(self, data: dict[str, Any], **_: Any) -> None:
-        """Say how far it is whenever Locust reports its statistics, every few seconds."""
-        if self._cast is not None:
-            data["jiaohao"] = _plain(self._cast.meters.progress(self._cast.clock.now_us() // 1_000_000))
-
-    def _begin(self, msg: Any, **_: Any) -> None:
-        self._cast = None
-        self._stop_watching()  # of an earlier run that did not come to its end
-        try:
-            order = msgspec.convert(msg.data, Order)
-            crowd = crowd_of(order.options)
-            setting = find_setting(order.host, crowd.districts, order.origin_s)
-            self._set(setting.clock)
-            fire = self._runner.environment.events.request.fire
-            self._cast = Cast(order.options, crowd, setting, fire, order.share)
-            self._busy = Busy(setting.clock)
-            self._cast.begin(everyone=order.everyone)
-        except (CannotRehearse, ValueError) as reason:
-            self._runner.send_message(_FAILED, {"why": str(reason)})
-
-    def _set(self, clock: RunClock) -> None:
-        """Set a clock by the master's: by the quickest of some answers, which bounds the doubt by half its time."""
-        quickest, forward = None, 0
-        for _ in range(_CLOCK_LOOKS):
-            asked_us = clock.now_us()
-            self._answer = AsyncResult()
-            self._runner.send_message(_ASK)
-            try:
-                told_us = self._answer.get(timeout=_ANSWER_SECONDS)
-            except gevent.Timeout:
-                raise CannotRehearse("the master does not say what time it is") from None
-            took_us = clock.now_us() - asked_us
-            if quickest is None or took_us < quickest:
-                quickest, forward = took_us, told_us - asked_us - took_us // 2
-        clock.put_forward(forward)
-        self._clock_doubt_us = (quickest or 0) // 2
-
-    def _told(self, msg: Any, **_: Any) -> None:
-        self._answer.set(msg.data["now_us"])
-
-    def _arrive(self, msg: Any, **_: Any) -> None:
-        while self._cast is None:  # still making ready
-            gevent.sleep(0.1)
-        self._cast.arrive(msgspec.convert(msg.data, Stretch))
-
-    def _look(self, **_: Any) -> None:
-        if self._cast is not None:
-            self._runner.send_message(_SEEN, _plain(self._seen(self._cast)))
-
-    def _end(self, **_: Any) -> None:
-        if self._cast is None:
-            return
-        cast = self._cast
-        cast.end()
-        told = cast.journey.told.encoded(cast.share.index, cast.share.of)
-        part = msgspec.msgpack.encode(Part(self._seen(cast), told, cast.unserved, self._clock_doubt_us))
-        self._stop_watching()
-        for at in range(0, len(part), _PIECE_BYTES):
-            piece = part[at : at + _PIECE_BYTES]
-            self._runner.send_message(_PIECE, {"piece": piece, "last": at + _PIECE_BYTES >= len(part)})
-            gevent.sleep(0)
-
-    def _seen(self, cast: Cast) -> Measured:
-        percent = self._busy.percent if self._busy is not None else {}
-        return Measured(cast.share.index, cast.meters.encoded(), socket.gethostname(), percent)
-
-    def _stop_watching(self) -> None:
-        if self._busy is not None:
-            self._busy.stop()
-            self._busy = None
-
-
-def _plain(order: msgspec.Struct) -> Any:
-    return msgspec.to_builtins(order, builtin_types=(bytes,))

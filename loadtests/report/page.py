@@ -2,60 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
+from pathlib import Path
 
 from loadtests.audit.evidence import Evidence
-from loadtests.client.answers import Call
-from loadtests.client.measure import Histogram
 from loadtests.report.against import Compared
-from loadtests.report.charts import Series, line_chart, short
+from loadtests.report.charts import short
 from loadtests.report.experience_section import felt
-from loadtests.report.markup import card, figure, table, tiles
+from loadtests.report.markup import figure, table, tiles
 from loadtests.report.objectives import in_words
 from loadtests.report.summary import Summary
+from loadtests.report.time_charts import time_charts
 
-_STYLE = """
-:root{color-scheme:light dark;--ink:#1c2430;--dim:#667085;--paper:#f6f7f9;--card:#fff;--edge:#e3e7ee;--good:#1b7f4b;
---bad:#c2281d;--unsure:#a86400}
-@media(prefers-color-scheme:dark){:root{--ink:#e6e9ef;--dim:#98a2b3;--paper:#12161d;--card:#1a2029;--edge:#2b3340;
---good:#4cc38a;--bad:#ff7369;--unsure:#f0b429}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--paper);color:var(--ink);
-font:15px/1.5 system-ui,"Noto Sans","Noto Sans CJK SC",sans-serif}
-main{max-width:1340px;margin:0 auto;padding:28px 20px 60px}
-h1{font-size:26px;margin:0}h1 small{font-weight:400;color:var(--dim);margin-left:10px;font-size:17px}
-h2{font-size:17px;margin:34px 0 12px}
-.verdict{margin:18px 0;padding:14px 18px;border-radius:10px;color:#fff;font-size:17px;background:#c2281d}
-.verdict.good{background:#1b7f4b}.verdict.unsure{background:#8a5300}
-.verdict small{display:block;opacity:.9;font-size:14px}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(104px,1fr));gap:12px}
-.tile,.card{background:var(--card);border:1px solid var(--edge);border-radius:10px;padding:12px 14px}
-.tile{padding:10px}.tile b{display:block;font-size:19px;white-space:nowrap;
-font-variant-numeric:tabular-nums}.tile span{color:var(--dim);font-size:13px}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(460px,100%),1fr));gap:14px}
-.card h3{margin:0 0 2px;font-size:15px}.card>p.note{margin:0 0 6px;color:var(--dim);font-size:13px}
-svg{width:100%;height:auto;display:block}
-svg polyline{fill:none;stroke-width:1.6;stroke-linejoin:round}.grid{stroke:var(--edge)}.tick,.unit,.word{font-size:11px;
-fill:var(--dim)}.mark{stroke:var(--bad);stroke-dasharray:3 3}.limit{stroke:var(--unsure);stroke-dasharray:6 4}
-.legend{margin:4px 0 0;font-size:13px;color:var(--dim)}.legend span{margin-right:14px;white-space:nowrap}
-.legend i{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:5px}
-table{border-collapse:collapse;width:100%;background:var(--card);border:1px solid var(--edge);border-radius:10px}
-td,th{text-align:left;padding:6px 12px;border-top:1px solid var(--edge);vertical-align:top}
-tr:first-child>*{border-top:0}
-th{color:var(--dim);font-weight:600;font-size:13px}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
-.ok{color:var(--good);font-weight:600}.no{color:var(--bad);font-weight:600}.un{color:var(--unsure);font-weight:600}
-.shade{fill:var(--unsure);opacity:.28}.scroll{overflow-x:auto}.scroll table{min-width:640px}
-.legend .dash{background:none;height:0;border-radius:0;border-top:2px dashed var(--unsure);vertical-align:middle}
-.tiles+.charts,.charts+.scroll{margin-top:14px}.six{grid-template-columns:repeat(6,1fr)}
-.scroll+.scroll{margin-top:14px}.felt small{color:var(--dim);display:block;
-max-width:min(900px,82vw)}.felt .means td{border-top:0;padding-top:0}
-@media(max-width:900px){.six{grid-template-columns:repeat(3,1fr)}}
-@media(max-width:560px){main{padding:18px 12px 40px}.tick,.unit,.word{font-size:17px}td,th{padding:6px 5px}
-.felt table{min-width:0;font-size:13px}
-h1 small{display:block;margin:0}}
-details{margin:10px 0}summary{cursor:pointer;margin-bottom:8px}.none{color:var(--dim)}
-"""
+_STYLE = Path(__file__).with_name("page.css")
 
 _NUMERIC = ("", "", ' class="n"', ' class="n"', "", "", "")
 
@@ -73,7 +33,7 @@ def render(e: Evidence, summary: Summary) -> str:
         *felt(e, summary),
         "<h2>Over time</h2>",
         _marked(summary),
-        f'<div class="charts">{"".join(_charts(e))}</div>',
+        f'<div class="charts">{"".join(time_charts(e))}</div>',
         "<h2>Audit</h2>",
         _checks(summary),
         "<h2>Latency, ms</h2>",
@@ -91,9 +51,10 @@ def render(e: Evidence, summary: Summary) -> str:
         "<h2>Assumptions</h2>", table((), summary.assumptions), "<h2>Host</h2>", table((), summary.host),
         "<h2>Settings</h2>", table((), summary.settings),
     ]  # fmt: skip
+    style = _STYLE.read_text("utf-8")
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>叫号 rehearsal</title><style>{_STYLE}</style><main>{''.join(body)}</main></html>"
+        f"<title>叫号 rehearsal</title><style>\n{style}</style><main>{''.join(body)}</main></html>"
     )
 
 
@@ -171,120 +132,6 @@ def _duration(ms: float | None) -> str:
     if ms is None:
         return "-"
     return f"{ms:.0f} ms" if ms < 10_000 else f"{ms / 1000:.0f} s"
-
-
-def _charts(e: Evidence) -> Iterable[str]:
-    counts = e.meters.counts
-    marks = [(float(e.fault_second), e.fault or "fault")] if e.fault_second is not None else []
-    marks += [(g.draw_seconds + g.opens_us / 1e6, "draw closes") for g in e.grounds[:1]]
-
-    requests = [second for second in counts["requests"] if second <= e.end_second]
-    span = (float(min([*requests, -5])), float(e.end_second))
-
-    def over_time(series: Sequence[Series], unit: str, *, log: bool = False, limit: float | None = None) -> str:
-        return line_chart(
-            series, unit=unit, log=log, limit=limit, marks=marks, seconds=span, shaded=(*e.marked, *e.machine.taken)
-        )
-
-    rates = [Series("arrivals", _counted(counts["arrivals"]))]
-    for call, word in (
-        (Call.JOIN, "joins"),
-        (Call.POLL, "polls"),
-        (Call.CLAIM, "claims"),
-        (Call.REGISTER, "registrations"),
-    ):
-        by_second = {second: h.total for second, h in e.meters.from_due[call].items()}
-        rates.append(Series(word, _counted(by_second)))
-    yield card(
-        "Arrivals and requests",
-        "per second, by when they were due",
-        over_time(rates, "per second"),
-    )
-    yield card(
-        "The line", "all openings together, as anyone sees it at GET /openings",
-        over_time([Series(name, _looked(e, name)) for name in ("issued", "waiting", "serving")], "places"),
-    )  # fmt: skip
-    for call, word in (
-        (Call.JOIN, "Joining"),
-        (Call.POLL, "Polling"),
-        (Call.CLAIM, "Claiming"),
-        (Call.REGISTER, "Registering"),
-    ):
-        limit_us = e.slo.p99_us(call)
-        yield card(
-            f"{word}: latency",
-            "from the moment the resident was due" + (", p99 objective dashed" if limit_us else ""),
-            over_time(_latency(e, call), "ms", log=True, limit=limit_us / 1000 if limit_us else None),
-        )
-    around = [
-        Series(word, _counted({second: h.total for second, h in e.meters.from_due[call].items()}))
-        for call, word in (
-            (Call.ELIGIBILITY, "eligibility"),
-            (Call.SITES, "sites"),
-            (Call.CHANGE, "changes"),
-            (Call.CANCEL, "cancellations"),
-            (Call.ACCESS_CODE, "codes"),
-        )
-        if e.meters.from_due[call]
-    ]
-    yield card(
-        "Around the registration", "per second, by when they were due; QR images follow the registrations one by one",
-        over_time(around, "per second"),
-    )  # fmt: skip
-    cpu = [Series(who, sorted(values.items())) for who, values in e.seen.cpu.items()]
-    yield card("CPU", "percent of one core; others: what else the machine did, or its host took", over_time(cpu, "%"))
-    memory = [Series(who, sorted(values.items())) for who, values in e.seen.memory_mb.items()]
-    yield card("Memory", "resident set", over_time(memory, "MB"))
-    late = [
-        (float(second), (h.percentile_us(99) or 0) / 1000) for second, h in sorted(e.meters.lateness.items()) if h.total
-    ]
-    yield card(
-        "The generator itself", "how late it was, with a line free, in sending what was due; its limit dashed",
-        over_time([Series("p99", late)], "ms", log=True, limit=e.slo.generator.late_p99_ms),
-    )  # fmt: skip
-    trouble = [
-        Series(name, _counted(counts[name]))
-        for name in ("errors", "retries", "reconnects", "lines busy")
-        if counts[name]
-    ]
-    if trouble:
-        yield card("Errors and retries", "per second; lines busy: every connection was waiting for the server",
-                   over_time(trouble, "per second"))  # fmt: skip
-
-
-def _counted(by_second: dict[int, int]) -> list[tuple[float, float]]:
-    if not by_second:
-        return []
-    return [(float(second), float(by_second.get(second, 0))) for second in range(min(by_second), max(by_second) + 1)]
-
-
-def _looked(e: Evidence, name: str) -> list[tuple[float, float]]:
-    points: dict[int, dict[str, int]] = {}
-    for ground in e.grounds:
-        for look in e.looks(ground):
-            points.setdefault(look.seen_ms // 1000, {})[ground.district] = getattr(look, name)
-    latest: dict[str, int] = {}
-    line = []
-    for second in sorted(points):
-        latest |= points[second]
-        line.append((float(second), float(sum(latest.values()))))
-    return line
-
-
-def _latency(e: Evidence, call: Call) -> list[Series]:
-    by_second = e.meters.from_due[call]
-    if not by_second:
-        return []
-    # enough of them in each point for a percentile to mean something
-    step = max(1, (max(by_second) - min(by_second)) // 150)
-    windows: dict[int, list[Histogram]] = {}
-    for second, histogram in by_second.items():
-        windows.setdefault(second // step * step, []).append(histogram)
-    merged = {second: Histogram.merged(parts) for second, parts in sorted(windows.items())}
-    return [
-        Series(f"p{p}", [(float(second), (h.percentile_us(p) or 0) / 1000) for second, h in merged.items()])
-        for p in (50, 95, 99)
-    ]
 
 
 def _checks(summary: Summary) -> str:

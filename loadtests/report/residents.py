@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from loadtests.audit.evidence import Evidence
-from loadtests.crowd.crowd import INELIGIBLE
+from loadtests.crowd.behaviour import INELIGIBLE
 from loadtests.report.experience import out_of_order
 from loadtests.resident.facts import NEVER, Fact
 

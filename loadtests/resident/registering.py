@@ -10,7 +10,8 @@ from loadtests.client import answers
 from loadtests.client.answers import Requests
 from loadtests.client.wire import Answer
 from loadtests.crowd.arrivals import Arrival
-from loadtests.crowd.crowd import INELIGIBLE, Afterthought, Behaviour, Wishes
+from loadtests.crowd.behaviour import INELIGIBLE, Afterthought, Behaviour
+from loadtests.crowd.crowd import Wishes
 from loadtests.resident.acts import SECOND_US, Act
 from loadtests.resident.facts import Fact
 from loadtests.resident.residents import Residents

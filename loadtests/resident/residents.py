@@ -11,8 +11,9 @@ from dataclasses import replace
 
 from loadtests.client.measure import Meters
 from loadtests.crowd.arrivals import Arrival, Curve
-from loadtests.crowd.crowd import EVERYONE, Crowd, Share
+from loadtests.crowd.crowd import Crowd
 from loadtests.crowd.network import Networks
+from loadtests.crowd.shares import EVERYONE, Share
 from loadtests.resident.acts import LOOK_US, SECOND_US, Act, Ground, Pace
 from loadtests.resident.agenda import Agenda
 from loadtests.resident.facts import Fact

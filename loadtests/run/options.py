@@ -8,7 +8,7 @@ import msgspec
 
 from loadtests.audit.slo import SHIPPED_SLO
 from loadtests.crowd.crowd import Crowd
-from loadtests.crowd.traits import DEFAULT_CROWD, CrowdError, load_traits
+from loadtests.crowd.crowd_file import DEFAULT_CROWD, CrowdError, load_traits
 
 _FILED_A_SECOND = 25_000
 """Arrivals that a generator files in a second, at the least."""
@@ -37,7 +37,7 @@ class Options(msgspec.Struct, kw_only=True):
         workers: of the own server; None is its default.
         fault: None, or a name of `loadtests.faults`; only for the own server.
         fault_at: when, as a share of the minutes.
-        night: hold the night once the crowd is gone, and audit it (`loadtests.audit.night_checks`); only on a server of
+        night: hold the night once the crowd is gone, and audit it (`run/night.py`); only on a server of
             our own with its embedded store.
         lines: connections of the generators together.
         processes: generators; more than one are a Locust master with so many workers.

@@ -20,7 +20,8 @@ import psutil
 from redis.exceptions import RedisError
 
 from loadtests.audit.truth import connect, keys_in, opening_key
-from loadtests.crowd.crowd import Crowd, write_files
+from loadtests.crowd.crowd import Crowd
+from loadtests.crowd.files import write_files
 from loadtests.faults.catalogue import FAULTS
 from loadtests.faults.fault import Fault, FaultError
 from loadtests.run.city_file import HOME

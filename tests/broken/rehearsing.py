@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 import psutil
 
-from loadtests.audit.night_checks import hold_night
-from loadtests.crowd.crowd import Crowd, write_files
-from loadtests.crowd.traits import load_traits
+from loadtests.crowd.crowd import Crowd
+from loadtests.crowd.crowd_file import load_traits
+from loadtests.crowd.files import write_files
 from loadtests.resident.acts import Ground
+from loadtests.run.night import hold_night
 from loadtests.run.options import Options
 from tests.support.serving import REPO, TIANHE, Up, end_store, environment, run_cli
 

@@ -21,7 +21,8 @@ from loadtests.audit.seen import OpeningSeen, Seen, StoreSeen
 from loadtests.audit.truth import OpeningTruth, RegistrationTruth, Truth
 from loadtests.client.answers import Call
 from loadtests.client.measure import Meters
-from loadtests.crowd.crowd import INELIGIBLE, Behaviour, Crowd, Wishes
+from loadtests.crowd.behaviour import INELIGIBLE, Behaviour
+from loadtests.crowd.crowd import Crowd, Wishes
 from loadtests.resident.acts import Ground
 from loadtests.resident.facts import Fact
 from loadtests.resident.observations import Told

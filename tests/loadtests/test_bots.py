@@ -15,7 +15,8 @@ from loadtests.client.measure import Meters
 from loadtests.client.wire import Answer
 from loadtests.crowd.arrivals import curve_of
 from loadtests.crowd.crowd import Crowd
-from loadtests.crowd.traits import BotKind, Bots, load_traits
+from loadtests.crowd.crowd_file import load_traits
+from loadtests.crowd.traits import BotKind, Bots
 from loadtests.resident.acts import Act, Ground, Pace
 from loadtests.resident.agenda import Agenda
 from loadtests.resident.bots import Fleet, changed, fleet_size

@@ -13,16 +13,11 @@ from hypothesis import strategies as st
 from stdnum.iso7064 import mod_11_2
 
 from loadtests.crowd.arrivals import CurveError, parse_curve
-from loadtests.crowd.crowd import (
-    REGISTRY_COLUMNS,
-    Afterthought,
-    Behaviour,
-    Crowd,
-    mix,
-    sloppy,
-    write_files,
-)
-from loadtests.crowd.traits import load_traits
+from loadtests.crowd.behaviour import Afterthought, Behaviour
+from loadtests.crowd.crowd import Crowd, mix
+from loadtests.crowd.crowd_file import load_traits
+from loadtests.crowd.files import REGISTRY_COLUMNS, write_files
+from loadtests.crowd.papers import sloppy
 from loadtests.resident.acts import Act
 from loadtests.resident.agenda import Agenda
 

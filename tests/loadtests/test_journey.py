@@ -11,7 +11,8 @@ from loadtests.client.answers import ENDPOINTS, METHODS, PAGE_CALLS, Call, Reque
 from loadtests.client.measure import Meters
 from loadtests.client.wire import Answer
 from loadtests.crowd.arrivals import parse_curve
-from loadtests.crowd.crowd import Afterthought, Behaviour, Crowd
+from loadtests.crowd.behaviour import Afterthought, Behaviour
+from loadtests.crowd.crowd import Crowd
 from loadtests.resident.acts import CALL_OF, Act, Ground, Pace
 from loadtests.resident.agenda import Agenda
 from loadtests.resident.facts import Fact

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.audit.night_checks import Message, NightTruth, audit_night, read_night
+from loadtests.audit.night_checks import audit_night
+from loadtests.audit.night_store import Message, NightTruth, read_night
 from loadtests.audit.truth import connect as connect_for_audit
 from server.appointments.sites import Sites
 from server.core.encryption import Seal

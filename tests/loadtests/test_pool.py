@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from loadtests.crowd.crowd import Share
+from loadtests.crowd.shares import Share
 from loadtests.run.options import Options
 from loadtests.run.ports import free_ports
 from tests.broken.rehearsing import found, held, prepare, red_of, serving

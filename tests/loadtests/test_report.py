@@ -17,7 +17,7 @@ from loadtests.audit.promises import audit
 from loadtests.cli.rehearsal import run
 from loadtests.client.answers import Call
 from loadtests.crowd.arrivals import parse_curve
-from loadtests.crowd.traits import load_traits
+from loadtests.crowd.crowd_file import load_traits
 from loadtests.report.against import compare, load_run
 from loadtests.report.charts import Series, bar_chart, line_chart, short
 from loadtests.report.junit import junit

@@ -7,8 +7,9 @@ import pytest
 
 from loadtests.client.answers import Requests
 from loadtests.client.measure import Meters
-from loadtests.crowd.crowd import Crowd, Share
-from loadtests.crowd.traits import load_traits
+from loadtests.crowd.crowd import Crowd
+from loadtests.crowd.crowd_file import load_traits
+from loadtests.crowd.shares import Share
 from loadtests.resident.acts import SECOND_US, Ground
 from loadtests.resident.agenda import Agenda
 from loadtests.resident.journey import Journey

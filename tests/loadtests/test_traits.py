@@ -14,9 +14,11 @@ import pytest
 from loadtests.client.answers import Requests
 from loadtests.client.measure import Meters
 from loadtests.crowd.arrivals import CurveError, curve_of
-from loadtests.crowd.crowd import Behaviour, Crowd, mix
+from loadtests.crowd.behaviour import Behaviour
+from loadtests.crowd.crowd import Crowd, mix
+from loadtests.crowd.crowd_file import SHIPPED, CrowdError, load_traits
 from loadtests.crowd.network import Networks
-from loadtests.crowd.traits import SHIPPED, Arrivals, CrowdError, Door, Families, Network, Traits, load_traits
+from loadtests.crowd.traits import Arrivals, Door, Families, Network, Traits
 from loadtests.resident.acts import Act, Ground, Pace
 from loadtests.resident.agenda import Agenda
 from loadtests.resident.journey import Journey
@@ -133,7 +135,7 @@ import hashlib, sys
 from datetime import date
 from loadtests.crowd.crowd import Crowd
 from loadtests.crowd.network import Networks
-from loadtests.crowd.traits import load_traits
+from loadtests.crowd.crowd_file import load_traits
 traits = load_traits(sys.argv[1])
 crowd = Crowd(3000, traits.come, date(2021, 6, 19), int(sys.argv[2]), traits)
 networks = Networks(crowd)
