@@ -30,10 +30,11 @@ from server.night.published import Published
 from server.night.run import Night
 from server.operations.interventions import Operations
 from server.operations.overview import Overview
+from server.records.scripts import SCRIPTS
 from server.registrations.registrations import Registrations
 from server.registry.guesses import Guesses
 from server.registry.registry import Registry
-from server.store import Store
+from server.store.connection import Connection
 from server.store.setup import follow_city, keep_time, open_store
 from server.waiting_room.room import WaitingRoom
 
@@ -47,7 +48,7 @@ class Services(msgspec.Struct, frozen=True):
 
     city: City
     clock: Clock
-    store: Store
+    connection: Connection
     room: WaitingRoom
     registrations: Registrations
     appointments: Appointments
@@ -66,38 +67,38 @@ class Services(msgspec.Struct, frozen=True):
     sms_file: str | None
 
 
-def wire(settings: Settings, city: City, store: Store) -> Services:
+def wire(settings: Settings, city: City, connection: Connection) -> Services:
     """Put the services together around a store."""
     clock = Clock(settings.offset_ms)
     signer = Signer(settings.secrets)
     pepper, seal = Pepper(settings.pepper, city.papers.same_name), Seal(settings.secrets)
-    metrics = Metrics()
-    guesses = Guesses(city, store, metrics)
-    registry = Registry(city, store, pepper, seal, guesses)
-    room = WaitingRoom(city, store, clock, signer, registry, guesses)
-    sites = Sites(city, store)
-    appointments = Appointments(city, store, clock)
-    unmatched = Unmatched(city, store, clock, appointments)
+    metrics = Metrics(SCRIPTS)
+    guesses = Guesses(city, connection, metrics)
+    registry = Registry(city, connection, pepper, seal, guesses)
+    room = WaitingRoom(city, connection, clock, signer, registry, guesses)
+    sites = Sites(city, connection)
+    appointments = Appointments(city, connection, clock)
+    unmatched = Unmatched(city, connection, clock, appointments)
     published = Published(settings.results_dir)
-    registrations = Registrations(city, store, clock, signer, registry, room, sites, appointments, published)
-    notices = Notices(city, store, clock, seal, pepper, sites)
+    registrations = Registrations(city, connection, clock, signer, registry, room, sites, appointments, published)
+    notices = Notices(city, connection, clock, seal, pepper, sites)
     return Services(
         city=city,
         clock=clock,
-        store=store,
+        connection=connection,
         room=room,
         registrations=registrations,
         appointments=appointments,
-        desk=Desk(city, store, clock, seal, appointments, unmatched),
+        desk=Desk(city, connection, clock, seal, appointments, unmatched),
         unmatched=unmatched,
-        overview=Overview(city, store, clock, room),
-        operations=Operations(city, store, seal),
-        access=Access(city, store, clock, pepper, seal, registry, registrations, notices, guesses),
+        overview=Overview(city, connection, clock, room),
+        operations=Operations(city, connection, seal),
+        access=Access(city, connection, clock, pepper, seal, registry, registrations, notices, guesses),
         notices=notices,
         staff_tokens=StaffTokens(signer, clock, sites, settings.operator_token),
         sites=sites,
         published=published,
-        night=Night(city, store, clock, appointments, published),
+        night=Night(city, connection, clock, appointments, published),
         metrics=metrics,
         guesses=guesses,
         sms_file=str(settings.sms_file) if settings.sms_file else None,
@@ -112,12 +113,12 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         SetupError: the city file is wrong, or no store answers within half a minute.
     """
     city = load_city(settings.city_file)
-    store = await _patiently_opened(settings)
-    services = wire(settings, city, store)
+    connection = await _patiently_opened(settings)
+    services = wire(settings, city, connection)
     with contextlib.suppress(StoreUnavailable):  # it may be restarting: then the loops below catch up
-        await follow_city(store, services.clock)
+        await follow_city(connection, services.clock)
         await services.room.tick()
-    work = [services.room.run(), _keep_house(services), _repair(services), keep_time(store, services.clock)]
+    work = [services.room.run(), _keep_house(services), _repair(services), keep_time(connection, services.clock)]
     if settings.sms_file is not None:
         work.append(services.notices.run(FileGateway(settings.sms_file), f"worker-{os.getpid()}"))
     tasks = [asyncio.create_task(each) for each in work]
@@ -130,10 +131,10 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await store.close()
+        await connection.close()
 
 
-async def _patiently_opened(settings: Settings) -> Store:
+async def _patiently_opened(settings: Settings) -> Connection:
     """The store; it may be restarting, as it was looked at before this worker was started."""
     for _ in range(_PATIENCE_SECONDS - 1):
         with contextlib.suppress(SetupError, StoreUnavailable):
@@ -166,8 +167,8 @@ async def _keep_house(services: Services) -> None:
     parent = os.getppid()
     while True:
         await asyncio.sleep(0.5)
-        services.metrics.flush(services.room.openings())
-        services.metrics.take_over(services.store.unknown_statuses)
+        services.metrics.flush(services.room.figures())
+        services.metrics.take_over(services.connection.unknown_statuses)
         with contextlib.suppress(StoreUnavailable):
             await services.guesses.flush()
         if os.getppid() != parent:

@@ -9,8 +9,9 @@ from redis import Redis
 from redis.cluster import RedisCluster
 
 from server.cli import main
-from server.store import Store, connect
+from server.store.connecting import connect
 from tests.support.serving import Jiaohao
+from tests.support.stores import Store
 from tests.support.valkey import cluster_server, standalone_server
 
 # A loaded machine is slow, not wrong; CI draws the same examples every time, so that a red run can be repeated.

@@ -22,7 +22,10 @@ from loadtests.bench.drive import cpu_seconds, request
 from loadtests.capacity.costs import FORMAT, LEVELS, Call, Costs, Level, Spread
 from loadtests.report.host import cpu_model
 from server.core.settings import Settings
-from server.store.store import Place, Store, connect
+from server.records.opening import Place
+from server.store.connecting import connect
+from server.store.connection import Connection
+from server.waiting_room.store import OpeningStore
 
 _WAITING = 20_000
 _DIRECT = 100  # batches of each script at least
@@ -30,13 +33,13 @@ _DIRECT = 100  # batches of each script at least
 
 async def _places(settings: Settings, requests: CostRequests, called: int) -> None:
     """A place for everyone who is called, in the order of their index, and for some who wait."""
-    store = Store(await connect(settings.redis_url), settings.offset_ms)
+    connection = Connection(await connect(settings.redis_url), settings.offset_ms)
     for district, count in ((CALLED, called), (WAITING, _WAITING)):
         for start in range(0, count, 1000):
-            await store.join(
+            await OpeningStore(connection).join(
                 f"{district}:{DAY}", [requests.resident(i) for i in range(start, min(start + 1000, count))]
             )
-    await store.close()
+    await connection.close()
 
 
 async def _in_opening(
@@ -46,13 +49,13 @@ async def _in_opening(
 
     All else that a call does in the store is under the resident's tag, on any shard.
     """
-    store = Store(await connect(bench.settings.redis_url), bench.settings.offset_ms)
+    connection = Connection(await connect(bench.settings.redis_url), bench.settings.offset_ms)
     waiting, called = f"{WAITING}:{DAY}", f"{CALLED}:{DAY}"
     scripts: dict[str, Callable[[list[Place]], Awaitable[object]]] = {
-        "join": lambda batch: store.join(waiting, [os.urandom(16) for _ in batch]),
-        "ready": lambda batch: store.standing(called, batch),
-        "claim": lambda batch: store.claim(called, batch),
-        "register": lambda batch: store.release(called, [place.entry for place in batch]),
+        "join": lambda batch: OpeningStore(connection).join(waiting, [os.urandom(16) for _ in batch]),
+        "ready": lambda batch: OpeningStore(connection).standing(called, batch),
+        "claim": lambda batch: OpeningStore(connection).claim(called, batch),
+        "register": lambda batch: OpeningStore(connection).release(called, [place.entry for place in batch]),
     }
     found: dict[str, dict[Level, float]] = {name: {} for name in scripts}
     for level, size in sizes.items():
@@ -63,7 +66,7 @@ async def _in_opening(
             for batch in batches:
                 await script(batch)
             found[name][level] = round((cpu_seconds(bench.store) - before) / len(mine) * 1e6, 2)
-    await store.close()
+    await connection.close()
     return found
 
 

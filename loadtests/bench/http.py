@@ -30,9 +30,14 @@ from server.core.keys import Pepper, opening_tag, registration_no
 from server.core.settings import Settings, from_environment, local_secrets
 from server.core.tokens import Kind, Signer, Token
 from server.operations.demo import add_demo
+from server.records.first_dose import FirstDoseRecord
+from server.records.opening import Place
+from server.records.statuses import known
+from server.registry.store import RegistryStore
+from server.store.connecting import connect
+from server.store.connection import Connection
 from server.store.embedded import EmbeddedStore
-from server.store.statuses import known
-from server.store.store import FirstDoseRecord, Place, Store, connect
+from server.waiting_room.store import OpeningStore
 
 DISTRICT = "440106"
 DAY = date(2021, 6, 19)
@@ -89,7 +94,7 @@ async def fill_registry(settings: Settings, count: int, district: str = DISTRICT
     """Write first-dose records of so many residents of a district, with their names and phones, as `jiaohao import
     registry` does."""
     pepper, seal = Pepper(settings.pepper), Seal(settings.secrets)
-    store = Store(await connect(settings.redis_url))
+    connection = Connection(await connect(settings.redis_url))
     dose = date(2021, 4, 20).toordinal()
     try:
         for start in range(0, count, 2000):
@@ -99,9 +104,9 @@ async def fill_registry(settings: Settings, count: int, district: str = DISTRICT
                 resident = pepper.resident("resident_id", number)
                 match, contact = pepper.match(resident, name, phone), seal.close(resident, Contact(name, phone))
                 batch.append((resident, FirstDoseRecord(dose, "inactivated", district, match, contact)))
-            await store.keep_first_doses(batch)
+            await RegistryStore(connection).keep_first_doses(batch)
     finally:
-        await store.close()
+        await connection.close()
 
 
 def join_request(index: int) -> bytes:
@@ -172,22 +177,22 @@ async def journey(settings: Settings, joins: int, claims: int, registrations: in
 
 async def _call(settings: Settings, residents: Sequence[bytes], claimed: int) -> None:
     """Places for all of them, and all called at once; passes for the first ones."""
-    store = Store(await connect(settings.redis_url), settings.offset_ms)
+    connection = Connection(await connect(settings.redis_url), settings.offset_ms)
     try:
-        while not (await store.advance([(_TAG, 0)]))[0].fields:  # noqa: ASYNC110  (until a worker has prepared it)
+        while not (await OpeningStore(connection).advance([(_TAG, 0)]))[0].fields:  # noqa: ASYNC110  (until a worker has prepared it)
             await asyncio.sleep(0.05)
         for start in range(0, len(residents), 1000):
-            await store.join(_TAG, residents[start : start + 1000])
-        await store.adjust(_TAG, "bench", 0, {"rate": 1e7, "max_active": 10**7})
+            await OpeningStore(connection).join(_TAG, residents[start : start + 1000])
+        await OpeningStore(connection).adjust(_TAG, "bench", 0, {"rate": 1e7, "max_active": 10**7})
         await asyncio.sleep(0.05)  # the pace builds up from the time that has passed
-        await store.advance([(_TAG, 0)])
+        await OpeningStore(connection).advance([(_TAG, 0)])
         for start in range(0, claimed, 1000):
             places = [Place(i, i + 1, residents[i]) for i in range(start, min(start + 1000, claimed))]
-            outcomes = {outcome for outcome, _ in known(await store.claim(_TAG, places))}
+            outcomes = {outcome for outcome, _ in known(await OpeningStore(connection).claim(_TAG, places))}
             if outcomes != {"fresh"}:
                 raise RuntimeError(f"not everyone could claim: {outcomes}")
     finally:
-        await store.close()
+        await connection.close()
 
 
 Side = tuple[str, Callable[[], Iterator[bytes]], int, list[psutil.Process]]

@@ -15,17 +15,26 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtests.bench.night_city import ASSUMED, NIGHT, shares, waiting
+from server.appointments.store import AppointmentStore
 from server.core.city import City, District, load_city
 from server.core.encryption import Contact, Seal
 from server.core.keys import Pepper, key, opening_tag, parts_of, resident_tag
 from server.core.settings import Settings, from_environment, local_secrets
 from server.fairness.allotment import Candidate
+from server.messages.store import OutboxStore
+from server.night.store import NightStore
 from server.night.waiting_list import Waiting as Listed
 from server.night.waiting_list import pack
+from server.records.first_dose import FirstDoseRecord
+from server.records.message import Pointer
+from server.records.registration import NewRegistration, PassedOver
+from server.records.statuses import known
+from server.registrations.store import RegistrationStore
+from server.registry.store import RegistryStore
+from server.store.connecting import connect
+from server.store.connection import Connection
 from server.store.embedded import EmbeddedStore
-from server.store.residents import PassedOver
-from server.store.statuses import known
-from server.store.store import FirstDoseRecord, NewRegistration, Pointer, Store, connect
+from server.store.pointers import Pointers
 
 _BATCH = 500
 _SAMPLE = 1000
@@ -54,13 +63,16 @@ class Filling:
     """Writes those who wait into a store, a batch at a time.
 
     Args:
-        store: where to.
+        connection: where to.
         settings: seal names and phones.
         district: code.
     """
 
-    def __init__(self, store: Store, settings: Settings, district: str) -> None:
-        self._store = store
+    def __init__(self, connection: Connection, settings: Settings, district: str) -> None:
+        self._connection = connection
+        self._registry_store = RegistryStore(connection)
+        self._registration_store = RegistrationStore(connection)
+        self._pointers = Pointers(connection)
         self._pepper, self._seal = Pepper(settings.pepper), Seal(settings.secrets)
         self._district = district
 
@@ -73,16 +85,16 @@ class Filling:
             contact = self._seal.close(resident, Contact(name, phone))
             day = wishes.first_dose.toordinal() if wishes.first_dose else 0
             records.append((resident, FirstDoseRecord(day, wishes.product, self._district, match, contact)))
-        await self._store.keep_first_doses(records)
+        await self._registry_store.keep_first_doses(records)
 
     async def claim(self, batch: list[Waiting]) -> None:
         """The claims that their passes came of, marked as used; places and calls are left out."""
         by_day: dict[date, list[bytes | int]] = {}
         for resident, _, day, entry in batch:
             by_day.setdefault(day, []).extend((entry, resident + b"0"))
-        client: Any = self._store.client
-        for day, fields in by_day.items():
-            await client.execute_command("HSET", key("claims", opening_tag(self._district, day)), *fields)
+        await self._connection.plain(
+            [("HSET", key("claims", opening_tag(self._district, day)), *fields) for day, fields in by_day.items()]
+        )
 
     async def register(self, batch: list[Waiting]) -> None:
         """Through the script, with the fields that the service gives it."""
@@ -101,13 +113,13 @@ class Filling:
             }
             dose = wishes.first_dose.isoformat() if wishes.first_dose else ""
             new.append(NewRegistration(resident, 1 << 52, wishes.no, dose, fields))
-        kept = known(await self._store.register(new))
+        kept = known(await self._registration_store.register(new))
         if any(k.status != "registered" for k in kept):
             raise RuntimeError(f"not registered: {kept[0].status}")
 
     async def point(self, batch: list[Waiting]) -> None:
         """Their pointers in the outbox."""
-        await self._store.point([(self._district, each.resident) for each in batch])
+        await self._pointers.point([(self._district, each.resident) for each in batch])
 
 
 class _Memory:
@@ -138,13 +150,13 @@ async def _measure(count: int, seed: int, listpack_bytes: int | None) -> None:
     (district, _), *_ = shares(city, count, ["440106"])
     with tempfile.TemporaryDirectory() as folder, EmbeddedStore(Path(folder)) as embedded:
         settings = from_environment(local_secrets(Path(folder), {}) | {"JIAOHAO_REDIS_URL": embedded.url})
-        store, redis = Store(await connect(embedded.url)), Redis.from_url(embedded.url)
+        connection, redis = Connection(await connect(embedded.url)), Redis.from_url(embedded.url)
         if listpack_bytes:
             redis.config_set("hash-max-listpack-value", listpack_bytes)
-        filling = Filling(store, settings, district.code)
+        filling = Filling(connection, settings, district.code)
         everyone = list(people(city, district, count, seed))
         batches = [everyone[at : at + _BATCH] for at in range(0, count, _BATCH)]
-        await store.open_outbox([district.code])
+        await OutboxStore(connection).open_outbox([district.code])
         memory = _Memory(redis, count)
         for batch in batches:
             await filling.enrol(batch)
@@ -160,44 +172,47 @@ async def _measure(count: int, seed: int, listpack_bytes: int | None) -> None:
         memory.note("pointer in the outbox")
         before_sent = _by_kind(redis, district.code, everyone)
         for batch in batches:
-            await send(store, district.code, batch)
+            await send(connection, district.code, batch)
         memory.note("the message is sent")
         for batch in batches:
-            await store.keep_pending(district.code, [(each.wishes.no, each.resident) for each in batch])
+            await AppointmentStore(connection).keep_pending(
+                district.code, [(each.wishes.no, each.resident) for each in batch]
+            )
         memory.note("pending entry")
-        await _freeze(store, district.code, everyone)
+        await _freeze(connection, district.code, everyone)
         memory.note("a night's frozen list, packed (kept for eight days)")
         for batch in batches:
             passed = [PassedOver(each.resident, each.wishes.no, f"{NIGHT}", 9, "full", "2021-05-01") for each in batch]
-            await store.pass_over(passed, 3)
+            await NightStore(connection).pass_over(passed, 3)
         memory.note("a night in vain")
         _report(count, memory, before_sent, _by_kind(redis, district.code, everyone))
         packed = redis.config_get("hash-max-listpack-value")["hash-max-listpack-value"]
         Console(width=140).print(f"  hash-max-listpack-value {packed}")
-        await store.close()
+        await connection.close()
         redis.close()
 
 
-async def send(store: Store, district: str, batch: list[Waiting]) -> None:
+async def send(connection: Connection, district: str, batch: list[Waiting]) -> None:
     """As the sender does: what is owed is found, accepted, and the pointer is gone."""
-    owed = await store.next_owed([district], "bench", len(batch), 0, "outbox")
+    owed = await OutboxStore(connection).next_owed([district], "bench", len(batch), 0, "outbox")
     pointers = [Pointer.of(each) for each in owed]
-    found = known(await store.next_message(pointers))
+    found = known(await OutboxStore(connection).next_message(pointers))
 
-    await store.settle_message([(p, each.seq, "accepted") for p, each in zip(pointers, found, strict=True)])
-    await store.sent(owed)
+    await OutboxStore(connection).settle_message(
+        [(p, each.seq, "accepted") for p, each in zip(pointers, found, strict=True)]
+    )
+    await OutboxStore(connection).sent(owed)
 
 
-async def _freeze(store: Store, district: str, everyone: list[Waiting]) -> None:
+async def _freeze(connection: Connection, district: str, everyone: list[Waiting]) -> None:
     """As the night keeps its list."""
-    client: Any = store.client
     for part, at in enumerate(range(0, len(everyone), _PART)):
         listed = []
         for resident, it, *_ in everyone[at : at + _PART]:
             dose, not_before = (f"{day}" if day else "" for day in (it.first_dose, it.not_before))
             wishes = list(it.wishes)
             listed.append(Listed(it.no, resident, dose, it.product, wishes, it.any_site, not_before, it.sent_back, ""))
-        await client.hset(key("frozen", opening_tag(district, NIGHT)), part, pack(listed))
+        await connection.plain([("HSET", key("frozen", opening_tag(district, NIGHT)), part, pack(listed))])
 
 
 def _by_kind(redis: "Redis", district: str, everyone: list[Waiting]) -> dict[str, float]:

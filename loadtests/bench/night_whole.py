@@ -21,13 +21,19 @@ from loadtests.bench.night_city import ASSUMED, NIGHT, capacity, shares, sites_o
 from loadtests.bench.night_store import Filling, Waiting, batches, people, send
 from server.appointments.appointments import Appointments, Giving
 from server.appointments.sites import Site
+from server.appointments.slot_store import SlotStore
+from server.appointments.store import AppointmentStore
 from server.core.city import City, District, load_city
 from server.core.clock import Clock, to_ms
 from server.core.keys import key, opening_tag
 from server.core.settings import Settings, from_environment, local_secrets
 from server.fairness.allotment import Rules
+from server.messages.store import OutboxStore
+from server.records.registration import Change
+from server.records.slot import Taken
+from server.store.connecting import connect
+from server.store.connection import Connection
 from server.store.embedded import EmbeddedStore
-from server.store.store import Change, Store, Taken, connect
 
 WINDOW_ONE = ("440106", "440111")
 WINDOW_ONE_DEMAND = 1_550_000
@@ -63,39 +69,41 @@ async def _fill(city: City, settings: Settings, total: int, seed: int) -> None:
     """Everything as it stands at the end of the day."""
     noon = datetime.fromisoformat(f"{NIGHT}T12:00:00").replace(tzinfo=city.tz)
     offset_ms = to_ms(noon) - round(time.time() * 1000)
-    store = Store(await connect(settings.redis_url), offset_ms)
-    appointments = Appointments(city, store, Clock(offset_ms))
+    connection = Connection(await connect(settings.redis_url), offset_ms)
+    appointments = Appointments(city, connection, Clock(offset_ms))
     try:
         for district, waiting in shares(city, total, WINDOW_ONE):
             sites = sites_of(district, waiting)
             made = {s: msgspec.json.encode(Site(s, f"接种点{s}", f"Site {s}", district.code, "路1号")) for s in sites}
-            await store.keep_sites(district.code, made)
-            await store.open_outbox([district.code])
-            filling = Filling(store, settings, district.code)
+            await SlotStore(connection).keep_sites(district.code, made)
+            await OutboxStore(connection).open_outbox([district.code])
+            filling = Filling(connection, settings, district.code)
             today = round(waiting * _TODAY_SHARE)
             for batch in batches(people(city, district, waiting + today, seed)):
                 await filling.enrol(batch)
                 await filling.claim(batch)
                 await filling.register(batch)
                 await filling.point(batch)
-                await send(store, district.code, batch)
+                await send(connection, district.code, batch)
                 if today > 0:
-                    await _had_appointments(store, appointments, district, sites, batch[:today])
+                    await _had_appointments(connection, appointments, district, sites, batch[:today])
                     today -= len(batch[:today])
     finally:
-        await store.close()
+        await connection.close()
 
 
 async def _had_appointments(
-    store: Store, appointments: Appointments, district: District, sites: list[str], batch: list[Waiting]
+    connection: Connection, appointments: Appointments, district: District, sites: list[str], batch: list[Waiting]
 ) -> None:
     """These had their appointment today; most of them came."""
     tag, slot = opening_tag(district.code, NIGHT), f"{sites[0]}|am|inactivated"
-    await store.keep_capacity(tag, {slot: 999_999})
+    await SlotStore(connection).keep_capacity(tag, {slot: 999_999})
     given = [Giving(Taken(w.wishes.no, w.resident, sites[0], "am", "inactivated"), NIGHT) for w in batch]
     await appointments.give(district.code, given, "bench")
     for each in batch[: round(len(batch) * _CAME)]:
-        await store.attend(Change(each.resident, each.wishes.no, "bench"), sites[0], NIGHT.isoformat())
+        await AppointmentStore(connection).attend(
+            Change(each.resident, each.wishes.no, "bench"), sites[0], NIGHT.isoformat()
+        )
 
 
 def _capacity_file(city: City, total: int, doses: float, seed: int, file: Path) -> None:

@@ -4,23 +4,27 @@ import asyncio
 import os
 import statistics
 import tempfile
+import time
 from pathlib import Path
 
 from redis import Redis
 from rich.console import Console
 from rich.table import Table
 
+from server.store.connecting import connect
+from server.store.connection import Connection
 from server.store.embedded import EmbeddedStore
-from server.store.store import Store, connect
+from server.waiting_room.store import OpeningStore
 
 _DAY_MS = 86_400_000
 _PROBE = 20_000
 
 
-async def _open(store: Store, tag: str) -> None:
-    store.now_ms = 1000
-    await store.prepare(
-        tag, opens_ms=1, draw_ms=_DAY_MS, closes_ms=2 * _DAY_MS, claim_ms=300_000, pass_ms=600_000, grace_ms=600_000,
+async def _open(connection: Connection, tag: str) -> None:
+    now_ms = round(time.time() * 1000)
+    await OpeningStore(connection).prepare(
+        tag, opens_ms=now_ms - 1000, draw_ms=now_ms + _DAY_MS, closes_ms=now_ms + 2 * _DAY_MS,
+        claim_ms=300_000, pass_ms=600_000, grace_ms=600_000,
         poll_budget=1500, rate=100, max_active=30_000, seed=bytes(32), night_seed=bytes(32),
     )  # fmt: skip
 
@@ -40,27 +44,30 @@ async def _measure(sizes: list[int], batch: int, rounds: int) -> None:
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder, EmbeddedStore(Path(folder)) as embedded:
             redis = Redis.from_url(embedded.url)
-            store = Store(await connect(embedded.url))
+            connection = Connection(await connect(embedded.url))
             tag = "440106:2021-06-19"
-            await _open(store, tag)
+            await _open(connection, tag)
             before = redis.info("memory")["used_memory"]
             waiting = 0
             for size in sizes:
                 while waiting < size - _PROBE // 2:
                     calls = min(50, max(1, (size - _PROBE // 2 - waiting) // batch))
                     await asyncio.gather(
-                        *(store.join(tag, [os.urandom(16) for _ in range(batch)]) for _ in range(calls))
+                        *(
+                            OpeningStore(connection).join(tag, [os.urandom(16) for _ in range(batch)])
+                            for _ in range(calls)
+                        )
                     )
                     waiting += calls * batch
                 start = _spent(redis)
                 for _ in range(_PROBE // batch):
-                    await store.join(tag, [os.urandom(16) for _ in range(batch)])
+                    await OpeningStore(connection).join(tag, [os.urandom(16) for _ in range(batch)])
                 script, cpu = _spent(redis, start)
                 joined = _PROBE // batch * batch
                 waiting += joined
                 held = (redis.info("memory")["used_memory"] - before) / waiting
                 figures[size].append((script / joined, cpu / joined, held))
-            await store.close()
+            await connection.close()
             redis.close()
     for size in sizes:
         script, cpu, held = (statistics.median(f[i] for f in figures[size]) for i in range(3))

@@ -17,10 +17,10 @@ from server.core.keys import Pepper, key, resident_tag
 from server.core.papers import check_id, check_name, check_phone, normalise_id, normalise_name, normalise_phone
 from server.core.settings import from_environment
 from server.core.tokens import Kind, Signer, Token
+from server.records.first_dose import FirstDoseRecord
 from server.registry.eligibility import FirstDose, judge
 from server.registry.registry import Applicant
-from server.store import connect
-from server.store.store import FirstDoseRecord
+from server.store.connecting import connect
 
 _JSON = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 

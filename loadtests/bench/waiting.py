@@ -17,24 +17,26 @@ from loadtests.bench.drive import cpu_seconds, request
 from loadtests.bench.http import DISTRICT, OPENS_AT, prepare, server, stage
 from server.core.settings import Settings
 from server.core.tokens import Kind, Signer, Token
-from server.store.statuses import known
-from server.store.store import Store, connect
+from server.records.statuses import known
+from server.store.connecting import connect
+from server.store.connection import Connection
+from server.waiting_room.store import OpeningStore
 
 _DRAW_SECONDS = 120
 
 
 async def _crowd(settings: Settings, count: int) -> None:
     """Put so many people in the draw, straight through the script."""
-    store = Store(await connect(settings.redis_url), settings.offset_ms)
+    connection = Connection(await connect(settings.redis_url), settings.offset_ms)
     tag = f"{DISTRICT}:2021-06-19"
     have = 0
     while have < count:
         batch = min(1000, count - have)
-        joined = known(await store.join(tag, [os.urandom(16) for _ in range(batch)]))
+        joined = known(await OpeningStore(connection).join(tag, [os.urandom(16) for _ in range(batch)]))
         if joined[0].entry is None:
             raise RuntimeError(f"nobody joined: {joined[0].status}")
         have += batch
-    await store.close()
+    await connection.close()
 
 
 class Crowd:
@@ -119,7 +121,11 @@ def run(seconds: float, largest: int) -> None:
                 crowd.settle()
                 crowd.wait(5.0)  # warm up
                 crowd.polls = 0
-                before, store_before, at = [cpu_seconds(p) for p in processes], cpu_seconds(store), time.monotonic()
+                before, store_before, at = (
+                    [cpu_seconds(p) for p in processes],
+                    cpu_seconds(store),
+                    time.monotonic(),
+                )
                 crowd.wait(seconds)
                 elapsed = time.monotonic() - at
                 cpu = (sum(map(cpu_seconds, processes)) - sum(before)) / elapsed

@@ -6,6 +6,7 @@ import secrets
 import msgspec
 import structlog
 
+from server.access.store import CodeStore
 from server.core.city import City
 from server.core.clock import Clock, from_ms
 from server.core.encryption import Seal, Unreadable
@@ -18,7 +19,9 @@ from server.messages.sender import Notices
 from server.registrations.registrations import Registered, Registrations
 from server.registry.guesses import Guesses
 from server.registry.registry import Registry
-from server.store import Store
+from server.registry.store import RegistryStore
+from server.store.connection import Connection
+from server.store.registrations import RegistrationReader
 
 log = structlog.get_logger()
 
@@ -50,7 +53,7 @@ class Access:
 
     Args:
         city: its hours.
-        store: limits and codes.
+        connection: limits and codes.
         clock: city time.
         pepper: keyed hashes.
         seal: opens the registry's phone numbers.
@@ -63,7 +66,7 @@ class Access:
     def __init__(
         self,
         city: City,
-        store: Store,
+        connection: Connection,
         clock: Clock,
         pepper: Pepper,
         seal: Seal,
@@ -73,7 +76,9 @@ class Access:
         guesses: Guesses,
     ) -> None:
         self._city = city
-        self._store = store
+        self._code_store = CodeStore(connection)
+        self._reader = RegistrationReader(connection)
+        self._registry_store = RegistryStore(connection)
         self._clock = clock
         self._pepper = pepper
         self._seal = seal
@@ -98,7 +103,7 @@ class Access:
         pair = self._pepper.pair(resident, who.phone)
         tags = [resident_tag(self._pepper.phone(who.phone)), resident_tag(pair)]
         for count in (False, True):  # who is refused by one limit has not used up the other
-            waits_ms = [await self._store.quota(tag, _SPANS, count=count) for tag in tags]
+            waits_ms = [await self._code_store.quota(tag, _SPANS, count=count) for tag in tags]
             if any(waits_ms):
                 raise Refusal("too-many-requests", retry_after_seconds=-(-max(waits_ms) // 1000))
         sending = asyncio.create_task(self._send(resident, who.phone, "en" if lang == "en" else "zh"))
@@ -114,14 +119,14 @@ class Access:
             record = await self._registry.first_dose(resident)
             if record is None or not record.contact or self._seal.open(resident, record.contact).phone != phone:
                 return
-            kept = await self._store.registration(resident)
-            if not kept and not await self._store.was_guessed_at(resident):
+            kept = await self._reader.registration(resident)
+            if not kept and not await self._registry_store.was_guessed_at(resident):
                 return
             district = kept.get("district", record.district)
             code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
             pair = self._pepper.pair(resident, phone)
             lives_ms = CODE_MINUTES * _MINUTE_MS
-            expires_ms = await self._store.keep_code(pair, self._pepper.code(pair, code), lives_ms)
+            expires_ms = await self._code_store.keep_code(pair, self._pepper.code(pair, code), lives_ms)
             await self._notices.owe_code(resident, district, code, expires_ms, language)
         except Unreadable as error:
             log.error("contact cannot be read", why=str(error))
@@ -148,11 +153,11 @@ class Access:
         digest = self._pepper.code(pair, code)
         mark = self._pepper.code(pair, attempt.hex()) if attempt else b""
         # Looked at first and spent when the answer is there: a store that fails in between must not cost the code.
-        if await self._store.try_code(pair, digest, CODE_TRIES, spend=False, attempt=mark):
+        if await self._registry_store.try_code(pair, digest, CODE_TRIES, spend=False, attempt=mark):
             found = await self._registrations.of(resident)
             if found is None:  # deleted in these five minutes, or the code was for joining
                 raise Refusal("not-found")
-            if await self._store.try_code(pair, digest, CODE_TRIES, spend=True, attempt=mark):
+            if await self._registry_store.try_code(pair, digest, CODE_TRIES, spend=True, attempt=mark):
                 return found
         self._guesses.note_wrong_code()
         await self._guesses.hold(is_refused=True)

@@ -13,15 +13,20 @@ import msgspec
 import structlog
 
 from server.appointments.sites import Site
+from server.appointments.slot_store import SlotStore, holds_slot
 from server.appointments.staff import Staff
+from server.appointments.store import AppointmentStore
 from server.core.city import City, District
 from server.core.clock import Clock, from_ms, to_ms
 from server.core.errors import Invalid, Refusal, UnknownStatus
-from server.core.keys import opening_tag, parts_of
-from server.store import Store
-from server.store.slots import day_tag, holds_slot
-from server.store.statuses import CancelStatus, MissStatus, TakeStatus, known
-from server.store.store import Appointment, Booking, Change, Closure, Taken
+from server.core.keys import day_tag, opening_tag, parts_of
+from server.records.registration import Appointment, Booking, CancelStatus, Change, MissStatus
+from server.records.slot import Closure, Taken, TakeStatus
+from server.records.statuses import known
+from server.registry.store import RegistryStore
+from server.store.connection import Connection
+from server.store.pointers import Pointers
+from server.store.registrations import RegistrationReader
 
 log = structlog.get_logger()
 
@@ -76,13 +81,17 @@ class Appointments:
 
     Args:
         city: districts, hours, no-show limit.
-        store: registrations and rosters.
+        connection: registrations and rosters.
         clock: city time.
     """
 
-    def __init__(self, city: City, store: Store, clock: Clock) -> None:
+    def __init__(self, city: City, connection: Connection, clock: Clock) -> None:
         self._city = city
-        self._store = store
+        self._slot_store = SlotStore(connection)
+        self._appointment_store = AppointmentStore(connection)
+        self._pointers = Pointers(connection)
+        self._reader = RegistrationReader(connection)
+        self._registry_store = RegistryStore(connection)
         self._clock = clock
 
     # Giving and freeing
@@ -99,19 +108,19 @@ class Appointments:
             actor: who, for the audit log.
         """
         tags = [day_tag(district, giving.day) for giving in wanted]
-        took = await self._store.take([(tag, giving.slot) for tag, giving in zip(tags, wanted, strict=True)])
+        took = await self._slot_store.take([(tag, giving.slot) for tag, giving in zip(tags, wanted, strict=True)])
         statuses: list[GaveStatus | UnknownStatus] = [_until_booked(it) for it in took]
         noted_ms = {i: it[1] for i, it in enumerate(took) if not isinstance(it, UnknownStatus)}
         taken = [i for i, status in enumerate(statuses) if status == "again"]
-        booked = await self._store.book([self._booking(wanted[i], actor) for i in taken])
-        await self._store.point([(district, wanted[i].slot.resident) for i in taken])
+        booked = await self._appointment_store.book([self._booking(wanted[i], actor) for i in taken])
+        await self._pointers.point([(district, wanted[i].slot.resident) for i in taken])
         for i, status in zip(taken, booked, strict=True):
             statuses[i] = status
             if status not in ("booked", "again"):  # cancelled in this moment, say
                 slot = wanted[i].slot
                 await self.settle(district, slot.no, slot.resident, wanted[i].day, noted_ms[i])
         held = [i for i in taken if statuses[i] in ("booked", "again")]
-        await self._store.settle([(tags[i], wanted[i].slot.no, noted_ms[i]) for i in held])
+        await self._slot_store.settle([(tags[i], wanted[i].slot.no, noted_ms[i]) for i in held])
         await self._mend(district, wanted, held, statuses, actor)
         return statuses
 
@@ -132,8 +141,8 @@ class Appointments:
         """Between taking and booking the site may have been closed, and has left these to us; or we were so long that a
         repair has freed the slot."""
         days = sorted({wanted[i].day for i in held})
-        closures = dict(zip(days, await self._store.closures([day_tag(district, d) for d in days]), strict=True))
-        on_roster = await self._store.are_on_rosters(
+        closures = dict(zip(days, await self._slot_store.closures([day_tag(district, d) for d in days]), strict=True))
+        on_roster = await self._slot_store.are_on_rosters(
             [(day_tag(district, wanted[i].day), wanted[i].slot.no) for i in held]
         )
         for i, is_there in zip(held, on_roster, strict=True):
@@ -165,9 +174,9 @@ class Appointments:
         held = kept.get("day", "")
         # Without a slot as well: the message that is owed then must be found after a crash.
         day = date.fromisoformat(held) if held else self._today()
-        since_ms = await self._store.unsettle(day_tag(kept["district"], day), no, resident)
+        since_ms = await self._slot_store.unsettle(day_tag(kept["district"], day), no, resident)
         try:
-            status = await self._store.cancel(Change(resident, no, actor), held, _TYPED_LIVES_MS, why)
+            status = await self._appointment_store.cancel(Change(resident, no, actor), held, _TYPED_LIVES_MS, why)
         except UnknownStatus:  # whatever it did, the slot follows
             await self.settle(kept["district"], no, resident, day, since_ms)
             raise
@@ -180,13 +189,13 @@ class Appointments:
         Only as far as the note of that time goes: whoever has taken the matter up since, finishes it.
         """
         tag = day_tag(district, day)
-        await self._store.point([(district, resident)])
-        kept = await self._store.registration(resident)
+        await self._pointers.point([(district, resident)])
+        kept = await self._reader.registration(resident)
         holds = holds_slot(kept, no, day.isoformat())
         if holds:
-            await self._store.settle([(tag, no, since_ms)])
+            await self._slot_store.settle([(tag, no, since_ms)])
         else:
-            await self._store.vacate(tag, no, since_ms)
+            await self._slot_store.vacate(tag, no, since_ms)
 
     async def miss(self, district: str, day: date, missed: Sequence[tuple[Taken, bool]]) -> list[MissStatus]:
         """Count appointments as missed (announcement A9); the status of `miss` for each.
@@ -200,15 +209,15 @@ class Appointments:
             UnknownStatus: of one of them; the others are counted.
         """
         changes = [(Change(slot.resident, slot.no, "night"), charge) for slot, charge in missed]
-        answers = await self._store.miss(changes, day.isoformat(), self._city.policy.no_show_limit)
+        answers = await self._appointment_store.miss(changes, day.isoformat(), self._city.policy.no_show_limit)
         # Again: a crash may have come between the bar and the note of it.
         asked = [slot for (slot, _), answer in zip(missed, answers, strict=True) if _may_be_barred(answer)]
         if asked:
-            residents = await self._store.residents([slot.resident for slot in asked])
+            residents = await self._registry_store.residents([slot.resident for slot in asked])
             for slot, resident in zip(asked, residents, strict=True):
                 if resident.stop == "barred":
-                    await self._store.note_bar(district, slot.no, slot.resident)
-            await self._store.point([(district, slot.resident) for slot in asked])
+                    await self._slot_store.note_bar(district, slot.no, slot.resident)
+            await self._pointers.point([(district, slot.resident) for slot in asked])
         return [status for status, _ in known(answers)]
 
     # The site
@@ -227,8 +236,8 @@ class Appointments:
         sent_back = 0
         told = reason.strip()
         for half in (period,) if period else HALVES:
-            status, waiting = await self._store.close_site(tag, staff.actor, site.site, half, told)
-            closure = await self._store.closure(tag, site.site, half)
+            status, waiting = await self._slot_store.close_site(tag, staff.actor, site.site, half, told)
+            closure = await self._slot_store.closure(tag, site.site, half)
             if closure is not None:
                 told = closure.reason  # the first word stands
             place = Place(site.district, day, site.site, half)
@@ -246,14 +255,14 @@ class Appointments:
             except UnknownStatus as error:  # the others are sent back all the same; this one by a repair
                 unknown = error
                 continue
-            kept = await self._store.registration(resident)
+            kept = await self._reader.registration(resident)
             # Who came or was missed stays on the roster: it did happen. What is just being given is `give`'s to mend.
             if (
                 kept.get("no") != no
                 or kept["state"] == "cancelled"
                 or (kept["state"] == "proposed" and kept.get("taken_back") == "|".join(place.appointment))
             ):
-                await self._store.vacate(day_tag(place.district, place.day), no)
+                await self._slot_store.vacate(day_tag(place.district, place.day), no)
         if unknown is not None:
             raise unknown
         return count
@@ -263,12 +272,12 @@ class Appointments:
         this."""
         waiting = [(change.no, change.resident)]
         # Before, for a crash in between; and after, as a night that saw it booked just before may have dropped it.
-        await self._store.keep_pending(place.district, waiting)
-        status = await self._store.reopen(change, place.appointment, why)
-        await self._store.keep_pending(place.district, waiting)
+        await self._appointment_store.keep_pending(place.district, waiting)
+        status = await self._appointment_store.reopen(change, place.appointment, why)
+        await self._appointment_store.keep_pending(place.district, waiting)
         if status == "unbarred":
-            await self._store.forget_bar(place.district, change.no)
-        await self._store.point([(place.district, change.resident)])
+            await self._slot_store.forget_bar(place.district, change.no)
+        await self._pointers.point([(place.district, change.resident)])
         match status:
             case "reopened" | "unbarred":
                 return True
@@ -290,9 +299,9 @@ class Appointments:
             raise Invalid(("reason", "empty"))
         district = self.district_of(no)
         resident = await self.holder(no)
-        if resident is None or not await self._store.lift(Change(resident, no, "operator"), reason.strip()):
+        if resident is None or not await self._appointment_store.lift(Change(resident, no, "operator"), reason.strip()):
             raise Refusal("not-found", reason="no-bar")
-        await self._store.forget_bar(district, no)
+        await self._slot_store.forget_bar(district, no)
         log.info("bar lifted", registration_no=no, actor="operator")
 
     # After a crash
@@ -316,7 +325,7 @@ class Appointments:
         before_ms = self._clock.now_ms() - older_than_ms
         mended = 0
         unknown: UnknownStatus | None = None
-        for (district, day), unsettled in zip(places, await self._store.unsettled(tags), strict=True):
+        for (district, day), unsettled in zip(places, await self._slot_store.unsettled(tags), strict=True):
             for slot in unsettled:
                 if slot.since_ms > before_ms:
                     continue
@@ -325,7 +334,7 @@ class Appointments:
                     mended += 1
                 except UnknownStatus as error:  # of one; the others are mended all the same
                     unknown = error
-        for (district, day), closures in zip(places, await self._store.closures(tags), strict=True):
+        for (district, day), closures in zip(places, await self._slot_store.closures(tags), strict=True):
             for (site, period), closure in closures.items():
                 try:
                     mended += await self._repair_closure(Place(district, day, site, period), closure)
@@ -338,7 +347,7 @@ class Appointments:
         return mended
 
     async def _repair_closure(self, place: Place, closure: Closure) -> int:
-        _, waiting = await self._store.close_site(
+        _, waiting = await self._slot_store.close_site(
             day_tag(place.district, place.day), closure.actor, place.site, place.period, closure.reason
         )
         return await self._send_back(place, closure.actor, closure.reason, waiting)
@@ -354,7 +363,7 @@ class Appointments:
 
     async def forget_bar(self, no: str) -> None:
         """A bar that came of this registration is gone."""
-        await self._store.forget_bar(self.district_of(no), no)
+        await self._slot_store.forget_bar(self.district_of(no), no)
 
     async def holder(self, no: str) -> bytes | None:
         """The resident behind a registration number."""
@@ -362,7 +371,7 @@ class Appointments:
         if parts is None or not district:
             return None
         tag = opening_tag(district, parts.day, parts.window)
-        return await self._store.holder(tag, parts.entry, district, no)
+        return await self._slot_store.holder(tag, parts.entry, district, no)
 
 
 def _until_booked(took: tuple[TakeStatus, int] | UnknownStatus) -> GaveStatus | UnknownStatus:

@@ -13,11 +13,15 @@ import msgspec
 import structlog
 
 from server.appointments.appointments import Appointments
+from server.appointments.store import AppointmentStore
 from server.core.city import City
 from server.core.errors import UnknownStatus
-from server.store import Store
-from server.store.statuses import CancelStatus, known
-from server.store.store import Change, Correction, FirstDoseRecord
+from server.records.first_dose import FirstDoseRecord
+from server.records.registration import CancelStatus, Change, Correction
+from server.records.statuses import known
+from server.store.connection import Connection
+from server.store.pointers import Pointers
+from server.store.registrations import RegistrationReader
 
 log = structlog.get_logger()
 
@@ -85,13 +89,15 @@ class Corrections:
 
     Args:
         city: its products.
-        store: registrations and records.
+        connection: registrations and records.
         appointments: closes a registration, and frees its slot.
     """
 
-    def __init__(self, city: City, store: Store, appointments: Appointments) -> None:
+    def __init__(self, city: City, connection: Connection, appointments: Appointments) -> None:
         self._city = city
-        self._store = store
+        self._appointment_store = AppointmentStore(connection)
+        self._pointers = Pointers(connection)
+        self._reader = RegistrationReader(connection)
         self._appointments = appointments
 
     async def apply(self, told: Sequence[Told]) -> Counts:
@@ -101,13 +107,13 @@ class Corrections:
             UnknownStatus: of one of them; the others are corrected or closed.
         """
         corrected = [it for it in told if not it.word.over]
-        statuses = await self._store.correct(
+        statuses = await self._appointment_store.correct(
             [
                 Correction(Change(it.resident, it.kept["no"], ACTOR), it.word.first_dose, it.word.product, it.record)
                 for it in corrected
             ]
         )
-        await self._store.point([(it.kept["district"], it.resident) for it in corrected if it.kept.get("district")])
+        await self._pointers.point([(it.kept["district"], it.resident) for it in corrected if it.kept.get("district")])
         closed: list[CancelStatus | UnknownStatus] = []
         over = [it for it in told if it.word.over]
         for start in range(0, len(over), _AT_ONCE):
@@ -135,5 +141,5 @@ class Corrections:
             status = await self._appointments.cancel(told.resident, no, kept, ACTOR, told.word.over)
             if status != "moved":  # a night has just given it a slot
                 break
-            kept = await self._store.registration(told.resident)
+            kept = await self._reader.registration(told.resident)
         return status

@@ -9,16 +9,21 @@ import structlog
 
 from server.appointments.appointments import HALVES, Appointments, HalfDay, half_of
 from server.appointments.sites import Site
+from server.appointments.slot_store import SlotStore, holds_slot
 from server.appointments.staff import Staff
+from server.appointments.store import AppointmentStore
 from server.appointments.unmatched import Attended, Unmatched
 from server.core.city import City
 from server.core.clock import Clock, from_ms
 from server.core.encryption import Seal, Unreadable
 from server.core.errors import Invalid
+from server.core.keys import day_tag
 from server.core.masks import mask_name, mask_phone
-from server.store import Store
-from server.store.slots import day_tag, holds_slot
-from server.store.store import Change, Taken
+from server.records.registration import Change
+from server.records.slot import Taken
+from server.registry.store import RegistryStore
+from server.store.connection import Connection
+from server.store.registrations import RegistrationReader
 
 log = structlog.get_logger()
 
@@ -62,7 +67,7 @@ class Desk:
 
     Args:
         city: its time zone.
-        store: rosters and registrations.
+        connection: rosters and registrations.
         clock: city time.
         seal: opens names and phones for their masks.
         appointments: lifts the bar of who was there after all.
@@ -70,10 +75,19 @@ class Desk:
     """
 
     def __init__(
-        self, city: City, store: Store, clock: Clock, seal: Seal, appointments: Appointments, unmatched: Unmatched
+        self,
+        city: City,
+        connection: Connection,
+        clock: Clock,
+        seal: Seal,
+        appointments: Appointments,
+        unmatched: Unmatched,
     ) -> None:
         self._city = city
-        self._store = store
+        self._slot_store = SlotStore(connection)
+        self._reader = RegistrationReader(connection)
+        self._registry_store = RegistryStore(connection)
+        self._appointment_store = AppointmentStore(connection)
         self._clock = clock
         self._seal = seal
         self._appointments = appointments
@@ -87,10 +101,10 @@ class Desk:
         """
         tag = day_tag(site.district, day)
         ours = sorted(
-            (taken for taken in await self._store.roster(tag) if taken.site == site.site),
+            (taken for taken in await self._slot_store.roster(tag) if taken.site == site.site),
             key=lambda taken: (taken.period, taken.no),
         )
-        (closures,) = await self._store.closures([tag])
+        (closures,) = await self._slot_store.closures([tag])
         closed = [
             ClosureView(period, closures[site.site, period].reason)
             for period in HALVES
@@ -103,8 +117,8 @@ class Desk:
         if not ours:
             return []
         residents = [taken.resident for taken in ours]
-        kept = await self._store.registrations(residents)
-        known = await self._store.residents(residents)
+        kept = await self._reader.registrations(residents)
+        known = await self._registry_store.residents(residents)
         entries = []
         for taken, fields, person in zip(ours, kept, known, strict=True):
             # The roster is derived: whoever cancelled a moment ago, or has another appointment by now, is left out.
@@ -140,7 +154,7 @@ class Desk:
         if day < today - timedelta(days=_LATEST_DAYS):
             raise Invalid(("date", "long-ago"))
         seen = await self._unmatched.whom(staff, no, day)
-        status, at_ms, unbarred = await self._store.attend(
+        status, at_ms, unbarred = await self._appointment_store.attend(
             Change(seen.resident, no, staff.actor), seen.site, day.isoformat()
         )
         match status:
@@ -154,5 +168,5 @@ class Desk:
                 assert_never(status)
         if unbarred:
             await self._appointments.forget_bar(no)
-        period = (await self._store.registration(seen.resident)).get("period", "am")
+        period = (await self._reader.registration(seen.resident)).get("period", "am")
         return Attended(no, seen.site, day, half_of(period), "fulfilled", from_ms(at_ms, self._city.tz))

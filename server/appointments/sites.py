@@ -5,9 +5,10 @@ import time
 
 import msgspec
 
+from server.appointments.slot_store import SlotStore
 from server.core.city import City
 from server.core.errors import Refusal
-from server.store import Store
+from server.store.connection import Connection
 
 _FRESH_SECONDS = 10.0
 _MISSED_SECONDS = 0.5
@@ -33,12 +34,12 @@ class Sites:
 
     Args:
         city: its districts.
-        store: where sites are kept.
+        connection: where sites are kept.
     """
 
-    def __init__(self, city: City, store: Store) -> None:
+    def __init__(self, city: City, connection: Connection) -> None:
         self._codes = [district.code for district in city.districts]
-        self._store = store
+        self._slot_store = SlotStore(connection)
         self._sites: dict[str, dict[str, Site]] = {}
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
@@ -73,7 +74,7 @@ class Sites:
         async with self._reading:  # everyone who comes meanwhile waits for the one who reads
             if time.monotonic() - self._read_at <= fresh_seconds:
                 return
-            answers = await self._store.sites(self._codes)
+            answers = await self._slot_store.sites(self._codes)
             for code, answer in zip(self._codes, answers, strict=True):
                 self._sites[code] = {s: msgspec.json.decode(text, type=Site) for s, text in sorted(answer.items())}
             self._read_at = time.monotonic()

@@ -14,13 +14,17 @@ import msgspec
 import structlog
 
 from server.appointments.appointments import Appointments, HalfDay, half_of
+from server.appointments.slot_store import SlotStore
 from server.appointments.staff import Staff
+from server.appointments.store import AttendanceStore
 from server.core.city import City
 from server.core.clock import Clock, from_ms
 from server.core.errors import Invalid, Refusal, StoreUnavailable, UnknownStatus
-from server.store import Store
-from server.store.slots import day_tag
-from server.store.store import Appointment, Change, KeptAttendance, Reconciled
+from server.core.keys import day_tag
+from server.records.registration import Appointment, Change
+from server.records.slot import KeptAttendance, Reconciled
+from server.store.connection import Connection
+from server.store.registrations import RegistrationReader
 
 log = structlog.get_logger()
 
@@ -75,15 +79,17 @@ class Unmatched:
 
     Args:
         city: says what is done with them (`policy.attendance_off_roster`).
-        store: rosters as they are and were, registrations, what is kept.
+        connection: rosters as they are and were, registrations, what is kept.
         clock: city time.
         appointments: lets a slot follow its registration.
     """
 
-    def __init__(self, city: City, store: Store, clock: Clock, appointments: Appointments) -> None:
+    def __init__(self, city: City, connection: Connection, clock: Clock, appointments: Appointments) -> None:
         self._city = city
         self._codes = [district.code for district in city.districts]
-        self._store = store
+        self._slot_store = SlotStore(connection)
+        self._reader = RegistrationReader(connection)
+        self._attendance_store = AttendanceStore(connection)
         self._clock = clock
         self._appointments = appointments
 
@@ -96,7 +102,7 @@ class Unmatched:
             Refusal: `not-found`: there is no such registration, or it is not known at which site they were.
         """
         district = self._appointments.district_of(no)
-        had = await self._store.ever_on_roster(day_tag(district, day), no) if district else None
+        had = await self._slot_store.ever_on_roster(day_tag(district, day), no) if district else None
         resident = had.resident if had else await self._appointments.holder(no)
         if resident is None:
             raise Refusal("not-found", reason="no-registration")
@@ -112,7 +118,7 @@ class Unmatched:
         Raises:
             Refusal: `not-found`: no such registration; or the city keeps no such doses.
         """
-        if not await self._store.is_number_of(seen.resident, seen.no):
+        if not await self._reader.is_number_of(seen.resident, seen.no):
             raise Refusal("not-found", reason="no-registration")
         decision = self._city.policy.attendance_off_roster
         if decision == "refuse":
@@ -120,13 +126,13 @@ class Unmatched:
         kept = KeptAttendance(
             seen.resident, seen.site, seen.day.isoformat(), seen.period, seen.actor, self._clock.now_ms()
         )
-        await self._store.keep_attendance(seen.district, seen.no, kept)
+        await self._attendance_store.keep_attendance(seen.district, seen.no, kept)
         period = seen.period or await self._period_before(seen)
         if decision == "reconcile" and period:
             done = await self._reconcile(seen.no, msgspec.structs.replace(kept, period=period), seen.actor, "")
             if done.status == "reconciled":
                 kept = msgspec.structs.replace(kept, state="reconciled", fulfilled_no=done.no)
-                await self._store.keep_attendance(seen.district, seen.no, kept, replace=True)
+                await self._attendance_store.keep_attendance(seen.district, seen.no, kept, replace=True)
             if done.is_fulfilled:
                 at = from_ms(done.at_ms, self._city.tz)
                 return Attended(seen.no, seen.site, seen.day, half_of(period), "fulfilled", at)
@@ -136,7 +142,7 @@ class Unmatched:
 
     async def _period_before(self, seen: Seen) -> str:
         """The period of an appointment there on that day, cancelled before rosters kept who had been on them."""
-        kept = await self._store.registration(seen.resident)
+        kept = await self._reader.registration(seen.resident)
         is_it = (kept.get("no"), kept.get("site"), kept.get("day")) == (seen.no, seen.site, seen.day.isoformat())
         return kept.get("period", "") if is_it else ""
 
@@ -144,14 +150,16 @@ class Unmatched:
         """Let the resident's registration be fulfilled, and its slot of another day follow."""
         slot = Appointment(kept.site, kept.day, kept.period)
         for _ in range(_TRIES):
-            latest = await self._store.registration(kept.resident)
+            latest = await self._reader.registration(kept.resident)
             held = latest.get("day", "")
             since_ms = 0
             if held:  # noted before, so that a slot is freed whatever happens in between
                 tag = day_tag(latest["district"], date.fromisoformat(held))
-                since_ms = await self._store.unsettle(tag, latest["no"], kept.resident)
+                since_ms = await self._slot_store.unsettle(tag, latest["no"], kept.resident)
             try:
-                done = await self._store.reconcile_attendance(Change(kept.resident, no, actor), slot, why, held)
+                done = await self._attendance_store.reconcile_attendance(
+                    Change(kept.resident, no, actor), slot, why, held
+                )
             except UnknownStatus:  # whatever it did, the slot follows
                 await self._follow(latest, kept.resident, since_ms)
                 raise
@@ -175,7 +183,7 @@ class Unmatched:
     async def listed(self) -> list[UnmatchedAttendance]:
         """What is kept: what has to be settled first, then the oldest."""
         found = []
-        for code, attendances in zip(self._codes, await self._store.attendances(self._codes), strict=True):
+        for code, attendances in zip(self._codes, await self._attendance_store.attendances(self._codes), strict=True):
             for no, it in attendances:
                 at, day = from_ms(it.at_ms, self._city.tz), date.fromisoformat(it.day)
                 found.append(
@@ -193,12 +201,12 @@ class Unmatched:
         why = _said(reason)
         code, kept = await self._one(no, day)
         if kept.state == "unmatched":
-            period = kept.period or (await self._store.registration(kept.resident)).get("period", "am")
+            period = kept.period or (await self._reader.registration(kept.resident)).get("period", "am")
             done = await self._reconcile(no, msgspec.structs.replace(kept, period=period), "operator", why)
             if not done.is_fulfilled:
                 raise Refusal("used", reason="other-dose")
             kept = msgspec.structs.replace(kept, state="reconciled", fulfilled_no=done.no)
-            await self._store.keep_attendance(code, no, kept, replace=True)
+            await self._attendance_store.keep_attendance(code, no, kept, replace=True)
         at = from_ms(kept.at_ms, self._city.tz)
         return UnmatchedAttendance(no, code, kept.site, day, kept.state, kept.fulfilled_no or None, kept.actor, at)
 
@@ -213,11 +221,11 @@ class Unmatched:
         code, kept = await self._one(no, day)
         said: dict[str, str | int] = {"at_ms": self._clock.now_ms(), "actor": "operator", "attendance": no}
         said |= {"site": kept.site, "said_by": kept.actor, "said_ms": kept.at_ms, "state": kept.state, "reason": why}
-        await self._store.settle_attendance(code, no, day, day_tag(code, day), **said)
+        await self._attendance_store.settle_attendance(code, no, day, day_tag(code, day), **said)
         log.info("attendance settled", registration_no=no, state=kept.state, actor="operator")
 
     async def _one(self, no: str, day: date) -> tuple[str, KeptAttendance]:
-        for code, attendances in zip(self._codes, await self._store.attendances(self._codes), strict=True):
+        for code, attendances in zip(self._codes, await self._attendance_store.attendances(self._codes), strict=True):
             for number, kept in attendances:
                 if (number, kept.day) == (no, day.isoformat()):
                     return code, kept

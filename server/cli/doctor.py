@@ -14,7 +14,7 @@ from server.core.city import City, load_city
 from server.core.errors import SetupError
 from server.core.settings import Settings
 from server.operations.doctor import Finding, examine
-from server.store import Store
+from server.store.connection import Connection
 from server.store.setup import open_store
 
 _MARKS = {"ok": ("ok  ", "green"), "note": ("note", "yellow"), "bad": ("BAD ", "red")}
@@ -64,21 +64,21 @@ def _of(kinds: Sequence[str]) -> str:
 
 
 async def _examine(settings: Settings, city: City) -> int:
-    store = await open_store(settings)
+    connection = await open_store(settings)
     bad = 0
     try:
-        async for finding in _all(settings, city, store):
+        async for finding in _all(settings, city, connection):
             mark, colour = _MARKS[finding.level]
             cure = f"  → {finding.cure}" if finding.cure else ""
             click.echo(f"{click.style(mark, fg=colour)}  {finding.what}{cure}")
             bad += finding.level == "bad"
     finally:
-        await store.close()
+        await connection.close()
     return bad
 
 
-async def _all(settings: Settings, city: City, store: Store) -> AsyncIterator[Finding]:
-    async for finding in examine(settings, city, store):
+async def _all(settings: Settings, city: City, connection: Connection) -> AsyncIterator[Finding]:
+    async for finding in examine(settings, city, connection):
         yield finding
     if not os.environ.get("JIAOHAO_SMPP_URL"):
         yield Finding("note", "SMS: no SMSC set", "messages go to a file; see jiaohao notify --help")

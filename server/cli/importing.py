@@ -43,7 +43,8 @@ from server.operations.importing.last import Kind, LastImport, last_import, note
 from server.operations.importing.plausible import doubts_of_capacity, doubts_of_registry, doubts_of_sites, names_rule
 from server.operations.importing.registry import Going, compare_registry
 from server.operations.importing.sites import judge_sites
-from server.store import Store
+from server.store.agreed import Agreement
+from server.store.connection import Connection
 from server.store.setup import city_clock, open_store
 
 _MOST_TOLD: Final = 10
@@ -68,7 +69,7 @@ _INTO_THE_DEMO = (
 class _Run(NamedTuple):
     """An import that goes on: the store is open, and it is this time in the city."""
 
-    store: Store
+    connection: Connection
     city: City
     file: Path
     choices: Choices
@@ -83,7 +84,7 @@ class _Run(NamedTuple):
     @property
     def appointments(self) -> Appointments:
         """The appointments of the city."""
-        return Appointments(self.city, self.store, self.clock)
+        return Appointments(self.city, self.connection, self.clock)
 
     def task(self, what: str, total: int | None) -> Callable[[int], Any]:
         """A line of the progress bar; to be told how far it is."""
@@ -141,7 +142,7 @@ class _Run(NamedTuple):
     async def note(self, kind: Kind, this: LastImport) -> None:
         """It has come to its end; a file of only some rows is not what the next one is compared with."""
         if not self.choices.partial:
-            await note_import(self.store, kind, this)
+            await note_import(self.connection, kind, this)
 
     def digest(self) -> str:
         """Of the file."""
@@ -151,12 +152,12 @@ class _Run(NamedTuple):
 
 @asynccontextmanager
 async def _running(settings: Settings, city: City, file: Path, choices: Choices) -> AsyncIterator[_Run]:
-    store = await open_store(settings)
+    connection = await open_store(settings)
     try:
         with progress_bar() as bar:
-            yield _Run(store, city, file, choices, bar, await city_clock(store))
+            yield _Run(connection, city, file, choices, bar, await city_clock(connection))
     finally:
-        await store.close()
+        await connection.close()
 
 
 async def import_registry(settings: Settings, city: City, file: Path, choices: Choices) -> None:
@@ -165,10 +166,10 @@ async def import_registry(settings: Settings, city: City, file: Path, choices: C
         read = registry_reader(city, Pepper(settings.pepper, city.papers.same_name), run.today)
         found = judge_registry(city, run.source("checking", REGISTRY_COLUMNS), read)
         run.check_rows(found.outcome)
-        await compare_registry(run.store, found, run.task("comparing", found.count))
-        last = await last_import(run.store, "registry")
+        await compare_registry(run.connection, found, run.task("comparing", found.count))
+        last = await last_import(run.connection, "registry")
         run.say(summary.of_registry(city, found, last))
-        keeper = RegistryKeeper(run.store, city, Seal(settings.secrets), run.appointments)
+        keeper = RegistryKeeper(run.connection, city, Seal(settings.secrets), run.appointments)
         going = None
         if choices.replace:
             going = await keeper.going(found.residents, run.task("looking for what goes", None))
@@ -195,20 +196,20 @@ async def import_registry(settings: Settings, city: City, file: Path, choices: C
                 f"{keeper.counts.closed:,} closed{late}"
             )
         click.echo(_kept(found.count, "residents", found.outcome.bad, removed))
-        if await run.store.is_demo():  # asked after writing: see there
+        if await Agreement(run.connection).is_demo():  # asked after writing: see there
             click.echo(_INTO_THE_DEMO, err=True)
 
 
 async def import_sites(settings: Settings, city: City, file: Path, choices: Choices) -> None:
     """Vaccination sites."""
     async with _running(settings, city, file, choices) as run:
-        found = await judge_sites(run.store, city, run.source("checking", SITES_COLUMNS), replace=choices.replace)
+        found = await judge_sites(run.connection, city, run.source("checking", SITES_COLUMNS), replace=choices.replace)
         run.check_rows(found.outcome)
         run.say(summary.of_sites(found))
         doubts = [] if choices.partial else doubts_of_sites(city, found, replace=choices.replace)
         hanging, going = AtSites(), found.going() if choices.replace else []
         if going:
-            hanging = await at_sites(run.store, city, run.appointments, going, run.today)
+            hanging = await at_sites(run.connection, city, run.appointments, going, run.today)
             run.say(_hanging(len(found.missing), hanging))
             if count := hanging.appointments.total():
                 doubts.append(f"{count:,} appointments are at sites that go")
@@ -216,8 +217,8 @@ async def import_sites(settings: Settings, city: City, file: Path, choices: Choi
             click.echo(f"{len(found.missing):,} sites are not in the file and stay (--replace takes them away)")
         if not run.may_keep(doubts):
             return
-        kept = await keep_sites(run.store, found.sites.values())
-        await remove_sites(run.store, going, hanging.slots)
+        kept = await keep_sites(run.connection, found.sites.values())
+        await remove_sites(run.connection, going, hanging.slots)
         districts = Counter(site.district for site in found.sites.values())
         await run.note("sites", LastImport(run.clock.now_ms(), run.digest(), kept, districts))
         click.echo(_kept(kept, "sites", found.outcome.bad, len(found.missing) if choices.replace else 0))
@@ -226,11 +227,11 @@ async def import_sites(settings: Settings, city: City, file: Path, choices: Choi
 async def import_capacity(settings: Settings, city: City, file: Path, choices: Choices) -> None:
     """Doses a site can give."""
     async with _running(settings, city, file, choices) as run:
-        read = capacity_reader(city, await known_sites(run.store, city), run.today)
+        read = capacity_reader(city, await known_sites(run.connection, city), run.today)
         found = judge_capacity(run.source("checking", CAPACITY_COLUMNS), read)
         run.check_rows(found.outcome)
-        await compare_capacity(run.store, city, found)
-        last = await last_import(run.store, "capacity")
+        await compare_capacity(run.connection, city, found)
+        last = await last_import(run.connection, "capacity")
         run.say(summary.of_capacity(city, found, last))
         missing = found.missing(run.today)
         if missing and not choices.partial:
@@ -241,9 +242,9 @@ async def import_capacity(settings: Settings, city: City, file: Path, choices: C
         doubts = doubts_of_capacity(city, found, last, replace=choices.replace, partial=choices.partial)
         if not run.may_keep(doubts):
             return
-        kept = await keep_capacity(run.store, [Capacity(*slot, doses) for slot, doses in found.slots.items()])
+        kept = await keep_capacity(run.connection, [Capacity(*slot, doses) for slot, doses in found.slots.items()])
         going = missing if choices.replace else []
-        lowered = kept.lowered + await remove_slots(run.store, going)
+        lowered = kept.lowered + await remove_slots(run.connection, going)
         slots = Counter(slot.district for slot in found.slots)
         doses, days = sum(found.slots.values()), len(found.days)
         this = LastImport(run.clock.now_ms(), run.digest(), kept.slots, slots, doses=doses, days=days)

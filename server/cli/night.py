@@ -19,7 +19,7 @@ from server.core.settings import Settings
 from server.night.published import Published
 from server.night.run import Night
 from server.night.steps import STEPS, Outcome, Watcher
-from server.store import Store
+from server.store.connection import Connection
 from server.store.setup import city_clock, open_store
 
 _START_SECONDS = 15.0
@@ -99,7 +99,7 @@ def command(
 async def _night(
     settings: Settings, city: City, day: date | None, dry_run: bool, patience_s: float, as_json: bool
 ) -> None:
-    store, night, due = await _begin(settings, city, min(patience_s, _START_SECONDS))
+    connection, night, due = await _begin(settings, city, min(patience_s, _START_SECONDS))
     day = day or due
     try:
         if dry_run:
@@ -111,7 +111,7 @@ async def _night(
                 brought = await night.run(day, lines, patience_s)
             heading = f"the night of {day} {'is done' if lines.said else 'was done already'}"
     finally:
-        await store.close()
+        await connection.close()
     if as_json:
         for each in brought:
             click.echo(msgspec.json.encode(each))
@@ -122,21 +122,21 @@ async def _night(
         click.echo("nothing has been changed")
 
 
-async def _begin(settings: Settings, city: City, patience_s: float) -> tuple[Store, Night, date]:
+async def _begin(settings: Settings, city: City, patience_s: float) -> tuple[Connection, Night, date]:
     """The store, what runs the night, and which one is due; also where the store is just being started again. A wrong
     address is not waited for longer than that."""
     deadline = asyncio.get_running_loop().time() + patience_s
     while True:
-        store = None
+        connection = None
         try:
-            store = await open_store(settings)
-            clock = await city_clock(store)
-            appointments = Appointments(city, store, clock)
-            night = Night(city, store, clock, appointments, Published(settings.results_dir))
-            return store, night, await night.due()
+            connection = await open_store(settings)
+            clock = await city_clock(connection)
+            appointments = Appointments(city, connection, clock)
+            night = Night(city, connection, clock, appointments, Published(settings.results_dir))
+            return connection, night, await night.due()
         except (SetupError, StoreUnavailable):
-            if store is not None:
-                await store.close()
+            if connection is not None:
+                await connection.close()
             if asyncio.get_running_loop().time() >= deadline:
                 raise
             await asyncio.sleep(0.5)

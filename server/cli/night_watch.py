@@ -14,9 +14,10 @@ import structlog
 from server.core.city import City
 from server.core.clock import Clock, from_ms
 from server.core.errors import Refusal, SetupError
+from server.core.keys import day_tag
 from server.core.settings import Settings
+from server.night.store import NightStore
 from server.store.setup import open_store
-from server.store.slots import day_tag
 
 log = structlog.get_logger()
 
@@ -64,13 +65,13 @@ class NightWatch(AbstractContextManager[None]):
                 log.warning("the night cannot begin", error=type(error).__name__)
 
     async def _is_owed(self, day: date) -> bool:
-        store = await open_store(self._settings)
+        connection = await open_store(self._settings)
         try:
             tags = [day_tag(district.code, day) for district in self._city.districts]
-            nights = await store.nights(tags, "seed", "told_ms")
+            nights = await NightStore(connection).nights(tags, "seed", "told_ms")
             return any("seed" in fields and "told_ms" not in fields for fields in nights)
         finally:
-            await store.close()
+            await connection.close()
 
     def _run(self, day: date) -> bool:
         command = [sys.executable, "-m", "server.cli", "night", "--date", day.isoformat(), "--patience", "60"]

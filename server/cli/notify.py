@@ -23,7 +23,8 @@ from server.core.settings import Settings
 from server.messages.delivery_receipts import Told
 from server.messages.gateways import FileGateway, Gateway
 from server.messages.sender import Notices
-from server.store import Store
+from server.messages.store import OutboxStore
+from server.store.connection import Connection
 from server.store.setup import city_clock, keep_time, open_store
 
 if TYPE_CHECKING:  # imported where an SMSC is asked for
@@ -78,31 +79,31 @@ def command(
 
 
 async def _notify(settings: Settings, city: City, file: Path | None, once: bool) -> str:
-    store = await open_store(settings)
+    connection = await open_store(settings)
     try:
-        clock, sites = await city_clock(store), Sites(city, store)
-        notices = Notices(city, store, clock, Seal(settings.secrets), Pepper(settings.pepper), sites)
+        clock, sites = await city_clock(connection), Sites(city, connection)
+        notices = Notices(city, connection, clock, Seal(settings.secrets), Pepper(settings.pepper), sites)
         async with _gateway(file, notices) as gateway:
             consumer = f"{socket.gethostname()}-{os.getpid()}"
             if once:
-                return await _send_once(city, store, notices, gateway, consumer)
+                return await _send_once(city, connection, notices, gateway, consumer)
             sending = asyncio.create_task(notices.run(gateway, consumer))
             loop = asyncio.get_running_loop()
             for each in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(each, sending.cancel)
-            following = asyncio.create_task(keep_time(store, clock))
+            following = asyncio.create_task(keep_time(connection, clock))
             await asyncio.gather(sending, return_exceptions=True)
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
         await notices.receipts.settled(_RECEIPTS_SECONDS)
         return "stopped"
     finally:
-        await store.close()
+        await connection.close()
 
 
-async def _send_once(city: City, store: Store, notices: Notices, gateway: Gateway, consumer: str) -> str:
+async def _send_once(city: City, connection: Connection, notices: Notices, gateway: Gateway, consumer: str) -> str:
     districts = [district.code for district in city.districts]
-    await store.open_outbox(districts)
+    await OutboxStore(connection).open_outbox(districts)
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
             while not gateway.ready:  # noqa: ASYNC110  (its keeper tells nobody)
@@ -110,7 +111,7 @@ async def _send_once(city: City, store: Store, notices: Notices, gateway: Gatewa
     except TimeoutError:
         raise SetupError("no connection to the SMSC: see the log above, and `jiaohao doctor`") from None
     sent = await notices.send_owed(gateway, consumer)
-    backlogs = await store.backlogs(districts)
+    backlogs = await OutboxStore(connection).backlogs(districts)
     quiet = sum(each.waiting for each in backlogs) if notices.is_quiet else 0
     owed = sum(each.codes + each.waiting for each in backlogs) - quiet
     if owed:

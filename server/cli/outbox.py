@@ -20,7 +20,12 @@ from server.core.masks import mask_phone
 from server.core.papers import check_phone, normalise_phone
 from server.core.settings import Settings
 from server.messages.delivery_failures import Missed, failed, put_back
-from server.store import Store
+from server.messages.receipt_store import ReceiptStore
+from server.messages.store import OutboxStore
+from server.registry.store import RegistryStore
+from server.store.agreed import Agreement
+from server.store.connection import Connection
+from server.store.registrations import RegistrationReader
 from server.store.setup import open_store
 
 T = TypeVar("T")
@@ -83,7 +88,9 @@ def resend(setup: "_Setup", pointers: tuple[str, ...], every: bool) -> None:
     """
     if every == bool(pointers):
         raise click.UsageError("give pointers (see `jiaohao outbox dead`), or --all")
-    done, unknown = _on_store(setup, lambda city, store, _: _resend(city, store, None if every else set(pointers)))
+    done, unknown = _on_store(
+        setup, lambda city, connection, _: _resend(city, connection, None if every else set(pointers))
+    )
     click.echo(f"{done} back in the outbox")
     if unknown:
         raise SetupError(f"no dead letter: {', '.join(sorted(unknown))}")
@@ -118,7 +125,10 @@ def stop(setup: "_Setup", phone: str) -> None:
     Who is to be told something by it is called instead (`jiaohao outbox calls`). It is what a reply with one of the
     city file's sms.stop_words does.
     """
-    is_new = _on_store(setup, lambda _, store, settings: store.opt_out(_hash(settings, phone), Clock().now_ms()))
+    is_new = _on_store(
+        setup,
+        lambda _, connection, settings: ReceiptStore(connection).opt_out(_hash(settings, phone), Clock().now_ms()),
+    )
     click.echo("no more messages go there" if is_new else "it had been stopped before")
 
 
@@ -129,7 +139,9 @@ def stop(setup: "_Setup", phone: str) -> None:
 @click.pass_obj
 def start(setup: "_Setup", phone: str) -> None:
     """Send messages to a phone again."""
-    was_stopped = _on_store(setup, lambda _, store, settings: store.opt_in(_hash(settings, phone)))
+    was_stopped = _on_store(
+        setup, lambda _, connection, settings: ReceiptStore(connection).opt_in(_hash(settings, phone))
+    )
     click.echo("messages go there again" if was_stopped else "it had not been stopped")
 
 
@@ -146,38 +158,38 @@ class _Setup(msgspec.Struct, frozen=True):
     city: City
 
 
-def _on_store(setup: _Setup, work: Callable[[City, Store, Settings], Awaitable[T]]) -> T:
+def _on_store(setup: _Setup, work: Callable[[City, Connection, Settings], Awaitable[T]]) -> T:
     with ExitStack() as stack:
         settings = store_settings(stack, setup.redis_url, setup.data_dir)
         return asyncio.run(_with_store(setup.city, settings, work))
 
 
-async def _with_store(city: City, settings: Settings, work: Callable[[City, Store, Settings], Awaitable[T]]) -> T:
-    store = await open_store(settings)
+async def _with_store(city: City, settings: Settings, work: Callable[[City, Connection, Settings], Awaitable[T]]) -> T:
+    connection = await open_store(settings)
     try:
-        await store.follow_offset()
-        return await work(city, store, settings)
+        await Agreement(connection).follow_offset()
+        return await work(city, connection, settings)
     finally:
-        await store.close()
+        await connection.close()
 
 
 def _codes(city: City) -> list[str]:
     return [district.code for district in city.districts]
 
 
-async def _states(city: City, store: Store, _: Settings) -> list[str]:
+async def _states(city: City, connection: Connection, _: Settings) -> list[str]:
     rows: list[tuple[str, ...]] = [("district", "codes", "waiting", "later", "dead", "oldest")]
     # Entries carry the store's time, whatever the city's is.
     clock = Clock()
-    for district, each in zip(city.districts, await store.backlogs(_codes(city)), strict=True):
+    for district, each in zip(city.districts, await OutboxStore(connection).backlogs(_codes(city)), strict=True):
         oldest = "-" if each.oldest_ms is None else _ago(clock.now_ms() - each.oldest_ms)
         counts = (str(count) for count in (each.codes, each.waiting, each.later, each.dead))
         rows.append((f"{district.code} {district.name_en}", *counts, oldest))
     return list(_aligned(rows))
 
 
-async def _dead(city: City, store: Store, _: Settings) -> list[str]:
-    found = await store.dead(_codes(city))
+async def _dead(city: City, connection: Connection, _: Settings) -> list[str]:
+    found = await OutboxStore(connection).dead(_codes(city))
     letters = sorted((letter.at_ms, name, letter) for each in found for name, letter in each.items())
     rows: list[tuple[str, ...]] = [("pointer", "registration", "kind", "since", "tries", "why")] if letters else []
     for at_ms, name, letter in letters:
@@ -186,27 +198,27 @@ async def _dead(city: City, store: Store, _: Settings) -> list[str]:
     return list(_aligned(rows))
 
 
-async def _resend(city: City, store: Store, wanted: set[str] | None) -> tuple[int, set[str]]:
+async def _resend(city: City, connection: Connection, wanted: set[str] | None) -> tuple[int, set[str]]:
     """How many were put back, and which of those wanted are no dead letters."""
     codes = _codes(city)
     done, unknown = 0, set(wanted or ())
-    for district, letters in zip(codes, await store.dead(codes), strict=True):
+    for district, letters in zip(codes, await OutboxStore(connection).dead(codes), strict=True):
         for name, letter in letters.items():
             if wanted is not None and name not in wanted:
                 continue
             unknown.discard(name)
-            await put_back(store, district, name, letter)
+            await put_back(connection, district, name, letter)
             done += 1
     return done, unknown
 
 
-async def _calls(city: City, store: Store, settings: Settings) -> list[str]:
+async def _calls(city: City, connection: Connection, settings: Settings) -> list[str]:
     codes, seal = _codes(city), Seal(settings.secrets)
     rows: list[tuple[str, ...]] = []
-    for district, found in zip(codes, await store.to_call(codes), strict=True):
+    for district, found in zip(codes, await OutboxStore(connection).to_call(codes), strict=True):
         residents = list(found.values())
-        known = await store.residents(residents) if residents else []
-        kept = await store.registrations(residents)
+        known = await RegistryStore(connection).residents(residents) if residents else []
+        kept = await RegistrationReader(connection).registrations(residents)
         for no, resident, person, registration in sorted(zip(found, residents, known, kept, strict=True)):
             phone = ""
             if person.first_dose is not None:

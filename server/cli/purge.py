@@ -80,8 +80,8 @@ def command(
         done = over_all_keys(
             settings,
             "purging",
-            lambda store, progress: purge(
-                store, before, city.tz, registry=registry, dry_run=dry_run, progress=progress
+            lambda connection, progress: purge(
+                connection, before, city.tz, registry=registry, dry_run=dry_run, progress=progress
             ),
         )
     lines = f", {done.lines} registry lines" if done.lines else ""
@@ -93,8 +93,8 @@ def command(
 
 
 async def _now(settings: Settings, city: City) -> datetime:
-    store = await open_store(settings)
+    connection = await open_store(settings)
     try:
-        return from_ms((await city_clock(store)).now_ms(), city.tz)
+        return from_ms((await city_clock(connection)).now_ms(), city.tz)
     finally:
-        await store.close()
+        await connection.close()

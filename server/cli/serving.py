@@ -22,6 +22,7 @@ from server.core.errors import SetupError
 from server.core.settings import Settings
 from server.operations.store_findings import store_findings
 from server.store.address import read_address
+from server.store.agreed import Agreement
 from server.store.setup import open_store
 
 # Less than what two clocks of well kept machines may be apart.
@@ -73,21 +74,21 @@ def look_at_store(settings: Settings, city: City, clock: CityClock) -> Settings:
 
 async def _look_at_store(settings: Settings, city: City, clock: CityClock) -> Settings:
     # Workers wait for a store that is away, and are started again for ever; at the start it is a wrong address.
-    store = await open_store(settings)
+    connection = await open_store(settings)
     try:
-        store_ms = await store.time_ms()
+        store_ms = await Agreement(connection).time_ms()
         wanted_ms = clock.offset_ms(store_ms)
-        offset_ms = await store.agree_on_offset(wanted_ms, anew=clock.anew)
+        offset_ms = await Agreement(connection).agree_on_offset(wanted_ms, anew=clock.anew)
         if abs(offset_ms - wanted_ms) > _SAME_CLOCK_MS:
             now = from_ms(store_ms + offset_ms, city.tz)
             _say(f"in this store it is {now.isoformat()}, and the city's clock follows it; --reset-clock sets it anew")
         is_anybody = read_address(settings.redis_url).username is None
-        async for finding in store_findings(settings, store, thorough=is_anybody):
+        async for finding in store_findings(settings, connection, thorough=is_anybody):
             if finding.level != "ok":
                 _say(f"{finding.what}; {finding.cure}")
         return msgspec.structs.replace(settings, offset_ms=offset_ms)
     finally:
-        await store.close()
+        await connection.close()
 
 
 def _say(line: str) -> None:

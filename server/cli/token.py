@@ -118,17 +118,17 @@ def _show(link: str) -> None:
 
 
 async def _token(settings: Settings, city: City, site: str, role: Role, days: int) -> tuple[str, str]:
-    store = await open_store(settings)
-    sites = Sites(city, store)
+    connection = await open_store(settings)
+    sites = Sites(city, connection)
     try:
         await sites.find(site)
-        clock = await city_clock(store)
+        clock = await city_clock(connection)
     except Refusal as refusal:
         if refusal.code != "not-found":
             raise
         raise SetupError(f"there is no site {site}; import it first (jiaohao import sites FILE)") from None
     finally:
-        await store.close()
+        await connection.close()
     tokens = StaffTokens(Signer(settings.secrets), clock, sites, settings.operator_token)
     now_s = clock.now_ms() // 1000
     return tokens.token(site, role, from_ms(now_s * 1000, city.tz).date(), now_s + days * 86_400)

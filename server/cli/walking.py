@@ -6,13 +6,14 @@ from typing import Any, TypeVar
 
 from server.cli.progress import progress_bar
 from server.core.settings import Settings
-from server.store import Store
+from server.store.connection import Connection
+from server.store.nodes import Nodes
 from server.store.setup import open_store
 
 T = TypeVar("T")
 
 
-def over_all_keys(settings: Settings, what: str, work: Callable[[Store, Callable[[int], Any]], Awaitable[T]]) -> T:
+def over_all_keys(settings: Settings, what: str, work: Callable[[Connection, Callable[[int], Any]], Awaitable[T]]) -> T:
     """Run `work` on the store of these settings; `what` stands beside the bar.
 
     Raises:
@@ -20,12 +21,12 @@ def over_all_keys(settings: Settings, what: str, work: Callable[[Store, Callable
     """
 
     async def run() -> T:
-        store = await open_store(settings)
+        connection = await open_store(settings)
         try:
             with progress_bar() as bar:
-                task = bar.add_task(what, total=await store.count_keys())
-                return await work(store, lambda n: bar.update(task, completed=n))
+                task = bar.add_task(what, total=await Nodes(connection).count_keys())
+                return await work(connection, lambda n: bar.update(task, completed=n))
         finally:
-            await store.close()
+            await connection.close()
 
     return asyncio.run(run())

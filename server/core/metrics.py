@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter as Tally
+from collections.abc import Iterable, Mapping
 from time import perf_counter
 from typing import Literal, get_args
 
@@ -14,9 +15,6 @@ from prometheus_client import (
     multiprocess,
 )
 
-from server.store.statuses import SCRIPTS
-from server.waiting_room.opening import Opening
-
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 GuessedCall = Literal["join", "eligibility", "code"]
@@ -26,9 +24,13 @@ _TIMED_ONE_IN = 8  # a sample gives the same percentiles, and an observation cos
 
 
 class Metrics:
-    """What a worker counts. Polls are tallied in memory and handed over at each tick: a poll must stay cheap."""
+    """What a worker counts. Polls are tallied in memory and handed over at each tick: a poll must stay cheap.
 
-    def __init__(self) -> None:
+    Args:
+        scripts: those that answer with one of a closed set of statuses.
+    """
+
+    def __init__(self, scripts: Iterable[str]) -> None:
         # One registry each: tests build several applications in one process. With several workers,
         # PROMETHEUS_MULTIPROC_DIR makes any of them answer for all.
         self._registry = CollectorRegistry()
@@ -68,7 +70,7 @@ class Metrics:
             ["script"],
             registry=self._registry,
         )
-        for script in SCRIPTS:
+        for script in scripts:
             self._unknown_statuses.labels(script)
         for counter in self._guessed.values():
             for call in get_args(GuessedCall):
@@ -104,14 +106,14 @@ class Metrics:
             self._unknown_statuses.labels(script).inc(count)
         unknown_statuses.clear()
 
-    def flush(self, openings: list[Opening]) -> None:
-        """Hand over the tallies and how the openings stand."""
+    def flush(self, openings: Iterable[tuple[str, Mapping[str, int]]]) -> None:
+        """Hand over the tallies and how the openings stand: for each, its district and its figures."""
         tally, self._tally = self._tally, Tally()
         for (call, code), count in tally.items():
             self._requests.labels(call, code).inc(count)
-        for opening in openings:
+        for district, figures in openings:
             for name, gauge in self._openings.items():
-                gauge.labels(opening.district.code).set(getattr(opening, name))
+                gauge.labels(district).set(figures[name])
 
     def exposition(self) -> bytes:
         """The metrics of all workers on this machine, in Prometheus' text format."""

@@ -196,7 +196,7 @@ class Sms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """A whole message.
 
         Args:
-            kind: which; see `server.store.outbox.Message`, or `code`.
+            kind: which; see `server.records.message.Message`, or `code`.
             language: of its words.
             values: of the placeholders, those that this kind has.
         """

@@ -16,10 +16,12 @@ from server.core.masks import mask_phone
 from server.core.sms import Language
 from server.messages.gateways import Gateway
 from server.messages.outbox_reader import HOLD_SECONDS, read_outbox
+from server.messages.receipt_store import ReceiptStore
 from server.messages.rendering import Letters
-from server.store import Store
+from server.messages.store import OutboxStore
+from server.records.message import Owed, Sent
 from server.store.coalescer import Coalescer
-from server.store.store import Owed, Sent
+from server.store.connection import Connection
 
 log = structlog.get_logger()
 
@@ -32,25 +34,27 @@ class CodeSender:
 
     Args:
         city: their words, and the cap of all senders.
-        store: where they are owed.
+        connection: where they are owed.
         clock: city time.
         pepper: keyed hashes of phones.
         letters: puts them into words.
     """
 
-    def __init__(self, city: City, store: Store, clock: Clock, pepper: Pepper, letters: Letters) -> None:
+    def __init__(self, city: City, connection: Connection, clock: Clock, pepper: Pepper, letters: Letters) -> None:
         self._city = city
-        self._store = store
+        self._connection = connection
+        self._outbox = OutboxStore(connection)
+        self._receipt_store = ReceiptStore(connection)
         self._clock = clock
         self._pepper = pepper
         self._letters = letters
-        self._sent: Coalescer[Owed, None] = Coalescer(store.sent)
+        self._sent: Coalescer[Owed, None] = Coalescer(self._outbox.sent)
 
     async def take(self, gateway: Gateway, districts: Sequence[str], consumer: str, room: int) -> list[Sending]:
         """About so many that are owed now."""
-        owed = await read_outbox(self._store, districts, consumer, room, "codes")
+        owed = await read_outbox(self._connection, districts, consumer, room, "codes")
         if owed:  # they do not wait for the pace, but what comes after them does
-            await self._store.pace(len(owed), self._city.sms.per_second)
+            await self._outbox.pace(len(owed), self._city.sms.per_second)
         return [self._deliver(gateway, each) for each in owed]
 
     async def _deliver(self, gateway: Gateway, owed: Owed) -> int:
@@ -85,5 +89,5 @@ class CodeSender:
             now_ms = self._clock.now_ms()
             sent = Sent(resident, owed.district, "", kind, now_ms, phone=self._pepper.phone(phone), sent_ms=now_ms)
             with suppress(StoreUnavailable):  # it is sent all the same
-                await self._store.expect_receipts(ids, sent)
+                await self._receipt_store.expect_receipts(ids, sent)
         return True

@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from server.store import Store
-from server.store.store import DeadLetter
+from server.messages.store import OutboxStore
+from server.records.message import DeadLetter
+from server.store.connection import Connection
+from server.store.pointers import Pointers
+from server.store.registrations import RegistrationReader
 
 CALLED: Final = frozenset({"allotted", "closed", "reminder", "barred"})
 """Whoever does not get a message of these kinds is called by an operator."""
@@ -35,15 +38,15 @@ def failed(fields: Mapping[str, str]) -> list[Missed]:
     ]
 
 
-async def put_back(store: Store, district: str, pointer: str, letter: DeadLetter) -> None:
+async def put_back(connection: Connection, district: str, pointer: str, letter: DeadLetter) -> None:
     """Let a dead letter's message be sent after all.
 
     In this order what a crash leaves is still a dead letter, and doing it again finishes the work: a pointer too many
     does no harm.
     """
-    await store.unshelve_message(letter.resident, letter.seq)
-    await store.point([(district, letter.resident)])
-    kept = await store.registration(letter.resident)
+    await OutboxStore(connection).unshelve_message(letter.resident, letter.seq)
+    await Pointers(connection).point([(district, letter.resident)])
+    kept = await RegistrationReader(connection).registration(letter.resident)
     if kept.get("no") == letter.no and all(missed.kind == letter.kind for missed in failed(kept)):
-        await store.forget_call(district, letter.no)  # it is noted again if it fails again
-    await store.bury_no_more(district, pointer)
+        await OutboxStore(connection).forget_call(district, letter.no)  # it is noted again if it fails again
+    await OutboxStore(connection).bury_no_more(district, pointer)

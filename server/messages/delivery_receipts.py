@@ -16,10 +16,12 @@ from server.core.keys import Pepper
 from server.core.sms import plain_word
 from server.messages.delivery_failures import CALLED, failed
 from server.messages.message_ids import RELATIONS, Relation, Rule, Said, choose, usual_of
-from server.store import Store
+from server.messages.receipt_store import ReceiptStore
+from server.messages.store import OutboxStore
+from server.records.message import Noted, Sent
 from server.store.coalescer import Coalescer
-from server.store.receipts import Noted
-from server.store.store import Sent
+from server.store.connection import Connection
+from server.store.registrations import RegistrationReader
 
 log = structlog.get_logger()
 
@@ -64,20 +66,22 @@ class DeliveryReceipts:
 
     Args:
         city: words that people reply.
-        store: the messages that were sent.
+        connection: the messages that were sent.
         clock: city time.
         pepper: keyed hashes of phones.
     """
 
-    def __init__(self, city: City, store: Store, clock: Clock, pepper: Pepper) -> None:
-        self._store = store
+    def __init__(self, city: City, connection: Connection, clock: Clock, pepper: Pepper) -> None:
+        self._receipt_store = ReceiptStore(connection)
+        self._outbox = OutboxStore(connection)
+        self._reader = RegistrationReader(connection)
         self._clock = clock
         self._pepper = pepper
         self._stop_words = {plain_word(word) for word in city.sms.stop_words}
         self._start_words = {plain_word(word) for word in city.sms.start_words}
-        self._sent_as: Coalescer[tuple[str, ...], list[Sent]] = Coalescer(store.sent_as)
-        self._note: Coalescer[tuple[Sent, Said], Noted] = Coalescer(store.receipt)
-        self._count: Coalescer[tuple[int, tuple[str, ...]], None] = Coalescer(store.count_receipts)
+        self._sent_as: Coalescer[tuple[str, ...], list[Sent]] = Coalescer(self._receipt_store.sent_as)
+        self._note: Coalescer[tuple[Sent, Said], Noted] = Coalescer(self._receipt_store.receipt)
+        self._count: Coalescer[tuple[int, tuple[str, ...]], None] = Coalescer(self._receipt_store.count_receipts)
         self._early: set[asyncio.Task[None]] = set()
         self._usual: tuple[float, Relation | None] = (float("-inf"), None)
 
@@ -126,7 +130,7 @@ class DeliveryReceipts:
             log.warning("a receipt that matches no message", id=heard.ids[0][:65], why=why)
         with suppress(StoreUnavailable):
             if why == "unknown":
-                await self._store.keep_early(heard.ids, _pack(heard))
+                await self._receipt_store.keep_early(heard.ids, _pack(heard))
             await self._counted("matched" if why == "earlier" else "unmatched", why if why != "earlier" else None)
 
     async def _take(self, heard: _Heard) -> str | None:
@@ -151,11 +155,11 @@ class DeliveryReceipts:
         if noted.now == "undelivered":
             log.warning("sms not delivered", kind=sent.kind, district=sent.district)
             if sent.kind in CALLED:
-                await self._store.note_call(sent.district, sent.no, sent.resident)
+                await self._outbox.note_call(sent.district, sent.no, sent.resident)
         elif noted.now == "delivered" and noted.was == "undelivered":  # the provider knew no better then
-            kept = await self._store.registration(sent.resident)
+            kept = await self._reader.registration(sent.resident)
             if kept.get("no") == sent.no and not failed(kept):
-                await self._store.forget_call(sent.district, sent.no)
+                await self._outbox.forget_call(sent.district, sent.no)
 
     async def _counted(self, *what: str | None) -> None:
         await self._count.submit((self._clock.now_ms() // HOUR_MS, tuple(filter(None, what))))
@@ -172,7 +176,7 @@ class DeliveryReceipts:
     async def counts(self, hours: int) -> Counter[str]:
         """What was counted in the last hours, by all senders."""
         hour = self._clock.now_ms() // HOUR_MS
-        found = await self._store.receipt_counts(range(hour - hours + 1, hour + 1))
+        found = await self._receipt_store.receipt_counts(range(hour - hours + 1, hour + 1))
         return sum(found, Counter())
 
     # What people reply
@@ -189,8 +193,8 @@ class DeliveryReceipts:
         """
         word = plain_word(text)
         if word in self._stop_words:
-            await self._store.opt_out(self._pepper.phone(phone), self._clock.now_ms())
+            await self._receipt_store.opt_out(self._pepper.phone(phone), self._clock.now_ms())
             log.info("a phone wants no more messages")
         elif word in self._start_words:
-            await self._store.opt_in(self._pepper.phone(phone))
+            await self._receipt_store.opt_in(self._pepper.phone(phone))
             log.info("a phone wants messages again")

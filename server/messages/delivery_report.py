@@ -7,7 +7,10 @@ from typing import Final, Literal, NamedTuple
 from server.core.city import City
 from server.messages.delivery_failures import failed
 from server.messages.delivery_receipts import HOUR_MS
-from server.store import Store
+from server.messages.receipt_store import ReceiptStore
+from server.messages.store import OutboxStore
+from server.store.connection import Connection
+from server.store.registrations import RegistrationReader
 
 _BATCH: Final = 500
 _HOURS: Final = 24
@@ -23,18 +26,18 @@ class Reported(NamedTuple):
     cure: str = ""
 
 
-async def delivery_report(city: City, store: Store, now_ms: int) -> list[Reported]:
+async def delivery_report(city: City, connection: Connection, now_ms: int) -> list[Reported]:
     """Look at the list of calls and at the receipts of the last hours.
 
     Args:
         city: its districts.
-        store: connected.
+        connection: connected.
         now_ms: of the city.
     """
     hour = now_ms // HOUR_MS
-    hours = await store.receipt_counts(range(hour - _HOURS + 1, hour + 1))
-    found = [await _untold(city, store), *_receipts(hours)]
-    if many := await store.count_opted_out():
+    hours = await ReceiptStore(connection).receipt_counts(range(hour - _HOURS + 1, hour + 1))
+    found = [await _untold(city, connection), *_receipts(hours)]
+    if many := await ReceiptStore(connection).count_opted_out():
         found.append(
             Reported(
                 "note", f"messages: {many} phones have asked for none", "who is not told by SMS is on the list of calls"
@@ -43,15 +46,15 @@ async def delivery_report(city: City, store: Store, now_ms: int) -> list[Reporte
     return found
 
 
-async def _untold(city: City, store: Store) -> Reported:
+async def _untold(city: City, connection: Connection) -> Reported:
     why: Counter[str] = Counter()
     people = 0
-    for calls in await store.to_call([district.code for district in city.districts]):
+    for calls in await OutboxStore(connection).to_call([district.code for district in city.districts]):
         listed = list(calls.items())
         people += len(listed)
         for start in range(0, len(listed), _BATCH):
             batch = listed[start : start + _BATCH]
-            kept = await store.registrations([resident for _, resident in batch])
+            kept = await RegistrationReader(connection).registrations([resident for _, resident in batch])
             for (no, _), fields in zip(batch, kept, strict=True):
                 missed = failed(fields) if fields.get("no") == no else []
                 why.update({f"{it.outcome} ({it.why})" if it.why else it.outcome for it in missed})

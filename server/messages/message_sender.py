@@ -19,12 +19,13 @@ from server.messages.delivery_failures import CALLED
 from server.messages.delivery_receipts import DeliveryReceipts
 from server.messages.gateways import Gateway
 from server.messages.outbox_reader import HOLD_SECONDS, read_outbox
+from server.messages.receipt_store import ReceiptStore
 from server.messages.rendering import Letter, Letters
-from server.store import Store
+from server.messages.store import OutboxStore
+from server.records.message import AdmitVerdict, Caps, DeadLetter, Message, Next, Outcome, Owed, Pointer, Sent
 from server.store.coalescer import Coalescer
-from server.store.outbox import Caps, Outcome
-from server.store.statuses import AdmitVerdict
-from server.store.store import DeadLetter, Message, Next, Owed, Pointer, Sent
+from server.store.connection import Connection
+from server.store.pointers import Pointers
 
 log = structlog.get_logger()
 
@@ -76,7 +77,7 @@ class MessageSender:
 
     Args:
         city: limits.
-        store: where messages are owed.
+        connection: where messages are owed.
         clock: city time.
         pepper: keyed hashes of phones, where messages to them are counted.
         letters: puts messages into words.
@@ -84,20 +85,29 @@ class MessageSender:
     """
 
     def __init__(
-        self, city: City, store: Store, clock: Clock, pepper: Pepper, letters: Letters, receipts: DeliveryReceipts
+        self,
+        city: City,
+        connection: Connection,
+        clock: Clock,
+        pepper: Pepper,
+        letters: Letters,
+        receipts: DeliveryReceipts,
     ) -> None:
         self._city = city
         self._receipts = receipts
-        self._store = store
+        self._connection = connection
+        self._outbox = OutboxStore(connection)
+        self._receipt_store = ReceiptStore(connection)
+        self._pointers = Pointers(connection)
         self._clock = clock
         self._pepper = pepper
         self._letters = letters
         # Many residents' messages are on their way at once, and the store hears of them in few calls.
-        self._next: Coalescer[Pointer, Next] = Coalescer(store.next_message)
-        self._admit: Coalescer[tuple[str, str, bool, Caps], tuple[AdmitVerdict, int]] = Coalescer(store.admit)
-        self._opted_out: Coalescer[bytes, bool] = Coalescer(store.has_opted_out)
-        self._settle: Coalescer[tuple[Pointer, int, Outcome, str], bool] = Coalescer(store.settle_message)
-        self._sent: Coalescer[Owed, None] = Coalescer(store.sent)
+        self._next: Coalescer[Pointer, Next] = Coalescer(self._outbox.next_message)
+        self._admit: Coalescer[tuple[str, str, bool, Caps], tuple[AdmitVerdict, int]] = Coalescer(self._outbox.admit)
+        self._opted_out: Coalescer[bytes, bool] = Coalescer(self._receipt_store.has_opted_out)
+        self._settle: Coalescer[tuple[Pointer, int, Outcome, str], bool] = Coalescer(self._outbox.settle_message)
+        self._sent: Coalescer[Owed, None] = Coalescer(self._outbox.sent)
         # What a gateway has answered and the store has not been told yet.
         self._answered: dict[tuple[str, int, float, str], _Answer] = {}
 
@@ -105,7 +115,7 @@ class MessageSender:
         """About so many residents who are owed something now."""
         deadline = asyncio.get_running_loop().time() + HOLD_SECONDS
         pointers = []
-        for owed in await read_outbox(self._store, districts, consumer, room, "outbox"):
+        for owed in await read_outbox(self._connection, districts, consumer, room, "outbox"):
             try:
                 pointers.append(Pointer.of(owed))
             except (KeyError, ValueError):
@@ -113,11 +123,11 @@ class MessageSender:
         # What is not understood stays owed, and is taken up again when it has lain for long enough.
         found = [
             (pointer, each)
-            for pointer, each in zip(pointers, await self._store.next_message(pointers), strict=True)
+            for pointer, each in zip(pointers, await self._outbox.next_message(pointers), strict=True)
             if not isinstance(each, UnknownStatus)
         ]
         many = sum(each.status == "send" for _, each in found)
-        wait_s = await self._store.pace(many, self._city.sms.per_second) / 1000 if many else 0.0
+        wait_s = await self._outbox.pace(many, self._city.sms.per_second) / 1000 if many else 0.0
         held = [_Held(*each, deadline) for each in found]
         return [self._follow(gateway, each, wait_s) for each in held]
 
@@ -134,7 +144,7 @@ class MessageSender:
                 pointer = held.pointer._replace(tries=0)
                 held = _Held(pointer, await self._next.submit(pointer), held.deadline)
                 if held.found.status == "send":
-                    wait_s = await self._store.pace(1, self._city.sms.per_second) / 1000
+                    wait_s = await self._outbox.pace(1, self._city.sms.per_second) / 1000
             await self._leave(held)
         except StoreUnavailable:
             log.warning("message stays owed: the store is away", pointer=held.pointer.name)
@@ -148,7 +158,7 @@ class MessageSender:
             case "none":
                 await self._sent.submit(held.pointer.owed)
             case "early":
-                await self._store.defer(held.pointer, held.found.due_ms, 0)
+                await self._outbox.defer(held.pointer, held.found.due_ms, 0)
             case "behind":
                 await self._defer(held.pointer, _BEHIND_MS)
             case "send":
@@ -198,7 +208,7 @@ class MessageSender:
         """Let the store know what the gateway has answered; `early`: receipts it had before, over all tries."""
         if answer.ids:  # before it is settled: a receipt that comes between the two is looked at again
             sent = held.sent()._replace(phone=answer.phone, sent_ms=answer.at_ms)
-            early += await self._store.expect_receipts(answer.ids, sent)
+            early += await self._receipt_store.expect_receipts(answer.ids, sent)
         if answer.outcome in ("refused", "unsent") and answer.is_latest:
             await self._note_call(held)
         await self._settle.submit((held.pointer, held.found.seq, answer.outcome, answer.why))
@@ -272,7 +282,7 @@ class MessageSender:
         """Put a pointer off, by so much and some more: what failed together does not come back together."""
         spread_ms = random.uniform(0, min(ms / 2, _MOST_SPREAD_MS))  # noqa: S311
         due_ms = self._clock.now_ms() + ms + round(spread_ms)
-        await self._store.defer(pointer, due_ms, pointer.tries if tries is None else tries)
+        await self._outbox.defer(pointer, due_ms, pointer.tries if tries is None else tries)
 
     async def _lay_aside(self, held: _Held, why: str) -> None:
         """Make a dead letter of the message in hand; an operator may send it after all (`jiaohao outbox resend`)."""
@@ -284,12 +294,12 @@ class MessageSender:
             pointer.resident, held.found.seq, message.kind, message.no, int(message.at_ms), tries, why
         )  # fmt: skip
         # In this order: killed in between, the message is tried once more, or is a dead letter already.
-        await self._store.bury(district, pointer.name, letter)
-        await self._store.shelve_message(pointer, held.found.seq)
+        await self._outbox.bury(district, pointer.name, letter)
+        await self._outbox.shelve_message(pointer, held.found.seq)
         # What the resident is owed beside it goes on, with a pointer of its own.
-        await self._store.point([(district, pointer.resident)])
+        await self._pointers.point([(district, pointer.resident)])
         await self._sent.submit(pointer.owed)
 
     async def _note_call(self, held: _Held) -> None:
         if held.message.kind in CALLED:
-            await self._store.note_call(held.pointer.owed.district, held.message.no, held.pointer.resident)
+            await self._outbox.note_call(held.pointer.owed.district, held.message.no, held.pointer.resident)

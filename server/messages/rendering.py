@@ -11,9 +11,12 @@ from server.core.encryption import Contact, Seal, Unreadable
 from server.core.errors import Refusal
 from server.core.masks import mask_name
 from server.core.sms import LATE, Language, day_words, reached_words, site_words, until_words
-from server.store import Store
+from server.records.first_dose import Resident
+from server.records.message import About, Message
+from server.registry.store import RegistryStore
 from server.store.coalescer import Coalescer
-from server.store.store import About, Message, Resident
+from server.store.connection import Connection
+from server.store.registrations import RegistrationReader
 
 _HOUR_MS = 3_600_000
 
@@ -35,17 +38,17 @@ class Letters:
 
     Args:
         city: words and hours.
-        store: residents and registrations.
+        connection: residents and registrations.
         seal: opens names and phones.
         sites: their names.
     """
 
-    def __init__(self, city: City, store: Store, seal: Seal, sites: Sites) -> None:
+    def __init__(self, city: City, connection: Connection, seal: Seal, sites: Sites) -> None:
         self._city = city
         self._seal = seal
         self._sites = sites
-        self._known: Coalescer[bytes, Resident] = Coalescer(store.residents)
-        self._registrations: Coalescer[bytes, dict[str, str]] = Coalescer(store.registrations)
+        self._known: Coalescer[bytes, Resident] = Coalescer(RegistryStore(connection).residents)
+        self._registrations: Coalescer[bytes, dict[str, str]] = Coalescer(RegistrationReader(connection).registrations)
 
     async def write(self, resident: bytes, message: Message, now_ms: int) -> Letter | None:
         """The letter, in the language that the resident has registered in; None: there is nothing to tell any more.

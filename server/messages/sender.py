@@ -31,8 +31,9 @@ from server.messages.gateways import Gateway
 from server.messages.message_sender import MessageSender
 from server.messages.outbox_reader import HOLD_SECONDS
 from server.messages.rendering import Letters
-from server.store import Store
-from server.store.store import Arg
+from server.messages.store import OutboxStore
+from server.records.fields import Arg
+from server.store.connection import Connection
 
 log = structlog.get_logger()
 
@@ -47,23 +48,25 @@ class Notices:
 
     Args:
         city: the messages' words.
-        store: where they are owed.
+        connection: where they are owed.
         clock: city time.
         seal: seals what a message says, and opens the phone it goes to.
         pepper: keyed hashes of phones, where messages to them are counted.
         sites: names of sites.
     """
 
-    def __init__(self, city: City, store: Store, clock: Clock, seal: Seal, pepper: Pepper, sites: Sites) -> None:
+    def __init__(
+        self, city: City, connection: Connection, clock: Clock, seal: Seal, pepper: Pepper, sites: Sites
+    ) -> None:
         self._city = city
-        self._store = store
+        self._outbox = OutboxStore(connection)
         self._clock = clock
         self._seal = seal
         self._pepper = pepper
-        letters = Letters(city, store, seal, sites)
-        self._codes = CodeSender(city, store, clock, pepper, letters)
-        self.receipts = DeliveryReceipts(city, store, clock, pepper)
-        self._messages = MessageSender(city, store, clock, pepper, letters, self.receipts)
+        letters = Letters(city, connection, seal, sites)
+        self._codes = CodeSender(city, connection, clock, pepper, letters)
+        self.receipts = DeliveryReceipts(city, connection, clock, pepper)
+        self._messages = MessageSender(city, connection, clock, pepper, letters, self.receipts)
         self._districts = [district.code for district in city.districts]
 
     async def owe_code(
@@ -74,7 +77,7 @@ class Notices:
         fields: dict[str, Arg] = {
             "kind": "code", "resident": resident, "sealed": sealed, "expires_ms": expires_ms, "lang": language,
         }  # fmt: skip
-        await self._store.owe(district, fields)
+        await self._outbox.owe(district, fields)
 
     @property
     def is_quiet(self) -> bool:
@@ -120,7 +123,7 @@ class Notices:
                 looked = False
                 try:
                     if not opened:
-                        await self._store.open_outbox(self._districts)
+                        await self._outbox.open_outbox(self._districts)
                         opened = True
                     room = min(gateway.ready, most)
                     # Not for one or two: each look asks every district.
@@ -183,7 +186,7 @@ class Notices:
         return await self._codes.take(gateway, self._districts, consumer, room)
 
     async def _bring(self) -> None:
-        await self._store.bring(self._districts, _BRING)
+        await self._outbox.bring(self._districts, _BRING)
 
     async def _take_messages(self, gateway: Gateway, consumer: str, room: int, *, bring: bool = True) -> list[Sending]:
         if self.is_quiet:

@@ -5,13 +5,16 @@ from datetime import date, timedelta
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from server.appointments.appointments import half_of
+from server.appointments.slot_store import SlotStore, holds_slot
 from server.core.city import City, District
 from server.core.clock import from_ms
+from server.core.keys import day_tag
 from server.fairness.allotment import Rules, Slot
+from server.night.store import NightStore
 from server.night.waiting_list import days_after
-from server.store import Store
-from server.store.slots import day_tag, holds_slot
-from server.store.store import Taken
+from server.records.slot import Taken
+from server.store.connection import Connection
+from server.store.registrations import RegistrationReader
 
 T = TypeVar("T")
 
@@ -45,12 +48,14 @@ class Tonight:
 
     Args:
         city: hours, policy.
-        store: where everything is.
+        connection: where everything is.
     """
 
-    def __init__(self, city: City, store: Store) -> None:
+    def __init__(self, city: City, connection: Connection) -> None:
         self._city = city
-        self._store = store
+        self._night_store = NightStore(connection)
+        self._slot_store = SlotStore(connection)
+        self._reader = RegistrationReader(connection)
 
     def rules(self, district: District, day: date) -> Rules:
         """The rules of a district's night, as the city file says now."""
@@ -58,11 +63,11 @@ class Tonight:
 
     async def closing(self, district: District, day: date) -> AsyncIterator[tuple[date, list[Closing]]]:
         """Who has not come to their appointments of the days that are not closed yet, up to `day`: some at a time."""
-        (through,) = await self._store.through([district.code])
+        (through,) = await self._night_store.through([district.code])
         for each in days_after(through.get("closed", ""), day):
-            roster = await self._store.roster(day_tag(district.code, each))
+            roster = await self._slot_store.roster(day_tag(district.code, each))
             for batch in batches(roster):
-                kept = await self._store.registrations([slot.resident for slot in batch])
+                kept = await self._reader.registrations([slot.resident for slot in batch])
                 yield (
                     each,
                     [
@@ -82,7 +87,7 @@ class Tonight:
 
     async def would_be_barred(self, charged: Sequence[Taken]) -> int:
         """How many of these no-shows bar their resident."""
-        counts = await self._store.no_shows([slot.resident for slot in charged]) if charged else []
+        counts = await self._reader.no_shows([slot.resident for slot in charged]) if charged else []
         return sum(count + 1 > self._city.policy.no_show_limit for count in counts)
 
     async def offered(self, rules: Rules) -> tuple[list[Free], list[Over]]:
@@ -90,8 +95,8 @@ class Tonight:
         days = [rules.first_day + timedelta(days=n) for n in range(rules.days)]
         tags = [day_tag(rules.district, day) for day in days]
         rows, over = [], []
-        closures = await self._store.closures(tags)
-        for day, used, closed in zip(days, await self._store.used(tags), closures, strict=True):
+        closures = await self._slot_store.closures(tags)
+        for day, used, closed in zip(days, await self._slot_store.used(tags), closures, strict=True):
             for (site, period, product), (capacity, taken) in sorted(used.items()):
                 free = 0 if (site, period) in closed else max(0, capacity - taken)
                 rows.append((Slot(day, site, half_of(period), product), free))

@@ -13,8 +13,9 @@ import structlog
 
 from server.core.clock import from_ms
 from server.core.errors import SetupError, StoreUnavailable
-from server.store import Store
-from server.store.store import Lease as Held
+from server.night.store import NightStore
+from server.records.night import Lease as Holder
+from server.store.connection import Connection
 
 log = structlog.get_logger()
 
@@ -35,30 +36,30 @@ class Lease:
     takes nothing more from it.
 
     Args:
-        store: that keeps it.
+        connection: that keeps it.
         tz: for the times in messages.
 
     Raises:
         Superseded: on entering, somebody has it; who, and since when.
     """
 
-    def __init__(self, store: Store, tz: tzinfo) -> None:
-        self._store = store
+    def __init__(self, connection: Connection, tz: tzinfo) -> None:
+        self._night_store = NightStore(connection)
         self._tz = tz
         self._renewing: asyncio.Task[None] | None = None
-        self._lost: Held | None = None
+        self._lost: Holder | None = None
         self.token = 0
         # A process may run one night after the other.
         self._me = f"{_holder(os.getpid())}, run {secrets.token_hex(4)}"
 
     async def __aenter__(self) -> Self:
         me = self._me
-        held = await self._store.lease(me, 0, _LIVES_MS)
+        held = await self._night_store.lease(me, 0, _LIVES_MS)
         if not held.is_mine and held.holder == me:  # the answer to an earlier try was lost
-            held = await self._store.lease(me, held.token, _LIVES_MS)
+            held = await self._night_store.lease(me, held.token, _LIVES_MS)
         if not held.is_mine and _is_dead(held.holder):
             log.warning("the night's holder is dead, taking over", holder=held.holder)
-            held = await self._store.lease(me, 0, _LIVES_MS, dead=held.token)
+            held = await self._night_store.lease(me, 0, _LIVES_MS, dead=held.token)
         if not held.is_mine:
             raise Superseded(self._by(held))
         self.token = held.token
@@ -72,7 +73,7 @@ class Lease:
             self._renewing.cancel()
             await asyncio.wait([self._renewing])  # one that is on its way would take the lease again
         with suppress(StoreUnavailable):  # then it runs out
-            await self._store.lease(self._me, self.token, 0)
+            await self._night_store.lease(self._me, self.token, 0)
 
     def check(self) -> None:
         """Raises Superseded: another one has taken over."""
@@ -87,10 +88,10 @@ class Lease:
         while self._lost is None:
             await asyncio.sleep(_RENEW_SECONDS)
             with suppress(StoreUnavailable):
-                held = await self._store.lease(self._me, self.token, _LIVES_MS)
+                held = await self._night_store.lease(self._me, self.token, _LIVES_MS)
                 self._lost = None if held.is_mine else held
 
-    def _by(self, held: Held) -> str:
+    def _by(self, held: Holder) -> str:
         since, until = (f"{from_ms(ms, self._tz):%Y-%m-%d %H:%M:%S}" for ms in (held.since_ms, held.expires_ms))
         return f"the night is being run by {held.holder}, since {since}; unless renewed its lease ends at {until}"
 

@@ -20,14 +20,15 @@ from server.appointments.appointments import Appointments
 from server.core.city import City
 from server.core.clock import Clock, from_ms
 from server.core.errors import SetupError, StoreUnavailable
+from server.core.keys import day_tag
 from server.fairness.allotment import allot
 from server.night.inputs import Tonight
 from server.night.lease import Lease
 from server.night.published import Published
 from server.night.steps import STEPS, Means, Outcome, Steps, Watcher, outcome_of, outcomes_of
+from server.night.store import NightStore
 from server.night.waiting_list import Listed, WaitingList
-from server.store import Store
-from server.store.slots import day_tag
+from server.store.connection import Connection
 
 log = structlog.get_logger()
 
@@ -42,22 +43,23 @@ class Night:
 
     Args:
         city: districts, hours, policy.
-        store: where everything is.
+        connection: where everything is.
         clock: city time.
         appointments: gives slots, counts what was missed.
         published: writes the result files.
     """
 
     def __init__(
-        self, city: City, store: Store, clock: Clock, appointments: Appointments, published: Published
+        self, city: City, connection: Connection, clock: Clock, appointments: Appointments, published: Published
     ) -> None:
         self._city = city
-        self._store = store
+        self._connection = connection
+        self._night_store = NightStore(connection)
         self._clock = clock
         self._published = published
-        self._means = Means(city, store, clock, appointments, published)
-        self._list = WaitingList(city, store, appointments)
-        self._tonight = Tonight(city, store)
+        self._means = Means(city, connection, clock, appointments, published)
+        self._list = WaitingList(city, connection, appointments)
+        self._tonight = Tonight(city, connection)
 
     def now(self) -> datetime:
         """City time."""
@@ -65,13 +67,13 @@ class Night:
 
     async def due(self) -> date:
         """The date of the night that is on, or was the last, by the store's clock."""
-        now_ms, _ = await self._store.passes_alive(self._tags(date.min)[0])
+        now_ms, _ = await self._night_store.passes_alive(self._tags(date.min)[0])
         self._clock.follow(now_ms)
         return self._city.latest_night(self.now())
 
     async def is_done(self, day: date) -> bool:
         """Whether a night has come to its end in every district."""
-        return all("told_ms" in fields for fields in await self._store.nights(self._tags(day), "told_ms"))
+        return all("told_ms" in fields for fields in await self._night_store.nights(self._tags(day), "told_ms"))
 
     async def run(self, day: date, watcher: Watcher | None = None, patience_s: float = 900.0) -> list[Outcome]:
         """Run a night, or the rest of it; what it brought, by district. Once more changes nothing.
@@ -153,13 +155,13 @@ class Night:
 
     async def _left_behind(self, day: date) -> list[date]:
         """Earlier nights that were frozen, perhaps gave something, and did not come to their end in time."""
-        frozen = {fields.get("frozen", "") for fields in await self._store.through(self._codes())}
+        frozen = {fields.get("frozen", "") for fields in await self._night_store.through(self._codes())}
         days = sorted(date.fromisoformat(each) for each in frozen if each and date.fromisoformat(each) < day)
         return [each for each in days if not await self.is_done(each)]
 
     @asynccontextmanager
     async def _leased(self, patience: "_Patience") -> AsyncIterator[Lease]:
-        lease = Lease(self._store, self._city.tz)
+        lease = Lease(self._connection, self._city.tz)
         await patience.with_store(lease.__aenter__)
         try:
             yield lease
@@ -173,7 +175,7 @@ class Night:
         return [day_tag(district.code, day) for district in self._city.districts]
 
     async def _nights(self, day: date) -> dict[str, dict[str, str]]:
-        return dict(zip(self._codes(), await self._store.nights(self._tags(day)), strict=True))
+        return dict(zip(self._codes(), await self._night_store.nights(self._tags(day)), strict=True))
 
 
 class _Patience:

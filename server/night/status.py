@@ -9,7 +9,8 @@ import msgspec
 from server.core.keys import day_tag
 from server.fairness.draw import commitment
 from server.night.published import Published
-from server.store import Store
+from server.night.store import NightStore
+from server.store.connection import Connection
 
 State = Literal["committed", "closing", "frozen", "allotted", "published", "done"]
 
@@ -55,9 +56,9 @@ class Announced(msgspec.Struct):
     file_url: str | None
 
 
-async def announced(store: Store, published: Published, district: str, day: dt.date) -> Announced | None:
+async def announced(connection: Connection, published: Published, district: str, day: dt.date) -> Announced | None:
     """What is public of a night; None where there is none."""
-    (night,) = await store.nights([day_tag(district, day)], *_PUBLIC)
+    (night,) = await NightStore(connection).nights([day_tag(district, day)], *_PUBLIC)
     seed = night.get("seed")
     if seed is None:
         return None

@@ -13,19 +13,27 @@ from typing import Any, Final, NamedTuple, assert_never
 import msgspec
 
 from server.appointments.appointments import Appointments, GaveStatus, Giving
+from server.appointments.slot_store import SlotStore
 from server.core.city import City, District
 from server.core.clock import Clock, to_ms
 from server.core.errors import SetupError, UnknownStatus
+from server.core.keys import day_tag
 from server.fairness.allotment import Allotment, Rules, allot
 from server.fairness.result_file import list_root
+from server.messages.store import OutboxStore
 from server.night.inputs import Free, Over, Tonight, batches
 from server.night.lease import Lease
 from server.night.published import Published
+from server.night.store import NightStore
 from server.night.waiting_list import Listed, WaitingList, pack
-from server.store import Store
-from server.store.slots import day_tag
-from server.store.statuses import PassOverStatus, RemindStatus, known
-from server.store.store import Arg, PassedOver, Taken
+from server.records.fields import Arg
+from server.records.registration import PassedOver, PassOverStatus, RemindStatus
+from server.records.slot import Taken
+from server.records.statuses import known
+from server.registry.store import RegistryStore
+from server.store.connection import Connection
+from server.store.pointers import Pointers
+from server.store.registrations import RegistrationReader
 
 STEPS: Final = {
     "close": "closed",
@@ -76,7 +84,7 @@ class Means(NamedTuple):
     """What a night works with."""
 
     city: City
-    store: Store
+    connection: Connection
     clock: Clock
     appointments: Appointments
     published: Published
@@ -103,9 +111,15 @@ class Steps:
     """
 
     def __init__(self, means: Means, day: date, lease: Lease, watcher: Watcher, *, too_late: bool = False) -> None:
-        self._city, self._store, self._clock, self._appointments, self._published = means
-        self._list = WaitingList(self._city, self._store, self._appointments)
-        self._tonight = Tonight(self._city, self._store)
+        self._city, connection, self._clock, self._appointments, self._published = means
+        self._night_store = NightStore(connection)
+        self._slot_store = SlotStore(connection)
+        self._reader = RegistrationReader(connection)
+        self._registry_store = RegistryStore(connection)
+        self._pointers = Pointers(connection)
+        self._outbox = OutboxStore(connection)
+        self._list = WaitingList(self._city, connection, self._appointments)
+        self._tonight = Tonight(self._city, connection)
         self._day = day
         self.lease = lease
         self.watcher = watcher
@@ -121,7 +135,7 @@ class Steps:
             SetupError: the night cannot be finished, or its result not be written.
             StoreUnavailable: do it again.
         """
-        fields = await self._store.enter_night(self._tag(district), self.lease.token, secrets.token_bytes(32))
+        fields = await self._night_store.enter_night(self._tag(district), self.lease.token, secrets.token_bytes(32))
         if fields is None:
             raise self.lease.lost()
         self._fields[district.code] = fields
@@ -143,18 +157,18 @@ class Steps:
         # Counted from what is there, so that a night that was interrupted counts everybody once.
         missed = charged = barred = 0
         for day in days | {self._day}:
-            slots = await self._store.roster(day_tag(district.code, day))
+            slots = await self._slot_store.roster(day_tag(district.code, day))
             for batch in batches(slots):
                 residents = [slot.resident for slot in batch]
-                kept = await self._store.read_registrations(residents, "no", "state", "charged")
-                stops = await self._store.residents(residents)
+                kept = await self._reader.read_registrations(residents, "no", "state", "charged")
+                stops = await self._registry_store.residents(residents)
                 for slot, (no, state, was_charged), resident in zip(batch, kept, stops, strict=True):
                     if no == slot.no and state == "noshow":
                         missed += 1
                         charged += was_charged == "1"
                         barred += was_charged == "1" and resident.stop == "barred"
         await self._note(district, "close", missed=missed, charged=charged, barred=barred)
-        await self._store.note_through(district.code, "closed", self._day.isoformat())
+        await self._night_store.note_through(district.code, "closed", self._day.isoformat())
 
     async def free(self, district: District) -> None:
         """Slots of cancelled, closed and replaced appointments are free; they were freed at once, unless by a crash."""
@@ -167,7 +181,7 @@ class Steps:
         await self._list.gather(district, self._day)
         people, parts = Listed(), 0
         async for part in self._list.parts(district):
-            status = await self._store.freeze(tag, token, parts, pack(part), _FROZEN_LIVES_MS)
+            status = await self._night_store.freeze(tag, token, parts, pack(part), _FROZEN_LIVES_MS)
             match status:
                 case "kept":
                     parts += 1
@@ -179,7 +193,7 @@ class Steps:
             self.watcher.going("freeze", district.code, len(people.people), 0)
         rules = self._tonight.rules(district, self._day)
         offered, over = await self._tonight.offered(rules)
-        await self._store.note_through(district.code, "frozen", self._day.isoformat())
+        await self._night_store.note_through(district.code, "frozen", self._day.isoformat())
         await self._note(
             district,
             "freeze",
@@ -245,8 +259,8 @@ class Steps:
                 case _:
                     assert_never(status)
         passed += lost
-        told = await self._store.pass_over(passed, every) if passed else []
-        await self._store.point(
+        told = await self._night_store.pass_over(passed, every) if passed else []
+        await self._pointers.point(
             [(district.code, p.resident) for p, status in zip(passed, told, strict=True) if _owes(status)]
         )
         if booked:
@@ -278,13 +292,13 @@ class Steps:
         at = self._city.at(tomorrow, self._city.sms.reminder_at)
         new_since = self._city.at(self._day, self._city.open_hours.closes)
         reminded = 0
-        await self._store.commit_nights({day_tag(district.code, tomorrow): secrets.token_bytes(32)})
-        roster = await self._store.roster(day_tag(district.code, appointment))
+        await self._night_store.commit_nights({day_tag(district.code, tomorrow): secrets.token_bytes(32)})
+        roster = await self._slot_store.roster(day_tag(district.code, appointment))
         for batch in batches(roster):
             expected = [(slot.no, slot.resident) for slot in batch]
-            statuses = await self._store.remind(expected, appointment.isoformat(), to_ms(at), to_ms(new_since))
+            statuses = await self._night_store.remind(expected, appointment.isoformat(), to_ms(at), to_ms(new_since))
             due = [r for (_, r), status in zip(expected, statuses, strict=True) if _owes(status)]
-            await self._store.point([(district.code, resident) for resident in due])
+            await self._pointers.point([(district.code, resident) for resident in due])
             known(statuses)
             reminded += len(due)
         await self._forget_calls(district.code)
@@ -292,18 +306,18 @@ class Steps:
 
     async def _forget_calls(self, district: str) -> None:
         """Whom nobody need call any more: it is over, or they have registered anew."""
-        (calls,) = await self._store.to_call([district])
+        (calls,) = await self._outbox.to_call([district])
         for batch in batches(list(calls.items())):
             residents = [resident for _, resident in batch]
-            kept = await self._store.read_registrations(residents, "no", "state")
-            known = await self._store.residents(residents)
+            kept = await self._reader.read_registrations(residents, "no", "state")
+            known = await self._registry_store.residents(residents)
             over = [
                 no
                 for (no, _), (latest, state), resident in zip(batch, kept, known, strict=True)
                 if latest != no or (state not in ("proposed", "booked") and resident.stop != "barred")
             ]
             if over:
-                await self._store.forget_call(district, *over)
+                await self._outbox.forget_call(district, *over)
 
     async def _result(self, district: District) -> _Result:
         """The allotment of what was frozen: the same, however often it is done again."""
@@ -326,7 +340,7 @@ class Steps:
         await self._keep(district, **brought, **{f"{STEPS[step]}_ms": self._clock.now_ms()})
 
     async def _keep(self, district: District, **brought: Arg) -> None:
-        if not await self._store.note_night(self._tag(district), self.lease.token, brought):
+        if not await self._night_store.note_night(self._tag(district), self.lease.token, brought):
             raise self.lease.lost()
         self._fields[district.code] |= {name: str(value) for name, value in brought.items()}
 

@@ -9,10 +9,15 @@ import structlog
 
 from server.appointments.appointments import Appointments
 from server.appointments.corrections import Corrections, Told, Word, word_of
+from server.appointments.store import AppointmentStore
 from server.core.city import City, District
 from server.core.keys import opening_tag, opening_tags, registration_no
 from server.fairness.allotment import Candidate, Candidates, Period
-from server.store import Store
+from server.night.store import NightStore
+from server.registry.store import RegistryStore
+from server.store.connection import Connection
+from server.store.pointers import Pointers
+from server.store.registrations import RegistrationReader
 
 log = structlog.get_logger()
 
@@ -104,19 +109,23 @@ class WaitingList:
 
     Args:
         city: districts.
-        store: where they are.
+        connection: where they are.
         appointments: closes the registrations of those who have nothing left to get.
     """
 
-    def __init__(self, city: City, store: Store, appointments: Appointments) -> None:
+    def __init__(self, city: City, connection: Connection, appointments: Appointments) -> None:
         self._city = city
-        self._store = store
-        self._corrections = Corrections(city, store, appointments)
+        self._night_store = NightStore(connection)
+        self._reader = RegistrationReader(connection)
+        self._appointment_store = AppointmentStore(connection)
+        self._pointers = Pointers(connection)
+        self._registry_store = RegistryStore(connection)
+        self._corrections = Corrections(city, connection, appointments)
 
     async def claimed(self, district: District, day: date, window: int) -> AsyncIterator[list[tuple[str, bytes]]]:
         """(number, resident) of who has registered in one opening, and still is, a page at a time."""
-        async for page in self._store.claims(opening_tag(district.code, day, window)):
-            kept = await self._store.read_registrations([claim.resident for claim in page], "no")
+        async for page in self._night_store.claims(opening_tag(district.code, day, window)):
+            kept = await self._reader.read_registrations([claim.resident for claim in page], "no")
             numbers = [registration_no(district.no, day, claim.entry, window) for claim in page]
             yield [
                 (no, claim.resident) for claim, no, (latest,) in zip(page, numbers, kept, strict=True) if latest == no
@@ -132,20 +141,20 @@ class WaitingList:
             for window in windows:
                 # Not while somebody may still register there: a grace that was shortened since, say. Asked before it
                 # is read, as who registers behind the reading gives the pass back with it.
-                _, alive = await self._store.passes_alive(opening_tag(district.code, each, window))
+                _, alive = await self._night_store.passes_alive(opening_tag(district.code, each, window))
                 async for page in self.claimed(district, each, window):
-                    await self._store.keep_pending(district.code, page)
+                    await self._appointment_store.keep_pending(district.code, page)
                     # Here, too, what a crash left unsaid since the morning is found.
-                    await self._store.point([(district.code, resident) for _, resident in page])
+                    await self._pointers.point([(district.code, resident) for _, resident in page])
                 all_over = all_over and not alive
             if all_over:
-                await self._store.note_through(district.code, "gathered", each.isoformat())
+                await self._night_store.note_through(district.code, "gathered", each.isoformat())
 
     async def waiting(self, district: District, *, drop: bool) -> AsyncIterator[list[Waiting]]:
         """Those of `pending` who wait indeed, each once, a page at a time; with `drop` the others are forgotten, and
         what the registry says otherwise is put into their registrations."""
         seen: set[int] = set()
-        async for page in self._store.pending(district.code):
+        async for page in self._night_store.pending(district.code):
             fresh = [(no, resident) for no, resident in page if int(no) not in seen]
             seen.update(int(no) for no, _ in fresh)
             found, gone = await self._read(fresh, correct=drop)
@@ -166,9 +175,9 @@ class WaitingList:
 
     async def forget(self, district: District, gone: Sequence[tuple[str, bytes]]) -> None:
         """These (number, resident) wait no longer; unless one of them was sent back in this very moment."""
-        await self._store.drop_pending(district.code, [no for no, _ in gone])
-        kept = await self._store.read_registrations([resident for _, resident in gone], "no", "state")
-        await self._store.keep_pending(
+        await self._night_store.drop_pending(district.code, [no for no, _ in gone])
+        kept = await self._reader.read_registrations([resident for _, resident in gone], "no", "state")
+        await self._appointment_store.keep_pending(
             district.code,
             [each for each, (no, state) in zip(gone, kept, strict=True) if no == each[0] and state == "proposed"],
         )
@@ -195,7 +204,7 @@ class WaitingList:
         """
         result = Listed()
         for part in range(parts):
-            data = await self._store.frozen(tag, part)
+            data = await self._night_store.frozen(tag, part)
             if data is None:
                 raise LookupError(f"part {part} of the frozen list is gone")
             result.add(unpack(data))
@@ -203,9 +212,9 @@ class WaitingList:
 
     async def _openings_to_gather(self, district: District, day: date) -> list[tuple[date, list[int]]]:
         """The days that no night has looked at yet, each with those of its openings in which somebody was let in."""
-        (through,) = await self._store.through([district.code])
+        (through,) = await self._night_store.through([district.code])
         tags = {each: opening_tags(district.code, each) for each in days_after(through.get("gathered", ""), day)}
-        there = await self._store.claimed_in([tag for of_day in tags.values() for tag in of_day])
+        there = await self._night_store.claimed_in([tag for of_day in tags.values() for tag in of_day])
         return [(each, [n for n, tag in enumerate(of_day, 1) if tag in there]) for each, of_day in tags.items()]
 
     async def _read(
@@ -214,7 +223,7 @@ class WaitingList:
         """(those who wait, those who do not any more)."""
         found: list[Waiting] = []
         gone: list[tuple[str, bytes]] = []
-        kept = await self._store.read_registrations([resident for _, resident in pending], *_FIELDS)
+        kept = await self._reader.read_registrations([resident for _, resident in pending], *_FIELDS)
         waiting: list[tuple[bytes, dict[str, str]]] = []
         for (no, resident), values in zip(pending, kept, strict=True):
             fields = dict(zip(_FIELDS, values, strict=True))
@@ -232,7 +241,7 @@ class WaitingList:
 
     async def _words(self, waiting: Sequence[tuple[bytes, dict[str, str]]], *, correct: bool) -> list[Word | None]:
         """What the registry says otherwise of each; with `correct` their registrations follow it."""
-        records = await self._store.records([resident for resident, _ in waiting])
+        records = await self._registry_store.records([resident for resident, _ in waiting])
         words = [
             word_of(self._city, record, fields["first_dose"], fields["product"])
             for (_, fields), record in zip(waiting, records, strict=True)

@@ -8,16 +8,22 @@ from stdnum.iso7064 import mod_11_2
 
 from server.appointments.appointments import HALVES, Appointments, Giving
 from server.appointments.sites import Site
+from server.appointments.slot_store import SlotStore
 from server.core.city import City
 from server.core.clock import Clock, from_ms
 from server.core.encryption import Contact, Seal
-from server.core.keys import Pepper, registration_no
+from server.core.keys import Pepper, day_tag, registration_no
 from server.core.settings import Settings
-from server.store import Store
+from server.records.fields import Arg
+from server.records.first_dose import FirstDoseRecord
+from server.records.registration import NewRegistration
+from server.records.slot import Taken
+from server.records.statuses import known
+from server.registrations.store import RegistrationStore
+from server.registry.store import RegistryStore
+from server.store.agreed import Agreement
+from server.store.connection import Connection
 from server.store.setup import open_store
-from server.store.slots import day_tag
-from server.store.statuses import known
-from server.store.store import Arg, FirstDoseRecord, NewRegistration, Taken
 
 RESIDENTS_PER_DISTRICT = 20
 _BOOKED = ((0, "am"), (0, "pm"), (2, "am"))
@@ -52,9 +58,9 @@ async def add_demo(settings: Settings, city: City) -> bool:
     day, product = _first_dose(city)
     today = from_ms(Clock(settings.offset_ms).now_ms(), city.tz).date()
     records = []
-    store = await open_store(settings)
+    connection = await open_store(settings)
     try:
-        if not await store.take_for_demo():
+        if not await Agreement(connection).take_for_demo():
             return False
         for d, district in enumerate(city.districts, 1):
             for i in range(RESIDENTS_PER_DISTRICT):
@@ -68,19 +74,23 @@ async def add_demo(settings: Settings, city: City) -> bool:
                      district.code, f"{district.name_zh}演示路{n}号")
                 for n in (1, 2, 3)
             ]  # fmt: skip
-            await _keep_capacity(store, today, product, [site.site for site in sites], district.code)
-            await store.keep_sites(district.code, {site.site: msgspec.json.encode(site) for site in sites})
-        await store.keep_first_doses(records)
-        await _book(store, settings, city)
+            await _keep_capacity(connection, today, product, [site.site for site in sites], district.code)
+            await SlotStore(connection).keep_sites(
+                district.code, {site.site: msgspec.json.encode(site) for site in sites}
+            )
+        await RegistryStore(connection).keep_first_doses(records)
+        await _book(connection, settings, city)
         return True
     finally:
-        await store.close()
+        await connection.close()
 
 
-async def _keep_capacity(store: Store, today: date, product: str, sites: Sequence[str], district: str) -> None:
+async def _keep_capacity(
+    connection: Connection, today: date, product: str, sites: Sequence[str], district: str
+) -> None:
     """A few doses a slot for the next nights to allot, where there are none yet."""
     tags = [day_tag(district, today + timedelta(days=n)) for n in range(_DAYS)]
-    for tag, used in zip(tags, await store.used(tags), strict=True):
+    for tag, used in zip(tags, await SlotStore(connection).used(tags), strict=True):
         new = {
             f"{site}|{period}|{product}": _CAPACITY
             for site in sites
@@ -88,14 +98,14 @@ async def _keep_capacity(store: Store, today: date, product: str, sites: Sequenc
             if (site, period, product) not in used
         }
         if new:
-            await store.keep_capacity(tag, new)
+            await SlotStore(connection).keep_capacity(tag, new)
 
 
-async def _book(store: Store, settings: Settings, city: City) -> None:
+async def _book(connection: Connection, settings: Settings, city: City) -> None:
     """Give the last three residents of each district appointments, as earlier nights would have: today morning, today
     afternoon, and in two days; so that the desk has a roster, and one can look an appointment up and cancel it."""
     clock, pepper = Clock(settings.offset_ms), Pepper(settings.pepper)
-    appointments = Appointments(city, store, clock)
+    appointments = Appointments(city, connection, clock)
     today = from_ms(clock.now_ms(), city.tz).date()
     first_dose, product = _first_dose(city)
     for d, district in enumerate(city.districts, 1):
@@ -115,7 +125,7 @@ async def _book(store: Store, settings: Settings, city: City) -> None:
             }
             pass_expires_ms = clock.now_ms() + 60_000
             new = NewRegistration(resident, pass_expires_ms, no, first_dose.isoformat(), fields)
-            (kept,) = known(await store.register([new]))
+            (kept,) = known(await RegistrationStore(connection).register([new]))
             if kept.status != "registered":
                 continue
             slot = Taken(no, resident, site, period, product)

@@ -3,14 +3,17 @@
 import resource
 from collections.abc import AsyncIterator
 
+from server.appointments.slot_store import SlotStore
 from server.core.city import City
 from server.core.clock import from_ms, to_ms
 from server.core.errors import StoreUnavailable
 from server.core.settings import Settings
 from server.messages.delivery_report import delivery_report
+from server.messages.store import OutboxStore
 from server.operations.store_findings import Finding, clock_findings, store_findings
-from server.store import Store
-from server.store.nodes import refuses
+from server.store.agreed import Agreement
+from server.store.connection import Connection
+from server.store.nodes import Nodes, refuses
 
 __all__ = ["Finding", "examine"]
 
@@ -18,21 +21,21 @@ _UNSENT_MS = 60_000
 _FEW_FILES = 4_096
 
 
-async def examine(settings: Settings, city: City, store: Store) -> AsyncIterator[Finding]:
+async def examine(settings: Settings, city: City, connection: Connection) -> AsyncIterator[Finding]:
     """Look at the store, the clocks, what has been imported, what is owed, and this machine.
 
     Args:
         settings: of the command.
         city: the city file in force.
-        store: connected.
+        connection: connected.
     """
     looks = (
-        ("store", store_findings(settings, store)),
-        ("clocks", _clocks(city, store)),
-        ("sites", _sites(city, store)),
-        ("registry: whether it is made up", _demo(store)),
-        ("registry: whether it is imported", _registry(store)),
-        ("outbox", _outbox(city, store)),
+        ("store", store_findings(settings, connection)),
+        ("clocks", _clocks(city, connection)),
+        ("sites", _sites(city, connection)),
+        ("registry: whether it is made up", _demo(connection)),
+        ("registry: whether it is imported", _registry(connection)),
+        ("outbox", _outbox(city, connection)),
     )
     for what, findings in looks:
         async for finding in _or_note(what, findings):
@@ -58,23 +61,23 @@ async def _or_note(what: str, findings: AsyncIterator[Finding]) -> AsyncIterator
         yield Finding("note", f"{what} cannot be seen", "ask as another user of the store: jiaohao doctor --acl")
 
 
-async def _clocks(city: City, store: Store) -> AsyncIterator[Finding]:
+async def _clocks(city: City, connection: Connection) -> AsyncIterator[Finding]:
     off = False
-    async for finding in clock_findings(store):
+    async for finding in clock_findings(connection):
         off = True
         yield finding
     if off:
         return
-    offset_ms = await store.follow_offset()
-    now = from_ms(await store.city_ms(), city.tz)
+    offset_ms = await Agreement(connection).follow_offset()
+    now = from_ms(await Agreement(connection).city_ms(), city.tz)
     days = offset_ms / 86_400_000
     moved = f"; the city's clock is moved by {days:.1f} days, to {now.isoformat()} (--clock)" if offset_ms else ""
     yield Finding("ok", f"clocks: this machine and the store agree{moved}")
 
 
-async def _sites(city: City, store: Store) -> AsyncIterator[Finding]:
+async def _sites(city: City, connection: Connection) -> AsyncIterator[Finding]:
     open_ones = [district for district in city.districts if district.windows]
-    sites = await store.sites([district.code for district in open_ones])
+    sites = await SlotStore(connection).sites([district.code for district in open_ones])
     without = [district.name_en for district, found in zip(open_ones, sites, strict=True) if not found]
     if without:
         cure = "jiaohao import sites FILE: residents there can only take any site"
@@ -83,14 +86,14 @@ async def _sites(city: City, store: Store) -> AsyncIterator[Finding]:
         yield Finding("ok", f"sites: {sum(map(len, sites))} in {len(open_ones)} districts")
 
 
-async def _demo(store: Store) -> AsyncIterator[Finding]:
-    if await store.is_demo():
+async def _demo(connection: Connection) -> AsyncIterator[Finding]:
+    if await Agreement(connection).is_demo():
         cure = "for a real city begin with an empty store, and `jiaohao serve`"
         yield Finding("note", "registry: it has the demo's made-up residents", cure)
 
 
-async def _registry(store: Store) -> AsyncIterator[Finding]:
-    async for names in store.walk_keys("registry:*"):
+async def _registry(connection: Connection) -> AsyncIterator[Finding]:
+    async for names in Nodes(connection).walk_keys("registry:*"):
         if names:
             yield Finding("ok", "registry: imported")
             return
@@ -98,13 +101,13 @@ async def _registry(store: Store) -> AsyncIterator[Finding]:
     yield Finding("bad", "registry: empty", cure)
 
 
-async def _outbox(city: City, store: Store) -> AsyncIterator[Finding]:
+async def _outbox(city: City, connection: Connection) -> AsyncIterator[Finding]:
     codes = [district.code for district in city.districts]
-    backlogs = await store.backlogs(codes)
+    backlogs = await OutboxStore(connection).backlogs(codes)
     owed = sum(each.codes + each.waiting for each in backlogs)
     # Entries carry the store's time, whatever the city's is.
-    store_ms = await store.time_ms()
-    now = from_ms(store_ms + await store.follow_offset(), city.tz)
+    store_ms = await Agreement(connection).time_ms()
+    now = from_ms(store_ms + await Agreement(connection).follow_offset(), city.tz)
     is_quiet = now.time() in city.sms.quiet_hours
     # In quiet hours codes are sent all the same, and the rest is not.
     judged = [each for each in backlogs if each.codes or not is_quiet]
@@ -118,7 +121,7 @@ async def _outbox(city: City, store: Store) -> AsyncIterator[Finding]:
         yield Finding("ok", f"outbox: {owed} messages owed")
     if dead := sum(each.dead for each in backlogs):
         yield Finding("bad", f"outbox: {dead} dead letters", "jiaohao outbox dead says why; then jiaohao outbox resend")
-    for reported in await delivery_report(city, store, to_ms(now)):
+    for reported in await delivery_report(city, connection, to_ms(now)):
         yield Finding(*reported)
 
 

@@ -10,12 +10,14 @@ from datetime import date, datetime
 import msgspec
 import structlog
 
+from server.appointments.slot_store import SlotStore
 from server.core.city import City
 from server.core.clock import from_ms
 from server.core.encryption import Seal, Unreadable
 from server.core.errors import Invalid, Refusal, SetupError
 from server.core.masks import mask_name
 from server.messages.delivery_failures import failed, put_back
+from server.messages.store import OutboxStore
 from server.operations.importing import (
     CAPACITY_COLUMNS,
     Capacity,
@@ -29,8 +31,11 @@ from server.operations.importing import (
 from server.operations.importing.capacity import CapacityFound, compare_capacity, judge_capacity
 from server.operations.importing.last import LastImport, last_import, note_import
 from server.operations.importing.plausible import doubts_of_capacity
-from server.store import Store
-from server.store.store import Change
+from server.operations.store import OperationStore
+from server.records.registration import Change
+from server.registry.store import RegistryStore
+from server.store.connection import Connection
+from server.store.registrations import RegistrationReader
 
 log = structlog.get_logger()
 
@@ -101,14 +106,19 @@ class Operations:
 
     Args:
         city: its districts.
-        store: the truth.
+        connection: the truth.
         seal: opens names and phones.
     """
 
-    def __init__(self, city: City, store: Store, seal: Seal) -> None:
+    def __init__(self, city: City, connection: Connection, seal: Seal) -> None:
         self._city = city
         self._codes = [district.code for district in city.districts]
-        self._store = store
+        self._connection = connection
+        self._outbox = OutboxStore(connection)
+        self._reader = RegistrationReader(connection)
+        self._registry_store = RegistryStore(connection)
+        self._operation_store = OperationStore(connection)
+        self._slot_store = SlotStore(connection)
         self._seal = seal
 
     # Whom to call, who is barred
@@ -117,12 +127,12 @@ class Operations:
         """Whom no message has reached, the next appointment first."""
         found = [
             (code, no, resident)
-            for code, calls in zip(self._codes, await self._store.to_call(self._codes), strict=True)
+            for code, calls in zip(self._codes, await self._outbox.to_call(self._codes), strict=True)
             for no, resident in calls.items()
         ]
         residents = [resident for _, _, resident in found]
-        kept = await self._store.registrations(residents)
-        known = await self._store.residents(residents) if residents else []
+        kept = await self._reader.registrations(residents)
+        known = await self._registry_store.residents(residents) if residents else []
         calls = []
         for (code, no, resident), fields, person in zip(found, kept, known, strict=True):
             name, phone = self._contact(resident, person.first_dose.contact if person.first_dose else b"")
@@ -155,12 +165,12 @@ class Operations:
         """
         if not reason.strip():
             raise Invalid(("reason", "empty"))
-        for code, calls in zip(self._codes, await self._store.to_call(self._codes), strict=True):
+        for code, calls in zip(self._codes, await self._outbox.to_call(self._codes), strict=True):
             if no in calls:
                 # A number that was typed into the reason may be a phone's.
                 said = _NUMBER.sub("****", reason.strip())
-                await self._store.called(Change(calls[no], no, "operator"), said)
-                await self._store.forget_call(code, no)
+                await self._operation_store.called(Change(calls[no], no, "operator"), said)
+                await self._outbox.forget_call(code, no)
                 log.info("called", registration_no=no, actor="operator")
                 return
         raise Refusal("not-found", reason="no-call")
@@ -169,11 +179,11 @@ class Operations:
         """Who is barred, the latest first."""
         found = [
             (code, no, resident)
-            for code, bars in zip(self._codes, await self._store.bars(self._codes), strict=True)
+            for code, bars in zip(self._codes, await self._slot_store.bars(self._codes), strict=True)
             for no, resident in bars.items()
         ]
         bars = []
-        kept = await self._store.registrations([resident for _, _, resident in found])
+        kept = await self._reader.registrations([resident for _, _, resident in found])
         for (code, no, _), fields in zip(found, kept, strict=True):
             is_it = fields.get("no") == no and fields.get("state") == "noshow"
             closed_ms = int(fields.get("closed_ms", "0")) if is_it else 0
@@ -185,7 +195,7 @@ class Operations:
     async def dead(self) -> list[DeadMessage]:
         """Dead letters, the oldest first."""
         found = []
-        for code, letters in zip(self._codes, await self._store.dead(self._codes), strict=True):
+        for code, letters in zip(self._codes, await self._outbox.dead(self._codes), strict=True):
             for pointer, it in letters.items():
                 at = from_ms(it.at_ms, self._city.tz)
                 found.append(DeadMessage(pointer, code, it.no, it.kind, at, it.tries, it.why))
@@ -197,9 +207,9 @@ class Operations:
         Raises:
             Refusal: `not-found`: no such dead letter.
         """
-        for code, letters in zip(self._codes, await self._store.dead(self._codes), strict=True):
+        for code, letters in zip(self._codes, await self._outbox.dead(self._codes), strict=True):
             if (letter := letters.get(pointer)) is not None:
-                await put_back(self._store, code, pointer, letter)
+                await put_back(self._connection, code, pointer, letter)
                 log.info("resent", pointer=pointer, registration_no=letter.no, kind=letter.kind, actor="operator")
                 return
         raise Refusal("not-found", reason="no-letter")
@@ -219,7 +229,7 @@ class Operations:
                 that is not plausible; `doubts`: why.
         """
         today = from_ms(now_ms, self._city.tz).date()
-        read = capacity_reader(self._city, await known_sites(self._store, self._city), today)
+        read = capacity_reader(self._city, await known_sites(self._connection, self._city), today)
 
         def judge() -> CapacityFound:
             return judge_capacity(CsvFile(file, CAPACITY_COLUMNS, lambda _: None), read)
@@ -230,17 +240,17 @@ class Operations:
             raise _bad_rows([("line 1", "csv-header")], 1) from None
         if found.outcome.bad:
             raise _bad_rows([_told(fault) for fault in found.outcome.first_bad], found.outcome.bad)
-        await compare_capacity(self._store, self._city, found)
-        doubts = doubts_of_capacity(self._city, found, await last_import(self._store, "capacity"))
+        await compare_capacity(self._connection, self._city, found)
+        doubts = doubts_of_capacity(self._city, found, await last_import(self._connection, "capacity"))
         if doubts and not confirmed:
             refusal = Invalid(("file", "csv-implausible"))
             refusal.extras["doubts"] = doubts
             raise refusal
-        kept = await keep_capacity(self._store, [Capacity(*slot, doses) for slot, doses in found.slots.items()])
+        kept = await keep_capacity(self._connection, [Capacity(*slot, doses) for slot, doses in found.slots.items()])
         districts = Counter(slot.district for slot in found.slots)
         digest, doses = hashlib.sha256(file).hexdigest(), sum(found.slots.values())
         this = LastImport(now_ms, digest, kept.slots, districts, doses=doses, days=len(found.days))
-        await note_import(self._store, "capacity", this)
+        await note_import(self._connection, "capacity", this)
         log.info("capacity imported", slots=kept.slots, lowered=len(kept.lowered), actor="operator")
         return CapacityImported(found.outcome.kept, kept.slots, kept.lowered)
 

@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 
 from server.core.encryption import Seal, Unreadable
-from server.core.keys import key
 from server.operations.retention import resident_of, walk
-from server.store import Store
-from server.store.residents import pack, unpack
+from server.operations.store import OperationStore
+from server.records.first_dose import pack, unpack
+from server.registry.store import RegistryStore
+from server.store.connection import Connection
 
 
 class Resealed(msgspec.Struct):
@@ -26,14 +27,14 @@ class Resealed(msgspec.Struct):
     owed: int = 0
 
 
-async def reseal(store: Store, seal: Seal, progress: Callable[[int], Any] = lambda _: None) -> Resealed:
+async def reseal(connection: Connection, seal: Seal, progress: Callable[[int], Any] = lambda _: None) -> Resealed:
     """Walk over the registry; what is sealed with an earlier secret is opened and sealed with the current one.
 
     Safe beside a running service and a running import (a line that has changed since it was read is read again),
     and safe to run again after any interruption.
 
     Args:
-        store: where.
+        connection: where.
         seal: of the current secret and the earlier ones.
         progress: told how many keys have been looked at.
 
@@ -41,21 +42,19 @@ async def reseal(store: Store, seal: Seal, progress: Callable[[int], Any] = lamb
         StoreUnavailable: what has been done so far is done; run it again.
     """
     done = Resealed()
-    async for keys in walk(store, progress):
+    async for keys in walk(connection, progress):
         tags = [tag for kind, tag in keys if kind == "registry"]
         while tags:
-            tags = await _reseal(store, seal, tags, done)
-        outboxes = [("XLEN", key(kind, tag)) for kind, tag in keys if kind == "outbox"]
-        done.owed += sum(await store.plain(outboxes))
+            tags = await _reseal(connection, seal, tags, done)
+        done.owed += await OperationStore(connection).count_pointers([tag for kind, tag in keys if kind == "outbox"])
     return done
 
 
-async def _reseal(store: Store, seal: Seal, tags: Sequence[str], done: Resealed) -> list[str]:
+async def _reseal(connection: Connection, seal: Seal, tags: Sequence[str], done: Resealed) -> list[str]:
     """Once over these lines; those that somebody else has changed meanwhile."""
     changes: list[tuple[str, bytes, bytes]] = []
-    for tag, stored in zip(tags, await store.plain([("GET", key("registry", tag)) for tag in tags]), strict=True):
-        record = unpack(stored) if stored else None
-        if record is None or not record.contact:
+    for tag, stored in zip(tags, await OperationStore(connection).stored_lines(tags), strict=True):
+        if not stored or not (record := unpack(stored)).contact:
             continue
         if not seal.is_stale(record.contact):
             done.current += 1
@@ -68,6 +67,6 @@ async def _reseal(store: Store, seal: Seal, tags: Sequence[str], done: Resealed)
             done.unreadable_ids.add(record.contact[0])
             continue
         changes.append((tag, stored, pack(msgspec.structs.replace(record, contact=contact))))
-    replaced = await store.replace_record(changes)
+    replaced = await RegistryStore(connection).replace_record(changes)
     done.resealed += sum(replaced)
     return [tag for (tag, _, _), is_new in zip(changes, replaced, strict=True) if not is_new]

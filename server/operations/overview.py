@@ -6,15 +6,20 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from server.appointments.slot_store import SlotStore
+from server.appointments.store import AttendanceStore
 from server.core.city import City, District
 from server.core.clock import Clock, from_ms
+from server.core.keys import day_tag
 from server.fairness.draw import commitment
+from server.messages.store import OutboxStore
 from server.night.status import State as AnnouncedState
 from server.night.status import state_of
+from server.night.store import NightStore
 from server.operations.importing import Lowered
-from server.store import Store
-from server.store.outbox import Backlog
-from server.store.slots import day_tag
+from server.records.message import Backlog
+from server.registry.store import RegistryStore
+from server.store.connection import Connection
 from server.waiting_room.opening import Opening
 from server.waiting_room.opening import State as OpeningState
 from server.waiting_room.room import WaitingRoom
@@ -183,15 +188,19 @@ class Overview:
 
     Args:
         city: its districts.
-        store: the truth.
+        connection: the truth.
         clock: city time.
         room: today's openings.
     """
 
-    def __init__(self, city: City, store: Store, clock: Clock, room: WaitingRoom) -> None:
+    def __init__(self, city: City, connection: Connection, clock: Clock, room: WaitingRoom) -> None:
         self._city = city
         self._codes = [district.code for district in city.districts]
-        self._store = store
+        self._night_store = NightStore(connection)
+        self._outbox_store = OutboxStore(connection)
+        self._slot_store = SlotStore(connection)
+        self._attendance_store = AttendanceStore(connection)
+        self._registry_store = RegistryStore(connection)
         self._clock = clock
         self._room = room
 
@@ -207,11 +216,11 @@ class Overview:
         now = self._room.now()
         night = self._city.latest_night(now)
         nights = await self._nights(night)
-        pending = await self._store.count_pending(self._codes)
-        backlogs = await self._store.backlogs(self._codes)
-        to_call, bars = await self._store.to_call(self._codes), await self._store.bars(self._codes)
-        attendances = await self._store.count_attendances(self._codes)
-        guessed = await self._store.guessed(self._codes, self._clock.now_ms())
+        pending = await self._night_store.count_pending(self._codes)
+        backlogs = await self._outbox_store.backlogs(self._codes)
+        to_call, bars = await self._outbox_store.to_call(self._codes), await self._slot_store.bars(self._codes)
+        attendances = await self._attendance_store.count_attendances(self._codes)
+        guessed = await self._registry_store.guessed(self._codes, self._clock.now_ms())
         districts = []
         for i, district in enumerate(self._city.districts):
             # One after the other: a hundred sites are work, and others wait for this worker.
@@ -227,7 +236,7 @@ class Overview:
 
     async def _nights(self, day: date) -> list[NightNow]:
         tags = [day_tag(code, day) for code in self._codes]
-        return [self._night(day, fields) for fields in await self._store.nights(tags, *_NIGHT)]
+        return [self._night(day, fields) for fields in await self._night_store.nights(tags, *_NIGHT)]
 
     def _night(self, day: date, fields: dict[str, str]) -> NightNow:
         published = "root" in fields
@@ -259,7 +268,7 @@ class Overview:
         self, code: str, today: date, slots_of: Collection[str] | None
     ) -> tuple[list[DayUse], list[SlotUse]]:
         days = [today + timedelta(days=n) for n in range(_AHEAD_DAYS + 1)]
-        used = await self._store.used([day_tag(code, day) for day in days])
+        used = await self._slot_store.used([day_tag(code, day) for day in days])
         by_day = [
             DayUse(day, sum(capacity for capacity, _ in slots.values()), sum(taken for _, taken in slots.values()))
             for day, slots in zip(days, used, strict=True)
@@ -279,7 +288,7 @@ class Overview:
         return Outbox(it.codes, it.waiting, it.later, it.dead, self._at(oldest_ms))
 
     async def _holder(self) -> Holder | None:
-        lease = await self._store.leased()
+        lease = await self._night_store.leased()
         if lease is None or lease.expires_ms <= self._clock.now_ms():
             return None
         tz = self._city.tz

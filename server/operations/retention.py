@@ -6,14 +6,16 @@ Works on all keys of the store, in no order and beside a running service; killed
 from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date, time, tzinfo
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
 from server.core.clock import at, to_ms
-from server.core.keys import key
-from server.store import Store
-from server.store.residents import pack, unpack
+from server.operations.store import Latest, OperationStore
+from server.records.first_dose import pack, unpack
+from server.registry.store import RegistryStore
+from server.store.connection import Connection
+from server.store.nodes import Nodes
 
 _KEYS_A_STEP: Final = 500
 _CLOSED: Final = frozenset({b"cancelled", b"fulfilled", b"noshow"})
@@ -36,32 +38,23 @@ class Purged(msgspec.Struct):
     lines: int = 0
 
 
-class _Registration(NamedTuple):
-    tag: str
-    no: bytes
-    state: bytes
-    closed_ms: bytes
-    stop: bytes
-    record: bytes
-
-
 def resident_of(tag: str) -> bytes:
     """The 16-byte resident key that a tag of `keys.resident_tag` stands for."""
     return urlsafe_b64decode(tag + "==")
 
 
-async def walk(store: Store, progress: Callable[[int], Any]) -> AsyncIterator[list[tuple[str, str]]]:
+async def walk(connection: Connection, progress: Callable[[int], Any]) -> AsyncIterator[list[tuple[str, str]]]:
     """(kind, tag) of every key, some hundred at a time; one that is there all the while is met at least once.
 
     Args:
-        store: whose keys.
+        connection: whose keys.
         progress: told how many keys have been met.
 
     Raises:
         StoreUnavailable: it did not answer.
     """
     met, batch = 0, []
-    async for names in store.walk_keys():
+    async for names in Nodes(connection).walk_keys():
         for name in names:
             met += 1
             kind, brace, tag = name.decode().partition(":{")
@@ -76,7 +69,7 @@ async def walk(store: Store, progress: Callable[[int], Any]) -> AsyncIterator[li
 
 
 async def purge(
-    store: Store,
+    connection: Connection,
     before: date,
     tz: tzinfo,
     *,
@@ -91,7 +84,7 @@ async def purge(
     but not who is barred. The registry line itself says who is eligible and stays, unless nobody imported it.
 
     Args:
-        store: where.
+        connection: where.
         before: the first day that stays.
         tz: the city's.
         registry: also delete the registry lines of everybody without a registration (the campaign is over).
@@ -101,13 +94,13 @@ async def purge(
     Raises:
         StoreUnavailable: what has been deleted so far is deleted; run it again.
     """
-    work = _Purge(store, to_ms(at(before, time.min, tz)), registry=registry, dry_run=dry_run)
+    work = _Purge(connection, to_ms(at(before, time.min, tz)), registry=registry, dry_run=dry_run)
     openings: set[str] = set()
-    async for keys in walk(store, progress):
+    async for keys in walk(connection, progress):
         old = [(kind, tag) for kind, tag in keys if kind in OPENING_KINDS and _date_of(tag) < before]
         openings.update(tag for _, tag in old)
         if not dry_run:
-            await store.plain([("UNLINK", key(kind, tag)) for kind, tag in old])
+            await OperationStore(connection).unlink(old)
         await work.forget([tag for kind, tag in keys if kind == "registration"])
         if registry:
             await work.drop([tag for kind, tag in keys if kind == "registry"])
@@ -126,8 +119,9 @@ def _date_of(tag: str) -> date:
 class _Purge:
     """The part of a purge that concerns residents; counts in `done`."""
 
-    def __init__(self, store: Store, before_ms: int, *, registry: bool, dry_run: bool) -> None:
-        self._store = store
+    def __init__(self, connection: Connection, before_ms: int, *, registry: bool, dry_run: bool) -> None:
+        self._operation_store = OperationStore(connection)
+        self._registry_store = RegistryStore(connection)
         self._before_ms = before_ms
         self._registry = registry
         self._dry_run = dry_run
@@ -135,8 +129,8 @@ class _Purge:
 
     async def forget(self, tags: Sequence[str]) -> None:
         """Delete the registrations of those residents whose latest one was closed long ago."""
-        forgettable: list[tuple[_Registration, bytes]] = []
-        for found in await _registrations(self._store, tags):
+        forgettable: list[tuple[Latest, bytes]] = []
+        for found in await self._operation_store.latest(tags):
             if found.state not in _CLOSED or int(found.closed_ms or self._before_ms) >= self._before_ms:
                 continue
             if found.stop == b"barred":
@@ -145,7 +139,7 @@ class _Purge:
             forgettable.append((found, b"" if self._registry else _without_contact(found.record)))
         answers = [True] * len(forgettable)
         if not self._dry_run:
-            answers = await self._store.forget(
+            answers = await self._operation_store.forget(
                 [(found.tag, found.no, found.closed_ms, found.record, kept) for found, kept in forgettable]
             )
         for (found, kept), forgotten in zip(forgettable, answers, strict=True):
@@ -155,24 +149,9 @@ class _Purge:
     async def drop(self, tags: Sequence[str]) -> None:
         """Delete the registry lines of those residents who have no registration."""
         if self._dry_run:
-            registered = await self._store.plain([("EXISTS", key("registration", tag)) for tag in tags])
-            self.done.lines += registered.count(0)
+            self.done.lines += (await self._operation_store.are_registered(tags)).count(False)
         else:
-            self.done.lines += await self._store.drop_record(tags)
-
-
-async def _registrations(store: Store, tags: Sequence[str]) -> list[_Registration]:
-    commands: list[tuple[Any, ...]] = []
-    for tag in tags:
-        commands.append(("HMGET", key("registration", tag), "no", "state", "closed_ms"))
-        commands.append(("GET", key("stop", tag)))
-        commands.append(("GET", key("registry", tag)))
-    answers = await store.plain(commands)
-    found = zip(tags, answers[::3], answers[1::3], answers[2::3], strict=True)
-    return [
-        _Registration(tag, no or b"", state or b"", closed_ms or b"", stop or b"", record or b"")
-        for tag, (no, state, closed_ms), stop, record in found
-    ]
+            self.done.lines += await self._registry_store.drop_record(tags)
 
 
 def _without_contact(stored: bytes) -> bytes:

@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from server.core.settings import Settings
-from server.store import Store
-from server.store.nodes import NodeAnswer, refuses
+from server.store.connection import Connection, NodeAnswer
+from server.store.nodes import Nodes, refuses
 
 T = TypeVar("T")
 Level = Literal["ok", "note", "bad"]
@@ -30,39 +30,43 @@ class Finding(msgspec.Struct, frozen=True):
     cure: str = ""
 
 
-async def store_findings(settings: Settings, store: Store, *, thorough: bool = True) -> AsyncIterator[Finding]:
+async def store_findings(
+    settings: Settings, connection: Connection, *, thorough: bool = True
+) -> AsyncIterator[Finding]:
     """Look at every node: that it answers, keeps what it is told, has room, and is followed by enough replicas.
 
     Args:
         settings: how many replicas.
-        store: whose nodes.
+        connection: whose nodes.
         thorough: also read their settings, which a user that may do no more than it needs may not: with them it could
             read the store's own passwords.
     """
-    infos = await store.ask_each("INFO")
+    infos = await Nodes(connection).ask_each("INFO")
     for finding in _absent(infos):
         yield finding
     if any(map(refuses, infos.values())):
         yield Finding("note", "store: what it says of itself cannot be read", "ask as another user: doctor --acl")
     known = {name: dict(info) for name, info in infos.items() if not isinstance(info, BaseException)}
     if known:
-        yield _version(store, known)
+        yield _version(connection, known)
     if thorough:
-        async for finding in _settings(store):
+        async for finding in _settings(connection):
             yield finding
-    for finding in [*_disk(known), *_room(known), *_replicas(settings, store, known)]:
+    for finding in [*_disk(known), *_room(known), *_replicas(settings, connection, known)]:
         yield finding
-    if thorough and store.is_cluster:
-        for finding in _cluster(await store.ask_each("CLUSTER NODES"), await store.ask_each("CLUSTER INFO")):
+    if thorough and connection.is_cluster:
+        for finding in _cluster(
+            await Nodes(connection).ask_each("CLUSTER NODES"), await Nodes(connection).ask_each("CLUSTER INFO")
+        ):
             yield finding
 
 
-async def clock_findings(store: Store) -> AsyncIterator[Finding]:
+async def clock_findings(connection: Connection) -> AsyncIterator[Finding]:
     """Whether every node and this machine agree what time it is."""
     apart: dict[str, float] = {}
-    for node in store.nodes():
+    for node in Nodes(connection).nodes():
         asked_ms = time.time() * 1000
-        answer = await store.ask(node, "TIME")
+        answer = await Nodes(connection).ask(node, "TIME")
         answered_ms = time.time() * 1000
         if isinstance(answer, BaseException):
             continue  # that it is away has been said
@@ -92,9 +96,9 @@ def _absent(infos: Mapping[str, NodeAnswer]) -> Iterator[Finding]:
         yield Finding("bad", f"store: no answer{_on(away)}", "start it again, or look at the network")
 
 
-def _version(store: Store, infos: Mapping[str, dict[str, Any]]) -> Finding:
+def _version(connection: Connection, infos: Mapping[str, dict[str, Any]]) -> Finding:
     found = sorted({_version_of(info) for info in infos.values()})
-    kind = f"a cluster of {len(infos)} nodes" if store.is_cluster else "standalone"
+    kind = f"a cluster of {len(infos)} nodes" if connection.is_cluster else "standalone"
     what = f"store: {' and '.join(found)}, {kind}"
     return Finding("ok", what) if len(found) == 1 else Finding("note", what, "bring all nodes to one version")
 
@@ -105,8 +109,8 @@ def _version_of(info: Mapping[str, Any]) -> str:
     return f"Redis {info.get('redis_version')}"
 
 
-async def _settings(store: Store) -> AsyncIterator[Finding]:
-    answers = await store.ask_each("CONFIG GET", *_DURABLE, _PACKED)
+async def _settings(connection: Connection) -> AsyncIterator[Finding]:
+    answers = await Nodes(connection).ask_each("CONFIG GET", *_DURABLE, _PACKED)
     known = {name: it for name, it in answers.items() if isinstance(it, dict)}
     if unread := {name: it for name, it in answers.items() if refuses(it)}:
         wanted = ", ".join(f"{name} {value}" for name, value in _DURABLE.items())
@@ -150,7 +154,7 @@ def _room(infos: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
             yield Finding("bad", what, "give it more: when full it refuses writes")
 
 
-def _replicas(settings: Settings, store: Store, infos: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
+def _replicas(settings: Settings, connection: Connection, infos: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     """Whether each primary is followed by as many as its answers wait for."""
     primaries = {name: info for name, info in infos.items() if info.get("role") == "master"}
     broken = {n: i for n, i in infos.items() if i.get("role") == "slave" and i.get("master_link_status") != "up"}
@@ -159,7 +163,7 @@ def _replicas(settings: Settings, store: Store, infos: Mapping[str, dict[str, An
         yield Finding("bad", f"replicas: no link to the primary{_on(broken)}", cure)
     wanted = settings.replicas
     if not wanted:
-        if store.is_cluster:
+        if connection.is_cluster:
             what = "replicas: no answer waits for one, so a failover may lose the last of them"
             cure = "set JIAOHAO_REPLICAS=1 wherever jiaohao runs, with a replica for each primary"
             yield Finding("note", what, cure)

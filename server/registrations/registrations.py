@@ -19,10 +19,14 @@ from server.core.tokens import Forged, Kind, Signer, Token
 from server.fairness.merkle import Proof, check
 from server.night.published import Published
 from server.night.status import announced
+from server.records.first_dose import FirstDoseRecord
+from server.records.registration import CancelStatus, Change, Kept, Life, NewRegistration, NotRegistered
+from server.registrations.store import RegistrationStore
 from server.registry.registry import Registry
-from server.store import Coalescer, Store
-from server.store.statuses import CancelStatus, NotRegistered
-from server.store.store import Change, FirstDoseRecord, Kept, Life, NewRegistration
+from server.store.coalescer import Coalescer
+from server.store.connection import Connection
+from server.store.pointers import Pointers
+from server.store.registrations import RegistrationReader
 from server.waiting_room.room import WaitingRoom
 
 # A receipt outlives the campaign; whoever loses it gets a new one by SMS code.
@@ -140,7 +144,7 @@ class Registrations:
 
     Args:
         city: districts, time zone.
-        store: where registrations are.
+        connection: where registrations are.
         clock: city time.
         signer: signs receipts.
         registry: first-dose dates.
@@ -153,7 +157,7 @@ class Registrations:
     def __init__(
         self,
         city: City,
-        store: Store,
+        connection: Connection,
         clock: Clock,
         signer: Signer,
         registry: Registry,
@@ -163,7 +167,10 @@ class Registrations:
         published: Published,
     ) -> None:
         self._city = city
-        self._store = store
+        self._connection = connection
+        self._pointers = Pointers(connection)
+        self._reader = RegistrationReader(connection)
+        self._registration_store = RegistrationStore(connection)
         self._clock = clock
         self._signer = signer
         self._registry = registry
@@ -172,7 +179,7 @@ class Registrations:
         self._appointments = appointments
         self._published = published
         self._writes: Coalescer[NewRegistration, Kept] = Coalescer(
-            store.register, max_batch=256, max_calls=2, linger_s=0.005
+            self._registration_store.register, max_batch=256, max_calls=2, linger_s=0.005
         )
         self._after: Coalescer[Token, None] = Coalescer(self._afterwards, max_batch=256, linger_s=0.05)
 
@@ -225,7 +232,7 @@ class Registrations:
     async def _afterwards(self, registered: list[Token]) -> list[None]:
         """Let the outbox know of the messages that are owed (else the night does), and free the passes."""
         with contextlib.suppress(Refusal):
-            await self._store.point([(token.district, token.resident) for token in registered])
+            await self._pointers.point([(token.district, token.resident) for token in registered])
         await self._room.release(registered)
         return [None] * len(registered)
 
@@ -245,7 +252,7 @@ class Registrations:
 
     async def of(self, resident: bytes) -> Registered | None:
         """A resident's latest registration with a new receipt, for one who has shown who they are; None without any."""
-        kept = await self._store.registration(resident)
+        kept = await self._reader.registration(resident)
         if not kept:
             return None
         no, day = kept["no"], date.fromisoformat(kept["date"])
@@ -262,7 +269,7 @@ class Registrations:
         """
         token, district = self._open(no, text)
         await self._check(district, no, wishes)
-        status = await self._store.amend(Change(token.resident, no, "resident"), _wishes(wishes))
+        status = await self._registration_store.amend(Change(token.resident, no, "resident"), _wishes(wishes))
         match status:
             case "amended" | "same":
                 return await self._shown(no, token.resident)
@@ -315,10 +322,10 @@ class Registrations:
         return token, district
 
     async def _kept(self, no: str, resident: bytes) -> tuple[dict[str, str], Life]:
-        kept = await self._store.registration(resident)
+        kept = await self._reader.registration(resident)
         if kept.get("no") != no:
             raise Refusal("not-found")
-        life = await self._store.history(resident)
+        life = await self._reader.history(resident)
         return kept, life._replace(past=[line for line in life.past if line.no == no])
 
     async def _check(self, district: District, no: str, wishes: Wishes) -> None:
@@ -353,7 +360,7 @@ class Registrations:
         try:
             self._registry.check_eligible(known, token.district, token.day)
         except Refusal:
-            if (await self._store.registration(token.resident)).get("no") != no:
+            if (await self._reader.registration(token.resident)).get("no") != no:
                 raise
 
     def _fault_of_relative(self, district: District, no: str, relative: str) -> str | None:
@@ -421,7 +428,7 @@ class Registrations:
         if not kept.get("night"):
             return None
         district, no, day = kept["district"], kept["no"], date.fromisoformat(kept["night"])
-        public = await announced(self._store, self._published, district, day)
+        public = await announced(self._connection, self._published, district, day)
         leaf = int(kept["leaf"]) if kept.get("leaf") else None
         root = public.root if public else None
         entry = self._published.entry(day, district, leaf) if root is not None and leaf is not None else None

@@ -9,8 +9,9 @@ import structlog
 from server.core.city import City
 from server.core.errors import StoreUnavailable
 from server.core.metrics import GuessedCall, Metrics
-from server.store import Store
-from server.store.store import Limit, Locked
+from server.records.first_dose import Limit, Locked
+from server.registry.store import RegistryStore
+from server.store.connection import Connection
 
 log = structlog.get_logger()
 
@@ -28,14 +29,14 @@ class Guesses:
 
     Args:
         city: how many are borne.
-        store: adds up what all workers have seen.
+        connection: adds up what all workers have seen.
         metrics: of this machine.
     """
 
-    def __init__(self, city: City, store: Store, metrics: Metrics) -> None:
+    def __init__(self, city: City, connection: Connection, metrics: Metrics) -> None:
         policy = city.policy
         self.limit = Limit(_SHORT_MS, policy.wrong_papers_in_ten_minutes, _LONG_MS, policy.wrong_papers_in_a_day)
-        self._store = store
+        self._registry_store = RegistryStore(connection)
         self._metrics = metrics
         self._wrong: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
@@ -82,7 +83,7 @@ class Guesses:
             wrong, refused = self._wrong.pop(district, 0), self._refused.pop(district, 0)
             locked = self._locked.pop(district, [])
             try:
-                now_locked = await self._store.note_guesses(district, wrong, refused, locked)
+                now_locked = await self._registry_store.note_guesses(district, wrong, refused, locked)
             except StoreUnavailable:
                 self._wrong[district] += wrong
                 self._refused[district] += refused

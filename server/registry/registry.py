@@ -20,11 +20,12 @@ from server.core.papers import (
     normalise_phone,
 )
 from server.core.sms import CODE_TRIES
+from server.records.first_dose import Compared, FirstDoseRecord, Resident, pack
 from server.registry.eligibility import FirstDose, Verdict, judge
 from server.registry.guesses import Guesses
-from server.store import Coalescer, Store
-from server.store.residents import pack
-from server.store.store import Compared, FirstDoseRecord, Resident
+from server.registry.store import RegistryStore
+from server.store.coalescer import Coalescer
+from server.store.connection import Connection
 
 
 class Applicant(msgspec.Struct):
@@ -56,19 +57,19 @@ class Registry:
 
     Args:
         city: phases and products.
-        store: where the records are.
+        connection: where the records are.
         pepper: makes the keyed hashes.
         seal: seals the names and phones of those who are not in the registry.
         guesses: the limit on wrong papers.
     """
 
-    def __init__(self, city: City, store: Store, pepper: Pepper, seal: Seal, guesses: Guesses) -> None:
+    def __init__(self, city: City, connection: Connection, pepper: Pepper, seal: Seal, guesses: Guesses) -> None:
         self._city = city
-        self._store = store
+        self._registry_store = RegistryStore(connection)
         self._pepper = pepper
         self._seal = seal
         self._guesses = guesses
-        self._lookups: Coalescer[bytes, Resident] = Coalescer(store.residents, max_batch=256)
+        self._lookups: Coalescer[bytes, Resident] = Coalescer(self._registry_store.residents, max_batch=256)
         # One verdict for all who had the same product on the same day: asked for each join.
         self._verdict = lru_cache(maxsize=16_384)(self._judge)
 
@@ -104,7 +105,7 @@ class Registry:
         earlier = self._pepper.earlier(id_type, id_number)
         if earlier is None:
             return resident
-        now, before = await self._store.residents([resident, earlier])
+        now, before = await self._registry_store.residents([resident, earlier])
         is_registered = before.stop is not None and before.stop.startswith("open ")
         return earlier if is_registered or now == (None, None) != before else resident
 
@@ -138,7 +139,9 @@ class Registry:
         """A registration under an earlier key of a person stops them as well."""
         twice = [(i, it.first_dose.earlier) for i, it in enumerate(found) if it.first_dose and it.first_dose.earlier]
         if twice:
-            for (i, _), before in zip(twice, await self._store.residents([key for _, key in twice]), strict=True):
+            for (i, _), before in zip(
+                twice, await self._registry_store.residents([key for _, key in twice]), strict=True
+            ):
                 found[i] = found[i]._replace(stop=found[i].stop or before.stop)
 
     async def _compare(self, tries: Sequence[Try], is_proven: bool, is_free: bool) -> list[Compared]:
@@ -147,13 +150,15 @@ class Registry:
         for it in tries:
             resident, who = it.resident, it.applicant
             people.append((resident, b"".join(matches(resident, who.name, who.phone))))
-        return await self._store.check_papers(people, self._guesses.limit, is_proven=is_proven, is_free=is_free)
+        return await self._registry_store.check_papers(
+            people, self._guesses.limit, is_proven=is_proven, is_free=is_free
+        )
 
     async def has_proved(self, resident: bytes, applicant: Applicant) -> bool:
         """Whether the code they show was sent to the phone they name, which is then the registry's. It stays good."""
         pair = self._pepper.pair(resident, applicant.phone)
         digest = self._pepper.code(pair, normalise_phone(applicant.code))  # full-width digits and spaces
-        return await self._store.try_code(pair, digest, CODE_TRIES, spend=False)
+        return await self._registry_store.try_code(pair, digest, CODE_TRIES, spend=False)
 
     def admit(self, known: Compared, district: str, day: date) -> None:
         """Let a person through to the places, before any number is given.
@@ -244,8 +249,8 @@ class Registry:
             else:
                 whole = msgspec.structs.replace(known.first_dose, contact=contact)
                 lines.append((resident_tag(resident), pack(known.first_dose), pack(whole)))
-        await self._store.replace_record(lines)
-        held = await self._store.enrol(strangers, lives_ms)
+        await self._registry_store.replace_record(lines)
+        held = await self._registry_store.enrol(strangers, lives_ms)
         # What is sealed is never the same twice, so that this tells also two who typed the same apart.
         is_first = iter([record == mine for record, (_, mine) in zip(held, strangers, strict=True)])
         return [known.first_dose is not None or next(is_first) for _, known in people]

@@ -1,6 +1,1 @@
-"""The store: one method per Lua script, and nothing that knows a rule."""
-
-from server.store.coalescer import Coalescer
-from server.store.store import Store, connect
-
-__all__ = ["Coalescer", "Store", "connect"]
+"""The store: the connection to it, and what every feature shares of it; each feature has its own small store."""

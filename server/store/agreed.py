@@ -1,7 +1,7 @@
 """What everybody who works on a store agrees on, and the store keeps: the pepper, the city's clock, the demo's mark."""
 
 from server.core.keys import key
-from server.store.nodes import Forbidden, NodeStore, told
+from server.store.nodes import Forbidden, Nodes, told
 
 _PEPPER, _CLOCK = key("pepper", "pepper"), key("clock", "clock")
 _DEMO, _LOOKING = key("demo", "demo"), key("looking", "demo")
@@ -10,7 +10,7 @@ _LOOKING_MS = 600_000
 _BEFORE_ANYBODY = frozenset(name.encode() for name in (_PEPPER, _CLOCK, _DEMO, _LOOKING))
 
 
-class AgreementStore(NodeStore):
+class Agreement(Nodes):
     """A store that was used before says what was agreed on then.
 
     Nobody waits for replicas here: these are agreed on at each start, which must be able to say that they are missing.
@@ -18,9 +18,9 @@ class AgreementStore(NodeStore):
 
     async def agree_on_pepper(self, mark: str) -> bool:
         """Whether this store is filled under the pepper with this mark; an empty one is, from now on."""
-        (kept,) = await self._plain([("GET", _PEPPER)])
+        (kept,) = await self._connection.plain([("GET", _PEPPER)])
         if kept is None:
-            _, kept = await self._plain([("SET", _PEPPER, mark, "NX"), ("GET", _PEPPER)], waits=False)
+            _, kept = await self._connection.plain([("SET", _PEPPER, mark, "NX"), ("GET", _PEPPER)], waits=False)
         return bool(kept == mark.encode())
 
     # The clock
@@ -30,15 +30,15 @@ class AgreementStore(NodeStore):
 
         From now on this store's calls go by it; city time minus TIME, in ms.
         """
-        await self._plain([("SET", _CLOCK, wanted_ms, *(() if anew else ("NX",)))], waits=False)
+        await self._connection.plain([("SET", _CLOCK, wanted_ms, *(() if anew else ("NX",)))], waits=False)
         return await self.follow_offset()
 
     async def follow_offset(self) -> int:
         """Take over the city's clock of the service that runs on this store; city time minus TIME, in ms."""
-        (kept,) = await self._plain([("GET", _CLOCK)])
+        (kept,) = await self._connection.plain([("GET", _CLOCK)])
         if kept is not None:
-            self._offset_ms = int(kept)
-        return self._offset_ms
+            self._connection.offset_ms = int(kept)
+        return self._connection.offset_ms
 
     async def city_ms(self) -> int:
         """What time it is in the city, by the store, in ms.
@@ -46,7 +46,7 @@ class AgreementStore(NodeStore):
         Raises:
             StoreUnavailable: it does not say.
         """
-        return await self.time_ms() + self._offset_ms
+        return await self.time_ms() + self._connection.offset_ms
 
     async def time_ms(self) -> int:
         """The store's TIME in ms, which no city's offset moves.
@@ -64,7 +64,7 @@ class AgreementStore(NodeStore):
 
         Who asks after writing, and hears no, has written before them: then they see it, and stay away.
         """
-        marks = await self._plain([("GET", _DEMO), ("GET", _LOOKING)])
+        marks = await self._connection.plain([("GET", _DEMO), ("GET", _LOOKING)])
         return marks != [None, None]
 
     async def take_for_demo(self) -> bool:
@@ -74,15 +74,15 @@ class AgreementStore(NodeStore):
         """
         if await self._has_demo():
             return True
-        await self._plain([("SET", _LOOKING, 1, "PX", _LOOKING_MS)])
+        await self._connection.plain([("SET", _LOOKING, 1, "PX", _LOOKING_MS)])
         if not await self._is_empty() and not await self._has_demo():  # another one may just have begun it
-            await self._plain([("DEL", _LOOKING)])
+            await self._connection.plain([("DEL", _LOOKING)])
             return False
-        await self._plain([("SET", _DEMO, 1), ("DEL", _LOOKING)])
+        await self._connection.plain([("SET", _DEMO, 1), ("DEL", _LOOKING)])
         return True
 
     async def _has_demo(self) -> bool:
-        (kept,) = await self._plain([("GET", _DEMO)])
+        (kept,) = await self._connection.plain([("GET", _DEMO)])
         return kept is not None
 
     async def _is_empty(self) -> bool:

@@ -26,10 +26,10 @@ from redis.exceptions import (
 from redis.maint_notifications import MaintNotificationsConfig
 
 from server.core.errors import SetupError
+from server.records.fields import Arg
 from server.store.address import Address, name_of, read_address
 
 Client: TypeAlias = Redis | RedisCluster
-Arg: TypeAlias = str | int | float | bytes
 
 CALL_SECONDS = 5.0
 """How long a call may take."""

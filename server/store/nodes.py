@@ -2,17 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
-from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.exceptions import ResponseError
 
 from server.core.errors import StoreUnavailable
-from server.store.caller import Caller, Cancellable
-from server.store.connecting import CALL_SECONDS, CLIENT_ERRORS, Arg
-
-NodeAnswer: TypeAlias = Any
-"""The answer of a node, or the exception that stands in its place."""
+from server.records.fields import Arg
+from server.store.connection import FeatureStore, Node, NodeAnswer
 
 _KEYS_A_CALL = 1000
 
@@ -21,30 +17,12 @@ class Forbidden(StoreUnavailable):
     """A node answers, but not this question: the user may not ask it, or the node knows no such command."""
 
 
-class Node(NamedTuple):
-    """A node of the store: its address, "" for a server that is the only one."""
-
-    name: str
-    is_primary: bool
-    asked: ClusterNode | None
-
-
-class NodeStore(Caller):
+class Nodes(FeatureStore):
     """Asks each node by itself; a standalone server is a store with one node."""
-
-    @property
-    def is_cluster(self) -> bool:
-        """Whether the keys are shared out among several nodes."""
-        return isinstance(self._client, RedisCluster)
 
     def nodes(self) -> list[Node]:
         """Those that have slots, or follow one that has."""
-        client = self._client
-        if not isinstance(client, RedisCluster):
-            return [Node("", True, None)]
-        primaries = client.get_primaries()
-        found = [Node(node.name, node in primaries, node) for node in client.get_nodes()]
-        return sorted(found, key=lambda node: (not node.is_primary, node.name))
+        return sorted(self._connection.known_nodes(), key=lambda node: (not node.is_primary, node.name))
 
     async def ask_each(self, *command: Arg, nodes: Sequence[Node] | None = None) -> dict[str, NodeAnswer]:
         """The answer of each node by its name: an exception where it refuses, or is away."""
@@ -54,13 +32,7 @@ class NodeStore(Caller):
 
     async def ask(self, node: Node, *command: Arg) -> NodeAnswer:
         """The answer of one node, or the exception that stands in its place."""
-        try:
-            with Cancellable():
-                async with asyncio.timeout(CALL_SECONDS), self._turns:
-                    answer = await (node.asked or self._client).execute_command(*command)
-        except CLIENT_ERRORS as error:
-            return error
-        return answer
+        return await self._connection.ask_node(node, *command)
 
     async def count_keys(self) -> int:
         """How many keys there are, on all nodes together.

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Sequence
 
 from server.core.clock import Clock
 from server.core.errors import Refusal
+from server.records.first_dose import Compared
+from server.records.opening import Claimed, Joined, Place, Stood
 from server.registry.registry import Registry, Try
-from server.store import Coalescer, Store
-from server.store.openings import Claimed, Stood
-from server.store.store import Compared, Joined, Place
+from server.store.coalescer import Coalescer
+from server.store.connection import Connection
 from server.waiting_room.opening import Opening
+from server.waiting_room.store import OpeningStore
 
 _LINGER_SECONDS = 0.005
 
@@ -17,23 +19,23 @@ class Line:
     """The joins, looks and claims of one opening that are waiting for the store.
 
     Args:
-        store: where they go.
+        connection: where they go.
         clock: city time.
         registry: who may have a place.
         opening: whose line.
     """
 
-    def __init__(self, store: Store, clock: Clock, registry: Registry, opening: Opening) -> None:
+    def __init__(self, connection: Connection, clock: Clock, registry: Registry, opening: Opening) -> None:
         tag = opening.tag
         self.opening = opening
         self.joins: Coalescer[Try, Joined] = Coalescer(self._admit_and_join, linger_s=_LINGER_SECONDS)
         self.claims: Coalescer[Place, Claimed] = Coalescer(
-            lambda batch: store.claim(tag, batch), linger_s=_LINGER_SECONDS
+            lambda batch: OpeningStore(connection).claim(tag, batch), linger_s=_LINGER_SECONDS
         )
         self.standings: Coalescer[Place, Stood] = Coalescer(
-            lambda batch: store.standing(tag, batch), linger_s=_LINGER_SECONDS
+            lambda batch: OpeningStore(connection).standing(tag, batch), linger_s=_LINGER_SECONDS
         )
-        self._store = store
+        self._opening_store = OpeningStore(connection)
         self._registry = registry
         self._clock = clock
 
@@ -49,7 +51,7 @@ class Line:
         admitted = [i for i in range(len(batch)) if i not in answers]
         if admitted:
             wanted = [batch[i].resident for i in admitted]
-            joined = await self._store.join(opening.tag, wanted, opening.places_per_person)
+            joined = await self._opening_store.join(opening.tag, wanted, opening.places_per_person)
             answers |= zip(admitted, joined, strict=True)
             unreached = [
                 i

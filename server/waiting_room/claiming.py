@@ -9,10 +9,12 @@ from server.core.city import City
 from server.core.clock import Clock, from_ms
 from server.core.errors import Refusal, StoreUnavailable
 from server.core.tokens import Forged, Kind, Signer, Token
-from server.store import Store
-from server.store.store import Place
+from server.records.opening import Place
+from server.registry.store import RegistryStore
+from server.store.connection import Connection
 from server.waiting_room.opening import Opening
 from server.waiting_room.openings import Openings
+from server.waiting_room.store import OpeningStore
 from server.waiting_room.tickets import Tickets
 
 
@@ -21,7 +23,7 @@ class Claiming:
 
     Args:
         city: time zone.
-        store: where places are.
+        connection: where places are.
         clock: city time.
         signer: signs passes.
         openings: those of today, and their lines.
@@ -29,10 +31,11 @@ class Claiming:
     """
 
     def __init__(
-        self, city: City, store: Store, clock: Clock, signer: Signer, openings: Openings, tickets: Tickets
+        self, city: City, connection: Connection, clock: Clock, signer: Signer, openings: Openings, tickets: Tickets
     ) -> None:
         self._city = city
-        self._store = store
+        self._opening_store = OpeningStore(connection)
+        self._registry_store = RegistryStore(connection)
         self._clock = clock
         self._signer = signer
         self._openings = openings
@@ -93,7 +96,7 @@ class Claiming:
         token, opening = self._tickets.read(text)
         for _ in range(3):
             place = Place(token.entry, opening.number(token.entry) or 0, token.resident)
-            status = await self._store.leave(opening.tag, place)
+            status = await self._opening_store.leave(opening.tag, place)
             match status:
                 case "unsettled" | "unnumbered":  # the draw has closed under this worker's eyes
                     await self._openings.catch_up(opening)
@@ -103,7 +106,7 @@ class Claiming:
                     raise StoreUnavailable
                 case "left":
                     opening.left.add(token.entry)
-                    await self._store.unenrol(token.resident)
+                    await self._registry_store.unenrol(token.resident)
                     return
                 case "gone":
                     return
@@ -132,7 +135,7 @@ class Claiming:
                 entries.setdefault(opening.tag, []).append(token.entry)
         for tag, of_it in entries.items():
             with contextlib.suppress(Refusal):
-                await self._store.release(tag, of_it)
+                await self._opening_store.release(tag, of_it)
 
 
 def _not_your_turn(ahead: int | None, poll_after_s: float) -> Refusal:

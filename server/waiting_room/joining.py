@@ -9,13 +9,15 @@ import msgspec
 
 from server.core.clock import Clock
 from server.core.errors import Guessed, Invalid, Refusal, StoreUnavailable
+from server.records.first_dose import Compared, FirstDoseRecord
+from server.records.opening import Joined, NoPlace, Place
 from server.registry.guesses import Guesses
 from server.registry.registry import Applicant, Registry, Try
-from server.store import Coalescer, Store
-from server.store.statuses import NoPlace
-from server.store.store import Compared, FirstDoseRecord, Joined, Place
+from server.store.coalescer import Coalescer
+from server.store.connection import Connection
 from server.waiting_room.opening import Opening
 from server.waiting_room.openings import Openings
+from server.waiting_room.store import OpeningStore
 from server.waiting_room.tickets import Tickets
 
 Answer = TypeVar("Answer")
@@ -38,7 +40,7 @@ class Joining:
     """Gives places.
 
     Args:
-        store: where places are.
+        connection: where places are.
         clock: city time.
         registry: who is who.
         openings: those of today, and their lines.
@@ -48,14 +50,14 @@ class Joining:
 
     def __init__(
         self,
-        store: Store,
+        connection: Connection,
         clock: Clock,
         registry: Registry,
         openings: Openings,
         tickets: Tickets,
         guesses: Guesses,
     ) -> None:
-        self._store = store
+        self._opening_store = OpeningStore(connection)
         self._clock = clock
         self._registry = registry
         self._openings = openings
@@ -158,7 +160,9 @@ class Joining:
         number = opening.number_among(drawn, entry)
         if number > serving:
             return entry, False
-        status, place = await self._store.rejoin(opening.tag, Place(entry, number, resident), opening.places_per_person)
+        status, place = await self._opening_store.rejoin(
+            opening.tag, Place(entry, number, resident), opening.places_per_person
+        )
         if status == "rejoined" or status == "kept":
             return place, status == "rejoined"
         raise self._no_place(opening, status)

@@ -11,7 +11,7 @@ from server.core.city import City, District
 from server.core.clock import from_ms, to_ms
 from server.core.keys import opening_tag
 from server.fairness.draw import Draw, commitment
-from server.store.store import Advance
+from server.records.opening import Advance
 from server.waiting_room.given_up import GivenUp
 
 State = Literal["maintenance", "closed", "draw", "open", "paused", "ended", "unassigned"]
@@ -130,6 +130,16 @@ class Opening:
     def active(self) -> int:
         """Called and not yet claimed, and passes alive: what `max_active` caps."""
         return self.pending + self.passes_alive
+
+    def figures(self) -> dict[str, int]:
+        """What the metrics show of it."""
+        return {
+            "issued": self.issued,
+            "serving": self.serving,
+            "waiting": self.waiting,
+            "pending": self.pending,
+            "passes_alive": self.passes_alive,
+        }
 
     def _follow_tokens(self, news: Advance) -> None:
         """How far the store's bucket is from the next call at this moment (lua/advance.lua)."""

@@ -14,10 +14,10 @@ from server.core.clock import Clock, from_ms, to_ms
 from server.core.errors import Refusal, StoreUnavailable
 from server.core.tokens import Token
 from server.registry.registry import Registry
-from server.store import Store
-from server.store.openings import MOST_LEFT
+from server.store.connection import Connection
 from server.waiting_room.batches import Line
 from server.waiting_room.opening import Opening
+from server.waiting_room.store import MOST_LEFT, OpeningStore
 
 log = structlog.get_logger()
 
@@ -38,14 +38,15 @@ class Openings:
 
     Args:
         city: districts, windows, policy.
-        store: where the truth is.
+        connection: where the truth is.
         clock: city time.
         registry: who may have a place; for the lines.
     """
 
-    def __init__(self, city: City, store: Store, clock: Clock, registry: Registry) -> None:
+    def __init__(self, city: City, connection: Connection, clock: Clock, registry: Registry) -> None:
         self._city = city
-        self._store = store
+        self._connection = connection
+        self._opening_store = OpeningStore(connection)
         self._clock = clock
         self._registry = registry
         self.today: dict[str, tuple[Opening, ...]] = {}
@@ -88,7 +89,7 @@ class Openings:
             for opening in before:
                 self.lines.pop(opening.tag)
             for opening in openings:
-                self.lines[opening.tag] = Line(self._store, self._clock, self._registry, opening)
+                self.lines[opening.tag] = Line(self._connection, self._clock, self._registry, opening)
 
     async def catch_up(self, opening: Opening) -> None:
         """Look at one opening between two ticks, and do what it needs."""
@@ -97,7 +98,7 @@ class Openings:
 
     async def _look(self, openings: Sequence[Opening]) -> None:
         for _ in range(_LOOKS_AT_ONCE):
-            news = await self._store.advance([(o.tag, o.left_seen) for o in openings])
+            news = await self._opening_store.advance([(o.tag, o.left_seen) for o in openings])
             for opening, report in zip(openings, news, strict=True):
                 opening.follow(report)
             self._clock.follow(news[-1].now_ms)
@@ -110,7 +111,7 @@ class Openings:
         """Prepare an opening that is not in the store, or settle its draw; whether anything was done."""
         if not opening.follows_the_city_file:
             policy, district = self._city.policy, opening.district
-            await self._store.prepare(
+            await self._opening_store.prepare(
                 opening.tag,
                 opens_ms=opening.opens_ms,
                 draw_ms=opening.draw_ms,
@@ -132,10 +133,10 @@ class Openings:
 
     async def _settle(self, opening: Opening) -> None:
         """Tell the store the numbers of those who left during the draw; the first call may begin then."""
-        status, drawn, leavers = await self._store.close_draw(opening.tag)
+        status, drawn, leavers = await self._opening_store.close_draw(opening.tag)
         if status == "unsettled":
             numbers = [opening.number_among(drawn, entry) for entry in leavers]
-            await self._store.close_draw(opening.tag, numbers)
+            await self._opening_store.close_draw(opening.tag, numbers)
 
     # Anyone
 
@@ -165,6 +166,10 @@ class Openings:
     def assigned(self) -> list[Opening]:
         """The current opening of each district that has one today."""
         return [self._current(openings) for openings in self.today.values() if openings[0].assigned]
+
+    def figures(self) -> list[tuple[str, dict[str, int]]]:
+        """(district, what the metrics show of it) of each."""
+        return [(opening.district.code, opening.figures()) for opening in self.assigned()]
 
     def _assigned(self) -> list[Opening]:
         return [opening for openings in self.today.values() for opening in openings if opening.assigned]
@@ -229,7 +234,7 @@ class Openings:
         if not opening.prepared:
             await self._mend(opening)
         values = {k: int(v) if isinstance(v, bool) else v for k, v in changes.items()}
-        if not await self._store.adjust(opening.tag, actor, opening.overtaken_ms(), values):
+        if not await self._opening_store.adjust(opening.tag, actor, opening.overtaken_ms(), values):
             raise StoreUnavailable
         await self._look([opening])
         log.info("opening adjusted", district=code, actor=actor, **changes)

@@ -8,8 +8,7 @@ from server.core.city import City
 from server.core.clock import Clock, from_ms
 from server.core.errors import StoreUnavailable
 from server.core.tokens import Kind, Signer
-from server.store.statuses import Standing
-from server.store.store import Place
+from server.records.opening import Place, Standing
 from server.waiting_room.openings import STALE_MS, Openings
 from server.waiting_room.tickets import Tickets
 

@@ -5,7 +5,7 @@ from server.core.clock import Clock
 from server.core.tokens import Signer
 from server.registry.guesses import Guesses
 from server.registry.registry import Registry
-from server.store import Store
+from server.store.connection import Connection
 from server.waiting_room.claiming import Claiming
 from server.waiting_room.joining import Joining, TicketIssued
 from server.waiting_room.openings import Openings
@@ -22,7 +22,7 @@ class WaitingRoom:
 
     Args:
         city: districts, windows, policy.
-        store: where the truth is.
+        connection: where the truth is.
         clock: city time.
         signer: signs tickets and passes.
         registry: who is who, and who may register.
@@ -30,20 +30,21 @@ class WaitingRoom:
     """
 
     def __init__(
-        self, city: City, store: Store, clock: Clock, signer: Signer, registry: Registry, guesses: Guesses
+        self, city: City, connection: Connection, clock: Clock, signer: Signer, registry: Registry, guesses: Guesses
     ) -> None:
-        openings = Openings(city, store, clock, registry)
+        openings = Openings(city, connection, clock, registry)
         self.run = openings.run
         self.tick = openings.tick
         self.now = openings.now
         self.opening = openings.opening
         self.openings = openings.assigned
+        self.figures = openings.figures
         self.next_opens_at = openings.next_opens_at
         self.fresh = openings.fresh
         self.adjust = openings.adjust
 
         tickets = Tickets(signer, openings)
-        joining = Joining(store, clock, registry, openings, tickets, guesses)
+        joining = Joining(connection, clock, registry, openings, tickets, guesses)
         self.join = joining.join
         self.check = joining.check
 
@@ -51,7 +52,7 @@ class WaitingRoom:
         self.poll = polling.poll
         self.poll_called = polling.poll_called
 
-        claiming = Claiming(city, store, clock, signer, openings, tickets)
+        claiming = Claiming(city, connection, clock, signer, openings, tickets)
         self.claim = claiming.claim
         self.leave = claiming.leave
         self.read_pass = claiming.read_pass

@@ -13,12 +13,14 @@ import pytest
 
 from server.core.city import City, load_city
 from server.core.keys import key, registration_no, resident_tag
-from server.store import Store
-from server.store.statuses import known
-from server.store.store import Appointment, Change, FirstDoseRecord, NewRegistration, Taken
+from server.records.first_dose import FirstDoseRecord
+from server.records.registration import Appointment, Change, NewRegistration
+from server.records.slot import Taken
+from server.records.statuses import known
 from tests.registrations.test_resident_scripts import T0, booked, miss, past, r, register, stop
 from tests.registrations.test_resident_scripts import cancel as cancel_one
 from tests.support.serving import OPERATOR, TIANHE, House, enrol, keep_sites, open_house, person, refused
+from tests.support.stores import Store
 
 SATURDAY, SUNDAY, MONDAY, TUESDAY, THURSDAY = (date(2021, 6, day) for day in (19, 20, 21, 22, 24))
 

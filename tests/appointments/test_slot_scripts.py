@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from server.store import Store
-from server.store.slots import Unsettled
-from server.store.statuses import known
-from server.store.store import Closure, Taken
+from server.records.slot import Closure, Taken, Unsettled
+from server.records.statuses import known
+from tests.support.stores import Store
 
 TAG = "440106:2021-06-21"
 T0 = 1_624_060_800_000

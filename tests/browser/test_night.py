@@ -18,12 +18,13 @@ from server.core.keys import Pepper, key, resident_tag
 from server.fairness.allotment import Candidate, Slot
 from server.fairness.verification import verify_inclusion
 from server.night.published import Published
-from server.store import Store, connect
-from server.store.store import PassedOver
+from server.records.registration import PassedOver
+from server.store.connecting import connect
 from tests.browser.conftest import Visit, look
 from tests.support.serving import API, TIANHE, Person, Up, quick_city, up
 from tests.support.small_night import SmallNight, Waiting
 from tests.support.steps import come_in, demo, fill_papers, number_of, sideways
+from tests.support.stores import Store
 
 Visits = Callable[..., Visit]
 NIGHT = date(2021, 6, 19)

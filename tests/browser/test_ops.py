@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from server.store.outbox import DeadLetter
+from server.records.message import DeadLetter
 from tests.browser.conftest import DESKTOP, PHONE, Visit, check_schema, look
 from tests.browser.conftest import Call as Traffic
 from tests.support.serving import API, TIANHE, Up, operator_token, quick_city, store_client, up

@@ -14,10 +14,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from server.messages.gateways import FileGateway
-from server.store import Store
-from server.store.store import DeadLetter
+from server.records.message import DeadLetter
 from tests.support.post import Phones, Post, open_post, read
 from tests.support.serving import REPO, TIANHE, Jiaohao, environment, person, until
+from tests.support.stores import Store
 from tests.support.valkey import standalone_server
 
 

@@ -15,9 +15,11 @@ from server.core.encryption import Seal
 from server.core.keys import Pepper
 from server.fairness.allotment import Rules
 from server.messages.sender import Notices
-from server.store import Store, connect, scripts
+from server.store import scripts
+from server.store.connecting import connect
 from tests.broken.faults import broken
 from tests.support.nights import DAY, PEPPER, SECRET, NightHouse, fill
+from tests.support.stores import Store
 
 TIANHE = "440106"
 

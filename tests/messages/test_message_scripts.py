@@ -8,23 +8,10 @@ import pytest
 
 from server.core.keys import key, resident_tag
 from server.messages.message_ids import Said
-from server.store import Store
-from server.store.outbox import Caps, Outcome
-from server.store.statuses import known
-from server.store.store import (
-    About,
-    Appointment,
-    Booking,
-    Change,
-    DeadLetter,
-    Message,
-    NewRegistration,
-    Next,
-    Owed,
-    PassedOver,
-    Pointer,
-    Sent,
-)
+from server.records.message import About, Caps, DeadLetter, Message, Next, Outcome, Owed, Pointer, Sent
+from server.records.registration import Appointment, Booking, Change, NewRegistration, PassedOver
+from server.records.statuses import known
+from tests.support.stores import Store
 
 T0 = 1_624_060_800_000  # 2021-06-19 08:00 in Guangzhou
 CANCEL_BEFORE = T0 + 36 * 3_600_000

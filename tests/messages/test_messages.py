@@ -15,16 +15,13 @@ from server.core.errors import MessageRefused, NotHandedOver, StoreUnavailable
 from server.core.keys import resident_tag
 from server.core.sms import QuietHours
 from server.messages.gateways import FileGateway
-from server.store.statuses import known
-from server.store.store import (
-    Change,
-    FirstDoseRecord,
-    NewRegistration,
-    PassedOver,
-    Pointer,
-)
+from server.records.first_dose import FirstDoseRecord
+from server.records.message import Pointer
+from server.records.registration import Change, NewRegistration, PassedOver
+from server.records.statuses import known
 from tests.support.post import HOUR, SLOT, T0, Phones, Post, city, open_post, read
 from tests.support.serving import TIANHE, Person, person
+from tests.support.stores import swap
 
 
 @pytest.fixture
@@ -187,7 +184,7 @@ async def test_a_store_that_goes_away_after_the_gateway_took_it_costs_no_repeat(
             raise StoreUnavailable
         return await settle(settled)
 
-    monkeypatch.setattr(post.store, "settle_message", away)
+    swap(monkeypatch, post.store, "settle_message", away)
     post.notices = post.sender()
     if stays:  # too long: left to the next look
         monkeypatch.setattr("server.messages.message_sender._TELL_SECONDS", 0.0)
@@ -338,7 +335,7 @@ async def test_all_senders_together_keep_to_the_cap(store_url: str, monkeypatch:
             paced.append((await pace(many * 1000, per_second), many))  # a thousand times as slow
             return 0
 
-        monkeypatch.setattr(post.store, "pace", slow)
+        swap(monkeypatch, post.store, "pace", slow)
         phones = Phones()
         senders = [post.sender(), post.sender()]
         sent = await asyncio.gather(*(each.send_messages(phones, f"s{i}") for i, each in enumerate(senders)))
@@ -430,12 +427,12 @@ async def test_an_answer_that_was_not_noted_is_not_taken_for_that_of_the_next_me
         await settle(*args)
         raise StoreUnavailable
 
-    monkeypatch.setattr(post.store, "settle_message", noted_and_gone)
+    swap(monkeypatch, post.store, "settle_message", noted_and_gone)
     notices = post.sender()
     phones = Phones()
     await notices.send_messages(phones, "test")
     assert len(phones.messages) == 1
-    monkeypatch.setattr(post.store, "settle_message", settle)
+    swap(monkeypatch, post.store, "settle_message", settle)
     await post.book(0)
     monkeypatch.setattr("server.messages.outbox_reader._IDLE_MS", {"codes": 0, "outbox": 0})
     await notices.send_messages(phones, "test")
@@ -456,10 +453,10 @@ async def test_killed_before_the_dead_letter_was_laid_aside_it_is_not_lost(
         raise StoreUnavailable
 
     shelve = post.store.shelve_message
-    monkeypatch.setattr(post.store, "shelve_message", killed)
+    swap(monkeypatch, post.store, "shelve_message", killed)
     await post.send(phones)
     assert (await post.backlog())[2] == 1, "the letter is there"
-    monkeypatch.setattr(post.store, "shelve_message", shelve)
+    swap(monkeypatch, post.store, "shelve_message", shelve)
     monkeypatch.setattr("server.messages.outbox_reader._IDLE_MS", {"codes": 0, "outbox": 0})
     phones.failing.clear()
     await post.send(phones)

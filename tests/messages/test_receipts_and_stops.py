@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from server.cli import notify
 from server.night.inputs import Tonight
-from server.store.store import Appointment, Change
+from server.records.registration import Appointment, Change
 from tests.support.fake_smsc import DATA_SM, DELIVER_SM, FakeSmsc, fake_smsc, field
 from tests.support.post import HOUR, SLOT, T0, Phones, Post, open_post
 from tests.support.serving import TIANHE, Jiaohao, Person, person

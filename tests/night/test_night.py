@@ -16,15 +16,15 @@ from server.appointments.appointments import Giving
 from server.appointments.sites import Site
 from server.appointments.staff import Role, Staff
 from server.core.errors import SetupError, StoreUnavailable
-from server.core.keys import key, resident_tag
+from server.core.keys import day_tag, key, resident_tag
 from server.fairness.draw import commitment
 from server.fairness.verification import Published as Public
 from server.fairness.verification import verify_allotment
 from server.night.lease import Superseded
-from server.store import Store
-from server.store.slots import day_tag
-from server.store.store import Change, Taken
+from server.records.registration import Change
+from server.records.slot import Taken
 from tests.support.nights import DAY, NightHouse, fill
+from tests.support.stores import Store, swap
 
 TIANHE, HAIZHU = "440106", "440105"
 TODAY = f"{TIANHE}:{DAY}"
@@ -462,7 +462,7 @@ async def test_a_site_that_closes_while_the_list_is_read(house: NightHouse, monk
             await close(house, date.fromisoformat(kept["day"]), kept["site"], kept["period"])
         await drop(*args)
 
-    monkeypatch.setattr(house.store, "drop_pending", closed_first)
+    swap(monkeypatch, house.store, "drop_pending", closed_first)
     await house.run()
     monkeypatch.undo()
     await sent_back_is_waiting(house, no, resident)
@@ -519,7 +519,7 @@ async def test_killed_between_the_bar_and_its_note_the_next_run_makes_up_for_it(
     async def dies(*args: Any) -> None:
         raise _Died
 
-    monkeypatch.setattr(house.store, "note_bar", dies)
+    swap(monkeypatch, house.store, "note_bar", dies)
     with pytest.raises(_Died):
         await house.run()
     monkeypatch.undo()
@@ -634,7 +634,7 @@ async def test_who_registers_with_the_last_pass_while_the_night_reads_the_openin
             put.update(await fill(house.store, 1, districts=[TIANHE], per_slot=0))
             await client.zrem(key("passes", TODAY), "0")
 
-    monkeypatch.setattr(house.store, "claims", registered_behind)
+    swap(monkeypatch, house.store, "claims", registered_behind)
     await house.run()
     monkeypatch.undo()
     assert house.lines(TIANHE) == []
@@ -670,7 +670,7 @@ async def test_a_store_that_dies_with_its_answer_is_waited_for(
             raise StoreUnavailable
         return done
 
-    monkeypatch.setattr(house.store, "note_night", answer_lost)
+    swap(monkeypatch, house.store, "note_night", answer_lost)
     brought = await house.run()
     assert lost
     assert sum(brought[TIANHE].counts.values()) == 20

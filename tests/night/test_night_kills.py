@@ -20,14 +20,14 @@ from redis.exceptions import RedisError
 
 from server.appointments.appointments import Giving
 from server.core.clock import to_ms
-from server.core.keys import key, resident_tag
+from server.core.keys import day_tag, key, resident_tag
 from server.fairness.verification import verify_allotment
-from server.store import Store, connect
+from server.records.slot import Taken
+from server.store.connecting import connect
 from server.store.embedded import EmbeddedStore
-from server.store.slots import day_tag
-from server.store.store import Taken
 from tests.support.nights import DAY, DISTRICTS, PEPPER, SECRET, NightHouse, fill
 from tests.support.serving import OPERATOR, REPO, environment, until
+from tests.support.stores import Store
 
 pytestmark = pytest.mark.long
 
@@ -93,8 +93,8 @@ async def prepare(url: str) -> tuple[dict[str, dict[str, Any]], Past]:
         for district in city.districts:
             await client.hset(key("night", day_tag(district.code, DAY)), "seed", _SEED)
         at = city.night_begins(DAY) + timedelta(minutes=20)
-        store._offset_ms = to_ms(at) - round(time.time() * 1000)
-        await store.agree_on_offset(store._offset_ms, anew=True)
+        store.offset_ms = to_ms(at) - round(time.time() * 1000)
+        await store.agree_on_offset(store.offset_ms, anew=True)
         return put, past
     finally:
         await store.close()

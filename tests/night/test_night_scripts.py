@@ -3,9 +3,10 @@
 from typing import Any
 
 from server.core.keys import key, resident_tag
-from server.store import Store
-from server.store.statuses import known
-from server.store.store import Appointment, Booking, Change, NewRegistration, PassedOver, Taken
+from server.records.registration import Appointment, Booking, Change, NewRegistration, PassedOver
+from server.records.slot import Taken
+from server.records.statuses import known
+from tests.support.stores import Store
 
 T0 = 1_624_363_800_000  # 2021-06-22 20:10 in Guangzhou
 TAG = "440106:2021-06-22"

@@ -27,7 +27,6 @@ from server.operations.importing import (
     known_sites,
     registry_reader,
 )
-from server.store import Store
 from tests.support.serving import (
     BAIYUN,
     TIANHE,
@@ -39,6 +38,7 @@ from tests.support.serving import (
     registry_csv,
     test_settings,
 )
+from tests.support.stores import Store
 
 HEADER = ",".join(REGISTRY_COLUMNS)
 SITES_HEADER = "site,name_zh,name_en,district,address"

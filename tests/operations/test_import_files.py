@@ -26,8 +26,9 @@ from server.operations.importing import (
     judge_registry,
     registry_reader,
 )
-from server.store import Store
-from server.store.store import Change, Correction
+from server.records.registration import Change, Correction
+from server.records.slot import Taken
+from server.store.connecting import connect
 from tests.support.nights import DAY as NIGHT
 from tests.support.nights import SECRET, NightHouse, fill
 from tests.support.post import Phones, open_post
@@ -45,6 +46,7 @@ from tests.support.serving import (
     refused,
     test_settings,
 )
+from tests.support.stores import Store, swap
 
 HEADER = ",".join(REGISTRY_COLUMNS)
 SITES_HEADER = "site,name_zh,name_en,district,address"
@@ -368,7 +370,6 @@ async def test_who_is_complete_by_an_import_leaves_the_night_and_frees_the_slot(
     resident = put[booked]["resident"]
     day = NIGHT + timedelta(days=4)
     from server.appointments.appointments import Giving
-    from server.store.store import Taken
 
     slot = Taken(booked, resident, f"{TIANHE}-1", "am", "inactivated")
     assert await small.appointments.give(TIANHE, [Giving(slot, day)], "night") == ["booked"]
@@ -401,10 +402,10 @@ async def test_an_import_that_was_killed_and_is_done_again_ends_in_the_same_stat
     async def killed(*_: Any) -> None:
         raise StoreUnavailable
 
-    monkeypatch.setattr(store, "keep_first_doses", killed)
+    swap(monkeypatch, store, "keep_first_doses", killed)
     with pytest.raises(StoreUnavailable):
         await import_rows(store, small.city, small, *rows)
-    monkeypatch.setattr(store, "keep_first_doses", keep)
+    swap(monkeypatch, store, "keep_first_doses", keep)
     await import_rows(store, small.city, small, *rows)
     records = await store.records([corrected, closed, other])
     assert [(it.date, it.product) for it in records if it] == [
@@ -695,7 +696,6 @@ def test_what_spreadsheets_save_is_read(jiaohao: Jiaohao, store_url: str, tmp_pa
     pepper, seal = Pepper(b"p" * 32), Seal([b"p" * 32])
 
     async def records() -> list[tuple[Contact, str, str, str]]:
-        from server.store import connect
 
         store = Store(await connect(store_url))
         found = []

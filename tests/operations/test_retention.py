@@ -20,10 +20,12 @@ from server.core.keys import Pepper, fingerprint
 from server.operations.importing import REGISTRY_COLUMNS, CsvFile, RegistryKeeper, registry_reader
 from server.operations.key_rotation import Resealed, reseal
 from server.operations.retention import Purged, purge, resident_of
-from server.store import Store
-from server.store.statuses import known
-from server.store.store import FirstDoseRecord, NewRegistration
+from server.records.first_dose import FirstDoseRecord
+from server.records.registration import NewRegistration
+from server.records.statuses import known
+from server.store.connecting import connect
 from tests.support.serving import BAIYUN, TIANHE, Jiaohao, person, registry_csv
+from tests.support.stores import Store, swap
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 BEFORE = date(2021, 9, 1)
@@ -193,12 +195,10 @@ async def test_at_the_end_of_the_campaign_the_registry_goes_too(store: Store) ->
 
 
 async def test_who_registers_again_in_that_moment_loses_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    import server.operations.retention
-
     who, client = resident(7), store.client
     record = await keep_record(store, who)
     await keep_registration(store, who, "cancelled", BOUND_MS - 1, None)
-    read = server.operations.retention._registrations
+    read = store.latest
 
     async def read_then_they_register(*args: Any) -> Any:
         found = await read(*args)
@@ -207,7 +207,7 @@ async def test_who_registers_again_in_that_moment_loses_nothing(store: Store, mo
         assert known(await store.register([new]))[0].status == "registered"
         return found
 
-    monkeypatch.setattr(server.operations.retention, "_registrations", read_then_they_register)
+    swap(monkeypatch, store, "latest", read_then_they_register)
     assert await purge(store, BEFORE, SHANGHAI) == Purged()
     assert (await store.registration(who))["state"] == "proposed"
     assert await record_of(store, who) == record
@@ -288,7 +288,7 @@ async def test_a_line_imported_in_that_moment_is_not_overwritten(store: Store, m
             await store.keep_first_doses([(who, imported)])
         return await replace_record(changes)
 
-    monkeypatch.setattr(store, "replace_record", import_first)
+    swap(monkeypatch, store, "replace_record", import_first)
     assert await reseal(store, Seal([NEW, OLD])) == Resealed(resealed=1)
     record = await record_of(store, who)
     assert record is not None
@@ -318,7 +318,6 @@ def jiaohao(jiaohao: Jiaohao, store_url: str, monkeypatch: pytest.MonkeyPatch) -
 
 def registry_with(secret: bytes, store_url: str, folder: Path) -> None:
     """Import two people whose contacts are sealed with a secret."""
-    from server.store import connect
 
     async def run() -> None:
         city = load_city()

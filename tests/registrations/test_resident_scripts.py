@@ -7,9 +7,11 @@ import pytest
 
 from server.core.errors import StoreUnavailable
 from server.core.keys import key, resident_tag
-from server.store import Store
-from server.store.statuses import known
-from server.store.store import Appointment, Arg, Booking, Change, FirstDoseRecord, Kept, NewRegistration, Past
+from server.records.fields import Arg
+from server.records.first_dose import FirstDoseRecord
+from server.records.registration import Appointment, Booking, Change, Kept, NewRegistration, Past
+from server.records.statuses import known
+from tests.support.stores import Store
 
 T0 = 1_624_060_800_000  # 2021-06-19 08:00 in Guangzhou
 PASS_UNTIL = T0 + 600_000

@@ -17,9 +17,8 @@ from structlog.testing import capture_logs
 
 from server.core.city import City, CityError, load_city
 from server.core.keys import Pepper
-from server.store import Store
-from server.store.statuses import known
-from server.store.store import Limit
+from server.records.first_dose import Limit
+from server.records.statuses import known
 from tests.support.serving import (
     BAIYUN,
     HAIZHU,
@@ -33,6 +32,7 @@ from tests.support.serving import (
     quick_city,
     refused,
 )
+from tests.support.stores import Store
 from tests.web.conftest import UNKNOWN
 
 VICTIM = person(0)

@@ -25,7 +25,7 @@ from server.core.keys import Pepper
 from server.core.masks import mask_name
 from server.core.papers import IdType, check_name, normalise_name
 from server.operations.importing import REGISTRY_COLUMNS, CsvFile, Fault, RegistryKeeper, registry_reader
-from server.store.residents import pack
+from server.records.first_dose import pack
 from tests.support.serving import TIANHE, House, Jiaohao, Person, open_house, person, refused
 
 PEPPER = b"p" * 32
@@ -51,7 +51,7 @@ async def enter(house: House, *people: Person) -> None:
     rows = read(list(people), house.services.city)
     assert not [row for row in rows if isinstance(row, Fault)], rows
     services = house.services
-    keeper = RegistryKeeper(services.store, services.city, Seal([b"s" * 32]), services.appointments)
+    keeper = RegistryKeeper(services.connection, services.city, Seal([b"s" * 32]), services.appointments)
     assert [n async for n in keeper.keep(rows)] == [len(people)]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from server.core.errors import Overloaded, StoreUnavailable
-from server.store import Coalescer
+from server.store.coalescer import Coalescer
 
 
 class Line:

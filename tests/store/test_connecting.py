@@ -30,7 +30,7 @@ from server.core.errors import SetupError
 from server.core.keys import Pepper, key, resident_tag
 from server.core.settings import Settings
 from server.operations.demo import RESIDENTS_PER_DISTRICT, add_demo, demo_resident
-from server.store import Store, connect
+from server.store.connecting import connect
 from tests.support.post import Phones, open_post
 from tests.support.serving import (
     REPO,
@@ -45,6 +45,7 @@ from tests.support.serving import (
     until,
     up,
 )
+from tests.support.stores import Store
 from tests.support.valkey import cluster_server, standalone_server
 
 GOOD = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}

@@ -11,9 +11,10 @@ import pytest
 from loadtests.run.own_cluster import OwnCluster
 from server.core.errors import SetupError, StoreUnavailable
 from server.core.settings import from_environment
-from server.store import Store, connect
-from server.store.statuses import known
+from server.records.statuses import known
+from server.store.connecting import connect
 from tests.support.serving import OPERATOR, until
+from tests.support.stores import Store
 
 TAG = "440106:2021-06-19"
 

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from server.store import Store
+from server.records.scripts import ALL
 from server.store.scripts import LUA_DIR, Script, load_scripts, parse
-from server.store.statuses import ALL
+from tests.support.stores import Store
 
 _PRELUDE = (LUA_DIR / "prelude.lua").read_text()
 _NAMES = sorted(load_scripts())
@@ -142,7 +142,7 @@ def test_the_types_of_a_key_agree_between_scripts() -> None:
 def test_every_script_has_a_method_of_its_name(name: str) -> None:
     method = getattr(Store, name)
     assert inspect.iscoroutinefunction(method)
-    called = re.findall(r"_run(?:_each)?\(\s*\"(\w+)\"", inspect.getsource(method))
+    called = re.findall(r"_connection\.run(?:_each)?\(\s*\"(\w+)\"", inspect.getsource(method))
     assert called == [name]
 
 

@@ -13,18 +13,21 @@ from structlog.testing import capture_logs
 
 from server.appointments.appointments import Giving
 from server.core.errors import StoreUnavailable
-from server.core.keys import key, resident_tag
+from server.core.keys import day_tag, key, resident_tag
 from server.core.metrics import Metrics
 from server.messages.delivery_receipts import Told
 from server.night.steps import STEPS
 from server.operations.retention import purge
-from server.store import Store, connect
-from server.store.slots import day_tag
-from server.store.statuses import SCRIPTS
-from server.store.store import Change, DeadLetter, FirstDoseRecord, Next, Pointer, Sent, Taken
+from server.records.first_dose import FirstDoseRecord
+from server.records.message import DeadLetter, Next, Pointer, Sent
+from server.records.registration import Change
+from server.records.scripts import SCRIPTS
+from server.records.slot import Taken
+from server.store.connecting import connect
 from tests.support.nights import DAY, NightHouse, fill, resident_of
 from tests.support.post import Phones, Post, open_post
 from tests.support.serving import OPERATOR, TIANHE, House, enrol, keep_sites, open_house, person, refused
+from tests.support.stores import Store
 from tests.support.unknown import WORD, Stub
 
 MONDAY = date(2021, 6, 21)

@@ -14,15 +14,16 @@ from server.appointments.sites import Site
 from server.core.city import City, load_city
 from server.core.clock import to_ms
 from server.core.encryption import Contact, Seal
-from server.core.keys import Pepper, key, registration_no, resident_tag
+from server.core.keys import Pepper, day_tag, key, registration_no, resident_tag
 from server.night.published import Published
 from server.night.run import Night
 from server.night.steps import Outcome
-from server.store import Store
-from server.store.slots import day_tag
-from server.store.statuses import known
-from server.store.store import Arg, FirstDoseRecord, NewRegistration
+from server.records.fields import Arg
+from server.records.first_dose import FirstDoseRecord
+from server.records.registration import NewRegistration
+from server.records.statuses import known
 from tests.support.serving import StandingClock
+from tests.support.stores import Store
 
 DAY = date(2021, 6, 22)
 DISTRICTS = ("440106", "440105")

@@ -20,15 +20,11 @@ from server.core.sms import QuietHours
 from server.messages.delivery_receipts import Told
 from server.messages.gateways import Gateway
 from server.messages.sender import Notices
-from server.store import Store, connect
-from server.store.statuses import known
-from server.store.store import (
-    Appointment,
-    Booking,
-    Change,
-    NewRegistration,
-)
+from server.records.registration import Appointment, Booking, Change, NewRegistration
+from server.records.statuses import known
+from server.store.connecting import connect
 from tests.support.serving import TIANHE, Person, StandingClock, enrol, keep_sites
+from tests.support.stores import Store
 
 T0 = 1_624_060_800_000  # 2021-06-19 08:00 in Guangzhou
 HOUR = 3_600_000

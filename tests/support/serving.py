@@ -33,11 +33,13 @@ from server.core.encryption import Contact, Seal
 from server.core.keys import Pepper
 from server.core.papers import normalise_name
 from server.core.settings import Settings
+from server.records.first_dose import FirstDoseRecord
+from server.records.slot import Taken
 from server.services import Services, wire
-from server.store import Store, connect
-from server.store.store import FirstDoseRecord, Taken
+from server.store.connecting import connect
 from server.web.app import application
 from server.web.hot import HotCalls
+from tests.support.stores import Store
 
 REPO = Path(__file__).resolve().parents[2]
 API = "/api/v1"
@@ -137,7 +139,9 @@ class House:
     @property
     def store(self) -> Store:
         """The worker's store."""
-        return self.services.store
+        store = self.services.connection
+        assert isinstance(store, Store)
+        return store
 
     def instant(self, clock_time: str, day: date | None = None) -> datetime:
         """The city's time of day as an instant."""

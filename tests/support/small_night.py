@@ -7,14 +7,15 @@ from typing import NamedTuple
 import msgspec
 
 from server.core.city import load_city
+from server.core.keys import day_tag
 from server.fairness.allotment import Allotment, Candidate, Candidates, Rules, Slot, allot
 from server.fairness.result_file import list_root
 from server.night.published import Published
-from server.store import Store
-from server.store.slots import day_tag
-from server.store.statuses import known
-from server.store.store import Appointment, Booking, Change, PassedOver, Taken
+from server.records.registration import Appointment, Booking, Change, PassedOver
+from server.records.slot import Taken
+from server.records.statuses import known
 from tests.support.serving import TIANHE
+from tests.support.stores import Store
 
 STEPS = ("closing", "frozen", "allotted", "published", "done")
 _TOKEN = 1

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from server.store import Store
-from server.store.store import Arg
+from server.records.fields import Arg
+from tests.support.stores import Store
 
 WORD = b"surprise"
 _LATER_MS = 1 << 52
@@ -58,13 +58,13 @@ class Stub:
 
     def __init__(self, store: Store, script: str, answer: Answer | None = None) -> None:
         self._store = store
-        self._real = store._run_each
+        self._real = store.run_each
         self._script = script
         self._answer = answer or ANSWERS.get(script, lambda _: WORD)
         self.batches: list[int] = []
-        setattr(store, "_run_each", self._run_each)  # noqa: B010
+        setattr(store, "run_each", self.run_each)  # noqa: B010
 
-    async def _run_each(self, name: str, calls: Sequence[tuple[Any, Sequence[Arg]]], **how: Any) -> list[Any]:
+    async def run_each(self, name: str, calls: Sequence[tuple[Any, Sequence[Arg]]], **how: Any) -> list[Any]:
         if name != self._script:
             return await self._real(name, calls, **how)
         self.batches.append(len(calls))
@@ -76,4 +76,4 @@ class Stub:
 
     def off(self) -> None:
         """From now on the script is run."""
-        setattr(self._store, "_run_each", self._real)  # noqa: B010
+        setattr(self._store, "run_each", self._real)  # noqa: B010

@@ -4,8 +4,9 @@ import hashlib
 
 from redis import Redis
 
-from server.store import Store, connect
-from server.store.statuses import known
+from server.records.statuses import known
+from server.store.connecting import connect
+from tests.support.stores import Store
 
 _RESIDENTS = 100_000
 _BATCH = 1000

@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 
 from server.core.city import City, load_city
-from server.store.store import Advance
+from server.records.opening import Advance
 from server.waiting_room.opening import Opening
 
 DAY = date(2021, 6, 19)

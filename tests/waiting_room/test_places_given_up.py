@@ -12,11 +12,12 @@ from redis import Redis
 
 from server.core.city import load_city
 from server.core.keys import MOST_PLACES
-from server.store import Store, connect
-from server.store.statuses import known
-from server.store.store import Place
+from server.records.opening import Place
+from server.records.statuses import known
+from server.store.connecting import connect
 from server.waiting_room.given_up import GivenUp
 from tests.support.serving import TIANHE, House, enrol, keep_sites, open_house, person, refused
+from tests.support.stores import Store
 
 TAG = "440106:2021-06-19"
 OPENS = 1_624_060_800_000

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from server.core.errors import StoreUnavailable
-from server.store import Store
-from server.store.statuses import known
-from server.store.store import Advance, Arg, Joined, NewRegistration, Place
+from server.records.fields import Arg
+from server.records.opening import Advance, Joined, Place
+from server.records.registration import NewRegistration
+from server.records.statuses import known
 from tests.support.model import permutation
+from tests.support.stores import Store
 
 TAG = "440106:2021-06-19"
 OPENS = 1_624_060_800_000
@@ -441,7 +443,7 @@ async def test_many_steps_expire_in_bounded_portions(room: Room) -> None:
         await room.advance(DRAW + i * 100)
     late = DRAW + 3_000 + CLAIM_MS
     for expected in (4, 8, 12):
-        await room.at(late)._run("advance", TAG, late, 0, 0, 4, 100)
+        await room.at(late).run("advance", TAG, late, 0, 0, 4, 100)
         assert await room.count("missed") == expected
 
 

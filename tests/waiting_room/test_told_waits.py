@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.core.city import City, load_city
-from server.store.store import Advance
+from server.records.opening import Advance
 from server.waiting_room.opening import Opening
 from tests.support.model import WaitingRoom
 from tests.support.serving import TIANHE, enrol, keep_sites, open_house, person

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.store import Store, connect
+from server.records.opening import Place as StorePlace
+from server.store.connecting import Client, connect
 from server.store.scripts import load_scripts
-from server.store.store import Client
-from server.store.store import Place as StorePlace
 from tests.support.model import Place, WaitingRoom
+from tests.support.stores import Store
 
 _OPENS_MS = 1_624_060_800_000  # 2021-06-19 08:00 in Guangzhou
 _SEED = bytes(range(32))

@@ -172,7 +172,7 @@ async def test_health_readiness_and_metrics(house: House) -> None:
     assert (await house.client.get("/healthz")).json() == {"status": "ok"}
     assert (await house.client.get("/readyz")).json() == {"status": "ready"}
     await house.look()
-    house.services.metrics.flush(house.services.room.openings())
+    house.services.metrics.flush(house.services.room.figures())
     answer = await house.client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     lines = answer.text.splitlines()

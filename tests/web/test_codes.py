@@ -7,6 +7,7 @@ import pytest
 
 from server.core.errors import StoreUnavailable
 from tests.support.serving import House, Person, enrol, person, refused
+from tests.support.stores import swap
 from tests.web.conftest import UNKNOWN
 
 
@@ -129,7 +130,7 @@ async def test_a_store_that_fails_costs_no_code(house: House, phones: Phones, mo
         raise StoreUnavailable
 
     with monkeypatch.context() as broken:
-        broken.setattr(house.store, "registration", away)
+        swap(broken, house.store, "registration", away)
         refused(await show(house, person(0), code), "store-unavailable", 503)
     assert (await show(house, person(0), code)).status_code == 201
 
@@ -311,5 +312,5 @@ async def test_a_store_that_is_away_is_said(house: House, phones: Phones, monkey
     async def away(*_: Any, **__: Any) -> int:
         raise StoreUnavailable
 
-    monkeypatch.setattr(house.store, "quota", away)
+    swap(monkeypatch, house.store, "quota", away)
     refused(await ask(house, person(0)), "store-unavailable", 503)

@@ -8,11 +8,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from server.appointments.appointments import Giving
-from server.store import Store
-from server.store.outbox import DeadLetter, Next, Pointer
-from server.store.statuses import known
-from server.store.store import Appointment, Change, Taken
+from server.records.message import DeadLetter, Next, Pointer
+from server.records.registration import Appointment, Change
+from server.records.slot import Taken
+from server.records.statuses import known
 from tests.support.serving import BAIYUN, HUANGPU, OPERATOR, TIANHE, House, person, refused
+from tests.support.stores import Store
 
 SEED = bytes(range(32))
 COMMITMENT = hashlib.sha256(SEED).hexdigest()

@@ -20,7 +20,7 @@ from server.core.keys import key, resident_tag
 from server.fairness.allotment import Candidate, Slot
 from server.fairness.verification import verify_inclusion
 from server.messages.gateways import FileGateway
-from server.store.store import PassedOver
+from server.records.registration import PassedOver
 from tests.support.serving import BAIYUN, HAIZHU, HUANGPU, OPERATOR, TIANHE, House, Person, person
 from tests.support.small_night import SmallNight, Waiting
 from tests.web.conftest import COMPLETE, OF_BAIYUN, TOO_SOON

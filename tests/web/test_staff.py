@@ -7,8 +7,9 @@ import pytest
 
 from server.appointments.appointments import Giving
 from server.appointments.staff import Role
-from server.store.store import Taken
+from server.records.slot import Taken
 from tests.support.serving import OPERATOR, TIANHE, House, enrol, person, refused
+from tests.support.stores import swap
 
 TODAY, MONDAY, TUESDAY = date(2021, 6, 19), date(2021, 6, 21), date(2021, 6, 22)
 
@@ -285,11 +286,11 @@ async def test_an_appointment_given_while_its_holder_cancels(
     no, cancel = done["registration_no"], house.store.cancel
 
     async def given_first(*args: Any) -> str:
-        monkeypatch.setattr(house.store, "cancel", cancel)
+        swap(monkeypatch, house.store, "cancel", cancel)
         await house.give(person(5), no, date(2021, 6, 23))
         return await cancel(*args)
 
-    monkeypatch.setattr(house.store, "cancel", given_first)
+    swap(monkeypatch, house.store, "cancel", given_first)
     answer = await house.call("POST", f"/registrations/{no}/cancellation", bearer=done["receipt"])
     assert answer.json()["state"] == "cancelled"
     assert await house.store.roster(f"{TIANHE}:2021-06-23") == [], "no slot is left behind"
@@ -306,7 +307,7 @@ async def test_an_appointment_given_while_its_site_closes(
         assert (await close(house, date="2021-06-23")).status_code == 200
         return await book(*args)
 
-    monkeypatch.setattr(house.store, "book", closed_first)
+    swap(monkeypatch, house.store, "book", closed_first)
     await house.store.keep_capacity(f"{TIANHE}:2021-06-23", {"T1|am|inactivated": 1})
     slot = Taken(done["registration_no"], house.resident(person(5)), "T1", "am", "inactivated")
     giving = Giving(slot, date(2021, 6, 23))
@@ -328,7 +329,7 @@ async def test_a_crash_while_an_appointment_is_given(
             await book(*args)
         raise RuntimeError("killed")
 
-    monkeypatch.setattr(house.store, "book", dies)
+    swap(monkeypatch, house.store, "book", dies)
     with pytest.raises(RuntimeError):
         await house.give(person(5), done["registration_no"], date(2021, 6, 23))
     await house.forward(61)
@@ -345,19 +346,19 @@ async def test_a_crash_while_closing_a_site_is_finished_by_the_next_worker(
     sent_back = house.store.reopen
 
     async def dies(*args: Any) -> str:
-        monkeypatch.setattr(house.store, "reopen", dead)
+        swap(monkeypatch, house.store, "reopen", dead)
         return await sent_back(*args)
 
     async def dead(*_: Any) -> str:
         raise RuntimeError("killed")
 
-    monkeypatch.setattr(house.store, "reopen", dies)
+    swap(monkeypatch, house.store, "reopen", dies)
     refused(await close(house), "overloaded", 503)
     states = sorted([(await mine(house, d))["state"] for d in done])
     assert states == ["booked", "booked", "booked", "proposed"]
     second_house.set_time("09:05:00", MONDAY)
     assert await second_house.services.appointments.repair() == 1
-    monkeypatch.setattr(house.store, "reopen", sent_back)
+    swap(monkeypatch, house.store, "reopen", sent_back)
     assert [(await mine(house, d))["state"] for d in done] == ["proposed", "proposed", "booked", "booked"]
     assert (await close(house)).json()["sent_back"] == 1, "and asked for again, it finishes the rest"
     assert [e["state"] for e in (await roster(house)).json()["entries"]] == []
@@ -376,7 +377,7 @@ async def test_a_crash_while_cancelling_leaves_slot_and_registration_of_one_mind
             await cancel(*args)
         raise RuntimeError("killed")
 
-    monkeypatch.setattr(house.store, "cancel", dies)
+    swap(monkeypatch, house.store, "cancel", dies)
     where = f"/registrations/{done[0]['registration_no']}/cancellation"
     refused(await house.call("POST", where, bearer=done[0]["receipt"]), "overloaded", 503)
     second_house.set_time("09:00:30", date(2021, 6, 20))

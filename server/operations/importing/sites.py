@@ -7,11 +7,12 @@ from typing import Final
 import msgspec
 
 from server.appointments.sites import Site
+from server.appointments.slot_store import SlotStore
 from server.core.city import City
 from server.operations.importing.cells import BadRow
 from server.operations.importing.csv_file import CsvFile, Fault, Outcome
 from server.operations.importing.twice import agreeing
-from server.store import Store
+from server.store.connection import Connection
 
 SITES_COLUMNS: Final = ("site", "name_zh", "name_en", "district", "address")
 _SITE_CODE = re.compile(r"[\w-]+")
@@ -82,9 +83,9 @@ class SitesFound(msgspec.Struct):
         return self.sites[site.site].district != site.district
 
 
-async def judge_sites(store: Store, city: City, source: CsvFile, *, replace: bool) -> SitesFound:
+async def judge_sites(connection: Connection, city: City, source: CsvFile, *, replace: bool) -> SitesFound:
     """Read a file of sites; keeps nothing. A site may move to another district only where all are replaced."""
-    kept = await all_sites(store, city)
+    kept = await all_sites(connection, city)
     before = {site.site: site for site in kept if not site.removed}
     read = site_reader(city, None if replace else {code: site.district for code, site in before.items()})
     outcome = Outcome()
@@ -93,23 +94,27 @@ async def judge_sites(store: Store, city: City, source: CsvFile, *, replace: boo
     return SitesFound(outcome, rows.kept, rows.duplicates, before, [site for site in kept if site.removed])
 
 
-async def keep_sites(store: Store, rows: Iterable[Site | Fault]) -> int:
+async def keep_sites(connection: Connection, rows: Iterable[Site | Fault]) -> int:
     """Write the good rows; how many."""
     by_district: dict[str, dict[str, bytes]] = {}
     for row in rows:
         if not isinstance(row, Fault):
             by_district.setdefault(row.district, {})[row.site] = msgspec.json.encode(row)
     for district, sites in by_district.items():
-        await store.keep_sites(district, sites)
+        await SlotStore(connection).keep_sites(district, sites)
     return sum(len(sites) for sites in by_district.values())
 
 
-async def all_sites(store: Store, city: City) -> list[Site]:
+async def all_sites(connection: Connection, city: City) -> list[Site]:
     """The sites in the store, those that were removed among them."""
     codes = [district.code for district in city.districts]
-    return [msgspec.json.decode(text, type=Site) for sites in await store.sites(codes) for text in sites.values()]
+    return [
+        msgspec.json.decode(text, type=Site)
+        for sites in await SlotStore(connection).sites(codes)
+        for text in sites.values()
+    ]
 
 
-async def known_sites(store: Store, city: City) -> dict[str, str]:
+async def known_sites(connection: Connection, city: City) -> dict[str, str]:
     """District of each site that is offered."""
-    return {site.site: site.district for site in await all_sites(store, city) if not site.removed}
+    return {site.site: site.district for site in await all_sites(connection, city) if not site.removed}

@@ -224,7 +224,7 @@ async def _announced(request: AnyRequest, district: str, day: date) -> Announced
     services = services_of(request)
     if services.city.district(district) is None:
         raise Refusal("not-found")
-    found = await announced(services.store, services.published, district, day)
+    found = await announced(services.connection, services.published, district, day)
     if found is None:
         raise Refusal("not-found")
     return found
@@ -251,7 +251,7 @@ async def healthz() -> dict[Literal["status"], str]:
 @get("/readyz", responses={503: PROBLEMS[503]}, media_type=MediaType.JSON, summary="The store can be reached too")
 async def readyz(request: AnyRequest) -> dict[Literal["status"], str]:
     services = services_of(request)
-    await services.store.ping()
+    await services.connection.ping()
     if not services.room.fresh():
         raise StoreUnavailable
     return {"status": "ready"}

@@ -1,39 +1,25 @@
-"""The scripts of a night: who may run it, what a district's night has brought, who waits for a slot.
+"""The night's part of the store: who may run it, what a district's night has brought, who waits for a slot.
 
 Tags: `night` for the lease, `district:date` for a district's night, `district` for what goes on from night to night.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final
 
-from server.core.keys import key
-from server.store.caller import Caller, fields_of, items_of
-from server.store.connecting import Arg
-from server.store.statuses import ENTER_NIGHT, FREEZE, LEASE, NOTE_NIGHT, FreezeStatus
+from server.core.errors import UnknownStatus
+from server.core.keys import key, resident_tag
+from server.records.fields import Arg, fields_of, items_of
+from server.records.night import ENTER_NIGHT, FREEZE, LEASE, NOTE_NIGHT, Claim, FreezeStatus, Lease
+from server.records.registration import PASS_OVER, REMIND, PassedOver, PassOverStatus, RemindStatus
+from server.store.connection import FeatureStore
 
 _LEASE = "night"
 _RESIDENT_BYTES: Final = 16
 _PAGE: Final = 1000
 
 
-class Lease(NamedTuple):
-    """Who runs the night; `is_mine`: the one who asked does."""
-
-    is_mine: bool
-    token: int
-    holder: str
-    since_ms: int
-    expires_ms: int
-
-
-class Claim(NamedTuple):
-    """A place that has been claimed, and by whom: they may have registered."""
-
-    entry: int
-    resident: bytes
-
-
-class NightStore(Caller):
+class NightStore(FeatureStore):
     """Each method with a script's name runs it; the others only read or write."""
 
     async def lease(self, holder: str, token: int, lives_ms: int, dead: int = 0) -> Lease:
@@ -45,13 +31,15 @@ class NightStore(Caller):
             lives_ms: for how long.
             dead: the token of a holder that is known to be dead.
         """
-        args = (*self._clock(), holder, token, lives_ms, dead)
-        status, token, by, since_ms, expires_ms = await self._run("lease", _LEASE, *args)
-        return Lease(self.read(LEASE, status) == "held", int(token), by.decode(), int(since_ms), int(expires_ms))
+        args = (*self._connection.clock(), holder, token, lives_ms, dead)
+        status, token, by, since_ms, expires_ms = await self._connection.run("lease", _LEASE, *args)
+        return Lease(
+            self._connection.read(LEASE, status) == "held", int(token), by.decode(), int(since_ms), int(expires_ms)
+        )
 
     async def leased(self) -> Lease | None:
         """Who runs the night, or did last (then `expires_ms` is over); None before anybody has. Takes nothing."""
-        (answer,) = await self._plain([("HGETALL", key("lease", _LEASE))])
+        (answer,) = await self._connection.plain([("HGETALL", key("lease", _LEASE))])
         kept = fields_of(answer)
         if not kept:
             return None
@@ -59,17 +47,17 @@ class NightStore(Caller):
 
     async def enter_night(self, tag: str, token: int, seed: bytes) -> dict[str, str] | None:
         """Begin or go on with a district's night: its fields, or None where somebody holds a later lease."""
-        status, *fields = await self._run("enter_night", tag, token, seed.hex())
-        return fields_of(fields) if self.read(ENTER_NIGHT, status) == "entered" else None
+        status, *fields = await self._connection.run("enter_night", tag, token, seed.hex())
+        return fields_of(fields) if self._connection.read(ENTER_NIGHT, status) == "entered" else None
 
     async def note_night(self, tag: str, token: int, fields: Mapping[str, Arg]) -> bool:
         """What a step has brought; False where somebody holds a later lease."""
         flat = [x for field in fields.items() for x in field]
-        return self.read(NOTE_NIGHT, await self._run("note_night", tag, token, *flat))
+        return self._connection.read(NOTE_NIGHT, await self._connection.run("note_night", tag, token, *flat))
 
     async def freeze(self, tag: str, token: int, part: int, data: bytes, lives_ms: int) -> FreezeStatus:
         """Keep a part of the list of those who wait; the status."""
-        return self.read(FREEZE, await self._run("freeze", tag, token, part, data, lives_ms))
+        return self._connection.read(FREEZE, await self._connection.run("freeze", tag, token, part, data, lives_ms))
 
     async def nights(self, tags: Sequence[str], *names: str) -> list[dict[str, str]]:
         """The fields of each district's night, or those with these names; empty where there is none.
@@ -77,8 +65,11 @@ class NightStore(Caller):
         The seed is among them, published or not.
         """
         if not names:
-            return [fields_of(answer) for answer in await self._plain([("HGETALL", key("night", tag)) for tag in tags])]
-        answers = await self._plain([("HMGET", key("night", tag), *names) for tag in tags])
+            return [
+                fields_of(answer)
+                for answer in await self._connection.plain([("HGETALL", key("night", tag)) for tag in tags])
+            ]
+        answers = await self._connection.plain([("HMGET", key("night", tag), *names) for tag in tags])
         return [
             {name: value.decode() for name, value in zip(names, answer, strict=True) if value is not None}
             for answer in answers
@@ -86,27 +77,27 @@ class NightStore(Caller):
 
     async def frozen(self, tag: str, part: int) -> bytes | None:
         """A part of the frozen list."""
-        (data,) = await self._plain([("HGET", key("frozen", tag), part)])
+        (data,) = await self._connection.plain([("HGET", key("frozen", tag), part)])
         return bytes(data) if data is not None else None
 
     # From night to night
 
     async def through(self, districts: Sequence[str]) -> list[dict[str, str]]:
         """For each district, up to which date what has been done: `closed`, `gathered`, `frozen`."""
-        return [fields_of(a) for a in await self._plain([("HGETALL", key("through", d)) for d in districts])]
+        return [fields_of(a) for a in await self._connection.plain([("HGETALL", key("through", d)) for d in districts])]
 
     async def note_through(self, district: str, what: str, day: str) -> None:
         """Something has been done up to this date."""
-        await self._plain([("HSET", key("through", district), what, day)])
+        await self._connection.plain([("HSET", key("through", district), what, day)])
 
     async def passes_alive(self, tag: str) -> tuple[int, int]:
         """(what time it is in ms, how many may still register in an opening)."""
-        now_ms, alive = await self._run("passes_alive", tag, *self._clock())
+        now_ms, alive = await self._connection.run("passes_alive", tag, *self._connection.clock())
         return int(now_ms), int(alive)
 
     async def commit_nights(self, seeds: Mapping[str, bytes]) -> None:
         """Fix the seeds of nights to come, by their tags, where there are none yet."""
-        await self._plain([("HSETNX", key("night", tag), "seed", seed.hex()) for tag, seed in seeds.items()])
+        await self._connection.plain([("HSETNX", key("night", tag), "seed", seed.hex()) for tag, seed in seeds.items()])
 
     async def claims(self, tag: str) -> AsyncIterator[list[Claim]]:
         """Who has claimed a place in an opening, a page at a time; somebody may come twice."""
@@ -115,7 +106,7 @@ class NightStore(Caller):
 
     async def claimed_in(self, tags: Sequence[str]) -> set[str]:
         """Those of these openings in which somebody has claimed a place."""
-        found = await self._plain([("EXISTS", key("claims", tag), key("passes", tag)) for tag in tags])
+        found = await self._connection.plain([("EXISTS", key("claims", tag), key("passes", tag)) for tag in tags])
         return {tag for tag, is_there in zip(tags, found, strict=True) if is_there}
 
     async def pending(self, district: str) -> AsyncIterator[list[tuple[str, bytes]]]:
@@ -123,24 +114,46 @@ class NightStore(Caller):
         async for page in self._pages("pending", district):
             yield [(no.decode(), bytes(resident)) for no, resident in page]
 
-    async def keep_pending(self, district: str, waiting: Sequence[tuple[str, bytes]]) -> None:
-        """They wait for a slot."""
-        if waiting:
-            await self._plain([("HSET", key("pending", district), *(x for each in waiting for x in each))])
+    async def pass_over(self, passed: Sequence[PassedOver], every: int) -> list[PassOverStatus | UnknownStatus]:
+        """A night had no slot for these; the status of each. After `every` nights in vain a message is owed."""
+        calls = []
+        for resident, no, night, leaf, why_not, reached, withdrawn, frozen_ms in passed:
+            args = (*self._connection.clock(), no, night, leaf, why_not, reached, every, int(withdrawn), frozen_ms)
+            calls.append((resident_tag(resident), args))
+        return self._connection.read_each(
+            await self._connection.run_each("pass_over", calls), partial(self._connection.read, PASS_OVER)
+        )
+
+    async def remind(
+        self, expected: Sequence[tuple[str, bytes]], day: str, not_before_ms: int, booked_to_ms: int
+    ) -> list[RemindStatus | UnknownStatus]:
+        """Owe a reminder of their appointment on this day to each (number, resident key); the status of each.
+
+        Who got it after `booked_to_ms` has just been told.
+        """
+        calls = [
+            (resident_tag(resident), (*self._connection.clock(), no, day, not_before_ms, booked_to_ms))
+            for no, resident in expected
+        ]
+        return self._connection.read_each(
+            await self._connection.run_each("remind", calls), partial(self._connection.read, REMIND)
+        )
 
     async def drop_pending(self, district: str, numbers: Sequence[str]) -> None:
         """They wait no longer."""
         if numbers:
-            await self._plain([("HDEL", key("pending", district), *numbers)])
+            await self._connection.plain([("HDEL", key("pending", district), *numbers)])
 
     async def count_pending(self, districts: Sequence[str]) -> list[int]:
         """How many wait in each district, as of its last night and with what was sent back since."""
-        return [int(n) for n in await self._plain([("HLEN", key("pending", district)) for district in districts])]
+        return [
+            int(n) for n in await self._connection.plain([("HLEN", key("pending", district)) for district in districts])
+        ]
 
     async def _pages(self, kind: str, tag: str) -> AsyncIterator[list[tuple[bytes, bytes]]]:
         cursor: Any = 0
         while True:
-            ((cursor, page),) = await self._plain([("HSCAN", key(kind, tag), cursor, "COUNT", _PAGE)])
+            ((cursor, page),) = await self._connection.plain([("HSCAN", key(kind, tag), cursor, "COUNT", _PAGE)])
             yield list(items_of(page))
             if int(cursor) == 0:
                 return

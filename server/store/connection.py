@@ -1,21 +1,25 @@
-"""How a script or a plain command is run on the store."""
+"""The connection to the store: how a script or a plain command is run on it, with its deadline and its turn."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import structlog
-from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.exceptions import NoScriptError, ResponseError
 
 from server.core.errors import StoreUnavailable, UnknownStatus
 from server.core.keys import key
-from server.store.connecting import CALL_SECONDS, CALLS_AT_ONCE, CLIENT_ERRORS, Arg, Client
+from server.records.fields import Arg
+from server.records.statuses import Statuses, shown
+from server.store.connecting import CALL_SECONDS, CALLS_AT_ONCE, CLIENT_ERRORS, Client
 from server.store.scripts import load_scripts
-from server.store.statuses import Statuses, shown
 
 log = structlog.get_logger()
+
+NodeAnswer: TypeAlias = Any
+"""The answer of a node, or the exception that stands in its place."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -26,6 +30,14 @@ _PING_SECONDS = 1.0
 _WRITES = frozenset({"SET", "HSET", "HSETNX", "HDEL", "XADD", "UNLINK"})
 # A replica that is further behind makes an answer a refusal: what was asked for may be there, and asking again tells.
 _REPLICAS_MS = 1000
+
+
+class Node(NamedTuple):
+    """A node of the store: its address, "" for a server that is the only one."""
+
+    name: str
+    is_primary: bool
+    asked: ClusterNode | None
 
 
 class Cancellable:
@@ -46,38 +58,41 @@ class Cancellable:
             raise asyncio.CancelledError
 
 
-class Caller:
+class Connection:
     """Runs scripts and plain commands; each has its time, and failure is `StoreUnavailable`.
 
     Args:
         client: from `connect`.
         offset_ms: city time minus the store's TIME.
         replicas: a write is answered once so many replicas of its node have it; 0 = the node alone.
-        now_ms: what a test passes in as the time; 0 = the store's TIME.
     """
 
     def __init__(self, client: Client, offset_ms: int = 0, replicas: int = 0) -> None:
         self._client = client
-        self._offset_ms = offset_ms
+        self.offset_ms = offset_ms
         self._replicas = replicas
         self._scripts = load_scripts()
         self._turns = asyncio.Semaphore(CALLS_AT_ONCE)
-        self.now_ms = 0
         self.unknown_statuses: Counter[str] = Counter()  # by script, until the metrics take them over
 
     @property
-    def client(self) -> Client:
-        """The connection itself: what is asked through it has neither a deadline nor a turn, and waits for nobody."""
-        return self._client
+    def is_cluster(self) -> bool:
+        """Whether the keys are shared out among several nodes."""
+        return isinstance(self._client, RedisCluster)
 
     async def close(self) -> None:
         """Give the connections back."""
         await self._client.aclose()
 
-    async def _run(self, name: str, tag: str, *args: Arg) -> Any:
-        return (await self._run_each(name, [(tag, args)]))[0]
+    async def run(self, name: str, tag: str, *args: Arg) -> Any:
+        """The answer of a script on the keys of one tag.
 
-    async def _run_each(
+        Raises:
+            StoreUnavailable: it did not run, or the replicas do not have what it wrote.
+        """
+        return (await self.run_each(name, [(tag, args)]))[0]
+
+    async def run_each(
         self, name: str, calls: Sequence[tuple[str | Sequence[str], Sequence[Arg]]], *, waits: bool = True
     ) -> list[Any]:
         """Run one script for each (tag, arguments) in one round trip; every script must succeed.
@@ -97,10 +112,10 @@ class Caller:
             ]  # as `key`, which takes its time
             commands.append((len(keys), *keys, *args))
         tags = [tag for tag, _ in calls if isinstance(tag, str)] if waits else []
-        answers = await self._pipeline([("EVALSHA", script.sha, *c) for c in commands], tags)
+        answers = await self.pipeline([("EVALSHA", script.sha, *c) for c in commands], tags)
         forgotten = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if forgotten:  # the store has restarted
-            again = await self._pipeline([("EVAL", script.text, *commands[i]) for i in forgotten], tags)
+            again = await self.pipeline([("EVAL", script.text, *commands[i]) for i in forgotten], tags)
             for i, answer in zip(forgotten, again, strict=True):
                 answers[i] = answer
         for answer in answers:
@@ -136,7 +151,25 @@ class Caller:
         log.error("unknown status", script=script, status=shown(answer))
         return UnknownStatus(script)
 
-    async def _pipeline(self, commands: Sequence[Sequence[Arg]], tags: Sequence[str] = ()) -> list[Any]:
+    def known_nodes(self) -> list[Node]:
+        """Those that have slots, or follow one that has; a standalone server is one."""
+        client = self._client
+        if not isinstance(client, RedisCluster):
+            return [Node("", True, None)]
+        primaries = client.get_primaries()
+        return [Node(node.name, node in primaries, node) for node in client.get_nodes()]
+
+    async def ask_node(self, node: Node, *command: Arg) -> NodeAnswer:
+        """The answer of one node, or the exception that stands in its place."""
+        try:
+            with Cancellable():
+                async with asyncio.timeout(CALL_SECONDS), self._turns:
+                    answer = await (node.asked or self._client).execute_command(*command)
+        except CLIENT_ERRORS as error:
+            return error
+        return answer
+
+    async def pipeline(self, commands: Sequence[Sequence[Arg]], tags: Sequence[str] = ()) -> list[Any]:
         """The answer, or its error, of each command; once the replicas have what was written to these tags."""
         try:
             with Cancellable():
@@ -181,8 +214,9 @@ class Caller:
             pipe.execute_command("SET", mark, 1, "PX", 1)
             pipe.execute_command("WAIT", self._replicas, _REPLICAS_MS, **where)
 
-    def _clock(self) -> tuple[int, int]:
-        return self.now_ms, self._offset_ms
+    def clock(self) -> tuple[int, int]:
+        """A script's first two arguments: the time in ms, 0 for the store's TIME and what the city adds to it."""
+        return 0, self.offset_ms
 
     async def ping(self) -> None:
         """Raises StoreUnavailable when the store cannot be read at once.
@@ -196,17 +230,16 @@ class Caller:
         except CLIENT_ERRORS as error:
             raise StoreUnavailable from error
 
-    async def plain(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
-        """The answers to commands, in one round trip a node; what they wrote is on the replicas.
+    async def plain(self, commands: Sequence[Sequence[Arg]], *, waits: bool = True) -> list[Any]:
+        """The answers to commands, in one round trip a node; what they wrote is on the replicas, where it `waits`.
 
         Raises:
             StoreUnavailable: one of them was not answered, or refused.
         """
-        return await self._plain(commands) if commands else []
-
-    async def _plain(self, commands: Sequence[Sequence[Arg]], *, waits: bool = True) -> list[Any]:
+        if not commands:
+            return []
         tags = [_tag_of(str(command[1])) for command in commands if command[0] in _WRITES] if waits else []
-        answers = await self._pipeline(commands, tags)
+        answers = await self.pipeline(commands, tags)
         for answer in answers:
             if isinstance(answer, Exception):
                 log.error("store refused", error=str(answer)[:200])
@@ -214,15 +247,16 @@ class Caller:
         return answers
 
 
+class FeatureStore:
+    """A feature's part of the store: what it calls, and nothing that knows a rule. Each feature has its own.
+
+    Args:
+        connection: the one of this process; all of its calls have a deadline, take turns, and wait for the replicas.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+
 def _tag_of(name: str) -> str:
     return name[name.index("{") + 1 : name.rindex("}")]
-
-
-def items_of(answer: Any) -> Iterable[tuple[bytes, bytes]]:
-    """HGETALL's answer, which a pipeline leaves flat and a plain call turns into a dict."""
-    return answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
-
-
-def fields_of(answer: Any) -> dict[str, str]:
-    """The same, where names and values are text."""
-    return {k.decode(): v.decode() for k, v in items_of(answer)}

@@ -2,15 +2,16 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
 from server.core.errors import UnknownStatus
 from server.core.keys import key, resident_tag
 from server.messages.message_ids import Said, form_of, forms_of
-from server.store.caller import Caller, items_of
-from server.store.statuses import RECEIPT
+from server.records.fields import items_of
+from server.records.message import RECEIPT, Noted, Sent
+from server.store.connection import FeatureStore
 
 _RECEIPTS_LIVE_MS = 4 * 86_400_000
 _EARLY_LIVE_MS = 6 * 3_600_000
@@ -20,36 +21,11 @@ _MOST_OF_ONE_ID = 16
 _OPTED_OUT: Final = key("opted_out", "phones")
 
 
-class Sent(NamedTuple):
-    """A message, or a part of one, that the provider has taken.
-
-    `part` of `parts`, from 1; `answer`: the id that it was given; `phone`: a hash of where it went; `sent_ms`: when.
-    """
-
-    resident: bytes
-    district: str
-    no: str
-    kind: str
-    at_ms: int
-    part: int = 1
-    parts: int = 1
-    answer: str = ""
-    phone: bytes = b""
-    sent_ms: int = 0
-
-
-class Noted(NamedTuple):
-    """What stands on the registration now (`now`; empty where it does not have this message), and what stood there."""
-
-    now: str
-    was: str
-
-
 _encode = msgspec.msgpack.Encoder().encode
 _sent = msgspec.msgpack.Decoder(Sent)
 
 
-class ReceiptStore(Caller):
+class ReceiptStore(FeatureStore):
     """Kept for some days: a receipt that comes later is of no interest."""
 
     async def expect_receipts(self, ids: Sequence[str], sent: Sent) -> list[bytes]:
@@ -67,7 +43,7 @@ class ReceiptStore(Caller):
                 ("LTRIM", name, 0, _MOST_OF_ONE_ID - 1),
                 ("PEXPIRE", name, _RECEIPTS_LIVE_MS),
             ]
-        early = await self._plain(
+        early = await self._connection.plain(
             [*commands, *(("LPOP", key("early", form_of(answer)), _MOST_OF_ONE_ID) for answer in ids)]
         )
         return list(dict.fromkeys(each for found in early[len(commands) :] for each in found or ()))
@@ -83,12 +59,14 @@ class ReceiptStore(Caller):
                 ("LTRIM", name, 0, _MOST_OF_ONE_ID - 1),
                 ("PEXPIRE", name, _EARLY_LIVE_MS),
             ]
-        await self._plain(commands)
+        await self._connection.plain(commands)
 
     async def sent_as(self, receipted: Sequence[Sequence[str]]) -> list[list[Sent]]:
         """For each receipt, by the ids that it has: the messages that may be meant."""
         names = [list(dict.fromkeys(form for each in ids for form in forms_of(each))) for ids in receipted]
-        answers = iter(await self._plain([("LRANGE", key("answered", form), 0, -1) for of in names for form in of]))
+        answers = iter(
+            await self._connection.plain([("LRANGE", key("answered", form), 0, -1) for of in names for form in of])
+        )
         found = []
         for of in names:
             packed = dict.fromkeys(each for _ in of for each in next(answers))
@@ -102,7 +80,7 @@ class ReceiptStore(Caller):
         if not places:
             return
         for (i, each), packed in zip(
-            places, await self._plain([("GET", key("sent", each)) for _, each in places]), strict=True
+            places, await self._connection.plain([("GET", key("sent", each)) for _, each in places]), strict=True
         ):
             if packed:
                 found[i].append(_sent.decode(packed)._replace(answer=each))
@@ -112,12 +90,12 @@ class ReceiptStore(Caller):
         calls = []
         for sent, outcome in said:
             about = (sent.no, sent.kind, sent.at_ms, outcome, sent.part, sent.parts)
-            calls.append((resident_tag(sent.resident), (*self._clock(), *about)))
-        return self.read_each(await self._run_each("receipt", calls), self._noted)
+            calls.append((resident_tag(sent.resident), (*self._connection.clock(), *about)))
+        return self._connection.read_each(await self._connection.run_each("receipt", calls), self._noted)
 
     def _noted(self, answer: Any) -> Noted:
         status, now, was = answer
-        return Noted(now.decode(), was.decode()) if self.read(RECEIPT, status) == "noted" else Noted("", "")
+        return Noted(now.decode(), was.decode()) if self._connection.read(RECEIPT, status) == "noted" else Noted("", "")
 
     async def count_receipts(self, counted: Sequence[tuple[int, tuple[str, ...]]]) -> list[None]:
         """Count, of all senders together: each is the hour (since 1970, of the city) and what it was, or, with a minus
@@ -130,32 +108,32 @@ class ReceiptStore(Caller):
             ("HINCRBY", key("receipts", str(hour)), what, many) for (hour, what), many in tally.items()
         ]
         commands += [("PEXPIRE", key("receipts", str(hour)), _COUNTS_LIVE_MS) for hour in {hour for hour, _ in tally}]
-        await self._plain(commands)
+        await self._connection.plain(commands)
         return [None] * len(counted)
 
     async def receipt_counts(self, hours: Sequence[int]) -> list[Counter[str]]:
         """What was counted in each of these hours."""
-        answers = await self._plain([("HGETALL", key("receipts", str(hour))) for hour in hours])
+        answers = await self._connection.plain([("HGETALL", key("receipts", str(hour))) for hour in hours])
         return [Counter({what.decode(): int(many) for what, many in items_of(answer)}) for answer in answers]
 
     # Phones that want no messages
 
     async def opt_out(self, phone: bytes, at_ms: int) -> bool:
         """A phone, by its hash, wants no more messages; False where it has said so before."""
-        (added,) = await self._plain([("HSETNX", _OPTED_OUT, phone, at_ms)])
+        (added,) = await self._connection.plain([("HSETNX", _OPTED_OUT, phone, at_ms)])
         return bool(added)
 
     async def opt_in(self, phone: bytes) -> bool:
         """A phone wants messages again; False where it had not said otherwise."""
-        (removed,) = await self._plain([("HDEL", _OPTED_OUT, phone)])
+        (removed,) = await self._connection.plain([("HDEL", _OPTED_OUT, phone)])
         return bool(removed)
 
     async def has_opted_out(self, phones: Sequence[bytes]) -> list[bool]:
         """Which of these want no messages."""
-        (found,) = await self._plain([("HMGET", _OPTED_OUT, *phones)]) if phones else ([],)
+        (found,) = await self._connection.plain([("HMGET", _OPTED_OUT, *phones)]) if phones else ([],)
         return [each is not None for each in found]
 
     async def count_opted_out(self) -> int:
         """How many phones want no messages."""
-        (many,) = await self._plain([("HLEN", _OPTED_OUT)])
+        (many,) = await self._connection.plain([("HLEN", _OPTED_OUT)])
         return int(many)

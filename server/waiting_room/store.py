@@ -1,12 +1,11 @@
-"""The scripts of an opening: places, calls, passes."""
+"""The waiting room's part of the store: the scripts of an opening, its places, calls and passes."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Literal, TypeVar
 
 from server.core.errors import UnknownStatus
-from server.store.caller import Caller, fields_of
-from server.store.connecting import Arg
-from server.store.statuses import (
+from server.records.fields import Arg, fields_of
+from server.records.opening import (
     ADJUST,
     CLAIM,
     CLAIM_OUTCOME,
@@ -18,16 +17,20 @@ from server.store.statuses import (
     REJOIN,
     STANDING,
     STANDING_OF_PLACE,
-    ClaimOutcome,
+    Advance,
+    Claimed,
     CloseDrawStatus,
+    Joined,
     JoinStatus,
     LeaveStatus,
     NoPlace,
     OpeningStatus,
+    Place,
     RejoinStatus,
-    Standing,
-    Statuses,
+    Stood,
 )
+from server.records.statuses import Statuses
+from server.store.connection import FeatureStore
 
 S = TypeVar("S")
 
@@ -35,41 +38,8 @@ _MOST_STEPS = 32
 MOST_LEFT = 5000
 """So many entries given up one `advance` tells at most."""
 
-Claimed: TypeAlias = tuple[ClaimOutcome | Literal["absent"], int]
-"""What came of a claim, and until when, in ms; `absent`: there is no such opening."""
 
-Stood: TypeAlias = tuple[Standing | Literal["absent"], int]
-"""How a place stands, and until when, in ms; `absent`: there is no such opening."""
-
-
-class Joined(NamedTuple):
-    """Answer of `join` to one resident; `entry` is None where none was given (`status` says why)."""
-
-    status: Literal["ok"] | NoPlace
-    drawn: int | None
-    entry: int | None
-    fresh: bool
-    serving: int = 0
-
-
-class Advance(NamedTuple):
-    """How an opening stands: its fields, and the entries given up that the caller did not know."""
-
-    now_ms: int
-    passes_alive: int
-    fields: dict[str, str]
-    left: list[int]
-
-
-class Place(NamedTuple):
-    """A place whose number is known."""
-
-    entry: int
-    number: int
-    resident: bytes
-
-
-class OpeningStore(Caller):
+class OpeningStore(FeatureStore):
     """Each method runs the script of its name on the keys of one opening."""
 
     async def prepare(
@@ -90,13 +60,15 @@ class OpeningStore(Caller):
     ) -> bool:
         """Create the opening or let it follow the timetable; False once somebody has joined."""
         times = (opens_ms, draw_ms, closes_ms, claim_ms, pass_ms, grace_ms)
-        status = await self._run("prepare", tag, *times, poll_budget, rate, max_active, seed.hex(), night_seed.hex())
-        return self.read(PREPARE, status) == "prepared"
+        status = await self._connection.run(
+            "prepare", tag, *times, poll_budget, rate, max_active, seed.hex(), night_seed.hex()
+        )
+        return self._connection.read(PREPARE, status) == "prepared"
 
     async def join(self, tag: str, residents: Sequence[bytes], most: int = 0) -> list[Joined | UnknownStatus]:
         """A place for each resident key, or the one they have; none for who has given up `most` (0 = no such bound)."""
-        answer, *rest = await self._run("join", tag, *self._clock(), b"".join(residents), most)
-        status = self.read(JOIN, answer)
+        answer, *rest = await self._connection.run("join", tag, *self._connection.clock(), b"".join(residents), most)
+        status = self._connection.read(JOIN, answer)
         if status == "absent":
             return [Joined(status, None, None, False)] * len(residents)
         drawn, serving = rest[0] if rest[0] >= 0 else None, rest[1]
@@ -108,70 +80,79 @@ class OpeningStore(Caller):
                 return Joined(status, drawn, it >> 1, bool(it & 1), serving)
             return Joined(self._no_place(status, it), drawn, None, False, serving)
 
-        return self.read_each(rest[2:], place)
+        return self._connection.read_each(rest[2:], place)
 
     def _no_place(self, status: JoinStatus, answer: int) -> NoPlace:
         """Why a resident has been given no place."""
-        why = self.read(JOIN_WITHOUT_PLACE, answer)
+        why = self._connection.read(JOIN_WITHOUT_PLACE, answer)
         if why != "none":
             return why
         if status == "ok":  # an opening that is on gives one, or says why not
-            raise self.unknown("join", answer)
+            raise self._connection.unknown("join", answer)
         return status
 
     async def rejoin(self, tag: str, place: Place, most: int = 0) -> tuple[RejoinStatus, int]:
         """(status, entry): a place at the back for one whose earlier place is spent; `most` as for `join`."""
-        answer = await self._run("rejoin", tag, *self._clock(), place.resident, place.entry, place.number, most)
-        return self.read(REJOIN, answer[0]), answer[1]
+        answer = await self._connection.run(
+            "rejoin", tag, *self._connection.clock(), place.resident, place.entry, place.number, most
+        )
+        return self._connection.read(REJOIN, answer[0]), answer[1]
 
     async def close_draw(self, tag: str, numbers: Sequence[int] = ()) -> tuple[CloseDrawStatus, int, list[int]]:
         """(status, N, entries whose numbers are asked for)."""
-        status, drawn, *entries = await self._run("close_draw", tag, *self._clock(), *numbers)
-        return self.read(CLOSE_DRAW, status), drawn, [int(e) for e in entries]
+        status, drawn, *entries = await self._connection.run("close_draw", tag, *self._connection.clock(), *numbers)
+        return self._connection.read(CLOSE_DRAW, status), drawn, [int(e) for e in entries]
 
     async def advance(self, wanted: Sequence[tuple[str, int]]) -> list[Advance]:
         """Advance each (tag, left_seen) and tell how it stands, all in one round trip."""
-        calls = [(tag, (*self._clock(), left_seen, _MOST_STEPS, MOST_LEFT)) for tag, left_seen in wanted]
-        return [_advance(*answer) for answer in await self._run_each("advance", calls)]
+        calls = [(tag, (*self._connection.clock(), left_seen, _MOST_STEPS, MOST_LEFT)) for tag, left_seen in wanted]
+        return [_advance(*answer) for answer in await self._connection.run_each("advance", calls)]
 
     async def standing(self, tag: str, places: Sequence[Place]) -> list[Stood | UnknownStatus]:
         """(standing, until_ms) of each place."""
         flat = [x for p in places for x in (p.entry, p.number)]
-        answer = await self._run("standing", tag, *self._clock(), *flat)
+        answer = await self._connection.run("standing", tag, *self._connection.clock(), *flat)
         return self._pairs(answer, len(places), STANDING, STANDING_OF_PLACE)
 
     async def claim(self, tag: str, places: Sequence[Place]) -> list[Claimed | UnknownStatus]:
         """(outcome, until_ms) of each ticket."""
         flat = [x for p in places for x in p]
-        return self._pairs(await self._run("claim", tag, *self._clock(), *flat), len(places), CLAIM, CLAIM_OUTCOME)
+        return self._pairs(
+            await self._connection.run("claim", tag, *self._connection.clock(), *flat),
+            len(places),
+            CLAIM,
+            CLAIM_OUTCOME,
+        )
 
     async def release(self, tag: str, entries: Sequence[int]) -> int:
         """Free the passes of those who have registered; how many were not free yet."""
-        return int(await self._run("release", tag, *entries))
+        return int(await self._connection.run("release", tag, *entries))
 
     async def leave(self, tag: str, place: Place) -> LeaveStatus:
         """Give a place up; the status."""
-        answer = await self._run("leave", tag, *self._clock(), place.resident, place.entry, place.number)
-        return self.read(LEAVE, answer)
+        answer = await self._connection.run(
+            "leave", tag, *self._connection.clock(), place.resident, place.entry, place.number
+        )
+        return self._connection.read(LEAVE, answer)
 
     async def adjust(self, tag: str, actor: str, hold_ms: int, changes: Mapping[str, Arg]) -> bool:
         """The operator's changes; False where the opening has not been prepared."""
         flat = [x for change in changes.items() for x in change]
-        answer = await self._run("adjust", tag, *self._clock(), actor, hold_ms, *flat)
-        return self.read(ADJUST, answer) == "adjusted"
+        answer = await self._connection.run("adjust", tag, *self._connection.clock(), actor, hold_ms, *flat)
+        return self._connection.read(ADJUST, answer) == "adjusted"
 
     def _pairs(
         self, answer: list[Any], count: int, whole: Statuses[OpeningStatus], each: Statuses[S]
     ) -> list[tuple[S | Literal["absent"], int] | UnknownStatus]:
         """(what, until_ms) of each of so many places, of an answer that begins with the opening's status."""
         status, *rest = answer
-        if self.read(whole, status) == "absent":
+        if self._connection.read(whole, status) == "absent":
             return [("absent", 0)] * count
 
         def pair(it: tuple[Any, int]) -> tuple[S | Literal["absent"], int]:
-            return self.read(each, it[0]), it[1]
+            return self._connection.read(each, it[0]), it[1]
 
-        return self.read_each(zip(rest[::2], rest[1::2], strict=True), pair)
+        return self._connection.read_each(zip(rest[::2], rest[1::2], strict=True), pair)
 
 
 def _advance(now_ms: int, alive: int, fields: Any, left: list[bytes]) -> Advance:

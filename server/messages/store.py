@@ -1,4 +1,4 @@
-"""The outbox: for each district a stream of one-time codes, and one of pointers to residents who are owed a message.
+"""The outbox in the store: for each district a stream of one-time codes, and one of pointers to who is owed a message.
 
 What is owed stands with the resident (`owe` in `lua/prelude.lua`), written by the event itself. A pointer only says
 where to look, so one too many does no harm, and one that is lost is put there again by whoever finishes the event's
@@ -7,15 +7,14 @@ work.
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import msgspec
 
 from server.core.errors import StoreUnavailable, UnknownStatus
 from server.core.keys import key, resident_tag
-from server.store.caller import Caller, items_of
-from server.store.connecting import Arg
-from server.store.statuses import (
+from server.records.fields import Arg, items_of
+from server.records.message import (
     ADMIT,
     DEFER,
     NEXT_MESSAGE,
@@ -23,138 +22,40 @@ from server.store.statuses import (
     SHELVE_MESSAGE,
     UNSHELVE_MESSAGE,
     AdmitVerdict,
-    NextStatus,
+    Backlog,
+    Caps,
+    DeadLetter,
+    Message,
+    Next,
+    Outcome,
+    Owed,
+    Pointer,
+    Stream,
 )
-
-Stream = Literal["codes", "outbox"]
-Outcome = Literal["accepted", "refused", "unsent", "dropped"]
+from server.store.connection import FeatureStore
 
 _STREAMS: tuple[Stream, Stream] = ("codes", "outbox")
 _GROUP = "gateway"
-
-
-class Caps(NamedTuple):
-    """Most messages to a phone in a day: of one kind, of all that only confirm, of all."""
-
-    of_kind: int
-    confirming: int
-    in_all: int
-
-
-class Owed(NamedTuple):
-    """An entry of a district's stream as it was put there."""
-
-    district: str
-    id: str
-    fields: dict[str, bytes]
-    stream: Stream = "codes"
-
-
-class Pointer(NamedTuple):
-    """An entry of the outbox: this resident is owed a message. `name` stays the same when it comes back later."""
-
-    owed: Owed
-    name: str
-    tries: int
-    resident: bytes
-
-    @classmethod
-    def of(cls, owed: Owed) -> "Pointer":
-        """Read an entry."""
-        name = owed.fields.get("pointer", b"").decode() or f"{owed.district}-{owed.id}"
-        return cls(owed, name, int(owed.fields.get("tries", b"0")), owed.fields["resident"])
-
-    def member(self, tries: int) -> bytes:
-        """As it waits in `later`."""
-        return f"{self.name}|{tries}|".encode() + self.resident
-
-
-class About(msgspec.Struct, frozen=True):
-    """What a message is about; what its kind has no use for is empty."""
-
-    site: str = ""
-    day: str = ""
-    period: str = ""
-    reached: str = ""
-    first_dose: str = ""
-
-
-class Message(msgspec.Struct, frozen=True, array_like=True):
-    """A message as its event owes it.
-
-    `kind`: registered, allotted, waiting, reminder, corrected, cancelled, closed, barred. `no`: the registration it is
-    about. `at_ms`: when its event was. `not_before_ms`: not to be sent earlier, 0 = at once.
-    """
-
-    kind: str
-    no: str
-    at_ms: float
-    not_before_ms: float
-    about: About
-
-
-class Next(NamedTuple):
-    """What a pointer led to: `send` (with the message and its number), `behind` another message of this resident,
-    `early` (until `due_ms`), or `none`."""
-
-    status: NextStatus
-    seq: int
-    message: Message | None
-    due_ms: int
-
-
-class DeadLetter(msgspec.Struct, array_like=True):
-    """A message that was laid aside: whose, which, and why the gateway would not have it. No name, no phone."""
-
-    resident: bytes
-    seq: int
-    kind: str
-    no: str
-    at_ms: int
-    tries: int
-    why: str
-
-
-class Backlog(NamedTuple):
-    """A district's messages by state; `oldest_ms`: when the oldest one that is to go now was put there, None = none."""
-
-    codes: int
-    waiting: int
-    later: int
-    dead: int
-    oldest_ms: int | None
-
 
 _message = msgspec.json.Decoder(Message)
 _letter = msgspec.msgpack.Decoder(DeadLetter)
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class OutboxStore(Caller):
+class OutboxStore(FeatureStore):
     """What is written stays until it is acknowledged."""
-
-    # The two streams
 
     async def owe(self, district: str, fields: Mapping[str, Arg]) -> None:
         """Put a one-time code into a district's stream of codes."""
-        await self._plain([("XADD", key("codes", district), "*", *(x for field in fields.items() for x in field))])
-
-    async def point(self, places: Sequence[tuple[str, bytes]]) -> int:
-        """Let the outbox know of those among these (district, resident key) who are owed a message; how many."""
-        if not places:
-            return 0
-        owed = await self._plain([("EXISTS", key("owed", resident_tag(resident))) for _, resident in places])
-        found = [place for place, is_owed in zip(places, owed, strict=True) if is_owed]
-        commands = [("XADD", key("outbox", district), "*", "resident", resident) for district, resident in found]
-        if commands:
-            await self._plain(commands)
-        return len(found)
+        await self._connection.plain(
+            [("XADD", key("codes", district), "*", *(x for field in fields.items() for x in field))]
+        )
 
     async def open_outbox(self, districts: Sequence[str]) -> None:
         """Make the groups of consumers where there are none."""
         for district in districts:
             for stream in _STREAMS:
-                (answer,) = await self._pipeline(
+                (answer,) = await self._connection.pipeline(
                     [("XGROUP", "CREATE", key(stream, district), _GROUP, "0", "MKSTREAM")],
                 )
                 if isinstance(answer, Exception) and "BUSYGROUP" not in str(answer):
@@ -169,7 +70,7 @@ class OutboxStore(Caller):
             name = key(stream, district)
             commands.append(("XAUTOCLAIM", name, _GROUP, consumer, idle_ms, "0", "COUNT", most))
             commands.append(("XREADGROUP", "GROUP", _GROUP, consumer, "COUNT", most, "STREAMS", name, ">"))
-        answers = await self._plain(commands)
+        answers = await self._connection.plain(commands)
         found = []
         for district, claimed, fresh in zip(districts, answers[::2], answers[1::2], strict=True):
             entries = [entry for entry in claimed[1] if entry[1]]  # one that was deleted meanwhile has no fields
@@ -180,7 +81,9 @@ class OutboxStore(Caller):
 
     async def owed(self, districts: Sequence[str]) -> int:
         """How many codes and pointers are owed now; what waits for later, or is dead, is not counted."""
-        return sum(await self._plain([("XLEN", key(s, district)) for district in districts for s in _STREAMS]))
+        return sum(
+            await self._connection.plain([("XLEN", key(s, district)) for district in districts for s in _STREAMS])
+        )
 
     async def sent(self, entries: Sequence[Owed]) -> list[None]:
         """Each of these has done its work."""
@@ -188,21 +91,27 @@ class OutboxStore(Caller):
         for owed in entries:
             stream = key(owed.stream, owed.district)
             commands += [("XACK", stream, _GROUP, owed.id), ("XDEL", stream, owed.id)]
-        await self._plain(commands)
+        await self._connection.plain(commands)
         return [None] * len(entries)
 
     async def defer(self, pointer: Pointer, due_ms: int, tries: int) -> None:
         """Look at a pointer again later."""
-        answer = await self._run("defer", pointer.owed.district, pointer.owed.id, due_ms, pointer.member(tries))
-        self.read(DEFER, answer)
+        answer = await self._connection.run(
+            "defer", pointer.owed.district, pointer.owed.id, due_ms, pointer.member(tries)
+        )
+        self._connection.read(DEFER, answer)
 
     async def pace(self, many: int, per_second: int) -> int:
         """Let messages go at the pace of all senders together: in how many ms."""
-        return int(await self._run("pace", "gateway", many, per_second))
+        return int(await self._connection.run("pace", "gateway", many, per_second))
 
     async def bring(self, districts: Sequence[str], most: int) -> int:
         """Pointers that are due again go back into the outbox; how many."""
-        return sum(await self._run_each("bring", [(district, (*self._clock(), most)) for district in districts]))
+        return sum(
+            await self._connection.run_each(
+                "bring", [(district, (*self._connection.clock(), most)) for district in districts]
+            )
+        )
 
     async def backlogs(self, districts: Sequence[str]) -> list[Backlog]:
         """Each district's messages by state."""
@@ -211,7 +120,7 @@ class OutboxStore(Caller):
             commands += [("XLEN", key(stream, district)) for stream in _STREAMS]
             commands += [("ZCARD", key("later", district)), ("HLEN", key("dead", district))]
             commands += [("XRANGE", key(stream, district), "-", "+", "COUNT", 1) for stream in _STREAMS]
-        answers = iter(await self._plain(commands))
+        answers = iter(await self._connection.plain(commands))
         found = []
         for _ in districts:
             codes, waiting, later, dead, first_code, first = (next(answers) for _ in range(6))
@@ -219,18 +128,16 @@ class OutboxStore(Caller):
             found.append(Backlog(codes, waiting, later, dead, min(oldest, default=None)))
         return found
 
-    # What is owed to a resident
-
     async def next_message(self, pointers: Sequence[Pointer]) -> list[Next | UnknownStatus]:
         """What each pointer leads to."""
-        calls = [(resident_tag(pointer.resident), (*self._clock(), pointer.name)) for pointer in pointers]
+        calls = [(resident_tag(pointer.resident), (*self._connection.clock(), pointer.name)) for pointer in pointers]
 
         def found(answer: Any) -> Next:
             status, seq, message, due_ms = answer
             decoded = _message.decode(message) if message else None
-            return Next(self.read(NEXT_MESSAGE, status), int(seq), decoded, int(due_ms))
+            return Next(self._connection.read(NEXT_MESSAGE, status), int(seq), decoded, int(due_ms))
 
-        return self.read_each(await self._run_each("next_message", calls), found)
+        return self._connection.read_each(await self._connection.run_each("next_message", calls), found)
 
     async def settle_message(
         self, settled: Sequence[tuple[Pointer, int, Outcome] | tuple[Pointer, int, Outcome, str]]
@@ -240,10 +147,12 @@ class OutboxStore(Caller):
         `unsent` has a reason beside it, which stands on the registration.
         """
         calls = [
-            (resident_tag(pointer.resident), (*self._clock(), seq, pointer.name, outcome, *(why or ("",))))
+            (resident_tag(pointer.resident), (*self._connection.clock(), seq, pointer.name, outcome, *(why or ("",))))
             for pointer, seq, outcome, *why in settled
         ]
-        return self.read_each(await self._run_each("settle_message", calls), partial(self.read, SETTLE_MESSAGE))
+        return self._connection.read_each(
+            await self._connection.run_each("settle_message", calls), partial(self._connection.read, SETTLE_MESSAGE)
+        )
 
     async def admit(
         self, wanted: Sequence[tuple[str, str, bool, Caps]]
@@ -252,47 +161,49 @@ class OutboxStore(Caller):
 
         `later` comes with in how many ms.
         """
-        calls = [(tag, (*self._clock(), kind, int(confirms), *caps)) for tag, kind, confirms, caps in wanted]
-        return self.read_each(await self._run_each("admit", calls), lambda a: (self.read(ADMIT, a[0]), int(a[1])))
-
-    # Dead letters
+        calls = [(tag, (*self._connection.clock(), kind, int(confirms), *caps)) for tag, kind, confirms, caps in wanted]
+        return self._connection.read_each(
+            await self._connection.run_each("admit", calls), lambda a: (self._connection.read(ADMIT, a[0]), int(a[1]))
+        )
 
     async def shelve_message(self, pointer: Pointer, seq: int) -> bool:
         """Lay a message aside; False where it was not in this pointer's hand."""
-        args = (*self._clock(), seq, pointer.name)
-        return self.read(SHELVE_MESSAGE, await self._run("shelve_message", resident_tag(pointer.resident), *args))
+        args = (*self._connection.clock(), seq, pointer.name)
+        return self._connection.read(
+            SHELVE_MESSAGE, await self._connection.run("shelve_message", resident_tag(pointer.resident), *args)
+        )
 
     async def bury(self, district: str, name: str, letter: DeadLetter) -> None:
         """Keep a dead letter under the name of its pointer."""
-        await self._plain([("HSET", key("dead", district), name, _encode(letter))])
+        await self._connection.plain([("HSET", key("dead", district), name, _encode(letter))])
 
     async def dead(self, districts: Sequence[str]) -> list[dict[str, DeadLetter]]:
         """Each district's dead letters, by the name of their pointer."""
-        answers = await self._plain([("HGETALL", key("dead", district)) for district in districts])
+        answers = await self._connection.plain([("HGETALL", key("dead", district)) for district in districts])
         return [{name.decode(): _letter.decode(text) for name, text in items_of(answer)} for answer in answers]
 
     async def unshelve_message(self, resident: bytes, seq: int) -> bool:
         """Take a message off the shelf; False where it was not on it."""
-        return self.read(UNSHELVE_MESSAGE, await self._run("unshelve_message", resident_tag(resident), seq))
+        return self._connection.read(
+            UNSHELVE_MESSAGE, await self._connection.run("unshelve_message", resident_tag(resident), seq)
+        )
 
     async def bury_no_more(self, district: str, name: str) -> None:
         """Forget a dead letter."""
-        await self._plain([("HDEL", key("dead", district), name)])
-
-    # Whom an operator has to call
+        await self._connection.plain([("HDEL", key("dead", district), name)])
 
     async def note_call(self, district: str, no: str, resident: bytes) -> None:
         """Somebody has not been reached by SMS."""
-        await self._plain([("HSET", key("to_call", district), no, resident)])
+        await self._connection.plain([("HSET", key("to_call", district), no, resident)])
 
     async def to_call(self, districts: Sequence[str]) -> list[dict[str, bytes]]:
         """Each district's list: registration number -> resident key."""
-        answers = await self._plain([("HGETALL", key("to_call", district)) for district in districts])
+        answers = await self._connection.plain([("HGETALL", key("to_call", district)) for district in districts])
         return [{no.decode(): resident for no, resident in items_of(answer)} for answer in answers]
 
     async def forget_call(self, district: str, *numbers: str) -> None:
         """They have been called, or it is over."""
-        await self._plain([("HDEL", key("to_call", district), *numbers)])
+        await self._connection.plain([("HDEL", key("to_call", district), *numbers)])
 
 
 def _streams(answer: Any) -> list[tuple[Any, list[Any]]]:

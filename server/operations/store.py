@@ -1,0 +1,84 @@
+"""The operators' part of the store: what purges delete, who was called, and what the last imports brought."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from server.core.keys import key, resident_tag
+from server.records.fields import Arg
+from server.records.registration import CALLED, FORGET, Change
+from server.store.connection import FeatureStore
+
+
+class Latest(NamedTuple):
+    """Of a resident's latest registration, with their stop and registry line, what a purge looks at; empty: none."""
+
+    tag: str
+    no: bytes
+    state: bytes
+    closed_ms: bytes
+    stop: bytes
+    record: bytes
+
+
+class OperationStore(FeatureStore):
+    """Each method with the name of a script runs it; the others only read or write."""
+
+    async def forget(self, found: Sequence[tuple[str, bytes, bytes, bytes, bytes]]) -> list[bool]:
+        """Delete closed registrations, for each (tag, no, closed_ms, registry line, what stays of it); False where
+        something has changed."""
+        answers = await self._connection.run_each("forget", [(tag, args) for tag, *args in found])
+        return [self._connection.read(FORGET, answer) for answer in answers]
+
+    async def latest(self, tags: Sequence[str]) -> list[Latest]:
+        """What a purge looks at, of each resident's tag."""
+        commands: list[tuple[Arg, ...]] = []
+        for tag in tags:
+            commands.append(("HMGET", key("registration", tag), "no", "state", "closed_ms"))
+            commands.append(("GET", key("stop", tag)))
+            commands.append(("GET", key("registry", tag)))
+        answers = await self._connection.plain(commands)
+        found = zip(tags, answers[::3], answers[1::3], answers[2::3], strict=True)
+        return [
+            Latest(tag, no or b"", state or b"", closed_ms or b"", stop or b"", record or b"")
+            for tag, (no, state, closed_ms), stop, record in found
+        ]
+
+    async def are_registered(self, tags: Sequence[str]) -> list[bool]:
+        """Whether each of these residents' tags has a registration."""
+        return [bool(n) for n in await self._connection.plain([("EXISTS", key("registration", tag)) for tag in tags])]
+
+    async def unlink(self, names: Sequence[tuple[str, str]]) -> None:
+        """Delete these keys, each (kind, tag)."""
+        await self._connection.plain([("UNLINK", key(kind, tag)) for kind, tag in names])
+
+    async def stored_lines(self, tags: Sequence[str]) -> list[bytes | None]:
+        """The packed registry line of each of these residents' tags."""
+        return list(await self._connection.plain([("GET", key("registry", tag)) for tag in tags]))
+
+    async def count_pointers(self, districts: Sequence[str]) -> int:
+        """How many pointers are in these districts' outboxes."""
+        return sum(await self._connection.plain([("XLEN", key("outbox", district)) for district in districts]))
+
+    async def called(self, change: Change, why: str) -> bool:
+        """An operator has called a resident; False where that is not their latest registration."""
+        args = (*self._connection.clock(), change.no, change.actor, why)
+        return self._connection.read(CALLED, await self._connection.run("called", resident_tag(change.resident), *args))
+
+    async def last_import(self, what: str) -> bytes | None:
+        """What was noted of the last import of this kind of file."""
+        (noted,) = await self._connection.plain([("GET", key("imports", what))])
+        return bytes(noted) if noted is not None else None
+
+    async def note_import(self, what: str, facts: bytes) -> None:
+        """An import of this kind of file has come to its end."""
+        await self._connection.plain([("SET", key("imports", what), facts)])
+
+    async def remove_sites(self, district: str, codes: Sequence[str]) -> None:
+        """These are no sites of the district any more."""
+        if codes:
+            await self._connection.plain([("HDEL", key("sites", district), *codes)])
+
+    async def remove_capacity(self, tag: str, slots: Sequence[str]) -> None:
+        """These slots (`site|period|product`) of a day are not offered any more; what has been given stays given."""
+        if slots:
+            await self._connection.plain([("HDEL", key("slots", tag), *slots)])

@@ -1,0 +1,95 @@
+"""A resident's line of the first-dose registry, and what the store knows of the person."""
+
+from datetime import date
+from typing import NamedTuple
+
+import msgspec
+
+
+class FirstDoseRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A resident's line of the registry, packed (about 90 bytes).
+
+    `day`: proleptic ordinal of the first dose's date, 0 = none yet (somebody who joined for a first dose);
+    `match`: keyed hash of name and phone; `contact`: both, encrypted; `earlier`: the resident key that
+    versions before gave for these papers, where that was another.
+    """
+
+    day: int
+    product: str
+    district: str
+    match: bytes
+    contact: bytes = b""
+    earlier: bytes = b""
+
+    @property
+    def date(self) -> date | None:
+        """Date of the first dose, None before it."""
+        return date.fromordinal(self.day) if self.day else None
+
+
+class Resident(NamedTuple):
+    """What the store knows of a person: registry line, and why they may not join ("open NO", "barred", "done DATE")."""
+
+    first_dose: FirstDoseRecord | None
+    stop: str | None
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether we have their name and phone."""
+        return self.first_dose is not None and self.first_dose.contact != b""
+
+
+_record_encoder = msgspec.msgpack.Encoder()
+
+record_decoder = msgspec.msgpack.Decoder(FirstDoseRecord)
+
+
+def pack(record: FirstDoseRecord) -> bytes:
+    """A registry line as it is stored: octet for octet as versions before wrote it, where it says nothing new."""
+    return _record_encoder.encode(record if record.earlier else msgspec.structs.astuple(record)[:5])
+
+
+def unpack(stored: bytes) -> FirstDoseRecord:
+    """A stored registry line."""
+    return record_decoder.decode(stored)
+
+
+class Limit(NamedTuple):
+    """How many wrong names and phones may be tried on a person in a span of time, and in a longer one."""
+
+    short_ms: int
+    short_most: int
+    long_ms: int
+    long_most: int
+
+
+class Compared(NamedTuple):
+    """What the store knows of a person (see `Resident`), and whether the papers are theirs.
+
+    `verdict`: 0 = they match, or there is nothing to match; > 0: not looked at, ms to wait; < 0: wrong, and by that one
+    nothing more is looked at for -1 - `verdict` ms; None: an answer that was not understood.
+    """
+
+    first_dose: FirstDoseRecord | None
+    stop: str | None
+    verdict: int | None
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether we have their name and phone."""
+        return self.first_dose is not None and self.first_dose.contact != b""
+
+
+class Locked(NamedTuple):
+    """Somebody on whom so much was guessed that no papers are looked at for a time."""
+
+    resident: bytes
+    for_ms: int
+
+
+class Guessed(NamedTuple):
+    """In a district, in ten minutes: papers that were `wrong`, or `refused` unseen; people who are `locked` out now."""
+
+    wrong: int
+    refused: int
+    locked: int

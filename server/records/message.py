@@ -1,0 +1,140 @@
+"""A message: where it waits, what it says, what the provider said of it."""
+
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from server.records.statuses import Statuses, flag, words
+
+Stream = Literal["codes", "outbox"]
+
+Outcome = Literal["accepted", "refused", "unsent", "dropped"]
+
+NextStatus = Literal["send", "behind", "early", "none"]
+AdmitVerdict = Literal["go", "later", "never"]
+ReceiptStatus = Literal["noted", "other"]
+
+NEXT_MESSAGE: Final[Statuses[NextStatus]] = words("next_message", NextStatus)
+ADMIT: Final[Statuses[AdmitVerdict]] = words("admit", AdmitVerdict, "verdict")
+RECEIPT: Final[Statuses[ReceiptStatus]] = words("receipt", ReceiptStatus)
+SETTLE_MESSAGE: Final = flag("settle_message")
+SHELVE_MESSAGE: Final = flag("shelve_message")
+UNSHELVE_MESSAGE: Final = flag("unshelve_message")
+DEFER: Final[Statuses[bool]] = Statuses("defer", {1: True})
+
+
+class Caps(NamedTuple):
+    """Most messages to a phone in a day: of one kind, of all that only confirm, of all."""
+
+    of_kind: int
+    confirming: int
+    in_all: int
+
+
+class Owed(NamedTuple):
+    """An entry of a district's stream as it was put there."""
+
+    district: str
+    id: str
+    fields: dict[str, bytes]
+    stream: Stream = "codes"
+
+
+class Pointer(NamedTuple):
+    """An entry of the outbox: this resident is owed a message. `name` stays the same when it comes back later."""
+
+    owed: Owed
+    name: str
+    tries: int
+    resident: bytes
+
+    @classmethod
+    def of(cls, owed: Owed) -> "Pointer":
+        """Read an entry."""
+        name = owed.fields.get("pointer", b"").decode() or f"{owed.district}-{owed.id}"
+        return cls(owed, name, int(owed.fields.get("tries", b"0")), owed.fields["resident"])
+
+    def member(self, tries: int) -> bytes:
+        """As it waits in `later`."""
+        return f"{self.name}|{tries}|".encode() + self.resident
+
+
+class About(msgspec.Struct, frozen=True):
+    """What a message is about; what its kind has no use for is empty."""
+
+    site: str = ""
+    day: str = ""
+    period: str = ""
+    reached: str = ""
+    first_dose: str = ""
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True):
+    """A message as its event owes it.
+
+    `kind`: registered, allotted, waiting, reminder, corrected, cancelled, closed, barred. `no`: the registration it is
+    about. `at_ms`: when its event was. `not_before_ms`: not to be sent earlier, 0 = at once.
+    """
+
+    kind: str
+    no: str
+    at_ms: float
+    not_before_ms: float
+    about: About
+
+
+class Next(NamedTuple):
+    """What a pointer led to: `send` (with the message and its number), `behind` another message of this resident,
+    `early` (until `due_ms`), or `none`."""
+
+    status: NextStatus
+    seq: int
+    message: Message | None
+    due_ms: int
+
+
+class DeadLetter(msgspec.Struct, array_like=True):
+    """A message that was laid aside: whose, which, and why the gateway would not have it. No name, no phone."""
+
+    resident: bytes
+    seq: int
+    kind: str
+    no: str
+    at_ms: int
+    tries: int
+    why: str
+
+
+class Backlog(NamedTuple):
+    """A district's messages by state; `oldest_ms`: when the oldest one that is to go now was put there, None = none."""
+
+    codes: int
+    waiting: int
+    later: int
+    dead: int
+    oldest_ms: int | None
+
+
+class Sent(NamedTuple):
+    """A message, or a part of one, that the provider has taken.
+
+    `part` of `parts`, from 1; `answer`: the id that it was given; `phone`: a hash of where it went; `sent_ms`: when.
+    """
+
+    resident: bytes
+    district: str
+    no: str
+    kind: str
+    at_ms: int
+    part: int = 1
+    parts: int = 1
+    answer: str = ""
+    phone: bytes = b""
+    sent_ms: int = 0
+
+
+class Noted(NamedTuple):
+    """What stands on the registration now (`now`; empty where it does not have this message), and what stood there."""
+
+    now: str
+    was: str

@@ -1,0 +1,64 @@
+"""An opening: what its scripts answer, a place in it, and how it stands."""
+
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from server.records.statuses import Statuses, words
+
+PrepareStatus = Literal["prepared", "kept"]
+JoinStatus = Literal["ok", "early", "paused", "ended", "absent"]
+RejoinStatus = Literal["rejoined", "kept", "early", "paused", "ended", "spent", "full", "absent"]
+NoPlace = Literal["early", "paused", "ended", "spent", "full", "absent"]
+"""Why `join` or `rejoin` gives no place."""
+CloseDrawStatus = Literal["early", "unsettled", "settled", "absent"]
+OpeningStatus = Literal["ok", "absent"]
+Standing = Literal["waiting", "ready", "claimed", "lapsed", "used", "missed", "left"]
+ClaimOutcome = Literal["fresh", "claimed", "waiting", "ready", "lapsed", "used", "missed", "left", "ended"]
+LeaveStatus = Literal["left", "gone", "used", "unsettled", "unnumbered", "absent"]
+AdjustStatus = Literal["adjusted", "absent"]
+
+PREPARE: Final[Statuses[PrepareStatus]] = words("prepare", PrepareStatus)
+JOIN: Final[Statuses[JoinStatus]] = words("join", JoinStatus)
+JOIN_WITHOUT_PLACE: Final[Statuses[Literal["none", "spent", "full"]]] = Statuses(
+    "join", {-1: "none", -2: "spent", -3: "full"}, "answer"
+)
+REJOIN: Final[Statuses[RejoinStatus]] = words("rejoin", RejoinStatus)
+CLOSE_DRAW: Final[Statuses[CloseDrawStatus]] = words("close_draw", CloseDrawStatus)
+STANDING: Final[Statuses[OpeningStatus]] = words("standing", OpeningStatus)
+STANDING_OF_PLACE: Final[Statuses[Standing]] = words("standing", Standing, "standing")
+CLAIM: Final[Statuses[OpeningStatus]] = words("claim", OpeningStatus)
+CLAIM_OUTCOME: Final[Statuses[ClaimOutcome]] = words("claim", ClaimOutcome, "outcome")
+LEAVE: Final[Statuses[LeaveStatus]] = words("leave", LeaveStatus)
+ADJUST: Final[Statuses[AdjustStatus]] = words("adjust", AdjustStatus)
+
+Claimed: TypeAlias = tuple[ClaimOutcome | Literal["absent"], int]
+"""What came of a claim, and until when, in ms; `absent`: there is no such opening."""
+
+Stood: TypeAlias = tuple[Standing | Literal["absent"], int]
+"""How a place stands, and until when, in ms; `absent`: there is no such opening."""
+
+
+class Joined(NamedTuple):
+    """Answer of `join` to one resident; `entry` is None where none was given (`status` says why)."""
+
+    status: Literal["ok"] | NoPlace
+    drawn: int | None
+    entry: int | None
+    fresh: bool
+    serving: int = 0
+
+
+class Advance(NamedTuple):
+    """How an opening stands: its fields, and the entries given up that the caller did not know."""
+
+    now_ms: int
+    passes_alive: int
+    fields: dict[str, str]
+    left: list[int]
+
+
+class Place(NamedTuple):
+    """A place whose number is known."""
+
+    entry: int
+    number: int
+    resident: bytes

@@ -1,0 +1,70 @@
+"""The stores of all features over one connection, and a time that the test says."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pytest import MonkeyPatch
+
+from server.access.store import CodeStore
+from server.appointments.slot_store import SlotStore
+from server.appointments.store import AppointmentStore, AttendanceStore
+from server.messages.receipt_store import ReceiptStore
+from server.messages.store import OutboxStore
+from server.night.store import NightStore
+from server.operations.store import OperationStore
+from server.registrations.store import RegistrationStore
+from server.registry.store import RegistryStore
+from server.store.agreed import Agreement
+from server.store.connecting import Client
+from server.store.connection import Connection
+from server.store.pointers import Pointers
+from server.store.registrations import RegistrationReader
+from server.waiting_room.store import OpeningStore
+
+
+class Store(
+    OpeningStore,
+    RegistryStore,
+    RegistrationReader,
+    RegistrationStore,
+    Pointers,
+    AppointmentStore,
+    AttendanceStore,
+    SlotStore,
+    OutboxStore,
+    ReceiptStore,
+    NightStore,
+    CodeStore,
+    OperationStore,
+    Agreement,
+    Connection,
+):
+    """A connection that is also every feature's store: a test hands it to services, and calls scripts on it.
+
+    `now_ms`: what the scripts take for the time; 0 = the store's own.
+    """
+
+    def __init__(self, client: Client, offset_ms: int = 0, replicas: int = 0) -> None:
+        Connection.__init__(self, client, offset_ms, replicas)
+        self._connection = self
+        self.now_ms = 0
+
+    def clock(self) -> tuple[int, int]:
+        """The test's time."""
+        return self.now_ms, self.offset_ms
+
+    @property
+    def client(self) -> Client:
+        """To look, and to break things."""
+        return self._client
+
+
+def swap(monkeypatch: MonkeyPatch, store: Store, name: str, instead: Callable[..., Any]) -> None:
+    """Let whoever works on this store's connection call something else in the place of a method, for a test's time."""
+    owner: Any = next(each for each in Store.__mro__ if name in vars(each))
+    real = vars(owner)[name]
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return instead(*args, **kwargs) if self._connection is store else real(self, *args, **kwargs)
+
+    monkeypatch.setattr(owner, name, method)
