@@ -7,10 +7,9 @@
 
 With the web UI (without --headless), --csv, --processes N, or --master and --worker as ever: workers share the crowd
 without overlap, and the master audits what all of them were told. A master listens on all addresses unless it is told
---master-bind-host 127.0.0.1. Users are lines, not residents (see
-`generator/lines.py`); the shape below sets their number and the end of the run. The audit runs at the end, and the exit
-code is its verdict. A fault (--fault) is yours to make here, at the moment that the terminal says: recovery is judged
-from there.
+--master-bind-host 127.0.0.1. Users are connections, not residents (see `generator/dispatcher.py`); the shape below sets
+their number and the end of the run. The audit runs at the end, and the exit code is its verdict. A fault (--fault) is
+yours to make here, at the moment that the terminal says: recovery is judged from there.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ from rich.console import Console
 
 from loadtests import scenarios
 from loadtests.cli.checks import problem_of
-from loadtests.generator.locust_user import Line
-from loadtests.generator.pool import company_of
-from loadtests.generator.worker import Member
+from loadtests.generator.locust_user import ConnectionUser
+from loadtests.generator.pool import pool_of
+from loadtests.generator.worker import GeneratorWorker
 from loadtests.report.verdict import conclude
 from loadtests.run.options import CannotRehearse, Options, crowd_of
-from loadtests.run.run import Stage
+from loadtests.run.run import Run
 from loadtests.run.setting import find_setting
 
-__all__ = ["Line", "Opening"]
+__all__ = ["ConnectionUser", "RehearsalShape"]
 
-_stages: dict[Environment, Stage | None] = {}  # None: could not begin, or is over
+_runs: dict[Environment, Run | None] = {}  # None: could not begin, or is over
 _console = Console(highlight=False)
 
 
@@ -78,7 +77,7 @@ def _chosen(environment: Environment) -> Options:
 
 def _ready(environment: Environment, **_: Any) -> None:
     if isinstance(environment.runner, WorkerRunner):
-        Member(environment.runner)
+        GeneratorWorker(environment.runner)
 
 
 def _begin(environment: Environment, **_: Any) -> None:
@@ -91,30 +90,30 @@ def _begin(environment: Environment, **_: Any) -> None:
             raise CannotRehearse(problem)
         crowd = crowd_of(options)
         setting = find_setting(options.host or "", crowd.districts)
-        company = company_of(options, crowd, setting, environment)
-        stage = Stage(options, crowd, setting, company, options.redis_url, dict)
-        stage.begin()
+        pool = pool_of(options, crowd, setting, environment)
+        run = Run(options, crowd, setting, pool, options.redis_url, dict)
+        run.begin()
     except (CannotRehearse, ValueError) as reason:
         _fail(environment, str(reason))
         return
-    _stages[environment] = stage
+    _runs[environment] = run
 
 
 def _fail(environment: Environment, reason: str) -> None:
     _console.print(f"[red]cannot rehearse:[/red] {reason}", soft_wrap=True)
     environment.process_exit_code = 2
-    _stages[environment] = None
+    _runs[environment] = None
     if environment.runner is not None:
         environment.runner.quit()
 
 
 def _end(environment: Environment, **_: Any) -> None:
-    stage = _stages.pop(environment, None)
-    if stage is None or isinstance(environment.runner, WorkerRunner):
+    run = _runs.pop(environment, None)
+    if run is None or isinstance(environment.runner, WorkerRunner):
         return
     try:
-        stage.end()
-        code = conclude(stage.evidence(), stage.options, *stage.told(), _console)
+        run.end()
+        code = conclude(run.evidence(), run.options, *run.in_words(), _console)
     except CannotRehearse as reason:
         _console.print(f"[red]not heard out:[/red] {reason}", soft_wrap=True)
         environment.process_exit_code = 2
@@ -122,7 +121,7 @@ def _end(environment: Environment, **_: Any) -> None:
     environment.process_exit_code = code
 
 
-class Opening(LoadTestShape):
+class RehearsalShape(LoadTestShape):
     """As many users as lines, until the run is over."""
 
     use_common_options = False
@@ -131,28 +130,28 @@ class Opening(LoadTestShape):
         """Locust asks once a second."""
         assert self.runner is not None  # noqa: S101
         environment = self.runner.environment
-        if environment not in _stages:
+        if environment not in _runs:
             return 1, 1  # Locust says that the test starts after the first answer
-        stage = _stages[environment]
-        if stage is None:
+        run = _runs[environment]
+        if run is None:
             return None
         try:
-            if stage.over():
-                stage.end()  # while the lines are still there to hear the last answers
+            if run.over():
+                run.end()  # while the lines are still there to hear the last answers
                 return None
-            self._tell_fault(stage)
-            stage.company.progress()
+            self._tell_fault(run)
+            run.pool.progress()
         except CannotRehearse as reason:
             _fail(environment, str(reason))
             return None
-        return stage.options.lines, stage.options.lines
+        return run.options.lines, run.options.lines
 
-    def _tell_fault(self, stage: Stage) -> None:
-        options = stage.options
-        if options.fault is None or stage.fault_second is not None:
+    def _tell_fault(self, run: Run) -> None:
+        options = run.options
+        if options.fault is None or run.fault_second is not None:
             return
-        if stage.seconds_left() <= options.minutes * 60 * (1 - options.fault_at):
-            stage.fault_second = stage.now_us() // 1_000_000
+        if run.seconds_left() <= options.minutes * 60 * (1 - options.fault_at):
+            run.fault_second = run.now_us() // 1_000_000
             _console.print(f"[yellow]now: {options.fault}[/yellow]")
 
 

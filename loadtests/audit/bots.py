@@ -9,7 +9,7 @@ from statistics import median
 
 from loadtests.audit.evidence import Check, Evidence, unjudged, verdict
 from loadtests.client.answers import Call
-from loadtests.crowd.traits import BotKind
+from loadtests.crowd.profile import BotKind
 from loadtests.resident.acts import SECOND_US
 
 SCRIPTS_PER_REQUEST = 1.25
@@ -24,7 +24,7 @@ _WITHOUT_STORE = (Call.CITY, Call.OPENING, Call.POLL, Call.SITES, Call.QR)
 
 def bots(e: Evidence) -> list[Check]:
     """A check for each kind of bots that the crowd has."""
-    kinds = {bot.kind for bot in e.crowd.traits.bots}
+    kinds = {bot.kind for bot in e.crowd.profile.bots}
     checks = {
         "fast-poller": (fast_polls_answered, fast_polls_free),
         "forger": (forgeries_refused,),
@@ -50,8 +50,8 @@ def fast_polls_free(e: Evidence) -> Check:
     account for, and would have, had each fast poll cost one.
     """
     name, promise = "fast polls free", "polls are answered from memory: no store call for one who waits"
-    ground = e.grounds[0]
-    opens, closes = ground.opens_us // SECOND_US, ground.opens_us // SECOND_US + int(ground.draw_seconds)
+    opening = e.openings[0]
+    opens, closes = opening.opens_us // SECOND_US, opening.opens_us // SECOND_US + int(opening.draw_seconds)
     looks = [look for look in e.seen.scripts if opens < look[0] < closes]
     if e.truth is None or len(looks) < 2:
         return unjudged(name, promise)

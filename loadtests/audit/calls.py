@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from loadtests.audit.evidence import CLOCK_SLACK_MS, Check, Evidence, passes_told, serving_steps, unjudged, verdict
 from loadtests.audit.truth import OpeningTruth
-from loadtests.resident.acts import Ground
 from loadtests.resident.facts import NEVER
+from loadtests.resident.run_opening import RunOpening
 
 _COUNTERS = ("issued", "called", "claimed", "missed", "left", "left_called", "serving", "missed_to")
 
@@ -13,25 +13,29 @@ _COUNTERS = ("issued", "called", "claimed", "missed", "left", "left_called", "se
 def called_in_turn(e: Evidence) -> Check:
     """Nobody was called, or let in, before the calls had reached their number."""
     faults, total = [], 0
-    for ground in e.grounds:
-        serving, numbers = serving_steps(e, ground), e.numbers[ground.district]
+    for opening in e.openings:
+        serving, numbers = serving_steps(e, opening), e.numbers[opening.district]
         if serving.backward():
-            faults.append(f"{ground.district}: the calls went backwards {serving.backward()} times")
-        let_in = [(p.entry, p.claimed_ms) for p in passes_told(e, ground)]
-        let_in += [(e.told.entry[i], e.told.ready_ms[i]) for i in e.people(ground) if e.told.ready_ms[i] != NEVER]
+            faults.append(f"{opening.district}: the calls went backwards {serving.backward()} times")
+        let_in = [(p.entry, p.claimed_ms) for p in passes_told(e, opening)]
+        let_in += [
+            (e.observations.entry[i], e.observations.ready_ms[i])
+            for i in e.people(opening)
+            if e.observations.ready_ms[i] != NEVER
+        ]
         early = []
         for entry, at_ms in let_in:
             reached = serving.at_most_at(at_ms + e.clock_doubt_ms)
             if numbers is None or (reached is not None and numbers.number(entry) > reached):
                 early.append(entry)
         if early:
-            faults.append(f"{ground.district}: {len(early)} called out of turn, e.g. entry {early[0]}")
+            faults.append(f"{opening.district}: {len(early)} called out of turn, e.g. entry {early[0]}")
         total += len(let_in)
-    for ground, truth in e.openings():
-        numbers, last = e.numbers[ground.district], truth.count("serving")
+    for opening, truth in e.openings_with_truth():
+        numbers, last = e.numbers[opening.district], truth.count("serving")
         beyond = [entry for entry in truth.claims if numbers is None or numbers.number(entry) > last]
         if beyond:
-            faults.append(f"{ground.district}: {len(beyond)} passes beyond the calls, e.g. entry {beyond[0]}")
+            faults.append(f"{opening.district}: {len(beyond)} passes beyond the calls, e.g. entry {beyond[0]}")
     total_contradictions, example = e.contradictions("called, then not")
     if total_contradictions:
         faults.append(f"{total_contradictions} were called and then told it was not their turn{example}")
@@ -47,7 +51,7 @@ def calls_kept(e: Evidence) -> Check:
     total, example = e.contradictions(
         "missed before its time", "claimed after its time", "called without a deadline", "not told when to ask again"
     )
-    ready = sum(1 for i in range(e.told.residents) if e.told.ready_ms[i] != NEVER)
+    ready = sum(1 for i in range(e.observations.residents) if e.observations.ready_ms[i] != NEVER)
     return verdict(
         "calls kept", "2: a call holds until the time that was told", [f"{total}{example}"] if total else [],
         f"{ready} calls held as long as told",
@@ -60,8 +64,8 @@ def rate_kept(e: Evidence) -> Check:
     if e.truth is None:
         return unjudged(name, promise)
     faults, called = [], 0
-    for ground in e.grounds:
-        seen = e.counters(ground)
+    for opening in e.openings:
+        seen = e.counters(opening)
         # the most that a stretch of time called beyond its rate: a running maximum, not every pair
         lowest, allowed, before_ms, worst = 0.0, 0.0, None, 0.0
         for look in seen:
@@ -77,7 +81,7 @@ def rate_kept(e: Evidence) -> Check:
             lowest = min(lowest, int(look.fields["called"]) - allowed)
             before_ms = look.sent_ms
         if worst > 1:
-            faults.append(f"{ground.district}: {worst:.0f} calls more than the rate allows")
+            faults.append(f"{opening.district}: {worst:.0f} calls more than the rate allows")
         called += int(seen[-1].fields["called"]) if seen else 0
     return verdict(name, promise, faults, f"{called} calls within their rates")
 
@@ -88,12 +92,14 @@ def passes_capped(e: Evidence) -> Check:
     if e.truth is None:
         return unjudged(name, promise)
     faults, most = [], 0
-    for ground, truth in e.openings():
-        cap = max([int(float(look.fields["max_active"])) for look in e.counters(ground)] or [truth.count("max_active")])
-        in_store = max([look.passes_alive for look in e.counters(ground)] or [0])
+    for opening, truth in e.openings_with_truth():
+        cap = max(
+            [int(float(look.fields["max_active"])) for look in e.counters(opening)] or [truth.count("max_active")]
+        )
+        in_store = max([look.passes_alive for look in e.counters(opening)] or [0])
         # surely alive: from when its holder had it until its use was asked for, or it ran out
-        moments = [(p.claimed_ms, 1) for p in passes_told(e, ground)]
-        for p in passes_told(e, ground):
+        moments = [(p.claimed_ms, 1) for p in passes_told(e, opening)]
+        for p in passes_told(e, opening):
             ends_ms = (
                 p.expires_ms - CLOCK_SLACK_MS if p.used_ms == NEVER else min(p.used_ms, p.expires_ms - CLOCK_SLACK_MS)
             )
@@ -103,7 +109,7 @@ def passes_capped(e: Evidence) -> Check:
             alive += change
             held = max(held, alive)
         if max(in_store, held) > cap:
-            faults.append(f"{ground.district}: {max(in_store, held)} passes alive, {cap} allowed")
+            faults.append(f"{opening.district}: {max(in_store, held)} passes alive, {cap} allowed")
         most = max(most, in_store, held)
     return verdict(name, promise, faults, f"at most {most} passes alive in one opening")
 
@@ -114,24 +120,24 @@ def counts_add_up(e: Evidence) -> Check:
     if e.truth is None:
         return unjudged(name, promise)
     faults, looks = [], 0
-    for ground, truth in e.openings():
-        for look in e.counters(ground):
+    for opening, truth in e.openings_with_truth():
+        for look in e.counters(opening):
             looks += 1
             f = {name: int(float(value)) for name, value in look.fields.items() if name in _COUNTERS and value}
             waiting = f["issued"] - f["called"] - (f["left"] - f["left_called"])
             pending = f["called"] - f["claimed"] - f["missed"] - f["left_called"]
             if min(waiting, pending, *f.values()) < 0 or f["serving"] > f["issued"]:
-                faults.append(f"{ground.district}: at {look.sent_ms / 1000:.0f} s a count below zero: {f}")
+                faults.append(f"{opening.district}: at {look.sent_ms / 1000:.0f} s a count below zero: {f}")
                 break
-        faults += [f"{ground.district}: {fault}" for fault in _recount(e, ground, truth)]
+        faults += [f"{opening.district}: {fault}" for fault in _recount(e, opening, truth)]
     detail = f"recounted from the lists at the end, and {looks} looks at the counters"
     return verdict(name, promise, faults, detail)
 
 
-def _recount(e: Evidence, ground: Ground, truth: OpeningTruth) -> list[str]:
+def _recount(e: Evidence, opening: RunOpening, truth: OpeningTruth) -> list[str]:
     """The opening's counters, counted again from its lists."""
     faults = []
-    numbers = e.numbers[ground.district]
+    numbers = e.numbers[opening.district]
     serving, missed_to, claimed = truth.count("serving"), truth.count("missed_to"), truth.count("claimed")
     if not claimed == truth.claimed == len(truth.claims):
         faults.append(f"claimed {claimed}, {truth.claimed} in the list of claims")

@@ -10,17 +10,17 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from loadtests.audit.draw import Numbers
-from loadtests.audit.machine import Machine
+from loadtests.audit.machine import MachineLoad
 from loadtests.audit.seen import OpeningSeen, Seen, StoreSeen
 from loadtests.audit.slo import Slo
 from loadtests.audit.truth import OpeningTruth, Truth
-from loadtests.capacity.ramp_steps import Found
+from loadtests.capacity.ramp_steps import RampResult
 from loadtests.client.measure import Meters
 from loadtests.crowd.crowd import Crowd
 from loadtests.faults.catalogue import FAULTS
-from loadtests.resident.acts import Ground
-from loadtests.resident.facts import Fact, PassTold, Spent
-from loadtests.resident.observations import Told
+from loadtests.resident.facts import Fact, ObservedPass, SpentPlace
+from loadtests.resident.observations import Observations
+from loadtests.resident.run_opening import RunOpening
 
 CLOCK_SLACK_MS = 2000
 """Doubt about when something seen once a second happened."""
@@ -58,8 +58,8 @@ class Evidence:
     """
 
     crowd: Crowd
-    grounds: tuple[Ground, ...]
-    told: Told
+    openings: tuple[RunOpening, ...]
+    observations: Observations
     meters: Meters
     seen: Seen
     truth: Truth | None
@@ -70,7 +70,7 @@ class Evidence:
     unserved: int = 0
     warm_up_seconds: int = 0
     expected: int | None = None
-    ramp: Found | None = None
+    ramp: RampResult | None = None
     clock_doubt_ms: int = 0
     night: Sequence[Check] = ()
     fault_end_second: int | None = None
@@ -106,9 +106,9 @@ class Evidence:
         return {who: percents for who, percents in self.seen.cpu.items() if who.startswith("generator")}
 
     @cached_property
-    def machine(self) -> Machine:
+    def machine(self) -> MachineLoad:
         """What this machine could show of the server."""
-        return Machine(self.seen.cpu, self.slo.machine, self.cores, self.measured)
+        return MachineLoad(self.seen.cpu, self.slo.machine, self.cores, self.measured)
 
     def judged(self, second: int) -> bool:
         """Whether a second says something about the server.
@@ -144,73 +144,75 @@ class Evidence:
         return self.aftermath if fault is None or fault.forgiven else None
 
     @cached_property
-    def by_ground(self) -> list[list[int]]:
-        """Residents who were told a place, by the ground they queue at."""
-        groups: list[list[int]] = [[] for _ in self.grounds]
-        for i in range(self.told.residents):
-            if self.told.facts[i] & Fact.JOINED:
+    def by_opening(self) -> list[list[int]]:
+        """Residents who were told a place, by the opening they queue at."""
+        groups: list[list[int]] = [[] for _ in self.openings]
+        for i in range(self.observations.residents):
+            if self.observations.facts[i] & Fact.JOINED:
                 groups[self.crowd.home(i)].append(i)
         return groups
 
-    def people(self, ground: Ground) -> list[int]:
+    def people(self, opening: RunOpening) -> list[int]:
         """Residents who were told a place at this opening."""
-        return self.by_ground[self.grounds.index(ground)]
+        return self.by_opening[self.openings.index(opening)]
 
     @cached_property
-    def _spent_by_ground(self) -> list[list[Spent]]:
-        groups: list[list[Spent]] = [[] for _ in self.grounds]
-        for spent in self.told.spent:
+    def _spent_by_opening(self) -> list[list[SpentPlace]]:
+        groups: list[list[SpentPlace]] = [[] for _ in self.openings]
+        for spent in self.observations.spent:
             groups[self.crowd.home(spent.resident)].append(spent)
         return groups
 
-    def spent(self, ground: Ground) -> list[Spent]:
+    def spent(self, opening: RunOpening) -> list[SpentPlace]:
         """Places of this opening that their holders were told, and that are no longer theirs."""
-        return self._spent_by_ground[self.grounds.index(ground)]
+        return self._spent_by_opening[self.openings.index(opening)]
 
-    def openings(self) -> Iterator[tuple[Ground, OpeningTruth]]:
+    def openings_with_truth(self) -> Iterator[tuple[RunOpening, OpeningTruth]]:
         """Each opening with its truth; nothing where the store could not be reached."""
         if self.truth is not None:
-            for ground in self.grounds:
-                yield ground, self.truth.openings[ground.district]
+            for opening in self.openings:
+                yield opening, self.truth.openings[opening.district]
 
-    def looks(self, ground: Ground) -> list[OpeningSeen]:
-        return self.seen.openings.get(ground.district, [])
+    def looks(self, opening: RunOpening) -> list[OpeningSeen]:
+        return self.seen.openings.get(opening.district, [])
 
-    def counters(self, ground: Ground) -> list[StoreSeen]:
-        return [seen for seen in self.seen.store.get(ground.district, []) if seen.fields]
+    def counters(self, opening: RunOpening) -> list[StoreSeen]:
+        return [seen for seen in self.seen.store.get(opening.district, []) if seen.fields]
 
     @cached_property
     def numbers(self) -> dict[str, Numbers | None]:
         """The draw of each opening as a resident would compute it: revealed seed, N; None before it is done."""
         found: dict[str, Numbers | None] = {}
-        for ground in self.grounds:
-            done = [look for look in self.looks(ground) if look.seed and look.entries is not None]
+        for opening in self.openings:
+            done = [look for look in self.looks(opening) if look.seed and look.entries is not None]
             last = done[-1] if done else None
-            found[ground.district] = (
+            found[opening.district] = (
                 Numbers(bytes.fromhex(last.seed), last.entries)
                 if last and last.seed and last.entries is not None
                 else None
             )
         return found
 
-    def numbered(self, ground: Ground) -> Iterator[tuple[int, int, int]]:
+    def numbered(self, opening: RunOpening) -> Iterator[tuple[int, int, int]]:
         """(resident, entry, number) of every number anyone was told at this opening, spent places too."""
-        told = self.told
-        for i in self.people(ground):
-            if told.number[i]:
-                yield i, told.entry[i], told.number[i]
-        for spent in self.spent(ground):
+        observations = self.observations
+        for i in self.people(opening):
+            if observations.number[i]:
+                yield i, observations.entry[i], observations.number[i]
+        for spent in self.spent(opening):
             if spent.number:
                 yield spent.resident, spent.entry, spent.number
 
     def contradictions(self, *kinds: str) -> tuple[int, str]:
         """How often residents were told something of these kinds, and an example in words."""
-        total = sum(self.told.contradictions[kind] for kind in kinds)
-        found = [f"{kind}: {self.told.examples[kind][0]}" for kind in kinds if self.told.contradictions[kind]]
+        total = sum(self.observations.contradictions[kind] for kind in kinds)
+        found = [
+            f"{kind}: {self.observations.examples[kind][0]}" for kind in kinds if self.observations.contradictions[kind]
+        ]
         return total, ("; " + "; ".join(found) if found else "")
 
 
-class Steps:
+class GrowingValue:
     """A value that only grows, as it was seen: what it was at most by a time, and from when it was reached."""
 
     def __init__(self, seen: list[tuple[int, int, int]]) -> None:
@@ -250,19 +252,19 @@ def unjudged(name: str, promise: str) -> Check:
     return Check(name, promise, None, "needs the store: give --redis-url")
 
 
-def serving_steps(e: Evidence, ground: Ground) -> Steps:
+def serving_steps(e: Evidence, opening: RunOpening) -> GrowingValue:
     """How far the calls had come: by the store where it was watched, else by what everyone can see."""
-    store = [(s.sent_ms, s.seen_ms, int(s.fields["serving"])) for s in e.counters(ground)]
-    return Steps(store or [(look.sent_ms, look.seen_ms, look.serving) for look in e.looks(ground)])
+    store = [(s.sent_ms, s.seen_ms, int(s.fields["serving"])) for s in e.counters(opening)]
+    return GrowingValue(store or [(look.sent_ms, look.seen_ms, look.serving) for look in e.looks(opening)])
 
 
-def claim_ms(e: Evidence, ground: Ground) -> int:
+def claim_ms(e: Evidence, opening: RunOpening) -> int:
     """How long a call may be claimed; 0 where the store was not watched."""
-    seen = e.counters(ground)
+    seen = e.counters(opening)
     return int(seen[-1].fields["claim_ms"]) if seen else 0
 
 
-def passes_told(e: Evidence, ground: Ground) -> list[PassTold]:
+def passes_told(e: Evidence, opening: RunOpening) -> list[ObservedPass]:
     """Every pass of this opening that its holder was told of."""
-    earlier = [p for p in e.told.spent_passes if e.grounds[e.crowd.home(p.resident)] is ground]
-    return e.told.last_passes(e.people(ground)) + earlier
+    earlier = [p for p in e.observations.spent_passes if e.openings[e.crowd.home(p.resident)] is opening]
+    return e.observations.last_passes(e.people(opening)) + earlier

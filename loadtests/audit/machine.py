@@ -15,7 +15,7 @@ _SHARE_OF_THE_REST = 0.1
 """A full machine is the server's own limit where generator and others together had less than this share of it."""
 
 
-class Machine:
+class MachineLoad:
     """The machine on which a run was held.
 
     Args:

@@ -17,7 +17,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from loadtests.audit.evidence import Check, verdict
-from loadtests.audit.night_store import Held, Message, NightTruth, Slot, read_night, sent_messages
+from loadtests.audit.night_store import Message, NightRegistration, NightTruth, Slot, read_night, sent_messages
 from loadtests.audit.truth import connect
 
 _NUMBER = re.compile(r"(?<!\d)\d{15}(?!\d)")
@@ -131,7 +131,7 @@ def messages_single(night: NightTruth, messages: Sequence[Message]) -> Check:
     )
 
 
-def rank(night: NightTruth, person: Held) -> tuple[int, str, bytes]:
+def rank(night: NightTruth, person: NightRegistration) -> tuple[int, str, bytes]:
     """Where somebody stands: cohort, first dose, lot; the smaller goes first (contract, "The draw"; A3, A4)."""
     before = night.rules["priority_first_dose_before"]
     if person.sent_back:
@@ -144,7 +144,9 @@ def rank(night: NightTruth, person: Held) -> tuple[int, str, bytes]:
     return cohort, person.first_dose or _NO_DATE, lot
 
 
-def _would_take(night: NightTruth, person: Held, theirs: dict[tuple[str, str], list[Slot]]) -> Iterator[Slot]:
+def _would_take(
+    night: NightTruth, person: NightRegistration, theirs: dict[tuple[str, str], list[Slot]]
+) -> Iterator[Slot]:
     """Slots that somebody could have, and has wished for."""
     if person.any_site:
         places = list(theirs)

@@ -22,7 +22,7 @@ class Message(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Held:
+class NightRegistration:
     """A registration as a night has left it.
 
     Attributes:
@@ -66,7 +66,7 @@ class NightTruth:
     capacity: dict[Slot, int] = field(default_factory=dict)
     taken: dict[Slot, int] = field(default_factory=dict)
     rosters: list[tuple[str, Slot]] = field(default_factory=list)
-    people: list[Held] = field(default_factory=list)
+    people: list[NightRegistration] = field(default_factory=list)
 
 
 def read_night(client: Any, district: str, day: str) -> NightTruth | None:
@@ -100,7 +100,7 @@ _NAMES = (
 )  # fmt: skip
 
 
-def _people(client: Any, district: str) -> Iterator[Held]:
+def _people(client: Any, district: str) -> Iterator[NightRegistration]:
     for tags in registration_tags(client):
         with client.pipeline(transaction=False) as pipe:
             for tag in tags:
@@ -115,7 +115,7 @@ def _people(client: Any, district: str) -> Iterator[Held]:
                 continue
             wished = tuple((wish["site"], wish["period"]) for wish in json.loads(wishes or "[]"))
             events = tuple(event[2] for event in map(json.loads, history) if event[1] == no)
-            yield Held(
+            yield NightRegistration(
                 no, state, dose, product, wished, any_site == "1", not_before, priority == "1", night,
                 (day, site, period, product) if state == "booked" else None, events,
             )  # fmt: skip

@@ -6,7 +6,7 @@ breaks the truth for each.
 
 from __future__ import annotations
 
-from loadtests.audit import afterwards, bots, calls, places, registrations, service
+from loadtests.audit import bots, calls, changes, places, registrations, service
 from loadtests.audit.evidence import Check, Evidence
 
 PROMISES = (
@@ -22,14 +22,14 @@ PROMISES = (
     registrations.registrations_kept,
     registrations.registrations_single,
     registrations.same_answer,
-    afterwards.cancellations_kept,
-    afterwards.wishes_kept,
-    afterwards.one_open_registration,
-    afterwards.registrations_add_up,
+    changes.cancellations_kept,
+    changes.wishes_kept,
+    changes.one_open_registration,
+    changes.registrations_add_up,
     calls.counts_add_up,
     places.eligibility,
     registrations.receipts,
-    afterwards.codes_alike,
+    changes.codes_alike,
 )
 
 

@@ -18,7 +18,9 @@ def lost_registrations(e: Evidence) -> set[int]:
         return set()
     kept = {registration.no for registration in e.truth.registrations}
     return {
-        i for i in range(e.told.residents) if e.told.has(i, Fact.REGISTERED) and e.told.registration_no[i] not in kept
+        i
+        for i in range(e.observations.residents)
+        if e.observations.has(i, Fact.REGISTERED) and e.observations.registration_no[i] not in kept
     }
 
 
@@ -29,23 +31,23 @@ def registrations_kept(e: Evidence) -> Check:
         return unjudged(name, promise)
     by_no = {registration.no: registration for registration in e.truth.registrations}
     gone, other, closed, total = [], [], [], 0
-    for ground, truth in e.openings():
-        for i in e.people(ground):
-            if not e.told.has(i, Fact.REGISTERED):
+    for opening, truth in e.openings_with_truth():
+        for i in e.people(opening):
+            if not e.observations.has(i, Fact.REGISTERED):
                 continue
             total += 1
-            found = by_no.get(e.told.registration_no[i])
+            found = by_no.get(e.observations.registration_no[i])
             if found is None:
-                gone.append(e.told.registration_no[i])
+                gone.append(e.observations.registration_no[i])
                 continue
             claim = truth.claims.get(found.entry)
             if (
-                (found.district, found.date) != (ground.district, ground.date)
+                (found.district, found.date) != (opening.district, opening.date)
                 or claim is None
                 or claim[0] != found.resident
             ):
                 other.append(found.no)
-            elif found.state in CLOSED and not e.told.has(i, Fact.CANCEL_SENT):
+            elif found.state in CLOSED and not e.observations.has(i, Fact.CANCEL_SENT):
                 closed.append(found.no)
     faults = [f"{len(gone)} acknowledged registrations lost, e.g. {gone[0]:015d}"] if gone else []
     if other:
@@ -60,7 +62,7 @@ def registrations_single(e: Evidence) -> Check:
     name, promise = "registrations single", "1: one open registration in the city"
     if e.truth is None:
         return unjudged(name, promise)
-    registrations = [r for r in e.truth.registrations if any(r.district == g.district for g in e.grounds)]
+    registrations = [r for r in e.truth.registrations if any(r.district == g.district for g in e.openings)]
     faults = []
     for what, keys in (
         ("numbers", [r.no for r in registrations]),
@@ -69,12 +71,18 @@ def registrations_single(e: Evidence) -> Check:
     ):
         if len(set(keys)) < len(keys):
             faults.append(f"{len(keys) - len(set(keys))} {what} with two registrations")
-    told = Counter(e.told.registration_no[i] for i in range(e.told.residents) if e.told.has(i, Fact.REGISTERED))
-    told.update(closed.no for closed in e.told.closed.values())
+    told = Counter(
+        e.observations.registration_no[i]
+        for i in range(e.observations.residents)
+        if e.observations.has(i, Fact.REGISTERED)
+    )
+    told.update(closed.no for closed in e.observations.closed.values())
     if told and told.most_common(1)[0][1] > 1:
         faults.append(f"number {told.most_common(1)[0][0]:015d} was told to two residents")
     unheard = sum(
-        1 for i in range(e.told.residents) if e.told.has(i, Fact.REGISTER_SENT) and not e.told.has(i, Fact.REGISTERED)
+        1
+        for i in range(e.observations.residents)
+        if e.observations.has(i, Fact.REGISTER_SENT) and not e.observations.has(i, Fact.REGISTERED)
     )
     untold = len({r.no for r in registrations} - told.keys())
     if untold > unheard:
@@ -101,10 +109,12 @@ def receipts(e: Evidence) -> Check:
     # who heard of it after the run was over may have come too late for the sample
     over_ms = e.end_second * 1000
     registered = sum(
-        1 for i in range(e.told.residents) if e.told.has(i, Fact.REGISTERED) and e.told.registered_ms[i] < over_ms
+        1
+        for i in range(e.observations.residents)
+        if e.observations.has(i, Fact.REGISTERED) and e.observations.registered_ms[i] < over_ms
     )
     # a registration that is lost has no receipt that could open it: "registrations kept" says so
-    asked = min(registered, RECEIPTS_SAMPLE) - len(lost_registrations(e) & e.told.not_found)
+    asked = min(registered, RECEIPTS_SAMPLE) - len(lost_registrations(e) & e.observations.not_found)
     faults = [f"{total}{example}"] if total else []
     if opened < asked:
         faults.append(f"{opened} of {asked} receipts opened their registration")

@@ -14,7 +14,7 @@ import redis
 from redis.cluster import RedisCluster
 
 from loadtests.crowd.crowd import Wishes
-from loadtests.resident.acts import Ground
+from loadtests.resident.run_opening import RunOpening
 
 
 def opening_key(district: str, date: str) -> str:
@@ -119,10 +119,10 @@ def script_calls(client: Any) -> int:
     return sum(int(node.get(f"cmdstat_{name}", {}).get("calls", 0)) for node in nodes for name in ("evalsha", "eval"))
 
 
-def read_truth(client: Any, grounds: Iterable[Ground]) -> Truth:
+def read_truth(client: Any, openings: Iterable[RunOpening]) -> Truth:
     """Read everything the audit compares; meant for when the crowd has gone quiet."""
-    openings = {g.district: _opening(client, g.district, g.date) for g in grounds}
-    return Truth(openings, list(_registrations(client)), dict(_stops(client)))
+    truths = {g.district: _opening(client, g.district, g.date) for g in openings}
+    return Truth(truths, list(_registrations(client)), dict(_stops(client)))
 
 
 def _opening(client: Any, district: str, date: str) -> OpeningTruth:

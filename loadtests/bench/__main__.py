@@ -19,7 +19,7 @@ from loadtests.bench import night_store as in_the_night
 from loadtests.bench import night_whole as whole_night
 from loadtests.bench import scripts as in_the_store
 from loadtests.bench import waiting as who_wait
-from loadtests.bench.drive import Load
+from loadtests.bench.drive import DriveResult
 from loadtests.bench.night_city import DEMAND
 
 
@@ -97,7 +97,7 @@ def journey(**options: Any) -> None:
 
 def _compare(
     calls: list[str], rounds: int, seconds: float, connections: int, residents: int, pin: bool
-) -> list[list[Load]]:
+) -> list[list[DriveResult]]:
     """Measure calls of residents and print what came out; the loads of ours, by call."""
     with contextlib.ExitStack() as stack:
         settings, env, store = stack.enter_context(over_http.stage(130))

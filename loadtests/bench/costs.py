@@ -19,7 +19,7 @@ from loadtests.bench import http as over_http
 from loadtests.bench.costs_city import CALLED, DAY, WAITING, CostRequests, costs_city
 from loadtests.bench.costs_rounds import Bench, Round, background, drive_round, exchange, until_called
 from loadtests.bench.drive import cpu_seconds, request
-from loadtests.capacity.costs import FORMAT, LEVELS, Call, Costs, Level, Spread
+from loadtests.capacity.costs import FORMAT, LEVELS, CallCost, Costs, Level, Spread
 from loadtests.report.host import cpu_model
 from server.core.settings import Settings
 from server.records.opening import Place
@@ -137,7 +137,7 @@ def measure(rounds: int, seconds: float, connections: dict[Level, int], resident
         connections=connections,
         background=idle,
         calls={
-            name: Call(
+            name: CallCost(
                 worker_us={level: Spread.of([r.worker_us for r in by[level]]) for level in by},
                 store_us={level: Spread.of([r.store_us for r in by[level]]) for level in by},
                 opening_us=bound.get(name, none),

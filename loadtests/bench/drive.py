@@ -12,7 +12,7 @@ import psutil
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 
-class Load(msgspec.Struct):
+class DriveResult(msgspec.Struct):
     """What one run measured: answers a second, CPU microseconds an answer, and the driver's share of a core."""
 
     answers: int
@@ -36,7 +36,7 @@ def drive(
     seconds: float,
     server: list[psutil.Process],
     store: psutil.Process | None = None,
-) -> Load:
+) -> DriveResult:
     """Send prepared requests over keep-alive connections for a while, one at a time on each.
 
     Args:
@@ -92,7 +92,7 @@ def drive(
         s.close()
     poll.close()
     server_cpu = sum(cpu_seconds(p) for p in server) - sum(before)
-    return Load(
+    return DriveResult(
         answers=answers,
         seconds=elapsed,
         server_cpu_us=server_cpu / max(answers, 1) * 1e6,

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from stdnum.iso7064 import mod_11_2
 
-from loadtests.bench.drive import Load, drive, request
+from loadtests.bench.drive import DriveResult, drive, request
 from loadtests.run.ports import free_ports
 from server.core.city import load_city
 from server.core.encryption import Contact, Seal
@@ -144,7 +144,7 @@ def _signed(settings: Settings, kind: Kind, entry: int, resident: bytes) -> str:
     return Signer(settings.secrets).sign(kind, token)
 
 
-class Journey(NamedTuple):
+class JourneyCost(NamedTuple):
     """Requests for each of a resident's calls, of residents for whom it is time to make it; all 2xx once."""
 
     join: list[bytes]
@@ -155,7 +155,7 @@ class Journey(NamedTuple):
     qr: list[bytes]
 
 
-async def journey(settings: Settings, joins: int, claims: int, registrations: int) -> Journey:
+async def journey(settings: Settings, joins: int, claims: int, registrations: int) -> JourneyCost:
     """Bring so many residents to where they can join, claim and register, once a server runs on what `prepare` wrote.
 
     The first `registrations` of them have claimed, the next `claims` have been called, the others have nothing yet.
@@ -165,7 +165,7 @@ async def journey(settings: Settings, joins: int, claims: int, registrations: in
     if residents:
         await _call(settings, residents, registrations)
     far = range(_NOBODYS_ENTRY, _NOBODYS_ENTRY + 20_000)
-    return Journey(
+    return JourneyCost(
         join=[join_request(i) for i in range(len(residents), len(residents) + joins)],
         poll=[poll_request(settings, entry) for entry in far],
         called_poll=[poll_request(settings, i, residents[i]) for i in called[:20_000]],
@@ -200,9 +200,9 @@ Side = tuple[str, Callable[[], Iterator[bytes]], int, list[psutil.Process]]
 
 def paired(
     sides: list[Side], rounds: int, seconds: float, connections: int, store: psutil.Process
-) -> dict[str, list[Load]]:
+) -> dict[str, list[DriveResult]]:
     """Run all sides in turn, round after round, so that what disturbs the machine disturbs them alike."""
-    loads: dict[str, list[Load]] = {name: [] for name, *_ in sides}
+    loads: dict[str, list[DriveResult]] = {name: [] for name, *_ in sides}
     for turn in range(rounds + 1):
         for name, requests, port, processes in sides if turn % 2 else reversed(sides):
             load = drive(port, requests(), connections=connections, seconds=seconds, server=processes, store=store)
@@ -213,7 +213,7 @@ def paired(
     return loads
 
 
-def report(title: str, loads: dict[str, list[Load]], subject: str, against: dict[str, str]) -> None:
+def report(title: str, loads: dict[str, list[DriveResult]], subject: str, against: dict[str, str]) -> None:
     """Print medians, and the median of the round-by-round ratios."""
     table = Table(title=title, title_justify="left")
     for column in ("", "answers/s", "server CPU µs", "store CPU µs", "driver's core", "statuses"):
@@ -235,12 +235,12 @@ CPU_FIGURES = ("server_cpu_us", "store_cpu_us")
 _FIGURES = ("per_second", *CPU_FIGURES, "driver_cpu")
 
 
-def median(runs: Sequence[Load], figure: str) -> float:
+def median(runs: Sequence[DriveResult], figure: str) -> float:
     """Of one of a load's figures."""
     return float(statistics.median(getattr(run, figure) for run in runs))
 
 
-def statuses(runs: Sequence[Load]) -> dict[int, int]:
+def statuses(runs: Sequence[DriveResult]) -> dict[int, int]:
     """How many answers had which status, in all of them."""
     total: Counter[int] = Counter()
     for run in runs:
@@ -248,7 +248,7 @@ def statuses(runs: Sequence[Load]) -> dict[int, int]:
     return dict(total)
 
 
-def ratios(ours: Sequence[Load], others: Sequence[Load]) -> tuple[list[float], float]:
+def ratios(ours: Sequence[DriveResult], others: Sequence[DriveResult]) -> tuple[list[float], float]:
     """(answers a second, of each round, ascending; CPU of the server a request, median): how many times the others'."""
     rates = sorted(a.per_second / b.per_second for a, b in zip(ours, others, strict=True))
     cpu = statistics.median(b.server_cpu_us / a.server_cpu_us for a, b in zip(ours, others, strict=True))

@@ -46,7 +46,7 @@ _CAME = 0.9
 _GIB = 1 << 30
 
 
-class Night(msgspec.Struct):
+class WholeNight(msgspec.Struct):
     """What a night cost. Times in seconds, memory in bytes; `store_before`, `store_after`: used_memory."""
 
     registrations: int
@@ -123,7 +123,7 @@ def _embedded() -> Iterator[tuple[Settings, "Redis", Path]]:
             yield settings, redis, Path(folder)
 
 
-def measure(total: int, doses: float = 0.3, seed: int = 1) -> Night:
+def measure(total: int, doses: float = 0.3, seed: int = 1) -> WholeNight:
     """Fill a store, run the night, and take its cost.
 
     Raises:
@@ -149,7 +149,7 @@ def measure(total: int, doses: float = 0.3, seed: int = 1) -> Night:
         started = time.perf_counter()
         for code in WINDOW_ONE:
             _command(env, "verify", "allotment", str(results / NIGHT.isoformat() / f"{code}.jsonl"))
-        return Night(
+        return WholeNight(
             registrations=sum(each["registrations"] for each in brought),
             missed=sum(each["missed"] for each in brought),
             allotted=sum(each["counts"]["allotted"] for each in brought),

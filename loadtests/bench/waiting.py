@@ -39,7 +39,7 @@ async def _crowd(settings: Settings, count: int) -> None:
     await connection.close()
 
 
-class Crowd:
+class WaitingCrowd:
     """People who poll when they were told to, over a few keep-alive connections, one request at a time each."""
 
     def __init__(self, port: int, settings: Settings, count: int) -> None:
@@ -117,7 +117,7 @@ def run(seconds: float, largest: int) -> None:
                 asyncio.run(_crowd(settings, count))
                 clock = time.time() + settings.offset_ms / 1000
                 time.sleep(max(0.0, OPENS_AT + _DRAW_SECONDS + 2 - clock))
-                crowd = Crowd(port, settings, count)
+                crowd = WaitingCrowd(port, settings, count)
                 crowd.settle()
                 crowd.wait(5.0)  # warm up
                 crowd.polls = 0

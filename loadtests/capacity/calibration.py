@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from loadtests.capacity.costs import Costs, Level
-from loadtests.capacity.ramp_steps import Found, Step
+from loadtests.capacity.ramp_steps import RampResult, RampStep
 from loadtests.capacity.usl import Point
 
 Part = Literal["workers", "store"]
@@ -23,17 +23,17 @@ class RampError(Exception):
     """A ramp cannot be used; the message is one line."""
 
 
-class Asked(msgspec.Struct, frozen=True):
+class RampOptions(msgspec.Struct, frozen=True):
     """What of the run's options matters here."""
 
     workers: int | None = None
 
 
-class Ramp(msgspec.Struct, frozen=True):
+class MeasuredRamp(msgspec.Struct, frozen=True):
     """A ramp; what else its file holds is not read."""
 
-    ramp: Found
-    options: Asked
+    ramp: RampResult
+    options: RampOptions
     host: Any = None
     began_at: str = ""
 
@@ -49,7 +49,7 @@ class Ramp(msgspec.Struct, frozen=True):
         told = re.search(r"(\d+) cores", str(words.get("CPU", "")))
         return int(told[1]) if told else None
 
-    def held(self) -> list[Step]:
+    def held(self) -> list[RampStep]:
         """The steps that held, by rate."""
         return sorted((step for step in self.ramp.steps if step.held), key=lambda step: step.rate)
 
@@ -59,7 +59,7 @@ class Ramp(msgspec.Struct, frozen=True):
         return Point(self.workers, self.ramp.holds, self.ramp.breaks)
 
 
-def load_ramp(data: bytes, name: str) -> Ramp:
+def load_ramp(data: bytes, name: str) -> MeasuredRamp:
     """Read the `--json` of `jiaohao rehearse ramp`.
 
     Args:
@@ -70,7 +70,7 @@ def load_ramp(data: bytes, name: str) -> Ramp:
         RampError: it is no such file, or nothing held in it.
     """
     try:
-        ramp = msgspec.json.decode(data, type=Ramp)
+        ramp = msgspec.json.decode(data, type=MeasuredRamp)
     except msgspec.DecodeError as error:
         raise RampError(f"{name}: not the --json of a ramp: {error}") from None
     if ramp.options.workers is None or ramp.options.workers < 1:
@@ -104,7 +104,7 @@ class Checked:
         return self.predicted / self.measured - 1 if self.measured else 0.0
 
 
-def check(costs: Costs, ramp: Ramp, level: Level = "low") -> list[Checked]:
+def check(costs: Costs, ramp: MeasuredRamp, level: Level = "low") -> list[Checked]:
     """The bench's costs against the CPU of each step that held: Σ calls × cost, and the background.
 
     Each claim is taken to have one poll before it that told its resident of the call (`ready`), which asks the store.
@@ -124,7 +124,7 @@ def check(costs: Costs, ramp: Ramp, level: Level = "low") -> list[Checked]:
     return found
 
 
-def correction(costs: Costs, ramps: Sequence[Ramp], part: Part, level: Level = "low") -> float | None:
+def correction(costs: Costs, ramps: Sequence[MeasuredRamp], part: Part, level: Level = "low") -> float | None:
     """By what the bench's costs must be multiplied to give the ramps' CPU; None where the ramps do not say.
 
     In a ramp all calls grow together, so it cannot tell the calls apart; it says the one factor for all of them. The
@@ -137,7 +137,7 @@ def correction(costs: Costs, ramps: Sequence[Ramp], part: Part, level: Level = "
     return statistics.median(factors) if factors and min(factors) > 0 else None
 
 
-def each_resident(ramp: Ramp, part: str) -> float:
+def each_resident(ramp: MeasuredRamp, part: str) -> float:
     """CPU seconds that a resident took of a part, at the highest rate that held.
 
     There a resident is cheapest: what comes together shares a turn of the loop, a call of the store and its fsync. A
@@ -166,7 +166,7 @@ class Predicted:
     bounds: dict[str, float]
 
 
-def predict(ramp: Ramp, workers: int) -> Predicted:
+def predict(ramp: MeasuredRamp, workers: int) -> Predicted:
     """Say from one ramp what another number of workers will hold.
 
     Workers add up in a straight line (one number of workers cannot say how they do not), until the store's core or the

@@ -37,7 +37,7 @@ class Spread(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return cls(round(statistics.median(figures), 2), round(min(figures), 2), round(max(figures), 2))
 
 
-class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CallCost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A call, at few and at many connections.
 
     Attributes:
@@ -77,7 +77,7 @@ class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rounds: Count
     connections: dict[Level, Count]
     background: Background
-    calls: dict[str, Call]
+    calls: dict[str, CallCost]
 
 
 def load_costs(data: bytes, name: str) -> Costs:

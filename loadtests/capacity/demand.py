@@ -15,7 +15,7 @@ _LATER = 2000  # samples of those who come after the draw
 
 
 @dataclass(frozen=True)
-class District:
+class PlannedDistrict:
     """A district with a window; times in seconds of the day, half-open."""
 
     code: str
@@ -32,7 +32,7 @@ class Timetable:
     """What a plan needs of a city file (its keys have the same names)."""
 
     name: str
-    districts: tuple[District, ...]
+    districts: tuple[PlannedDistrict, ...]
     draw_seconds: int
     claim_seconds: int
     pass_seconds: int
@@ -84,7 +84,7 @@ class Queue:
         needed_rate: calls a second with which everyone would be called in the window.
     """
 
-    district: District
+    district: PlannedDistrict
     residents: float
     joins_per_second: float
     later: float
@@ -100,7 +100,9 @@ class Queue:
     """(wait in seconds, how many) of those called, for a city's percentiles."""
 
 
-def queue(district: District, residents: float, arrivals: Arrivals, draw_seconds: int, active_seconds: float) -> Queue:
+def queue(
+    district: PlannedDistrict, residents: float, arrivals: Arrivals, draw_seconds: int, active_seconds: float
+) -> Queue:
     """Let so many residents come to an opening.
 
     Args:
@@ -186,7 +188,7 @@ def _when(times: Sequence[float], counts: Sequence[float], number: float, start:
     return at, times[at - 1] + share * (times[at] - times[at - 1])
 
 
-def needed_rate(district: District, residents: float, arrivals: Arrivals, draw_seconds: int) -> float:
+def needed_rate(district: PlannedDistrict, residents: float, arrivals: Arrivals, draw_seconds: int) -> float:
     """Calls a second that leave nobody behind who has come by the end of the window.
 
     Who joins after a moment must be called between it and the end: the steepest of these lines.

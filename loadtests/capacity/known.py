@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from loadtests.capacity.calibration import Part, Ramp, RampError, correction, load_ramp
+from loadtests.capacity.calibration import MeasuredRamp, Part, RampError, correction, load_ramp
 from loadtests.capacity.costs import Costs, CostsError, load_costs
 from loadtests.capacity.usl import Fit, fit
 
@@ -62,7 +62,7 @@ class Known:
     """
 
     costs: Costs
-    ramps: tuple[Ramp, ...]
+    ramps: tuple[MeasuredRamp, ...]
     sizes: Sizes
 
     @cached_property
@@ -71,7 +71,7 @@ class Known:
         return fit([ramp.point() for ramp in self.telling]) if self.telling else None
 
     @property
-    def telling(self) -> list[Ramp]:
+    def telling(self) -> list[MeasuredRamp]:
         """The ramps in which the workers were the limit: of the others one knows only that they might carry more."""
         return [ramp for ramp in self.ramps if ramp.ramp.limit in (None, "workers")]
 
@@ -140,7 +140,7 @@ def load_known(files: Sequence[Path] = ()) -> Known:
         raise KnownError(str(error)) from None
 
 
-def read_ramp(file: Path) -> Ramp:
+def read_ramp(file: Path) -> MeasuredRamp:
     """One ramp.
 
     Raises:

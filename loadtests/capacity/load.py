@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from loadtests.capacity.asked import Asked, PlanError
-from loadtests.capacity.demand import Arrivals, District, Queue, Timetable, needed_rate, queue
+from loadtests.capacity.demand import Arrivals, PlannedDistrict, Queue, Timetable, needed_rate, queue
 from loadtests.capacity.known import Known
-from loadtests.crowd.traits import Traits
+from loadtests.capacity.plan_request import PlanError, PlanRequest
+from loadtests.crowd.profile import CrowdProfile
 
 LINGER_SECONDS = 0.005
 """How long a worker gathers calls for the store before it sends them (server/waiting_room/batches.py)."""
@@ -66,16 +66,16 @@ class Load:
         PlanError: no number of workers carries it.
     """
 
-    def __init__(self, timetable: Timetable, asked: Asked, known: Known, crowd: Traits) -> None:
+    def __init__(self, timetable: Timetable, asked: PlanRequest, known: Known, crowd: CrowdProfile) -> None:
         self.timetable, self.asked, self.known, self.crowd = timetable, asked, known, crowd
-        habits, whims = crowd.habits, crowd.whims
+        habits, reactions = crowd.habits, crowd.reactions
         self.joins_each = 1 + (
             habits.refreshes * crowd.impatience.refreshes
             + habits.second_device
-            + habits.never_claims * whims.rejoins
-            + habits.gives_up * whims.regrets
+            + habits.never_claims * reactions.rejoins
+            + habits.gives_up * reactions.regrets
         )
-        self.looks = whims.looks
+        self.looks = reactions.looks
         thoughts = crowd.afterthoughts
         self.look_ups = thoughts.changes + thoughts.cancels + thoughts.returns
         self.active_seconds = (
@@ -123,7 +123,7 @@ class Load:
         people = [it.population for it in self.districts]
         if not sum(people):
             people = [1] * len(people)
-        known: dict[tuple[District, float], Queue] = {}  # equal openings go alike
+        known: dict[tuple[PlannedDistrict, float], Queue] = {}  # equal openings go alike
         found = []
         for district, share in zip(self.districts, people, strict=True):
             mine = self.residents * share / sum(people)
@@ -135,7 +135,7 @@ class Load:
             )
         return tuple(found)
 
-    def _queue(self, district: District, residents: float) -> Queue:
+    def _queue(self, district: PlannedDistrict, residents: float) -> Queue:
         minutes = self.asked.minutes or (district.closes_s - district.opens_s) / 60
         arrivals = Arrivals(self.asked.door, minutes)
         wanted = self.asked.rate_per_second

@@ -9,12 +9,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from loadtests.capacity.asked import Asked, PlanError
 from loadtests.capacity.demand import Queue, Timetable
 from loadtests.capacity.figures import Figure, Limit, clock, figures, limits, notes
 from loadtests.capacity.known import Known
 from loadtests.capacity.load import Load, Moment, Shard
-from loadtests.crowd.crowd_file import DEFAULT_CROWD, load_traits
+from loadtests.capacity.plan_request import PlanError, PlanRequest
+from loadtests.crowd.crowd_file import DEFAULT_CROWD, load_profile
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Plan:
     """The answer."""
 
     city: str
-    asked: Asked
+    asked: PlanRequest
     residents: float
     queues: tuple[Queue, ...]
     moments: tuple[Moment, ...]
@@ -57,7 +57,7 @@ class Plan:
         }  # fmt: skip
 
 
-def make(timetable: Timetable, asked: Asked, known: Known) -> Plan:
+def make(timetable: Timetable, asked: PlanRequest, known: Known) -> Plan:
     """Answer for a city.
 
     Args:
@@ -69,7 +69,7 @@ def make(timetable: Timetable, asked: Asked, known: Known) -> Plan:
     asked.check()
     if not timetable.districts:
         raise PlanError("no district has a window, so nothing opens")
-    load = Load(timetable, asked, known, load_traits(DEFAULT_CROWD))
+    load = Load(timetable, asked, known, load_profile(DEFAULT_CROWD))
     found = figures(load)
     return Plan(
         _name(timetable, asked),
@@ -84,7 +84,7 @@ def make(timetable: Timetable, asked: Asked, known: Known) -> Plan:
     )
 
 
-def _name(timetable: Timetable, asked: Asked) -> str:
+def _name(timetable: Timetable, asked: PlanRequest) -> str:
     name = timetable.name
     if asked.openings is not None:
         name = f"{asked.openings:,} equal openings by {name}'s policy"

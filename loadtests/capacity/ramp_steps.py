@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Step(msgspec.Struct):
+class RampStep(msgspec.Struct):
     """One rate, and how it went.
 
     Attributes:
@@ -32,7 +32,7 @@ class Step(msgspec.Struct):
         return self.to_second - self.from_second
 
 
-class Found(msgspec.Struct):
+class RampResult(msgspec.Struct):
     """What a ramp found.
 
     Attributes:
@@ -42,7 +42,7 @@ class Found(msgspec.Struct):
             ran on it), or unknown.
     """
 
-    steps: list[Step] = []
+    steps: list[RampStep] = []
     holds: float | None = None
     breaks: float | None = None
     limit: str = "unknown"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from loadtests.capacity.asked import PlanError
-from loadtests.capacity.calibration import PARTS, Ramp, check, each_resident, predict
+from loadtests.capacity.calibration import PARTS, MeasuredRamp, check, each_resident, predict
 from loadtests.capacity.costs import LEVELS, Costs
 from loadtests.capacity.figures import clock, duration
 from loadtests.capacity.known import Known
 from loadtests.capacity.plan import Plan
+from loadtests.capacity.plan_request import PlanError
 
 _DAGGER = "†"
 _NOTHING_US = 2.0
@@ -147,7 +147,7 @@ def _round(number: float) -> str:
     return f"{number / 1e6:,.2f} M" if number >= 1e6 else f"{number:,.0f}"
 
 
-def foretold(earlier: Ramp, later: Ramp) -> Iterator[str]:
+def foretold(earlier: MeasuredRamp, later: MeasuredRamp) -> Iterator[str]:
     """What a ramp says of another number of workers, and how far off that was."""
     said = predict(earlier, later.workers)
     measured = later.point()

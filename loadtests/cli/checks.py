@@ -7,7 +7,7 @@ from pathlib import Path
 
 from loadtests.audit.slo import SloError, load_slo
 from loadtests.crowd.arrivals import CurveError, parse_arrivals
-from loadtests.crowd.crowd_file import CrowdError, load_traits
+from loadtests.crowd.crowd_file import CrowdError, load_profile
 from loadtests.faults.catalogue import FAULTS
 from loadtests.report.against import AgainstError, load_run
 from loadtests.run.options import Options
@@ -48,7 +48,7 @@ def problem_of(options: Options, *, faults_by_hand: bool = False) -> str | None:
     if options.districts is not None and not options.districts:
         return "--district: expected at least one"
     try:
-        load_traits(options.crowd)
+        load_profile(options.crowd)
         parse_arrivals(options.arrivals or "")
     except CrowdError as error:
         return f"--crowd: {error}"

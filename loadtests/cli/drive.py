@@ -26,15 +26,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from loadtests.faults.fault import FaultError
 from loadtests.faults.schedule import FaultRun
-from loadtests.generator.locust_user import Line
-from loadtests.generator.pool import company_of
-from loadtests.generator.worker import Member
+from loadtests.generator.locust_user import ConnectionUser
+from loadtests.generator.pool import pool_of
+from loadtests.generator.worker import GeneratorWorker
 from loadtests.report.verdict import conclude
 from loadtests.run.night import NoNight, hold_night
 from loadtests.run.options import CannotRehearse, Options, crowd_of
 from loadtests.run.own_city import check_city
 from loadtests.run.own_server import OwnServer, check_store
-from loadtests.run.run import Stage
+from loadtests.run.run import Run
 from loadtests.run.setting import find_setting
 
 _JOIN_SECONDS = 30
@@ -61,27 +61,27 @@ def drive(options: Options, console: Console) -> int:
         host = options.host or (server.start() if server else "")
         redis_url = server.redis_url if server else options.redis_url
         pids = server.pids if server else dict
-        environment = Environment(user_classes=[Line], host=host)
+        environment = Environment(user_classes=[ConnectionUser], host=host)
         with _runner(environment, options) as runner:
             setting = find_setting(host, crowd.districts)
-            company = company_of(options, crowd, setting, environment)
-            stage = Stage(options, crowd, setting, company, redis_url, pids)
+            pool = pool_of(options, crowd, setting, environment)
+            run = Run(options, crowd, setting, pool, redis_url, pids)
             runner.start(options.lines, spawn_rate=options.lines)
-            stage.begin()
+            run.begin()
             with _progress(console) as progress:
-                _play(stage, server, options, console, progress)
+                _play(run, server, options, console, progress)
             console.print("[dim]the last answers, then the audit[/dim]")
-            stage.end()
+            run.end()
             runner.quit()
-        evidence = stage.evidence()
+        evidence = run.evidence()
         if options.night and server is not None:
             console.print("[dim]the night, and its messages[/dim]")
             city = Path(options.city) if options.city is not None else None
-            evidence.night = hold_night(server.data_dir, setting.grounds, city)
+            evidence.night = hold_night(server.data_dir, setting.openings, city)
     finally:
         if server is not None:
             server.stop()
-    return conclude(evidence, options, *stage.told(), console)
+    return conclude(evidence, options, *run.in_words(), console)
 
 
 @contextmanager
@@ -113,28 +113,28 @@ def _runner(environment: Environment, options: Options) -> Iterator[Any]:
 
 def work(port: int) -> int:
     """Be a generator among several, until the master says that it is over."""
-    environment = Environment(user_classes=[Line])
+    environment = Environment(user_classes=[ConnectionUser])
     runner = environment.create_worker_runner("127.0.0.1", port)
-    Member(runner)
+    GeneratorWorker(runner)
     runner.greenlet.join()
     return 0
 
 
-def _play(stage: Stage, server: OwnServer | None, options: Options, console: Console, progress: Progress) -> None:
+def _play(run: Run, server: OwnServer | None, options: Options, console: Console, progress: Progress) -> None:
     """Wait out the run, with the fault in its time."""
     total = options.minutes * 60
     bar = progress.add_task("", total=total)
     fault = None
     if server is not None and server.fault is not None:
         fault = FaultRun(server, server.fault, total * options.fault_at)
-    while not stage.over():
-        left, now_s = stage.seconds_left(), stage.now_us() / 1e6
+    while not run.over():
+        left, now_s = run.seconds_left(), run.now_us() / 1e6
         if server is not None and not server.running():
             raise CannotRehearse(f"jiaohao up ended in the middle: {server.last_words()}")
         if fault is not None and (done := fault.step(now_s)):
-            stage.fault_second, stage.fault_end_second = fault.second, fault.end_second
+            run.fault_second, run.fault_end_second = fault.second, fault.end_second
             console.print(f"[yellow]{done}[/yellow]")
-        progress.update(bar, completed=max(0.0, total - left), description=stage.progress())
+        progress.update(bar, completed=max(0.0, total - left), description=run.progress())
         nap = fault.nap_seconds(now_s) if fault is not None else 0.5
         gevent.sleep(min(nap, max(left, 0.01)))
 

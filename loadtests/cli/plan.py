@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 if TYPE_CHECKING:
-    from loadtests.capacity.asked import Asked
     from loadtests.capacity.demand import Timetable
+    from loadtests.capacity.plan_request import PlanRequest
     from loadtests.run.city_file import CityFile
 
 _DAY_SECONDS = 86_400
@@ -101,9 +101,9 @@ def command(
 
     Exit code: 0; 2 where the question cannot be answered.
     """
-    from loadtests.capacity.asked import Asked, PlanError
     from loadtests.capacity.known import KnownError, load_known, read_ramp
     from loadtests.capacity.plan import Plan, make
+    from loadtests.capacity.plan_request import PlanError, PlanRequest
     from loadtests.capacity.words import checked, foretold, page, table
     from loadtests.run.city_file import CityFileError, read_city
 
@@ -124,7 +124,7 @@ def command(
                 rows.append((name, f"jiaohao plan {' '.join(words)}", found))
             click.echo("\n".join(table(rows, known)))
             return
-        asked = Asked(
+        asked = PlanRequest(
             residents=residents,
             joins_per_second=joins_per_second,
             door=door,
@@ -148,25 +148,25 @@ def command(
     click.echo("\n".join([*page(plan), *checked(known)]))
 
 
-def _cases() -> list[tuple[str, tuple[str, ...], Path | None, Asked]]:
+def _cases() -> list[tuple[str, tuple[str, ...], Path | None, PlanRequest]]:
     """(name, the options that ask it, city file, question) of the README's table."""
     import loadtests
-    from loadtests.capacity.asked import Asked
+    from loadtests.capacity.plan_request import PlanRequest
 
     shanghai = Path(loadtests.__file__).parent / "cities" / "shanghai.toml"
     return [
-        ("Guangzhou", ("--residents 4836000",), None, Asked(4_836_000)),
+        ("Guangzhou", ("--residents 4836000",), None, PlanRequest(4_836_000)),
         (
             "Shanghai",
             ("--residents 25000000", "--city loadtests/cities/shanghai.toml"),
             shanghai,
-            Asked(25_000_000),
+            PlanRequest(25_000_000),
         ),
         (
             "the planet",
             ("--joins-per-second 1000000", "--cities 100", "--openings 4", "--rate enough"),
             None,
-            Asked(None, 1_000_000, cities=100, openings=4, rate_per_second="enough"),
+            PlanRequest(None, 1_000_000, cities=100, openings=4, rate_per_second="enough"),
         ),
     ]
 
@@ -177,8 +177,8 @@ def _timetable(city: CityFile, codes: tuple[str, ...]) -> Timetable:
     Raises:
         PlanError: no such district, or one without a window.
     """
-    from loadtests.capacity.asked import PlanError
-    from loadtests.capacity.demand import District, Timetable
+    from loadtests.capacity.demand import PlannedDistrict, Timetable
+    from loadtests.capacity.plan_request import PlanError
 
     for code in codes:
         district = city.district(code)
@@ -189,7 +189,7 @@ def _timetable(city: CityFile, codes: tuple[str, ...]) -> Timetable:
     return Timetable(
         name=city.name_en,
         districts=tuple(
-            District(
+            PlannedDistrict(
                 code=it.code,
                 name=it.name_en if len(it.windows) == 1 else f"{it.name_en} ({window.opens:%H:%M})",
                 population=it.population // len(it.windows),  # they come in one as in another

@@ -83,7 +83,7 @@ class CodeSent(msgspec.Struct):
     retry_after_seconds: int
 
 
-class Fault(msgspec.Struct):
+class FieldFault(msgspec.Struct):
     field: str
 
 
@@ -94,7 +94,7 @@ class Problem(msgspec.Struct):
     detail: str = ""
     reason: str | None = None
     poll_after_seconds: float | None = None
-    errors: list[Fault] | None = None
+    errors: list[FieldFault] | None = None
 
 
 class Site(msgspec.Struct):

@@ -1,6 +1,6 @@
 """When residents arrive: a stated curve, sampled without storing anything.
 
-A curve has parts, each with a share of the crowd (`traits.Arrivals`); one without a share takes the rest:
+A curve has parts, each with a share of the crowd (`profile.ArrivalPart`); one without a share takes the rest:
 
 - `door`        at the door before the opening: the page spreads their joins evenly over the draw
 - `decay`       come in the minutes after it, fewer and fewer: exponential, cut at the end
@@ -23,7 +23,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import time
 
-from loadtests.crowd.traits import Arrivals, Door
+from loadtests.crowd.profile import ArrivalPart, Door
 
 _LAST_OF_DRAW_SECONDS = 1.0
 
@@ -33,7 +33,7 @@ class CurveError(ValueError):
 
 
 @dataclass(frozen=True)
-class Part:
+class CurvePart:
     """A part of the crowd: `share` of 1; from when on, and the time constant, of those that fall off."""
 
     name: str
@@ -65,7 +65,7 @@ class Curve:
         left_out: share of the crowd whose wave lies outside the run: they come with the others.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[CurvePart, ...]
     seconds: float
     draw_seconds: float
     door: Door
@@ -101,7 +101,7 @@ class Curve:
             told.append(f"waves outside the run, of {self.left_out:.1%} of the crowd, are left out")
         return "; ".join(told)
 
-    def _words(self, part: Part) -> str:
+    def _words(self, part: CurvePart) -> str:
         match part.name:
             case "door":
                 return (
@@ -119,7 +119,7 @@ class Curve:
 
 
 def curve_of(
-    parts: Iterable[Arrivals], door: Door, seconds: float, draw_seconds: float, opens: time = time(8)
+    parts: Iterable[ArrivalPart], door: Door, seconds: float, draw_seconds: float, opens: time = time(8)
 ) -> Curve:
     """The curve of a crowd in a run.
 
@@ -139,13 +139,13 @@ def curve_of(
         for moment in moments:
             if 0 <= moment < seconds:
                 constant = part.constant_seconds or max(seconds / 3, 1.0)
-                made.append(Part(part.curve, share / len(moments), constant, moment))
+                made.append(CurvePart(part.curve, share / len(moments), constant, moment))
             else:
                 left_out += share / len(moments)
     if not made:
         raise CurveError("arrivals: every wave lies outside the run: take more minutes, or a part of another curve")
     if left_out:
-        made = [Part(p.name, p.share / (1 - left_out), p.constant_seconds, p.from_seconds) for p in made]
+        made = [CurvePart(p.name, p.share / (1 - left_out), p.constant_seconds, p.from_seconds) for p in made]
     return Curve(tuple(made), seconds, draw_seconds, door, left_out)
 
 
@@ -153,13 +153,13 @@ def _second_of_day(moment: time) -> float:
     return moment.hour * 3600.0 + moment.minute * 60 + moment.second
 
 
-def parse_arrivals(text: str) -> tuple[Arrivals, ...]:
+def parse_arrivals(text: str) -> tuple[ArrivalPart, ...]:
     """Read `--arrivals`.
 
     Raises:
         CurveError: unknown part, or shares that are no shares.
     """
-    parts: list[Arrivals] = []
+    parts: list[ArrivalPart] = []
     for word in filter(None, (word.strip() for word in text.split(","))):
         head, _, constant = word.partition("@")
         name, _, share = head.partition(":")
@@ -172,13 +172,13 @@ def parse_arrivals(text: str) -> tuple[Arrivals, ...]:
             raise CurveError(f"arrivals: {word!r}: expected name:share or decay:share@seconds") from None
         if (portion is not None and not 0 <= portion <= 1) or (time_constant is not None and not time_constant > 0):
             raise CurveError(f"arrivals: {word!r}: a share is between 0 and 1, a time constant above 0")
-        parts.append(Arrivals(name, portion, time_constant))  # type: ignore[arg-type]
+        parts.append(ArrivalPart(name, portion, time_constant))  # type: ignore[arg-type]
     stated = sum(part.share for part in parts if part.share is not None)
     open_ended = [part for part in parts if part.share is None]
     if stated > 1 + 1e-9 or len(open_ended) > 1 or (stated >= 1 and open_ended):
         raise CurveError(f"arrivals: {text!r}: the shares add up to more than 1, or two parts have none")
     if not open_ended and stated < 1 - 1e-9:
-        parts.append(Arrivals("decay"))
+        parts.append(ArrivalPart("decay"))
     return tuple(parts)
 
 

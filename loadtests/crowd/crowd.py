@@ -14,9 +14,9 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from loadtests.crowd.behaviour import Afterthought, Behaviour
-from loadtests.crowd.crowd_file import load_traits
+from loadtests.crowd.crowd_file import load_profile
 from loadtests.crowd.papers import GIVEN, made_up_name, resident_id_number, sloppy
-from loadtests.crowd.traits import Traits, per_mille, shares_of
+from loadtests.crowd.profile import CrowdProfile, per_mille, shares_of
 
 _MASK = (1 << 64) - 1
 _BIRTHS_FROM = date(1931, 1, 1)
@@ -56,7 +56,7 @@ def mix(value: int) -> int:
 
 @dataclass(frozen=True)
 class Crowd:
-    """`residents` people of `districts`, on `day`, all from `seed`, with the shares of `traits`.
+    """`residents` people of `districts`, on `day`, all from `seed`, with the shares of `profile`.
 
     Districts share the residents as the crowd's file says (equally where it does not know one of them).
     """
@@ -65,7 +65,7 @@ class Crowd:
     districts: tuple[str, ...]
     day: date
     seed: int = 1
-    traits: Traits = field(default_factory=load_traits)
+    profile: CrowdProfile = field(default_factory=load_profile)
 
     _homes: bytes = field(default=b"", init=False, repr=False)
     _behaviours: bytes = field(default=b"", init=False, repr=False)
@@ -78,9 +78,9 @@ class Crowd:
             raise ValueError(f"residents: expected 1..{_PAPERS}, got {self.residents}")
         if not self.districts:
             raise ValueError("districts: expected at least one")
-        if self.traits.ineligible.wrong_district and not self._elsewhere():
+        if self.profile.ineligible.wrong_district and not self._elsewhere():
             raise ValueError("districts: expected one of the crowd's to be left, for those of the wrong district")
-        known = {district.code: district.weight for district in self.traits.districts}
+        known = {district.code: district.weight for district in self.profile.districts}
         weights = [known[code] if known.keys() >= set(self.districts) else 1 for code in self.districts]
         # a table of a thousand slots answers "which district" and "which behaviour" in O(1)
         ends = [round(1000 * sum(weights[: k + 1]) / sum(weights)) for k in range(len(weights))]
@@ -100,16 +100,16 @@ class Crowd:
 
     def behaviour_shares(self) -> list[tuple[Behaviour, float]]:
         """What share of the residents behaves how; the others are ordinary."""
-        shares = shares_of(self.traits.habits) | shares_of(self.traits.ineligible)
+        shares = shares_of(self.profile.habits) | shares_of(self.profile.ineligible)
         return [(Behaviour[name.upper()], share) for name, share in shares.items()]
 
     def afterthought_shares(self) -> list[tuple[Afterthought, float]]:
         """What share of those registered think again, and how."""
-        return [(Afterthought[name.upper()], share) for name, share in shares_of(self.traits.afterthoughts).items()]
+        return [(Afterthought[name.upper()], share) for name, share in shares_of(self.profile.afterthoughts).items()]
 
     def head(self, i: int) -> int:
         """Whose phone resident `i` uses: their own, or that of the first of their family."""
-        families = self.traits.families
+        families = self.profile.families
         if not families.share:
             return i
         first = i - i % families.size
@@ -117,7 +117,7 @@ class Crowd:
 
     def shares_a_phone(self, i: int) -> bool:
         """Whether resident `i` has one phone with relatives."""
-        families = self.traits.families
+        families = self.profile.families
         if not families.share:
             return False
         first = i - i % families.size
@@ -222,7 +222,7 @@ class Crowd:
 
     def _elsewhere(self) -> str:
         """A district where nobody of this run queues; "" where there is none."""
-        return next((d.code for d in self.traits.districts if d.code not in self.districts), "")
+        return next((d.code for d in self.profile.districts if d.code not in self.districts), "")
 
     def sites_rows(self, sites_per_district: int = 12) -> Iterator[tuple[str, ...]]:
         """Rows of the contract's sites file."""

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import msgspec
 
-from loadtests.crowd.traits import (
+from loadtests.crowd.profile import (
     Afterthoughts,
-    Arrivals,
+    ArrivalPart,
     Bots,
-    District,
+    CrowdProfile,
     Door,
     Families,
     Habits,
+    HomeDistrict,
     Impatience,
     Ineligible,
     Network,
-    Pace,
-    Traits,
-    Whims,
+    PaceRanges,
+    Reactions,
     per_mille,
     shares_of,
 )
@@ -37,7 +37,7 @@ class CrowdError(ValueError):
 
 
 @cache
-def load_traits(name: str = DEFAULT_CROWD) -> Traits:
+def load_profile(name: str = DEFAULT_CROWD) -> CrowdProfile:
     """Read and check a crowd file: a shipped one by its name, or any by its path.
 
     Raises:
@@ -54,20 +54,30 @@ def load_traits(name: str = DEFAULT_CROWD) -> Traits:
     except msgspec.DecodeError as error:
         raise CrowdError(f"{path.name}: not TOML: {error}") from error
     try:
-        traits = msgspec.convert(tree, Traits, builtin_types=(datetime, date, time))
+        profile = msgspec.convert(tree, CrowdProfile, builtin_types=(datetime, date, time))
     except msgspec.ValidationError as error:
         raise CrowdError(f"{path.name}: {_explain(error)}") from error
-    problem = next(_problems(traits), None)
+    problem = next(_problems(profile), None)
     if problem is not None:
         raise CrowdError(f"{path.name}: {problem}")
-    return traits
+    return profile
 
 
 _TABLES: dict[str, type[msgspec.Struct]] = {
-    "": Traits, "districts": District, "arrivals": Arrivals, "door": Door, "ineligible": Ineligible, "habits": Habits,
-    "afterthoughts": Afterthoughts, "whims": Whims, "impatience": Impatience, "pace": Pace, "families": Families,
-    "networks": Network, "bots": Bots,
-}  # fmt: skip
+    "": CrowdProfile,
+    "districts": HomeDistrict,
+    "arrivals": ArrivalPart,
+    "door": Door,
+    "ineligible": Ineligible,
+    "habits": Habits,
+    "afterthoughts": Afterthoughts,
+    "whims": Reactions,
+    "impatience": Impatience,
+    "pace": PaceRanges,
+    "families": Families,
+    "networks": Network,
+    "bots": Bots,
+}
 
 
 def _explain(error: msgspec.ValidationError) -> str:
@@ -80,37 +90,37 @@ def _explain(error: msgspec.ValidationError) -> str:
     key = ".".join(filter(None, (path, found[2])))
     if found[1] == "missing required":
         return f"{key}: expected a value, got none"
-    known = _TABLES[re.sub(r"\[[^]]*\]", "", path)].__struct_fields__
+    known = _TABLES[re.sub(r"\[[^]]*\]", "", path)].__struct_encode_fields__
     return f"{key}: unknown key, expected one of {', '.join(known)}"
 
 
-def _problems(traits: Traits) -> Iterator[str]:
+def _problems(profile: CrowdProfile) -> Iterator[str]:
     """What the types alone cannot say, each as "key: expected ..."."""
-    yield from _problems_of_districts(traits)
-    yield from _problems_of_arrivals(traits.arrivals)
+    yield from _problems_of_districts(profile)
+    yield from _problems_of_arrivals(profile.arrivals)
     for key in ("habits", "ineligible", "afterthoughts"):
-        for name, share in shares_of(getattr(traits, key)).items():
+        for name, share in shares_of(getattr(profile, key)).items():
             if abs(share * 1000 - per_mille(share)) > 1e-6:
                 yield f"{key}.{name}: expected whole thousandths, got {share:g}"
     if (
-        sum(per_mille(share) for table in (traits.habits, traits.ineligible) for share in shares_of(table).values())
+        sum(per_mille(share) for table in (profile.habits, profile.ineligible) for share in shares_of(table).values())
         > 1000
     ):
         yield "habits: expected no more than 1 together with ineligible"
-    if sum(per_mille(share) for share in shares_of(traits.afterthoughts).values()) > 1000:
+    if sum(per_mille(share) for share in shares_of(profile.afterthoughts).values()) > 1000:
         yield "afterthoughts: expected no more than 1 together"
-    ranges = [("impatience", name, traits.impatience) for name in ("gives_up_after", "refreshes_every")]
-    for key, name, table in [*ranges, *(("pace", name, traits.pace) for name in Pace.__struct_fields__)]:
+    ranges = [("impatience", name, profile.impatience) for name in ("gives_up_after", "refreshes_every")]
+    for key, name, table in [*ranges, *(("pace", name, profile.pace) for name in PaceRanges.__struct_fields__)]:
         low, high = getattr(table, name)
         if low > high:
             yield f"{key}.{name}: expected the shorter time first, got {low:g} and {high:g}"
-    yield from _problems_of_networks(traits.networks)
+    yield from _problems_of_networks(profile.networks)
 
 
-def _problems_of_districts(traits: Traits) -> Iterator[str]:
+def _problems_of_districts(profile: CrowdProfile) -> Iterator[str]:
     codes: set[str] = set()
-    by_population = traits.districts[0].population is not None
-    for index, district in enumerate(traits.districts):
+    by_population = profile.districts[0].population is not None
+    for index, district in enumerate(profile.districts):
         key = f"districts[{index}]"
         if district.code in codes:
             yield f"{key}.code: expected a code of its own, got `{district.code}` again"
@@ -119,16 +129,16 @@ def _problems_of_districts(traits: Traits) -> Iterator[str]:
             yield f"{key}: expected either population or share"
         if (district.population is not None) != by_population:
             yield f"{key}: expected {'population' if by_population else 'share'}, as the first district has"
-    for index, code in enumerate(traits.come):
+    for index, code in enumerate(profile.come):
         if code not in codes:
             yield f"come[{index}]: expected one of the districts, got `{code}`"
-    if len(set(traits.come)) < len(traits.come):
+    if len(set(profile.come)) < len(profile.come):
         yield "come: expected each district once"
-    if codes == set(traits.come) and traits.ineligible.wrong_district:
+    if codes == set(profile.come) and profile.ineligible.wrong_district:
         yield "districts: expected one besides those of come: where those of the wrong district live"
 
 
-def _problems_of_arrivals(parts: tuple[Arrivals, ...]) -> Iterator[str]:
+def _problems_of_arrivals(parts: tuple[ArrivalPart, ...]) -> Iterator[str]:
     for index, part in enumerate(parts):
         key = f"arrivals[{index}]"
         if bool(part.at_minutes) != (part.curve == "wave"):

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from loadtests.crowd.crowd import Crowd
-from loadtests.crowd.crowd_file import DEFAULT_CROWD, CrowdError, load_traits
+from loadtests.crowd.crowd_file import DEFAULT_CROWD, CrowdError, load_profile
 
 REGISTRY_COLUMNS = ("id_type", "id_number", "name", "phone", "first_dose_date", "product", "district")
 SITES_COLUMNS = ("site", "name_zh", "name_en", "district", "address")
@@ -40,10 +40,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     try:
-        traits = load_traits(options.crowd)
+        profile = load_profile(options.crowd)
     except CrowdError as error:
         parser.error(f"--crowd: {error}")
-    districts = tuple(filter(None, options.districts.split(","))) or traits.come
-    crowd = Crowd(options.residents, districts, options.day, options.seed, traits)
+    districts = tuple(filter(None, options.districts.split(","))) or profile.come
+    crowd = Crowd(options.residents, districts, options.day, options.seed, profile)
     for path in write_files(crowd, options.folder):
         print(path)

@@ -10,7 +10,7 @@ import math
 from statistics import NormalDist
 
 from loadtests.crowd.crowd import Crowd, mix
-from loadtests.crowd.traits import Network, per_mille
+from loadtests.crowd.profile import Network, per_mille
 
 _SALT = 13
 _P95 = NormalDist().inv_cdf(0.95)
@@ -29,7 +29,7 @@ class Networks:
 
     def __init__(self, crowd: Crowd) -> None:
         self._crowd = crowd
-        self._networks = crowd.traits.networks
+        self._networks = crowd.profile.networks
         ends, at = [], 0.0
         for network in self._networks:
             at += network.share
@@ -40,7 +40,7 @@ class Networks:
         self._sigmas = [
             math.log(n.latency_p95_ms / n.latency_ms) / _P95 if n.latency_ms else 0.0 for n in self._networks
         ]
-        size = crowd.traits.request_bytes * 1e6
+        size = crowd.profile.request_bytes * 1e6
         self._upload_us = [
             size / n.upload_bytes_per_second if n.upload_bytes_per_second else 0.0 for n in self._networks
         ]

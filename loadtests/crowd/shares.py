@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Share:
+class CrowdShare:
     """Which residents and bots a generator plays: every `of`-th from `index` on; all shares together are all, once."""
 
     index: int = 0
@@ -22,4 +22,4 @@ class Share:
         return i if i < count else i - self.of
 
 
-EVERYONE = Share()
+EVERYONE = CrowdShare()

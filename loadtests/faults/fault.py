@@ -24,7 +24,7 @@ class Cluster(Protocol):
         """Start the nodes that have died again, on their data; their new processes."""
 
 
-class Target(Protocol):
+class FaultTarget(Protocol):
     """The server of our own that a fault harms."""
 
     home: str
@@ -71,26 +71,26 @@ class Fault(ABC):
         """Why it cannot be injected with this `--redis-url`, or on this machine, in one line; None where it can."""
         return None
 
-    def prepare(self, server: Target) -> None:
+    def prepare(self, server: FaultTarget) -> None:
         """Make ready what it needs, before anything of the server is started."""
         return None
 
     @abstractmethod
-    def inject(self, server: Target) -> str:
+    def inject(self, server: FaultTarget) -> str:
         """Do it; says what was done.
 
         Raises:
             FaultError: it cannot be done.
         """
 
-    def over(self, server: Target, elapsed_seconds: float) -> bool:
+    def over(self, server: FaultTarget, elapsed_seconds: float) -> bool:
         """Whether it has come to its end, so long after `inject`."""
         return elapsed_seconds >= self.lasts_seconds
 
-    def heal(self, server: Target) -> str:
+    def heal(self, server: FaultTarget) -> str:
         """End it, where it does not end by itself; says what was done. Again, or before `inject`, does nothing."""
         return ""
 
-    def clean_up(self, server: Target) -> None:
+    def clean_up(self, server: FaultTarget) -> None:
         """Take away what `prepare` made, once the server has ended."""
         return None

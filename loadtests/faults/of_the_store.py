@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 
-from loadtests.faults.fault import Fault, FaultError, Target
+from loadtests.faults.fault import Fault, FaultError, FaultTarget
 from loadtests.faults.processes import first_of, send_signal
 
 
@@ -28,7 +28,7 @@ class KillStore(StoreFault):
 
     name = "kill-store"
 
-    def inject(self, server: Target) -> str:
+    def inject(self, server: FaultTarget) -> str:
         """Kill the embedded store."""
         pid = first_of(server.stores(), "store")
         os.kill(pid, signal.SIGKILL)
@@ -47,14 +47,14 @@ class StopStore(StoreFault):
     def __init__(self) -> None:
         self._stopped: int | None = None
 
-    def inject(self, server: Target) -> str:
+    def inject(self, server: FaultTarget) -> str:
         """Stop the embedded store."""
         pid = first_of(server.stores(), "store")
         os.kill(pid, signal.SIGSTOP)
         self._stopped = pid
         return f"stopped the store, process {pid}, for {self.lasts_seconds:g} s"
 
-    def heal(self, server: Target) -> str:
+    def heal(self, server: FaultTarget) -> str:
         """Let it go on."""
         pid, self._stopped = self._stopped, None
         return "the store goes on" if pid is not None and send_signal(pid, signal.SIGCONT) else ""
@@ -77,14 +77,14 @@ class SlowDisk(StoreFault):
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def inject(self, server: Target) -> str:
+    def inject(self, server: FaultTarget) -> str:
         """Begin to stop the store again and again."""
         pid = first_of(server.stores(), "store")
         self._thread = threading.Thread(target=self._pulse, args=(pid,), name="slow disk", daemon=True)
         self._thread.start()
         return f"each fsync of the store, process {pid}, takes {self._SYNC_SECONDS * 1000:g} ms"
 
-    def heal(self, server: Target) -> str:
+    def heal(self, server: FaultTarget) -> str:
         """Let the store go on."""
         if self._thread is None:
             return ""
@@ -125,12 +125,12 @@ class FullDisk(StoreFault):
             return f"--fault {cls.name}: cannot be done here: it mounts a small disk, which takes root on Linux"
         return super().problem(redis_url)
 
-    def prepare(self, server: Target) -> None:
+    def prepare(self, server: FaultTarget) -> None:
         """Mount the disk."""
         server.data_dir.mkdir(mode=0o700)
         self._mount(server, f"size={self._SIZE},mode=700")
 
-    def inject(self, server: Target) -> str:
+    def inject(self, server: FaultTarget) -> str:
         """Shrink the disk to what is in it."""
         for _ in range(50):  # the store may write between the look and the mount, which is then refused
             disk = os.statvfs(server.data_dir)
@@ -143,7 +143,7 @@ class FullDisk(StoreFault):
             return f"the store's disk is full at {used / 1e6:.0f} MB, for {self.lasts_seconds:g} s"
         raise FaultError("the disk could not be filled: it grew at each try")
 
-    def heal(self, server: Target) -> str:
+    def heal(self, server: FaultTarget) -> str:
         """Make room."""
         if not self._full:
             return ""
@@ -151,12 +151,12 @@ class FullDisk(StoreFault):
         self._mount(server, f"remount,size={self._SIZE}")
         return "the disk has room again"
 
-    def clean_up(self, server: Target) -> None:
+    def clean_up(self, server: FaultTarget) -> None:
         """Unmount the disk."""
         # lazily: whoever still ends on it must not keep it
         subprocess.run(["umount", "--lazy", str(server.data_dir)], check=False, capture_output=True)  # noqa: S607
 
-    def _mount(self, server: Target, how: str) -> None:
+    def _mount(self, server: FaultTarget, how: str) -> None:
         command = ["mount", "-t", "tmpfs", "-o", how, "tmpfs", str(server.data_dir)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
@@ -176,7 +176,7 @@ class KillPrimary(StoreFault):
     lasts_seconds = 8.0
     needs_cluster = True
 
-    def inject(self, server: Target) -> str:
+    def inject(self, server: FaultTarget) -> str:
         """Kill the primary of the first district's opening."""
         if server.cluster is None:
             raise FaultError("the server is not on a cluster of ours")
@@ -184,7 +184,7 @@ class KillPrimary(StoreFault):
         os.kill(pid, signal.SIGKILL)
         return f"killed the opening's primary, process {pid}"
 
-    def heal(self, server: Target) -> str:
+    def heal(self, server: FaultTarget) -> str:
         """Start it again: it becomes its successor's replica."""
         started = server.cluster.restart_dead() if server.cluster is not None else []
         return f"started it again, process {started[0]}" if started else ""

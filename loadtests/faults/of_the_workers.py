@@ -7,7 +7,7 @@ import signal
 
 import psutil
 
-from loadtests.faults.fault import Fault, FaultError, Target
+from loadtests.faults.fault import Fault, FaultError, FaultTarget
 from loadtests.faults.processes import first_of
 
 
@@ -16,7 +16,7 @@ class KillWorker(Fault):
 
     name = "kill-worker"
 
-    def inject(self, server: Target) -> str:
+    def inject(self, server: FaultTarget) -> str:
         """Kill the first worker."""
         pid = first_of(server.workers(), "worker")
         os.kill(pid, signal.SIGKILL)
@@ -34,7 +34,7 @@ class SkewClock(Fault):
     forgiven = False
     _SKEW_SECONDS = 180
 
-    def prepare(self, server: Target) -> None:
+    def prepare(self, server: FaultTarget) -> None:
         """Have one worker start ahead of time."""
         server.folder.joinpath("sitecustomize.py").write_text("import loadtests.faults.skewed_clock\n")
         self._set(server, self._SKEW_SECONDS)
@@ -42,7 +42,7 @@ class SkewClock(Fault):
         path = (str(server.folder), server.home, os.environ.get("PYTHONPATH"))
         server.environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
 
-    def inject(self, server: Target) -> str:
+    def inject(self, server: FaultTarget) -> str:
         """Set that worker's clock back."""
         try:
             pid = int((server.folder / "skewed-pid").read_text())
@@ -52,7 +52,7 @@ class SkewClock(Fault):
         ahead, behind = f"{self._SKEW_SECONDS} s ahead", f"{self._SKEW_SECONDS} s behind"
         return f"worker {pid}'s clock, {ahead} from its start, is now {behind}"
 
-    def _set(self, server: Target, seconds: int) -> None:
+    def _set(self, server: FaultTarget, seconds: int) -> None:
         new = server.folder / "skew-seconds.new"
         new.write_text(str(seconds))
         new.replace(server.folder / "skew-seconds")
@@ -71,17 +71,17 @@ class RollingRestart(Fault):
     def __init__(self) -> None:
         self._before: list[psutil.Process] = []
 
-    def inject(self, server: Target) -> str:
+    def inject(self, server: FaultTarget) -> str:
         """Ask for new workers."""
         self._before = [psutil.Process(pid) for pid in server.workers()]
         os.kill(first_of([server.pid] if server.pid else [], "server"), signal.SIGHUP)
         return f"replacing {len(self._before)} workers one by one"
 
-    def over(self, server: Target, elapsed_seconds: float) -> bool:
+    def over(self, server: FaultTarget, elapsed_seconds: float) -> bool:
         """Whether all workers are new ones."""
         return not any(process.is_running() for process in self._before)
 
-    def heal(self, server: Target) -> str:
+    def heal(self, server: FaultTarget) -> str:
         """Nothing to do; say so."""
         before, self._before = self._before, []
         return "all workers are new" if before else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loadtests.faults.fault import Fault, Target
+from loadtests.faults.fault import Fault, FaultTarget
 
 
 class FaultRun:
@@ -16,7 +16,7 @@ class FaultRun:
         second, end_second: when it was injected, and when it ended; None before.
     """
 
-    def __init__(self, server: Target, fault: Fault, at_second: float) -> None:
+    def __init__(self, server: FaultTarget, fault: Fault, at_second: float) -> None:
         self._server, self._fault, self._at = server, fault, at_second
         self._injected_at = 0.0
         self.second: int | None = None

@@ -5,16 +5,16 @@ from __future__ import annotations
 import gevent
 from locust import User, task
 
-from loadtests.generator.lines import Switchboard
+from loadtests.generator.dispatcher import Dispatcher
 
 
-class Line(User):
-    """A Locust user that is a line of the run's switchboard; one run a process."""
+class ConnectionUser(User):
+    """A Locust user that is one of the run's lines, and serves whoever its dispatcher hands it; one run a process."""
 
     @task
     def serve(self) -> None:
         """Serve until killed."""
-        board = Switchboard.of_this_process
+        board = Dispatcher.of_this_process
         if board is None:  # not begun
             gevent.sleep(0.1)
         else:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from loadtests.crowd.shares import Share
+from loadtests.crowd.shares import CrowdShare
 from loadtests.run.options import Options
 
 # From the master to its workers.
@@ -30,8 +30,8 @@ ANSWER_SECONDS = 180
 """How long one waits for the other."""
 
 
-class Measured(msgspec.Struct):
-    """What one cast has measured so far, as it travels to the master.
+class WorkerMeasurements(msgspec.Struct):
+    """What one generator has measured so far, as it travels to the master.
 
     Attributes:
         index: of its share.
@@ -46,28 +46,28 @@ class Measured(msgspec.Struct):
     percent: dict[int, float]
 
 
-class Part(msgspec.Struct):
-    """What one cast has to say at the end of a run.
+class WorkerResult(msgspec.Struct):
+    """What one generator has to say at the end of a run.
 
     Attributes:
-        told: encoded.
+        observations: encoded.
         unserved: events that were due when the run ended, and had not been sent.
         clock_doubt_us: how far its clock may be from the master's.
     """
 
-    measured: Measured
-    told: bytes
+    measured: WorkerMeasurements
+    observations: bytes
     unserved: int
     clock_doubt_us: int
 
 
-class Order(msgspec.Struct):
+class StartOrder(msgspec.Struct):
     """What a worker is told to begin with."""
 
     options: Options
     host: str
     origin_s: float
-    share: Share
+    share: CrowdShare
     everyone: bool
 
 

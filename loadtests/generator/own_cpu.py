@@ -11,7 +11,7 @@ import psutil
 from loadtests.run.clock import RunClock
 
 
-class Busy:
+class OwnCpu:
     """Looks once a second until stopped.
 
     Attributes:

@@ -11,13 +11,12 @@ import msgspec
 
 from loadtests.client.measure import Meters, Progress
 from loadtests.crowd.crowd import Crowd
-from loadtests.crowd.shares import Share
+from loadtests.crowd.shares import CrowdShare
 from loadtests.generator import messages
-from loadtests.generator.generator import Cast
-from loadtests.generator.messages import Measured, Order, Part
-from loadtests.resident.acts import Stretch
-from loadtests.resident.observations import Told
-from loadtests.run.generators import Company
+from loadtests.generator.load_generator import LoadGenerator
+from loadtests.generator.messages import StartOrder, WorkerMeasurements, WorkerResult
+from loadtests.resident.observations import Observations
+from loadtests.run.generators import ArrivalBatch, GeneratorPool
 from loadtests.run.options import CannotRehearse, Options
 from loadtests.run.setting import Setting
 
@@ -26,41 +25,41 @@ if TYPE_CHECKING:
     from locust.runners import MasterRunner
 
 
-class Alone:
+class LocalPool:
     """One generator: this process."""
 
     alone = True
     clock_doubt_ms = 0
 
     def __init__(self, options: Options, crowd: Crowd, setting: Setting, fire: Any) -> None:
-        self.cast = Cast(options, crowd, setting, fire)
+        self.generator = LoadGenerator(options, crowd, setting, fire)
         self._ended = False
 
     def begin(self, *, everyone: bool) -> None:
-        self.cast.begin(everyone=everyone)
+        self.generator.begin(everyone=everyone)
 
-    def arrive(self, stretch: Stretch) -> None:
-        self.cast.arrive(stretch)
+    def arrive(self, stretch: ArrivalBatch) -> None:
+        self.generator.arrive(stretch)
 
     def progress(self) -> Progress:
-        return self.cast.meters.progress(self.cast.clock.now_us() // 1_000_000)
+        return self.generator.meters.progress(self.generator.clock.now_us() // 1_000_000)
 
     def meters(self) -> Meters:
-        return self.cast.meters
+        return self.generator.meters
 
     def end(self) -> None:
         if not self._ended:
             self._ended = True
-            self.cast.end()
+            self.generator.end()
 
-    def told(self) -> tuple[Told, Meters, int]:
-        return self.cast.journey.told, self.cast.meters, self.cast.unserved
+    def observed(self) -> tuple[Observations, Meters, int]:
+        return self.generator.journey.observations, self.generator.meters, self.generator.unserved
 
     def cpu(self) -> dict[str, tuple[str, dict[int, float]]]:
         return {}
 
 
-def company_of(options: Options, crowd: Crowd, setting: Setting, environment: Environment) -> Company:
+def pool_of(options: Options, crowd: Crowd, setting: Setting, environment: Environment) -> GeneratorPool:
     """The generators of a Locust process that has a runner: itself, or its workers.
 
     Raises:
@@ -69,11 +68,11 @@ def company_of(options: Options, crowd: Crowd, setting: Setting, environment: En
     from locust.runners import MasterRunner  # patches the process: only Locust's entry points come here
 
     if isinstance(environment.runner, MasterRunner):
-        return Troupe(options, crowd, setting, environment.runner)
-    return Alone(options, crowd, setting, environment.events.request.fire)
+        return WorkerPool(options, crowd, setting, environment.runner)
+    return LocalPool(options, crowd, setting, environment.events.request.fire)
 
 
-class Troupe:
+class WorkerPool:
     """Locust's workers, from the master's side.
 
     Args:
@@ -92,8 +91,8 @@ class Troupe:
         if not self._workers:
             raise CannotRehearse("no workers: start some with `locust --worker`, or give --processes")
         self._pieces: dict[str, list[bytes]] = {}
-        self._parts: dict[str, Part] = {}
-        self._seen: dict[str, Measured] = {}
+        self._parts: dict[str, WorkerResult] = {}
+        self._seen: dict[str, WorkerMeasurements] = {}
         self._failed = ""
         self._ended = False
         for name, listener in (
@@ -111,10 +110,10 @@ class Troupe:
         options = msgspec.structs.replace(self._options, redis_url=None)  # its password is not for the wire
         host, origin_s, of = self._setting.host, self._setting.origin_s, len(self._workers)
         for index, worker in enumerate(self._workers):
-            order = Order(options, host, origin_s, Share(index, of), everyone)
+            order = StartOrder(options, host, origin_s, CrowdShare(index, of), everyone)
             self._runner.send_message(messages.BEGIN, messages.plain(order), worker)
 
-    def arrive(self, stretch: Stretch) -> None:
+    def arrive(self, stretch: ArrivalBatch) -> None:
         self._runner.send_message(messages.ARRIVE, messages.plain(stretch))
 
     def progress(self) -> Progress:
@@ -140,12 +139,12 @@ class Troupe:
         self._runner.send_message(messages.END)
         self._wait_for(lambda: len(self._parts) == len(self._workers), "said what they had been told")
 
-    def told(self) -> tuple[Told, Meters, int]:
-        told = Told(self._crowd.residents)
+    def observed(self) -> tuple[Observations, Meters, int]:
+        observations = Observations(self._crowd.residents)
         for part in self._parts.values():
-            told.take_in(part.told)
+            observations.take_in(part.observations)
             self.clock_doubt_ms = max(self.clock_doubt_ms, -(-part.clock_doubt_us // 1000))
-        return told, self._measured(), sum(part.unserved for part in self._parts.values())
+        return observations, self._measured(), sum(part.unserved for part in self._parts.values())
 
     def cpu(self) -> dict[str, tuple[str, dict[int, float]]]:
         seen = sorted(self._seen.values(), key=lambda seen: seen.index)
@@ -175,11 +174,11 @@ class Troupe:
         pieces = self._pieces.setdefault(msg.node_id, [])
         pieces.append(msg.data["piece"])
         if msg.data["last"]:
-            part = self._parts[msg.node_id] = msgspec.msgpack.decode(b"".join(pieces), type=Part)
+            part = self._parts[msg.node_id] = msgspec.msgpack.decode(b"".join(pieces), type=WorkerResult)
             self._seen[msg.node_id] = part.measured
 
     def _looked(self, msg: Any, **_: Any) -> None:
-        self._seen[msg.node_id] = msgspec.convert(msg.data, Measured)
+        self._seen[msg.node_id] = msgspec.convert(msg.data, WorkerMeasurements)
 
     def _failure(self, msg: Any, **_: Any) -> None:
         self._failed = f"a worker: {msg.data['why']}"

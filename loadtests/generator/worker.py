@@ -10,11 +10,11 @@ import msgspec
 from gevent.event import AsyncResult
 
 from loadtests.generator import messages
-from loadtests.generator.generator import Cast
-from loadtests.generator.messages import Measured, Order, Part
-from loadtests.generator.own_cpu import Busy
-from loadtests.resident.acts import Stretch
+from loadtests.generator.load_generator import LoadGenerator
+from loadtests.generator.messages import StartOrder, WorkerMeasurements, WorkerResult
+from loadtests.generator.own_cpu import OwnCpu
 from loadtests.run.clock import RunClock
+from loadtests.run.generators import ArrivalBatch
 from loadtests.run.options import CannotRehearse, crowd_of
 from loadtests.run.setting import find_setting
 
@@ -25,8 +25,8 @@ _CLOCK_LOOKS = 20
 _PIECE_BYTES = 4_000_000
 
 
-class Member:
-    """A Locust worker's side: does as the master's stage says.
+class GeneratorWorker:
+    """A Locust worker as one of several load generators: it does as the master's run says.
 
     Args:
         runner: of the worker.
@@ -34,8 +34,8 @@ class Member:
 
     def __init__(self, runner: WorkerRunner) -> None:
         self._runner = runner
-        self._cast: Cast | None = None
-        self._busy: Busy | None = None
+        self._generator: LoadGenerator | None = None
+        self._busy: OwnCpu | None = None
         self._clock_doubt_us = 0
         self._answer: AsyncResult[int] = AsyncResult()
         for name, listener in (
@@ -50,21 +50,23 @@ class Member:
 
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         """Say how far it is whenever Locust reports its statistics, every few seconds."""
-        if self._cast is not None:
-            data["jiaohao"] = messages.plain(self._cast.meters.progress(self._cast.clock.now_us() // 1_000_000))
+        if self._generator is not None:
+            data["jiaohao"] = messages.plain(
+                self._generator.meters.progress(self._generator.clock.now_us() // 1_000_000)
+            )
 
     def _begin(self, msg: Any, **_: Any) -> None:
-        self._cast = None
+        self._generator = None
         self._stop_watching()  # of an earlier run that did not come to its end
         try:
-            order = msgspec.convert(msg.data, Order)
+            order = msgspec.convert(msg.data, StartOrder)
             crowd = crowd_of(order.options)
             setting = find_setting(order.host, crowd.districts, order.origin_s)
             self._set(setting.clock)
             fire = self._runner.environment.events.request.fire
-            self._cast = Cast(order.options, crowd, setting, fire, order.share)
-            self._busy = Busy(setting.clock)
-            self._cast.begin(everyone=order.everyone)
+            self._generator = LoadGenerator(order.options, crowd, setting, fire, order.share)
+            self._busy = OwnCpu(setting.clock)
+            self._generator.begin(everyone=order.everyone)
         except (CannotRehearse, ValueError) as reason:
             self._runner.send_message(messages.FAILED, {"why": str(reason)})
 
@@ -89,30 +91,32 @@ class Member:
         self._answer.set(msg.data["now_us"])
 
     def _arrive(self, msg: Any, **_: Any) -> None:
-        while self._cast is None:  # still making ready
+        while self._generator is None:  # still making ready
             gevent.sleep(0.1)
-        self._cast.arrive(msgspec.convert(msg.data, Stretch))
+        self._generator.arrive(msgspec.convert(msg.data, ArrivalBatch))
 
     def _look(self, **_: Any) -> None:
-        if self._cast is not None:
-            self._runner.send_message(messages.SEEN, messages.plain(self._seen(self._cast)))
+        if self._generator is not None:
+            self._runner.send_message(messages.SEEN, messages.plain(self._seen(self._generator)))
 
     def _end(self, **_: Any) -> None:
-        if self._cast is None:
+        if self._generator is None:
             return
-        cast = self._cast
-        cast.end()
-        told = cast.journey.told.encoded(cast.share.index, cast.share.of)
-        part = msgspec.msgpack.encode(Part(self._seen(cast), told, cast.unserved, self._clock_doubt_us))
+        generator = self._generator
+        generator.end()
+        observations = generator.journey.observations.encoded(generator.share.index, generator.share.of)
+        part = msgspec.msgpack.encode(
+            WorkerResult(self._seen(generator), observations, generator.unserved, self._clock_doubt_us)
+        )
         self._stop_watching()
         for at in range(0, len(part), _PIECE_BYTES):
             piece = part[at : at + _PIECE_BYTES]
             self._runner.send_message(messages.PIECE, {"piece": piece, "last": at + _PIECE_BYTES >= len(part)})
             gevent.sleep(0)
 
-    def _seen(self, cast: Cast) -> Measured:
+    def _seen(self, generator: LoadGenerator) -> WorkerMeasurements:
         percent = self._busy.percent if self._busy is not None else {}
-        return Measured(cast.share.index, cast.meters.encoded(), socket.gethostname(), percent)
+        return WorkerMeasurements(generator.share.index, generator.meters.encoded(), socket.gethostname(), percent)
 
     def _stop_watching(self) -> None:
         if self._busy is not None:

@@ -19,7 +19,7 @@ from typing import Literal, TypeVar, get_args
 import msgspec
 
 from loadtests.client.measure import Histogram
-from loadtests.report.samples import FORMAT, UNITS, Durations, Ratio, Run, Sample, Single
+from loadtests.report.samples import FORMAT, UNITS, Durations, Ratio, RecordedRun, Sample, Single
 
 RESAMPLES = 500
 CONFIDENCE = 0.998
@@ -71,14 +71,14 @@ class Comparison:
         return ", ".join(f"{words[word]} {word}" for word in get_args(Word) if words[word])
 
 
-def load_run(path: Path) -> Run:
+def load_run(path: Path) -> RecordedRun:
     """Read the `--json` of an earlier run.
 
     Raises:
         AgainstError: it cannot be read, or is no such file.
     """
     try:
-        run = msgspec.json.decode(path.read_bytes(), type=Run)
+        run = msgspec.json.decode(path.read_bytes(), type=RecordedRun)
     except OSError as error:
         raise AgainstError(f"{path.name}: cannot be read: {error.strerror}") from error
     except msgspec.DecodeError as error:
@@ -97,7 +97,7 @@ def load_run(path: Path) -> Run:
     return run
 
 
-def compare(before: Run, now: Run) -> Comparison:
+def compare(before: RecordedRun, now: RecordedRun) -> Comparison:
     """Judge every figure that either run has."""
     earlier = {sample.name: sample for sample in before.samples}
     figures = [figure for sample in now.samples for figure in _compared(earlier.pop(sample.name, None), sample)]
@@ -112,7 +112,7 @@ def _another_machine(figures: Sequence[Compared]) -> Iterator[str]:
             yield f"{figure.name}: {figure.before:.3g} {figure.unit}, now {figure.now:.3g}: how busy the machine was"
 
 
-def _differences(before: Run, now: Run) -> Iterator[str]:
+def _differences(before: RecordedRun, now: RecordedRun) -> Iterator[str]:
     for name in _SAME_QUESTION:
         was, became = before.options.get(name), now.options.get(name)
         if was != became:

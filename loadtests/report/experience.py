@@ -17,12 +17,12 @@ def eta_errors(e: Evidence) -> dict[int, Histogram]:
 
     Of those who were called; when a resident hears of it counts, for that is what they were promised.
     """
-    told = e.told
+    observations = e.observations
     errors: dict[int, Histogram] = {}
-    for i, promised_ms in enumerate(told.promised_wait_ms):
-        if promised_ms != NEVER and told.ready_ms[i] != NEVER:
-            error_ms = abs(told.ready_ms[i] - told.joined_ms[i] - promised_ms)
-            errors.setdefault(told.ready_ms[i] // 1000, Histogram()).add(error_ms * 1000)
+    for i, promised_ms in enumerate(observations.promised_wait_ms):
+        if promised_ms != NEVER and observations.ready_ms[i] != NEVER:
+            error_ms = abs(observations.ready_ms[i] - observations.joined_ms[i] - promised_ms)
+            errors.setdefault(observations.ready_ms[i] // 1000, Histogram()).add(error_ms * 1000)
     return errors
 
 
@@ -34,11 +34,11 @@ def out_of_order(e: Evidence) -> dict[int, tuple[int, int]]:
     Kendall distance between the order of numbers and that of claims.
     """
     pairs: dict[int, tuple[int, int]] = {}
-    for ground in e.grounds:
+    for opening in e.openings:
         claims = sorted(
-            (e.told.claimed_ms[i], e.told.number[i])
-            for i in e.people(ground)
-            if e.told.claimed_ms[i] != NEVER and e.told.number[i]
+            (e.observations.claimed_ms[i], e.observations.number[i])
+            for i in e.people(opening)
+            if e.observations.claimed_ms[i] != NEVER and e.observations.number[i]
         )
         numbers: list[int] = []  # of earlier claims, sorted: nearly in order already, so each goes in near the end
         for claimed_ms, number in claims:

@@ -10,11 +10,11 @@ from loadtests.audit.evidence import Evidence
 from loadtests.report.charts import band_chart, bar_chart
 from loadtests.report.experience import out_of_order
 from loadtests.report.markup import card, figure, tiles
-from loadtests.report.residents import PERCENTILES, Band, Spread, in_steps, waits_ms, ways_ms
+from loadtests.report.residents import PERCENTILES, Band, Distribution, in_steps, waits_ms, ways_ms
 from loadtests.report.summary import Summary
 
 
-def felt(e: Evidence, summary: Summary) -> Iterable[str]:
+def experience_section(e: Evidence, summary: Summary) -> Iterable[str]:
     """The section's parts, as HTML."""
     view = summary.residents_view
     spreads = {spread.name: spread for spread in view.spreads}
@@ -73,7 +73,7 @@ def _explained(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f'<div class="scroll felt"><table><tr>{head}</tr>{body}</table></div>'
 
 
-def _at_a_glance(spreads: dict[str, Spread], summary: Summary) -> Iterable[tuple[str, str]]:
+def _at_a_glance(spreads: dict[str, Distribution], summary: Summary) -> Iterable[tuple[str, str]]:
     def at(name: str, percent: str) -> float | None:
         return spreads[name].percentiles[percent] if name in spreads else None
 
@@ -117,7 +117,7 @@ def _waits(waits_ms: Sequence[int]) -> str:
 
 
 def _requests(e: Evidence) -> str:
-    sent = [requests for requests in e.told.requests if requests]
+    sent = [requests for requests in e.observations.requests if requests]
     width = max(1, round(max(sent, default=0) / 30))
     return _bars(sent, width, lambda k: f"{k * width}", "requests")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from loadtests.audit.evidence import Evidence
 from loadtests.report.against import Compared
 from loadtests.report.charts import short
-from loadtests.report.experience_section import felt
+from loadtests.report.experience_section import experience_section
 from loadtests.report.markup import figure, table, tiles
 from loadtests.report.objectives import in_words
 from loadtests.report.summary import Summary
@@ -30,7 +30,7 @@ def render(e: Evidence, summary: Summary) -> str:
         *_comparison(summary),
         *_ramp(summary),
         "<h2>What residents felt</h2>",
-        *felt(e, summary),
+        *experience_section(e, summary),
         "<h2>Over time</h2>",
         _marked(summary),
         f'<div class="charts">{"".join(time_charts(e))}</div>',

@@ -22,7 +22,7 @@ _UNSEEN = ("missed", "unaware")
 
 
 @dataclass(frozen=True)
-class Spread:
+class Distribution:
     """Percentiles over `count` residents, in `unit`: p5, p50, p90, p95, p99, p100. `meaning`: of what and of whom."""
 
     name: str
@@ -76,7 +76,7 @@ class ResidentsView:
         totals: requests, bytes up and bytes down of all residents.
     """
 
-    spreads: Sequence[Spread]
+    spreads: Sequence[Distribution]
     shares: Sequence[Share]
     fairness_by_minute: Sequence[Order]
     promised: Sequence[Band]
@@ -86,37 +86,41 @@ class ResidentsView:
 
 def waits_ms(e: Evidence) -> Iterator[tuple[int, int]]:
     """(resident, milliseconds from joining to being told of the call) of everyone who was told."""
-    told = e.told
-    for i, ready_ms in enumerate(told.ready_ms):
+    observations = e.observations
+    for i, ready_ms in enumerate(observations.ready_ms):
         if ready_ms != NEVER:
-            yield i, max(ready_ms - told.joined_ms[i], 0)
+            yield i, max(ready_ms - observations.joined_ms[i], 0)
 
 
 def ways_ms(e: Evidence) -> Iterator[tuple[int, int]]:
     """(resident, milliseconds from coming to being told of the registration) of everyone who holds one."""
-    told = e.told
-    for i, registered_ms in enumerate(told.registered_ms):
-        if registered_ms != NEVER and told.came_ms[i] != NEVER:
-            yield i, max(registered_ms - told.came_ms[i], 0)
+    observations = e.observations
+    for i, registered_ms in enumerate(observations.registered_ms):
+        if registered_ms != NEVER and observations.came_ms[i] != NEVER:
+            yield i, max(registered_ms - observations.came_ms[i], 0)
 
 
 def missed(e: Evidence) -> set[int]:
     """Residents who missed a call: were told so, or learned it from getting a new place."""
-    told = e.told
-    return set(_who(e, Fact.MISSED)) | {spent.resident for spent in told.spent if spent.how in _UNSEEN}
+    observations = e.observations
+    return set(_who(e, Fact.MISSED)) | {spent.resident for spent in observations.spent if spent.how in _UNSEEN}
 
 
 def _who(e: Evidence, fact: Fact) -> list[int]:
     """Residents of whom any of these facts holds."""
     bits = int(fact)  # a flag takes ten times as long as a number
-    return [i for i, facts in enumerate(e.told.facts) if facts & bits]
+    return [i for i, facts in enumerate(e.observations.facts) if facts & bits]
 
 
 def residents_view(e: Evidence) -> ResidentsView:
     """Put what residents felt in figures."""
-    told = e.told
-    asking = [i for i, requests in enumerate(told.requests) if requests]
-    kept = [(i, told.promised_wait_ms[i], wait_ms) for i, wait_ms in waits_ms(e) if told.promised_wait_ms[i] != NEVER]
+    observations = e.observations
+    asking = [i for i, requests in enumerate(observations.requests) if requests]
+    kept = [
+        (i, observations.promised_wait_ms[i], wait_ms)
+        for i, wait_ms in waits_ms(e)
+        if observations.promised_wait_ms[i] != NEVER
+    ]
     spreads = [
         _spread("wait for the call", "s", (ms for _, ms in waits_ms(e)), 1000,
                 "from the join's answer to being told of the call, of everyone who was called; of their latest place"),
@@ -127,13 +131,13 @@ def residents_view(e: Evidence) -> ResidentsView:
                 "how far the first waiting time promised for a place was from the real one, early and late alike"),
         _spread("called late", "s", (max(wait - promised, 0) for _, promised, wait in kept), 1000,
                 "how much later than first promised the call came; 0 for who was called early or in time"),
-        _spread("polls until the call", "polls", (told.polls[i] for i, _ in waits_ms(e)), 1,
+        _spread("polls until the call", "polls", (observations.polls[i] for i, _ in waits_ms(e)), 1,
                 "answered polls of the place until the one that told of the call; joining again is none"),
-        _spread("requests", "requests", (told.requests[i] for i in asking), 1,
+        _spread("requests", "requests", (observations.requests[i] for i in asking), 1,
                 "of any kind, by each resident who sent any; the page's own files are not in it"),
-        _spread("bytes up", "B", (told.bytes_up[i] for i in asking), 1,
+        _spread("bytes up", "B", (observations.bytes_up[i] for i in asking), 1,
                 "HTTP requests with their heads, as this generator sends them: a browser's heads are longer; no TLS"),
-        _spread("bytes down", "B", (told.bytes_down[i] for i in asking), 1,
+        _spread("bytes down", "B", (observations.bytes_down[i] for i in asking), 1,
                 "HTTP answers with their heads; without the page's own files, TLS and TCP"),
     ]  # fmt: skip
     return ResidentsView(
@@ -141,8 +145,8 @@ def residents_view(e: Evidence) -> ResidentsView:
         _shares(e, asking),
         in_steps(out_of_order(e), 60),
         bands(((promised, wait) for _, promised, wait in kept), 1000, 1000),
-        bands(((wait, told.polls[i]) for i, wait in waits_ms(e)), 1000, 1),
-        {name: sum(getattr(told, name)) for name in ("requests", "bytes_up", "bytes_down")},
+        bands(((wait, observations.polls[i]) for i, wait in waits_ms(e)), 1000, 1),
+        {name: sum(getattr(observations, name)) for name in ("requests", "bytes_up", "bytes_down")},
     )
 
 
@@ -170,13 +174,13 @@ def in_steps(pairs: dict[int, tuple[int, int]], seconds: int) -> list[Order]:
     return [Order(step, *sums) for step, sums in sorted(steps.items())]
 
 
-def _spread(name: str, unit: str, values: Iterable[int], size: int, meaning: str) -> Spread | None:
+def _spread(name: str, unit: str, values: Iterable[int], size: int, meaning: str) -> Distribution | None:
     """Percentiles of values of which `size` make a `unit`; None of none."""
     ordered = sorted(values)
     if not ordered:
         return None
     figures = {f"p{percent}": percentile(ordered, percent) / size for percent in PERCENTILES}
-    return Spread(name, unit, len(ordered), figures, meaning)
+    return Distribution(name, unit, len(ordered), figures, meaning)
 
 
 def percentile(ordered: Sequence[int], percent: int) -> int:

@@ -60,7 +60,7 @@ class Single(msgspec.Struct, tag="single", tag_field="kind"):
 Sample = Durations | Ratio | Single
 
 
-class Run(msgspec.Struct):
+class RecordedRun(msgspec.Struct):
     """What a later run needs of this one's `--json`.
 
     Attributes:
@@ -116,14 +116,14 @@ def _residents(e: Evidence) -> Iterator[Sample]:
 
     Of millions every so many-th goes into a histogram: the noise of that is in the spread of the seconds.
     """
-    told, every = e.told, -(-e.told.residents // MOST_RESIDENTS)
-    second = [ms // 1000 for ms in map(max, told.joined_ms, told.came_ms)]  # NEVER is the least of all
-    asking = [i for i, requests in enumerate(told.requests) if requests]
-    traffic = ((i, told.bytes_up[i] + told.bytes_down[i]) for i in asking)
+    observations, every = e.observations, -(-e.observations.residents // MOST_RESIDENTS)
+    second = [ms // 1000 for ms in map(max, observations.joined_ms, observations.came_ms)]  # NEVER is the least of all
+    asking = [i for i, requests in enumerate(observations.requests) if requests]
+    traffic = ((i, observations.bytes_up[i] + observations.bytes_down[i]) for i in asking)
     for name, unit, values in (
         ("wait for the call", "s waited", waits_ms(e)),
         ("door to registration", "s waited", ways_ms(e)),
-        ("requests a resident", "requests", ((i, told.requests[i]) for i in asking)),
+        ("requests a resident", "requests", ((i, observations.requests[i]) for i in asking)),
         ("bytes a resident", "kB", traffic),
     ):
         by_second: dict[int, Histogram] = {}
@@ -133,10 +133,10 @@ def _residents(e: Evidence) -> Iterator[Sample]:
         if seconds := _encoded(e, by_second):
             yield Durations(name, unit, (50, 95), seconds)
     luckless = missed(e)
-    called = [i for i in range(told.residents) if told.ready_ms[i] != NEVER or i in luckless]
+    called = [i for i in range(observations.residents) if observations.ready_ms[i] != NEVER or i in luckless]
     again = int(Fact.ASKED_TWICE)
     for name, of, counted in (
-        ("asked twice", "of residents", ((i, bool(told.facts[i] & again)) for i in asking)),
+        ("asked twice", "of residents", ((i, bool(observations.facts[i] & again)) for i in asking)),
         ("missed a call", "of called", ((i, i in luckless) for i in called)),
     ):
         sums: dict[int, tuple[float, float]] = {}

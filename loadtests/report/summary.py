@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from loadtests.audit.evidence import Check, Evidence
-from loadtests.capacity.ramp_steps import Found
+from loadtests.capacity.ramp_steps import RampResult
 from loadtests.client.answers import Call
 from loadtests.client.measure import Histogram
 from loadtests.report.against import Comparison, compare
@@ -18,7 +18,7 @@ from loadtests.report.assumptions import assumptions_of
 from loadtests.report.host import describe_host
 from loadtests.report.objectives import Objective, judge
 from loadtests.report.residents import ResidentsView, residents_view
-from loadtests.report.samples import FORMAT, Run, Sample, samples_of
+from loadtests.report.samples import FORMAT, RecordedRun, Sample, samples_of
 from loadtests.resident.facts import Fact
 from loadtests.run.options import Options
 
@@ -60,7 +60,7 @@ class Summary:
     apart_ms: dict[str, dict[str, float]]
     on_wire_ms: dict[str, dict[str, float]]
     residents_view: ResidentsView
-    ramp: Found | None
+    ramp: RampResult | None
     answers: list[tuple[str, int, str, int]]
     bots: list[tuple[str, int, str, int]]
     errors: list[str]
@@ -101,26 +101,26 @@ class Summary:
 
 
 def summarise(
-    e: Evidence, checks: Sequence[Check], options: Options, curve: str, pace: str, earlier: Run | None = None
+    e: Evidence, checks: Sequence[Check], options: Options, curve: str, pace: str, earlier: RecordedRun | None = None
 ) -> Summary:
     """Put a run in figures.
 
     Args:
         earlier: a run to compare with.
     """
-    told = e.told
+    observations = e.observations
     if options.redis_url is not None:  # the store's password is nobody's who reads a report
         options = msgspec.structs.replace(options, redis_url=re.sub(r"//.*@", "//", options.redis_url))
     objectives = judge(e, checks)
     samples, host = samples_of(e, sum(1 for check in checks if not check.ok)), describe_host()
     began_at = e.began.astimezone().isoformat(timespec="seconds")
-    this = Run(FORMAT, began_at, msgspec.json.decode(msgspec.json.encode(options)), host, samples)
+    this = RecordedRun(FORMAT, began_at, msgspec.json.decode(msgspec.json.encode(options)), host, samples)
     facts = {
-        fact: sum(1 for i in range(told.residents) if told.facts[i] & fact)
+        fact: sum(1 for i in range(observations.residents) if observations.facts[i] & fact)
         for fact in (Fact.JOINED, Fact.READY, Fact.CLAIMED, Fact.REGISTERED, Fact.LEFT, Fact.MISSED, Fact.REFUSED)
     }
     # who cancelled and is in the queue again was registered too
-    facts[Fact.REGISTERED] = sum(1 for i in range(told.residents) if told.registered_ever(i))
+    facts[Fact.REGISTERED] = sum(1 for i in range(observations.residents) if observations.registered_ever(i))
     totals = {"residents": e.crowd.residents, "requests": sum(e.meters.counts["requests"].values())}
     totals |= {str(fact.name).lower(): count for fact, count in facts.items()}
     totals |= {
@@ -137,7 +137,7 @@ def summarise(
             "codes asked",
         )
     }
-    totals["registered again"] = sum(1 for i in told.closed if told.has(i, Fact.REGISTERED))
+    totals["registered again"] = sum(1 for i in observations.closed if observations.has(i, Fact.REGISTERED))
     return Summary(
         began_at=began_at,
         verdict=_verdict(checks, objectives),
@@ -153,7 +153,7 @@ def summarise(
         residents_view=residents_view(e),
         ramp=e.ramp,
         answers=sorted((call.name.lower(), status, code, n) for (call, status, code), n in e.meters.answers.items()),
-        bots=sorted((*told, n) for told, n in e.meters.bots.items()),
+        bots=sorted((*observations, n) for observations, n in e.meters.bots.items()),
         errors=e.meters.errors,
         peak_requests_per_second=max(e.meters.counts["requests"].values(), default=0),
         cpu_percent={

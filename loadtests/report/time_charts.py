@@ -15,7 +15,7 @@ def time_charts(e: Evidence) -> Iterable[str]:
     """One card after the other."""
     counts = e.meters.counts
     marks = [(float(e.fault_second), e.fault or "fault")] if e.fault_second is not None else []
-    marks += [(g.draw_seconds + g.opens_us / 1e6, "draw closes") for g in e.grounds[:1]]
+    marks += [(g.draw_seconds + g.opens_us / 1e6, "draw closes") for g in e.openings[:1]]
 
     requests = [second for second in counts["requests"] if second <= e.end_second]
     span = (float(min([*requests, -5])), float(e.end_second))
@@ -99,9 +99,9 @@ def _counted(by_second: dict[int, int]) -> list[tuple[float, float]]:
 
 def _looked(e: Evidence, name: str) -> list[tuple[float, float]]:
     points: dict[int, dict[str, int]] = {}
-    for ground in e.grounds:
-        for look in e.looks(ground):
-            points.setdefault(look.seen_ms // 1000, {})[ground.district] = getattr(look, name)
+    for opening in e.openings:
+        for look in e.looks(opening):
+            points.setdefault(look.seen_ms // 1000, {})[opening.district] = getattr(look, name)
     latest: dict[str, int] = {}
     line = []
     for second in sorted(points):

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from loadtests.audit.evidence import Evidence
 from loadtests.audit.promises import audit
-from loadtests.capacity.ramp_steps import Found
+from loadtests.capacity.ramp_steps import RampResult
 from loadtests.report.against import Comparison, load_run
 from loadtests.report.junit import junit
 from loadtests.report.objectives import in_words
@@ -112,7 +112,7 @@ def _objectives(summary: Summary) -> Table:
     return table
 
 
-def _show_ramp(ramp: Found, console: Console) -> None:
+def _show_ramp(ramp: RampResult, console: Console) -> None:
     table = Table(title="Ramp", title_justify="left")
     for head in ("", "residents/s", "join p99 ms", "poll p99 ms", "register p99 ms", "cores: workers", "store", "why"):
         table.add_column(head, justify="left" if head in ("", "why") else "right", overflow="fold")

@@ -1,15 +1,10 @@
-"""What residents can do, how long they take, and where they queue."""
+"""What residents can do, and the call of the contract that each act is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
 from enum import IntEnum
 
-import msgspec
-
 from loadtests.client.answers import Call
-from loadtests.crowd.traits import Range, Traits
 
 SECOND_US = 1_000_000
 LOOK_US = 20_000
@@ -67,74 +62,3 @@ CALL_OF = {
     Act.SHOW_CODE: Call.ACCESS_TOKEN,
     Act.CALENDAR: Call.CALENDAR,
 }
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How long people take, in seconds (uniform between two bounds); short runs are lived faster, by `haste`."""
-
-    think: Range
-    fill_form: Range
-    forget: Range
-    give_up: Range
-    refresh: Range
-    reconsider: Range
-    haste: float = 1.0
-
-    @classmethod
-    def of(cls, run_seconds: float, traits: Traits) -> Pace:
-        """A pace that lets a run of `run_seconds` see whole journeys: in ten minutes that of the crowd's file."""
-        haste = min(1.0, run_seconds / 600)
-
-        def hurried(stated: Range, shortest: Range = (0.0, 0.0)) -> Range:
-            low, high = (
-                max(min(least, seconds), seconds * haste) for seconds, least in zip(stated, shortest, strict=True)
-            )
-            return low, high
-
-        pace, impatience = traits.pace, traits.impatience
-        return cls(
-            think=hurried(pace.think, (1.0, 2.0)),
-            fill_form=hurried(pace.fill_form, (1.0, 3.0)),
-            forget=hurried(pace.forget),
-            give_up=hurried(impatience.gives_up_after),
-            refresh=hurried(impatience.refreshes_every),
-            reconsider=hurried(pace.reconsider, (1.0, 3.0)),
-            haste=haste,
-        )
-
-    def describe(self) -> str:
-        """The pace in a sentence, for the report."""
-        words = (
-            "from call to claim", "for the form", "forgetting the page", "before giving up",
-            "before refreshing", "from registering to second thoughts",
-        )  # fmt: skip
-        bounds = (self.think, self.fill_form, self.forget, self.give_up, self.refresh, self.reconsider)
-        return ", ".join(f"{low:g}-{high:g} s {word}" for word, (low, high) in zip(words, bounds, strict=True))
-
-
-@dataclass(frozen=True)
-class Ground:
-    """A district's opening as the run found it: `opens_at` in the city's time; `opens_us`, `closes_us` in the run's."""
-
-    district: str
-    date: str
-    opens_at: datetime
-    opens_us: int
-    draw_seconds: float
-    commitment: str
-    sites: tuple[str, ...]
-    closes_us: int = 4 * 3600 * SECOND_US
-
-    def run_us(self, moment: str) -> int:
-        """A time of the contract (RFC 3339) on the run's clock."""
-        return int((datetime.fromisoformat(moment) - self.opens_at).total_seconds() * SECOND_US) + self.opens_us
-
-
-class Stretch(msgspec.Struct):
-    """Residents `first` up to `last` (exclusive) who arrive between two moments of the run, at random times."""
-
-    first: int
-    last: int
-    from_us: int
-    until_us: int

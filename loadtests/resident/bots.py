@@ -1,4 +1,4 @@
-"""Programs among the people: they ask too often, forge, replay, and hammer the codes (`loadtests.crowd.traits.Bots`).
+"""Programs among the people: they ask too often, forge, replay, and hammer the codes (`loadtests.crowd.profile.Bots`).
 
 A bot is an actor like a resident, numbered after the last of them, with its own beat: it sends whatever it was told.
 It holds no place of its own; it uses, or abuses, those of residents. What it is told is judged at once against what the
@@ -14,7 +14,7 @@ import msgspec
 from loadtests.client import answers
 from loadtests.client.answers import Requests
 from loadtests.client.wire import Answer
-from loadtests.crowd.traits import BotKind, Bots
+from loadtests.crowd.profile import BotKind, Bots
 from loadtests.resident.acts import SECOND_US, Act
 from loadtests.resident.facts import Fact
 from loadtests.resident.journey import Journey
@@ -30,7 +30,7 @@ _REPLAY_REFUSALS = ("used", "expired", "ended", "too-late", "already-registered"
 _TRY_LATER = (429, 503)
 
 
-class Sent(NamedTuple):
+class BotRequest(NamedTuple):
     """What a bot sent last, and what its owner held then."""
 
     owner: int
@@ -50,12 +50,12 @@ class Fleet:
 
     def __init__(self, journey: Journey, requests: Requests) -> None:
         self._journey, self._requests = journey, requests
-        self._crowd, self._told = journey.crowd, journey.told
+        self._crowd, self._observations = journey.crowd, journey.observations
         self._bots: list[Bots] = []
-        for bots in self._crowd.traits.bots:
+        for bots in self._crowd.profile.bots:
             self._bots += [bots] * fleet_size(bots, self._crowd.residents)
         self._turns = [0] * len(self._bots)
-        self._sent: dict[int, Sent] = {}
+        self._sent: dict[int, BotRequest] = {}
         self._open: set[int] = set()  # who waits for an answer: a bot has one request on its way at a time
         self._code_us: dict[int, int] = {}  # bot -> when it was last told that a code is under way
 
@@ -71,7 +71,7 @@ class Fleet:
         for b in self._journey.share.of_all(len(self._bots)):
             bots, i = self._bots[b], self._crowd.residents + b
             share = (self._crowd.stir(i, _SALT) & 0xFFFF) / 0x10000
-            opens_us = max(self._journey.grounds[0].opens_us, now_us)
+            opens_us = max(self._journey.openings[0].opens_us, now_us)
             self._journey.agenda.file(opens_us + int(share * bots.every_seconds * SECOND_US), i, Act.POLL)
 
     def request(self, i: int, act: Act, now_us: int) -> bytes | None:
@@ -90,7 +90,7 @@ class Fleet:
             case "replayer":
                 request = self._replays(i)
             case "code-hammer":
-                self._sent[i] = Sent(i, Act.ASK_CODE)
+                self._sent[i] = BotRequest(i, Act.ASK_CODE)
                 self._journey.meters.count("codes asked by bots", now_us)
                 # papers of nobody in the registry: a code that is asked for in vain costs no resident theirs
                 request = self._requests.send("POST", "/access-codes", self._crowd.code_body(i))
@@ -125,7 +125,7 @@ class Fleet:
                 case "code-hammer":
                     self._hammered(i, answer, code, now_us)
         except (msgspec.DecodeError, ValueError) as failure:
-            self._told.contradict("bot's answer unreadable", i, f"{kind}: {answer.status}: {failure}")
+            self._observations.contradict("bot's answer unreadable", i, f"{kind}: {answer.status}: {failure}")
 
     def unanswered(self, i: int, act: Act, reason: str, now_us: int) -> None:
         """The connection broke; the beat goes on."""
@@ -137,23 +137,23 @@ class Fleet:
 
     def _polls_fast(self, i: int) -> bytes | None:
         """The ticket of one patron, until they are called; then another one's."""
-        b, told = i - self._crowd.residents, self._told
+        b, observations = i - self._crowd.residents, self._observations
         before = self._sent.get(i)
         owner = before.owner if before is not None else self._someone(b, self._turns[b])
-        ticket = told.ticket[owner]
-        if ticket is None or told.has(owner, Fact.READY | Fact.CLAIMED | Fact.LEFT | Fact.MISSED | Fact.ENDED):
+        ticket = observations.ticket[owner]
+        if ticket is None or observations.has(owner, Fact.READY | Fact.CLAIMED | Fact.LEFT | Fact.MISSED | Fact.ENDED):
             self._sent.pop(i, None)
             return None
-        self._sent[i] = Sent(owner, Act.POLL, told.number[owner], told.entry[owner])
+        self._sent[i] = BotRequest(owner, Act.POLL, observations.number[owner], observations.entry[owner])
         return self._requests.poll(ticket)
 
-    def _polled(self, i: int, sent: Sent, answer: Answer, code: str, now_us: int) -> None:
+    def _polled(self, i: int, sent: BotRequest, answer: Answer, code: str, now_us: int) -> None:
         if answer.status != 200:
-            self._told.contradict("fast poller refused", i, f"{answer.status} {code}")
+            self._observations.contradict("fast poller refused", i, f"{answer.status} {code}")
             return
         place = answers.decode_place(answer.body)
         if not self._same_place(sent, place):
-            self._told.contradict("fast poller told another place", i, f"{place.number} for {sent.number}")
+            self._observations.contradict("fast poller told another place", i, f"{place.number} for {sent.number}")
         if place.state in _OF_THE_MEMORY:
             self._journey.meters.count("polls from memory", now_us)
         else:
@@ -163,12 +163,12 @@ class Fleet:
 
     def _forges(self, i: int) -> bytes | None:
         """A ticket, pass or receipt that is not ours: made up, changed by a letter, or one in place of another."""
-        b, told, send = i - self._crowd.residents, self._told, self._requests
+        b, observations, send = i - self._crowd.residents, self._observations, self._requests
         turn = self._turns[b]
         owner = self._someone(b, turn)
-        ticket = told.ticket[owner]
-        pass_ = told.passes[owner][0] if owner in told.passes else None
-        own = (ticket, pass_, told.receipts.get(owner))
+        ticket = observations.ticket[owner]
+        pass_ = observations.passes[owner][0] if owner in observations.passes else None
+        own = (ticket, pass_, observations.receipts.get(owner))
         act = (Act.POLL, Act.CLAIM, Act.LEAVE, Act.REGISTER, Act.LOOK_UP)[turn % 5]
         right = {Act.REGISTER: pass_, Act.LOOK_UP: own[2]}.get(act, ticket)
         wrong = [token for token in own if token is not None and token is not right]
@@ -179,7 +179,7 @@ class Fleet:
                 token = wrong[turn % len(wrong)]
             case _:
                 token = _MADE_UP
-        self._sent[i] = Sent(owner, act)
+        self._sent[i] = BotRequest(owner, act)
         match act:
             case Act.POLL:
                 return send.poll(token)
@@ -188,13 +188,13 @@ class Fleet:
             case Act.LEAVE:
                 return send.leave(token)
             case Act.REGISTER:
-                sites = self._journey.ground(owner).sites
+                sites = self._journey.opening(owner).sites
                 return send.register(token, self._crowd.registration_body(owner, sites))
-        return send.get(f"/registrations/{told.registration_no[owner]:015d}", token)
+        return send.get(f"/registrations/{observations.registration_no[owner]:015d}", token)
 
-    def _forged(self, i: int, sent: Sent, answer: Answer, code: str) -> None:
+    def _forged(self, i: int, sent: BotRequest, answer: Answer, code: str) -> None:
         if (answer.status, code) != (401, "forged"):
-            self._told.contradict("forgery not refused", i, f"{sent.act.name}: {answer.status} {code}")
+            self._observations.contradict("forgery not refused", i, f"{sent.act.name}: {answer.status} {code}")
 
     # replayers
 
@@ -204,43 +204,52 @@ class Fleet:
         Only what its owner has been answered: who has a ticket may use it, thief or not, and a thief who is first
         would leave the owner's own answers unexplained.
         """
-        b, told = i - self._crowd.residents, self._told
+        b, observations = i - self._crowd.residents, self._observations
         owner = self._someone(b, self._turns[b])
-        ticket = told.ticket[owner]
+        ticket = observations.ticket[owner]
         if ticket is None:
             return None
-        held = told.passes.get(owner)
+        held = observations.passes.get(owner)
         act = Act.POLL
-        if held is not None and told.has(owner, Fact.CLAIMED) and self._turns[b] % 3:
-            act = Act.REGISTER if told.has(owner, Fact.REGISTERED) and self._turns[b] % 3 == 1 else Act.CLAIM
-        self._sent[i] = Sent(
-            owner, act, told.number[owner], told.entry[owner], held[0] if held else b"", told.registration_no[owner]
+        if held is not None and observations.has(owner, Fact.CLAIMED) and self._turns[b] % 3:
+            act = Act.REGISTER if observations.has(owner, Fact.REGISTERED) and self._turns[b] % 3 == 1 else Act.CLAIM
+        self._sent[i] = BotRequest(
+            owner,
+            act,
+            observations.number[owner],
+            observations.entry[owner],
+            held[0] if held else b"",
+            observations.registration_no[owner],
         )
         if act is Act.REGISTER and held is not None:
             # with wishes of its own: they must not be taken
-            sites = self._journey.ground(owner).sites
+            sites = self._journey.opening(owner).sites
             return self._requests.register(held[0], self._crowd.registration_body(owner, sites, 1))
         return self._requests.claim(ticket) if act is Act.CLAIM else self._requests.poll(ticket)
 
-    def _replayed(self, i: int, sent: Sent, answer: Answer, code: str) -> None:
+    def _replayed(self, i: int, sent: BotRequest, answer: Answer, code: str) -> None:
         if answer.status >= 400:
             if sent.act is Act.POLL or code not in _REPLAY_REFUSALS:
-                self._told.contradict("replay answered otherwise", i, f"{sent.act.name}: {answer.status} {code}")
+                self._observations.contradict(
+                    "replay answered otherwise", i, f"{sent.act.name}: {answer.status} {code}"
+                )
             return
         if answer.status != 200:
-            self._told.contradict("replay got something new", i, f"{sent.act.name}: {answer.status}")
+            self._observations.contradict("replay got something new", i, f"{sent.act.name}: {answer.status}")
         match sent.act:
             case Act.POLL:
                 place = answers.decode_place(answer.body)
                 if not self._same_place(sent, place):
-                    self._told.contradict("replay told another place", i, f"{place.number} for {sent.number}")
+                    self._observations.contradict("replay told another place", i, f"{place.number} for {sent.number}")
             case Act.CLAIM:
                 if answers.decode_pass(answer.body).pass_.encode() != sent.pass_:
-                    self._told.contradict("replay got something new", i, f"another pass than resident {sent.owner}")
+                    self._observations.contradict(
+                        "replay got something new", i, f"another pass than resident {sent.owner}"
+                    )
             case _:
                 no = int(answers.decode_registration(answer.body).registration_no)
                 if no != sent.registration_no:
-                    self._told.contradict("replay got something new", i, f"{no} for {sent.registration_no}")
+                    self._observations.contradict("replay got something new", i, f"{no} for {sent.registration_no}")
 
     # code hammers
 
@@ -248,21 +257,23 @@ class Fleet:
         if answer.status == 202:
             since_us = now_us - self._code_us.get(i, -_CODE_PAUSE_US * 2)
             if since_us < _CODE_PAUSE_US - _SLACK_US:
-                self._told.contradict("codes without limit", i, f"another one after {since_us / SECOND_US:.0f} s")
+                self._observations.contradict(
+                    "codes without limit", i, f"another one after {since_us / SECOND_US:.0f} s"
+                )
             self._code_us[i] = now_us
             self._journey.registering.codes_are_alike(i, answer)
         elif (answer.status, code) == (429, "too-many-requests"):
             if answer.seconds(b"retry-after") is None:
-                self._told.contradict("codes answered otherwise", i, "429 without Retry-After")
+                self._observations.contradict("codes answered otherwise", i, "429 without Retry-After")
         elif answer.status == 503:
             self._journey.meters.count("bots pushed back", now_us)
         else:
-            self._told.contradict("codes answered otherwise", i, f"{answer.status} {code}")
+            self._observations.contradict("codes answered otherwise", i, f"{answer.status} {code}")
 
-    def _same_place(self, sent: Sent, place: answers.Place) -> bool:
+    def _same_place(self, sent: BotRequest, place: answers.Place) -> bool:
         """Whether this can be the place of the ticket's owner."""
-        same = self._told.entry[sent.owner] == sent.entry
-        number = sent.number or (self._told.number[sent.owner] if same else 0)
+        same = self._observations.entry[sent.owner] == sent.entry
+        number = sent.number or (self._observations.number[sent.owner] if same else 0)
         # no number: a worker that has not heard of the draw's end yet; no entry: a poll is told none
         return place.entry in (None, sent.entry) and (not number or place.number in (None, number))
 

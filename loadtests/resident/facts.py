@@ -45,7 +45,7 @@ OF_THE_REGISTRATION = (
 
 
 @dataclass(frozen=True)
-class Spent:
+class SpentPlace:
     """An earlier place of a resident who got a new one at `at_ms`.
 
     `how`: left | cancelled (its registration) | missed (was told so) | lapsed (pass unused) | unaware (was not told:
@@ -60,7 +60,7 @@ class Spent:
     facts: int
 
 
-class Asked(NamedTuple):
+class RequestContext(NamedTuple):
     """What a request was about: the place (its entry) that the resident held when it was sent, and when that was."""
 
     entry: int
@@ -68,7 +68,7 @@ class Asked(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Closed:
+class ClosedRegistration:
     """A registration that its holder cancelled, before getting a new place; `entry` was its place."""
 
     resident: int
@@ -77,7 +77,7 @@ class Closed:
 
 
 @dataclass(frozen=True)
-class PassTold:
+class ObservedPass:
     """A pass as its holder knows it, in milliseconds from the opening; `used_ms`: its registration was asked for."""
 
     resident: int

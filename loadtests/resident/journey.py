@@ -1,7 +1,7 @@
 """What a resident does next, and what they make of an answer: the page's manners and the crowd's bad habits.
 
 Knows the contract and nothing of sockets: `request` turns an event into bytes to send, `answered` turns the
-answer into statements (`Told`) and further events (`Agenda`). Times are microseconds from the opening.
+answer into statements (`Observations`) and further events (`Agenda`). Times are microseconds from the opening.
 """
 
 from __future__ import annotations
@@ -16,21 +16,16 @@ from loadtests.client.measure import Meters
 from loadtests.client.wire import Answer
 from loadtests.crowd.arrivals import Curve
 from loadtests.crowd.crowd import Crowd
-from loadtests.crowd.shares import EVERYONE, Share
-from loadtests.resident.acts import (
-    CALL_OF,
-    LOOK_US,
-    SECOND_US,
-    Act,
-    Ground,
-    Pace,
-)
+from loadtests.crowd.shares import EVERYONE, CrowdShare
+from loadtests.resident.acts import CALL_OF, LOOK_US, SECOND_US, Act
 from loadtests.resident.agenda import Agenda
-from loadtests.resident.facts import Asked, Fact
+from loadtests.resident.facts import Fact, RequestContext
+from loadtests.resident.pace import Pace
 from loadtests.resident.queueing import CLAIMS, JOINS, Queueing
 from loadtests.resident.refusals import Refusals
 from loadtests.resident.registering import Registering
 from loadtests.resident.residents import Residents
+from loadtests.resident.run_opening import RunOpening
 
 _OF_WHAT_IS_HELD = frozenset(
     (
@@ -47,15 +42,15 @@ class Journey(Residents):
     def __init__(
         self,
         crowd: Crowd,
-        grounds: tuple[Ground, ...],
+        openings: tuple[RunOpening, ...],
         curves: Sequence[Curve],
         pace: Pace,
         requests: Requests,
         agenda: Agenda,
         meters: Meters,
-        share: Share = EVERYONE,
+        share: CrowdShare = EVERYONE,
     ) -> None:
-        super().__init__(crowd, grounds, curves, pace, agenda, meters, share)
+        super().__init__(crowd, openings, curves, pace, agenda, meters, share)
         self.registering = Registering(self, requests)
         self._queueing = Queueing(self, self.registering, requests)
         self._refusals = Refusals(self, self.registering)
@@ -65,30 +60,30 @@ class Journey(Residents):
         """File the arrival of every resident of the share; nobody is due before now."""
         for i in self.share.of_all(self.crowd.residents):
             arrival = self.arrival(i)
-            opens_us = max(self.ground(i).opens_us, 0)
+            opens_us = max(self.opening(i).opens_us, 0)
             due_us = max(opens_us + int(arrival.at_seconds * SECOND_US), now_us + LOOK_US)
             self.registering.checks_before(i, arrival, now_us)
             self.arrives(i, due_us)
             if arrival.at_door:
-                self.told.came_ms[i] = opens_us // 1000
+                self.observations.came_ms[i] = opens_us // 1000
 
     def request(self, i: int, act: Act, now_us: int) -> bytes | None:
         """Bytes to send for an event; None where it has become pointless. Notes that it is being sent."""
         steps: Queueing | Registering = self._queueing if act in self._queueing.accepted else self.registering
         return steps.request(i, act, now_us)
 
-    def asks(self, i: int, now_us: int) -> Asked:
+    def asks(self, i: int, now_us: int) -> RequestContext:
         """What a request of resident `i` that is sent now will be about, whatever has become of it by its answer."""
-        return Asked(self.told.entry[i], now_us // 1000)
+        return RequestContext(self.observations.entry[i], now_us // 1000)
 
-    def answered(self, i: int, act: Act, answer: Answer, now_us: int, asked: Asked | None = None) -> None:
+    def answered(self, i: int, act: Act, answer: Answer, now_us: int, asked: RequestContext | None = None) -> None:
         """Take in an answer.
 
         Args:
             asked: from `asks`, when the request was sent; None: nothing has changed since.
         """
         if act in JOINS:
-            self.told.join_heard(i)
+            self.observations.join_heard(i)
         try:
             if answer.status < 400:
                 self.meters.answers[(CALL_OF[act], answer.status, "")] += 1
@@ -100,29 +95,31 @@ class Journey(Residents):
             self.meters.error(f"{act.name}: {answer.status}: unreadable answer: {failure}", now_us)
             return
         self.meters.answers[(CALL_OF[act], answer.status, problem.code)] += 1
-        if asked is not None and asked.entry != self.told.entry[i] and act in _OF_WHAT_IS_HELD:
+        if asked is not None and asked.entry != self.observations.entry[i] and act in _OF_WHAT_IS_HELD:
             self._refusals.refused_before(i, act, answer, problem, now_us)
         else:
             self._refusals.refused(i, act, answer, problem, now_us)
 
-    def _is_overtaken(self, i: int, act: Act, answer: Answer, asked: Asked) -> bool:
+    def _is_overtaken(self, i: int, act: Act, answer: Answer, asked: RequestContext) -> bool:
         """Whether a good answer is about an earlier place than the one held now; then it is booked on that one.
 
         It says nothing of the place that its resident has got since, which has events of its own.
         """
-        told = self.told
-        if asked.entry == told.entry[i]:  # nearly always: no need to read the answer twice
+        observations = self.observations
+        if asked.entry == observations.entry[i]:  # nearly always: no need to read the answer twice
             return False
         if act in JOINS or act is Act.POLL:
             place = answers.decode_place(answer.body)
             entry = asked.entry if place.entry is None else place.entry
-            overtaken = told.spent_since(i, entry, asked.sent_ms) if act in JOINS else entry != told.entry[i]
+            overtaken = (
+                observations.spent_since(i, entry, asked.sent_ms) if act in JOINS else entry != observations.entry[i]
+            )
             if overtaken and place.number is not None:
-                told.numbered_before(i, entry, place.number)
+                observations.numbered_before(i, entry, place.number)
             return overtaken
         # A registration that is told of late is its holder's all the same, but not one that they have cancelled since.
         if act in (Act.REGISTER, Act.REGISTER_AGAIN):
-            closed = told.closed.get(i)
+            closed = observations.closed.get(i)
             return closed is not None and closed.no == int(answers.decode_registration(answer.body).registration_no)
         return act in _OF_WHAT_IS_HELD
 
@@ -134,7 +131,7 @@ class Journey(Residents):
         else:
             self.meters.error(f"{act.name}: no answer: {reason}", now_us)
         self.meters.count("retries", now_us)
-        self.told.note(i, Fact.ASKED_TWICE)
+        self.observations.note(i, Fact.ASKED_TWICE)
         if act in JOINS:
-            self.told.join_unheard(i)
+            self.observations.join_unheard(i)
         self.later(i, act, now_us, (0.5, 3))

@@ -14,30 +14,38 @@ from typing import Any
 
 import msgspec
 
-from loadtests.resident.facts import NEVER, OF_THE_PLACE, OF_THE_REGISTRATION, Closed, Fact, PassTold, Spent
+from loadtests.resident.facts import (
+    NEVER,
+    OF_THE_PLACE,
+    OF_THE_REGISTRATION,
+    ClosedRegistration,
+    Fact,
+    ObservedPass,
+    SpentPlace,
+)
 
 _LATEST = (1 << 31) - 1
 _EXAMPLES = 5
 _READY = int(Fact.READY)  # what is looked at often: a flag takes ten times as long as a number
 
 
-class _Sent(msgspec.Struct):
+class _Encoded(msgspec.Struct):
     """Statements on their way to whoever audits: of every `parts`-th resident from `part` on."""
 
     residents: int
     part: int
     parts: int
     arrays: dict[str, bytes]
-    spent: list[Spent]
-    spent_passes: list[PassTold]
-    closed: dict[int, Closed]
+    spent: list[SpentPlace]
+    spent_passes: list[ObservedPass]
+    closed: dict[int, ClosedRegistration]
     not_found: set[int]
     codes_asked: dict[int, int]
     contradictions: dict[str, int]
     examples: dict[str, list[str]]
 
 
-class Told:
+class Observations:
     """Statements of `residents` people.
 
     Attributes:
@@ -71,9 +79,9 @@ class Told:
         self.ticket: list[bytes | None] = [None] * residents
         self.passes: dict[int, tuple[bytes, str]] = {}
         self.receipts: dict[int, bytes] = {}
-        self.spent: list[Spent] = []
-        self.spent_passes: list[PassTold] = []
-        self.closed: dict[int, Closed] = {}  # by resident: nobody cancels twice
+        self.spent: list[SpentPlace] = []
+        self.spent_passes: list[ObservedPass] = []
+        self.closed: dict[int, ClosedRegistration] = {}  # by resident: nobody cancels twice
         self._joins: Counter[int] = Counter()  # on their way, by resident: from two devices, or by refreshing
         self.not_found: set[int] = set()  # whose receipt opened nothing, after the run
         self.codes_asked: Counter[int] = Counter()  # by resident
@@ -107,7 +115,7 @@ class Told:
             how = self._spent_by(i, now_ms)
             if entry < before:
                 self.contradict("place not at the back", i, f"entry {before} was {how}, then {entry}")
-            self.spent.append(Spent(i, before, self.number[i], how, now_ms, self.facts[i]))
+            self.spent.append(SpentPlace(i, before, self.number[i], how, now_ms, self.facts[i]))
             if self.has(i, Fact.CLAIMED):
                 self.spent_passes.append(self._pass(i))
                 self.passes.pop(i, None)
@@ -194,7 +202,7 @@ class Told:
         """Whether resident `i` was ever told of a registration."""
         return self.has(i, Fact.REGISTERED) or i in self.closed
 
-    def last_passes(self, residents: Iterable[int]) -> list[PassTold]:
+    def last_passes(self, residents: Iterable[int]) -> list[ObservedPass]:
         """The pass that each of these was told of last; those before it are `spent_passes`."""
         return [self._pass(i) for i in residents if self.claimed_ms[i] != NEVER]
 
@@ -204,7 +212,7 @@ class Told:
         Tickets, passes and receipts stay: they are for asking, and no audit asks.
         """
         arrays = {name: values[part::parts].tobytes() for name, values in self._arrays().items()}
-        sent = _Sent(
+        sent = _Encoded(
             self.residents, part, parts, arrays, self.spent, self.spent_passes, self.closed, self.not_found,
             self.codes_asked, self.contradictions, self.examples,
         )  # fmt: skip
@@ -217,7 +225,7 @@ class Told:
             ValueError: they are of another crowd.
             msgspec.DecodeError: it is nothing that was `encoded`.
         """
-        sent = msgspec.msgpack.decode(encoded, type=_Sent)
+        sent = msgspec.msgpack.decode(encoded, type=_Encoded)
         own = self._arrays()
         if sent.residents != self.residents or sent.arrays.keys() != own.keys():
             raise ValueError(f"statements of {sent.residents} residents, expected {self.residents}")
@@ -235,12 +243,12 @@ class Told:
     def _arrays(self) -> dict[str, array[Any]]:
         return {name: values for name, values in vars(self).items() if isinstance(values, array)}
 
-    def _pass(self, i: int) -> PassTold:
-        return PassTold(i, self.entry[i], self.claimed_ms[i], self.expires_ms[i], self.register_sent_ms[i])
+    def _pass(self, i: int) -> ObservedPass:
+        return ObservedPass(i, self.entry[i], self.claimed_ms[i], self.expires_ms[i], self.register_sent_ms[i])
 
     def _close(self, i: int, entry: int) -> None:
         """Resident `i`, who cancelled the registration of `entry`, begins anew."""
-        self.closed[i] = Closed(i, entry, self.registration_no[i])
+        self.closed[i] = ClosedRegistration(i, entry, self.registration_no[i])
         self.facts[i] &= ~OF_THE_REGISTRATION
         self.registration_no[i] = 0
         self.register_sent_ms[i] = self.registered_ms[i] = NEVER

@@ -31,7 +31,7 @@ class Queueing:
 
     def __init__(self, residents: Residents, registering: Registering, requests: Requests) -> None:
         self._residents, self._registering, self._requests = residents, registering, requests
-        self.crowd, self.told = residents.crowd, residents.told
+        self.crowd, self.observations = residents.crowd, residents.observations
         self._refreshed: Counter[int] = Counter()  # by resident
         self.accepted = {
             Act.LOOK: self._looked,
@@ -44,46 +44,46 @@ class Queueing:
 
     def request(self, i: int, act: Act, now_us: int) -> bytes | None:
         """Bytes to send for an event; None where it has become pointless. Notes that it is being sent."""
-        told, ticket = self.told, self.told.ticket[i]
+        observations, ticket = self.observations, self.observations.ticket[i]
         if act is Act.POLL:
-            return None if ticket is None or told.has(i, _POLL_POINTLESS) else self._requests.poll(ticket)
+            return None if ticket is None or observations.has(i, _POLL_POINTLESS) else self._requests.poll(ticket)
         if act in JOINS:
             return self._join_request(i, act, now_us)
         if act in CLAIMS:
             return None if ticket is None else self._claim_request(i, act, ticket, now_us)
         if act is Act.LEAVE:
-            if ticket is None or told.has(i, Fact.CLAIM_SENT | Fact.MISSED | Fact.LEFT):
+            if ticket is None or observations.has(i, Fact.CLAIM_SENT | Fact.MISSED | Fact.LEFT):
                 return None
-            told.note(i, Fact.LEAVE_SENT)
+            observations.note(i, Fact.LEAVE_SENT)
             return self._requests.leave(ticket)
         if act is Act.LOOK:
             return self._requests.get("/city")
-        return self._requests.get(f"/openings/{self._residents.ground(i).district}")
+        return self._requests.get(f"/openings/{self._residents.opening(i).district}")
 
     # requests
 
     def _join_request(self, i: int, act: Act, now_us: int) -> bytes | None:
-        told = self.told
-        if act is not Act.JOIN and told.has(i, Fact.LEAVE_SENT | Fact.CLAIM_SENT | Fact.REFUSED):
+        observations = self.observations
+        if act is not Act.JOIN and observations.has(i, Fact.LEAVE_SENT | Fact.CLAIM_SENT | Fact.REFUSED):
             return None
-        if act is Act.JOIN and not told.has(i, Fact.JOIN_SENT):
+        if act is Act.JOIN and not observations.has(i, Fact.JOIN_SENT):
             self._residents.meters.count("arrivals", now_us)
             if self.crowd.behaviour(i) is Behaviour.SECOND_DEVICE:
                 self._residents.file(now_us, i, Act.OTHER_DEVICE)
-        told.join_sent(i)
-        attempt = 1 if told.has(i, Fact.CORRECTED) else 0
-        return self._requests.join(self._residents.ground(i).district, self.crowd.join_body(i, attempt))
+        observations.join_sent(i)
+        attempt = 1 if observations.has(i, Fact.CORRECTED) else 0
+        return self._requests.join(self._residents.opening(i).district, self.crowd.join_body(i, attempt))
 
     def _claim_request(self, i: int, act: Act, ticket: bytes, now_us: int) -> bytes | None:
-        told = self.told
+        observations = self.observations
         pointless = Fact.LEAVE_SENT | Fact.MISSED | Fact.REGISTER_SENT
         if act is not Act.CLAIM_AGAIN:
             pointless |= Fact.CLAIMED | (Fact.READY if act is Act.JUMP else Fact(0))
-        if told.has(i, pointless):
+        if observations.has(i, pointless):
             return None
-        if not told.has(i, Fact.CLAIM_SENT):
-            told.claim_sent_ms[i] = now_us // 1000
-        told.note(i, Fact.CLAIM_SENT)
+        if not observations.has(i, Fact.CLAIM_SENT):
+            observations.claim_sent_ms[i] = now_us // 1000
+        observations.note(i, Fact.CLAIM_SENT)
         return self._requests.claim(ticket)
 
     # accepted
@@ -93,22 +93,24 @@ class Queueing:
             self._residents.file(now_us, i, Act.LOOK_CLOSER)
 
     def _joined(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
-        told, behaviour = self.told, self.crowd.behaviour(i)
+        observations, behaviour = self.observations, self.crowd.behaviour(i)
         place = answers.decode_place(answer.body)
         if place.ticket is None or place.entry is None:
             raise ValueError("no ticket or no entry")
-        if behaviour in INELIGIBLE or (behaviour is Behaviour.MISTYPES_NAME and not told.has(i, Fact.CORRECTED)):
-            told.contradict("wrongly let in", i, behaviour.name)
-        known, first = place.entry == told.entry[i], told.entry[i] < 0
-        if known and act is Act.JOIN and told.has(i, Fact.MISSED | Fact.LEFT):
-            told.contradict("no new place", i, f"entry {place.entry} was missed or left")
-        if known and act is Act.JOIN and told.has(i, Fact.CANCELLED):
+        if behaviour in INELIGIBLE or (
+            behaviour is Behaviour.MISTYPES_NAME and not observations.has(i, Fact.CORRECTED)
+        ):
+            observations.contradict("wrongly let in", i, behaviour.name)
+        known, first = place.entry == observations.entry[i], observations.entry[i] < 0
+        if known and act is Act.JOIN and observations.has(i, Fact.MISSED | Fact.LEFT):
+            observations.contradict("no new place", i, f"entry {place.entry} was missed or left")
+        if known and act is Act.JOIN and observations.has(i, Fact.CANCELLED):
             self._pass_still_lives(i, now_us)
             return
-        told.place(i, place.entry, now_us // 1000)
-        told.ticket[i] = place.ticket.encode()
+        observations.place(i, place.entry, now_us // 1000)
+        observations.ticket[i] = place.ticket.encode()
         if place.number is not None:
-            told.numbered(i, place.number)
+            observations.numbered(i, place.number)
         if known:
             if act is Act.REFRESH:
                 self._refreshes(i, now_us)
@@ -122,27 +124,27 @@ class Queueing:
             self._residents.later(i, Act.JUMP, now_us, (1, 20))
 
     def _refreshes(self, i: int, now_us: int) -> None:
-        if self._refreshed[i] < self.crowd.traits.impatience.refreshes:
+        if self._refreshed[i] < self.crowd.profile.impatience.refreshes:
             self._refreshed[i] += 1
             self._residents.later(i, Act.REFRESH, now_us, self._residents.pace.refresh)
 
     def _polled(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
         place = answers.decode_place(answer.body)
         if place.ticket is not None:
-            self.told.ticket[i] = place.ticket.encode()
+            self.observations.ticket[i] = place.ticket.encode()
         if place.number is not None:
-            self.told.numbered(i, place.number)
-        self.told.polled(i)
+            self.observations.numbered(i, place.number)
+        self.observations.polled(i)
         self._stands(i, place, now_us)
 
     def _stands(self, i: int, place: answers.Place, now_us: int, *, forgets: bool = False) -> None:
-        told = self.told
+        observations = self.observations
         match place.state:
             case "drawing" | "waiting":
                 if place.poll_after_seconds is None:
-                    told.contradict("not told when to ask again", i, place.state)
+                    observations.contradict("not told when to ask again", i, place.state)
                 if place.eta_seconds is not None:
-                    told.promised(i, place.eta_seconds, now_us // 1000)
+                    observations.promised(i, place.eta_seconds, now_us // 1000)
                 pause = place.poll_after_seconds or 30.0
                 if forgets:
                     pause += self._residents.random.uniform(*self._residents.pace.forget)
@@ -152,29 +154,29 @@ class Queueing:
             case "missed":
                 self._residents.missed(i, now_us)
             case "ended":
-                told.note(i, Fact.ENDED)
-            case "left" if not told.has(i, Fact.LEAVE_SENT):
-                told.contradict("left without leaving", i, f"entry {told.entry[i]}")
-            case "claimed" if not told.has(i, Fact.CLAIM_SENT):
-                told.contradict("claimed without claiming", i, f"entry {told.entry[i]}")
+                observations.note(i, Fact.ENDED)
+            case "left" if not observations.has(i, Fact.LEAVE_SENT):
+                observations.contradict("left without leaving", i, f"entry {observations.entry[i]}")
+            case "claimed" if not observations.has(i, Fact.CLAIM_SENT):
+                observations.contradict("claimed without claiming", i, f"entry {observations.entry[i]}")
             case "left" | "claimed":
                 pass
             case unknown:
-                told.contradict("unknown state", i, unknown)
+                observations.contradict("unknown state", i, unknown)
 
     def _called(self, i: int, place: answers.Place, now_us: int, *, joining: bool) -> None:
-        told = self.told
+        observations = self.observations
         if place.claim_before is None:
             if not joining:
-                told.contradict("called without a deadline", i, f"entry {told.entry[i]}")
+                observations.contradict("called without a deadline", i, f"entry {observations.entry[i]}")
             # a join's answer has none (contract): the first poll says until when to claim
             self._residents.file(now_us + int((place.poll_after_seconds or 1.0) * SECOND_US), i, Act.POLL)
             return
-        claim_before_us = self._residents.ground(i).run_us(place.claim_before)
-        if not told.has(i, Fact.READY):
-            told.ready_ms[i] = now_us // 1000
-            told.claim_before_ms[i] = claim_before_us // 1000
-            told.note(i, Fact.READY)
+        claim_before_us = self._residents.opening(i).run_us(place.claim_before)
+        if not observations.has(i, Fact.READY):
+            observations.ready_ms[i] = now_us // 1000
+            observations.claim_before_ms[i] = claim_before_us // 1000
+            observations.note(i, Fact.READY)
         if self.crowd.behaviour(i) is Behaviour.NEVER_CLAIMS:
             self._residents.file(max(claim_before_us, now_us) + 2 * SECOND_US, i, Act.POLL)
         else:
@@ -185,33 +187,39 @@ class Queueing:
 
         It is when the registration is stored, unless a process is killed just then; it lapses by itself.
         """
-        expires_us = self.told.expires_ms[i] * 1000
+        expires_us = self.observations.expires_ms[i] * 1000
         if now_us > expires_us + 2 * SECOND_US:
-            self.told.contradict("no new place", i, f"entry {self.told.entry[i]}: its registration was cancelled")
+            self.observations.contradict(
+                "no new place", i, f"entry {self.observations.entry[i]}: its registration was cancelled"
+            )
             return
         self._residents.meters.count("passes not freed", now_us)
         self._residents.file(max(expires_us, now_us) + SECOND_US, i, Act.JOIN)
 
     def _left(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
-        self.told.note(i, Fact.LEFT)
-        if self._residents.random.random() < self._residents.whims.regrets:
+        self.observations.note(i, Fact.LEFT)
+        if self._residents.random.random() < self._residents.reactions.regrets:
             self._residents.later(i, Act.JOIN, now_us, self._residents.pace.think)
 
     def _claimed(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
-        told, now_ms = self.told, now_us // 1000
+        observations, now_ms = self.observations, now_us // 1000
         given = answers.decode_pass(answer.body)
-        told_now, told_before = (given.pass_.encode(), given.expires_at), told.passes.get(i)
+        told_now, told_before = (given.pass_.encode(), given.expires_at), observations.passes.get(i)
         if told_before is not None:
             # who jumped and was called meanwhile has two claims on their way, whose answers may overtake each other
             if told_before != told_now or (act is Act.CLAIM_AGAIN and answer.status != 200):
-                told.contradict("pass changed", i, f"{answer.status}, {told_before[1]}, then {given.expires_at}")
+                observations.contradict(
+                    "pass changed", i, f"{answer.status}, {told_before[1]}, then {given.expires_at}"
+                )
             return
-        if told.has(i, Fact.READY) and told.claim_sent_ms[i] > told.claim_before_ms[i] + 1500:
-            told.contradict("claimed after its time", i, f"could claim until {told.claim_before_ms[i]} ms")
-        told.passes[i] = told_now
-        told.claimed_ms[i] = now_ms
-        told.expires_ms[i] = self._residents.ground(i).run_us(given.expires_at) // 1000
-        told.note(i, Fact.CLAIMED)
+        if observations.has(i, Fact.READY) and observations.claim_sent_ms[i] > observations.claim_before_ms[i] + 1500:
+            observations.contradict(
+                "claimed after its time", i, f"could claim until {observations.claim_before_ms[i]} ms"
+            )
+        observations.passes[i] = told_now
+        observations.claimed_ms[i] = now_ms
+        observations.expires_ms[i] = self._residents.opening(i).run_us(given.expires_at) // 1000
+        observations.note(i, Fact.CLAIMED)
         behaviour = self.crowd.behaviour(i)
         if behaviour is Behaviour.REPEATS:
             self._residents.later(i, Act.CLAIM_AGAIN, now_us, (0.1, 0.5))

@@ -29,7 +29,7 @@ class Refusals:
     def refused(self, i: int, act: Act, answer: Answer, problem: Problem, now_us: int) -> None:
         """Take in a refusal of resident `i`."""
         if answer.status in COME_AGAIN and answer.seconds(b"retry-after") is None:
-            self._residents.told.contradict("no Retry-After", i, f"{act.name}: {answer.status} {problem.code}")
+            self._residents.observations.contradict("no Retry-After", i, f"{act.name}: {answer.status} {problem.code}")
         expected = False
         match act:
             case Act.JOIN | Act.REFRESH | Act.OTHER_DEVICE:
@@ -37,14 +37,14 @@ class Refusals:
             case Act.JUMP | Act.CLAIM | Act.CLAIM_AGAIN:
                 expected = self._claim(i, act, problem, now_us)
             case Act.REGISTER | Act.REGISTER_AGAIN:
-                late = now_us // 1000 > self._residents.told.expires_ms[i] - CLOCK_SLACK_MS
+                late = now_us // 1000 > self._residents.observations.expires_ms[i] - CLOCK_SLACK_MS
                 expected = problem.code == "expired" and late
                 if expected:
-                    self._residents.told.passes.pop(i, None)
+                    self._residents.observations.passes.pop(i, None)
             case Act.CHECK:
                 expected = self._check(i, problem, now_us)
             case Act.ASK_CODE if problem.code == "too-many-requests" and (
-                self._residents.told.codes_asked[i] > 1 or self._residents.crowd.shares_a_phone(i)
+                self._residents.observations.codes_asked[i] > 1 or self._residents.crowd.shares_a_phone(i)
             ):
                 # the first answer was lost, not the request: the SMS is under way; or a relative was quicker
                 expected = True
@@ -54,7 +54,7 @@ class Refusals:
             case Act.LOOK_UP if problem.code == "not-found":
                 # after the run: what is not there any more is the audit's to say, not an error of the service
                 expected = True
-                self._residents.told.not_found.add(i)
+                self._residents.observations.not_found.add(i)
             case Act.CALENDAR:
                 expected = problem.code == "not-found"
         if not expected:
@@ -63,67 +63,73 @@ class Refusals:
     def refused_before(self, i: int, act: Act, answer: Answer, problem: Problem, now_us: int) -> None:
         """Take in a refusal about an earlier place of resident `i`: nobody asks again, and a fault is one still."""
         if answer.status in COME_AGAIN and answer.seconds(b"retry-after") is None:
-            self._residents.told.contradict("no Retry-After", i, f"{act.name}: {answer.status} {problem.code}")
+            self._residents.observations.contradict("no Retry-After", i, f"{act.name}: {answer.status} {problem.code}")
         if answer.status == 429 or answer.status >= 500:
             self._residents.meters.pushed_back(f"{act.name}: pushed back: {answer.status} {problem.code}", now_us)
 
     def _join(self, i: int, act: Act, answer: Answer, problem: Problem, now_us: int) -> bool:
-        told, behaviour = self._residents.told, self._residents.crowd.behaviour(i)
-        ground = self._residents.ground(i)
+        observations, behaviour = self._residents.observations, self._residents.crowd.behaviour(i)
+        opening = self._residents.opening(i)
         match problem.code:
-            case "not-open" | "maintenance" if now_us < ground.opens_us + 2 * SECOND_US:
+            case "not-open" | "maintenance" if now_us < opening.opens_us + 2 * SECOND_US:
                 # the page was told when it opens, and spreads the join over the draw like everyone's at the door
                 arrival = self._residents.arrival(i)
                 soonest_us = now_us + int((answer.seconds(b"retry-after") or 1) * SECOND_US)
-                spread_us = ground.opens_us + int(arrival.spread * max(ground.draw_seconds - 1, 0) * SECOND_US)
+                spread_us = opening.opens_us + int(arrival.spread * max(opening.draw_seconds - 1, 0) * SECOND_US)
                 self._residents.meters.count("pressed early", now_us)
                 self._residents.file(max(soonest_us, spread_us), i, act)
             case "not-eligible":
                 if problem.reason != INELIGIBLE.get(behaviour):
-                    told.contradict("wrongly refused", i, f"{behaviour.name}: {problem.reason}")
-                told.note(i, Fact.REFUSED)
+                    observations.contradict("wrongly refused", i, f"{behaviour.name}: {problem.reason}")
+                observations.note(i, Fact.REFUSED)
                 if behaviour is Behaviour.NO_FIRST_DOSE:
                     self._registering.unknown(i, now_us)
-            case "identity-mismatch" if behaviour is Behaviour.MISTYPES_NAME and not told.has(i, Fact.CORRECTED):
-                told.note(i, Fact.CORRECTED)
+            case "identity-mismatch" if behaviour is Behaviour.MISTYPES_NAME and not observations.has(
+                i, Fact.CORRECTED
+            ):
+                observations.note(i, Fact.CORRECTED)
                 self._residents.later(i, Act.JOIN, now_us, (2, 6))
             case "ended":
-                told.note(i, Fact.ENDED)
+                observations.note(i, Fact.ENDED)
             case _:
                 return False
         return True
 
     def _check(self, i: int, problem: Problem, now_us: int) -> bool:
-        told, behaviour = self._residents.told, self._residents.crowd.behaviour(i)
+        observations, behaviour = self._residents.observations, self._residents.crowd.behaviour(i)
         match problem.code:
-            case "maintenance" if now_us < self._residents.ground(i).opens_us + 2 * SECOND_US:
+            case "maintenance" if now_us < self._residents.opening(i).opens_us + 2 * SECOND_US:
                 # the first window of the day opens with the city: before it there is nobody to ask
                 self._residents.meters.count("checks put off", now_us)
             case "not-eligible":
                 if problem.reason != INELIGIBLE.get(behaviour):
-                    told.contradict("wrongly refused", i, f"{behaviour.name}: {problem.reason}")
+                    observations.contradict("wrongly refused", i, f"{behaviour.name}: {problem.reason}")
                 self._residents.meters.count("eligibility told", now_us)
-            case "identity-mismatch" if behaviour is Behaviour.MISTYPES_NAME and not told.has(i, Fact.CORRECTED):
-                told.note(i, Fact.CORRECTED)
+            case "identity-mismatch" if behaviour is Behaviour.MISTYPES_NAME and not observations.has(
+                i, Fact.CORRECTED
+            ):
+                observations.note(i, Fact.CORRECTED)
                 self._residents.later(i, Act.CHECK, now_us, (0.5, 1))
             case _:
                 return False
         return True
 
     def _claim(self, i: int, act: Act, problem: Problem, now_us: int) -> bool:
-        told = self._residents.told
+        observations = self._residents.observations
         match problem.code:
             case "not-your-turn":
-                told.facts[i] &= ~Fact.CLAIM_SENT
-                if told.has(i, Fact.READY):
-                    told.contradict("called, then not", i, f"entry {told.entry[i]}")
+                observations.facts[i] &= ~Fact.CLAIM_SENT
+                if observations.has(i, Fact.READY):
+                    observations.contradict("called, then not", i, f"entry {observations.entry[i]}")
                 self._residents.meters.count("early claims refused", now_us)
-            case "used" if told.has(i, Fact.REGISTER_SENT):
+            case "used" if observations.has(i, Fact.REGISTER_SENT):
                 pass  # the claim sent again was overtaken by the registration
             case "expired" | "used" | "ended" | "too-late":
-                lapsed = told.has(i, Fact.CLAIMED) and now_us // 1000 > told.expires_ms[i] - CLOCK_SLACK_MS
-                if (act is Act.CLAIM_AGAIN or told.has(i, Fact.CLAIMED)) and not lapsed:
-                    told.contradict("pass changed", i, f"had one, then {problem.code}")
+                lapsed = (
+                    observations.has(i, Fact.CLAIMED) and now_us // 1000 > observations.expires_ms[i] - CLOCK_SLACK_MS
+                )
+                if (act is Act.CLAIM_AGAIN or observations.has(i, Fact.CLAIMED)) and not lapsed:
+                    observations.contradict("pass changed", i, f"had one, then {problem.code}")
                 self._residents.missed(i, now_us)
             case _:
                 return False
@@ -131,7 +137,7 @@ class Refusals:
 
     def _come_again(self, i: int, act: Act, answer: Answer, problem: Problem, now_us: int) -> None:
         if answer.status == 429 or answer.status >= 500:  # 425 is the resident's own haste
-            self._residents.told.note(i, Fact.ASKED_TWICE)
+            self._residents.observations.note(i, Fact.ASKED_TWICE)
         if answer.status not in COME_AGAIN:
             self._residents.meters.error(f"{act.name}: {answer.status} {problem.code} {problem.detail}".strip(), now_us)
             return

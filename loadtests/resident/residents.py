@@ -13,18 +13,20 @@ from loadtests.client.measure import Meters
 from loadtests.crowd.arrivals import Arrival, Curve
 from loadtests.crowd.crowd import Crowd
 from loadtests.crowd.network import Networks
-from loadtests.crowd.shares import EVERYONE, Share
-from loadtests.resident.acts import LOOK_US, SECOND_US, Act, Ground, Pace
+from loadtests.crowd.shares import EVERYONE, CrowdShare
+from loadtests.resident.acts import LOOK_US, SECOND_US, Act
 from loadtests.resident.agenda import Agenda
 from loadtests.resident.facts import Fact
-from loadtests.resident.observations import Told
+from loadtests.resident.observations import Observations
+from loadtests.resident.pace import Pace
+from loadtests.resident.run_opening import RunOpening
 
 
 class Residents:
     """A share of the crowd in a run.
 
     Args:
-        grounds: the openings, in the order of `crowd.districts`.
+        openings: in the order of `crowd.districts`.
         curves: when the residents of each come, from its opening.
         share: whose steps: the others are played by other generators.
     """
@@ -32,22 +34,22 @@ class Residents:
     def __init__(
         self,
         crowd: Crowd,
-        grounds: tuple[Ground, ...],
+        openings: tuple[RunOpening, ...],
         curves: Sequence[Curve],
         pace: Pace,
         agenda: Agenda,
         meters: Meters,
-        share: Share = EVERYONE,
+        share: CrowdShare = EVERYONE,
     ) -> None:
-        self.crowd, self.grounds, self.curves, self.pace, self.share = crowd, grounds, curves, pace, share
-        self.agenda, self.meters, self.told = agenda, meters, Told(crowd.residents)
+        self.crowd, self.openings, self.curves, self.pace, self.share = crowd, openings, curves, pace, share
+        self.agenda, self.meters, self.observations = agenda, meters, Observations(crowd.residents)
         self.random = random.Random(crowd.seed + share.index)
-        self.whims, self.networks = crowd.traits.whims, Networks(crowd)
+        self.reactions, self.networks = crowd.profile.reactions, Networks(crowd)
 
     def arrives(self, i: int, due_us: int) -> None:
         """File the arrival of one resident."""
-        self.told.came_ms[i] = due_us // 1000
-        if (self.crowd.stir(i, 4) & 0xFFFF) / 0x10000 < self.whims.looks:
+        self.observations.came_ms[i] = due_us // 1000
+        if (self.crowd.stir(i, 4) & 0xFFFF) / 0x10000 < self.reactions.looks:
             self.file(due_us - LOOK_US, i, Act.LOOK)
         self.file(due_us, i, Act.JOIN)
 
@@ -57,13 +59,13 @@ class Residents:
         arrival = curve.arrival(self.crowd.stir(head, 3))
         if head == i:
             return arrival
-        after_seconds = (i - head) * self.crowd.traits.families.seconds_apart * self.pace.haste
+        after_seconds = (i - head) * self.crowd.profile.families.seconds_apart * self.pace.haste
         latest_seconds = max(arrival.at_seconds, curve.seconds - 1)
         return replace(arrival, at_seconds=min(arrival.at_seconds + after_seconds, latest_seconds))
 
-    def ground(self, i: int) -> Ground:
+    def opening(self, i: int) -> RunOpening:
         """The opening of resident `i`."""
-        return self.grounds[self.crowd.home(i)]
+        return self.openings[self.crowd.home(i)]
 
     def file(self, due_us: int, i: int, act: Act) -> None:
         """File what resident `i` does at `due_us`: for when its request reaches the server."""
@@ -75,9 +77,11 @@ class Residents:
 
     def missed(self, i: int, now_us: int) -> None:
         """Resident `i` is told that the call was missed; most join again at the back."""
-        told = self.told
-        if told.has(i, Fact.READY) and now_us // 1000 < told.claim_before_ms[i] - 1500:
-            told.contradict("missed before its time", i, f"could claim until {told.claim_before_ms[i]} ms")
-        told.note(i, Fact.MISSED)
-        if self.random.random() < self.whims.rejoins:
+        observations = self.observations
+        if observations.has(i, Fact.READY) and now_us // 1000 < observations.claim_before_ms[i] - 1500:
+            observations.contradict(
+                "missed before its time", i, f"could claim until {observations.claim_before_ms[i]} ms"
+            )
+        observations.note(i, Fact.MISSED)
+        if self.random.random() < self.reactions.rejoins:
             self.later(i, Act.JOIN, now_us, self.pace.think)

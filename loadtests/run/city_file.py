@@ -24,7 +24,7 @@ class Window(msgspec.Struct, frozen=True):
     closes: time
 
 
-class District(msgspec.Struct, frozen=True):
+class CityDistrict(msgspec.Struct, frozen=True):
     """A district; `rate_per_second` and `max_active`, where set, override the policy."""
 
     code: str
@@ -60,12 +60,12 @@ class CityFile(msgspec.Struct, frozen=True):
     """A city file's keys, of those that the load tests read."""
 
     name_en: str
-    districts: tuple[District, ...]
+    districts: tuple[CityDistrict, ...]
     open_hours: Window
     policy: Policy
     sms: Sms
 
-    def district(self, code: str) -> District | None:
+    def district(self, code: str) -> CityDistrict | None:
         """The district with this code; None where there is none."""
         return next((district for district in self.districts if district.code == code), None)
 

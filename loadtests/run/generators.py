@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import msgspec
+
 from loadtests.client.measure import Meters, Progress
-from loadtests.resident.acts import Stretch
-from loadtests.resident.observations import Told
+from loadtests.resident.observations import Observations
 
 
-class Company(Protocol):
-    """What a stage asks of its generators.
+class ArrivalBatch(msgspec.Struct):
+    """Residents `first` up to `last` (exclusive) who arrive between two moments of the run, at random times."""
+
+    first: int
+    last: int
+    from_us: int
+    until_us: int
+
+
+class GeneratorPool(Protocol):
+    """What a run asks of its generators.
 
     Attributes:
         alone: there is one, and it is this process.
@@ -23,7 +33,7 @@ class Company(Protocol):
     def begin(self, *, everyone: bool) -> None:
         """Start; with every arrival filed, or none."""
 
-    def arrive(self, stretch: Stretch) -> None:
+    def arrive(self, stretch: ArrivalBatch) -> None:
         """File arrivals."""
 
     def progress(self) -> Progress:
@@ -35,7 +45,7 @@ class Company(Protocol):
     def end(self) -> None:
         """Stop the crowd and hear the last answers; again does nothing."""
 
-    def told(self) -> tuple[Told, Meters, int]:
+    def observed(self) -> tuple[Observations, Meters, int]:
         """At the end: everything told, everything measured, and how many events were left unserved."""
 
     def cpu(self) -> dict[str, tuple[str, dict[int, float]]]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Protocol
 
 from loadtests.audit.slo import Slo
-from loadtests.capacity.ramp_steps import Found
+from loadtests.capacity.ramp_steps import RampResult
 from loadtests.crowd.crowd import Crowd
-from loadtests.run.generators import Company
+from loadtests.run.generators import GeneratorPool
 from loadtests.run.setting import Setting
 
 
-class Running(Protocol):
+class RunView(Protocol):
     """The run, as its load shape sees it.
 
     Attributes:
@@ -20,7 +20,7 @@ class Running(Protocol):
 
     crowd: Crowd
     setting: Setting
-    company: Company
+    pool: GeneratorPool
     end_us: int
 
     def now_us(self) -> int:
@@ -30,7 +30,7 @@ class Running(Protocol):
         """Percent of one core, by who and second."""
 
 
-class Score(Protocol):
+class LoadShape(Protocol):
     """How a run goes.
 
     Attributes:
@@ -40,10 +40,10 @@ class Score(Protocol):
     everyone: bool
 
     @property
-    def found(self) -> Found | None:
+    def found(self) -> RampResult | None:
         """What a ramp found; None where it is none."""
 
-    def over(self, run: Running) -> bool:
+    def over(self, run: RunView) -> bool:
         """Whether the run is over; asked a few times a second, and does what is next."""
 
     def expected(self, crowd: Crowd) -> int:
@@ -56,13 +56,13 @@ class Score(Protocol):
         """Where it is, for the progress line."""
 
 
-class Everyone:
+class WholeCrowd:
     """The whole crowd comes, each when the curve says so."""
 
     everyone = True
-    found: Found | None = None
+    found: RampResult | None = None
 
-    def over(self, run: Running) -> bool:
+    def over(self, run: RunView) -> bool:
         return run.now_us() >= run.end_us
 
     def expected(self, crowd: Crowd) -> int:

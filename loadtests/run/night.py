@@ -15,7 +15,7 @@ from loadtests.audit.evidence import Check
 from loadtests.audit.night_checks import audit_night, messages_single
 from loadtests.audit.night_store import Message, NightTruth, read_night, sent_messages
 from loadtests.audit.truth import connect
-from loadtests.resident.acts import Ground
+from loadtests.resident.run_opening import RunOpening
 from loadtests.run.city_file import HOME
 
 _CAPACITY_COLUMNS = ("site", "date", "period", "product", "capacity")
@@ -27,7 +27,9 @@ class NoNight(Exception):
     """The night could not be held; the message is its last words."""
 
 
-def hold_night(data_dir: Path, grounds: Iterable[Ground], city: Path | None = None, per_slot: int = 2) -> list[Check]:
+def hold_night(
+    data_dir: Path, openings: Iterable[RunOpening], city: Path | None = None, per_slot: int = 2
+) -> list[Check]:
     """Import a capacity, hold the night of the openings' day, wait for its messages, and audit all three.
 
     For a server of our own, when the crowd is gone: the store's clock, which the night goes by, is put forward to the
@@ -35,7 +37,7 @@ def hold_night(data_dir: Path, grounds: Iterable[Ground], city: Path | None = No
 
     Args:
         data_dir: of the running `jiaohao up`.
-        grounds: the openings of the run.
+        openings: of the run.
         city: the city file in force.
         per_slot: doses of each product at each site in each half of a day, of one day: fewer than are asked for, so
             that the order of the night decides.
@@ -43,19 +45,19 @@ def hold_night(data_dir: Path, grounds: Iterable[Ground], city: Path | None = No
     Raises:
         NoNight: a command failed.
     """
-    grounds = list(grounds)
+    openings = list(openings)
     common = ["--data-dir", str(data_dir), *(["--city", str(city)] if city is not None else [])]
-    rows = [row for ground in grounds for row in _capacity_rows(ground, per_slot)]
+    rows = [row for opening in openings for row in _capacity_rows(opening, per_slot)]
     file = data_dir / "capacity.csv"
     with file.open("w", encoding="utf-8", newline="") as out:
         csv.writer(out).writerows([_CAPACITY_COLUMNS, *rows])
     _run("import", "capacity", str(file), *common)
-    client, day = connect((data_dir / "store.url").read_text().strip()), grounds[0].date
-    evening = datetime.fromisoformat(f"{day}T{_NIGHT_AT}").replace(tzinfo=grounds[0].opens_at.tzinfo)
+    client, day = connect((data_dir / "store.url").read_text().strip()), openings[0].date
+    evening = datetime.fromisoformat(f"{day}T{_NIGHT_AT}").replace(tzinfo=openings[0].opens_at.tzinfo)
     client.set("clock:{clock}", round((evening.timestamp() - time.time()) * 1000))
     _run("night", "--date", day, "--results", str(data_dir / "results"), *common)
-    nights = [night for ground in grounds if (night := read_night(client, ground.district, day)) is not None]
-    if len(nights) < len(grounds):
+    nights = [night for opening in openings if (night := read_night(client, opening.district, day)) is not None]
+    if len(nights) < len(openings):
         raise NoNight("the night has not come to its end")
     messages = sent_messages(data_dir / "sms.jsonl")
     deadline = time.monotonic() + _MESSAGES_SECONDS
@@ -69,9 +71,9 @@ def _of_messages(nights: list[NightTruth], messages: Sequence[Message]) -> list[
     return [messages_single(night, messages) for night in nights]
 
 
-def _capacity_rows(ground: Ground, per_slot: int) -> Iterator[tuple[str, ...]]:
-    day = (date.fromisoformat(ground.date) + timedelta(days=3)).isoformat()
-    for site in ground.sites:
+def _capacity_rows(opening: RunOpening, per_slot: int) -> Iterator[tuple[str, ...]]:
+    day = (date.fromisoformat(opening.date) + timedelta(days=3)).isoformat()
+    for site in opening.sites:
         for period in ("am", "pm"):
             for product in ("inactivated", "cho"):
                 yield site, day, period, product, str(per_slot)

@@ -8,7 +8,7 @@ import msgspec
 
 from loadtests.audit.slo import SHIPPED_SLO
 from loadtests.crowd.crowd import Crowd
-from loadtests.crowd.crowd_file import DEFAULT_CROWD, CrowdError, load_traits
+from loadtests.crowd.crowd_file import DEFAULT_CROWD, CrowdError, load_profile
 
 _FILED_A_SECOND = 25_000
 """Arrivals that a generator files in a second, at the least."""
@@ -25,7 +25,7 @@ class Options(msgspec.Struct, kw_only=True):
             those who still wait.
         ramp: raise the rate of arrivals in steps (`loadtests.run.ramp`) in place of a curve.
         rate: of the first step, residents a second.
-        crowd: name or path of a crowd file (`loadtests.crowd.traits`).
+        crowd: name or path of a crowd file (`loadtests.crowd.profile`).
         arrivals: the curve (`loadtests.crowd.arrivals`), where it is not to be the crowd's.
         host: `http(s)://HOST:PORT` of a running server whose registry holds this crowd (`python -m loadtests.crowd`
             writes it); None starts a server of its own in a temporary folder.
@@ -96,8 +96,8 @@ def crowd_of(options: Options) -> Crowd:
     """
     day = datetime.fromisoformat(options.opening).date()
     try:
-        traits = load_traits(options.crowd)
-        return Crowd(options.residents, options.districts or traits.come, day, options.seed, traits)
+        profile = load_profile(options.crowd)
+        return Crowd(options.residents, options.districts or profile.come, day, options.seed, profile)
     except CrowdError as error:
         raise CannotRehearse(f"--crowd: {error}") from None
     except ValueError as error:

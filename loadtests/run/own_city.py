@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from loadtests.crowd.crowd import Crowd
-from loadtests.resident.acts import SECOND_US, Ground
+from loadtests.resident.acts import SECOND_US
+from loadtests.resident.run_opening import RunOpening
 from loadtests.run.city_file import CityFileError, Window, read_city
 from loadtests.run.options import CannotRehearse, Options
 from loadtests.run.setting import curves_of, opens_too_late
@@ -39,14 +40,14 @@ def check_city(options: Options, crowd: Crowd) -> None:
     first = min(opens for _, opens, _ in found)
     if (problem := opens_too_late((first - starts).total_seconds())) is not None:
         raise CannotRehearse(f"{problem}: {', '.join(crowd.districts)} opens at {first.isoformat()}")
-    grounds = tuple(
-        Ground(
+    openings = tuple(
+        RunOpening(
             code, f"{opens:%Y-%m-%d}", opens, _us(opens - first), float(city.policy.draw_seconds), "", (),
             _us(closes - first),
         )
         for code, opens, closes in found
     )  # fmt: skip
-    curves_of(options, crowd, grounds)
+    curves_of(options, crowd, openings)
 
 
 def _opening(windows: Sequence[Window], at: datetime) -> tuple[datetime, datetime]:

@@ -14,12 +14,13 @@ import os
 import msgspec
 
 from loadtests.audit.slo import Slo
-from loadtests.capacity.ramp_steps import Found, Step
+from loadtests.capacity.ramp_steps import RampResult, RampStep
 from loadtests.client.answers import Call
 from loadtests.client.measure import Histogram, Meters
 from loadtests.crowd.crowd import Crowd
-from loadtests.resident.acts import SECOND_US, Stretch
-from loadtests.run.load_shape import Running
+from loadtests.resident.acts import SECOND_US
+from loadtests.run.generators import ArrivalBatch
+from loadtests.run.load_shape import RunView
 from loadtests.run.options import Options
 
 _SETTLE_SECONDS = 8
@@ -36,30 +37,30 @@ _OTHERS = 0.15
 """Share of the machine from which on other work, where it is full, is taken for the limit."""
 
 
-class Ramp:
+class RampShape:
     """A run in steps."""
 
     everyone = False
 
     def __init__(self, options: Options, slo: Slo) -> None:
-        self.found = Found([])
+        self.found = RampResult([])
         self._slo, self._rate = slo, options.rate
         self._workers = options.workers or os.cpu_count() or 1
         self._came = 0
-        self._step: Step | None = None
+        self._step: RampStep | None = None
         self._ends_us = 0
         self._quiet_by_us: int | None = None
         self._again = False
 
-    def over(self, run: Running) -> bool:
+    def over(self, run: RunView) -> bool:
         """Do what is next; whether nothing is."""
         now_us = run.now_us()
         if self._quiet_by_us is not None:
-            if run.company.progress().requests_a_second > 0.02 * self._rate and now_us < self._quiet_by_us:
+            if run.pool.progress().requests_a_second > 0.02 * self._rate and now_us < self._quiet_by_us:
                 return False
             self._quiet_by_us = None
         if self._step is None:
-            first = run.setting.grounds[0]
+            first = run.setting.openings[0]
             drawn_us = first.opens_us + int((first.draw_seconds + 2) * SECOND_US)
             return not self._begin_step(run, max(now_us + SECOND_US, drawn_us))
         if now_us < self._ends_us + _HEARD_SECONDS * SECOND_US:
@@ -84,20 +85,20 @@ class Ramp:
         """Where it is."""
         return f"{self._step.rate:.0f} arrivals/s" if self._step else "draining"
 
-    def _begin_step(self, run: Running, from_us: int) -> bool:
+    def _begin_step(self, run: RunView, from_us: int) -> bool:
         """File a step's arrivals; False where residents or minutes are used up."""
         seconds = _SETTLE_SECONDS + _JUDGED_SECONDS
         first, last = self._came, self._came + round(self._rate * seconds)
         ends_us = from_us + seconds * SECOND_US
         if last > run.crowd.residents or ends_us > run.end_us:
             return False
-        run.company.arrive(Stretch(first, last, from_us, ends_us))
+        run.pool.arrive(ArrivalBatch(first, last, from_us, ends_us))
         self._came, self._ends_us = last, ends_us
         judged_from = math.ceil(from_us / SECOND_US) + _SETTLE_SECONDS
-        self._step = Step(self._rate, judged_from, ends_us // SECOND_US)
+        self._step = RampStep(self._rate, judged_from, ends_us // SECOND_US)
         return True
 
-    def _choose(self, step: Step, now_us: int) -> bool:
+    def _choose(self, step: RampStep, now_us: int) -> bool:
         """The next rate; True where the search is over."""
         found = self.found
         if step.held:
@@ -116,8 +117,8 @@ class Ramp:
             return found.breaks / found.holds <= _CLOSE_ENOUGH
         return False
 
-    def _judge(self, step: Step, run: Running) -> None:
-        meters, seconds = run.company.meters(), range(step.from_second, step.to_second)
+    def _judge(self, step: RampStep, run: RunView) -> None:
+        meters, seconds = run.pool.meters(), range(step.from_second, step.to_second)
         broken = []
         for call in Call:
             whole = Histogram.merged(meters.from_due[call][s] for s in seconds if s in meters.from_due[call])
@@ -142,7 +143,7 @@ class Ramp:
         step.held, step.why = not broken, "; ".join(broken)
         self.found.steps.append(step)
 
-    def _limit(self, step: Step) -> str:
+    def _limit(self, step: RampStep) -> str:
         """Who was as busy as they can be while a step broke."""
         busy = {who: cpu / step.seconds for who, cpu in step.cpu_seconds.items()}
         if any(cores > _BUSY for who, cores in busy.items() if who.startswith("generator")):

@@ -1,4 +1,4 @@
-"""One run against one server: the company that plays it, what is watched meanwhile, and the evidence at the end."""
+"""One run against one server: the generators that play it, what is watched meanwhile, and the evidence at the end."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from loadtests.audit.slo import load_slo
 from loadtests.audit.truth import connect, read_truth
 from loadtests.crowd.crowd import Crowd
 from loadtests.resident.acts import SECOND_US
-from loadtests.run.generators import Company
-from loadtests.run.load_shape import Everyone, Score
+from loadtests.run.generators import GeneratorPool
+from loadtests.run.load_shape import LoadShape, WholeCrowd
 from loadtests.run.options import Options
-from loadtests.run.ramp import Ramp
+from loadtests.run.ramp import RampShape
 from loadtests.run.setting import Setting, curves_of, pace_of
 from loadtests.run.watch import Watch
 
 
-class Stage:
+class Run:
     """A run.
 
     Args:
@@ -39,19 +39,19 @@ class Stage:
         options: Options,
         crowd: Crowd,
         setting: Setting,
-        company: Company,
+        pool: GeneratorPool,
         redis_url: str | None,
         pids: Callable[[], dict[str, list[int]]],
     ) -> None:
-        self.options, self.crowd, self.setting, self.company = options, crowd, setting, company
+        self.options, self.crowd, self.setting, self.pool = options, crowd, setting, pool
         self.slo = load_slo(Path(options.slo))
-        self.curves = curves_of(options, crowd, setting.grounds)
+        self.curves = curves_of(options, crowd, setting.openings)
         self.pace = pace_of(options, crowd, setting)
         self.end_us = int(options.minutes * 60 * SECOND_US)
-        self.score: Score = Ramp(options, self.slo) if options.ramp else Everyone()
+        self.load_shape: LoadShape = RampShape(options, self.slo) if options.ramp else WholeCrowd()
         self.store = connect(redis_url) if redis_url else None
-        this = "generator" if company.alone else "master"
-        self.watch = Watch(setting.grounds, setting.address, self.now_us, self.store, pids, this)
+        this = "generator" if pool.alone else "master"
+        self.watch = Watch(setting.openings, setting.address, self.now_us, self.store, pids, this)
         self.began = datetime.now(UTC)
         self.fault_second: int | None = None
         self.fault_end_second: int | None = None
@@ -63,12 +63,12 @@ class Stage:
 
     def begin(self) -> None:
         """File arrivals, start watching and handing out."""
-        self.company.begin(everyone=self.score.everyone)
+        self.pool.begin(everyone=self.load_shape.everyone)
         self.watch.start()
 
     def over(self) -> bool:
         """Whether the run is over; to be asked a few times a second."""
-        return self.score.over(self)
+        return self.load_shape.over(self)
 
     def seconds_left(self) -> float:
         """Until the run must end."""
@@ -80,7 +80,7 @@ class Stage:
             return
         self._ended = True
         self.end_us = min(self.end_us, self.now_us())
-        self.company.end()
+        self.pool.end()
         gevent.sleep(1.1)  # one more look at the openings after the last answer
         self.watch.stop()
 
@@ -89,45 +89,45 @@ class Stage:
         second = self.now_us() // SECOND_US
         if second < 0:
             return f"opens in {-second} s"
-        told = self.company.progress()
+        told = self.pool.progress()
         looks = [looks[-1] for looks in self.watch.seen.openings.values() if looks]
         line = (
             f"{told.arrivals:,} arrived, {sum(look.waiting for look in looks):,} waiting, "
             f"{sum(look.serving for look in looks):,} called, {told.requests_a_second:,} requests/s, "
             f"{told.errors:,} errors"
         )
-        return ", ".join(filter(None, (self.score.words(), line)))
+        return ", ".join(filter(None, (self.load_shape.words(), line)))
 
     def evidence(self) -> Evidence:
         """Everything the audit looks at, the store's truth included."""
-        truth = read_truth(self.store, self.setting.grounds) if self.store is not None else None
-        told, meters, unserved = self.company.told()
+        truth = read_truth(self.store, self.setting.openings) if self.store is not None else None
+        observations, meters, unserved = self.pool.observed()
         seen = replace(self.watch.seen, cpu=self.cpu())
         return Evidence(
             self.crowd,
-            self.setting.grounds,
-            told,
+            self.setting.openings,
+            observations,
             meters,
             seen,
             truth,
             self.end_us // SECOND_US,
-            self.score.judged_by(self.slo),
+            self.load_shape.judged_by(self.slo),
             fault=self.options.fault,
             fault_second=self.fault_second,
             fault_end_second=self.fault_end_second,
             unserved=unserved,
             warm_up_seconds=self.options.warm_up_seconds,
-            expected=self.score.expected(self.crowd),
-            clock_doubt_ms=self.company.clock_doubt_ms,
-            ramp=self.score.found,
+            expected=self.load_shape.expected(self.crowd),
+            clock_doubt_ms=self.pool.clock_doubt_ms,
+            ramp=self.load_shape.found,
             began=self.began,
         )
 
-    def told(self) -> tuple[str, str]:
+    def in_words(self) -> tuple[str, str]:
         """When residents come, and how fast they live, in words for the report."""
         by_curve: dict[str, list[str]] = {}
-        for ground, curve in zip(self.setting.grounds, self.curves, strict=True):
-            by_curve.setdefault(curve.describe(), []).append(ground.district)
+        for opening, curve in zip(self.setting.openings, self.curves, strict=True):
+            by_curve.setdefault(curve.describe(), []).append(opening.district)
         if len(by_curve) == 1:
             words = next(iter(by_curve))
         else:
@@ -138,7 +138,7 @@ class Stage:
         """Percent of one core by who and second: as watched here, and of the generators elsewhere as last heard."""
         cpu = {who: dict(percents) for who, percents in self.watch.seen.cpu.items()}
         others = cpu.get("others", {})
-        for who, (machine, percents) in self.company.cpu().items():
+        for who, (machine, percents) in self.pool.cpu().items():
             cpu[who] = percents
             if machine == socket.gethostname():  # what they took of this machine was taken for that of others
                 for second in percents.keys() & others.keys():

@@ -16,7 +16,9 @@ from loadtests.client.wire import Address, Broken
 from loadtests.client.wire_tls import connection_to
 from loadtests.crowd.arrivals import Curve, CurveError, curve_of, parse_arrivals
 from loadtests.crowd.crowd import Crowd
-from loadtests.resident.acts import SECOND_US, Ground, Pace
+from loadtests.resident.acts import SECOND_US
+from loadtests.resident.pace import Pace
+from loadtests.resident.run_opening import RunOpening
 from loadtests.run.clock import RunClock
 from loadtests.run.options import CannotRehearse, Options
 
@@ -31,13 +33,13 @@ class Setting:
 
     Attributes:
         host: `http://HOST:PORT`.
-        grounds: in the order of the crowd's districts.
+        openings: in the order of the crowd's districts.
         origin_s: city time, in seconds since the epoch, from which everybody's run clock counts.
         clock: the run's, one for all in this process: what residents were told is compared with what was seen.
     """
 
     host: str
-    grounds: tuple[Ground, ...]
+    openings: tuple[RunOpening, ...]
     origin_s: float
     clock: RunClock
 
@@ -71,15 +73,17 @@ def find_setting(host: str, districts: tuple[str, ...], origin_s: float | None =
         first = min(opens for opens, _ in times)
         raise CannotRehearse(f"{host}: {problem}; start it with --clock shortly before {first.isoformat()}")
     origin_s = max(first_s, now_s + 1) if origin_s is None else origin_s
-    grounds = []
+    openings = []
     for o, (opens, closes) in zip(found, times, strict=True):
         sites = answers.decode_sites(get(f"/sites?district={o.district}")).sites
         if not sites:
             raise CannotRehearse(f"{host}: no sites in {o.district}; import some")
         opens_us, closes_us = (int((at.timestamp() - origin_s) * SECOND_US) for at in (opens, closes))
         names = tuple(site.site for site in sites)
-        grounds.append(Ground(o.district, o.date, opens, opens_us, o.draw.seconds, o.draw.commitment, names, closes_us))
-    return Setting(host, tuple(grounds), origin_s, RunClock(origin_s - ahead_seconds - time.monotonic()))
+        openings.append(
+            RunOpening(o.district, o.date, opens, opens_us, o.draw.seconds, o.draw.commitment, names, closes_us)
+        )
+    return Setting(host, tuple(openings), origin_s, RunClock(origin_s - ahead_seconds - time.monotonic()))
 
 
 def opens_too_late(in_seconds: float) -> str | None:
@@ -87,27 +91,27 @@ def opens_too_late(in_seconds: float) -> str | None:
     return f"opens in {in_seconds:.0f} s" if in_seconds > _LONGEST_WAIT_SECONDS else None
 
 
-def curves_of(options: Options, crowd: Crowd, grounds: tuple[Ground, ...]) -> tuple[Curve, ...]:
-    """When the residents of each ground come: by the crowd's curve, or the options', within its window and the run.
+def curves_of(options: Options, crowd: Crowd, openings: tuple[RunOpening, ...]) -> tuple[Curve, ...]:
+    """When the residents of each opening come: by the crowd's curve, or the options', within its window and the run.
 
     Raises:
         CannotRehearse: the curve, or the run, does not fit a window.
     """
-    parts = crowd.traits.arrivals if options.arrivals is None else parse_arrivals(options.arrivals)
+    parts = crowd.profile.arrivals if options.arrivals is None else parse_arrivals(options.arrivals)
     curves = []
-    for ground in grounds:
-        draw_ends = ground.opens_us / SECOND_US + ground.draw_seconds
+    for opening in openings:
+        draw_ends = opening.opens_us / SECOND_US + opening.draw_seconds
         if options.minutes * 60 < draw_ends + _LAST_CALLS_SECONDS:
             raise CannotRehearse(
-                f"--minutes {options.minutes:g}: the draw of {ground.district} ends after {draw_ends:g} s, and calls "
+                f"--minutes {options.minutes:g}: the draw of {opening.district} ends after {draw_ends:g} s, and calls "
                 f"begin only after it; take at least {(draw_ends + 60) / 60:.1f}"
             )
-        begins_us = max(ground.opens_us, 0)
-        ends_us = min(ground.closes_us, int(options.minutes * 60 * SECOND_US))
+        begins_us = max(opening.opens_us, 0)
+        ends_us = min(opening.closes_us, int(options.minutes * 60 * SECOND_US))
         seconds = (ends_us - begins_us) / SECOND_US * options.come_for
-        draw_seconds = max(ground.draw_seconds + (ground.opens_us - begins_us) / SECOND_US, 0.0)
+        draw_seconds = max(opening.draw_seconds + (opening.opens_us - begins_us) / SECOND_US, 0.0)
         try:
-            curves.append(curve_of(parts, crowd.traits.door, seconds, draw_seconds, ground.opens_at.time()))
+            curves.append(curve_of(parts, crowd.profile.door, seconds, draw_seconds, opening.opens_at.time()))
         except CurveError as error:
             raise CannotRehearse(str(error)) from None
     return tuple(curves)
@@ -115,8 +119,8 @@ def curves_of(options: Options, crowd: Crowd, grounds: tuple[Ground, ...]) -> tu
 
 def pace_of(options: Options, crowd: Crowd, setting: Setting) -> Pace:
     """How fast residents live in this run: as the crowd's file says where their opening lasts ten minutes or more."""
-    lasts = [ground.closes_us - max(ground.opens_us, 0) for ground in setting.grounds]
-    return Pace.of(min(options.minutes * 60, min(lasts) / SECOND_US), crowd.traits)
+    lasts = [opening.closes_us - max(opening.opens_us, 0) for opening in setting.openings]
+    return Pace.of(min(options.minutes * 60, min(lasts) / SECOND_US), crowd.profile)
 
 
 def address_of(host: str) -> Address:

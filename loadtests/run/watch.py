@@ -19,7 +19,7 @@ from loadtests.client import answers
 from loadtests.client.answers import Requests
 from loadtests.client.wire import Address, Broken
 from loadtests.client.wire_tls import connection_to
-from loadtests.resident.acts import Ground
+from loadtests.resident.run_opening import RunOpening
 
 
 class Watch:
@@ -34,7 +34,7 @@ class Watch:
 
     def __init__(
         self,
-        grounds: tuple[Ground, ...],
+        openings: tuple[RunOpening, ...],
         address: Address,
         now_us: Callable[[], int],
         store: Any | None,
@@ -43,7 +43,7 @@ class Watch:
     ) -> None:
         self.seen = Seen()
         self._this = this
-        self._grounds, self._address, self._now_us = grounds, address, now_us
+        self._openings, self._address, self._now_us = openings, address, now_us
         self._store, self._pids = store, pids
         self._greenlets: list[Any] = []
 
@@ -58,10 +58,10 @@ class Watch:
         looks: list[Callable[[], None]] = [self._processes()]
         if self._store is not None:
             looks.append(self._scripts(self._store))
-        for ground in self._grounds:
-            looks.append(self._opening(ground, requests))
+        for opening in self._openings:
+            looks.append(self._opening(opening, requests))
             if self._store is not None:
-                looks.append(self._counters(ground, self._store))
+                looks.append(self._counters(opening, self._store))
         return looks
 
     def _every_second(self, look: Callable[[], None]) -> None:
@@ -70,10 +70,10 @@ class Watch:
             look()
             gevent.sleep(max(0.05, 1 - (time.monotonic() - started)))
 
-    def _opening(self, ground: Ground, requests: Requests) -> Callable[[], None]:
-        seen = self.seen.openings.setdefault(ground.district, [])
+    def _opening(self, opening: RunOpening, requests: Requests) -> Callable[[], None]:
+        seen = self.seen.openings.setdefault(opening.district, [])
         connection = connection_to(self._address)
-        request = requests.get(f"/openings/{ground.district}")
+        request = requests.get(f"/openings/{opening.district}")
 
         def look() -> None:
             sent_ms = self._now_us() // 1000
@@ -101,17 +101,17 @@ class Watch:
 
         return look
 
-    def _counters(self, ground: Ground, store: Any) -> Callable[[], None]:
-        seen = self.seen.store.setdefault(ground.district, [])
-        opens_at_ms = int(ground.opens_at.timestamp() * 1000) - ground.opens_us // 1000
+    def _counters(self, opening: RunOpening, store: Any) -> Callable[[], None]:
+        seen = self.seen.store.setdefault(opening.district, [])
+        opens_at_ms = int(opening.opens_at.timestamp() * 1000) - opening.opens_us // 1000
 
         def look() -> None:
             sent_ms = self._now_us() // 1000
             try:
                 with store.pipeline(transaction=True) as pipe:
-                    pipe.hgetall(opening_key(ground.district, ground.date))
+                    pipe.hgetall(opening_key(opening.district, opening.date))
                     # only those that outlive any doubt about the clock: never counts one too many
-                    pipe.zcount(passes_key(ground.district, ground.date), opens_at_ms + sent_ms + 1500, "+inf")
+                    pipe.zcount(passes_key(opening.district, opening.date), opens_at_ms + sent_ms + 1500, "+inf")
                     fields, alive = pipe.execute()
             except (RedisError, OSError):
                 return

@@ -14,9 +14,9 @@ import msgspec
 import psutil
 
 from loadtests.crowd.crowd import Crowd
-from loadtests.crowd.crowd_file import load_traits
+from loadtests.crowd.crowd_file import load_profile
 from loadtests.crowd.files import write_files
-from loadtests.resident.acts import Ground
+from loadtests.resident.run_opening import RunOpening
 from loadtests.run.night import hold_night
 from loadtests.run.options import Options
 from tests.support.serving import REPO, TIANHE, Up, end_store, environment, run_cli
@@ -30,7 +30,7 @@ SEED = 1
 
 
 def _crowd() -> Crowd:
-    return Crowd(RESIDENTS, (TIANHE,), OPENS_AT.date(), SEED, load_traits(str(HERE / "crowd.toml")))
+    return Crowd(RESIDENTS, (TIANHE,), OPENS_AT.date(), SEED, load_profile(str(HERE / "crowd.toml")))
 
 
 def prepare(folder: Path) -> Path:
@@ -56,8 +56,8 @@ def rehearse(
         red = red_of(held(options))
         if night:
             sites = tuple(row[0] for row in _crowd().sites_rows())
-            ground = Ground(TIANHE, f"{OPENS_AT:%Y-%m-%d}", OPENS_AT, 0, 0, "", sites)
-            checks = hold_night(folder / "data", [ground], folder / "city.toml")
+            opening = RunOpening(TIANHE, f"{OPENS_AT:%Y-%m-%d}", OPENS_AT, 0, 0, "", sites)
+            checks = hold_night(folder / "data", [opening], folder / "city.toml")
             red |= {check.name: check.detail for check in checks if not check.ok}
         return red
 

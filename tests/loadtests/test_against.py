@@ -11,15 +11,15 @@ from loadtests.client.measure import Histogram
 from loadtests.crowd.arrivals import parse_curve
 from loadtests.report.against import AgainstError, Compared, compare, load_run
 from loadtests.report.page import render
-from loadtests.report.samples import FORMAT, Durations, Ratio, Run, Sample, Single
+from loadtests.report.samples import FORMAT, Durations, Ratio, RecordedRun, Sample, Single
 from loadtests.report.summary import summarise
-from loadtests.resident.acts import Pace
+from loadtests.resident.pace import Pace
 from loadtests.run.options import Options
 from tests.loadtests.test_slo import world_with_slo
 
 
-def run(*samples: Sample, **options: object) -> Run:
-    return Run(FORMAT, "2026-01-01T08:00:00+08:00", dict(options), [("CPU", "the same")], list(samples))
+def run(*samples: Sample, **options: object) -> RecordedRun:
+    return RecordedRun(FORMAT, "2026-01-01T08:00:00+08:00", dict(options), [("CPU", "the same")], list(samples))
 
 
 def durations(*ms_by_second: int) -> Durations:
@@ -33,7 +33,7 @@ def durations(*ms_by_second: int) -> Durations:
     return Durations("join", "ms", (50, 99), seconds)
 
 
-def figures(before: Run, now: Run) -> dict[str, Compared]:
+def figures(before: RecordedRun, now: RecordedRun) -> dict[str, Compared]:
     return {figure.name: figure for figure in compare(before, now).figures}
 
 
@@ -114,7 +114,7 @@ def test_another_question_is_said() -> None:
 
 
 def test_a_machine_that_was_busier_is_said() -> None:
-    def others(cores: float) -> Run:
+    def others(cores: float) -> RecordedRun:
         return run(Ratio("CPU of others", "cores", {second: (cores + second * 7 % 13 / 10, 1) for second in range(60)}))
 
     assert list(compare(others(0.1), others(0.15)).differences) == []
@@ -130,7 +130,7 @@ def test_a_percentile_of_few_is_not_compared() -> None:
 
 def test_a_real_summary_travels_through_its_json_into_the_next_report(tmp_path: Path) -> None:
     first = world_with_slo()
-    curve, pace = parse_curve("door:0.333", 60, 10).describe(), Pace.of(60, first.crowd.traits).describe()
+    curve, pace = parse_curve("door:0.333", 60, 10).describe(), Pace.of(60, first.crowd.profile).describe()
     first.evidence.seen.cpu["workers"] = dict.fromkeys(range(60), 50.0)
     summary = summarise(first.evidence, audit(first.evidence), Options(residents=90), curve, pace)
     path = tmp_path / "run.json"

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from loadtests.audit.afterwards import (
+from loadtests.audit.changes import (
     cancellations_kept,
     one_open_registration,
     registrations_add_up,
     wishes_kept,
 )
 from loadtests.audit.draw import Numbers
-from loadtests.audit.evidence import Evidence, Steps
+from loadtests.audit.evidence import Evidence, GrowingValue
 from loadtests.audit.promises import audit
 from loadtests.audit.seen import OpeningSeen, Seen, StoreSeen
 from loadtests.audit.truth import OpeningTruth, RegistrationTruth, Truth
@@ -23,9 +23,9 @@ from loadtests.client.answers import Call
 from loadtests.client.measure import Meters
 from loadtests.crowd.behaviour import INELIGIBLE, Behaviour
 from loadtests.crowd.crowd import Crowd, Wishes
-from loadtests.resident.acts import Ground
 from loadtests.resident.facts import Fact
-from loadtests.resident.observations import Told
+from loadtests.resident.observations import Observations
+from loadtests.resident.run_opening import RunOpening
 
 DAY = "2021-06-19"
 DRAW_MS, CLAIM_MS, END_S = 10_000, 8_000, 60
@@ -36,9 +36,9 @@ SEEDS = {"440106": bytes(range(32)), "440111": bytes(range(32, 64))}
 class Opening:
     """One district's honest opening: everyone joins in turn; numbers are called at RATE from the draw's end on."""
 
-    def __init__(self, crowd: Crowd, ground: Ground, told: Told, people: list[int]) -> None:
-        self.ground, self.told, self.people = ground, told, people
-        self.seed = SEEDS[ground.district]
+    def __init__(self, crowd: Crowd, opening: RunOpening, observations: Observations, people: list[int]) -> None:
+        self.opening, self.observations, self.people = opening, observations, people
+        self.seed = SEEDS[opening.district]
         self.drawn = len(people) * 2 // 3
         self.numbers = Numbers(self.seed, self.drawn)
         self.issued = len(people)
@@ -52,9 +52,9 @@ class Opening:
         self.done: set[int] = set()
         self.missed: list[int] = []
         for entry, i in enumerate(people):
-            told.note(i, Fact.JOIN_SENT)
-            told.place(i, entry, 100 + entry * (200 if entry < self.drawn else 350))
-            told.numbered(i, self.numbers.number(entry))
+            observations.note(i, Fact.JOIN_SENT)
+            observations.place(i, entry, 100 + entry * (200 if entry < self.drawn else 350))
+            observations.numbered(i, self.numbers.number(entry))
             self.places[self.key(i)] = entry
         # number 2 gives up while waiting, number 3 is called and never comes, then starts again at the back
         self.leaves(self.who(2))
@@ -74,43 +74,43 @@ class Opening:
         return hashlib.sha256(b"%d" % i).digest()[:16]
 
     def who(self, number: int) -> int:
-        return next(i for i in self.people if self.told.number[i] == number)
+        return next(i for i in self.people if self.observations.number[i] == number)
 
     def called_ms(self, number: int) -> int:
         return DRAW_MS + int(number * 1000 / RATE)
 
     def leaves(self, i: int) -> None:
-        self.told.note(i, Fact.LEAVE_SENT | Fact.LEFT)
+        self.observations.note(i, Fact.LEAVE_SENT | Fact.LEFT)
         del self.places[self.key(i)]
-        self.left.append(self.told.entry[i])
-        self.done.add(self.told.number[i])
+        self.left.append(self.observations.entry[i])
+        self.done.add(self.observations.number[i])
 
     def calls(self, i: int) -> None:
-        at_ms = self.called_ms(self.told.number[i])
-        self.told.note(i, Fact.READY)
-        self.told.ready_ms[i], self.told.claim_before_ms[i] = at_ms + 300, at_ms + CLAIM_MS
+        at_ms = self.called_ms(self.observations.number[i])
+        self.observations.note(i, Fact.READY)
+        self.observations.ready_ms[i], self.observations.claim_before_ms[i] = at_ms + 300, at_ms + CLAIM_MS
 
     def claims_pass(self, i: int) -> None:
-        told, at_ms = self.told, self.told.ready_ms[i] + 1000
-        told.claim_sent_ms[i] = told.claimed_ms[i] = at_ms
-        told.expires_ms[i] = 1_000_000
+        observations, at_ms = self.observations, self.observations.ready_ms[i] + 1000
+        observations.claim_sent_ms[i] = observations.claimed_ms[i] = at_ms
+        observations.expires_ms[i] = 1_000_000
         self.claimed_ms.append(at_ms)
-        told.note(i, Fact.CLAIM_SENT | Fact.CLAIMED)
-        self.claims[told.entry[i]] = (self.key(i), 1_000_000)
-        self.done.add(told.number[i])
+        observations.note(i, Fact.CLAIM_SENT | Fact.CLAIMED)
+        self.claims[observations.entry[i]] = (self.key(i), 1_000_000)
+        self.done.add(observations.number[i])
 
     def registers(self, i: int) -> None:
-        told = self.told
+        observations = self.observations
         self.calls(i)
         self.claims_pass(i)
-        told.note(i, Fact.REGISTER_SENT | Fact.REGISTERED)
-        told.register_sent_ms[i] = told.registered_ms[i] = told.claimed_ms[i] + 2000
-        no = int(self.ground.district) * 10**8 + told.entry[i]
-        told.registration_no[i] = no
-        self.claims[told.entry[i]] = (self.key(i), 0)
-        wishes = self.crowd.wishes(i, self.ground.sites)
+        observations.note(i, Fact.REGISTER_SENT | Fact.REGISTERED)
+        observations.register_sent_ms[i] = observations.registered_ms[i] = observations.claimed_ms[i] + 2000
+        no = int(self.opening.district) * 10**8 + observations.entry[i]
+        observations.registration_no[i] = no
+        self.claims[observations.entry[i]] = (self.key(i), 0)
+        wishes = self.crowd.wishes(i, self.opening.sites)
         self.registrations.append(
-            RegistrationTruth(self.key(i), no, "proposed", self.ground.district, DAY, told.entry[i], wishes)
+            RegistrationTruth(self.key(i), no, "proposed", self.opening.district, DAY, observations.entry[i], wishes)
         )
         self.stops[self.key(i)] = f"open {no:015d}"
 
@@ -121,26 +121,26 @@ class Opening:
         return self.registrations[at]
 
     def changes(self, i: int) -> None:
-        self.told.note(i, Fact.CHANGE_SENT | Fact.CHANGED)
-        history = ((self.told.registration_no[i], "proposed"),)
-        self.becomes(i, wishes=self.crowd.wishes(i, self.ground.sites, 1), history=history)
+        self.observations.note(i, Fact.CHANGE_SENT | Fact.CHANGED)
+        history = ((self.observations.registration_no[i], "proposed"),)
+        self.becomes(i, wishes=self.crowd.wishes(i, self.opening.sites, 1), history=history)
 
     def cancels(self, i: int) -> None:
-        self.told.note(i, Fact.CANCEL_SENT | Fact.CANCELLED)
-        self.becomes(i, state="cancelled", history=((self.told.registration_no[i], "cancelled"),))
+        self.observations.note(i, Fact.CANCEL_SENT | Fact.CANCELLED)
+        self.becomes(i, state="cancelled", history=((self.observations.registration_no[i], "cancelled"),))
         del self.stops[self.key(i)]
 
     def returns(self, i: int) -> None:
-        self.told.place(i, self.issued, 29_000)
-        self.told.numbered(i, self.issued + 1)
+        self.observations.place(i, self.issued, 29_000)
+        self.observations.numbered(i, self.issued + 1)
         self.places[self.key(i)] = self.issued
         self.issued += 1
 
     def rejoins(self, i: int) -> None:
-        self.missed.append(self.told.number[i])
-        self.told.note(i, Fact.MISSED)
-        self.told.place(i, self.issued, self.told.claim_before_ms[i] + 1000)
-        self.told.numbered(i, self.issued + 1)
+        self.missed.append(self.observations.number[i])
+        self.observations.note(i, Fact.MISSED)
+        self.observations.place(i, self.issued, self.observations.claim_before_ms[i] + 1000)
+        self.observations.numbered(i, self.issued + 1)
         self.places[self.key(i)] = self.issued
         self.issued += 1
 
@@ -188,9 +188,9 @@ class World:
 
     def __init__(self) -> None:
         self.crowd = Crowd(90, tuple(SEEDS), date(2021, 6, 19), seed=3)
-        told = Told(self.crowd.residents)
-        grounds = tuple(
-            Ground(
+        observations = Observations(self.crowd.residents)
+        openings = tuple(
+            RunOpening(
                 code,
                 DAY,
                 datetime(2021, 6, 19, tzinfo=UTC),
@@ -203,32 +203,32 @@ class World:
         )
         eligible = [i for i in range(90) if self.crowd.behaviour(i) not in INELIGIBLE]
         for i in set(range(90)) - set(eligible):
-            told.note(i, Fact.JOIN_SENT | Fact.REFUSED)
+            observations.note(i, Fact.JOIN_SENT | Fact.REFUSED)
         self.openings = [
-            Opening(self.crowd, ground, told, [i for i in eligible if self.crowd.home(i) == k])
-            for k, ground in enumerate(grounds)
+            Opening(self.crowd, opening, observations, [i for i in eligible if self.crowd.home(i) == k])
+            for k, opening in enumerate(openings)
         ]
         seen = Seen(
-            {o.ground.district: o.looks() for o in self.openings},
-            {o.ground.district: o.counters() for o in self.openings},
+            {o.opening.district: o.looks() for o in self.openings},
+            {o.opening.district: o.counters() for o in self.openings},
         )
         stops = {key: why for o in self.openings for key, why in o.stops.items()}
         registrations = [r for o in self.openings for r in o.registrations]
-        truth = Truth({o.ground.district: o.truth() for o in self.openings}, registrations, stops)
-        self.evidence = Evidence(self.crowd, grounds, told, _meters(), seen, truth, END_S)
+        truth = Truth({o.opening.district: o.truth() for o in self.openings}, registrations, stops)
+        self.evidence = Evidence(self.crowd, openings, observations, _meters(), seen, truth, END_S)
 
     @property
     def first(self) -> Opening:
         return self.openings[0]
 
     @property
-    def told(self) -> Told:
-        return self.evidence.told
+    def observations(self) -> Observations:
+        return self.evidence.observations
 
     @property
     def truth(self) -> OpeningTruth:
         assert self.evidence.truth is not None
-        return self.evidence.truth.openings[self.first.ground.district]
+        return self.evidence.truth.openings[self.first.opening.district]
 
     @property
     def registrations(self) -> list[RegistrationTruth]:
@@ -249,11 +249,11 @@ class World:
 
     @property
     def looks(self) -> list[OpeningSeen]:
-        return self.evidence.seen.openings[self.first.ground.district]
+        return self.evidence.seen.openings[self.first.opening.district]
 
     @property
     def counters(self) -> list[StoreSeen]:
-        return self.evidence.seen.store[self.first.ground.district]
+        return self.evidence.seen.store[self.first.opening.district]
 
     def red(self) -> set[str]:
         # anew: what was changed since the last audit is looked at again
@@ -286,7 +286,7 @@ def test_an_honest_opening_is_all_green() -> None:
 
 
 def _place_twice(w: World) -> None:
-    w.truth.places[b"x" * 16] = w.told.entry[w.first.who(12)]
+    w.truth.places[b"x" * 16] = w.observations.entry[w.first.who(12)]
 
 
 def _place_lost(w: World) -> None:
@@ -299,35 +299,35 @@ def _place_nobody_asked_for(w: World) -> None:
 
 
 def _replaced_place_still_held(w: World) -> None:
-    w.truth.places[b"x" * 16] = w.told.spent[0].entry
+    w.truth.places[b"x" * 16] = w.observations.spent[0].entry
 
 
 def _place_shared(w: World) -> None:
     one, other = w.first.who(12), w.first.who(13)
-    w.told.entry[other] = w.told.entry[one]
+    w.observations.entry[other] = w.observations.entry[one]
 
 
 def _place_moved(w: World) -> None:
     i = w.first.who(12)
-    w.told.place(i, w.first.issued, 20_000)  # while waiting: not yet called
-    w.told.number[i] = w.first.issued + 1
+    w.observations.place(i, w.first.issued, 20_000)  # while waiting: not yet called
+    w.observations.number[i] = w.first.issued + 1
     w.truth.places[w.first.key(i)] = w.first.issued
     w.truth.fields["issued"] = str(w.first.issued + 1)
 
 
 def _moved_before_its_claim_time_ran_out(w: World) -> None:
-    w.told.spent[0] = replace(w.told.spent[0], at_ms=w.first.called_ms(3) + 4000)
+    w.observations.spent[0] = replace(w.observations.spent[0], at_ms=w.first.called_ms(3) + 4000)
 
 
 def _number_changed(w: World) -> None:
     i = w.first.who(12)
-    w.told.numbered(i, 14)
-    w.told.numbered(i, 12)
+    w.observations.numbered(i, 14)
+    w.observations.numbered(i, 12)
 
 
 def _number_not_the_seeds(w: World) -> None:
     a, b = w.first.who(12), w.first.who(13)
-    w.told.number[a], w.told.number[b] = 13, 12
+    w.observations.number[a], w.observations.number[b] = 13, 12
 
 
 def _another_seed(w: World) -> None:
@@ -341,13 +341,13 @@ def _seed_shown_early(w: World) -> None:
 
 def _called_out_of_turn(w: World) -> None:
     i = w.first.who(20)
-    w.told.note(i, Fact.READY)
-    w.told.ready_ms[i], w.told.claim_before_ms[i] = 12_000, 20_000
+    w.observations.note(i, Fact.READY)
+    w.observations.ready_ms[i], w.observations.claim_before_ms[i] = 12_000, 20_000
 
 
 def _let_in_out_of_turn(w: World) -> None:
     i = w.first.who(8)
-    w.told.claimed_ms[i] = w.told.ready_ms[i] = 11_000
+    w.observations.claimed_ms[i] = w.observations.ready_ms[i] = 11_000
 
 
 def _calls_went_back(w: World) -> None:
@@ -386,7 +386,7 @@ def _registration_twice(w: World) -> None:
 
 def _registration_nobody_asked_for(w: World) -> None:
     nothing = Wishes((), accept_any_site=True)
-    w.registrations.append(RegistrationTruth(b"z" * 16, 5, "proposed", w.first.ground.district, DAY, 7777, nothing))
+    w.registrations.append(RegistrationTruth(b"z" * 16, 5, "proposed", w.first.opening.district, DAY, 7777, nothing))
     w.stops[b"z" * 16] = "open 000000000000005"
 
 
@@ -406,7 +406,7 @@ def _cancelled_and_still_in_the_way(w: World) -> None:
 
 def _change_lost(w: World) -> None:
     i = w.first.who(5)
-    w.registration_of(5, wishes=w.crowd.wishes(i, w.first.ground.sites))
+    w.registration_of(5, wishes=w.crowd.wishes(i, w.first.opening.sites))
 
 
 def _wishes_of_another(w: World) -> None:
@@ -431,7 +431,7 @@ def _in_no_known_state(w: World) -> None:
 
 
 def _pass_used_and_no_registration(w: World) -> None:
-    entry = w.told.entry[w.first.who(9)]
+    entry = w.observations.entry[w.first.who(9)]
     w.truth.claims[entry] = (w.truth.claims[entry][0], 0)
 
 
@@ -460,9 +460,9 @@ def _receipt_opens_nothing(w: World) -> None:
 
 
 def _receipt_not_found(w: World) -> None:
-    told = w.told
+    observations = w.observations
     no = w.first.registrations[0].no
-    told.not_found.add(next(i for i in range(told.residents) if told.registration_no[i] == no))
+    observations.not_found.add(next(i for i in range(observations.residents) if observations.registration_no[i] == no))
     w.evidence.meters.counts["receipts opened"][60] -= 1
 
 
@@ -473,7 +473,7 @@ def _registration_lost_with_its_receipt(w: World) -> None:
 
 def _contradiction(kind: str) -> Callable[[World], None]:
     def breaks(w: World) -> None:
-        w.told.contradict(kind, 1, "once this, then that")
+        w.observations.contradict(kind, 1, "once this, then that")
 
     return breaks
 
@@ -588,7 +588,7 @@ def test_every_contradiction_a_resident_can_note_is_judged() -> None:
     assert len(kinds) > 20
     for kind in kinds:
         world = World()
-        world.told.contradict(kind, 1, "once this, then that")
+        world.observations.contradict(kind, 1, "once this, then that")
         assert world.red(), f"{kind!r} would go unnoticed"
 
 
@@ -596,7 +596,7 @@ def test_an_unheard_answer_is_no_lost_place() -> None:
     """Who asked again and never heard may have been moved back: the store's word counts, not a guess."""
     world = World()
     i = world.first.who(12)
-    world.told.note(i, Fact.JOIN_OPEN)
+    world.observations.note(i, Fact.JOIN_OPEN)
     world.truth.places[world.first.key(i)] = world.first.issued
     world.truth.fields["issued"] = str(world.first.issued + 1)
     assert world.red() == set()
@@ -606,13 +606,13 @@ def test_who_leaves_after_missing_the_call_was_told_so_and_keeps_the_place_in_th
     """204 as for everyone who leaves, but there was nothing to give up any more: the place is one of the missed."""
     world = World()
     i = world.first.who(12)
-    world.told.note(i, Fact.LEAVE_SENT | Fact.LEFT)
+    world.observations.note(i, Fact.LEAVE_SENT | Fact.LEFT)
     assert "places as told" in world.red()  # not called yet: it had to go
     world.truth.fields["serving"] = "12"
     assert not world.red() & {"places as told", "places dense"}
     # and then starts again at the back, which takes the missed place out of the store
     world.truth.places[world.first.key(i)] = world.first.issued
-    world.told.place(i, world.first.issued, 90_000)
+    world.observations.place(i, world.first.issued, 90_000)
     world.truth.fields["issued"] = str(world.first.issued + 1)
     assert not world.red() & {"places as told", "places dense"}
 
@@ -620,10 +620,12 @@ def test_who_leaves_after_missing_the_call_was_told_so_and_keeps_the_place_in_th
 def test_an_unheard_registration_is_not_one_too_many() -> None:
     world = World()
     i = world.first.who(9)
-    world.told.note(i, Fact.REGISTER_SENT)
-    district = world.first.ground.district
-    wishes, key = world.crowd.wishes(i, world.first.ground.sites), world.first.key(i)
-    world.registrations.append(RegistrationTruth(key, 5, "proposed", district, DAY, world.told.entry[i], wishes))
+    world.observations.note(i, Fact.REGISTER_SENT)
+    district = world.first.opening.district
+    wishes, key = world.crowd.wishes(i, world.first.opening.sites), world.first.key(i)
+    world.registrations.append(
+        RegistrationTruth(key, 5, "proposed", district, DAY, world.observations.entry[i], wishes)
+    )
     world.stops[key] = "open 000000000000005"
     assert world.red() == set()
 
@@ -631,9 +633,9 @@ def test_an_unheard_registration_is_not_one_too_many() -> None:
 def test_an_unheard_change_or_cancellation_may_have_been_made_or_not() -> None:
     world = World()
     i = world.first.who(1)
-    world.told.note(i, Fact.CHANGE_SENT | Fact.CANCEL_SENT)
+    world.observations.note(i, Fact.CHANGE_SENT | Fact.CANCEL_SENT)
     assert world.red() == set()
-    world.registration_of(1, wishes=world.crowd.wishes(i, world.first.ground.sites, 1))
+    world.registration_of(1, wishes=world.crowd.wishes(i, world.first.opening.sites, 1))
     assert world.red() == set()
     r = world.registration_of(1, state="cancelled")
     del world.stops[r.resident]
@@ -645,17 +647,17 @@ class Returned(World):
 
     def __init__(self) -> None:
         super().__init__()
-        told, opening = self.told, self.first
-        ((self.i, self.earlier),) = [item for item in told.closed.items() if item[0] in opening.people]
-        self.no = self.earlier.no // 10**8 * 10**8 + told.entry[self.i]
-        told.note(self.i, Fact.CLAIMED | Fact.REGISTER_SENT | Fact.REGISTERED)
-        told.registration_no[self.i] = self.no
+        observations, opening = self.observations, self.first
+        ((self.i, self.earlier),) = [item for item in observations.closed.items() if item[0] in opening.people]
+        self.no = self.earlier.no // 10**8 * 10**8 + observations.entry[self.i]
+        observations.note(self.i, Fact.CLAIMED | Fact.REGISTER_SENT | Fact.REGISTERED)
+        observations.registration_no[self.i] = self.no
         self.key = opening.key(self.i)
-        self.truth.claims[told.entry[self.i]] = (self.key, 0)
+        self.truth.claims[observations.entry[self.i]] = (self.key, 0)
         self.at = next(k for k, r in enumerate(self.registrations) if r.resident == self.key)
         self.changed(
-            no=self.no, state="proposed", entry=told.entry[self.i], past=(self.earlier.no,),
-            wishes=self.crowd.wishes(self.i, opening.ground.sites, 2),
+            no=self.no, state="proposed", entry=observations.entry[self.i], past=(self.earlier.no,),
+            wishes=self.crowd.wishes(self.i, opening.opening.sites, 2),
         )  # fmt: skip
         self.stops[self.key] = f"open {self.no:015d}"
 
@@ -710,9 +712,9 @@ def test_a_run_that_ends_in_the_draw_judges_no_order() -> None:
     for looks in world.evidence.seen.openings.values():
         del looks[10:]
     for i in range(90):
-        world.told.number[i] = 0
-        world.told.ready_ms[i] = world.told.claimed_ms[i] = -(1 << 31)
-    world.told.spent.clear()
+        world.observations.number[i] = 0
+        world.observations.ready_ms[i] = world.observations.claimed_ms[i] = -(1 << 31)
+    world.observations.spent.clear()
     verdicts = {check.name: check.ok for check in audit(world.evidence)}
     assert verdicts["draw committed"] is None
     assert verdicts["draw order"] is None
@@ -735,13 +737,13 @@ def test_a_fault_that_was_not_injected_is_not_survived() -> None:
 
 
 def test_steps_bound_a_growing_value_from_both_sides() -> None:
-    steps = Steps([(0, 5, 0), (1000, 1005, 10), (2000, 2005, 30)])
+    steps = GrowingValue([(0, 5, 0), (1000, 1005, 10), (2000, 2005, 30)])
     assert steps.at_most_at(900) == 10
     assert steps.at_most_at(2500) is None
     assert steps.not_before(20) == 1000
     assert steps.not_before(0) is None
     assert steps.backward() == 0
-    assert Steps([(0, 1, 5), (2, 3, 4)]).backward() == 1
+    assert GrowingValue([(0, 1, 5), (2, 3, 4)]).backward() == 1
 
 
 def test_behaviours_of_the_test_crowd_include_the_ineligible() -> None:

@@ -15,13 +15,15 @@ from loadtests.client.measure import Meters
 from loadtests.client.wire import Answer
 from loadtests.crowd.arrivals import curve_of
 from loadtests.crowd.crowd import Crowd
-from loadtests.crowd.crowd_file import load_traits
-from loadtests.crowd.traits import BotKind, Bots
-from loadtests.resident.acts import Act, Ground, Pace
+from loadtests.crowd.crowd_file import load_profile
+from loadtests.crowd.profile import BotKind, Bots
+from loadtests.resident.acts import Act
 from loadtests.resident.agenda import Agenda
 from loadtests.resident.bots import Fleet, changed, fleet_size
 from loadtests.resident.facts import Fact
 from loadtests.resident.journey import Journey
+from loadtests.resident.pace import Pace
+from loadtests.resident.run_opening import RunOpening
 from tests.loadtests.test_audit import World
 
 S = 1_000_000
@@ -36,29 +38,29 @@ class Den:
 
     def __init__(self, kind: BotKind) -> None:
         bots = (Bots(kind, 1 / N, 0.5),)
-        traits = msgspec.structs.replace(load_traits("bots"), bots=bots)
-        crowd = Crowd(N, ("440106",), date(2021, 6, 19), 5, traits)
+        profile = msgspec.structs.replace(load_profile("bots"), bots=bots)
+        crowd = Crowd(N, ("440106",), date(2021, 6, 19), 5, profile)
         opens_at = datetime.fromisoformat("2021-06-19T08:00:00+08:00")
-        ground = Ground("440106", "2021-06-19", opens_at, 0, 120.0, "", ("440106001", "440106002"))
-        curve = curve_of(traits.arrivals, traits.door, 600, 120)
+        opening = RunOpening("440106", "2021-06-19", opens_at, 0, 120.0, "", ("440106001", "440106002"))
+        curve = curve_of(profile.arrivals, profile.door, 600, 120)
         requests = Requests("test:80")
         self.agenda, self.meters = Agenda(), Meters()
-        self.journey = Journey(crowd, (ground,), (curve,), Pace.of(600, traits), requests, self.agenda, self.meters)
-        self.told = self.journey.told
+        self.journey = Journey(crowd, (opening,), (curve,), Pace.of(600, profile), requests, self.agenda, self.meters)
+        self.observations = self.journey.observations
         self.fleet = Fleet(self.journey, requests)
         self.now_us = 0
 
     def everyone(self, facts: Fact, number: int = 0) -> None:
         """Everybody holds a ticket, and as much more as these facts say."""
         for i in range(N):
-            self.told.ticket[i] = TICKET
-            self.told.entry[i], self.told.number[i] = 7, number
-            self.told.note(i, facts)
+            self.observations.ticket[i] = TICKET
+            self.observations.entry[i], self.observations.number[i] = 7, number
+            self.observations.note(i, facts)
             if facts & Fact.CLAIMED:
-                self.told.passes[i] = (PASS, "2021-06-19T08:20:00+08:00")
+                self.observations.passes[i] = (PASS, "2021-06-19T08:20:00+08:00")
             if facts & Fact.REGISTERED:
-                self.told.registration_no[i] = NO
-                self.told.receipts[i] = RECEIPT
+                self.observations.registration_no[i] = NO
+                self.observations.receipts[i] = RECEIPT
 
     def sends(self) -> bytes | None:
         self.now_us += S // 2
@@ -68,7 +70,7 @@ class Den:
         self.fleet.answered(N, Act.POLL, Answer(status, head, json.dumps(body).encode()), self.now_us)
 
     def complaints(self) -> set[str]:
-        return set(self.told.contradictions)
+        return set(self.observations.contradictions)
 
 
 def poll(**more: Any) -> dict[str, Any]:
@@ -80,9 +82,9 @@ def problem(code: str) -> dict[str, Any]:
 
 
 def test_as_many_bots_come_as_the_file_says() -> None:
-    traits = load_traits("bots")
-    crowd = Crowd(2000, traits.come, date(2021, 6, 19), 1, traits)
-    sizes = {bots.kind: fleet_size(bots, crowd.residents) for bots in traits.bots}
+    profile = load_profile("bots")
+    crowd = Crowd(2000, profile.come, date(2021, 6, 19), 1, profile)
+    sizes = {bots.kind: fleet_size(bots, crowd.residents) for bots in profile.bots}
     assert sizes == {"fast-poller": 40, "forger": 10, "replayer": 10, "code-hammer": 4}
     assert fleet_size(Bots("forger", 0.001, 1), 10) == 1
 
@@ -179,7 +181,7 @@ def test_a_forgery_that_is_told_anything_else_is_noted(status: int, code: str) -
     den.sends()
     den.hears(status, problem(code))
     assert den.complaints() == {"forgery not refused"}
-    assert den.told.examples["forgery not refused"] == [f"bot 0: CLAIM: {status} {code}"]
+    assert den.observations.examples["forgery not refused"] == [f"bot 0: CLAIM: {status} {code}"]
 
 
 def test_a_changed_token_is_not_the_same_one() -> None:
@@ -281,7 +283,7 @@ def test_a_hammer_asks_for_nobodys_code_and_gets_one_a_minute() -> None:
     assert den.complaints() == {"codes without limit", "codes answered otherwise"}
     den.sends()
     den.hears(404, problem("not-found"))
-    assert den.told.contradictions["codes answered otherwise"] == 2
+    assert den.observations.contradictions["codes answered otherwise"] == 2
 
 
 def test_a_hammer_is_told_the_same_as_everybody() -> None:
@@ -302,7 +304,7 @@ class Infested(World):
 
     def __init__(self) -> None:
         super().__init__()
-        object.__setattr__(self.crowd, "traits", load_traits("bots"))
+        object.__setattr__(self.crowd, "profile", load_profile("bots"))
         meters, seen = self.evidence.meters, self.evidence.seen
         meters.bots.update(
             {("fast-poller", 200, ""): 2000, ("forger", 401, "forged"): 30, ("replayer", 200, ""): 30,
@@ -333,7 +335,7 @@ def test_well_kept_bots_are_green_and_counted_apart() -> None:
 
 def _of_kind(kind: str) -> Callable[[World], None]:
     def breaks(w: World) -> None:
-        w.told.contradict(kind, 1, "told so")
+        w.observations.contradict(kind, 1, "told so")
 
     return breaks
 
@@ -421,5 +423,5 @@ def test_every_contradiction_a_bot_can_note_is_judged() -> None:
     assert len(kinds) == 9
     for kind in kinds:
         world = Infested()
-        world.told.contradict(kind, 1, "told so")
+        world.observations.contradict(kind, 1, "told so")
         assert world.red(), f"{kind!r} would go unnoticed"

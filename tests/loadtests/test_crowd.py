@@ -15,7 +15,7 @@ from stdnum.iso7064 import mod_11_2
 from loadtests.crowd.arrivals import CurveError, parse_curve
 from loadtests.crowd.behaviour import Afterthought, Behaviour
 from loadtests.crowd.crowd import Crowd, mix
-from loadtests.crowd.crowd_file import load_traits
+from loadtests.crowd.crowd_file import load_profile
 from loadtests.crowd.files import REGISTRY_COLUMNS, write_files
 from loadtests.crowd.papers import sloppy
 from loadtests.resident.acts import Act
@@ -132,7 +132,7 @@ def test_a_mistyped_name_is_put_right_the_second_time(crowd: Crowd) -> None:
 
 
 def test_arrivals_follow_the_stated_curve() -> None:
-    door = load_traits().door
+    door = load_profile().door
     curve = parse_curve("door:0.333", 600, 120, door)
     arrivals = [curve.arrival(mix(k)).at_seconds for k in range(30_000)]
     early = [at for at in arrivals if at < 0]

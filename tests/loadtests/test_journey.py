@@ -13,10 +13,12 @@ from loadtests.client.wire import Answer
 from loadtests.crowd.arrivals import parse_curve
 from loadtests.crowd.behaviour import Afterthought, Behaviour
 from loadtests.crowd.crowd import Crowd
-from loadtests.resident.acts import CALL_OF, Act, Ground, Pace
+from loadtests.resident.acts import CALL_OF, Act
 from loadtests.resident.agenda import Agenda
 from loadtests.resident.facts import Fact
 from loadtests.resident.journey import Journey
+from loadtests.resident.pace import Pace
+from loadtests.resident.run_opening import RunOpening
 from tests.support.serving import open_house
 
 OPENS_AT = datetime.fromisoformat("2021-06-19T08:00:00+08:00")
@@ -29,13 +31,13 @@ class Desk:
 
     def __init__(self) -> None:
         crowd = Crowd(3000, ("440106",), date(2021, 6, 19), seed=5)
-        ground = Ground("440106", "2021-06-19", OPENS_AT, 0, 120.0, "", ("440106001", "440106002"))
-        curve = parse_curve("door:0.5", 600, 120, crowd.traits.door)
+        opening = RunOpening("440106", "2021-06-19", OPENS_AT, 0, 120.0, "", ("440106001", "440106002"))
+        curve = parse_curve("door:0.5", 600, 120, crowd.profile.door)
         self.agenda, self.meters = Agenda(), Meters()
         self.journey = Journey(
-            crowd, (ground,), (curve,), Pace.of(600, crowd.traits), Requests("test:80"), self.agenda, self.meters
+            crowd, (opening,), (curve,), Pace.of(600, crowd.profile), Requests("test:80"), self.agenda, self.meters
         )
-        self.told = self.journey.told
+        self.observations = self.journey.observations
 
     def someone(
         self,
@@ -84,7 +86,7 @@ class Desk:
     def registers(self, i: int, no: str = NO, entry: int = 7) -> dict[str, Any]:
         """Takes resident `i` to a registration, with nothing else filed; what it looks like."""
         self.gets_a_place(i, entry)
-        self.is_called(i, number=self.told.number[i] or 3)
+        self.is_called(i, number=self.observations.number[i] or 3)
         self.gets_a_pass(i)
         sent: dict[str, Any] = json.loads(self.sends(i, Act.REGISTER).partition(b"\r\n\r\n")[2])
         self.agenda.clear()
@@ -137,7 +139,7 @@ def test_who_was_at_the_door_came_with_the_opening(desk: Desk) -> None:
     for i in range(3000):
         arrival = desk.journey.arrival(i)
         # who came later did so when the curve says, to the millisecond
-        assert desk.told.came_ms[i] == (0 if arrival.at_door else int(arrival.at_seconds * 1000))
+        assert desk.observations.came_ms[i] == (0 if arrival.at_door else int(arrival.at_seconds * 1000))
     assert {desk.journey.arrival(i).at_door for i in range(3000)} == {True, False}
 
 
@@ -147,7 +149,7 @@ def test_polls_are_counted_until_the_call(desk: Desk) -> None:
     desk.hears(i, Act.POLL, 200, {"state": "waiting", "number": 3, "serving": 1, "poll_after_seconds": 5})
     desk.is_called(i)
     desk.is_called(i)  # looks again before claiming
-    assert desk.told.polls[i] == 2
+    assert desk.observations.polls[i] == 2
 
 
 def test_an_ordinary_resident_goes_from_join_to_registration(desk: Desk) -> None:
@@ -183,11 +185,11 @@ def test_an_ordinary_resident_goes_from_join_to_registration(desk: Desk) -> None
     desk.hears(
         i, Act.REGISTER, 201, {"registration_no": "106190100000073", "state": "proposed", "receipt": "r"}, 150 * S
     )
-    assert desk.told.registration_no[i] == 106190100000073
-    assert desk.told.has(i, Fact.REGISTERED)
+    assert desk.observations.registration_no[i] == 106190100000073
+    assert desk.observations.has(i, Fact.REGISTERED)
     assert desk.next() == (150 * S, i, Act.SHOW_QR)
     assert desk.next() is None
-    assert not desk.told.contradictions
+    assert not desk.observations.contradictions
     assert not desk.meters.counts["errors"]
 
 
@@ -218,9 +220,9 @@ def test_a_refresh_keeps_the_place_and_a_change_is_noted(desk: Desk) -> None:
     desk.sends(i, Act.REFRESH, 5 * S)
     desk.hears(i, Act.REFRESH, 200, place(7, "drawing", after=55), 5 * S)
     assert desk.next() is None  # the page already knows when to ask
-    assert not desk.told.spent
+    assert not desk.observations.spent
     desk.hears(i, Act.REFRESH, 201, place(8, "drawing", after=55), 6 * S)
-    assert [(spent.entry, spent.how) for spent in desk.told.spent] == [(7, "unaware")]
+    assert [(spent.entry, spent.how) for spent in desk.observations.spent] == [(7, "unaware")]
 
 
 def test_a_second_device_joins_at_the_same_time(desk: Desk) -> None:
@@ -236,7 +238,7 @@ def test_giving_up_ends_the_waiting(desk: Desk) -> None:
     assert {event[2] for event in iter(desk.next, None) if event} == {Act.POLL, Act.LEAVE}
     assert desk.sends(i, Act.LEAVE).startswith(b"DELETE /api/v1/ticket ")
     desk.journey.answered(i, Act.LEAVE, Answer(204, b"", b""), 0)
-    assert desk.told.has(i, Fact.LEFT)
+    assert desk.observations.has(i, Fact.LEFT)
     assert desk.journey.request(i, Act.POLL, 0) is None
     assert desk.journey.request(i, Act.CLAIM, 0) is None
 
@@ -257,25 +259,25 @@ def test_one_who_never_claims_is_told_missed_after_the_deadline(desk: Desk) -> N
     desk.is_called(i, 100 * S)
     assert desk.next() == (302 * S, i, Act.POLL)
     desk.hears(i, Act.POLL, 200, {"state": "missed", "number": 3, "serving": 5}, 302 * S)
-    assert desk.told.has(i, Fact.MISSED)
-    assert not desk.told.contradictions
-    desk.told.facts[i] &= ~Fact.MISSED
+    assert desk.observations.has(i, Fact.MISSED)
+    assert not desk.observations.contradictions
+    desk.observations.facts[i] &= ~Fact.MISSED
     desk.hears(i, Act.POLL, 200, {"state": "missed", "number": 3, "serving": 5}, 200 * S)
-    assert desk.told.contradictions == {"missed before its time": 1}
+    assert desk.observations.contradictions == {"missed before its time": 1}
 
 
 def test_a_missed_call_leads_to_a_new_place_at_the_back(desk: Desk) -> None:
     i = desk.someone(Behaviour.ORDINARY)
     desk.gets_a_place(i)
-    desk.told.note(i, Fact.MISSED)
+    desk.observations.note(i, Fact.MISSED)
     desk.sends(i, Act.JOIN, 400 * S)
     desk.hears(i, Act.JOIN, 201, place(90, "waiting", after=5, number=91), 400 * S)
-    assert [(spent.entry, spent.how) for spent in desk.told.spent] == [(7, "missed")]
-    assert not desk.told.has(i, Fact.MISSED)
-    assert not desk.told.contradictions
-    desk.told.note(i, Fact.MISSED)
+    assert [(spent.entry, spent.how) for spent in desk.observations.spent] == [(7, "missed")]
+    assert not desk.observations.has(i, Fact.MISSED)
+    assert not desk.observations.contradictions
+    desk.observations.note(i, Fact.MISSED)
     desk.hears(i, Act.JOIN, 200, place(90, "waiting", after=5, number=91), 500 * S)
-    assert desk.told.contradictions == {"no new place": 1}
+    assert desk.observations.contradictions == {"no new place": 1}
 
 
 def test_jumping_the_line_is_refused_and_no_error(desk: Desk) -> None:
@@ -286,7 +288,7 @@ def test_jumping_the_line_is_refused_and_no_error(desk: Desk) -> None:
     desk.hears(i, Act.JUMP, 425, refusal("not-your-turn", ahead=9), 9 * S, retry_after=5)
     assert sum(desk.meters.counts["early claims refused"].values()) == 1
     assert not desk.meters.counts["errors"]
-    assert not desk.told.has(i, Fact.CLAIM_SENT)
+    assert not desk.observations.has(i, Fact.CLAIM_SENT)
 
 
 def test_called_and_then_refused_is_a_contradiction(desk: Desk) -> None:
@@ -295,7 +297,7 @@ def test_called_and_then_refused_is_a_contradiction(desk: Desk) -> None:
     desk.is_called(i, 100 * S)
     desk.sends(i, Act.CLAIM, 105 * S)
     desk.hears(i, Act.CLAIM, 425, refusal("not-your-turn"), 105 * S, retry_after=5)
-    assert desk.told.contradictions == {"called, then not": 1}
+    assert desk.observations.contradictions == {"called, then not": 1}
 
 
 def test_repeated_claims_and_registrations_are_compared(desk: Desk) -> None:
@@ -308,16 +310,16 @@ def test_repeated_claims_and_registrations_are_compared(desk: Desk) -> None:
     assert {event[2] for event in iter(desk.next, None) if event} == {Act.CLAIM_AGAIN, Act.REGISTER}
     desk.sends(i, Act.CLAIM_AGAIN)
     desk.hears(i, Act.CLAIM_AGAIN, 200, {"pass": "p1", "expires_at": at(600)})
-    assert not desk.told.contradictions
+    assert not desk.observations.contradictions
     desk.hears(i, Act.CLAIM_AGAIN, 200, {"pass": "p2", "expires_at": at(600)})
-    assert desk.told.contradictions == {"pass changed": 1}
+    assert desk.observations.contradictions == {"pass changed": 1}
     answer = {"registration_no": "106190100000073", "state": "proposed", "receipt": "r"}
     desk.sends(i, Act.REGISTER)
     desk.hears(i, Act.REGISTER, 201, answer)
     assert desk.upcoming() == [Act.SHOW_QR, Act.REGISTER_AGAIN]
     desk.hears(i, Act.REGISTER_AGAIN, 200, answer)
     desk.hears(i, Act.REGISTER_AGAIN, 201, answer | {"registration_no": "106190100000081"})
-    assert desk.told.contradictions["registration changed"] == 1
+    assert desk.observations.contradictions["registration changed"] == 1
 
 
 @pytest.mark.parametrize(
@@ -333,13 +335,13 @@ def test_the_ineligible_must_be_refused_with_their_reason(desk: Desk, behaviour:
     i = desk.someone(behaviour)
     desk.sends(i, Act.JOIN)
     desk.hears(i, Act.JOIN, 403, refusal("not-eligible", reason=reason))
-    assert desk.told.has(i, Fact.REFUSED)
-    assert not desk.told.contradictions
+    assert desk.observations.has(i, Fact.REFUSED)
+    assert not desk.observations.contradictions
     assert desk.next() is None
     desk.hears(i, Act.JOIN, 403, refusal("not-eligible", reason="another"))
-    assert desk.told.contradictions == {"wrongly refused": 1}
+    assert desk.observations.contradictions == {"wrongly refused": 1}
     desk.hears(i, Act.JOIN, 201, place(7, "drawing", after=60))
-    assert desk.told.contradictions["wrongly let in"] == 1
+    assert desk.observations.contradictions["wrongly let in"] == 1
 
 
 def test_a_mistyped_name_is_refused_once(desk: Desk) -> None:
@@ -351,8 +353,8 @@ def test_a_mistyped_name_is_refused_once(desk: Desk) -> None:
     assert event[2] is Act.JOIN
     assert desk.sends(i, Act.JOIN) != first
     desk.hears(i, Act.JOIN, 201, place(7, "drawing", after=60))
-    assert not desk.told.has(i, Fact.ASKED_TWICE)  # their own mistake
-    assert not desk.told.contradictions
+    assert not desk.observations.has(i, Fact.ASKED_TWICE)  # their own mistake
+    assert not desk.observations.contradictions
     assert not desk.meters.counts["errors"]
 
 
@@ -369,22 +371,22 @@ def test_pushed_back_comes_again_as_told_and_counts_as_error(desk: Desk, status:
     assert event[2] is Act.JOIN
     assert sum(desk.meters.counts["errors"].values()) == 1
     assert sum(desk.meters.counts["retries"].values()) == 1
-    assert desk.told.has(i, Fact.ASKED_TWICE)
+    assert desk.observations.has(i, Fact.ASKED_TWICE)
     desk.hears(i, Act.JOIN, status, refusal(code), 10 * S)
-    assert desk.told.contradictions == {"no Retry-After": 1}
+    assert desk.observations.contradictions == {"no Retry-After": 1}
 
 
 def test_a_broken_connection_is_tried_again_and_leaves_the_join_open(desk: Desk) -> None:
     i = desk.someone(Behaviour.ORDINARY)
     desk.sends(i, Act.JOIN)
     desk.journey.unanswered(i, Act.JOIN, "reset", 0)
-    assert desk.told.has(i, Fact.JOIN_OPEN)
-    assert desk.told.has(i, Fact.ASKED_TWICE)
+    assert desk.observations.has(i, Fact.JOIN_OPEN)
+    assert desk.observations.has(i, Fact.ASKED_TWICE)
     event = desk.next()
     assert event is not None
     assert event[2] is Act.JOIN
     desk.gets_a_place(i)
-    assert not desk.told.has(i, Fact.JOIN_OPEN)
+    assert not desk.observations.has(i, Fact.JOIN_OPEN)
 
 
 def test_a_join_from_another_device_leaves_the_place_open_until_it_is_heard_of_too(desk: Desk) -> None:
@@ -392,13 +394,13 @@ def test_a_join_from_another_device_leaves_the_place_open_until_it_is_heard_of_t
     desk.sends(i, Act.JOIN)
     desk.sends(i, Act.OTHER_DEVICE)
     desk.hears(i, Act.JOIN, 201, place(7, "drawing", after=60))
-    assert desk.told.has(i, Fact.JOIN_OPEN)
+    assert desk.observations.has(i, Fact.JOIN_OPEN)
     desk.hears(i, Act.OTHER_DEVICE, 200, place(7, "drawing", after=60))
-    assert not desk.told.has(i, Fact.JOIN_OPEN)
+    assert not desk.observations.has(i, Fact.JOIN_OPEN)
     # and one that is never heard of leaves it open
     desk.sends(i, Act.REFRESH)
     desk.journey.unanswered(i, Act.REFRESH, "reset", 0)
-    assert desk.told.has(i, Fact.JOIN_OPEN)
+    assert desk.observations.has(i, Fact.JOIN_OPEN)
 
 
 @pytest.mark.parametrize(
@@ -434,7 +436,7 @@ def test_a_ready_join_asks_once_more_for_its_deadline(desk: Desk) -> None:
     desk.sends(i, Act.JOIN, 200 * S)
     desk.hears(i, Act.JOIN, 201, place(7, "ready", after=1, number=3), 200 * S)
     assert desk.next() == (201 * S, i, Act.POLL)
-    assert not desk.told.contradictions
+    assert not desk.observations.contradictions
 
 
 @pytest.mark.parametrize(
@@ -451,7 +453,7 @@ def test_strange_polls_are_noted(desk: Desk, says: dict[str, Any], kind: str) ->
     i = desk.someone(Behaviour.ORDINARY)
     desk.gets_a_place(i)
     desk.hears(i, Act.POLL, 200, says)
-    assert desk.told.contradictions == {kind: 1}
+    assert desk.observations.contradictions == {kind: 1}
 
 
 def test_a_number_once_told_never_changes(desk: Desk) -> None:
@@ -462,9 +464,9 @@ def test_a_number_once_told_never_changes(desk: Desk) -> None:
     }  # fmt: skip
     desk.hears(i, Act.POLL, 200, waiting(3))
     desk.hears(i, Act.POLL, 200, waiting(3))
-    assert not desk.told.contradictions
+    assert not desk.observations.contradictions
     desk.hears(i, Act.POLL, 200, waiting(4))
-    assert desk.told.contradictions == {"number changed": 1}
+    assert desk.observations.contradictions == {"number changed": 1}
 
 
 def test_a_pass_that_ran_out_is_expected_to_be_refused(desk: Desk) -> None:
@@ -493,14 +495,14 @@ def test_a_live_pass_refused_is_an_error(desk: Desk) -> None:
 def test_receipts_are_looked_up_and_compared(desk: Desk) -> None:
     i = desk.someone(Behaviour.ORDINARY)
     assert desk.journey.request(i, Act.LOOK_UP, 0) is None  # nothing to look up
-    desk.told.registration_no[i] = 106190100000073
-    desk.told.receipts[i] = b"r"
-    desk.told.note(i, Fact.REGISTERED)
+    desk.observations.registration_no[i] = 106190100000073
+    desk.observations.receipts[i] = b"r"
+    desk.observations.note(i, Fact.REGISTERED)
     assert desk.sends(i, Act.LOOK_UP).startswith(b"GET /api/v1/registrations/106190100000073 ")
     desk.hears(i, Act.LOOK_UP, 200, {"registration_no": "106190100000073", "state": "proposed"})
     assert sum(desk.meters.counts["receipts opened"].values()) == 1
     desk.hears(i, Act.LOOK_UP, 200, {"registration_no": "106190100000081", "state": "proposed"})
-    assert desk.told.contradictions == {"receipt opens another registration": 1}
+    assert desk.observations.contradictions == {"receipt opens another registration": 1}
 
 
 def test_those_who_look_see_the_city_and_then_their_opening(desk: Desk) -> None:
@@ -517,9 +519,11 @@ def test_a_lapsed_pass_gives_way_to_a_new_place(desk: Desk) -> None:
     desk.gets_a_pass(i)
     assert Act.REGISTER not in {event[2] for event in iter(desk.next, None) if event}
     desk.hears(i, Act.JOIN, 201, place(50, "waiting", after=5, number=51), 700 * S)
-    assert [(spent.entry, spent.how) for spent in desk.told.spent] == [(7, "lapsed")]
-    assert [(p.entry, p.expires_ms) for p in (*desk.told.last_passes([i]), *desk.told.spent_passes)] == [(7, 600_000)]
-    assert not desk.told.contradictions
+    assert [(spent.entry, spent.how) for spent in desk.observations.spent] == [(7, "lapsed")]
+    assert [
+        (p.entry, p.expires_ms) for p in (*desk.observations.last_passes([i]), *desk.observations.spent_passes)
+    ] == [(7, 600_000)]
+    assert not desk.observations.contradictions
 
 
 def test_the_form_asks_for_the_sites_first(desk: Desk) -> None:
@@ -567,13 +571,13 @@ def test_second_thoughts_change_the_wishes(desk: Desk, sites: bool) -> None:
     assert b"Content-Length: %d" % len(body) in head
     wishes = json.loads(body)
     assert wishes != {name: view[name] for name in ("preferences", "accept_any_site")}
-    assert desk.told.wish_turns(i) == (0, 1)  # unheard
+    assert desk.observations.wish_turns(i) == (0, 1)  # unheard
     assert request == desk.sends(i, Act.CHANGE)  # the same again
     desk.hears(i, Act.CHANGE, 200, view | wishes)
-    assert desk.told.wish_turns(i) == (1,)
-    assert not desk.told.contradictions
+    assert desk.observations.wish_turns(i) == (1,)
+    assert not desk.observations.contradictions
     desk.hears(i, Act.LOOK_UP, 200, view)  # what was before the change
-    assert desk.told.contradictions == {"registration not as told": 1}
+    assert desk.observations.contradictions == {"registration not as told": 1}
     assert desk.errors() == 0
 
 
@@ -587,13 +591,13 @@ def test_a_cancelled_registration_stays_cancelled(desk: Desk) -> None:
     assert request.startswith(b"POST /api/v1/registrations/106190100000073/cancellation HTTP/1.1\r\n")
     assert request.endswith(b"Authorization: Bearer r7\r\nContent-Length: 0\r\n\r\n")
     desk.hears(i, Act.CANCEL, 200, view | {"state": "cancelled"})
-    assert desk.told.has(i, Fact.CANCELLED)
+    assert desk.observations.has(i, Fact.CANCELLED)
     assert desk.upcoming() == [Act.CANCEL]  # a double tap
     desk.hears(i, Act.CANCEL, 200, view | {"state": "cancelled"})
     assert desk.upcoming() == []
-    assert not desk.told.contradictions
+    assert not desk.observations.contradictions
     desk.hears(i, Act.LOOK_UP, 200, view)
-    assert desk.told.contradictions == {"registration not as told": 1}
+    assert desk.observations.contradictions == {"registration not as told": 1}
 
 
 def test_who_cancelled_may_start_again_at_the_back(desk: Desk) -> None:
@@ -605,17 +609,19 @@ def test_who_cancelled_may_start_again_at_the_back(desk: Desk) -> None:
     assert desk.upcoming() == [Act.JOIN]
     desk.sends(i, Act.JOIN, 200 * S)
     desk.hears(i, Act.JOIN, 201, place(90, "waiting", after=5, number=91), 200 * S)
-    assert [(spent.entry, spent.how) for spent in desk.told.spent] == [(7, "cancelled")]
-    assert desk.told.closed[i].no == int(NO)
-    assert [(p.entry, p.used_ms) for p in (*desk.told.last_passes([i]), *desk.told.spent_passes)] == [(7, 0)]
-    assert not desk.told.has(i, Fact.REGISTERED | Fact.CANCELLED | Fact.CLAIMED)
+    assert [(spent.entry, spent.how) for spent in desk.observations.spent] == [(7, "cancelled")]
+    assert desk.observations.closed[i].no == int(NO)
+    assert [(p.entry, p.used_ms) for p in (*desk.observations.last_passes([i]), *desk.observations.spent_passes)] == [
+        (7, 0)
+    ]
+    assert not desk.observations.has(i, Fact.REGISTERED | Fact.CANCELLED | Fact.CLAIMED)
     assert desk.journey.request(i, Act.CANCEL, 200 * S) is None  # the old receipt is of no more use
     again = desk.registers(i, LATER_NO, 90)
     assert again["accept_any_site"] != view["accept_any_site"]
     assert desk.upcoming() == [Act.SHOW_QR]  # and keeps it this time
-    assert desk.told.wish_turns(i) == (2,)
-    assert desk.told.registered_ever(i)
-    assert not desk.told.contradictions
+    assert desk.observations.wish_turns(i) == (2,)
+    assert desk.observations.registered_ever(i)
+    assert not desk.observations.contradictions
     assert desk.errors() == 0
 
 
@@ -625,7 +631,7 @@ def test_a_cancelled_number_is_not_given_again(desk: Desk) -> None:
     desk.hears(i, Act.CANCEL, 200, view | {"state": "cancelled"})
     desk.hears(i, Act.JOIN, 201, place(90, "waiting", after=5, number=91), 200 * S)
     desk.registers(i, NO, 90)
-    assert desk.told.contradictions == {"registration changed": 1}
+    assert desk.observations.contradictions == {"registration changed": 1}
 
 
 def test_a_pass_that_was_not_freed_is_waited_for(desk: Desk) -> None:
@@ -636,16 +642,16 @@ def test_a_pass_that_was_not_freed_is_waited_for(desk: Desk) -> None:
     desk.agenda.clear()
     desk.hears(i, Act.JOIN, 200, place(7, "ready", after=1, number=3), 200 * S)
     assert desk.next() == (601 * S, i, Act.JOIN)
-    assert not desk.told.contradictions
+    assert not desk.observations.contradictions
     desk.hears(i, Act.JOIN, 200, place(7, "ready", after=1, number=3), 700 * S)
-    assert desk.told.contradictions == {"no new place": 1}
+    assert desk.observations.contradictions == {"no new place": 1}
 
 
 def test_an_open_registration_lets_nobody_have_a_new_place(desk: Desk) -> None:
     i = desk.someone()
     desk.registers(i)
     desk.hears(i, Act.JOIN, 201, place(90, "waiting", after=5, number=91), 700 * S)
-    assert desk.told.contradictions == {"place changed": 1}
+    assert desk.observations.contradictions == {"place changed": 1}
 
 
 def test_some_at_the_door_check_whether_they_may_register(desk: Desk) -> None:
@@ -665,14 +671,14 @@ def test_a_check_says_what_a_join_would(desk: Desk) -> None:
     dose = desk.journey.crowd.resident(i).first_dose.isoformat()
     told = {"eligible": True, "date": "2021-06-19", "first_dose_date": dose, "product": "inactivated"}
     desk.hears(i, Act.CHECK, 200, told)
-    assert not desk.told.contradictions
+    assert not desk.observations.contradictions
     desk.hears(i, Act.CHECK, 200, told | {"first_dose_date": "2021-01-01"})
-    assert desk.told.contradictions == {"eligibility of another": 1}
+    assert desk.observations.contradictions == {"eligibility of another": 1}
     early = desk.someone(Behaviour.TOO_SOON)
     desk.hears(early, Act.CHECK, 403, refusal("not-eligible", reason="too-soon"))
-    assert not desk.told.has(early, Fact.REFUSED)  # they come all the same
+    assert not desk.observations.has(early, Fact.REFUSED)  # they come all the same
     desk.hears(early, Act.CHECK, 403, refusal("not-eligible", reason="complete"))
-    assert desk.told.contradictions["wrongly refused"] == 1
+    assert desk.observations.contradictions["wrongly refused"] == 1
     desk.sends(i, Act.JOIN)
     assert desk.journey.request(i, Act.CHECK, 0) is None
     assert desk.errors() == 0
@@ -718,9 +724,9 @@ def test_a_lost_receipt_leads_to_a_code(desk: Desk) -> None:
     desk.hears(i, Act.SHOW_CODE, 422, refusal("invalid", errors=[{"field": "phone", "message": "?"}]))
     assert desk.errors() == 1
     desk.hears(i, Act.SHOW_CODE, 201, view | {"receipt": "r"})  # guessed: one in a million
-    assert not desk.told.contradictions
+    assert not desk.observations.contradictions
     desk.hears(i, Act.SHOW_CODE, 201, view | {"registration_no": LATER_NO})
-    assert desk.told.contradictions == {"code opens another registration": 1}
+    assert desk.observations.contradictions == {"code opens another registration": 1}
 
 
 def test_strangers_ask_for_a_code_and_must_be_told_the_same(desk: Desk) -> None:
@@ -734,9 +740,9 @@ def test_strangers_ask_for_a_code_and_must_be_told_the_same(desk: Desk) -> None:
     answer = {"expires_in_seconds": 300, "retry_after_seconds": 60, "sms_file": "sms.txt"}
     desk.hears(desk.someone(), Act.ASK_CODE, 202, answer)
     desk.hears(strangers[0], Act.ASK_CODE, 202, answer)
-    assert not desk.told.contradictions
+    assert not desk.observations.contradictions
     desk.hears(strangers[0], Act.ASK_CODE, 202, answer | {"sms_file": None})
-    assert desk.told.contradictions == {"code answered another way": 1}
+    assert desk.observations.contradictions == {"code answered another way": 1}
 
 
 def test_too_many_codes_are_expected_only_where_an_answer_was_lost(desk: Desk) -> None:
@@ -762,7 +768,7 @@ def test_there_is_no_appointment_before_the_night(desk: Desk) -> None:
     desk.hears(i, Act.CALENDAR, 404, refusal("not-found"))
     assert desk.errors() == 0
     desk.hears(i, Act.CALENDAR, 200, {})
-    assert desk.told.contradictions == {"appointment before the night": 1}
+    assert desk.observations.contradictions == {"appointment before the night": 1}
 
 
 def test_every_act_is_one_of_the_pages_calls(desk: Desk) -> None:
@@ -772,9 +778,9 @@ def test_every_act_is_one_of_the_pages_calls(desk: Desk) -> None:
     desk.gets_a_place(i)
     for act in (Act.REFRESH, Act.OTHER_DEVICE, Act.POLL, Act.JUMP):
         sent[act] = desk.sends(i, act)
-    desk.told.facts[i] &= ~Fact.CLAIM_SENT
+    desk.observations.facts[i] &= ~Fact.CLAIM_SENT
     sent[Act.LEAVE] = desk.sends(i, Act.LEAVE)
-    desk.told.facts[i] &= ~Fact.LEAVE_SENT
+    desk.observations.facts[i] &= ~Fact.LEAVE_SENT
     desk.is_called(i)
     sent[Act.CLAIM] = desk.sends(i, Act.CLAIM)
     desk.gets_a_pass(i)
@@ -806,9 +812,9 @@ def test_two_claims_on_their_way_may_overtake_each_other(desk: Desk) -> None:
     desk.sends(i, Act.CLAIM)
     desk.hears(i, Act.CLAIM, 200, {"pass": "p1", "expires_at": at(600)})
     desk.hears(i, Act.JUMP, 201, {"pass": "p1", "expires_at": at(600)})
-    assert not desk.told.contradictions
+    assert not desk.observations.contradictions
     desk.hears(i, Act.JUMP, 201, {"pass": "p2", "expires_at": at(600)})
-    assert desk.told.contradictions == {"pass changed": 1}
+    assert desk.observations.contradictions == {"pass changed": 1}
 
 
 def test_a_claim_sent_again_may_come_after_the_registration_or_the_end_of_the_pass(desk: Desk) -> None:
@@ -817,11 +823,11 @@ def test_a_claim_sent_again_may_come_after_the_registration_or_the_end_of_the_pa
     desk.is_called(i)
     desk.gets_a_pass(i)
     desk.hears(i, Act.CLAIM_AGAIN, 410, refusal("expired"), 500 * S)
-    assert desk.told.contradictions["pass changed"] == 1
+    assert desk.observations.contradictions["pass changed"] == 1
     desk.hears(i, Act.CLAIM_AGAIN, 410, refusal("expired"), 600 * S)
     desk.sends(i, Act.REGISTER)
     desk.hears(i, Act.CLAIM_AGAIN, 409, refusal("used"))
-    assert desk.told.contradictions["pass changed"] == 1
+    assert desk.observations.contradictions["pass changed"] == 1
 
 
 def test_a_receipt_that_opens_nothing_after_the_run_is_left_to_the_audit(desk: Desk) -> None:
@@ -829,7 +835,7 @@ def test_a_receipt_that_opens_nothing_after_the_run_is_left_to_the_audit(desk: D
     desk.registers(i)
     desk.sends(i, Act.LOOK_UP)
     desk.hears(i, Act.LOOK_UP, 404, refusal("not-found"))
-    assert desk.told.not_found == {i}
+    assert desk.observations.not_found == {i}
     assert not desk.errors()
 
 
@@ -840,5 +846,5 @@ def test_the_answer_to_a_second_tap_cancels_nothing_new(desk: Desk) -> None:
     desk.hears(i, Act.CANCEL, 200, view | {"state": "cancelled"})
     desk.gets_a_place(i, 70)
     desk.hears(i, Act.CANCEL, 200, view | {"state": "cancelled"})
-    assert not desk.told.has(i, Fact.CANCELLED)
-    assert not desk.told.contradictions
+    assert not desk.observations.has(i, Fact.CANCELLED)
+    assert not desk.observations.contradictions

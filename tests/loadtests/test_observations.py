@@ -8,36 +8,36 @@ import pytest
 from loadtests.audit.promises import audit
 from loadtests.client.answers import Call
 from loadtests.client.measure import Meters
-from loadtests.resident.facts import NEVER, Closed, Fact, PassTold, Spent
-from loadtests.resident.observations import Told
+from loadtests.resident.facts import NEVER, ClosedRegistration, Fact, ObservedPass, SpentPlace
+from loadtests.resident.observations import Observations
 from tests.loadtests.test_audit import World
 
 RESIDENTS = 5
 
 
-def of(part: int) -> Told:
+def of(part: int) -> Observations:
     """What the residents `part`, `part` + 2, ... were told, each something of their own."""
-    told = Told(RESIDENTS)
+    observations = Observations(RESIDENTS)
     for i in range(part, RESIDENTS, 2):
-        told.came_ms[i] = 10 * i
-        told.place(i, 100 + i, 1000 + i)
-        told.numbered(i, 200 + i)
-        told.promised(i, 3.0, 2000 + i)
-        told.polled(i)
-        told.exchanged(i, 300 + i, 400)
-        told.registration_no[i] = 440106_00000_0000 + i
-        told.ticket[i], told.passes[i], told.receipts[i] = b"ticket", (b"pass", ""), b"receipt"
-    told.contradict("number changed", part, "1, then 2")
-    told.codes_asked[part] += 2
-    told.not_found.add(part)
-    return told
+        observations.came_ms[i] = 10 * i
+        observations.place(i, 100 + i, 1000 + i)
+        observations.numbered(i, 200 + i)
+        observations.promised(i, 3.0, 2000 + i)
+        observations.polled(i)
+        observations.exchanged(i, 300 + i, 400)
+        observations.registration_no[i] = 440106_00000_0000 + i
+        observations.ticket[i], observations.passes[i], observations.receipts[i] = b"ticket", (b"pass", ""), b"receipt"
+    observations.contradict("number changed", part, "1, then 2")
+    observations.codes_asked[part] += 2
+    observations.not_found.add(part)
+    return observations
 
 
 def test_each_resident_is_told_what_their_own_process_heard() -> None:
-    whole, one, other = Told(RESIDENTS), of(0), of(1)
-    one.spent.append(Spent(0, 7, 8, "left", 500, 3))
-    other.spent_passes.append(PassTold(1, 7, 10, 20, NEVER))
-    other.closed[3] = Closed(3, 7, 440106)
+    whole, one, other = Observations(RESIDENTS), of(0), of(1)
+    one.spent.append(SpentPlace(0, 7, 8, "left", 500, 3))
+    other.spent_passes.append(ObservedPass(1, 7, 10, 20, NEVER))
+    other.closed[3] = ClosedRegistration(3, 7, 440106)
     whole.take_in(one.encoded(0, 2))
     whole.take_in(other.encoded(1, 2))
     assert list(whole.came_ms) == [0, 10, 20, 30, 40]
@@ -51,9 +51,9 @@ def test_each_resident_is_told_what_their_own_process_heard() -> None:
     assert list(whole.bytes_down) == [400] * 5
     assert whole.registration_no[4] == 440106_00000_0004
     assert list(whole.ready_ms) == [NEVER] * 5
-    assert whole.spent == [Spent(0, 7, 8, "left", 500, 3)]
-    assert whole.spent_passes == [PassTold(1, 7, 10, 20, NEVER)]
-    assert whole.closed == {3: Closed(3, 7, 440106)}
+    assert whole.spent == [SpentPlace(0, 7, 8, "left", 500, 3)]
+    assert whole.spent_passes == [ObservedPass(1, 7, 10, 20, NEVER)]
+    assert whole.closed == {3: ClosedRegistration(3, 7, 440106)}
     assert whole.codes_asked == {0: 2, 1: 2}
     assert whole.not_found == {0, 1}
     assert whole.contradictions == {"number changed": 2}
@@ -68,9 +68,9 @@ def test_what_opens_doors_does_not_travel() -> None:
 
 def test_statements_of_another_crowd_are_refused() -> None:
     with pytest.raises(ValueError, match="statements of 5 residents, expected 6"):
-        Told(6).take_in(of(0).encoded(0, 2))
+        Observations(6).take_in(of(0).encoded(0, 2))
     with pytest.raises(msgspec.DecodeError):
-        Told(RESIDENTS).take_in(b"nonsense")
+        Observations(RESIDENTS).take_in(b"nonsense")
 
 
 def test_a_new_place_begins_its_own_promise_and_polls() -> None:
@@ -92,17 +92,17 @@ def test_polls_after_the_call_are_no_waiting() -> None:
 
 def test_a_divided_run_is_audited_like_a_whole_one() -> None:
     whole, divided = World(), World()
-    told = Told(whole.told.residents)
+    observations = Observations(whole.observations.residents)
     for part in range(3):
-        world = World().told
+        world = World().observations
         world.spent = [spent for spent in world.spent if spent.resident % 3 == part]
         world.spent_passes = [p for p in world.spent_passes if p.resident % 3 == part]
         world.closed = {i: closed for i, closed in world.closed.items() if i % 3 == part}
-        told.take_in(world.encoded(part, 3))
+        observations.take_in(world.encoded(part, 3))
     meters = Meters()
     meters.take_in(whole.evidence.meters.encoded())
-    divided.evidence = replace(divided.evidence, told=told, meters=meters)
-    assert whole.told.spent  # some did come again
+    divided.evidence = replace(divided.evidence, observations=observations, meters=meters)
+    assert whole.observations.spent  # some did come again
     assert [asdict(check) for check in audit(divided.evidence)] == [asdict(check) for check in audit(whole.evidence)]
     assert divided.red() == set()
 

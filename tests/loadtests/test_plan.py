@@ -11,17 +11,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from loadtests.capacity.asked import Asked, PlanError
-from loadtests.capacity.calibration import Ramp, RampError, check, correction, each_resident, load_ramp, predict
-from loadtests.capacity.costs import Background, Call, Costs, CostsError, Spread, load_costs
-from loadtests.capacity.demand import Arrivals, District, Timetable, percentile, queue
+from loadtests.capacity.calibration import MeasuredRamp, RampError, check, correction, each_resident, load_ramp, predict
+from loadtests.capacity.costs import Background, CallCost, Costs, CostsError, Spread, load_costs
+from loadtests.capacity.demand import Arrivals, PlannedDistrict, Timetable, percentile, queue
 from loadtests.capacity.known import Known, KnownError, Sizes, load_known
 from loadtests.capacity.plan import Plan, make
+from loadtests.capacity.plan_request import PlanError, PlanRequest
 from loadtests.capacity.words import foretold
 from tests.support.serving import REPO, Jiaohao, environment
 
 EIGHT, NOON = 8 * 3600, 12 * 3600
-TIANHE = District("440106", "Tianhe", 1, EIGHT, NOON, 100.0, 30_000)
+TIANHE = PlannedDistrict("440106", "Tianhe", 1, EIGHT, NOON, 100.0, 30_000)
 GUANGZHOU = Timetable(
     name="Guangzhou", districts=(TIANHE,), draw_seconds=120, claim_seconds=300, pass_seconds=600,
     poll_floor_seconds=5, poll_budget_per_second=1500, sms_per_second=1000, sms_begins_s=EIGHT,
@@ -40,7 +40,7 @@ def spread(value: float) -> dict[Any, Spread]:
 
 
 def costs(worker_us: float = 100, store_us: float = 20, opening_us: float = 0, idle_us: float = 0) -> Costs:
-    call = Call(
+    call = CallCost(
         spread(worker_us), spread(store_us), {"low": opening_us, "high": opening_us}, spread(5000), 100, 400
     )  # fmt: skip
     return Costs(
@@ -89,15 +89,17 @@ def ramp_file(
     return json.dumps(run | changes).encode()
 
 
-def ramp(**changes: Any) -> Ramp:
+def ramp(**changes: Any) -> MeasuredRamp:
     return load_ramp(ramp_file(**changes), "ramp.json")
 
 
-def known(ramps: tuple[Ramp, ...] = (), **changes: float) -> Known:
+def known(ramps: tuple[MeasuredRamp, ...] = (), **changes: float) -> Known:
     return Known(costs(**changes), ramps, SIZES)
 
 
-def plan(asked: Asked, timetable: Timetable = GUANGZHOU, ramps: tuple[Ramp, ...] = (), **changes: float) -> Plan:
+def plan(
+    asked: PlanRequest, timetable: Timetable = GUANGZHOU, ramps: tuple[MeasuredRamp, ...] = (), **changes: float
+) -> Plan:
     return make(timetable, asked, known(ramps, **changes))
 
 
@@ -156,7 +158,7 @@ def test_percentiles_of_weighted_samples() -> None:
 
 
 def test_a_city_by_hand() -> None:
-    it = plan(Asked(1_200_000, door=1.0))
+    it = plan(PlanRequest(1_200_000, door=1.0))
     # 10,000 residents a second come, 5 % of them look at city and opening past the cache
     assert it.figure("joins/s").value == pytest.approx(10_000 * JOINS_EACH)
     calls = 10_000 * JOINS_EACH + 2 * 500
@@ -178,7 +180,7 @@ def test_a_city_by_hand() -> None:
 
 
 def test_what_was_measured_is_told_from_what_was_not() -> None:
-    small, large = plan(Asked(100_000, door=0.5)), plan(Asked(1_200_000, door=1.0))
+    small, large = plan(PlanRequest(100_000, door=0.5)), plan(PlanRequest(1_200_000, door=1.0))
     # one worker answered 5,000 of each call a second; 1 M registrations and openings of 600,000 were measured
     for name in ("joins/s", "workers", "store shards", "store memory, GB", "wait, median", "night, minutes"):
         assert small.figure(name).mark == "measured"
@@ -192,7 +194,7 @@ def test_workers_follow_the_law_of_the_ramps() -> None:
     # 1 holds 1000, 2 hold 1600: 2 ÷ (1 + σ) = 1.6, σ = 0.25. Their CPU is as the costs say, so nothing is corrected.
     each = 4.5 * 100e-6, 4.5 * 20e-6, 0.0
     ramps = (ramp(workers=1, holds=1000.0, breaks=None, cpu=each), ramp(workers=2, holds=1600.0, breaks=None, cpu=each))
-    it = plan(Asked(1_200_000, door=1.0), ramps=ramps)
+    it = plan(PlanRequest(1_200_000, door=1.0), ramps=ramps)
     needed = (10_000 * JOINS_EACH + 1000) * 100e-6
     assert 3 * 0.6 / 1.5 < needed < 4 * 0.6 / 1.75
     assert it.figure("workers").value == 4
@@ -207,13 +209,13 @@ def test_no_number_of_workers_may_be_enough() -> None:
     ramps = tuple(ramp(workers=n, holds=at(n), breaks=None) for n in (1, 2, 4, 8))
     # most at √(0.7 ÷ 0.05) = 3.74 workers, worth 3.74 ÷ (1 + 0.3 × 2.74 + 0.05 × 3.74 × 2.74) = 1.60 of one
     with pytest.raises(PlanError, match=r"no number of workers .* worth 1\.6"):
-        plan(Asked(12_000_000, door=1.0), ramps=ramps)
+        plan(PlanRequest(12_000_000, door=1.0), ramps=ramps)
 
 
 def test_a_ramp_that_something_else_limited_says_nothing_of_the_workers() -> None:
     one, two = ramp(workers=1, holds=800.0), ramp(workers=2, holds=800.0)
     limited = msgspec.structs.replace(two, ramp=msgspec.structs.replace(two.ramp, limit="machine"))
-    it = plan(Asked(100_000), ramps=(one, limited))
+    it = plan(PlanRequest(100_000), ramps=(one, limited))
     assert any("2 workers was limited by the machine" in note for note in it.notes)
     assert any("linear" in note for note in it.notes)
     both = known((one, two)).law
@@ -223,7 +225,7 @@ def test_a_ramp_that_something_else_limited_says_nothing_of_the_workers() -> Non
 
 def test_an_opening_does_not_grow_with_the_shards() -> None:
     # all of a join is done in the opening: 11,440 × 100 µs is more than a core
-    it = plan(Asked(1_200_000, door=1.0), opening_us=100, store_us=100)
+    it = plan(PlanRequest(1_200_000, door=1.0), opening_us=100, store_us=100)
     assert it.shard.least == pytest.approx(10_000 * JOINS_EACH * 100e-6)
     assert it.shard.most_joins == pytest.approx(0.6 / 100e-6)
     assert any("bound to one shard" in note and "6,000 joins" in note for note in it.notes)
@@ -233,7 +235,7 @@ def test_an_opening_does_not_grow_with_the_shards() -> None:
 
 def test_each_worker_looks_at_each_opening() -> None:
     # idle 40,000 µs a second for two openings: 0.02 of the store's core a worker, so 30 of them fill 60 %
-    crowd = Asked(24_000_000, door=1.0)
+    crowd = PlanRequest(24_000_000, door=1.0)
     assert plan(crowd).shard.most_joins > 0
     it = plan(crowd, idle_us=40_000)
     assert it.figure("workers").value >= 30
@@ -248,20 +250,20 @@ def test_each_worker_looks_at_each_opening() -> None:
 def test_windows_that_open_together_add_up_and_others_do_not() -> None:
     afternoon = replace(TIANHE, code="440105", name="Haizhu", opens_s=NOON, closes_s=16 * 3600)
     together = replace(TIANHE, code="440111", name="Baiyun")
-    apart = plan(Asked(240_000, door=1.0), replace(GUANGZHOU, districts=(TIANHE, afternoon)))
-    both = plan(Asked(240_000, door=1.0), replace(GUANGZHOU, districts=(TIANHE, together)))
+    apart = plan(PlanRequest(240_000, door=1.0), replace(GUANGZHOU, districts=(TIANHE, afternoon)))
+    both = plan(PlanRequest(240_000, door=1.0), replace(GUANGZHOU, districts=(TIANHE, together)))
     assert apart.figure("joins/s").value == pytest.approx(1000 * JOINS_EACH)
     assert both.figure("joins/s").value == pytest.approx(2000 * JOINS_EACH)
     assert both.figure("claims/s").value == 200
 
 
 def test_a_peak_is_asked_for_in_place_of_residents() -> None:
-    it = plan(Asked(None, joins_per_second=10_000 * JOINS_EACH, door=1.0))
+    it = plan(PlanRequest(None, joins_per_second=10_000 * JOINS_EACH, door=1.0))
     assert it.residents == pytest.approx(1_200_000)
 
 
 def test_enough_calls_for_everyone() -> None:
-    it = plan(Asked(2_000_000, door=1.0, rate_per_second="enough"))
+    it = plan(PlanRequest(2_000_000, door=1.0, rate_per_second="enough"))
     assert it.queues[0].calls_per_second == pytest.approx(2_000_000 / 14_280)
     assert it.queues[0].district.max_active == math.ceil(2_000_000 / 14_280 * ACTIVE_S) + 1
     assert it.figure("not called that day").value == 0
@@ -269,10 +271,10 @@ def test_enough_calls_for_everyone() -> None:
 
 def test_residents_are_shared_by_population() -> None:
     other = replace(TIANHE, code="440111", name="Baiyun", population=3)
-    it = plan(Asked(400_000), replace(GUANGZHOU, districts=(TIANHE, other)))
+    it = plan(PlanRequest(400_000), replace(GUANGZHOU, districts=(TIANHE, other)))
     assert [each.residents for each in it.queues] == [100_000, 300_000]
     nobody = tuple(replace(each, population=0) for each in (TIANHE, other))
-    it = plan(Asked(400_000), replace(GUANGZHOU, districts=nobody))
+    it = plan(PlanRequest(400_000), replace(GUANGZHOU, districts=nobody))
     assert [each.residents for each in it.queues] == [200_000, 200_000]
 
 
@@ -291,8 +293,8 @@ def test_the_costs_against_a_ramp() -> None:
     assert steps[1].error == pytest.approx(0)
     assert correction(costs(), [it], "workers") == pytest.approx(540 / 450)
     assert correction(costs(), [], "workers") is None
-    corrected = plan(Asked(1_200_000, door=1.0), ramps=(it,))
-    plain = plan(Asked(1_200_000, door=1.0))
+    corrected = plan(PlanRequest(1_200_000, door=1.0), ramps=(it,))
+    plain = plan(PlanRequest(1_200_000, door=1.0))
     assert corrected.figure("worker cores, busy").value == pytest.approx(
         plain.figure("worker cores, busy").value * 540 / 450
     )

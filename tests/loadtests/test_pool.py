@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from loadtests.crowd.shares import Share
+from loadtests.crowd.shares import CrowdShare
 from loadtests.run.options import Options
 from loadtests.run.ports import free_ports
 from tests.broken.rehearsing import found, held, prepare, red_of, serving
@@ -72,7 +72,7 @@ def test_two_generators_and_a_master_give_the_same_audit_as_one(prepared: Path, 
 
 @pytest.mark.parametrize("of", [1, 2, 3, 7])
 def test_shares_are_everyone_once(of: int) -> None:
-    shares = [Share(index, of) for index in range(of)]
+    shares = [CrowdShare(index, of) for index in range(of)]
     assert sorted(i for share in shares for i in share.of_all(20)) == list(range(20))
     for share in shares:
         assert {share.nearest(i, 20) for i in range(20)} <= set(share.of_all(20))

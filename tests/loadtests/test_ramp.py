@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from loadtests.audit.slo import Errors, Slo
-from loadtests.capacity.ramp_steps import Found
+from loadtests.capacity.ramp_steps import RampResult
 from loadtests.client.answers import Call
 from loadtests.client.measure import Meters, Progress
-from loadtests.resident.acts import Ground, Stretch
+from loadtests.resident.run_opening import RunOpening
+from loadtests.run.generators import ArrivalBatch
 from loadtests.run.options import Options
-from loadtests.run.ramp import Ramp
+from loadtests.run.ramp import RampShape
 
 SECOND_US = 1_000_000
 SLO = Slo(p99_ms={"join": 1000.0, "poll": 1000.0}, errors=Errors(0.001))
@@ -26,20 +27,20 @@ class Scripted:
         self.glitches: set[int] = set()  # steps that something else made slow
         self.errors_a_second, self.late_us, self.unanswered = 0, 0, 0.0
         self.cpu: dict[str, dict[int, float]] = {}
-        ground: Any = SimpleNamespace(opens_us=0, draw_seconds=5.0)
-        assert Ground.__dataclass_fields__.keys() >= vars(ground).keys()
-        self.stage: Any = SimpleNamespace(
+        opening: Any = SimpleNamespace(opens_us=0, draw_seconds=5.0)
+        assert RunOpening.__dataclass_fields__.keys() >= vars(opening).keys()
+        self.run: Any = SimpleNamespace(
             now_us=lambda: self.now,
             end_us=int(minutes * 60 * SECOND_US),
-            company=self,
+            pool=self,
             crowd=SimpleNamespace(residents=residents),
-            setting=SimpleNamespace(grounds=(ground,)),
+            setting=SimpleNamespace(openings=(opening,)),
             cpu=lambda: self.cpu,
         )
-        self.ramp = Ramp(Options(ramp=True, rate=rate, workers=2), SLO)
-        self.steps: list[Stretch] = []
+        self.ramp = RampShape(Options(ramp=True, rate=rate, workers=2), SLO)
+        self.steps: list[ArrivalBatch] = []
 
-    def arrive(self, stretch: Stretch) -> None:
+    def arrive(self, stretch: ArrivalBatch) -> None:
         assert stretch.first == self.filed, "nobody comes twice, and nobody is left out"
         self.filed = stretch.last
         self.steps.append(stretch)
@@ -63,8 +64,8 @@ class Scripted:
     def meters(self) -> Meters:
         return self.measured
 
-    def play(self) -> Found:
-        while not self.ramp.over(self.stage):
+    def play(self) -> RampResult:
+        while not self.ramp.over(self.run):
             self.now += SECOND_US // 2
             assert self.now < 24 * 3600 * SECOND_US
         return self.ramp.found
@@ -145,5 +146,5 @@ def test_it_ends_with_its_residents_and_with_its_minutes() -> None:
     server = Scripted(10**6, minutes=2)
     server.play()
     assert server.steps[-1].until_us <= 120 * SECOND_US
-    assert server.ramp.expected(server.stage.crowd) == server.filed
+    assert server.ramp.expected(server.run.crowd) == server.filed
     assert Scripted(1, rate=1.5).play().holds is None  # gives up below one resident a second

@@ -25,7 +25,7 @@ from loadtests.report.junit import junit
 from loadtests.report.page import render
 from loadtests.report.verdict import EXIT_CODES
 from loadtests.resident.acts import Act
-from loadtests.resident.facts import Asked, Fact
+from loadtests.resident.facts import Fact, RequestContext
 from loadtests.run.options import CannotRehearse, Options
 from loadtests.run.own_server import check_store
 from loadtests.run.setting import address_of
@@ -41,7 +41,7 @@ def desk() -> Desk:
     return Desk()
 
 
-def _rejoined(desk: Desk, *, number: int | None = 829) -> tuple[int, Asked]:
+def _rejoined(desk: Desk, *, number: int | None = 829) -> tuple[int, RequestContext]:
     """Somebody who polled as number 829 of entry 7, and had left and joined again (entry 40) before the answer came.
 
     Returns the resident, and what the poll was about.
@@ -59,12 +59,18 @@ def _rejoined(desk: Desk, *, number: int | None = 829) -> tuple[int, Asked]:
     return i, asked
 
 
-def _polled_late(desk: Desk, i: int, asked: Asked, body: dict[str, Any], status: int = 200) -> None:
+def _polled_late(desk: Desk, i: int, asked: RequestContext, body: dict[str, Any], status: int = 200) -> None:
     _answered_late(desk, i, Act.POLL, asked, body, status)
 
 
 def _answered_late(
-    desk: Desk, i: int, act: Act, asked: Asked, body: dict[str, Any], status: int = 200, retry_after: int | None = 5
+    desk: Desk,
+    i: int,
+    act: Act,
+    asked: RequestContext,
+    body: dict[str, Any],
+    status: int = 200,
+    retry_after: int | None = 5,
 ) -> None:
     head = b"http/1.1 200 ok\r\n" + (b"retry-after: %d\r\n" % retry_after if retry_after is not None else b"")
     desk.journey.answered(i, act, Answer(status, head, json.dumps(body).encode()), 13 * S, asked)
@@ -73,24 +79,24 @@ def _answered_late(
 def test_a_late_answer_to_the_old_ticket_is_no_changed_number(desk: Desk) -> None:
     i, asked = _rejoined(desk)
     _polled_late(desk, i, asked, {"state": "waiting", "number": 829, "serving": 0, "poll_after_seconds": 5})
-    assert not desk.told.contradictions
-    assert (desk.told.number[i], desk.told.entry[i]) == (30, 40)
+    assert not desk.observations.contradictions
+    assert (desk.observations.number[i], desk.observations.entry[i]) == (30, 40)
     assert desk.upcoming() == []  # the new place has polls of its own
 
 
 def test_a_late_answer_that_changes_the_old_number_is_told_of(desk: Desk) -> None:
     i, asked = _rejoined(desk)
     _polled_late(desk, i, asked, {"state": "waiting", "number": 828, "serving": 0, "poll_after_seconds": 5})
-    assert desk.told.contradictions == {"number changed": 1}
-    assert "829, then 828" in desk.told.examples["number changed"][0]
+    assert desk.observations.contradictions == {"number changed": 1}
+    assert "829, then 828" in desk.observations.examples["number changed"][0]
 
 
 def test_a_late_answer_gives_the_old_place_the_number_that_was_not_known(desk: Desk) -> None:
     i, asked = _rejoined(desk, number=None)
     _polled_late(desk, i, asked, {"state": "waiting", "number": 829, "serving": 0, "poll_after_seconds": 5})
-    assert [(spent.entry, spent.number) for spent in desk.told.spent] == [(7, 829)]
+    assert [(spent.entry, spent.number) for spent in desk.observations.spent] == [(7, 829)]
     _polled_late(desk, i, asked, {"state": "waiting", "number": 12, "serving": 0, "poll_after_seconds": 5})
-    assert desk.told.contradictions == {"number changed": 1}
+    assert desk.observations.contradictions == {"number changed": 1}
 
 
 @pytest.mark.parametrize("state", ["missed", "left", "claimed", "ended", "ready"])
@@ -98,8 +104,8 @@ def test_a_late_answer_about_the_old_place_says_nothing_of_the_new_one(desk: Des
     i, asked = _rejoined(desk)
     body = {"state": state, "number": 829, "serving": 829, "poll_after_seconds": 5, "claim_before": at(300)}
     _polled_late(desk, i, asked, body)
-    assert not desk.told.contradictions
-    assert not desk.told.has(i, Fact.MISSED | Fact.ENDED | Fact.READY | Fact.LEFT)
+    assert not desk.observations.contradictions
+    assert not desk.observations.has(i, Fact.MISSED | Fact.ENDED | Fact.READY | Fact.LEFT)
     assert desk.upcoming() == []
 
 
@@ -115,15 +121,15 @@ def test_a_join_that_was_sent_before_leaving_and_is_answered_after_the_rejoin_is
     desk.sends(i, Act.JOIN, 12 * S)
     desk.hears(i, Act.JOIN, 201, place(40, "waiting", 30, 30), 12 * S)
     _answered_late(desk, i, Act.REFRESH, asked, place(7, "waiting", 30, 829))
-    assert not desk.told.contradictions
-    assert (desk.told.entry[i], desk.told.ticket[i]) == (40, b"t40")
+    assert not desk.observations.contradictions
+    assert (desk.observations.entry[i], desk.observations.ticket[i]) == (40, b"t40")
 
 
 def test_a_join_sent_after_the_rejoin_that_gives_the_old_place_back_is_a_fault(desk: Desk) -> None:
     i, _ = _rejoined(desk)
     desk.sends(i, Act.REFRESH, 13 * S)
     _answered_late(desk, i, Act.REFRESH, desk.journey.asks(i, 13 * S), place(7, "waiting", 30, 829))
-    assert desk.told.contradictions["place not at the back"] == 1
+    assert desk.observations.contradictions["place not at the back"] == 1
 
 
 @pytest.mark.parametrize("code", ["expired", "ended", "used", "not-your-turn"])
@@ -131,8 +137,8 @@ def test_a_late_refusal_of_the_old_claim_does_not_end_the_new_place(desk: Desk, 
     i, asked = _rejoined(desk)
     status = 425 if code == "not-your-turn" else 410
     _answered_late(desk, i, Act.CLAIM, asked, refusal(code), status)
-    assert not desk.told.contradictions
-    assert not desk.told.has(i, Fact.MISSED)
+    assert not desk.observations.contradictions
+    assert not desk.observations.has(i, Fact.MISSED)
     assert desk.upcoming() == []
     assert desk.errors() == 0
 
@@ -142,7 +148,7 @@ def test_a_late_fault_of_the_server_is_still_an_error(desk: Desk) -> None:
     _answered_late(desk, i, Act.POLL, asked, refusal("overloaded"), 503)
     assert desk.errors() == 1
     _answered_late(desk, i, Act.POLL, asked, refusal("overloaded"), 503, retry_after=None)
-    assert desk.told.contradictions == {"no Retry-After": 1}
+    assert desk.observations.contradictions == {"no Retry-After": 1}
 
 
 def test_a_late_answer_about_a_cancelled_registration_is_not_booked_on_the_next_one(desk: Desk) -> None:
@@ -156,9 +162,9 @@ def test_a_late_answer_about_a_cancelled_registration_is_not_booked_on_the_next_
     desk.agenda.clear()
     for act in (Act.REGISTER_AGAIN, Act.OPEN_AGAIN, Act.CHANGE):
         _answered_late(desk, i, act, asked, view | {"receipt": "r7"})
-    assert not desk.told.contradictions
-    assert desk.told.registration_no[i] == 0
-    assert desk.told.closed[i].no == int(NO)
+    assert not desk.observations.contradictions
+    assert desk.observations.registration_no[i] == 0
+    assert desk.observations.closed[i].no == int(NO)
 
 
 # L5: a machine that is too busy
@@ -194,7 +200,7 @@ def test_a_broken_promise_is_red_however_busy_the_machine() -> None:
     world = world_with_slo()
     _busy_with_others(world, 120)
     slow(world, Call.JOIN, 7)
-    world.told.contradict("number changed", 3, "4, then 5")
+    world.observations.contradict("number changed", 3, "4, then 5")
     assert concluded(world).verdict == "red"
     world = world_with_slo()
     _busy_with_others(world, 120)

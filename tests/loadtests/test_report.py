@@ -17,21 +17,21 @@ from loadtests.audit.promises import audit
 from loadtests.cli.rehearsal import run
 from loadtests.client.answers import Call
 from loadtests.crowd.arrivals import parse_curve
-from loadtests.crowd.crowd_file import load_traits
+from loadtests.crowd.crowd_file import load_profile
 from loadtests.report.against import compare, load_run
 from loadtests.report.charts import Series, bar_chart, line_chart, short
 from loadtests.report.junit import junit
 from loadtests.report.page import render
 from loadtests.report.summary import Summary, summarise
 from loadtests.report.verdict import show
-from loadtests.resident.acts import Pace
+from loadtests.resident.pace import Pace
 from loadtests.run.options import CannotRehearse, Options, crowd_of
 from tests.loadtests.test_audit import World
 from tests.loadtests.test_bots import Infested
 
 
 def concluded(world: World) -> Summary:
-    curve, pace = parse_curve("door:0.333", 60, 10).describe(), Pace.of(60, world.crowd.traits).describe()
+    curve, pace = parse_curve("door:0.333", 60, 10).describe(), Pace.of(60, world.crowd.profile).describe()
     return summarise(world.evidence, audit(world.evidence), Options(residents=90), curve, pace)
 
 
@@ -50,7 +50,7 @@ def test_a_green_report_states_its_assumptions_and_needs_no_other_host() -> None
 
 def test_a_red_report_names_what_broke_and_escapes_it() -> None:
     world = World()
-    world.told.contradict("pass changed", 1, "<script>alert(1)</script>")
+    world.observations.contradict("pass changed", 1, "<script>alert(1)</script>")
     world.evidence.meters.error("JOIN: <b>500</b>", 1)
     world.evidence.fault, world.evidence.fault_second = "kill-store", 30
     summary = concluded(world)
@@ -111,8 +111,8 @@ def test_the_tables_show_every_call_and_the_shares_behind_it() -> None:
 
 def test_the_report_states_the_crowd_its_networks_and_what_bots_were_told() -> None:
     world = Infested()
-    networks = load_traits("phones").networks
-    object.__setattr__(world.crowd, "traits", msgspec.structs.replace(load_traits("bots"), networks=networks))
+    networks = load_profile("phones").networks
+    object.__setattr__(world.crowd, "profile", msgspec.structs.replace(load_profile("bots"), networks=networks))
     summary = summarise(world.evidence, audit(world.evidence), Options(residents=90, crowd="bots"), "even", "slow")
     page = render(world.evidence, summary)
     assert summary.passed
@@ -182,7 +182,7 @@ def test_a_crowd_that_cannot_be_used_is_said_in_one_line(tmp_path: Path) -> None
     (tmp_path / "mine.toml").write_text("about = 5")
     with pytest.raises(CannotRehearse, match=r"^--crowd: mine.toml: about: expected `str`, got `int`$"):
         run(Options(crowd=str(tmp_path / "mine.toml")))
-    everywhere = tuple(district.code for district in load_traits().districts)
+    everywhere = tuple(district.code for district in load_profile().districts)
     with pytest.raises(CannotRehearse, match=r"^--districts: expected one of the crowd's to be left"):
         crowd_of(Options(districts=everywhere))
     assert crowd_of(Options(residents=10)).districts == ("440106", "440111")

@@ -19,12 +19,12 @@ from loadtests.report.residents import (
     percentile,
     residents_view,
 )
-from loadtests.report.samples import FORMAT, Durations, Ratio, Run, samples_of
+from loadtests.report.samples import FORMAT, Durations, Ratio, RecordedRun, samples_of
 from loadtests.report.summary import Summary, summarise
 from loadtests.report.verdict import show
-from loadtests.resident.acts import Pace
-from loadtests.resident.facts import NEVER, Fact, Spent
-from loadtests.resident.observations import Told
+from loadtests.resident.facts import NEVER, Fact, SpentPlace
+from loadtests.resident.observations import Observations
+from loadtests.resident.pace import Pace
 from loadtests.run.options import Options
 from tests.loadtests.test_audit import World
 
@@ -44,8 +44,8 @@ def five() -> World:
     4 comes at 9 s, and is refused
     """
     world = World()
-    told = Told(world.crowd.residents)
-    world.evidence.told = told
+    observations = Observations(world.crowd.residents)
+    world.evidence.observations = observations
     people = [
         # came, joined, promised wait, called, claimed, registered, number, requests, polls, bytes up, bytes down
         (0, 2000, 10_000, 14_000, 15_000, 20_000, 1, 6, 4, 600, 1200),
@@ -57,18 +57,18 @@ def five() -> World:
     ids = neighbours(world)[:5]
     for i, person in zip(ids, people, strict=True):
         came, joined, promised, ready, claimed, registered, number, requests, polls, up, down = person
-        told.came_ms[i], told.joined_ms[i], told.promised_wait_ms[i] = came, joined, promised
-        told.ready_ms[i], told.claimed_ms[i], told.registered_ms[i] = ready, claimed, registered
-        told.number[i], told.requests[i], told.polls[i] = number, requests, polls
-        told.bytes_up[i], told.bytes_down[i] = up, down
-        told.note(i, Fact.JOIN_SENT)
+        observations.came_ms[i], observations.joined_ms[i], observations.promised_wait_ms[i] = came, joined, promised
+        observations.ready_ms[i], observations.claimed_ms[i], observations.registered_ms[i] = ready, claimed, registered
+        observations.number[i], observations.requests[i], observations.polls[i] = number, requests, polls
+        observations.bytes_up[i], observations.bytes_down[i] = up, down
+        observations.note(i, Fact.JOIN_SENT)
         for fact, at in ((Fact.JOINED, joined), (Fact.READY, ready), (Fact.CLAIMED, claimed)):
             if at != NEVER:
-                told.note(i, fact)
-    told.note(ids[1], Fact.ASKED_TWICE)
-    told.note(ids[2], Fact.MISSED)
-    told.spent.append(Spent(ids[3], 4, 5, "unaware", 9000, 0))
-    told.note(ids[4], Fact.REFUSED)
+                observations.note(i, fact)
+    observations.note(ids[1], Fact.ASKED_TWICE)
+    observations.note(ids[2], Fact.MISSED)
+    observations.spent.append(SpentPlace(ids[3], 4, 5, "unaware", 9000, 0))
+    observations.note(ids[4], Fact.REFUSED)
     return world
 
 
@@ -111,11 +111,11 @@ def test_who_had_no_luck(view: ResidentsView) -> None:
 def test_refusals_are_told_by_their_reason() -> None:
     world = World()
     shares = {share.name: share for share in residents_view(world.evidence).shares}
-    refused = sum(1 for facts in world.told.facts if facts & Fact.REFUSED)
+    refused = sum(1 for facts in world.observations.facts if facts & Fact.REFUSED)
     assert shares["refused"].part == sum(shares["refused"].reasons.values()) == refused > 0
     assert shares["refused"].reasons.keys() <= {"too-soon", "wrong-district", "no-first-dose", "complete"}
-    eligible = next(i for i in range(90) if world.told.facts[i] & Fact.JOINED)
-    world.told.note(eligible, Fact.REFUSED)
+    eligible = next(i for i in range(90) if world.observations.facts[i] & Fact.JOINED)
+    world.observations.note(eligible, Fact.REFUSED)
     again = {share.name: share for share in residents_view(world.evidence).shares}
     assert again["refused"].reasons["though eligible"] == 1
 
@@ -163,7 +163,7 @@ def test_the_report_and_the_verdict_show_it_with_its_definitions() -> None:
 
 def test_an_opening_nobody_came_to_has_a_report_too() -> None:
     world = World()
-    world.evidence.told = Told(90)
+    world.evidence.observations = Observations(90)
     summary = concluded(world)
     assert summary.residents_view.spreads == []
     assert "nothing to show" in render(world.evidence, summary)
@@ -172,7 +172,7 @@ def test_an_opening_nobody_came_to_has_a_report_too() -> None:
 def test_long_waits_are_shown_in_minutes() -> None:
     world = five()
     i = neighbours(world)[0]
-    world.told.ready_ms[i] = world.told.joined_ms[i] + 700_000
+    world.observations.ready_ms[i] = world.observations.joined_ms[i] + 700_000
     page = render(world.evidence, concluded(world))
     assert "across: min promised" in page
     assert "across: s waited" in page
@@ -188,7 +188,7 @@ def test_a_chart_of_bands_bears_extremes() -> None:
 
 def test_runs_are_compared_by_what_residents_felt() -> None:
     world = five()
-    told = world.told
+    observations = world.observations
     samples = {sample.name: sample for sample in samples_of(world.evidence, 0)}
     asked, lost = samples["asked twice"], samples["missed a call"]
     assert isinstance(asked, Ratio)
@@ -202,10 +202,10 @@ def test_runs_are_compared_by_what_residents_felt() -> None:
     # many who waited ten minutes, longer than a histogram of microseconds holds, then twice as long
     others = sorted(set(range(90)) - set(neighbours(world)[:5]))
     for i in others:
-        told.joined_ms[i], told.ready_ms[i] = 400 * i, 400 * i + 600_000
+        observations.joined_ms[i], observations.ready_ms[i] = 400 * i, 400 * i + 600_000
     before = run_of(world)
     for i in others:
-        told.ready_ms[i] += 600_000
+        observations.ready_ms[i] += 600_000
     compared = {figure.name: figure for figure in compare(before, run_of(world)).figures}
     figure = compared["wait for the call p50"]
     assert figure.unit == "s waited"
@@ -214,5 +214,5 @@ def test_runs_are_compared_by_what_residents_felt() -> None:
     assert figure.word == "worse"
 
 
-def run_of(world: World) -> Run:
-    return Run(FORMAT, "2026-01-01T08:00:00+08:00", {}, [], samples_of(world.evidence, 0))
+def run_of(world: World) -> RecordedRun:
+    return RecordedRun(FORMAT, "2026-01-01T08:00:00+08:00", {}, [], samples_of(world.evidence, 0))

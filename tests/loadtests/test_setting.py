@@ -8,11 +8,12 @@ import pytest
 from loadtests.client.answers import Requests
 from loadtests.client.measure import Meters
 from loadtests.crowd.crowd import Crowd
-from loadtests.crowd.crowd_file import load_traits
-from loadtests.crowd.shares import Share
-from loadtests.resident.acts import SECOND_US, Ground
+from loadtests.crowd.crowd_file import load_profile
+from loadtests.crowd.shares import CrowdShare
+from loadtests.resident.acts import SECOND_US
 from loadtests.resident.agenda import Agenda
 from loadtests.resident.journey import Journey
+from loadtests.resident.run_opening import RunOpening
 from loadtests.run.clock import RunClock
 from loadtests.run.options import CannotRehearse, Options
 from loadtests.run.setting import Setting, address_of, curves_of, pace_of
@@ -22,14 +23,14 @@ EARLY, LATE = "440106", "440105"
 RESIDENTS = 3000
 
 
-def ground(district: str, opens_s: int, closes_s: int, draw_s: float = 20) -> Ground:
+def opening(district: str, opens_s: int, closes_s: int, draw_s: float = 20) -> RunOpening:
     opens_at = FIRST + timedelta(seconds=opens_s)
-    return Ground(
+    return RunOpening(
         district, "2021-06-19", opens_at, opens_s * SECOND_US, draw_s, "", (f"{district}001",), closes_s * SECOND_US
     )
 
 
-GROUNDS = (ground(EARLY, 0, 240), ground(LATE, 240, 7200))
+GROUNDS = (opening(EARLY, 0, 240), opening(LATE, 240, 7200))
 
 
 def options(**changes: object) -> Options:
@@ -37,10 +38,10 @@ def options(**changes: object) -> Options:
 
 
 def crowd() -> Crowd:
-    return Crowd(RESIDENTS, (EARLY, LATE), date(2021, 6, 19), 3, load_traits("handover"))
+    return Crowd(RESIDENTS, (EARLY, LATE), date(2021, 6, 19), 3, load_profile("handover"))
 
 
-def arrivals(given: Options, share: Share = Share()) -> dict[int, tuple[str, float]]:  # noqa: B008
+def arrivals(given: Options, share: CrowdShare = CrowdShare()) -> dict[int, tuple[str, float]]:  # noqa: B008
     """Resident -> (district, second of the run in which they first ask for a place)."""
     people = crowd()
     curves = curves_of(given, people, GROUNDS)
@@ -52,7 +53,7 @@ def arrivals(given: Options, share: Share = Share()) -> dict[int, tuple[str, flo
     while (event := agenda.take(10**10)) is not None:
         due_us, i, act = event
         if act == 2:  # JOIN
-            first.setdefault(i, (journey.ground(i).district, due_us / SECOND_US))
+            first.setdefault(i, (journey.opening(i).district, due_us / SECOND_US))
     return first
 
 
@@ -74,7 +75,7 @@ def test_the_end_of_a_window_may_be_left_to_those_who_wait() -> None:
 
 def test_two_shares_are_the_whole_crowd_at_the_same_moments() -> None:
     whole = arrivals(options())
-    parts = [arrivals(options(), Share(index, 2)) for index in (0, 1)]
+    parts = [arrivals(options(), CrowdShare(index, 2)) for index in (0, 1)]
     assert not parts[0].keys() & parts[1].keys()
     assert parts[0] | parts[1] == whole
 
@@ -85,7 +86,7 @@ def test_a_run_that_ends_before_a_draw_is_refused() -> None:
 
 
 def test_short_windows_are_lived_faster() -> None:
-    slow = pace_of(options(), crowd(), Setting("", (ground(EARLY, 0, 7200),), 0.0, RunClock(0)))
+    slow = pace_of(options(), crowd(), Setting("", (opening(EARLY, 0, 7200),), 0.0, RunClock(0)))
     fast = pace_of(options(), crowd(), Setting("", GROUNDS, 0.0, RunClock(0)))
     assert fast.haste == pytest.approx(0.4)  # four minutes of ten
     assert slow.haste == pytest.approx(0.8)  # eight

@@ -18,8 +18,8 @@ from loadtests.report.junit import junit
 from loadtests.report.objectives import Objective, in_words, judge
 from loadtests.report.page import render
 from loadtests.report.summary import Summary, summarise
-from loadtests.resident.acts import Pace
 from loadtests.resident.facts import NEVER
+from loadtests.resident.pace import Pace
 from loadtests.run.options import Options
 from tests.loadtests.test_audit import END_S, World
 
@@ -36,15 +36,17 @@ def world_with_slo() -> World:
     for call in Call:
         for second in range(END_S):
             world.evidence.meters.answered(call, second * 1_000_000, second * 1_000_000, second * 1_000_000 + 5000)
-    for i in range(world.told.residents):
-        if world.told.ready_ms[i] > 0:
-            world.told.promised_wait_ms[i] = world.told.ready_ms[i] - world.told.joined_ms[i] + 2000
+    for i in range(world.observations.residents):
+        if world.observations.ready_ms[i] > 0:
+            world.observations.promised_wait_ms[i] = (
+                world.observations.ready_ms[i] - world.observations.joined_ms[i] + 2000
+            )
     world.evidence.fault, world.evidence.fault_second = "kill-store", 20
     return world
 
 
 def promised(world: World) -> list[int]:
-    return [i for i, wait_ms in enumerate(world.told.promised_wait_ms) if wait_ms != NEVER]
+    return [i for i, wait_ms in enumerate(world.observations.promised_wait_ms) if wait_ms != NEVER]
 
 
 def lines(world: World) -> dict[str, Objective]:
@@ -56,7 +58,7 @@ def broken(world: World) -> set[str]:
 
 
 def concluded(world: World) -> Summary:
-    curve, pace = parse_curve("door:0.333", 60, 10).describe(), Pace.of(60, world.crowd.traits).describe()
+    curve, pace = parse_curve("door:0.333", 60, 10).describe(), Pace.of(60, world.crowd.profile).describe()
     return summarise(world.evidence, audit(world.evidence), Options(residents=90), curve, pace)
 
 
@@ -108,18 +110,18 @@ def _late(w: World) -> None:
 
 def _some_promises_wrong(w: World) -> None:
     for i in promised(w)[:4]:
-        w.told.promised_wait_ms[i] += 120_000
+        w.observations.promised_wait_ms[i] += 120_000
 
 
 def _promises_wrong(w: World) -> None:
     for i in promised(w):
-        w.told.promised_wait_ms[i] -= 30_000
+        w.observations.promised_wait_ms[i] -= 30_000
 
 
 def _claims_backward(w: World) -> None:
-    for i in range(w.told.residents):
-        if w.told.claimed_ms[i] > 0:
-            w.told.claimed_ms[i] = 50_000 - w.told.number[i] * 100
+    for i in range(w.observations.residents):
+        if w.observations.claimed_ms[i] > 0:
+            w.observations.claimed_ms[i] = 50_000 - w.observations.number[i] * 100
 
 
 def _long_trouble(w: World) -> None:
@@ -189,13 +191,13 @@ def test_claims_against_the_order_of_numbers_are_unfair() -> None:
 
 def test_the_kendall_distance_is_that_of_a_count_by_hand() -> None:
     world = world_with_slo()
-    first, second = (world.evidence.people(ground)[:4] for ground in world.evidence.grounds)
-    for i in range(world.told.residents):
-        world.told.claimed_ms[i] = -(1 << 31)
+    first, second = (world.evidence.people(opening)[:4] for opening in world.evidence.openings)
+    for i in range(world.observations.residents):
+        world.observations.claimed_ms[i] = -(1 << 31)
     # 2 claims before 1, and 4 before 1 and 3: three pairs of six; the other opening's two are in order
     for people, claims in ((first, [(2, 1000), (4, 1500), (1, 2000), (3, 2500)]), (second, [(1, 1200), (2, 1300)])):
         for i, (number, claimed_ms) in zip(people, claims, strict=False):
-            world.told.number[i], world.told.claimed_ms[i] = number, claimed_ms
+            world.observations.number[i], world.observations.claimed_ms[i] = number, claimed_ms
     assert out_of_order(world.evidence) == {1: (0, 2), 2: (3, 5)}
     assert lines(world)["fairness"].figure == pytest.approx(3 / 7)
 

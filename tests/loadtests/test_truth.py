@@ -8,10 +8,10 @@ import pytest
 
 from loadtests.audit.truth import RegistrationTruth, connect, read_truth
 from loadtests.crowd.crowd import Wishes
-from loadtests.resident.acts import Ground
+from loadtests.resident.run_opening import RunOpening
 
 TAG = "{440106:2021-06-19}"
-GROUND = Ground("440106", "2021-06-19", datetime(2021, 6, 19, tzinfo=UTC), 0, 120, "", ("s",))
+GROUND = RunOpening("440106", "2021-06-19", datetime(2021, 6, 19, tzinfo=UTC), 0, 120, "", ("s",))
 
 
 @pytest.fixture(params=["store_url", "cluster_url"])

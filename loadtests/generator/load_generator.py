@@ -14,20 +14,21 @@ from loadtests.audit.registrations import RECEIPTS_SAMPLE
 from loadtests.client.answers import Requests
 from loadtests.client.measure import Meters
 from loadtests.crowd.crowd import Crowd
-from loadtests.crowd.shares import EVERYONE, Share
-from loadtests.generator.lines import Switchboard
-from loadtests.resident.acts import SECOND_US, Act, Stretch
+from loadtests.crowd.shares import EVERYONE, CrowdShare
+from loadtests.generator.dispatcher import Dispatcher
+from loadtests.resident.acts import SECOND_US, Act
 from loadtests.resident.agenda import Agenda
 from loadtests.resident.bots import Fleet
 from loadtests.resident.facts import Fact
 from loadtests.resident.journey import Journey
+from loadtests.run.generators import ArrivalBatch
 from loadtests.run.options import Options
 from loadtests.run.setting import Setting, curves_of, pace_of
 
 _LAST_ANSWERS_SECONDS = 15
 
 
-class Cast:
+class LoadGenerator:
     """A share of the crowd, ready to play.
 
     Args:
@@ -37,16 +38,18 @@ class Cast:
         CannotRehearse: the crowd's curve does not fit the openings.
     """
 
-    def __init__(self, options: Options, crowd: Crowd, setting: Setting, fire: Any, share: Share = EVERYONE) -> None:
+    def __init__(
+        self, options: Options, crowd: Crowd, setting: Setting, fire: Any, share: CrowdShare = EVERYONE
+    ) -> None:
         self.crowd, self.share, self.clock = crowd, share, setting.clock
         self.meters, self.agenda = Meters(), Agenda()
-        curves = curves_of(options, crowd, setting.grounds)
+        curves = curves_of(options, crowd, setting.openings)
         pace = pace_of(options, crowd, setting)
         requests = Requests(setting.address.authority)
-        self.journey = Journey(crowd, setting.grounds, curves, pace, requests, self.agenda, self.meters, share)
+        self.journey = Journey(crowd, setting.openings, curves, pace, requests, self.agenda, self.meters, share)
         self.fleet = Fleet(self.journey, requests)
-        self.switchboard = Switchboard(self.journey, self.fleet, self.clock, setting.address, fire)
-        Switchboard.of_this_process = self.switchboard
+        self.dispatcher = Dispatcher(self.journey, self.fleet, self.clock, setting.address, fire)
+        Dispatcher.of_this_process = self.dispatcher
         self.unserved = 0
 
     def begin(self, *, everyone: bool) -> None:
@@ -56,9 +59,9 @@ class Cast:
             self.journey.everyone_arrives(self.clock.now_us() + SECOND_US)
         self.fleet.begin(self.clock.now_us() + SECOND_US)
         gc.freeze()  # the crowd stays: looking through it again and again is time taken from the server
-        self.switchboard.start()
+        self.dispatcher.start()
 
-    def arrive(self, stretch: Stretch) -> None:
+    def arrive(self, stretch: ArrivalBatch) -> None:
         """File the arrivals of a stretch."""
         chance = random.Random(f"{self.crowd.seed} {stretch.first}")
         for i in range(stretch.first, stretch.last):
@@ -68,24 +71,24 @@ class Cast:
 
     def end(self) -> None:
         """Stop the crowd, hear the last answers, then let a sample of residents look their registrations up."""
-        told = self.journey.told
+        observations = self.journey.observations
         self.unserved = self.agenda.overdue(self.clock.now_us() - SECOND_US)
         self._wait_until(self._finished)
-        registered = [i for i in self.share.of_all(told.residents) if told.has(i, Fact.REGISTERED)]
+        registered = [i for i in self.share.of_all(observations.residents) if observations.has(i, Fact.REGISTERED)]
         step = max(1, len(registered) // RECEIPTS_SAMPLE)
         now_us = self.clock.now_us()
         for k, i in enumerate(registered[::step][:RECEIPTS_SAMPLE]):
             self.agenda.file(now_us + k * 2000, i, Act.LOOK_UP)
             if k % 10 == 0:
                 self.agenda.file(now_us + k * 2000, i, Act.CALENDAR)
-        lines = [gevent.spawn(self.switchboard.serve) for _ in range(8)]  # Locust may have ended its own
-        self._wait_until(self.switchboard.quiet)
+        lines = [gevent.spawn(self.dispatcher.serve) for _ in range(8)]  # Locust may have ended its own
+        self._wait_until(self.dispatcher.quiet)
         gevent.killall(lines)
-        self.switchboard.stop()
+        self.dispatcher.stop()
 
     def _finished(self) -> bool:
         self.agenda.clear()  # what the last answers lead to is beyond the end
-        return self.switchboard.quiet()
+        return self.dispatcher.quiet()
 
     def _wait_until(self, done: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _LAST_ANSWERS_SECONDS

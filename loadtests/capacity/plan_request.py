@@ -15,7 +15,7 @@ class PlanError(Exception):
 
 
 @dataclass(frozen=True)
-class Asked:
+class PlanRequest:
     """The question.
 
     Attributes:

@@ -29,7 +29,7 @@ _NAMES = {call: f"{call.name.lower()} (from due)" for call in Call}
 _ACTS = list(Act)
 
 
-class Switchboard:
+class Dispatcher:
     """Hands due residents, and bots, to free lines.
 
     Args:
@@ -39,7 +39,7 @@ class Switchboard:
         of_this_process: the one that Locust's users serve.
     """
 
-    of_this_process: ClassVar[Switchboard | None] = None
+    of_this_process: ClassVar[Dispatcher | None] = None
 
     def __init__(self, journey: Journey, fleet: Fleet, clock: RunClock, address: Address, fire: Any) -> None:
         self.fleet, self._residents = fleet, journey.crowd.residents
@@ -99,7 +99,7 @@ class Switchboard:
             now_us = now()
             meters.last_error = None
             if not is_bot:
-                journey.told.exchanged(i, len(request), 0)
+                journey.observations.exchanged(i, len(request), 0)
             actors.unanswered(i, act, str(broken), now_us)
         else:
             now_us = now()
@@ -107,7 +107,7 @@ class Switchboard:
                 meters.count("bot requests", now_us)
             else:
                 meters.answered(call, due_us, sent_us, now_us)
-                journey.told.exchanged(i, len(request), answer.size)
+                journey.observations.exchanged(i, len(request), answer.size)
             meters.last_error = None
             length = len(answer.body)
             if asked is None:

@@ -25,8 +25,12 @@ def cancellations_kept(e: Evidence) -> Check:
         return unjudged(name, promise)
     latest, past = _by_number(e.truth)
     stopped = {why for why in e.truth.stops.values() if why.startswith("open ")}
-    cancelled = [e.told.registration_no[i] for i in range(e.told.residents) if e.told.has(i, Fact.CANCELLED)]
-    cancelled += [closed.no for closed in e.told.closed.values()]
+    cancelled = [
+        e.observations.registration_no[i]
+        for i in range(e.observations.residents)
+        if e.observations.has(i, Fact.CANCELLED)
+    ]
+    cancelled += [closed.no for closed in e.observations.closed.values()]
     still_open, still_stops, lost = [], [], []
     for no in cancelled:
         if no in latest and latest[no].state != "cancelled":
@@ -46,8 +50,9 @@ def cancellations_kept(e: Evidence) -> Check:
         )
         if numbers
     ]
-    again = sum(1 for i in e.told.closed if e.told.has(i, Fact.REGISTERED))
-    detail = f"{len(cancelled)} acknowledged, open nowhere; {len(e.told.closed)} joined again, {again} registered again"
+    joined = e.observations.closed
+    again = sum(1 for i in joined if e.observations.has(i, Fact.REGISTERED))
+    detail = f"{len(cancelled)} acknowledged, open nowhere; {len(joined)} joined again, {again} registered again"
     return verdict(name, promise, faults, detail)
 
 
@@ -58,14 +63,14 @@ def wishes_kept(e: Evidence) -> Check:
         return unjudged(name, promise)
     latest, _ = _by_number(e.truth)
     wrong, total, changed = [], 0, 0
-    for ground in e.grounds:
-        for i in e.people(ground):
-            found = latest.get(e.told.registration_no[i]) if e.told.has(i, Fact.REGISTERED) else None
+    for opening in e.openings:
+        for i in e.people(opening):
+            found = latest.get(e.observations.registration_no[i]) if e.observations.has(i, Fact.REGISTERED) else None
             if found is None:  # another check's business
                 continue
             total += 1
-            changed += e.told.has(i, Fact.CHANGED)
-            if found.wishes not in [e.crowd.wishes(i, ground.sites, turn) for turn in e.told.wish_turns(i)]:
+            changed += e.observations.has(i, Fact.CHANGED)
+            if found.wishes not in [e.crowd.wishes(i, opening.sites, turn) for turn in e.observations.wish_turns(i)]:
                 wrong.append(found.no)
     faults = [f"{len(wrong)} registrations hold other wishes than told, e.g. {wrong[0]:015d}"] if wrong else []
     return verdict(name, promise, faults, f"{total} as told, {changed} of them changed")
@@ -108,7 +113,7 @@ def registrations_add_up(e: Evidence) -> Check:
     states: Counter[str] = Counter()
     numbers: set[int] = set()
     for r in e.truth.registrations:
-        if all((r.district, r.date) != (ground.district, ground.date) for ground in e.grounds):
+        if all((r.district, r.date) != (opening.district, opening.date) for opening in e.openings):
             continue
         past = [no for no in r.past if no // _OF_THE_OPENING == r.no // _OF_THE_OPENING]
         for no, state in [(r.no, r.state), *((no, _last_state(r, no)) for no in past)]:
@@ -130,7 +135,7 @@ def codes_alike(e: Evidence) -> Check:
     """Who asks for a code is told the same, registered or not: the answer says nothing about anybody."""
     total, example = e.contradictions("code answered another way")
     asked = sum(e.meters.counts["codes asked"].values())
-    strangers = sum(1 for i in e.told.codes_asked if not e.told.registered_ever(i))
+    strangers = sum(1 for i in e.observations.codes_asked if not e.observations.registered_ever(i))
     return verdict(
         "codes alike", "access codes: the same answer for known and unknown people",
         [f"{total}{example}"] if total else [], f"{asked} asked, {strangers} of them strangers; all told the same",
@@ -142,7 +147,7 @@ def _passes_without_registration(e: Evidence, numbers: set[int]) -> list[str]:
 
     The other way round proves nothing: a process killed just after a registration leaves its pass to lapse.
     """
-    by_district = {ground.district: truth for ground, truth in e.openings()}
+    by_district = {opening.district: truth for opening, truth in e.openings_with_truth()}
     used = {
         (district, entry)
         for district, truth in by_district.items()
@@ -150,11 +155,11 @@ def _passes_without_registration(e: Evidence, numbers: set[int]) -> list[str]:
         if expiry_ms == 0
     }
     of_whom = {(r.district, r.entry) for r in e.truth.registrations} if e.truth else set()
-    for closed in e.told.closed.values():
+    for closed in e.observations.closed.values():
         if closed.no in numbers:
-            of_whom.add((e.grounds[e.crowd.home(closed.resident)].district, closed.entry))
+            of_whom.add((e.openings[e.crowd.home(closed.resident)].district, closed.entry))
     for i in lost_registrations(e):  # "registrations kept" says so
-        of_whom.add((e.grounds[e.crowd.home(i)].district, e.told.entry[i]))
+        of_whom.add((e.openings[e.crowd.home(i)].district, e.observations.entry[i]))
     missing = sorted(used - of_whom)
     return [f"{len(missing)} passes used up without a registration, e.g. entry {missing[0]}"] if missing else []
 
@@ -176,11 +181,13 @@ def _opened(r: RegistrationTruth, no: int) -> int:
 
 
 def _persons_under_two_keys(e: Evidence) -> Iterator[int]:
-    for ground, truth in e.openings():
-        for i in e.people(ground):
-            earlier = e.told.closed.get(i)
-            if earlier is None or not e.told.has(i, Fact.REGISTERED):
+    for opening, truth in e.openings_with_truth():
+        for i in e.people(opening):
+            earlier = e.observations.closed.get(i)
+            if earlier is None or not e.observations.has(i, Fact.REGISTERED):
                 continue
-            keys = {truth.claims[entry][0] for entry in (earlier.entry, e.told.entry[i]) if entry in truth.claims}
+            keys = {
+                truth.claims[entry][0] for entry in (earlier.entry, e.observations.entry[i]) if entry in truth.claims
+            }
             if len(keys) > 1:
                 yield i

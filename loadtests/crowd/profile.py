@@ -20,7 +20,7 @@ Range = tuple[Seconds, Seconds]
 """From and to, in seconds; uniform between them."""
 
 
-class District(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class HomeDistrict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A district, and how many of the crowd live there: by its `population`, or as a `share`; one of the two."""
 
     code: Code
@@ -33,7 +33,7 @@ class District(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.population or self.share or 0.0
 
 
-class Arrivals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ArrivalPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A part of the crowd, and when it comes (`crowd/arrivals.py`); one part may leave its `share` out: the rest.
 
     `constant_seconds`: of `decay`, `wave` and `television`, which fall off exponentially (`decay` without one: a third
@@ -91,7 +91,7 @@ class Afterthoughts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     loses_receipt: Share = 0.0
 
 
-class Whims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Reactions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Shares of those to whom it happens.
 
     Attributes:
@@ -119,7 +119,7 @@ class Impatience(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refreshes: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
 
 
-class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PaceRanges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long people take, in a run of ten minutes or more; shorter runs are lived faster (`resident/acts.py`)."""
 
     think: Range
@@ -168,7 +168,7 @@ class Bots(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     every_seconds: Moment
 
 
-class Traits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CrowdProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A crowd file.
 
     Attributes:
@@ -179,15 +179,15 @@ class Traits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     about: Text
     come: Annotated[tuple[Code, ...], msgspec.Meta(min_length=1)]
-    districts: Annotated[tuple[District, ...], msgspec.Meta(min_length=1)]
-    arrivals: Annotated[tuple[Arrivals, ...], msgspec.Meta(min_length=1)]
+    districts: Annotated[tuple[HomeDistrict, ...], msgspec.Meta(min_length=1)]
+    arrivals: Annotated[tuple[ArrivalPart, ...], msgspec.Meta(min_length=1)]
     impatience: Impatience
-    pace: Pace
+    pace: PaceRanges
     door: Door = Door()
     ineligible: Ineligible = Ineligible()
     habits: Habits = Habits()
     afterthoughts: Afterthoughts = Afterthoughts()
-    whims: Whims = Whims()
+    reactions: Reactions = msgspec.field(default=Reactions(), name="whims")  # the key in crowd files
     families: Families = Families()
     networks: tuple[Network, ...] = ()
     request_bytes: Annotated[int, msgspec.Meta(gt=0)] = 800

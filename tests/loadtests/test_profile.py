@@ -16,12 +16,14 @@ from loadtests.client.measure import Meters
 from loadtests.crowd.arrivals import CurveError, curve_of
 from loadtests.crowd.behaviour import Behaviour
 from loadtests.crowd.crowd import Crowd, mix
-from loadtests.crowd.crowd_file import SHIPPED, CrowdError, load_traits
+from loadtests.crowd.crowd_file import SHIPPED, CrowdError, load_profile
 from loadtests.crowd.network import Networks
-from loadtests.crowd.traits import Arrivals, Door, Families, Network, Traits
-from loadtests.resident.acts import Act, Ground, Pace
+from loadtests.crowd.profile import ArrivalPart, CrowdProfile, Door, Families, Network
+from loadtests.resident.acts import Act
 from loadtests.resident.agenda import Agenda
 from loadtests.resident.journey import Journey
+from loadtests.resident.pace import Pace
+from loadtests.resident.run_opening import RunOpening
 
 DAY = date(2021, 6, 19)
 GUANGZHOU = (SHIPPED / "guangzhou.toml").read_text()
@@ -29,19 +31,19 @@ NAMES = sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
 
 def crowd_of(name: str, residents: int = 30_000) -> Crowd:
-    traits = load_traits(name)
-    return Crowd(residents, traits.come, DAY, 7, traits)
+    profile = load_profile(name)
+    return Crowd(residents, profile.come, DAY, 7, profile)
 
 
-def with_changes(name: str, **changes: object) -> Traits:
-    return msgspec.structs.replace(load_traits(name), **changes)
+def with_changes(name: str, **changes: object) -> CrowdProfile:
+    return msgspec.structs.replace(load_profile(name), **changes)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_shipped_crowd_can_be_read_and_says_where_its_numbers_are_from(name: str) -> None:
-    traits = load_traits(name)
-    assert traits.about
-    assert traits.eligible == pytest.approx({"ramp": 1.0}.get(name, 0.96))
+    profile = load_profile(name)
+    assert profile.about
+    assert profile.eligible == pytest.approx({"ramp": 1.0}.get(name, 0.96))
     text = (SHIPPED / f"{name}.toml").read_text()
     assert "ssumption" in text
     assert "domain.md" in text
@@ -91,7 +93,7 @@ def test_a_crowd_file_that_cannot_be_used_is_said_in_one_line(
     path = tmp_path / "mine.toml"
     path.write_text(GUANGZHOU.replace(before, after, 1))
     with pytest.raises(CrowdError) as caught:
-        load_traits(str(path))
+        load_profile(str(path))
     assert str(caught.value).startswith(f"mine.toml: {complaint}")
     assert "\n" not in str(caught.value)
 
@@ -118,16 +120,16 @@ def test_networks_families_and_bots_are_checked(tmp_path: Path, table: str, comp
     path = tmp_path / "mine.toml"
     path.write_text(f"{GUANGZHOU}\n{table}")
     with pytest.raises(CrowdError) as caught:
-        load_traits(str(path))
+        load_profile(str(path))
     assert str(caught.value).startswith(f"mine.toml: {complaint}")
 
 
 def test_a_crowd_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
     with pytest.raises(CrowdError, match=r"nowhere.toml: cannot be read: .* bots, day, guangzhou, handover, phones, "):
-        load_traits("nowhere")
+        load_profile("nowhere")
     (tmp_path / "latin.toml").write_bytes(b'about = "\xff"')
     with pytest.raises(CrowdError, match="expected UTF-8 text, got byte 0xff"):
-        load_traits(str(tmp_path / "latin.toml"))
+        load_profile(str(tmp_path / "latin.toml"))
 
 
 _DIGEST = """
@@ -135,9 +137,9 @@ import hashlib, sys
 from datetime import date
 from loadtests.crowd.crowd import Crowd
 from loadtests.crowd.network import Networks
-from loadtests.crowd.crowd_file import load_traits
-traits = load_traits(sys.argv[1])
-crowd = Crowd(3000, traits.come, date(2021, 6, 19), int(sys.argv[2]), traits)
+from loadtests.crowd.crowd_file import load_profile
+profile = load_profile(sys.argv[1])
+crowd = Crowd(3000, profile.come, date(2021, 6, 19), int(sys.argv[2]), profile)
 networks = Networks(crowd)
 delays = [networks.delay_us(i, 2, 5_000_000) for i in range(3000)]
 told = [(crowd.resident(i), crowd.afterthought(i), crowd.home(i)) for i in range(3000)], delays
@@ -173,15 +175,15 @@ def within(count: int, total: int, share: float) -> bool:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_large_sample_has_the_shares_of_its_file(name: str) -> None:
     crowd = crowd_of(name)
-    traits, total = crowd.traits, crowd.residents
+    profile, total = crowd.profile, crowd.residents
     behaviours = Counter(crowd.behaviour(i) for i in range(total))
-    for table in (traits.habits, traits.ineligible):
+    for table in (profile.habits, profile.ineligible):
         for key in table.__struct_fields__:
             assert within(behaviours[Behaviour[key.upper()]], total, getattr(table, key)), key
-    assert within(sum(1 for i in range(total) if crowd.head(i) != i), total, traits.families.share * 2 / 3)
+    assert within(sum(1 for i in range(total) if crowd.head(i) != i), total, profile.families.share * 2 / 3)
     networks = Networks(crowd)
     on = Counter(line.name for line in map(networks.network, range(total)) if line is not None)
-    for line in traits.networks:
+    for line in profile.networks:
         # a family shares its line: three at once, so the deviation is up to sqrt(3) of one by one
         assert abs(on[line.name] - total * line.share) < 9 * (total * line.share * (1 - line.share)) ** 0.5
     # by hand: 2,241,826 live in Tianhe, of 5,984,817 in window one, 11,928,582 in two, 17,412,158 in all three
@@ -191,7 +193,7 @@ def test_a_large_sample_has_the_shares_of_its_file(name: str) -> None:
 
 
 def test_districts_go_by_share_where_the_file_says_so() -> None:
-    districts = load_traits().districts
+    districts = load_profile().districts
     shares = tuple(
         msgspec.structs.replace(district, population=None, share=share)
         for district, share in zip(districts[:3], (0.6, 0.2, 0.2), strict=True)
@@ -214,7 +216,7 @@ def test_a_family_has_one_phone_one_home_and_papers_of_its_own() -> None:
 
 
 def test_a_crowd_without_a_district_for_the_wrong_ones_is_refused() -> None:
-    everywhere = tuple(district.code for district in load_traits().districts)
+    everywhere = tuple(district.code for district in load_profile().districts)
     with pytest.raises(ValueError, match="for those of the wrong district"):
         Crowd(100, everywhere, DAY)
 
@@ -224,9 +226,9 @@ def test_a_crowd_without_a_district_for_the_wrong_ones_is_refused() -> None:
 
 def test_reminders_come_in_waves_and_television_at_noon() -> None:
     parts = (
-        Arrivals("wave", 0.4, 60.0, (5, 20)),
-        Arrivals("television", 0.3, 120.0, at=time(12)),
-        Arrivals("even"),
+        ArrivalPart("wave", 0.4, 60.0, (5, 20)),
+        ArrivalPart("television", 0.3, 120.0, at=time(12)),
+        ArrivalPart("even"),
     )
     # opens at 11:30: noon is at 1800 s of 3600
     curve = curve_of(parts, Door(), 3600, 120, time(11, 30))
@@ -246,26 +248,30 @@ def test_reminders_come_in_waves_and_television_at_noon() -> None:
 
 
 def test_a_wave_outside_the_run_is_left_out_and_said() -> None:
-    parts = (Arrivals("wave", 0.4, 60.0, (5, 20)), Arrivals("television", 0.2, 60.0, at=time(12)), Arrivals("even"))
+    parts = (
+        ArrivalPart("wave", 0.4, 60.0, (5, 20)),
+        ArrivalPart("television", 0.2, 60.0, at=time(12)),
+        ArrivalPart("even"),
+    )
     curve = curve_of(parts, Door(), 600, 120, time(8))
     # the wave at 5 min (0.2) and the even ones (0.4) are what is left
     assert [(part.name, round(part.share, 6)) for part in curve.parts] == [("wave", 0.333333), ("even", 0.666667)]
     assert "of 40.0% of the crowd, are left out" in curve.describe()
     with pytest.raises(CurveError, match="outside the run"):
-        curve_of((Arrivals("wave", 1.0, 60.0, (20,)),), Door(), 600, 120)
+        curve_of((ArrivalPart("wave", 1.0, 60.0, (20,)),), Door(), 600, 120)
 
 
 # networks
 
 
-def _journey(traits: Traits, residents: int = 2000) -> Journey:
+def _journey(profile: CrowdProfile, residents: int = 2000) -> Journey:
     from datetime import datetime
 
-    crowd = Crowd(residents, ("440106",), DAY, 5, traits)
+    crowd = Crowd(residents, ("440106",), DAY, 5, profile)
     opens_at = datetime.fromisoformat("2021-06-19T08:00:00+08:00")
-    ground = Ground("440106", "2021-06-19", opens_at, 0, 120.0, "", ("440106001",))
-    curve = curve_of(traits.arrivals, traits.door, 600, 120)
-    return Journey(crowd, (ground,), (curve,), Pace.of(600, traits), Requests("test:80"), Agenda(), Meters())
+    opening = RunOpening("440106", "2021-06-19", opens_at, 0, 120.0, "", ("440106001",))
+    curve = curve_of(profile.arrivals, profile.door, 600, 120)
+    return Journey(crowd, (opening,), (curve,), Pace.of(600, profile), Requests("test:80"), Agenda(), Meters())
 
 
 def _due(journey: Journey, i: int, act: Act) -> int:
@@ -311,13 +317,13 @@ def test_round_trips_have_the_median_and_the_spread_of_the_file() -> None:
 
 
 def test_without_networks_nothing_is_late() -> None:
-    journey = _journey(load_traits())
+    journey = _journey(load_profile())
     assert {_due(journey, i, act) for i in range(20) for act in Act} == {0}
 
 
 def test_arrivals_are_due_when_they_reach_the_server() -> None:
     line = Network("dsl", 1.0, 70, 70)
-    late, prompt = _journey(with_changes("guangzhou", networks=(line,))), _journey(load_traits())
+    late, prompt = _journey(with_changes("guangzhou", networks=(line,))), _journey(load_profile())
     for journey in (late, prompt):
         journey.everyone_arrives(-20_000_000)
     for _ in range(1000):
@@ -340,8 +346,8 @@ def test_a_family_comes_one_after_the_other() -> None:
 
 
 def test_who_refreshes_does_so_as_often_as_the_file_says() -> None:
-    journey = _journey(load_traits("stampede"))
-    assert journey.crowd.traits.impatience.refreshes == 5
+    journey = _journey(load_profile("stampede"))
+    assert journey.crowd.profile.impatience.refreshes == 5
     i = next(i for i in range(2000) if journey.crowd.behaviour(i) is Behaviour.REFRESHES)
     from loadtests.client.wire import Answer
 
@@ -358,8 +364,8 @@ def test_who_refreshes_does_so_as_often_as_the_file_says() -> None:
 
 
 def test_short_runs_are_lived_faster_and_none_is_hurried_beyond_its_file() -> None:
-    traits = load_traits()
-    whole, short = Pace.of(600, traits), Pace.of(60, traits)
+    profile = load_profile()
+    whole, short = Pace.of(600, profile), Pace.of(60, profile)
     assert (whole.think, whole.fill_form, whole.forget) == ((1, 12), (15, 90), (30, 360))
     assert (whole.give_up, whole.refresh, whole.reconsider) == ((5, 400), (5, 400), (1, 180))
     # by hand: a tenth, but no less than the shortest of a person
