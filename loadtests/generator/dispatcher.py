@@ -7,7 +7,7 @@ from that moment.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gevent
 from gevent.hub import Waiter, get_hub
@@ -34,12 +34,7 @@ class Dispatcher:
 
     Args:
         fire: Locust's `environment.events.request.fire`, so that its statistics, UI and CSV work.
-
-    Attributes:
-        of_this_process: the one that Locust's users serve.
     """
-
-    of_this_process: ClassVar[Dispatcher | None] = None
 
     def __init__(self, journey: Journey, fleet: Fleet, clock: RunClock, address: Address, fire: Any) -> None:
         self.fleet, self._residents = fleet, journey.crowd.residents

@@ -6,7 +6,7 @@ import gc
 import random
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 
@@ -25,6 +25,9 @@ from loadtests.run.generators import ArrivalBatch
 from loadtests.run.options import Options
 from loadtests.run.setting import Setting, curves_of, pace_of
 
+if TYPE_CHECKING:
+    from locust.env import Environment
+
 _LAST_ANSWERS_SECONDS = 15
 
 
@@ -32,14 +35,14 @@ class LoadGenerator:
     """A share of the crowd, ready to play.
 
     Args:
-        fire: Locust's request event.
+        environment: Locust's; its users are the lines.
 
     Raises:
         CannotRehearse: the crowd's curve does not fit the openings.
     """
 
     def __init__(
-        self, options: Options, crowd: Crowd, setting: Setting, fire: Any, share: CrowdShare = EVERYONE
+        self, options: Options, crowd: Crowd, setting: Setting, environment: Environment, share: CrowdShare = EVERYONE
     ) -> None:
         self.crowd, self.share, self.clock = crowd, share, setting.clock
         self.meters, self.agenda = Meters(), Agenda()
@@ -48,8 +51,11 @@ class LoadGenerator:
         requests = Requests(setting.address.authority)
         self.journey = Journey(crowd, setting.openings, curves, pace, requests, self.agenda, self.meters, share)
         self.fleet = Fleet(self.journey, requests)
+        fire = environment.events.request.fire
         self.dispatcher = Dispatcher(self.journey, self.fleet, self.clock, setting.address, fire)
-        Dispatcher.of_this_process = self.dispatcher
+        users: Any = environment.user_classes
+        for user in users:
+            user.dispatcher = self.dispatcher
         self.unserved = 0
 
     def begin(self, *, everyone: bool) -> None:

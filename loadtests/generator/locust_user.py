@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import gevent
 from locust import User, task
 
@@ -9,13 +11,18 @@ from loadtests.generator.dispatcher import Dispatcher
 
 
 class ConnectionUser(User):
-    """A Locust user that is one of the run's lines, and serves whoever its dispatcher hands it; one run a process."""
+    """A Locust user that is one of the run's lines, and serves whoever its dispatcher hands it; one run a process.
+
+    Attributes:
+        dispatcher: of the run, set by its generator once there is one.
+    """
+
+    dispatcher: ClassVar[Dispatcher | None] = None
 
     @task
     def serve(self) -> None:
         """Serve until killed."""
-        board = Dispatcher.of_this_process
-        if board is None:  # not begun
+        if self.dispatcher is None:  # not begun
             gevent.sleep(0.1)
         else:
-            board.serve()
+            self.dispatcher.serve()

@@ -31,8 +31,8 @@ class LocalPool:
     alone = True
     clock_doubt_ms = 0
 
-    def __init__(self, options: Options, crowd: Crowd, setting: Setting, fire: Any) -> None:
-        self.generator = LoadGenerator(options, crowd, setting, fire)
+    def __init__(self, options: Options, crowd: Crowd, setting: Setting, environment: Environment) -> None:
+        self.generator = LoadGenerator(options, crowd, setting, environment)
         self._ended = False
 
     def begin(self, *, everyone: bool) -> None:
@@ -69,7 +69,7 @@ def pool_of(options: Options, crowd: Crowd, setting: Setting, environment: Envir
 
     if isinstance(environment.runner, MasterRunner):
         return WorkerPool(options, crowd, setting, environment.runner)
-    return LocalPool(options, crowd, setting, environment.events.request.fire)
+    return LocalPool(options, crowd, setting, environment)
 
 
 class WorkerPool:

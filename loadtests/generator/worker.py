@@ -63,8 +63,7 @@ class GeneratorWorker:
             crowd = crowd_of(order.options)
             setting = find_setting(order.host, crowd.districts, order.origin_s)
             self._set(setting.clock)
-            fire = self._runner.environment.events.request.fire
-            self._generator = LoadGenerator(order.options, crowd, setting, fire, order.share)
+            self._generator = LoadGenerator(order.options, crowd, setting, self._runner.environment, order.share)
             self._busy = OwnCpu(setting.clock)
             self._generator.begin(everyone=order.everyone)
         except (CannotRehearse, ValueError) as reason:

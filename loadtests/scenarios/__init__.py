@@ -1,16 +1,16 @@
 """Scenarios by name: each is a module here, whose docstring begins with the question that it answers.
 
-A module has `SETTINGS`, values of `loadtests.run.options.Options` that whoever runs it may override, and may have
-`runs(options)`, where one run does not answer the question.
+A module has one `SCENARIO`: its settings, values of `loadtests.run.options.Options` that whoever runs it may override,
+and how to ask where one run does not answer the question.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from types import ModuleType
 from typing import Any
 
 from loadtests.run.options import Options
@@ -19,27 +19,37 @@ CITIES = Path(__file__).resolve().parent.parent / "cities"
 DEFAULT_SCENARIO = "opening"
 
 
+def _once(options: Options) -> Iterable[Options]:
+    return (options,)
+
+
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario, by its module."""
+    """A question, and how to ask it.
+
+    Attributes:
+        doc: the docstring of its module.
+        settings: in place of the defaults of `Options`.
+        each: what to run, one after the other, where it is not these options once.
+    """
 
     name: str
-    module: ModuleType
+    doc: str | None
+    settings: Mapping[str, Any]
+    each: Callable[[Options], Iterable[Options]] = _once
 
     @property
     def question(self) -> str:
         """What it answers, in a line."""
-        return (self.module.__doc__ or "").strip().splitlines()[0]
+        return (self.doc or "").strip().splitlines()[0]
 
-    def options(self, given: dict[str, Any]) -> Options:
+    def options(self, given: Mapping[str, Any]) -> Options:
         """Its settings, and over them those that were given."""
-        return Options(**(self.module.SETTINGS | given), scenario=self.name)
+        return Options(**{**self.settings, **given}, scenario=self.name)
 
-    def runs(self, given: dict[str, Any]) -> list[Options]:
+    def runs(self, given: Mapping[str, Any]) -> list[Options]:
         """What to run, one after the other."""
-        options = self.options(given)
-        several = getattr(self.module, "runs", None)
-        return list(several(options)) if several is not None else [options]
+        return list(self.each(self.options(given)))
 
 
 def names() -> list[str]:
@@ -55,4 +65,5 @@ def load(name: str) -> Scenario:
     """
     if name not in names():
         raise KeyError(name)
-    return Scenario(name, import_module(f"{__name__}.{name.replace('-', '_')}"))
+    scenario: Scenario = import_module(f"{__name__}.{name.replace('-', '_')}").SCENARIO
+    return scenario

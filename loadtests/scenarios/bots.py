@@ -1,5 +1,7 @@
 """Do programs that poll too fast, forge, replay and hammer get more than a resident does, or slow others down?"""
 
-from loadtests.scenarios import CITIES
+from loadtests.scenarios import CITIES, Scenario
 
-SETTINGS = {"crowd": "bots", "city": str(CITIES / "short.toml"), "residents": 12_000, "minutes": 2.0}
+SCENARIO = Scenario(
+    "bots", __doc__, {"crowd": "bots", "city": str(CITIES / "short.toml"), "residents": 12_000, "minutes": 2.0}
+)

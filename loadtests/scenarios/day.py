@@ -5,9 +5,9 @@ residents in, as the city file says; queues, deadlines and draws are in real tim
 latency.
 """
 
-from loadtests.scenarios import CITIES
+from loadtests.scenarios import CITIES, Scenario
 
-SETTINGS = {
+SCENARIO = Scenario("day", __doc__, {
     "crowd": "day", "city": str(CITIES / "day.toml"), "residents": 4_836_000, "minutes": 77.0, "come_for": 0.88,
     "slo": str(CITIES.parent / "slo_promises.toml"),
-}  # fmt: skip
+})  # fmt: skip

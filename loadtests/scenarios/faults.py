@@ -10,12 +10,10 @@ import msgspec
 
 from loadtests.faults.catalogue import FAULTS
 from loadtests.run.options import Options
-from loadtests.scenarios import CITIES
-
-SETTINGS = {"city": str(CITIES / "short.toml"), "residents": 6_000, "minutes": 1.5}
+from loadtests.scenarios import CITIES, Scenario
 
 
-def runs(options: Options) -> Iterator[Options]:
+def _each_fault(options: Options) -> Iterator[Options]:
     """Each fault, or the one that was asked for."""
     for fault in FAULTS if options.fault is None else (options.fault,):
         files = {name: _named(getattr(options, name), fault) for name in ("report", "json", "junit")}
@@ -27,3 +25,8 @@ def _named(file: str | None, fault: str) -> str | None:
         return None
     path = Path(file)
     return str(path.with_name(f"{path.stem}-{fault}{path.suffix}"))
+
+
+SCENARIO = Scenario(
+    "faults", __doc__, {"city": str(CITIES / "short.toml"), "residents": 6_000, "minutes": 1.5}, _each_fault
+)

@@ -4,8 +4,8 @@ Two districts are four minutes into the end of their window when three others op
 over, those who hold a pass may finish, and the others' draw begins.
 """
 
-from loadtests.scenarios import CITIES
+from loadtests.scenarios import CITIES, Scenario
 
-SETTINGS = {
+SCENARIO = Scenario("handover", __doc__, {
     "crowd": "handover", "city": str(CITIES / "handover.toml"), "residents": 40_000, "minutes": 8.0,
-}  # fmt: skip
+})  # fmt: skip

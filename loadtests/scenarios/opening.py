@@ -4,4 +4,6 @@ The announcement's morning: two districts open at 08:00, a third of the crowd is
 others come over the ten minutes. Everything is as in the city: rules, rates, deadlines, polling.
 """
 
-SETTINGS = {"residents": 600_000, "minutes": 10.0}
+from loadtests.scenarios import Scenario
+
+SCENARIO = Scenario("opening", __doc__, {"residents": 600_000, "minutes": 10.0})

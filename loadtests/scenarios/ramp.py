@@ -5,9 +5,9 @@ receipt), so that load follows the rate. Up by a half until an SLO breaks, then 
 Its --json is what `jiaohao plan` learns from; run it with --workers 1, 2, ... for how the server scales.
 """
 
-from loadtests.scenarios import CITIES
+from loadtests.scenarios import CITIES, Scenario
 
-SETTINGS = {
+SCENARIO = Scenario("ramp", __doc__, {
     "crowd": "ramp", "city": str(CITIES / "ramp.toml"), "residents": 300_000, "minutes": 12.0, "ramp": True,
     "rate": 200.0,
-}  # fmt: skip
+})  # fmt: skip

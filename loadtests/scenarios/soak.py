@@ -3,9 +3,9 @@
 A steady stream, well below what the set-up carries; look at the workers' memory and at latencies, early against late.
 """
 
-from loadtests.scenarios import CITIES
+from loadtests.scenarios import CITIES, Scenario
 
-SETTINGS = {
+SCENARIO = Scenario("soak", __doc__, {
     "crowd": "ramp", "arrivals": "even", "city": str(CITIES / "ramp.toml"), "residents": 360_000, "minutes": 60.0,
     "warm_up_seconds": 60,
-}  # fmt: skip
+})  # fmt: skip

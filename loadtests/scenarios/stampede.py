@@ -4,4 +4,6 @@ No page of today does so (it spreads its joins over the draw), but a cached page
 hold all the same; how late the answers come is what is learned.
 """
 
-SETTINGS = {"crowd": "stampede", "residents": 30_000, "minutes": 4.0}
+from loadtests.scenarios import Scenario
+
+SCENARIO = Scenario("stampede", __doc__, {"crowd": "stampede", "residents": 30_000, "minutes": 4.0})
