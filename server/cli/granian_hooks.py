@@ -1,0 +1,78 @@
+"""All that we use of Granian beyond what it publishes; `tests/cli/test_granian_hooks.py` says what a new one changed.
+
+Granian has no public way to hand it a socket that is bound already, to be asked before it replaces its workers, or to
+replace them one by one. Nothing else in this package touches its private names.
+"""
+
+import socket
+from multiprocessing.reduction import DupFd
+from typing import Any
+
+from granian._granian import SocketHolder
+from granian.server.mp import MPServer
+
+# A connection that says nothing waits so long in the kernel before a worker hears of it.
+_SILENT_SECONDS = 15
+
+
+class _Listener:
+    """A socket that arrives in a new worker as Granian wants it."""
+
+    def __init__(self, listener: socket.socket, backlog: int) -> None:
+        self._listener = listener
+        self._backlog = backlog
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _held, (DupFd(self._listener.fileno()), self._backlog)
+
+
+def _held(listener: Any, backlog: int) -> SocketHolder:
+    return SocketHolder(listener.detach(), False, backlog)  # type: ignore[call-arg]
+
+
+class HookedServer(MPServer):
+    """Granian on a socket of ours, which asks `reload_asked` on SIGHUP and replaces its workers one by one.
+
+    Args:
+        listener: where; bound, and not listening yet.
+        target: makes the application of a worker.
+        backlog: how many connections may wait.
+        options: all else as Granian has it.
+    """
+
+    def __init__(self, listener: socket.socket, target: str, *, backlog: int, **options: Any) -> None:
+        host, port, *_ = listener.getsockname()
+        self._listener = listener
+        super().__init__(target, address=host, port=port, backlog=backlog, **options)
+
+    def reload_asked(self) -> None:
+        """SIGHUP has come: whether `replace_workers` follows is for the subclass to say. It must not block."""
+        self.replace_workers()
+
+    def replace_workers(self) -> None:
+        """Have the workers replaced, one by one, by the thread that serves."""
+        super().signal_handler_reload()  # type: ignore[no-untyped-call]
+
+    def _init_shared_socket(self) -> None:
+        """One queue of connections for all workers, and it outlives each of them.
+
+        A queue for each (SO_REUSEPORT) is reset with its worker. A connection is taken from the queue once its request
+        is there: a worker that is told to go closes those on which nothing has come yet.
+        """
+        listener = self._listener
+        if hasattr(socket, "TCP_DEFER_ACCEPT"):
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _SILENT_SECONDS)
+        listener.setblocking(False)
+        listener.listen(self.backlog)
+        self._shd, self._sso = _Listener(listener, self.backlog), None  # type: ignore[assignment]
+
+    def signal_handler_reload(self, *args: Any, **kwargs: Any) -> None:
+        """Granian's handler of SIGHUP."""
+        self.reload_asked()
+
+    def _respawn_workers(self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0) -> None:
+        """One by one, so that SIGTERM need not wait for all of them, and a new one that dies is the last."""
+        for index in workers:
+            if self.interrupt_signal or self.interrupt_children:
+                return
+            super()._respawn_workers([index], spawn_target, target_loader, delay)
