@@ -15,7 +15,7 @@ from loadtests.report.samples import FORMAT, Durations, Ratio, RecordedRun, Samp
 from loadtests.report.summary import summarise
 from loadtests.resident.pace import Pace
 from loadtests.run.options import Options
-from tests.loadtests.test_slo import world_with_slo
+from tests.support.judged_opening import world_with_slo
 
 
 def run(*samples: Sample, **options: object) -> RecordedRun:

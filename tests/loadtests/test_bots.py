@@ -24,7 +24,8 @@ from loadtests.resident.facts import Fact
 from loadtests.resident.journey import Journey
 from loadtests.resident.pace import Pace
 from loadtests.resident.run_opening import RunOpening
-from tests.loadtests.test_audit import World
+from tests.support.honest_opening import World
+from tests.support.honest_opening_bots import Infested
 
 S = 1_000_000
 N = 50
@@ -297,28 +298,6 @@ def test_a_hammer_is_told_the_same_as_everybody() -> None:
 
 
 # the audit
-
-
-class Infested(World):
-    """The honest opening of the audit's tests, with bots that were told what they should be."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        object.__setattr__(self.crowd, "profile", load_profile("bots"))
-        meters, seen = self.evidence.meters, self.evidence.seen
-        meters.bots.update(
-            {("fast-poller", 200, ""): 2000, ("forger", 401, "forged"): 30, ("replayer", 200, ""): 30,
-             ("code-hammer", 429, "too-many-requests"): 30, ("code-hammer", 202, ""): 1}
-        )  # fmt: skip
-        # the draw takes 10 s: ten joins a second, forty fast polls, ten ticks
-        meters.from_due[Call.JOIN].clear()
-        for second in range(10):
-            for k in range(10):
-                meters.answered(Call.JOIN, second * S + k, second * S + k, second * S + k + 900)
-            for _ in range(40):
-                meters.count("polls from memory", second * S)
-                meters.count("bot requests", second * S)
-        seen.scripts = [(second, 1000 + 10 * second + 10 * max(0, second)) for second in range(-5, 20)]
 
 
 def test_well_kept_bots_are_green_and_counted_apart() -> None:

@@ -26,8 +26,8 @@ from loadtests.faults.of_the_workers import KillWorker, RollingRestart
 from loadtests.faults.schedule import FaultRun
 from loadtests.run.options import CannotRehearse, Options, crowd_of
 from loadtests.run.own_server import OwnServer
-from tests.loadtests.test_audit import World
-from tests.loadtests.test_slo import lines, slow, world_with_slo
+from tests.support.honest_opening import World
+from tests.support.judged_opening import lines, slow, world_with_slo
 from tests.support.serving import REPO, until
 
 pytestmark = pytest.mark.long

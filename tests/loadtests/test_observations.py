@@ -10,7 +10,7 @@ from loadtests.client.answers import Call
 from loadtests.client.measure import Meters
 from loadtests.resident.facts import NEVER, ClosedRegistration, Fact, ObservedPass, SpentPlace
 from loadtests.resident.observations import Observations
-from tests.loadtests.test_audit import World
+from tests.support.honest_opening import World
 
 RESIDENTS = 5
 

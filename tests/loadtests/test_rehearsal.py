@@ -30,9 +30,9 @@ from loadtests.run.options import CannotRehearse, Options
 from loadtests.run.own_server import check_store
 from loadtests.run.setting import address_of
 from server.core.city import SHIPPED_CITY
-from tests.loadtests.test_audit import END_S, World
-from tests.loadtests.test_journey import NO, Desk, S, at, place, refusal
-from tests.loadtests.test_slo import concluded, slow, world_with_slo
+from tests.support.honest_opening import END_S, World
+from tests.support.judged_opening import concluded, slow, world_with_slo
+from tests.support.scripted_server import NO, Desk, S, at, place, refusal
 from tests.support.serving import REPO, environment
 
 

@@ -26,8 +26,8 @@ from loadtests.report.summary import Summary, summarise
 from loadtests.report.verdict import show
 from loadtests.resident.pace import Pace
 from loadtests.run.options import CannotRehearse, Options, crowd_of
-from tests.loadtests.test_audit import World
-from tests.loadtests.test_bots import Infested
+from tests.support.honest_opening import World
+from tests.support.honest_opening_bots import Infested
 
 
 def concluded(world: World) -> Summary:

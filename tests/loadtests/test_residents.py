@@ -26,7 +26,7 @@ from loadtests.resident.facts import NEVER, Fact, SpentPlace
 from loadtests.resident.observations import Observations
 from loadtests.resident.pace import Pace
 from loadtests.run.options import Options
-from tests.loadtests.test_audit import World
+from tests.support.honest_opening import World
 
 
 def neighbours(world: World) -> list[int]:

@@ -4,68 +4,28 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
-import msgspec
 import pytest
 
 from loadtests.audit.evidence import Check
-from loadtests.audit.promises import audit
-from loadtests.audit.slo import SHIPPED_SLO, Lateness, Slo, SloError, load_slo
+from loadtests.audit.slo import SHIPPED_SLO, Slo, SloError, load_slo
 from loadtests.cli.checks import problem_of
 from loadtests.client.answers import Call
-from loadtests.crowd.arrivals import parse_curve
 from loadtests.report.experience import out_of_order
 from loadtests.report.junit import junit
-from loadtests.report.objectives import Objective, in_words, judge
+from loadtests.report.objectives import in_words, judge
 from loadtests.report.page import render
-from loadtests.report.summary import Summary, summarise
 from loadtests.resident.facts import NEVER
-from loadtests.resident.pace import Pace
 from loadtests.run.options import Options
-from tests.loadtests.test_audit import END_S, World
-
-STRICT = msgspec.structs.replace(load_slo(SHIPPED_SLO), lateness=Lateness(p99_ms=200), memory=None)
-"""The shipped file, but for a lateness that is broken before it marks a second as the generator's, and for what takes
-longer than this opening."""
-
-
-def world_with_slo() -> World:
-    """The honest opening with promises of the waiting time that were kept, judged by the shipped file."""
-    world = World()
-    world.evidence.slo = STRICT
-    world.evidence.meters.counts["requests"] |= {second: 50 for second in range(END_S)}
-    for call in Call:
-        for second in range(END_S):
-            world.evidence.meters.answered(call, second * 1_000_000, second * 1_000_000, second * 1_000_000 + 5000)
-    for i in range(world.observations.residents):
-        if world.observations.ready_ms[i] > 0:
-            world.observations.promised_wait_ms[i] = (
-                world.observations.ready_ms[i] - world.observations.joined_ms[i] + 2000
-            )
-    world.evidence.fault, world.evidence.fault_second = "kill-store", 20
-    return world
+from tests.support.honest_opening import END_S, World
+from tests.support.judged_opening import STRICT, concluded, lines, slow, world_with_slo
 
 
 def promised(world: World) -> list[int]:
     return [i for i, wait_ms in enumerate(world.observations.promised_wait_ms) if wait_ms != NEVER]
 
 
-def lines(world: World) -> dict[str, Objective]:
-    return {line.name: line for line in judge(world.evidence, audit(world.evidence))}
-
-
 def broken(world: World) -> set[str]:
     return {line.name for line in lines(world).values() if line.state == "broken"}
-
-
-def concluded(world: World) -> Summary:
-    curve, pace = parse_curve("door:0.333", 60, 10).describe(), Pace.of(60, world.crowd.profile).describe()
-    return summarise(world.evidence, audit(world.evidence), Options(residents=90), curve, pace)
-
-
-def slow(world: World, call: Call, second: int, seconds: float = 3.0, times: int = 5) -> None:
-    for _ in range(times):
-        at_us = second * 1_000_000
-        world.evidence.meters.answered(call, at_us, at_us, at_us + int(seconds * 1_000_000))
 
 
 def test_every_line_of_an_honest_opening_is_held() -> None:
