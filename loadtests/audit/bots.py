@@ -23,7 +23,7 @@ _WITHOUT_STORE = (Call.CITY, Call.OPENING, Call.POLL, Call.SITES, Call.QR)
 
 
 def bots(e: Evidence) -> list[Check]:
-    """A check for each kind of bots that the crowd has."""
+    """Return a check for each kind of bots that the crowd has."""
     kinds = {bot.kind for bot in e.crowd.profile.bots}
     checks = {
         "fast-poller": (fast_polls_answered, fast_polls_free),
@@ -79,7 +79,8 @@ def fast_polls_free(e: Evidence) -> Check:
 
 
 def _ran(looks: Sequence[tuple[int, int]]) -> int:
-    """Scripts run from the first of these looks to the last; a store that was started again counts from nothing."""
+    """Return the scripts run from the first of these looks to the last; a store that was started again counts from
+    nothing."""
     return sum(after - before if after >= before else after for (_, before), (_, after) in pairwise(looks))
 
 
@@ -97,7 +98,7 @@ def replays_harmless(e: Evidence) -> Check:
 
 
 def codes_limited(e: Evidence) -> Check:
-    """One code a minute, and no word about whether the person is known."""
+    """A bot gets one code a minute, and no word about whether the person is known."""
     return _told(
         e, "code-hammer", "codes limited", "one-time codes: 1 a minute for each number, 429 between",
         "codes without limit", "codes answered otherwise",

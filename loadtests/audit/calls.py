@@ -59,7 +59,7 @@ def calls_kept(e: Evidence) -> Check:
 
 
 def rate_kept(e: Evidence) -> Check:
-    """Between any two looks, no more calls than the rate allows and one second's burst."""
+    """Between any two looks there are no more calls than the rate allows, and one second's burst."""
     name, promise = "rate kept", "3: never more calls than the rate allows"
     if e.truth is None:
         return unjudged(name, promise)
@@ -87,7 +87,7 @@ def rate_kept(e: Evidence) -> Check:
 
 
 def passes_capped(e: Evidence) -> Check:
-    """Never more passes alive than `max_active`: as the store counts them, and as their holders know them."""
+    """There are never more passes alive than `max_active`, by the store's count and by what their holders know."""
     name, promise = "passes capped", "3: never more passes alive than max_active"
     if e.truth is None:
         return unjudged(name, promise)
@@ -135,7 +135,7 @@ def counts_add_up(e: Evidence) -> Check:
 
 
 def _recount(e: Evidence, opening: RunOpening, truth: OpeningTruth) -> list[str]:
-    """The opening's counters, counted again from its lists."""
+    """Return the opening's counters, counted again from its lists."""
     faults = []
     numbers = e.numbers[opening.district]
     serving, missed_to, claimed = truth.count("serving"), truth.count("missed_to"), truth.count("claimed")

@@ -170,12 +170,12 @@ def _by_number(truth: Truth) -> tuple[dict[int, RegistrationTruth], dict[int, Re
 
 
 def _last_state(r: RegistrationTruth, no: int) -> str:
-    """What the history says last of a number."""
+    """Say what the history says last of a number."""
     return next((state for told, state in reversed(r.history) if told == no), "")
 
 
 def _opened(r: RegistrationTruth, no: int) -> int:
-    """How often a number was open, by its history: once when registered, and again where it left a closed state."""
+    """Say how often a number was open, by its history: once when registered, and again where it left a closed state."""
     states = ["proposed", *(state for told, state in r.history if told == no)]
     return 1 + sum(1 for before, after in pairwise(states) if before in CLOSED and after in OPEN)
 

@@ -7,7 +7,7 @@ import hmac
 
 
 def commitment(seed: bytes) -> str:
-    """What must have been public before the opening: hex SHA-256 of the seed."""
+    """Say what must have been public before the opening: hex SHA-256 of the seed."""
     return hashlib.sha256(seed).hexdigest()
 
 
@@ -30,7 +30,8 @@ class Numbers:
         ]
 
     def number(self, entry: int) -> int:
-        """Number of `entry`, counted from 0: within the draw the seed's order, after it the order of joining."""
+        """Return the number of `entry`, counted from 0: within the draw the seed's order, after it the order of
+        joining."""
         if entry >= self.drawn:
             return entry + 1
         width, mask, x = self._width, self._mask, entry

@@ -30,7 +30,10 @@ RECOVERY_SECONDS = 30
 
 @dataclass(frozen=True)
 class Check:
-    """One verdict. `ok` is None where it could not be judged, which the detail explains: the run is inconclusive."""
+    """A check is one verdict on one promise.
+
+    `ok` is None where it could not be judged, which the detail explains: the run is inconclusive.
+    """
 
     name: str
     promise: str
@@ -40,7 +43,7 @@ class Check:
 
 @dataclass(eq=False)
 class Evidence:
-    """Everything an audit may look at; of each run another one.
+    """The evidence is everything that an audit of one run may look at.
 
     Attributes:
         truth: None where the store cannot be reached: what needs it is then not judged.
@@ -79,12 +82,12 @@ class Evidence:
 
     @property
     def measured(self) -> range:
-        """Seconds that are judged: from the opening, or the end of the warm-up, to the end of the run."""
+        """Return the seconds that are judged: from the opening, or the end of the warm-up, to the end of the run."""
         return range(self.warm_up_seconds, self.end_second)
 
     @cached_property
     def marked(self) -> dict[int, str]:
-        """Seconds in which the generator was the limit, and why: they prove nothing about the server."""
+        """Return the seconds in which the generator was the limit, and why: they prove nothing about the server."""
         why: dict[int, str] = {}
         limits = self.slo.generator
         for second, histogram in self.meters.lateness.items():
@@ -102,16 +105,16 @@ class Evidence:
 
     @property
     def generators(self) -> dict[str, dict[int, float]]:
-        """CPU of each generator, in percent of one core, by second."""
+        """Return the CPU of each generator, in percent of one core, by second."""
         return {who: percents for who, percents in self.seen.cpu.items() if who.startswith("generator")}
 
     @cached_property
     def machine(self) -> MachineLoad:
-        """What this machine could show of the server."""
+        """Say what this machine could show of the server."""
         return MachineLoad(self.seen.cpu, self.slo.machine, self.cores, self.measured)
 
     def judged(self, second: int) -> bool:
-        """Whether a second says something about the server.
+        """Return whether a second says something about the server.
 
         It is measured, not the generator's, not forgiven to a fault. What others took from it is left out as well, but
         not where that is most of the run: then all of it is judged, as what holds beside them holds without them too.
@@ -125,27 +128,28 @@ class Evidence:
 
     @property
     def fault_over_second(self) -> int | None:
-        """From when on the service has nothing but itself to recover from; None without a fault."""
+        """Say from when on the service has nothing but itself to recover from; None without a fault."""
         if self.fault_second is None:
             return None
         return max(self.fault_second, self.fault_end_second or 0)
 
     @property
     def aftermath(self) -> range | None:
-        """Seconds around the fault in which trouble is its doing; None without a fault."""
+        """Return seconds around the fault in which trouble is its doing; None without a fault."""
         if self.fault_second is None or self.fault_over_second is None:
             return None
         return range(self.fault_second - 1, self.fault_over_second + RECOVERY_SECONDS + 1)
 
     @property
     def forgiven(self) -> range | None:
-        """Those of them in which errors and slowness are forgiven: all, or none where the fault may cost nothing."""
+        """Return those of them in which errors and slowness are forgiven: all, or none where the fault may cost
+        nothing."""
         fault = FAULTS.get(self.fault or "")
         return self.aftermath if fault is None or fault.forgiven else None
 
     @cached_property
     def by_opening(self) -> list[list[int]]:
-        """Residents who were told a place, by the opening they queue at."""
+        """Return the residents who were told a place, by the opening they queue at."""
         groups: list[list[int]] = [[] for _ in self.openings]
         for i in range(self.observations.residents):
             if self.observations.facts[i] & Fact.JOINED:
@@ -153,7 +157,7 @@ class Evidence:
         return groups
 
     def people(self, opening: RunOpening) -> list[int]:
-        """Residents who were told a place at this opening."""
+        """Return the residents who were told a place at this opening."""
         return self.by_opening[self.openings.index(opening)]
 
     @cached_property
@@ -164,11 +168,11 @@ class Evidence:
         return groups
 
     def spent(self, opening: RunOpening) -> list[SpentPlace]:
-        """Places of this opening that their holders were told, and that are no longer theirs."""
+        """Return the places of this opening that their holders were told, and that are no longer theirs."""
         return self._spent_by_opening[self.openings.index(opening)]
 
     def openings_with_truth(self) -> Iterator[tuple[RunOpening, OpeningTruth]]:
-        """Each opening with its truth; nothing where the store could not be reached."""
+        """Return each opening with its truth; nothing where the store could not be reached."""
         if self.truth is not None:
             for opening in self.openings:
                 yield opening, self.truth.openings[opening.district]
@@ -181,7 +185,7 @@ class Evidence:
 
     @cached_property
     def numbers(self) -> dict[str, Numbers | None]:
-        """The draw of each opening as a resident would compute it: revealed seed, N; None before it is done."""
+        """Return the draw of each opening as a resident would compute it: revealed seed, N; None before it is done."""
         found: dict[str, Numbers | None] = {}
         for opening in self.openings:
             done = [look for look in self.looks(opening) if look.seed and look.entries is not None]
@@ -194,7 +198,7 @@ class Evidence:
         return found
 
     def numbered(self, opening: RunOpening) -> Iterator[tuple[int, int, int]]:
-        """(resident, entry, number) of every number anyone was told at this opening, spent places too."""
+        """Return (resident, entry, number) of every number anyone was told at this opening, spent places too."""
         observations = self.observations
         for i in self.people(opening):
             if observations.number[i]:
@@ -204,7 +208,7 @@ class Evidence:
                 yield spent.resident, spent.entry, spent.number
 
     def contradictions(self, *kinds: str) -> tuple[int, str]:
-        """How often residents were told something of these kinds, and an example in words."""
+        """Say how often residents were told something of these kinds, and an example in words."""
         total = sum(self.observations.contradictions[kind] for kind in kinds)
         found = [
             f"{kind}: {self.observations.examples[kind][0]}" for kind in kinds if self.observations.contradictions[kind]
@@ -224,12 +228,12 @@ class GrowingValue:
         return len(self._asked)
 
     def at_most_at(self, ms: int) -> int | None:
-        """What it can have been at most at `ms`: the first value asked for after it."""
+        """Say what it can have been at most at `ms`: the first value asked for after it."""
         at = bisect_left(self._asked, ms)
         return self._values[at] if at < len(self._values) else None
 
     def not_before(self, value: int) -> int | None:
-        """A time at which `value` had surely not been reached; None where it was never seen lower."""
+        """Return a time at which `value` had surely not been reached; None where it was never seen lower."""
         at = bisect_left(self._values, value)
         return self._asked[at - 1] if at else None
 
@@ -238,7 +242,7 @@ class GrowingValue:
         return self._values[-1] if self._values else 0
 
     def backward(self) -> int:
-        """How often it fell."""
+        """Say how often it fell."""
         return sum(1 for a, b in zip(self._values, self._values[1:], strict=False) if b < a)
 
 
@@ -248,23 +252,23 @@ def verdict(name: str, promise: str, faults: list[str], detail: str) -> Check:
 
 
 def unjudged(name: str, promise: str) -> Check:
-    """A check that the store's truth is missing for."""
+    """Return a check that the store's truth is missing for."""
     return Check(name, promise, None, "needs the store: give --redis-url")
 
 
 def serving_steps(e: Evidence, opening: RunOpening) -> GrowingValue:
-    """How far the calls had come: by the store where it was watched, else by what everyone can see."""
+    """Say how far the calls had come: by the store where it was watched, else by what everyone can see."""
     store = [(s.sent_ms, s.seen_ms, int(s.fields["serving"])) for s in e.counters(opening)]
     return GrowingValue(store or [(look.sent_ms, look.seen_ms, look.serving) for look in e.looks(opening)])
 
 
 def claim_ms(e: Evidence, opening: RunOpening) -> int:
-    """How long a call may be claimed; 0 where the store was not watched."""
+    """Say how long a call may be claimed; 0 where the store was not watched."""
     seen = e.counters(opening)
     return int(seen[-1].fields["claim_ms"]) if seen else 0
 
 
 def passes_told(e: Evidence, opening: RunOpening) -> list[ObservedPass]:
-    """Every pass of this opening that its holder was told of."""
+    """Return every pass of this opening that its holder was told of."""
     earlier = [p for p in e.observations.spent_passes if e.openings[e.crowd.home(p.resident)] is opening]
     return e.observations.last_passes(e.people(opening)) + earlier

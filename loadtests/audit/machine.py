@@ -16,7 +16,7 @@ _SHARE_OF_THE_REST = 0.1
 
 
 class MachineLoad:
-    """The machine on which a run was held.
+    """This says what the machine on which a run was held could show of the server.
 
     Args:
         cpu: percent of one core, by who and second of the run.
@@ -30,7 +30,7 @@ class MachineLoad:
 
     @cached_property
     def taken(self) -> dict[int, str]:
-        """Seconds in which others took CPU, and how much: they prove nothing about the server.
+        """Return the seconds in which others took CPU, and how much: they prove nothing about the server.
 
         Where the server's own processes are not known (`--host`) nobody can tell others from it, and none are named.
         """
@@ -45,7 +45,7 @@ class MachineLoad:
 
     @cached_property
     def full(self) -> frozenset[int]:
-        """Seconds in which every core was busy, and not with the server alone."""
+        """Return the seconds in which every core was busy, and not with the server alone."""
         limit, found = self._limits.full_percent * self._cores, set()
         for second in self._cpu.get("others", {}):
             by_whom = {who: percents.get(second, 0.0) for who, percents in self._cpu.items()}
@@ -57,7 +57,7 @@ class MachineLoad:
 
     @cached_property
     def too_busy(self) -> str | None:
-        """Why this machine could not show what the server does, in words; None where it could."""
+        """Say why this machine could not show what the server does, in words; None where it could."""
         seconds = [second for second in self.taken if second in self._measured]
         if len(seconds) <= self._limits.marked_share * len(self._measured):
             return None
@@ -68,7 +68,7 @@ class MachineLoad:
         )
 
     def unproven(self, seconds: Iterable[int]) -> str | None:
-        """Why what went wrong in these seconds may be no fault of the server's, in words; None where it is one."""
+        """Say why what went wrong in these seconds may be no fault of the server's, in words; None where it is one."""
         if self.too_busy is not None:
             return self.too_busy
         wrong = set(seconds)

@@ -36,7 +36,7 @@ def audit_night(night: NightTruth, messages: Sequence[Message] | None = None) ->
 
 
 def slots(night: NightTruth) -> Check:
-    """No slot beyond its capacity, nobody with two; rosters, counts and appointments say the same."""
+    """No slot is given beyond its capacity, nobody has two; rosters, counts and appointments say the same."""
     faults = []
     given = Counter(slot for _, slot in night.rosters)
     beyond = [slot for slot, n in given.items() if n > night.capacity.get(slot, 0)]
@@ -105,7 +105,7 @@ def ranks(night: NightTruth) -> Check:
 
 
 def messages_single(night: NightTruth, messages: Sequence[Message]) -> Check:
-    """One message for each event: who registered, was booked or cancelled was told so, and told once.
+    """Each event has one message: who registered, was booked or cancelled was told so, and told once.
 
     What an appointment says need not name the registration: whose it is, the phone says.
     """
@@ -132,7 +132,7 @@ def messages_single(night: NightTruth, messages: Sequence[Message]) -> Check:
 
 
 def rank(night: NightTruth, person: NightRegistration) -> tuple[int, str, bytes]:
-    """Where somebody stands: cohort, first dose, lot; the smaller goes first (contract, "The draw"; A3, A4)."""
+    """Say where somebody stands: cohort, first dose, lot; the smaller goes first (contract, "The draw"; A3, A4)."""
     before = night.rules["priority_first_dose_before"]
     if person.sent_back:
         cohort = 0
@@ -147,7 +147,7 @@ def rank(night: NightTruth, person: NightRegistration) -> tuple[int, str, bytes]
 def _would_take(
     night: NightTruth, person: NightRegistration, theirs: dict[tuple[str, str], list[Slot]]
 ) -> Iterator[Slot]:
-    """Slots that somebody could have, and has wished for."""
+    """Return the slots that somebody could have, and has wished for."""
     if person.any_site:
         places = list(theirs)
     else:

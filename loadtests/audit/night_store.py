@@ -70,7 +70,7 @@ class NightTruth:
 
 
 def read_night(client: Any, district: str, day: str) -> NightTruth | None:
-    """The night of a day by the documented keys (`lua/README.md`); None where none has come to its end."""
+    """Return the night of a day by the documented keys (`lua/README.md`); None where none has come to its end."""
     fields = {k.decode(): v.decode() for k, v in client.hgetall(f"night:{{{district}:{day}}}").items()}
     if "told_ms" not in fields:
         return None
@@ -122,7 +122,7 @@ def _people(client: Any, district: str) -> Iterator[NightRegistration]:
 
 
 def sent_messages(file: Path) -> list[Message]:
-    """Every message of a file that the server wrote in place of sending."""
+    """Return every message of a file that the server wrote in place of sending."""
     if not file.exists():
         return []
     lines = [json.loads(line) for line in file.read_text("utf-8").splitlines() if line.endswith("}")]

@@ -94,7 +94,7 @@ def places_as_told(e: Evidence) -> Check:
 
 
 def _kept(observations: Observations, i: int, truth: OpeningTruth, held: set[int], left: set[int]) -> bool:
-    """Whether the store has the place that resident `i` was told last, as held or as given up."""
+    """Return whether the store has the place that resident `i` was told last, as held or as given up."""
     entry, number = observations.entry[i], observations.number[i]
     if entry in left:
         return observations.has(i, Fact.LEAVE_SENT)

@@ -34,7 +34,7 @@ PROMISES = (
 
 
 def audit(evidence: Evidence) -> list[Check]:
-    """Judge everything.
+    """Judge everything that a run has shown.
 
     Returns:
         The promises first (contract "Guarantees"), those of the night where one was held, then what bots were told,

@@ -13,7 +13,8 @@ CLOSED = ("cancelled", "fulfilled", "noshow")
 
 
 def lost_registrations(e: Evidence) -> set[int]:
-    """Residents whose acknowledged registration is not in the store; nobody where it could not be reached."""
+    """Return the residents whose acknowledged registration is not in the store; nobody where it could not be
+    reached."""
     if e.truth is None:
         return set()
     kept = {registration.no for registration in e.truth.registrations}
@@ -58,7 +59,7 @@ def registrations_kept(e: Evidence) -> Check:
 
 
 def registrations_single(e: Evidence) -> Check:
-    """No registration twice, and none that nobody asked for."""
+    """No registration is there twice, and none that nobody asked for."""
     name, promise = "registrations single", "1: one open registration in the city"
     if e.truth is None:
         return unjudged(name, promise)

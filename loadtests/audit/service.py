@@ -10,7 +10,7 @@ _NO_ERRORS, _NO_ERRORS_PROMISE = "no errors", "every request gets the contract's
 
 
 def service(e: Evidence) -> list[Check]:
-    """Checks of the service itself."""
+    """Return the checks of the service itself."""
     checks = [no_errors(e), everyone_served(e)]
     if e.fault is not None:
         checks.append(recovered(e))
@@ -18,7 +18,7 @@ def service(e: Evidence) -> list[Check]:
 
 
 def no_errors(e: Evidence) -> Check:
-    """No answer that should not have been; around a fault a retry is forgiven."""
+    """No answer is one that should not have been; around a fault a retry is forgiven."""
     forgiven = e.forgiven or range(0)
     errors = e.meters.counts["errors"]
     outside = sum(count for second, count in errors.items() if second not in forgiven)
@@ -75,7 +75,7 @@ def recovered(e: Evidence) -> Check:
 
 
 def generator(e: Evidence) -> Check:
-    """Whether the figures are the server's: the generator was the limit in few seconds, or in none.
+    """Return whether the figures are the server's: the generator was the limit in few seconds, or in none.
 
     Where it was in many, they are neither good nor bad: not judged.
     """

@@ -86,7 +86,7 @@ class Slo(_Table, frozen=True):
     machine: Machine = Machine()
 
     def p99_us(self, call: Call) -> float | None:
-        """Objective of a call, in microseconds; None where it has none."""
+        """Return the objective of a call, in microseconds; None where it has none."""
         limit_ms = self.p99_ms.get(call.name.lower())
         return None if limit_ms is None else limit_ms * 1000
 

@@ -50,7 +50,7 @@ class OpeningTruth:
     passes: dict[int, int]
 
     def count(self, name: str) -> int:
-        """A counter of the opening; 0 where the store has none."""
+        """Return a counter of the opening; 0 where the store has none."""
         return int(float(self.fields.get(name) or 0))
 
     @property
@@ -58,7 +58,7 @@ class OpeningTruth:
         return bytes.fromhex(self.fields["seed"])
 
     def is_done(self, number: int) -> bool:
-        """Whether this number was claimed or left."""
+        """Return whether this number was claimed or left."""
         byte, bit = divmod(number, 8)
         return byte < len(self.done_bits) and bool(self.done_bits[byte] >> (7 - bit) & 1)
 
@@ -94,7 +94,7 @@ class Truth:
 
 
 def connect(url: str) -> Any:
-    """A client for a server or a cluster, whichever answers at `url`."""
+    """Return a client for a server or a cluster, whichever answers at `url`."""
     client = redis.Redis.from_url(url)
     if client.info("cluster").get("cluster_enabled"):
         client.close()
@@ -103,14 +103,14 @@ def connect(url: str) -> Any:
 
 
 def keys_in(client: Any) -> int:
-    """How many keys the store holds, all of its nodes together."""
+    """Say how many keys the store holds, all of its nodes together."""
     if isinstance(client, RedisCluster):
         return int(client.dbsize(target_nodes=RedisCluster.PRIMARIES))  # their sum
     return int(client.dbsize())
 
 
 def script_calls(client: Any) -> int:
-    """Scripts that the store has run since it started, all of its nodes together."""
+    """Return the scripts that the store has run since it started, all of its nodes together."""
     if isinstance(client, RedisCluster):
         found = client.info("commandstats", target_nodes=RedisCluster.PRIMARIES)
         nodes = list(found.values())
@@ -179,12 +179,12 @@ def _stops(client: Any) -> Iterable[tuple[bytes, str]]:
 
 
 def registration_tags(client: Any) -> Iterable[list[str]]:
-    """Tags of everybody who has a registration, a thousand at a time."""
+    """Return the tags of everybody who has a registration, a thousand at a time."""
     return _tags(client, "registration")
 
 
 def _tags(client: Any, kind: str) -> Iterable[list[str]]:
-    """Tags of all residents who have a key of this kind, a thousand at a time."""
+    """Return the tags of all residents who have a key of this kind, a thousand at a time."""
     found = iter(client.scan_iter(match=f"{kind}:*", count=5000))
     while keys := list(islice(found, 1000)):
         yield [key[key.index(b"{") + 1 : key.index(b"}")].decode() for key in keys]

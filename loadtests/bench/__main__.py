@@ -128,7 +128,7 @@ def _compare(
 
 
 def _supply(name: str, ready: list[bytes], *, once: bool) -> Callable[[], Iterator[bytes]]:
-    """The requests of one side, from the first one each round, or onwards where each can be sent once only."""
+    """Return the requests of one side, from the first one each round, or onwards where each can be sent once only."""
     if once and not name.startswith("bare"):
         rest = iter(ready)
         return lambda: rest

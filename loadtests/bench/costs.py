@@ -45,7 +45,8 @@ async def _places(settings: Settings, requests: CostRequests, called: int) -> No
 async def _in_opening(
     bench: Bench, places: list[Place], sizes: dict[Level, int], direct: dict[Level, int]
 ) -> dict[str, dict[Level, float]]:
-    """CPU microseconds of the store a call for the scripts on the opening alone, so many in batches of these sizes.
+    """Return the CPU microseconds of the store a call for the scripts on the opening alone, so many in batches of these
+    sizes.
 
     All else that a call does in the store is under the resident's tag, on any shard.
     """

@@ -22,7 +22,8 @@ _EXPIRES_S = over_http.OPENS_AT + 80_000
 
 
 def costs_city(folder: Path) -> Path:
-    """The shipped city, but everyone in one of the two districts is called at once, and in the other hardly anybody."""
+    """Return the shipped city, but everyone in one of the two districts is called at once, and in the other hardly
+    anybody."""
     text = SHIPPED_CITY.read_text("utf-8")
     for name, value in (
         ("rate_per_second", "1000000.0"),

@@ -28,7 +28,7 @@ def _cpu(bench: Bench) -> tuple[float, float]:
 
 
 def background(bench: Bench, seconds: float) -> Background:
-    """CPU by second of a worker and its store while nobody asks anything."""
+    """Return the CPU by second of a worker and its store while nobody asks anything."""
     before, started = _cpu(bench), time.perf_counter()
     time.sleep(seconds)
     elapsed = time.perf_counter() - started
@@ -67,7 +67,7 @@ def drive_round(
 
 
 def exchange(port: int, asked: bytes) -> tuple[bytes, int]:
-    """(the answer, its bytes without TCP).
+    """Return (the answer, its bytes without TCP).
 
     Raises:
         RuntimeError: refused.

@@ -24,7 +24,7 @@ class DriveResult(msgspec.Struct):
 
     @property
     def per_second(self) -> float:
-        """Answers a second."""
+        """Return the answers a second."""
         return self.answers / self.seconds
 
 
@@ -103,7 +103,7 @@ def drive(
 
 
 def request(method: str, path: str, *, bearer: str = "", body: bytes = b"") -> bytes:
-    """A whole HTTP/1.1 request."""
+    """Return a whole HTTP/1.1 request."""
     head = [f"{method} {path} HTTP/1.1", "host: 127.0.0.1"]
     if bearer:
         head.append(f"authorization: Bearer {bearer}")
@@ -113,6 +113,6 @@ def request(method: str, path: str, *, bearer: str = "", body: bytes = b"") -> b
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """CPU time that a process has used."""
+    """Return the CPU time that a process has used."""
     times = process.cpu_times()
     return float(times.user + times.system)

@@ -41,7 +41,7 @@ class Slice(NamedTuple):
     generator_cpu: float
 
     def percentile(self, share: float) -> float:
-        """Milliseconds that this share of the joins took at most."""
+        """Return the milliseconds that this share of the joins took at most."""
         return sorted(self.seconds)[min(len(self.seconds) - 1, int(share * len(self.seconds)))] * 1000
 
 
@@ -49,7 +49,7 @@ class Slice(NamedTuple):
 
 
 def _attempt(turn: int, who: int, phone: str) -> tuple[str, str, dict[str, str]]:
-    """(call, path, fields) of a guess."""
+    """Return (call, path, fields) of a guess."""
     number, name, _ = papers(who)
     call = _CALLS[turn % len(_CALLS)]
     fields = {"id_type": "resident_id", "id_number": number, "phone": phone}
@@ -62,7 +62,7 @@ def _attempt(turn: int, who: int, phone: str) -> tuple[str, str, dict[str, str]]
 
 
 def _is_found(call: str, status: int, body: bytes) -> bool:
-    """Whether an answer gives away that the papers are right, or more."""
+    """Return whether an answer gives away that the papers are right, or more."""
     if call == "access-codes":  # 202 whoever it is
         return False
     if call == "plain check":
@@ -109,7 +109,8 @@ def _guess(
 
 
 def _guesses(victims: int) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """Every victim in turn, each time by another call, with the next of ten thousand phones in an order of theirs."""
+    """Return every victim in turn, each time by another call, with the next of ten thousand phones in an order of
+    theirs."""
     orders = [random.Random(v).sample(range(10_000), 10_000) for v in range(victims)]
     for n in itertools.count():
         for who in range(victims):

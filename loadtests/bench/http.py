@@ -49,7 +49,7 @@ _NOBODYS_ENTRY = 5_000_000  # far behind everyone who has been called
 
 @contextlib.contextmanager
 def server(name: str, env: dict[str, str], core: int | None) -> Iterator[tuple[int, list[psutil.Process]]]:
-    """A server of one worker in a process of its own: (port, its processes)."""
+    """Return a server of one worker in a process of its own: (port, its processes)."""
     (port,) = free_ports(1)
     arguments = [sys.executable, "-m", "loadtests.bench.variants", name, str(port)]
     process = subprocess.Popen(arguments + ([str(core)] if core is not None else []), env={**os.environ, **env})
@@ -70,7 +70,7 @@ def server(name: str, env: dict[str, str], core: int | None) -> Iterator[tuple[i
 
 @contextlib.contextmanager
 def stage(seconds_after_opening: int) -> Iterator[tuple[Settings, dict[str, str], psutil.Process]]:
-    """A durable store, settings with the city's clock this long after 08:00, and their environment."""
+    """Return a durable store, settings with the city's clock this long after 08:00, and their environment."""
     with tempfile.TemporaryDirectory() as folder, EmbeddedStore(Path(folder)) as store:
         secrets = local_secrets(Path(folder), {})
         offset_ms = round((OPENS_AT + seconds_after_opening - time.time()) * 1000)
@@ -79,14 +79,14 @@ def stage(seconds_after_opening: int) -> Iterator[tuple[Settings, dict[str, str]
 
 
 def papers(index: int) -> tuple[str, str, str]:
-    """(ID number, name, phone) of a made-up resident."""
+    """Return (ID number, name, phone) of a made-up resident."""
     year, month, day = 50 + index // 280_000, 1 + index // 28_000 % 10, 1 + index // 1000 % 28
     body = f"44010619{year:02d}{month:02d}{day:02d}{index % 1000:03d}"
     return body + mod_11_2.calc_check_digit(body), f"张{index}", f"13{index:09d}"
 
 
 def resident_of(settings: Settings, index: int) -> bytes:
-    """The key of a made-up resident."""
+    """Return the key of a made-up resident."""
     return Pepper(settings.pepper).resident("resident_id", papers(index)[0])
 
 
@@ -110,24 +110,24 @@ async def fill_registry(settings: Settings, count: int, district: str = DISTRICT
 
 
 def join_request(index: int) -> bytes:
-    """A join of a made-up resident."""
+    """Return a join of a made-up resident."""
     number, name, phone = papers(index)
     body = json.dumps({"id_type": "resident_id", "id_number": number, "name": name, "phone": phone}, ensure_ascii=False)
     return request("POST", f"/api/v1/openings/{DISTRICT}/tickets", body=body.encode())
 
 
 def poll_request(settings: Settings, entry: int, resident: bytes = b"") -> bytes:
-    """A poll with a ticket signed here."""
+    """Return a poll with a ticket signed here."""
     return request("GET", "/api/v1/ticket", bearer=_signed(settings, Kind.TICKET, entry, resident))
 
 
 def claim_request(settings: Settings, entry: int, resident: bytes) -> bytes:
-    """A claim with a ticket signed here."""
+    """Return a claim with a ticket signed here."""
     return request("POST", "/api/v1/passes", bearer=_signed(settings, Kind.TICKET, entry, resident))
 
 
 def register_request(settings: Settings, entry: int, resident: bytes) -> bytes:
-    """A registration with a pass signed here."""
+    """Return a registration with a pass signed here."""
     wishes = [{"site": f"{DISTRICT}-1", "period": "am"}, {"site": f"{DISTRICT}-2", "period": "any"}]
     body = json.dumps({"preferences": wishes, "accept_any_site": True})
     bearer = _signed(settings, Kind.PASS, entry, resident)
@@ -135,7 +135,7 @@ def register_request(settings: Settings, entry: int, resident: bytes) -> bytes:
 
 
 def qr_request(entry: int) -> bytes:
-    """The image of a registration's number."""
+    """Return the image of a registration's number."""
     return request("GET", f"/api/v1/registrations/{registration_no(_DISTRICT_NO, DAY, entry)}/qr.svg")
 
 
@@ -241,7 +241,7 @@ def median(runs: Sequence[DriveResult], figure: str) -> float:
 
 
 def statuses(runs: Sequence[DriveResult]) -> dict[int, int]:
-    """How many answers had which status, in all of them."""
+    """Say how many answers had which status, in all of them."""
     total: Counter[int] = Counter()
     for run in runs:
         total.update(run.statuses)
@@ -249,7 +249,8 @@ def statuses(runs: Sequence[DriveResult]) -> dict[int, int]:
 
 
 def ratios(ours: Sequence[DriveResult], others: Sequence[DriveResult]) -> tuple[list[float], float]:
-    """(answers a second, of each round, ascending; CPU of the server a request, median): how many times the others'."""
+    """Return (answers a second, of each round, ascending; CPU of the server a request, median): how many times the
+    others'."""
     rates = sorted(a.per_second / b.per_second for a, b in zip(ours, others, strict=True))
     cpu = statistics.median(b.server_cpu_us / a.server_cpu_us for a, b in zip(ours, others, strict=True))
     return rates, cpu

@@ -46,7 +46,7 @@ class Cost(msgspec.Struct):
     allotted: int
 
     def us(self, *steps: str) -> float:
-        """CPU microseconds a registration of these steps."""
+        """Return the CPU microseconds a registration of these steps."""
         return sum(self.cpu[step] for step in steps) / self.registrations * 1e6
 
 

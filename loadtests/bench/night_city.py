@@ -69,7 +69,7 @@ def capacity(rules: Rules, sites: list[str], doses: int, seed: int) -> Iterator[
 
 
 def waiting(city: City, district: District, count: int, seed: int, night: date = NIGHT) -> Iterator[Candidate]:
-    """Those who wait in a district."""
+    """Return those who wait in a district."""
     chosen = random.Random(f"waiting {seed} {district.code}")
     sites = sites_of(district, count)
     last_dose, first_day = night - timedelta(days=21), night - timedelta(days=_OPENING_DAYS - 1)

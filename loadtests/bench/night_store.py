@@ -51,7 +51,7 @@ class Waiting(NamedTuple):
 
 
 def people(city: City, district: District, count: int, seed: int) -> Iterator[Waiting]:
-    """Those who wait in a district, each with a resident key and the place that their number came of."""
+    """Return those who wait in a district, each with a resident key and the place that their number came of."""
     for wishes in waiting(city, district, count, seed):
         parts = parts_of(wishes.no, NIGHT)
         if parts is None:
@@ -141,7 +141,7 @@ class _Memory:
 
     @property
     def total(self) -> float:
-        """By now."""
+        """Return how many there are by now."""
         return (self._before - self._first) / self._count
 
 
@@ -261,6 +261,6 @@ def run(count: int, seed: int = 1, listpack_bytes: int | None = None) -> None:
 
 
 def batches(everyone: Iterator[Waiting], size: int = _BATCH) -> Iterator[list[Waiting]]:
-    """A batch at a time."""
+    """Return one batch after the other."""
     while batch := list(islice(everyone, size)):
         yield batch

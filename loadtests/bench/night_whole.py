@@ -168,7 +168,7 @@ def measure(total: int, doses: float = 0.3, seed: int = 1) -> WholeNight:
 
 
 def _command(env: dict[str, str], *arguments: str) -> tuple[str, resource.struct_rusage]:
-    """`jiaohao` in a process of its own: (what it printed, what it used)."""
+    """Return `jiaohao` in a process of its own: (what it printed, what it used)."""
     with tempfile.TemporaryFile() as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "server.cli", *arguments], env={**os.environ, **env}, stdout=out

@@ -30,7 +30,7 @@ async def _open(connection: Connection, tag: str) -> None:
 
 
 def _spent(redis: "Redis", since: tuple[float, float] = (0.0, 0.0)) -> tuple[float, float]:
-    """(script µs, CPU µs of the store) since an earlier reading."""
+    """Return (script µs, CPU µs of the store) since an earlier reading."""
     script = redis.info("commandstats").get("cmdstat_evalsha", {"usec": 0})["usec"]
     cpu = redis.info("cpu")
     return script - since[0], (cpu["used_cpu_user"] + cpu["used_cpu_sys"]) * 1e6 - since[1]

@@ -32,7 +32,7 @@ async def _send(send: Any, body: bytes) -> None:
 
 
 def bare_answer() -> Any:
-    """A constant answer of the size of a poll's."""
+    """Return a constant answer of the size of a poll's."""
     body = (
         b'{"state":"waiting","number":123456,"serving":23456,"ahead":99999,"eta_seconds":1000,'
         b'"poll_after_seconds":555.5,"claim_before":null}'
@@ -57,7 +57,7 @@ def bare_echo() -> Any:
 
 
 def store_call_per_request() -> Any:
-    """The same service in the ordinary way: routes, and the store asked at each request (INCR, ZADD, ZRANK).
+    """Return the same service in the ordinary way: routes, and the store asked at each request (INCR, ZADD, ZRANK).
 
     It checks the same papers, registry and eligibility and hands out the same
     signed ticket, on the same durable store; it has no draw, caps or calls.

@@ -50,11 +50,11 @@ class MeasuredRamp(msgspec.Struct, frozen=True):
         return int(told[1]) if told else None
 
     def held(self) -> list[RampStep]:
-        """The steps that held, by rate."""
+        """Return the steps that held, by rate."""
         return sorted((step for step in self.ramp.steps if step.held), key=lambda step: step.rate)
 
     def point(self) -> Point:
-        """For the scalability law."""
+        """Return the point for the scalability law."""
         assert self.ramp.holds is not None  # noqa: S101  (`load_ramp` has looked)
         return Point(self.workers, self.ramp.holds, self.ramp.breaks)
 
@@ -100,12 +100,12 @@ class Checked:
 
     @property
     def error(self) -> float:
-        """Share by which the prediction is over (or, negative, under) what was measured."""
+        """Return the share by which the prediction is over (or, negative, under) what was measured."""
         return self.predicted / self.measured - 1 if self.measured else 0.0
 
 
 def check(costs: Costs, ramp: MeasuredRamp, level: Level = "low") -> list[Checked]:
-    """The bench's costs against the CPU of each step that held: Σ calls × cost, and the background.
+    """Return the bench's costs against the CPU of each step that held: Σ calls × cost, and the background.
 
     Each claim is taken to have one poll before it that told its resident of the call (`ready`), which asks the store.
     Calls that the bench has not measured are left out, so a prediction may be low by them.
@@ -125,7 +125,7 @@ def check(costs: Costs, ramp: MeasuredRamp, level: Level = "low") -> list[Checke
 
 
 def correction(costs: Costs, ramps: Sequence[MeasuredRamp], part: Part, level: Level = "low") -> float | None:
-    """By what the bench's costs must be multiplied to give the ramps' CPU; None where the ramps do not say.
+    """Say by what the bench's costs must be multiplied to give the ramps' CPU; None where the ramps do not say.
 
     In a ramp all calls grow together, so it cannot tell the calls apart; it says the one factor for all of them. The
     steps' median, of the upper half of the rates: CPU of a few requests is mostly background.
@@ -138,7 +138,7 @@ def correction(costs: Costs, ramps: Sequence[MeasuredRamp], part: Part, level: L
 
 
 def each_resident(ramp: MeasuredRamp, part: str) -> float:
-    """CPU seconds that a resident took of a part, at the highest rate that held.
+    """Return the CPU seconds that a resident took of a part, at the highest rate that held.
 
     There a resident is cheapest: what comes together shares a turn of the loop, a call of the store and its fsync. A
     line through the steps would take what is wasted at low rates for the cost of being there.

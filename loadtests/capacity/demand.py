@@ -55,13 +55,13 @@ class Arrivals:
     minutes: float
 
     def by(self, seconds: float, draw_seconds: float) -> float:
-        """Share of the crowd that has joined so long after the opening."""
+        """Return the share of the crowd that has joined so long after the opening."""
         whole = self.minutes * 60
         others = (1 - math.exp(-3 * min(max(seconds, 0.0), whole) / whole)) / (1 - math.exp(-3))
         return self.door * min(max(seconds, 0.0) / draw_seconds, 1.0) + (1 - self.door) * others
 
     def peak(self, draw_seconds: float) -> tuple[float, float]:
-        """(share a second at the opening, share a second of those who were not at the door)."""
+        """Return (share a second at the opening, share a second of those who were not at the door)."""
         others = (1 - self.door) * 3 / (self.minutes * 60) / (1 - math.exp(-3))
         return self.door / draw_seconds + others, others
 
@@ -142,7 +142,7 @@ def queue(
 
 
 def _of_the_draw(drawn: float, called: float, pace: float, draw_seconds: int) -> list[tuple[float, float]]:
-    """Those of the draw: a number by lot, so independent of when they joined, which was evenly over the draw."""
+    """Return those of the draw: a number by lot, so independent of when they joined, which was evenly over the draw."""
     some = []
     for i in range(_GRID):
         number = drawn * (i + 0.5) / _GRID
@@ -162,7 +162,7 @@ def _of_the_others(
     times: Sequence[float],
     called: Sequence[float],
 ) -> list[tuple[float, float]]:
-    """Those who come later: called in the order of joining."""
+    """Return those who come later: called in the order of joining."""
     joined = [residents * arrivals.by(time, draw_seconds) for time in times]
     some = []
     weight = (joined[-1] - drawn) / _LATER
@@ -178,7 +178,7 @@ def _of_the_others(
 
 
 def _when(times: Sequence[float], counts: Sequence[float], number: float, start: int) -> tuple[int, float]:
-    """(index, time) at which a count that never falls reaches a number, between two times by a straight line."""
+    """Return (index, time) at which a count that never falls reaches a number, between two times by a straight line."""
     at = start
     while counts[at] < number:
         at += 1

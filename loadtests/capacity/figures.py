@@ -164,7 +164,7 @@ def _messages(load: Load) -> Iterator[Figure]:
 
 
 def limits(load: Load, figures: Sequence[Figure]) -> Iterator[Limit]:
-    """What gives way as the crowd grows with this set-up; workers grow with it."""
+    """Say what gives way as the crowd grows with this set-up; workers grow with it."""
     by_name, shard = {it.name: it for it in figures}, load.shard
     it = min(load.queues, key=lambda q: q.calls_per_second / q.needed_rate)
     which = "max_active" if it.held_back else "rate_per_second"
@@ -196,7 +196,7 @@ def limits(load: Load, figures: Sequence[Figure]) -> Iterator[Limit]:
 
 
 def notes(load: Load) -> Iterator[str]:
-    """What a reader has to know besides, a sentence each."""
+    """Say what a reader has to know besides, a sentence each."""
     law, shard = load.known.law, load.shard
     if law is None:
         yield "no ramp says how workers add up: a straight line is assumed (σ = κ = 0)"
@@ -242,7 +242,7 @@ def _number(number: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Seconds of the day as HH:MM."""
+    """Return the seconds of the day as HH:MM."""
     return f"{int(seconds) // 3600:02d}:{int(seconds) % 3600 // 60:02d}"
 
 

@@ -67,17 +67,18 @@ class Known:
 
     @cached_property
     def law(self) -> Fit | None:
-        """How workers add up; None where no ramp says it."""
+        """Say how workers add up; None where no ramp says it."""
         return fit([ramp.point() for ramp in self.telling]) if self.telling else None
 
     @property
     def telling(self) -> list[MeasuredRamp]:
-        """The ramps in which the workers were the limit: of the others one knows only that they might carry more."""
+        """Return the ramps in which the workers were the limit: of the others one knows only that they might carry
+        more."""
         return [ramp for ramp in self.ramps if ramp.ramp.limit in (None, "workers")]
 
     @cached_property
     def corrections(self) -> dict[Part, float]:
-        """By what the single calls' costs are multiplied, as the ramps' CPU says; 1 where there are none."""
+        """Say by what the single calls' costs are multiplied, as the ramps' CPU says; 1 where there are none."""
         return {
             "workers": correction(self.costs, self.ramps, "workers") or 1.0,
             "store": correction(self.costs, self.ramps, "store") or 1.0,
@@ -89,16 +90,16 @@ class Known:
         return max((ramp.workers for ramp in self.ramps), default=1)
 
     def worker_us(self, call: str) -> float:
-        """CPU of a worker for a call, at few connections, corrected."""
+        """Return the CPU of a worker for a call, at few connections, corrected."""
         return self.costs.calls[call].worker_us["low"].median * self.corrections["workers"]
 
     def spread_us(self, call: str) -> float:
-        """CPU of the store for what a call does under the resident's tag, so on any shard."""
+        """Return the CPU of the store for what a call does under the resident's tag, so on any shard."""
         cost = self.costs.calls[call]
         return max(0.0, cost.store_us["low"].median - cost.opening_us["low"]) * self.corrections["store"]
 
     def in_opening_us(self, call: str) -> tuple[float, float]:
-        """CPU of the store under the opening's tag: (of each call, of each batch of calls besides).
+        """Return the CPU of the store under the opening's tag: (of each call, of each batch of calls besides).
 
         From the two levels, whose batches are taken to be as large as there were connections.
         """
@@ -109,12 +110,12 @@ class Known:
         return each * self.corrections["store"], batch * self.corrections["store"]
 
     def per_second(self, call: str) -> float:
-        """The most that has been measured of one worker."""
+        """Return the most that has been measured of one worker."""
         return self.costs.calls[call].per_second["high"].median
 
 
 def load_known(files: Sequence[Path] = ()) -> Known:
-    """The shipped measurements, or those of the files where they say the same thing.
+    """Return the shipped measurements, or those of the files where they say the same thing.
 
     Args:
         files: `--json` of `python -m loadtests.bench costs` (one) or of ramps. Ramps that are given replace all shipped
@@ -141,7 +142,7 @@ def load_known(files: Sequence[Path] = ()) -> Known:
 
 
 def read_ramp(file: Path) -> MeasuredRamp:
-    """One ramp.
+    """Return one ramp.
 
     Raises:
         KnownError: it is none.

@@ -106,7 +106,7 @@ class Load:
 
     @property
     def peak(self) -> Moment:
-        """The moment at which the workers have most to do."""
+        """Return the moment at which the workers have most to do."""
         return max(self.moments, key=lambda it: it.worker_cores)
 
     def store_cores(self, at: Moment) -> float:
@@ -149,7 +149,7 @@ class Load:
 
     @staticmethod
     def _groups(queues: Sequence[Queue]) -> list[list[Queue]]:
-        """By the time of opening."""
+        """Group them by the time of opening."""
         times = sorted({it.district.opens_s for it in queues})
         return [[it for it in queues if it.district.opens_s == time] for time in times]
 
@@ -175,7 +175,7 @@ class Load:
         }
 
     def _moments(self) -> tuple[Moment, ...]:
-        """Each opening's draw, and the calls after it, with whatever else is open at that time."""
+        """Return each opening's draw, and the calls after it, with whatever else is open at that time."""
         found = []
         for group in self._groups(self.queues):
             at = group[0].district.opens_s
@@ -205,7 +205,8 @@ class Load:
         return tuple(found)
 
     def _workers(self, cores: float, openings: int) -> int:
-        """The fewest that carry this, each at the utilisation, less what they look at and what they lose to each other.
+        """Return the fewest that carry this, each at the utilisation, less what they look at and what they lose to
+        each other.
 
         Raises:
             PlanError: no number of them does.
@@ -230,7 +231,7 @@ class Load:
         return workers
 
     def _shard(self) -> Shard:
-        """The busiest opening's share of the one shard that holds it, in whichever phase it is busier."""
+        """Return the busiest opening's share of the one shard that holds it, in whichever phase it is busier."""
         return max(
             (
                 self._of_opening(it, load, self.workers)

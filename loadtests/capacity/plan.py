@@ -32,11 +32,11 @@ class Plan:
     notes: tuple[str, ...]
 
     def figure(self, name: str) -> Figure:
-        """By its name."""
+        """Return the figure of this name."""
         return next(it for it in self.figures if it.name == name)
 
     def plain(self) -> dict[str, Any]:
-        """As JSON-encodable values."""
+        """Return it as JSON-encodable values."""
         return {
             "city": self.city,
             "residents": self.residents,

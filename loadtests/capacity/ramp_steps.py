@@ -28,7 +28,7 @@ class RampStep(msgspec.Struct):
 
     @property
     def seconds(self) -> int:
-        """How long it was judged."""
+        """Say how long it was judged."""
         return self.to_second - self.from_second
 
 
@@ -48,7 +48,7 @@ class RampResult(msgspec.Struct):
     limit: str = "unknown"
 
     def in_words(self) -> str:
-        """The answer in a sentence."""
+        """Return the answer in a sentence."""
         if self.holds is None:
             return f"no rate held the SLOs, down to {self.breaks or 0:.0f} residents a second"
         if self.breaks is None:

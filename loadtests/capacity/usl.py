@@ -44,23 +44,23 @@ class Law:
     coherence: float
 
     def at(self, workers: float) -> float:
-        """What so many workers carry."""
+        """Say what so many workers carry."""
         return self.rate * workers / self._slowed(workers)
 
     def share(self, workers: float) -> float:
-        """What is left of a worker's rate among so many, 1 for one."""
+        """Say what is left of a worker's rate among so many, 1 for one."""
         return 1 / self._slowed(workers)
 
     @property
     def most_workers(self) -> float:
-        """From so many on, another one makes it slower; infinite where none does."""
+        """Return from how many on another worker makes it slower; infinite where none does."""
         if self.coherence == 0:
             return math.inf
         return math.sqrt(max(0.0, 1 - self.contention) / self.coherence)
 
     @property
     def ceiling(self) -> float:
-        """What any number of them carries at most, in workers by themselves; infinite where there is no end."""
+        """Say what any number of them carries at most, in workers by themselves; infinite where there is no end."""
         if self.coherence > 0:
             most = max(1.0, self.most_workers)
             return most * self.share(most)
@@ -87,7 +87,8 @@ class Fit:
     largest: int
 
     def interval(self, workers: int) -> tuple[float, float]:
-        """(from, to): where 90 % of the remade laws say so many workers are; of the law alone where there are none."""
+        """Return (from, to): where 90 % of the remade laws say so many workers are; of the law alone where there are
+        none."""
         return _middle([law.at(workers) for law in self.remade] or [self.law.at(workers)])
 
     def contention_interval(self) -> tuple[float, float]:
@@ -161,7 +162,7 @@ def _scatter(law: Law, numbers: Sequence[int], rates: Sequence[float], unknowns:
 
 
 def _least_squares(numbers: Sequence[int], rates: Sequence[float], unknowns: int) -> Law:
-    """The law with the least squares of relative errors, σ and κ not below 0.
+    """Return the law with the least squares of relative errors, σ and κ not below 0.
 
     With three unknowns of which two have a bound there are four ways to be at the bounds; the best that is allowed is
     the answer, as the problem is convex.

@@ -61,7 +61,7 @@ def page(plan: Plan) -> Iterator[str]:
 
 
 def table(plans: Sequence[tuple[str, str, Plan | PlanError]], known: Known) -> Iterator[str]:
-    """The README's table, as Markdown.
+    """Return the README's table, as Markdown.
 
     Args:
         plans: (name of the column, the command that gives it, plan, or why there is none).
@@ -99,7 +99,7 @@ def table(plans: Sequence[tuple[str, str, Plan | PlanError]], known: Known) -> I
 
 
 def _costs(costs: Costs) -> Iterator[str]:
-    """CPU seconds a thousand calls, as Markdown."""
+    """Return the CPU seconds a thousand calls, as Markdown."""
     few, many = (costs.connections[level] for level in LEVELS)
     columns = "worker | store | of it in the opening | bytes in · out"
     yield f"| CPU seconds a thousand, at {few} · {many} connections | {columns} |"
@@ -148,7 +148,7 @@ def _round(number: float) -> str:
 
 
 def foretold(earlier: MeasuredRamp, later: MeasuredRamp) -> Iterator[str]:
-    """What a ramp says of another number of workers, and how far off that was."""
+    """Say what a ramp says of another number of workers, and how far off that was."""
     said = predict(earlier, later.workers)
     measured = later.point()
     bounds = ", ".join(f"{name} {rate:,.0f}" for name, rate in said.bounds.items())
@@ -166,7 +166,7 @@ def foretold(earlier: MeasuredRamp, later: MeasuredRamp) -> Iterator[str]:
 
 
 def checked(known: Known) -> Iterator[str]:
-    """The bench's costs against each ramp's CPU."""
+    """Return the bench's costs against each ramp's CPU."""
     for ramp in known.ramps:
         for part in PARTS:
             steps = [it for it in check(known.costs, ramp) if it.part == part]

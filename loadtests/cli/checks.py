@@ -72,7 +72,8 @@ def problem_of(options: Options, *, faults_by_hand: bool = False) -> str | None:
 
 
 def _can_be_written(path: Path) -> bool:
-    """Whether a file can be put here, its folders made where they are missing: asked before a run, not after it."""
+    """Return whether a file can be put here, its folders made where they are missing: asked before a run, not after
+    it."""
     if path.exists():
         return path.is_file() and os.access(path, os.W_OK)
     folder = next(parent for parent in path.absolute().parents if parent.exists())

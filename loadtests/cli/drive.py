@@ -86,7 +86,7 @@ def drive(options: Options, console: Console) -> int:
 
 @contextmanager
 def _runner(environment: Environment, options: Options) -> Iterator[Any]:
-    """A local runner, or a master with its workers in processes of their own."""
+    """Return a local runner, or a master with its workers in processes of their own."""
     if options.processes == 1:
         yield environment.create_local_runner()
         return

@@ -27,7 +27,7 @@ class _Rate(click.ParamType[float | Literal["enough"]]):
     def convert(
         self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
     ) -> float | Literal["enough"]:
-        """As it was typed."""
+        """Return it as it was typed."""
         if value == "enough":
             return "enough"
         try:
@@ -149,7 +149,7 @@ def command(
 
 
 def _cases() -> list[tuple[str, tuple[str, ...], Path | None, PlanRequest]]:
-    """(name, the options that ask it, city file, question) of the README's table."""
+    """Return (name, the options that ask it, city file, question) of the README's table."""
     import loadtests
     from loadtests.capacity.plan_request import PlanRequest
 
@@ -172,7 +172,7 @@ def _cases() -> list[tuple[str, tuple[str, ...], Path | None, PlanRequest]]:
 
 
 def _timetable(city: CityFile, codes: tuple[str, ...]) -> Timetable:
-    """What the model needs of a city file.
+    """Say what the model needs of a city file.
 
     Raises:
         PlanError: no such district, or one without a window.

@@ -22,7 +22,7 @@ class _Command(click.Command):
 
 
 def _question(doc: str | None) -> str:
-    """The beginning of a docstring, up to its question mark."""
+    """Return the beginning of a docstring, up to its question mark."""
     words = " ".join((doc or "").split())
     return words[: words.find("?") + 1] or words
 

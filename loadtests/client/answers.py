@@ -188,7 +188,7 @@ class Requests:
         )
 
     def get(self, path: str, bearer: bytes | None = None) -> bytes:
-        """A GET of `path` below the base path."""
+        """Return a GET of `path` below the base path."""
         head = f"GET {API}{path}".encode() + self._tail
         return head + (b"Authorization: Bearer " + bearer + b"\r\n\r\n" if bearer else b"\r\n")
 

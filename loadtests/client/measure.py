@@ -35,7 +35,7 @@ class Histogram:
 
     @property
     def total(self) -> int:
-        """How many were recorded."""
+        """Say how many were recorded."""
         return int(self.hdr.total_count)
 
     def percentile_us(self, percent: float) -> int | None:
@@ -48,7 +48,7 @@ class Histogram:
 
     @classmethod
     def merged(cls, parts: Iterable[Histogram]) -> Histogram:
-        """One histogram of all durations in `parts`."""
+        """Return one histogram of all durations in `parts`."""
         whole = cls()
         for part in parts:
             whole.take_in(part)
@@ -59,12 +59,12 @@ class Histogram:
         self.hdr.add(other.hdr)
 
     def encoded(self) -> str:
-        """As text that any HDR tool reads (V2, compressed, base64)."""
+        """Return it as text that any HDR tool reads (V2, compressed, base64)."""
         return str(self.hdr.encode().decode())
 
     @classmethod
     def decoded(cls, text: str) -> Histogram:
-        """The histogram that was `encoded`.
+        """Return the histogram that was `encoded`.
 
         Raises:
             ValueError: it is no such text.
@@ -167,16 +167,16 @@ class Meters:
         self.count("pushed back", now_us)
 
     def progress(self, second: int) -> Progress:
-        """How far it is in a second of the run."""
+        """Say how far it is in a second of the run."""
         arrivals, requests, errors = (sum(self.counts[name].values()) for name in ("arrivals", "requests", "errors"))
         return Progress(arrivals, requests, errors, self.counts["requests"].get(second - 1, 0))
 
     def whole(self, call: Call, within: Callable[[int], bool] = lambda second: True) -> Histogram:
-        """All latencies of a call from due time, of the seconds that are `within`."""
+        """Return all latencies of a call from due time, of the seconds that are `within`."""
         return Histogram.merged(histogram for second, histogram in self.from_due[call].items() if within(second))
 
     def encoded(self) -> bytes:
-        """For another process to `take_in`."""
+        """Return it as bytes, for another process to `take_in`."""
         sent = _Sent(
             {int(call): _texts(by_second) for call, by_second in self.from_due.items()},
             {int(call): histogram.encoded() for call, histogram in self.on_wire.items()},

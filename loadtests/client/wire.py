@@ -43,7 +43,7 @@ class Address(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """For the Host header."""
+        """Return it as the Host header has it."""
         return f"{self.host}:{self.port}"
 
 
@@ -56,11 +56,12 @@ class Answer(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes it took, head included; the lengths between its chunks, where it came in chunks, left out."""
+        """Return the bytes it took, head included; the lengths between its chunks, where it came in chunks, left
+        out."""
         return len(self.head) + 2 + len(self.body)
 
     def seconds(self, header: bytes) -> float | None:
-        """A header in seconds, such as Retry-After; None where it is absent or no number."""
+        """Return a header in seconds, such as Retry-After; None where it is absent or no number."""
         at = self.head.find(b"\r\n" + header + b":")
         if at < 0:
             return None
@@ -129,7 +130,8 @@ class Connection:
         self._used = False
 
     def _was_closed(self) -> bool:
-        """Whether the server has ended the connection while nothing was asked of it: its right, and no failure."""
+        """Return whether the server has ended the connection while nothing was asked of it: its right, and no
+        failure."""
         assert self._socket is not None  # noqa: S101 (for the type checker)
         try:
             self._socket.recv(1, socket.MSG_PEEK)

@@ -11,7 +11,7 @@ _CHUNK = 65_536
 
 
 def connection_to(address: Address) -> Connection:
-    """A connection of the kind that the address asks for."""
+    """Return a connection of the kind that the address asks for."""
     return TlsConnection(address.host, address.port) if address.tls else Connection(address.host, address.port)
 
 

@@ -72,7 +72,7 @@ class Curve:
     left_out: float = 0.0
 
     def arrival(self, bits: int) -> Arrival:
-        """Arrival of the resident with these 64 uniform bits."""
+        """Return the arrival of the resident with these 64 uniform bits."""
         pick, place, early = (bits & 0xFFFFF) / 2**20, (bits >> 20 & 0xFFFFFF) / 2**24, (bits >> 44) / 2**20
         part = self.parts[-1]
         for candidate in self.parts:
@@ -95,7 +95,7 @@ class Curve:
         return Arrival(part.from_seconds - part.constant_seconds * math.log(1 - place * cut), place)
 
     def describe(self) -> str:
-        """The curve in a sentence, for the report."""
+        """Return the curve in a sentence, for the report."""
         told = [f"{part.share:.1%} {self._words(part)}" for part in self.parts]
         if self.left_out:
             told.append(f"waves outside the run, of {self.left_out:.1%} of the crowd, are left out")
@@ -121,7 +121,7 @@ class Curve:
 def curve_of(
     parts: Iterable[ArrivalPart], door: Door, seconds: float, draw_seconds: float, opens: time = time(8)
 ) -> Curve:
-    """The curve of a crowd in a run.
+    """Return the curve of a crowd in a run.
 
     Args:
         opens: the city's time of the opening, from which the television's moment is counted.
@@ -183,7 +183,7 @@ def parse_arrivals(text: str) -> tuple[ArrivalPart, ...]:
 
 
 def parse_curve(text: str, seconds: float, draw_seconds: float, door: Door | None = None) -> Curve:
-    """The curve of a text, as `curve_of` makes it.
+    """Return the curve of a text, as `curve_of` makes it.
 
     Raises:
         CurveError: as `parse_arrivals`.

@@ -47,7 +47,7 @@ class Wishes(NamedTuple):
 
 
 def mix(value: int) -> int:
-    """64 well-stirred bits of any integer (the finaliser of SplitMix64)."""
+    """Return 64 well-stirred bits of any integer (the finaliser of SplitMix64)."""
     value &= _MASK
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
@@ -95,20 +95,20 @@ class Crowd:
             object.__setattr__(self, name, value)
 
     def stir(self, i: int, salt: int = 0) -> int:
-        """64 bits that belong to resident `i` (and `salt`), the same in every process."""
+        """Return 64 bits that belong to resident `i` (and `salt`), the same in every process."""
         return mix(self._start + i * 0x9E3779B97F4A7C15 + salt * 0xD1B54A32D192ED03)
 
     def behaviour_shares(self) -> list[tuple[Behaviour, float]]:
-        """What share of the residents behaves how; the others are ordinary."""
+        """Say what share of the residents behaves how; the others are ordinary."""
         shares = shares_of(self.profile.habits) | shares_of(self.profile.ineligible)
         return [(Behaviour[name.upper()], share) for name, share in shares.items()]
 
     def afterthought_shares(self) -> list[tuple[Afterthought, float]]:
-        """What share of those registered think again, and how."""
+        """Say what share of those registered think again, and how."""
         return [(Afterthought[name.upper()], share) for name, share in shares_of(self.profile.afterthoughts).items()]
 
     def head(self, i: int) -> int:
-        """Whose phone resident `i` uses: their own, or that of the first of their family."""
+        """Say whose phone resident `i` uses: their own, or that of the first of their family."""
         families = self.profile.families
         if not families.share:
             return i
@@ -116,7 +116,7 @@ class Crowd:
         return first if (self.stir(first, 12) & 0xFFFF) / 0x10000 < families.share else i
 
     def shares_a_phone(self, i: int) -> bool:
-        """Whether resident `i` has one phone with relatives."""
+        """Return whether resident `i` has one phone with relatives."""
         families = self.profile.families
         if not families.share:
             return False
@@ -124,15 +124,15 @@ class Crowd:
         return self.head(first + 1) == first and first + 1 < self.residents
 
     def home(self, i: int) -> int:
-        """Index in `districts` of where resident `i` lives and queues; a family lives together."""
+        """Return the index in `districts` of where resident `i` lives and queues; a family lives together."""
         return self._homes[self.stir(self.head(i)) % 1000]
 
     def behaviour(self, i: int) -> Behaviour:
-        """How resident `i` behaves, with the shares of the crowd's file."""
+        """Say how resident `i` behaves, with the shares of the crowd's file."""
         return Behaviour(self._behaviours[(self.stir(i) >> 20) % 1000])
 
     def afterthought(self, i: int) -> Afterthought:
-        """What resident `i` does after registering, with the shares of the crowd's file."""
+        """Say what resident `i` does after registering, with the shares of the crowd's file."""
         return Afterthought(self._thoughts[self.stir(i, 6) % 1000])
 
     def resident(self, i: int) -> Resident:
@@ -164,7 +164,8 @@ class Crowd:
         return Resident(id_type, id_number, name, phone, first_dose, product, district, behaviour)
 
     def join_body(self, i: int, attempt: int = 0) -> bytes:
-        """JSON that resident `i` types on the page; `attempt` 0 is the first one (mistakes are made once)."""
+        """Return the JSON that resident `i` types on the page; `attempt` 0 is the first one (mistakes are made
+        once)."""
         who = self.resident(i)
         number, name = who.id_number, who.name
         if who.behaviour is Behaviour.TYPES_SLOPPILY:
@@ -175,7 +176,7 @@ class Crowd:
         return json.dumps(body, ensure_ascii=False).encode()
 
     def wishes(self, i: int, sites: tuple[str, ...], turn: int = 0) -> Wishes:
-        """What resident `i` wishes for: one to three of these sites, each with a period.
+        """Say what resident `i` wishes for: one to three of these sites, each with a period.
 
         Args:
             turn: 0 at first, 1 on second thoughts, 2 and 3 the same when registering again; no two turns are alike.
@@ -188,7 +189,7 @@ class Crowd:
         return Wishes(tuple(wished.items()), bool((self.stir(i, 5) >> 60 ^ turn >> 1) & 1), later)
 
     def registration_body(self, i: int, sites: tuple[str, ...], turn: int = 0) -> bytes:
-        """JSON of what resident `i` wishes for (`wishes`)."""
+        """Return the JSON of what resident `i` wishes for (`wishes`)."""
         wishes = self.wishes(i, sites, turn)
         body: dict[str, object] = {
             "preferences": [{"site": site, "period": period} for site, period in wishes.preferences],
@@ -199,7 +200,7 @@ class Crowd:
         return json.dumps(body).encode()
 
     def code_body(self, i: int, *, guess: bool = False) -> bytes:
-        """JSON with which resident `i` asks for a code, or shows one that is a guess."""
+        """Return the JSON with which resident `i` asks for a code, or shows one that is a guess."""
         who = self.resident(i)
         body = {"id_type": who.id_type, "id_number": who.id_number, "phone": who.phone}
         if guess:
@@ -207,7 +208,7 @@ class Crowd:
         return json.dumps(body).encode()
 
     def registry_rows(self) -> Iterator[tuple[str, ...]]:
-        """Rows of the contract's registry file, without those who never had a first dose."""
+        """Return the rows of the contract's registry file, without those who never had a first dose."""
         elsewhere = self._elsewhere()
         for i in range(self.residents):
             who = self.resident(i)
@@ -221,17 +222,17 @@ class Crowd:
             )  # fmt: skip
 
     def _elsewhere(self) -> str:
-        """A district where nobody of this run queues; "" where there is none."""
+        """Return a district where nobody of this run queues; "" where there is none."""
         return next((d.code for d in self.profile.districts if d.code not in self.districts), "")
 
     def sites_rows(self, sites_per_district: int = 12) -> Iterator[tuple[str, ...]]:
-        """Rows of the contract's sites file."""
+        """Return the rows of the contract's sites file."""
         for code in self.districts:
             for k in range(1, sites_per_district + 1):
                 yield f"{code}{k:03d}", f"{code} 接种点 {k}", f"{code} site {k}", code, f"{code} 大道 {k} 号"
 
 
 def _slots(shares: Iterable[tuple[int, float]]) -> bytes:
-    """A thousand slots, of which each kind has its share and 0 the rest."""
+    """Return a thousand slots, of which each kind has its share and 0 the rest."""
     slots = b"".join(bytes([kind]) * per_mille(share) for kind, share in shares)
     return slots.ljust(1000, b"\0")

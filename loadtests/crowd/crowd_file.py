@@ -95,7 +95,7 @@ def _explain(error: msgspec.ValidationError) -> str:
 
 
 def _problems(profile: CrowdProfile) -> Iterator[str]:
-    """What the types alone cannot say, each as "key: expected ..."."""
+    """Say what the types alone cannot say, each as "key: expected ..."."""
     yield from _problems_of_districts(profile)
     yield from _problems_of_arrivals(profile.arrivals)
     for key in ("habits", "ineligible", "afterthoughts"):

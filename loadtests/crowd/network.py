@@ -46,11 +46,12 @@ class Networks:
         ]
 
     def network(self, i: int) -> Network | None:
-        """The network of resident `i`, which a family shares; None where the crowd has none but the machine's own."""
+        """Return the network of resident `i`, which a family shares; None where the crowd has none but the machine's
+        own."""
         return self._networks[self._class(i)] if self._networks else None
 
     def delay_us(self, i: int, act: int, due_us: int) -> int:
-        """How long after `due_us`, when resident `i` does something, its request reaches the server."""
+        """Say how long after `due_us`, when resident `i` does something, its request reaches the server."""
         if not self._networks:
             return 0
         k = self._class(i)
@@ -68,7 +69,7 @@ class Networks:
         return int(delay_us)
 
     def describe(self) -> str:
-        """The networks in a sentence, for the report."""
+        """Return the networks in a sentence, for the report."""
         if not self._networks:
             return "loopback, no added latency or loss"
         return "; ".join(

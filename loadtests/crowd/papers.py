@@ -10,7 +10,7 @@ _FULL_WIDTH = {ord("0") + digit: chr(0xFF10 + digit) for digit in range(10)}
 
 
 def sloppy(number: str, bits: int) -> str:
-    """The same ID number as a hurried person types it: full width, spaced or in lower case."""
+    """Return the same ID number as a hurried person types it: full width, spaced or in lower case."""
     match bits % 3:
         case 0:
             return number.translate(_FULL_WIDTH)
@@ -21,12 +21,12 @@ def sloppy(number: str, bits: int) -> str:
 
 
 def resident_id_number(address: str, birth: str, sequence: int) -> str:
-    """The number of who was born on this day (YYYYMMDD) at this place, the so-manyth."""
+    """Return the number of who was born on this day (YYYYMMDD) at this place, the so-manyth."""
     body = f"{address}{birth}{sequence:03d}"
     return body + str(mod_11_2.calc_check_digit(body))
 
 
 def made_up_name(bits: int) -> str:
-    """A Chinese name of two or three characters."""
+    """Return a Chinese name of two or three characters."""
     name = _SURNAMES[bits % len(_SURNAMES)] + GIVEN[(bits >> 6) % len(GIVEN)]
     return name if bits & 0x10000 else name + GIVEN[(bits >> 12) % len(GIVEN)]

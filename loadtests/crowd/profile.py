@@ -29,7 +29,7 @@ class HomeDistrict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def weight(self) -> float:
-        """How many live there, against the others."""
+        """Say how many live there, against the others."""
         return self.population or self.share or 0.0
 
 
@@ -195,15 +195,15 @@ class CrowdProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def eligible(self) -> float:
-        """Share of the crowd who may register today, in the district where they queue."""
+        """Return the share of the crowd who may register today, in the district where they queue."""
         return 1 - sum(shares_of(self.ineligible).values())
 
 
 def shares_of(table: msgspec.Struct) -> dict[str, float]:
-    """A table of shares by name, in the order of its keys."""
+    """Return a table of shares by name, in the order of its keys."""
     return {name: getattr(table, name) for name in table.__struct_fields__}
 
 
 def per_mille(share: float) -> int:
-    """A share in thousandths; crowds are counted in these."""
+    """Return a share in thousandths; crowds are counted in these."""
     return round(share * 1000)

@@ -13,11 +13,11 @@ class CrowdShare:
     of: int = 1
 
     def of_all(self, count: int) -> range:
-        """Those of `count` that are in this share."""
+        """Return those of `count` that are in this share."""
         return range(self.index, count, self.of)
 
     def nearest(self, i: int, count: int) -> int:
-        """One in this share, for any of `count`."""
+        """Return one in this share, for any of `count`."""
         i += self.index - i % self.of
         return i if i < count else i - self.of
 

@@ -18,7 +18,7 @@ class Cluster(Protocol):
     """A cluster of our own as the server's store."""
 
     def primary_of(self, key: str) -> int:
-        """Process of the node that now decides over this key."""
+        """Return the process of the node that now decides over this key."""
 
     def restart_dead(self) -> list[int]:
         """Start the nodes that have died again, on their data; their new processes."""
@@ -38,17 +38,17 @@ class FaultTarget(Protocol):
 
     @property
     def pid(self) -> int | None:
-        """Process of `jiaohao up`."""
+        """Return the process of `jiaohao up`."""
 
     @property
     def opening_key(self) -> str:
         """Key of the first district's opening in the store."""
 
     def workers(self) -> list[int]:
-        """Processes of the workers, the first one first."""
+        """Return the processes of the workers, the first one first."""
 
     def stores(self) -> list[int]:
-        """Processes of the store that are ours."""
+        """Return the processes of the store that are ours."""
 
 
 class Fault(ABC):
@@ -68,7 +68,7 @@ class Fault(ABC):
 
     @classmethod
     def problem(cls, redis_url: str | None) -> str | None:
-        """Why it cannot be injected with this `--redis-url`, or on this machine, in one line; None where it can."""
+        """Say why it cannot be injected with this `--redis-url`, or on this machine, in one line; None where it can."""
         return None
 
     def prepare(self, server: FaultTarget) -> None:
@@ -84,7 +84,7 @@ class Fault(ABC):
         """
 
     def over(self, server: FaultTarget, elapsed_seconds: float) -> bool:
-        """Whether it has come to its end, so long after `inject`."""
+        """Return whether it has come to its end, so long after `inject`."""
         return elapsed_seconds >= self.lasts_seconds
 
     def heal(self, server: FaultTarget) -> str:

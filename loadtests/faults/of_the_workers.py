@@ -78,7 +78,7 @@ class RollingRestart(Fault):
         return f"replacing {len(self._before)} workers one by one"
 
     def over(self, server: FaultTarget, elapsed_seconds: float) -> bool:
-        """Whether all workers are new ones."""
+        """Return whether all workers are new ones."""
         return not any(process.is_running() for process in self._before)
 
     def heal(self, server: FaultTarget) -> str:

@@ -9,7 +9,7 @@ from loadtests.faults.fault import FaultError
 
 
 def first_of(pids: list[int], what: str) -> int:
-    """The first of these processes.
+    """Return the first of these processes.
 
     Raises:
         FaultError: there is none.
@@ -20,7 +20,7 @@ def first_of(pids: list[int], what: str) -> int:
 
 
 def send_signal(pid: int, number: int) -> bool:
-    """Whether there was somebody to send it to."""
+    """Return whether there was somebody to send it to."""
     with suppress(ProcessLookupError):
         os.kill(pid, number)
         return True

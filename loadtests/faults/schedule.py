@@ -6,7 +6,7 @@ from loadtests.faults.fault import Fault, FaultTarget
 
 
 class FaultRun:
-    """A server's fault in its time.
+    """This injects a server's fault when it is due, and heals it.
 
     Args:
         fault: the server was made ready for it.
@@ -36,6 +36,6 @@ class FaultRun:
         return f"{self._fault.name}: {words}" if words or said else ""
 
     def nap_seconds(self, now_seconds: float) -> float:
-        """For how long nothing is due; at most half a second."""
+        """Say for how long nothing is due; at most half a second."""
         due = self._at if self.second is None else self._injected_at + self._fault.lasts_seconds
         return min(max(due - now_seconds, 0.01), 0.5) if self.end_second is None else 0.5

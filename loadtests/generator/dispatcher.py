@@ -53,7 +53,7 @@ class Dispatcher:
         self.journey.agenda.clear()
 
     def quiet(self) -> bool:
-        """Whether nothing is filed and no line waits for an answer."""
+        """Return whether nothing is filed and no line waits for an answer."""
         return not len(self.journey.agenda) and not self._busy
 
     def serve(self) -> None:

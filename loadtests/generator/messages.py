@@ -72,5 +72,5 @@ class StartOrder(msgspec.Struct):
 
 
 def plain(order: msgspec.Struct) -> Any:
-    """As Locust can send it."""
+    """Return it as Locust can send it."""
     return msgspec.to_builtins(order, builtin_types=(bytes,))

@@ -12,7 +12,7 @@ from loadtests.run.clock import RunClock
 
 
 class OwnCpu:
-    """Looks once a second until stopped.
+    """This looks once a second at the CPU that its own process takes, until it is stopped.
 
     Attributes:
         percent: of one core, by second of the run.
@@ -24,7 +24,7 @@ class OwnCpu:
         self._greenlet: Any = gevent.spawn(self._look)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         self._greenlet.kill()
 
     def _look(self) -> None:

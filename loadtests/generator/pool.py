@@ -60,7 +60,7 @@ class LocalPool:
 
 
 def pool_of(options: Options, crowd: Crowd, setting: Setting, environment: Environment) -> GeneratorPool:
-    """The generators of a Locust process that has a runner: itself, or its workers.
+    """Return the generators of a Locust process that has a runner: itself, or its workers.
 
     Raises:
         CannotRehearse: the crowd does not fit the openings, or no workers have come.

@@ -66,7 +66,7 @@ class Comparison:
     )
 
     def in_words(self) -> str:
-        """How many figures are what."""
+        """Say how many figures are what."""
         words = Counter(figure.word for figure in self.figures)
         return ", ".join(f"{words[word]} {word}" for word in get_args(Word) if words[word])
 
@@ -106,7 +106,7 @@ def compare(before: RecordedRun, now: RecordedRun) -> Comparison:
 
 
 def _another_machine(figures: Sequence[Compared]) -> Iterator[str]:
-    """Whether the machine was another in the two runs, by what is not the server's."""
+    """Return whether the machine was another in the two runs, by what is not the server's."""
     for figure in figures:
         if figure.name in ("CPU of others", "generator late p99") and figure.word in ("better", "worse"):
             yield f"{figure.name}: {figure.before:.3g} {figure.unit}, now {figure.now:.3g}: how busy the machine was"
@@ -194,7 +194,8 @@ def _sums(pairs: Iterable[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _remade(seconds: Sequence[T], merge: Callable[[Iterable[T]], T], chance: random.Random) -> list[T] | None:
-    """The run made up anew from stretches of its own seconds, many times; None where there are too few of them."""
+    """Return the run made up anew from stretches of its own seconds, many times; None where there are too few of
+    them."""
     length = max(SHORTEST_BLOCK_SECONDS, math.ceil(len(seconds) / MOST_BLOCKS))
     blocks = [merge(seconds[at : at + length]) for at in range(0, len(seconds), length)]
     if len(blocks) < FEWEST_BLOCKS:

@@ -11,7 +11,7 @@ from loadtests.run.options import Options
 
 
 def assumptions_of(crowd: Crowd, options: Options, curve: str, pace: str) -> list[tuple[str, str]]:
-    """(what, in words) of each assumption."""
+    """Return (what, in words) of each assumption."""
     profile, reactions = crowd.profile, crowd.profile.reactions
     habits = _shares(crowd.behaviour_shares())
     afterthoughts = _shares(crowd.afterthought_shares())

@@ -111,7 +111,7 @@ def bar_chart(bars: Sequence[tuple[str, float]], *, unit: str, x_label: str) -> 
 def band_chart(
     bands: Sequence[tuple[float, float, float, float]], *, unit: str, x_label: str, equal: str | None = None
 ) -> str:
-    """A figure's spread by another figure: (x, low, middle, high) in order of x.
+    """Return a figure's spread by another figure: (x, low, middle, high) in order of x.
 
     Args:
         unit: of y, shown at the axis.
@@ -201,7 +201,7 @@ def _axes(
 
 
 def short(value: float) -> str:
-    """A number for an axis: 1200000 as 1.2M."""
+    """Return a number for an axis: 1200000 as 1.2M."""
     for size, letter in ((1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.4g}{letter}"

@@ -13,7 +13,7 @@ from loadtests.resident.facts import NEVER
 
 @lru_cache(maxsize=1)  # verdict, report and JSON ask for the same run's
 def eta_errors(e: Evidence) -> dict[int, Histogram]:
-    """How far the first promised waiting time was from the real one (early and late alike), by second of the call.
+    """Say how far the first promised waiting time was from the real one (early and late alike), by second of the call.
 
     Of those who were called; when a resident hears of it counts, for that is what they were promised.
     """
@@ -28,7 +28,7 @@ def eta_errors(e: Evidence) -> dict[int, Histogram]:
 
 @lru_cache(maxsize=1)
 def out_of_order(e: Evidence) -> dict[int, tuple[int, int]]:
-    """(pairs out of order, pairs) of each second's claims with all earlier ones of the same opening.
+    """Return (pairs out of order, pairs) of each second's claims with all earlier ones of the same opening.
 
     A pair is out of order where the higher number claimed first. Over the whole run the one sum by the other is the
     Kendall distance between the order of numbers and that of claims.
@@ -50,13 +50,14 @@ def out_of_order(e: Evidence) -> dict[int, tuple[int, int]]:
 
 
 def asked(e: Evidence) -> dict[int, int]:
-    """Requests by second. One without an answer is only an error, so there are never fewer than those."""
+    """Return the requests by second. One without an answer is only an error, so there are never fewer than those."""
     requests, errors = e.meters.counts["requests"], e.meters.counts["errors"]
     return {s: max(requests.get(s, 0), errors.get(s, 0)) for s in sorted(requests.keys() | errors.keys())}
 
 
 def troubled(e: Evidence) -> list[int]:
-    """Seconds from the fault on, in its aftermath, with an error, or a join or poll slower than its objective."""
+    """Return the seconds from the fault on, in its aftermath, with an error, or a join or poll slower than its
+    objective."""
     if e.aftermath is None or e.fault_second is None:
         return []
     seconds = {second for second, count in e.meters.counts["errors"].items() if count}
@@ -68,11 +69,11 @@ def troubled(e: Evidence) -> list[int]:
 
 
 def recovery_seconds(e: Evidence) -> int:
-    """From the end of the fault to the last trouble; 0 where there was none after it."""
+    """Return the seconds from the end of the fault to the last trouble; 0 where there was none after it."""
     trouble, over = troubled(e), e.fault_over_second
     return max(trouble[-1] + 1 - over, 0) if trouble and over is not None else 0
 
 
 def served_after(e: Evidence, second: int) -> bool:
-    """Whether any join or poll that was due after this second got an answer."""
+    """Return whether any join or poll that was due after this second got an answer."""
     return any(due > second for call in (Call.JOIN, Call.POLL) for due in e.meters.from_due[call])

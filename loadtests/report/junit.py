@@ -12,7 +12,8 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(summary: Summary) -> bytes:
-    """The file. What was not measured or could not be judged is skipped, with its reason: neither passed nor failed."""
+    """Return the file. What was not measured or could not be judged is skipped, with its reason: neither passed nor
+    failed."""
     suites = Element("testsuites", name="jiaohao rehearsal")
     slo = SubElement(suites, "testsuite", name="slo", timestamp=summary.began_at)
     properties = SubElement(slo, "properties")

@@ -7,12 +7,12 @@ from html import escape
 
 
 def card(title: str, note: str, chart: str) -> str:
-    """A chart with its title and what it shows; all three are HTML."""
+    """Return a chart with its title and what it shows; all three are HTML."""
     return f'<div class="card"><h3>{title}</h3><p class="note">{note}</p>{chart}</div>'
 
 
 def tiles(shown: Iterable[tuple[str, str]], css: str = "") -> str:
-    """Figures at a glance: (figure, what it is); `css`: a class besides."""
+    """Return figures at a glance: (figure, what it is); `css`: a class besides."""
     return (
         f'<div class="tiles {css}">'
         + "".join(f'<div class="tile"><b>{b}</b><span>{s}</span></div>' for b, s in shown)
@@ -26,7 +26,7 @@ def figure(value: float | None) -> str:
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[object]], numeric: Iterable[int] = ()) -> str:
-    """A table of text, the columns `numeric` to the right."""
+    """Return a table of text, the columns `numeric` to the right."""
     right = set(numeric)
 
     def line(tag: str, cells: Iterable[object]) -> str:

@@ -104,7 +104,7 @@ def _percentile(
     name: str, percent: float, by_second: Mapping[int, Histogram], limit: float, unit: str,
     inside: Callable[[int], bool],
 ) -> Objective:  # fmt: skip
-    """A percentile of durations; `limit` in `unit`, ms or s."""
+    """Return a percentile of durations; `limit` in `unit`, ms or s."""
     us = {"ms": 1e3, "s": 1e6}[unit]
     judged = {second: histogram for second, histogram in by_second.items() if inside(second)}
     whole = Histogram.merged(judged.values())
@@ -180,7 +180,7 @@ def _state(held: bool) -> State:
 
 
 def in_words(seconds: Iterable[int]) -> str:
-    """Which seconds, as stretches: "seconds 3-5, 9", "second 9"; empty for none."""
+    """Say which seconds, as stretches: "seconds 3-5, 9", "second 9"; empty for none."""
     ordered = sorted(seconds)
     stretches: list[list[int]] = []
     for second in ordered:

@@ -21,7 +21,7 @@ _NUMERIC = ("", "", ' class="n"', ' class="n"', "", "", "")
 
 
 def render(e: Evidence, summary: Summary) -> str:
-    """The whole page."""
+    """Return the whole page."""
     body = [
         "<h1>开放演练<small>Rehearsal of an opening</small></h1>",
         _banner(summary),
@@ -59,7 +59,7 @@ def render(e: Evidence, summary: Summary) -> str:
 
 
 def _banner(summary: Summary) -> str:
-    """The verdict in a word and a sentence, and what it rests on."""
+    """Return the verdict in a word and a sentence, and what it rests on."""
     failed = [check for check in summary.checks if check.ok is False]
     broken = [line for line in summary.objectives if line.state == "broken"]
     match summary.verdict:

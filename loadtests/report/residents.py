@@ -85,7 +85,7 @@ class ResidentsView:
 
 
 def waits_ms(e: Evidence) -> Iterator[tuple[int, int]]:
-    """(resident, milliseconds from joining to being told of the call) of everyone who was told."""
+    """Return (resident, milliseconds from joining to being told of the call) of everyone who was told."""
     observations = e.observations
     for i, ready_ms in enumerate(observations.ready_ms):
         if ready_ms != NEVER:
@@ -93,7 +93,7 @@ def waits_ms(e: Evidence) -> Iterator[tuple[int, int]]:
 
 
 def ways_ms(e: Evidence) -> Iterator[tuple[int, int]]:
-    """(resident, milliseconds from coming to being told of the registration) of everyone who holds one."""
+    """Return (resident, milliseconds from coming to being told of the registration) of everyone who holds one."""
     observations = e.observations
     for i, registered_ms in enumerate(observations.registered_ms):
         if registered_ms != NEVER and observations.came_ms[i] != NEVER:
@@ -101,13 +101,13 @@ def ways_ms(e: Evidence) -> Iterator[tuple[int, int]]:
 
 
 def missed(e: Evidence) -> set[int]:
-    """Residents who missed a call: were told so, or learned it from getting a new place."""
+    """Return the residents who missed a call: were told so, or learned it from getting a new place."""
     observations = e.observations
     return set(_who(e, Fact.MISSED)) | {spent.resident for spent in observations.spent if spent.how in _UNSEEN}
 
 
 def _who(e: Evidence, fact: Fact) -> list[int]:
-    """Residents of whom any of these facts holds."""
+    """Return the residents of whom any of these facts holds."""
     bits = int(fact)  # a flag takes ten times as long as a number
     return [i for i, facts in enumerate(e.observations.facts) if facts & bits]
 
@@ -165,7 +165,7 @@ def _shares(e: Evidence, asking: Sequence[int]) -> list[Share]:
 
 
 def in_steps(pairs: dict[int, tuple[int, int]], seconds: int) -> list[Order]:
-    """(pairs out of order, pairs) by second, put together by so many seconds."""
+    """Return (pairs out of order, pairs) by second, put together by so many seconds."""
     steps: dict[int, tuple[int, int]] = {}
     for second, (wrong, total) in pairs.items():
         step = second // seconds * seconds
@@ -175,7 +175,7 @@ def in_steps(pairs: dict[int, tuple[int, int]], seconds: int) -> list[Order]:
 
 
 def _spread(name: str, unit: str, values: Iterable[int], size: int, meaning: str) -> Distribution | None:
-    """Percentiles of values of which `size` make a `unit`; None of none."""
+    """Return the percentiles of values of which `size` make a `unit`; None of none."""
     ordered = sorted(values)
     if not ordered:
         return None
@@ -184,7 +184,7 @@ def _spread(name: str, unit: str, values: Iterable[int], size: int, meaning: str
 
 
 def percentile(ordered: Sequence[int], percent: int) -> int:
-    """The least of these that `percent` of them do not exceed."""
+    """Return the least of these that `percent` of them do not exceed."""
     return ordered[max(-(-len(ordered) * percent // 100), 1) - 1]
 
 

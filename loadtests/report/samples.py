@@ -76,7 +76,7 @@ class RecordedRun(msgspec.Struct):
 
 
 def samples_of(e: Evidence, red: int) -> list[Sample]:
-    """All figures of a run that can be compared.
+    """Return all figures of a run that can be compared.
 
     Args:
         red: how many checks of the audit were not green.
@@ -112,7 +112,7 @@ def _samples(e: Evidence, red: int) -> Iterator[Sample]:
 
 
 def _residents(e: Evidence) -> Iterator[Sample]:
-    """What residents felt, by the second in which each was told the place, or came where there is none.
+    """Say what residents felt, by the second in which each was told the place, or came where there is none.
 
     Of millions every so many-th goes into a histogram: the noise of that is in the spread of the seconds.
     """

@@ -75,12 +75,12 @@ class Summary:
 
     @property
     def passed(self) -> bool:
-        """Whether the verdict is green."""
+        """Return whether the verdict is green."""
         return self.verdict == "green"
 
     @property
     def inconclusive(self) -> list[str]:
-        """What could not be judged, and why; first what explains most of it."""
+        """Say what could not be judged, and why; first what explains most of it."""
         found = {check.name: check.detail for check in self.checks if check.ok is None}
         found |= {line.name: line.detail for line in self.objectives if line.state == "inconclusive"}
         if self.too_busy is None:
@@ -90,7 +90,7 @@ class Summary:
         return [f"{self.too_busy}: {', '.join(explained)}", *others]
 
     def plain(self) -> dict[str, Any]:
-        """Everything as JSON-encodable values; `samples.Run` says what of it a later run reads."""
+        """Return everything as JSON-encodable values; `samples.Run` says what of it a later run reads."""
         plain: dict[str, Any] = {"format": FORMAT, **vars(self), "passed": self.passed}
         del plain["settings"]  # `options` has them as they are
         plain["residents_view"] = asdict(self.residents_view)
@@ -191,7 +191,7 @@ def _percentiles(measured: Iterable[tuple[Call, Histogram]]) -> dict[str, dict[s
 
 
 def _of(values: Sequence[float]) -> dict[str, float]:
-    """Percentiles of a few values by second."""
+    """Return the percentiles of a few values by second."""
     ordered = sorted(values) or [0.0]
     return {f"p{p}": round(ordered[min(int(len(ordered) * p / 100), len(ordered) - 1)], 1) for p in (50, 95, 100)}
 

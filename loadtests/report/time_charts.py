@@ -12,7 +12,7 @@ from loadtests.report.markup import card
 
 
 def time_charts(e: Evidence) -> Iterable[str]:
-    """One card after the other."""
+    """Return one card after the other."""
     counts = e.meters.counts
     marks = [(float(e.fault_second), e.fault or "fault")] if e.fault_second is not None else []
     marks += [(g.draw_seconds + g.opens_us / 1e6, "draw closes") for g in e.openings[:1]]

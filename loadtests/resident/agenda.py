@@ -46,7 +46,7 @@ class Agenda:
             events.append(event)
 
     def take(self, now_us: int) -> tuple[int, int, int] | None:
-        """The earliest event that is due by `now_us`, as (due_us, resident, action); None when there is none."""
+        """Return the earliest event that is due by `now_us`, as (due_us, resident, action); None when there is none."""
         now = now_us + ORIGIN_US
         if self._reached * _BUCKET_US <= now:
             self._reach(now // _BUCKET_US + 1)
@@ -59,7 +59,8 @@ class Agenda:
         return (event >> _CODE_BITS) - ORIGIN_US, code >> _ACT_BITS, code & _ACT_MASK
 
     def next_due_us(self, horizon_us: int) -> int:
-        """Due time of the earliest event that has been reached, else `horizon_us` or the bucket's end if earlier."""
+        """Return the due time of the earliest event that has been reached, else `horizon_us` or the bucket's end if
+        earlier."""
         if self._now:
             return min((self._now[0] >> _CODE_BITS) - ORIGIN_US, horizon_us)
         return min(self._reached * _BUCKET_US - ORIGIN_US, horizon_us)
@@ -71,7 +72,7 @@ class Agenda:
         self._size = 0
 
     def overdue(self, now_us: int) -> int:
-        """How many events are due and have not been taken."""
+        """Say how many events are due and have not been taken."""
         now = (now_us + ORIGIN_US) << _CODE_BITS
         waiting = sum(1 for event in self._now if event < now)
         return waiting + sum(

@@ -63,7 +63,7 @@ class Fleet:
         return len(self._bots)
 
     def kind(self, i: int) -> BotKind:
-        """What actor `i` does."""
+        """Say what actor `i` does."""
         return self._bots[i - self._crowd.residents].kind
 
     def begin(self, now_us: int) -> None:
@@ -75,7 +75,8 @@ class Fleet:
             self._journey.agenda.file(opens_us + int(share * bots.every_seconds * SECOND_US), i, Act.POLL)
 
     def request(self, i: int, act: Act, now_us: int) -> bytes | None:
-        """Bytes of the next beat of bot `i`, None where it finds nobody to abuse; the beat goes on either way."""
+        """Return the bytes of the next beat of bot `i`, None where it finds nobody to abuse; the beat goes on either
+        way."""
         b = i - self._crowd.residents
         bots = self._bots[b]
         self._turns[b] += 1
@@ -136,7 +137,7 @@ class Fleet:
     # fast pollers
 
     def _polls_fast(self, i: int) -> bytes | None:
-        """The ticket of one patron, until they are called; then another one's."""
+        """Return the ticket of one patron, until they are called; then another one's."""
         b, observations = i - self._crowd.residents, self._observations
         before = self._sent.get(i)
         owner = before.owner if before is not None else self._someone(b, self._turns[b])
@@ -162,7 +163,8 @@ class Fleet:
     # forgers
 
     def _forges(self, i: int) -> bytes | None:
-        """A ticket, pass or receipt that is not ours: made up, changed by a letter, or one in place of another."""
+        """Return a ticket, pass or receipt that is not ours: made up, changed by a letter, or one in place of
+        another."""
         b, observations, send = i - self._crowd.residents, self._observations, self._requests
         turn = self._turns[b]
         owner = self._someone(b, turn)
@@ -199,7 +201,7 @@ class Fleet:
     # replayers
 
     def _replays(self, i: int) -> bytes | None:
-        """What somebody has sent already, again: registered, claimed, or else asked how the ticket stands.
+        """Return what somebody has sent already, again: registered, claimed, or else asked how the ticket stands.
 
         Only what its owner has been answered: who has a ticket may use it, thief or not, and a thief who is first
         would leave the owner's own answers unexplained.
@@ -271,24 +273,24 @@ class Fleet:
             self._observations.contradict("codes answered otherwise", i, f"{answer.status} {code}")
 
     def _same_place(self, sent: BotRequest, place: answers.Place) -> bool:
-        """Whether this can be the place of the ticket's owner."""
+        """Return whether this can be the place of the ticket's owner."""
         same = self._observations.entry[sent.owner] == sent.entry
         number = sent.number or (self._observations.number[sent.owner] if same else 0)
         # no number: a worker that has not heard of the draw's end yet; no entry: a poll is told none
         return place.entry in (None, sent.entry) and (not number or place.number in (None, number))
 
     def _someone(self, b: int, turn: int) -> int:
-        """Some resident who is played here; another one at each turn."""
+        """Return some resident who is played here; another one at each turn."""
         count = self._crowd.residents
         return self._journey.share.nearest(self._crowd.stir(count + b, _SALT + 1 + turn) % count, count)
 
 
 def fleet_size(bots: Bots, residents: int) -> int:
-    """How many bots of a kind come with so many residents; at least one."""
+    """Say how many bots of a kind come with so many residents; at least one."""
     return max(1, round(bots.per_resident * residents))
 
 
 def changed(token: bytes, bits: int) -> bytes:
-    """A token with one letter changed; not the last, of which some bits may mean nothing."""
+    """Return a token with one letter changed; not the last, of which some bits may mean nothing."""
     at = bits % (len(token) - 2)
     return token[:at] + (b"B" if token[at : at + 1] == b"A" else b"A") + token[at + 1 :]

@@ -68,12 +68,13 @@ class Journey(Residents):
                 self.observations.came_ms[i] = opens_us // 1000
 
     def request(self, i: int, act: Act, now_us: int) -> bytes | None:
-        """Bytes to send for an event; None where it has become pointless. Notes that it is being sent."""
+        """Return the bytes to send for an event; None where it has become pointless. Notes that it is being sent."""
         steps: Queueing | Registering = self._queueing if act in self._queueing.accepted else self.registering
         return steps.request(i, act, now_us)
 
     def asks(self, i: int, now_us: int) -> RequestContext:
-        """What a request of resident `i` that is sent now will be about, whatever has become of it by its answer."""
+        """Say what a request of resident `i` that is sent now will be about, whatever has become of it by its
+        answer."""
         return RequestContext(self.observations.entry[i], now_us // 1000)
 
     def answered(self, i: int, act: Act, answer: Answer, now_us: int, asked: RequestContext | None = None) -> None:
@@ -101,7 +102,7 @@ class Journey(Residents):
             self._refusals.refused(i, act, answer, problem, now_us)
 
     def _is_overtaken(self, i: int, act: Act, answer: Answer, asked: RequestContext) -> bool:
-        """Whether a good answer is about an earlier place than the one held now; then it is booked on that one.
+        """Return whether a good answer is about an earlier place than the one held now; then it is booked on that one.
 
         It says nothing of the place that its resident has got since, which has events of its own.
         """

@@ -46,7 +46,7 @@ class _Encoded(msgspec.Struct):
 
 
 class Observations:
-    """Statements of `residents` people.
+    """Observations record what each of `residents` people was told.
 
     Attributes:
         came_ms: to the page: the opening for who was at the door, the first join for who came later.
@@ -89,7 +89,7 @@ class Observations:
         self.examples: dict[str, list[str]] = {}
 
     def has(self, i: int, fact: Fact) -> bool:
-        """Whether any of these facts holds for resident `i`."""
+        """Return whether any of these facts holds for resident `i`."""
         return bool(self.facts[i] & fact)
 
     def note(self, i: int, fact: Fact) -> None:
@@ -157,7 +157,7 @@ class Observations:
         self.number[i] = number
 
     def spent_since(self, i: int, entry: int, ms: int) -> bool:
-        """Whether resident `i` held this place at `ms`, and has got another one since."""
+        """Return whether resident `i` held this place at `ms`, and has got another one since."""
         return self.entry[i] != entry and any(
             spent.resident == i and spent.entry == entry and spent.at_ms >= ms for spent in reversed(self.spent)
         )
@@ -192,22 +192,24 @@ class Observations:
             self.polls[i] += 1
 
     def wish_turns(self, i: int) -> tuple[int, ...]:
-        """Which of their wishes (`Crowd.wishes`) the store may hold for resident `i`: two while a change is unheard."""
+        """Say which of their wishes (`Crowd.wishes`) the store may hold for resident `i`: two while a change is
+        unheard."""
         first = 2 if i in self.closed else 0
         if self.has(i, Fact.CHANGED):
             return (first + 1,)
         return (first, first + 1) if self.has(i, Fact.CHANGE_SENT) else (first,)
 
     def registered_ever(self, i: int) -> bool:
-        """Whether resident `i` was ever told of a registration."""
+        """Return whether resident `i` was ever told of a registration."""
         return self.has(i, Fact.REGISTERED) or i in self.closed
 
     def last_passes(self, residents: Iterable[int]) -> list[ObservedPass]:
-        """The pass that each of these was told of last; those before it are `spent_passes`."""
+        """Return the pass that each of these was told of last; those before it are `spent_passes`."""
         return [self._pass(i) for i in residents if self.claimed_ms[i] != NEVER]
 
     def encoded(self, part: int = 0, parts: int = 1) -> bytes:
-        """The statements of the residents i ≡ part (mod parts), and all of bots, for another process to `take_in`.
+        """Return the statements of the residents i ≡ part (mod parts), and all of bots, for another process to
+        `take_in`.
 
         Tickets, passes and receipts stay: they are for asking, and no audit asks.
         """

@@ -21,7 +21,8 @@ class Pace:
 
     @classmethod
     def of(cls, run_seconds: float, profile: CrowdProfile) -> Pace:
-        """A pace that lets a run of `run_seconds` see whole journeys: in ten minutes that of the crowd's file."""
+        """Return a pace that lets a run of `run_seconds` see whole journeys: in ten minutes that of the crowd's
+        file."""
         haste = min(1.0, run_seconds / 600)
 
         def hurried(stated: Range, shortest: Range = (0.0, 0.0)) -> Range:
@@ -42,7 +43,7 @@ class Pace:
         )
 
     def describe(self) -> str:
-        """The pace in a sentence, for the report."""
+        """Return the pace in a sentence, for the report."""
         words = (
             "from call to claim", "for the form", "forgetting the page", "before giving up",
             "before refreshing", "from registering to second thoughts",

@@ -23,7 +23,7 @@ _POLL_POINTLESS = Fact.CLAIMED | Fact.LEAVE_SENT | Fact.MISSED | Fact.ENDED
 
 
 class Queueing:
-    """The waiting room, as all residents go through it.
+    """This plays the waiting room as all residents go through it.
 
     Args:
         registering: what comes next for those who hold a pass.
@@ -43,7 +43,7 @@ class Queueing:
         }
 
     def request(self, i: int, act: Act, now_us: int) -> bytes | None:
-        """Bytes to send for an event; None where it has become pointless. Notes that it is being sent."""
+        """Return the bytes to send for an event; None where it has become pointless. Notes that it is being sent."""
         observations, ticket = self.observations, self.observations.ticket[i]
         if act is Act.POLL:
             return None if ticket is None or observations.has(i, _POLL_POINTLESS) else self._requests.poll(ticket)

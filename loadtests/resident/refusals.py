@@ -17,7 +17,7 @@ CLOCK_SLACK_MS = 1500
 
 
 class Refusals:
-    """What refusals lead to.
+    """This takes in refusals: those that were expected, those to come again after, and those that are errors.
 
     Args:
         registering: where the refused go on with a code, or without one.

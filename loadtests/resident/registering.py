@@ -20,7 +20,7 @@ _LAST_CHECK_SECONDS = 1.0
 
 
 class Registering:
-    """Before the queue and after it, of all residents."""
+    """This plays what all residents do before the queue (may I register?) and after it (form, receipt, changes)."""
 
     def __init__(self, residents: Residents, requests: Requests) -> None:
         self._residents, self._requests = residents, requests
@@ -57,7 +57,7 @@ class Registering:
             self._fills_form(i, now_us)
 
     def asks_for_sites(self, i: int) -> bool:
-        """Whether resident `i` is one whose look at the sites reaches the server."""
+        """Return whether resident `i` is one whose look at the sites reaches the server."""
         return self._is_one_of(i, 8, self.crowd.profile.reactions.sites)
 
     def unknown(self, i: int, now_us: int) -> None:
@@ -66,7 +66,7 @@ class Registering:
             self._residents.later(i, Act.ASK_CODE, now_us, self._residents.pace.think)
 
     def request(self, i: int, act: Act, now_us: int) -> bytes | None:
-        """Bytes to send for an event; None where it has become pointless."""
+        """Return the bytes to send for an event; None where it has become pointless."""
         observations, send, district = self.observations, self._requests.send, self._residents.opening(i).district
         match act:
             case Act.CHECK:
@@ -128,7 +128,7 @@ class Registering:
         return self.crowd.registration_body(i, self._residents.opening(i).sites, turn)
 
     def _is_one_of(self, i: int, salt: int, share: float) -> bool:
-        """Whether resident `i` is one of this share of the crowd: the same ones from the same seed."""
+        """Return whether resident `i` is one of this share of the crowd: the same ones from the same seed."""
         return (self.crowd.stir(i, salt) & 0xFFFF) / 0x10000 < share
 
     def _fills_form(self, i: int, now_us: int) -> None:

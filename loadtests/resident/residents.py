@@ -23,7 +23,7 @@ from loadtests.resident.run_opening import RunOpening
 
 
 class Residents:
-    """A share of the crowd in a run.
+    """The residents of one share of the crowd: their clock, agenda and observations in one place.
 
     Args:
         openings: in the order of `crowd.districts`.
@@ -54,7 +54,8 @@ class Residents:
         self.file(due_us, i, Act.JOIN)
 
     def arrival(self, i: int) -> Arrival:
-        """When resident `i` comes; of a family one after the other, as they share a phone, but in the run's time."""
+        """Say when resident `i` comes; of a family one after the other, as they share a phone, but in the run's
+        time."""
         head, curve = self.crowd.head(i), self.curves[self.crowd.home(i)]
         arrival = curve.arrival(self.crowd.stir(head, 3))
         if head == i:
@@ -64,7 +65,7 @@ class Residents:
         return replace(arrival, at_seconds=min(arrival.at_seconds + after_seconds, latest_seconds))
 
     def opening(self, i: int) -> RunOpening:
-        """The opening of resident `i`."""
+        """Return the opening of resident `i`."""
         return self.openings[self.crowd.home(i)]
 
     def file(self, due_us: int, i: int, act: Act) -> None:

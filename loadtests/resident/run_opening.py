@@ -22,5 +22,5 @@ class RunOpening:
     closes_us: int = 4 * 3600 * SECOND_US
 
     def run_us(self, moment: str) -> int:
-        """A time of the contract (RFC 3339) on the run's clock."""
+        """Return a time of the contract (RFC 3339) on the run's clock."""
         return int((datetime.fromisoformat(moment) - self.opens_at).total_seconds() * SECOND_US) + self.opens_us

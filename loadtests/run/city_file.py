@@ -66,7 +66,7 @@ class CityFile(msgspec.Struct, frozen=True):
     sms: Sms
 
     def district(self, code: str) -> CityDistrict | None:
-        """The district with this code; None where there is none."""
+        """Return the district with this code; None where there is none."""
         return next((district for district in self.districts if district.code == code), None)
 
 

@@ -20,7 +20,7 @@ class ArrivalBatch(msgspec.Struct):
 
 
 class GeneratorPool(Protocol):
-    """What a run asks of its generators.
+    """A pool has all generators of a run, and this is what the run asks of it.
 
     Attributes:
         alone: there is one, and it is this process.
@@ -31,22 +31,23 @@ class GeneratorPool(Protocol):
     clock_doubt_ms: int
 
     def begin(self, *, everyone: bool) -> None:
-        """Start; with every arrival filed, or none."""
+        """Start the generators; file every arrival first, or none."""
 
     def arrive(self, stretch: ArrivalBatch) -> None:
-        """File arrivals."""
+        """File the arrivals of a batch."""
 
     def progress(self) -> Progress:
-        """How far it is."""
+        """Say how far it is."""
 
     def meters(self) -> Meters:
-        """What has been measured so far."""
+        """Say what has been measured so far."""
 
     def end(self) -> None:
-        """Stop the crowd and hear the last answers; again does nothing."""
+        """Stop the crowd and hear the last answers; a second call does nothing."""
 
     def observed(self) -> tuple[Observations, Meters, int]:
         """At the end: everything told, everything measured, and how many events were left unserved."""
 
     def cpu(self) -> dict[str, tuple[str, dict[int, float]]]:
-        """By generator, as of the last `meters`: machine, percent of one core by second; not of this very process."""
+        """Return, by generator and as of the last `meters`, its machine and percent of one core by second; not of
+        this process."""

@@ -24,14 +24,14 @@ class RunView(Protocol):
     end_us: int
 
     def now_us(self) -> int:
-        """The run's time."""
+        """Return the run's time."""
 
     def cpu(self) -> dict[str, dict[int, float]]:
-        """Percent of one core, by who and second."""
+        """Return percent of one core, by who and second."""
 
 
 class LoadShape(Protocol):
-    """How a run goes.
+    """A load shape says when residents come and when the run is over.
 
     Attributes:
         everyone: all arrivals are filed at its beginning.
@@ -41,19 +41,19 @@ class LoadShape(Protocol):
 
     @property
     def found(self) -> RampResult | None:
-        """What a ramp found; None where it is none."""
+        """Say what a ramp found; None where it is none."""
 
     def over(self, run: RunView) -> bool:
-        """Whether the run is over; asked a few times a second, and does what is next."""
+        """Do what is next, a few times a second; return whether the run is over."""
 
     def expected(self, crowd: Crowd) -> int:
-        """How many residents were to come."""
+        """Say how many residents were to come."""
 
     def judged_by(self, slo: Slo) -> Slo:
-        """What the whole run must hold."""
+        """Say what the whole run must hold."""
 
     def words(self) -> str:
-        """Where it is, for the progress line."""
+        """Say where the run is, for the progress line."""
 
 
 class WholeCrowd:

@@ -80,7 +80,7 @@ class Options(msgspec.Struct, kw_only=True):
 
     @property
     def lead(self) -> float:
-        """How long before the opening the own server is started, in seconds."""
+        """Say how long before the opening the own server is started, in seconds."""
         return self.lead_seconds if self.lead_seconds is not None else 20 + self.residents / _FILED_A_SECOND
 
 
@@ -89,7 +89,7 @@ class CannotRehearse(Exception):
 
 
 def crowd_of(options: Options) -> Crowd:
-    """The crowd that these options describe.
+    """Return the crowd that these options describe.
 
     Raises:
         CannotRehearse: its file, or what is asked of it, makes no crowd.

@@ -51,7 +51,7 @@ def check_city(options: Options, crowd: Crowd) -> None:
 
 
 def _opening(windows: Sequence[Window], at: datetime) -> tuple[datetime, datetime]:
-    """The opening that is on at this time, or else the next one of that day, or the last one."""
+    """Return the opening that is on at this time, or else the next one of that day, or the last one."""
     times = sorted(
         (datetime.combine(at, window.opens, at.tzinfo), datetime.combine(at, window.closes, at.tzinfo))
         for window in windows

@@ -68,11 +68,11 @@ class OwnCluster:
         self.url = f"redis://127.0.0.1:{self._ports[-1]}"
 
     def pids(self) -> list[int]:
-        """Processes of the nodes that run."""
+        """Return the processes of the nodes that run."""
         return [node.pid for node in self._nodes if node.poll() is None]
 
     def primary_of(self, key: str) -> int:
-        """Process of the node that now decides over this key.
+        """Return the process of the node that now decides over this key.
 
         Raises:
             LookupError: nobody does.
@@ -80,7 +80,7 @@ class OwnCluster:
         return self._holders(key)[0]
 
     def replica_of(self, key: str) -> int:
-        """Process of the node that follows the one that decides over this key.
+        """Return the process of the node that follows the one that decides over this key.
 
         Raises:
             LookupError: nobody does.
@@ -88,7 +88,7 @@ class OwnCluster:
         return self._holders(key)[1]
 
     def _holders(self, key: str) -> list[int]:
-        """Processes of the primary and its replicas."""
+        """Return the processes of the primary and its replicas."""
         with Redis.from_url(self.url) as client:
             asked: Any = client
             slot = asked.execute_command("CLUSTER", "KEYSLOT", key)
@@ -98,7 +98,7 @@ class OwnCluster:
         raise LookupError(f"no node has {key}")
 
     def replicas_of(self, pid: int) -> int:
-        """How many replicas this node says follow it."""
+        """Say how many replicas this node says follow it."""
         port = self._ports[[node.pid for node in self._nodes].index(pid)]
         with Redis(port=port) as client:
             return int(client.info("replication")["connected_slaves"])
@@ -165,7 +165,7 @@ def _knows(client: Any) -> int:
 
 
 def _is_whole(client: Any) -> bool:
-    """Whether this node sees every slot served, by a primary and a replica."""
+    """Return whether this node sees every slot served, by a primary and a replica."""
     info, nodes = _info(client), [nodes for _, _, *nodes in _ranges(client)]
     return info["cluster_state"] == "ok" and len(nodes) == _PRIMARIES and all(len(each) == 2 for each in nodes)
 

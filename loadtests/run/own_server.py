@@ -84,12 +84,12 @@ class OwnServer:
 
     @property
     def pid(self) -> int | None:
-        """Process of `jiaohao up`."""
+        """Return the process of `jiaohao up`."""
         return self._up.pid if self._up else None
 
     @property
     def redis_url(self) -> str:
-        """Where the audit finds the store."""
+        """Say where the audit finds the store."""
         if self.cluster is not None:
             return self.cluster.url
         return self._options.redis_url or (self.data_dir / "store.url").read_text().strip()
@@ -100,16 +100,16 @@ class OwnServer:
         return opening_key(self._crowd.districts[0], self._options.opening[:10])
 
     def pids(self) -> dict[str, list[int]]:
-        """Who is who: `{"store": [pid, ...], "workers": [pid, ...]}`."""
+        """Say who is who: `{"store": [pid, ...], "workers": [pid, ...]}`."""
         who = pids_in(self.data_dir, self.pid)()
         return who if self.cluster is None else who | {"store": self.cluster.pids()}
 
     def workers(self) -> list[int]:
-        """Processes of the workers, the first one first."""
+        """Return the processes of the workers, the first one first."""
         return self.pids()["workers"]
 
     def stores(self) -> list[int]:
-        """Processes of the store that are ours."""
+        """Return the processes of the store that are ours."""
         if self.cluster is not None:
             return self.cluster.pids()
         family = {child.pid for child in psutil.Process(self.pid).children(recursive=True)} if self.pid else set()
@@ -153,11 +153,11 @@ class OwnServer:
         raise CannotRehearse(f"jiaohao up was not ready in {_READY_SECONDS} s: {self.last_words()}")
 
     def running(self) -> bool:
-        """Whether `jiaohao up` still runs."""
+        """Return whether `jiaohao up` still runs."""
         return self._up is not None and self._up.poll() is None
 
     def last_words(self) -> str:
-        """The end of the server's log, in one line."""
+        """Return the end of the server's log, in one line."""
         try:
             lines = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
         except OSError:

@@ -38,7 +38,7 @@ _OTHERS = 0.15
 
 
 class RampShape:
-    """A run in steps."""
+    """This load shape sends residents in steps, each at a higher rate, until one breaks an SLO; then it closes in."""
 
     everyone = False
 
@@ -53,7 +53,7 @@ class RampShape:
         self._again = False
 
     def over(self, run: RunView) -> bool:
-        """Do what is next; whether nothing is."""
+        """Do what is next; return whether there is nothing left to do."""
         now_us = run.now_us()
         if self._quiet_by_us is not None:
             if run.pool.progress().requests_a_second > 0.02 * self._rate and now_us < self._quiet_by_us:
@@ -74,7 +74,7 @@ class RampShape:
         return self._choose(step, now_us)
 
     def expected(self, crowd: Crowd) -> int:
-        """How many were to come."""
+        """Say how many residents were to come until now."""
         return self._came
 
     def judged_by(self, slo: Slo) -> Slo:
@@ -82,7 +82,7 @@ class RampShape:
         return Slo(audit=slo.audit, generator=msgspec.structs.replace(slo.generator, marked_share=1.0))
 
     def words(self) -> str:
-        """Where it is."""
+        """Say at which rate the ramp is, for the progress line."""
         return f"{self._step.rate:.0f} arrivals/s" if self._step else "draining"
 
     def _begin_step(self, run: RunView, from_us: int) -> bool:
@@ -99,7 +99,7 @@ class RampShape:
         return True
 
     def _choose(self, step: RampStep, now_us: int) -> bool:
-        """The next rate; True where the search is over."""
+        """Return the next rate; True where the search is over."""
         found = self.found
         if step.held:
             found.holds = max(found.holds or 0.0, step.rate)
@@ -144,7 +144,7 @@ class RampShape:
         self.found.steps.append(step)
 
     def _limit(self, step: RampStep) -> str:
-        """Who was as busy as they can be while a step broke."""
+        """Say who was as busy as they can be while a step broke."""
         busy = {who: cpu / step.seconds for who, cpu in step.cpu_seconds.items()}
         if any(cores > _BUSY for who, cores in busy.items() if who.startswith("generator")):
             return "generator"

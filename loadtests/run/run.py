@@ -24,7 +24,7 @@ from loadtests.run.watch import Watch
 
 
 class Run:
-    """A run.
+    """A run holds one crowd against one server: it begins, is over, and yields the evidence.
 
     Args:
         redis_url: the store, for the audit; None where it cannot be reached.
@@ -58,7 +58,7 @@ class Run:
         self._ended = False
 
     def now_us(self) -> int:
-        """The run's time."""
+        """Return the run's time."""
         return self.setting.clock.now_us()
 
     def begin(self) -> None:
@@ -67,15 +67,15 @@ class Run:
         self.watch.start()
 
     def over(self) -> bool:
-        """Whether the run is over; to be asked a few times a second."""
+        """Return whether the run is over; to be asked a few times a second."""
         return self.load_shape.over(self)
 
     def seconds_left(self) -> float:
-        """Until the run must end."""
+        """Return the seconds until the run must end."""
         return (self.end_us - self.now_us()) / SECOND_US
 
     def end(self) -> None:
-        """Stop the crowd and hear the last answers; again does nothing."""
+        """Stop the crowd and hear the last answers; a second call does nothing."""
         if self._ended:
             return
         self._ended = True
@@ -85,7 +85,7 @@ class Run:
         self.watch.stop()
 
     def progress(self) -> str:
-        """How far it is, in a line."""
+        """Say how far it is, in a line."""
         second = self.now_us() // SECOND_US
         if second < 0:
             return f"opens in {-second} s"
@@ -99,7 +99,7 @@ class Run:
         return ", ".join(filter(None, (self.load_shape.words(), line)))
 
     def evidence(self) -> Evidence:
-        """Everything the audit looks at, the store's truth included."""
+        """Return everything the audit looks at, the store's truth included."""
         truth = read_truth(self.store, self.setting.openings) if self.store is not None else None
         observations, meters, unserved = self.pool.observed()
         seen = replace(self.watch.seen, cpu=self.cpu())
@@ -124,7 +124,7 @@ class Run:
         )
 
     def in_words(self) -> tuple[str, str]:
-        """When residents come, and how fast they live, in words for the report."""
+        """Say when residents come, and how fast they live, in words for the report."""
         by_curve: dict[str, list[str]] = {}
         for opening, curve in zip(self.setting.openings, self.curves, strict=True):
             by_curve.setdefault(curve.describe(), []).append(opening.district)
@@ -135,7 +135,8 @@ class Run:
         return words, self.pace.describe()
 
     def cpu(self) -> dict[str, dict[int, float]]:
-        """Percent of one core by who and second: as watched here, and of the generators elsewhere as last heard."""
+        """Return percent of one core by who and second: as watched here, and of the generators elsewhere as last
+        heard."""
         cpu = {who: dict(percents) for who, percents in self.watch.seen.cpu.items()}
         others = cpu.get("others", {})
         for who, (machine, percents) in self.pool.cpu().items():

@@ -29,7 +29,7 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class Setting:
-    """The openings of a run.
+    """A setting says where and when a run takes place: its server, its openings, its clock.
 
     Attributes:
         host: `http://HOST:PORT`.
@@ -45,7 +45,7 @@ class Setting:
 
     @property
     def address(self) -> Address:
-        """Where it listens."""
+        """Say where it listens."""
         return address_of(self.host)
 
 
@@ -87,12 +87,13 @@ def find_setting(host: str, districts: tuple[str, ...], origin_s: float | None =
 
 
 def opens_too_late(in_seconds: float) -> str | None:
-    """Whether nobody should wait for an opening that begins in so many seconds, in words."""
+    """Return whether nobody should wait for an opening that begins in so many seconds, in words."""
     return f"opens in {in_seconds:.0f} s" if in_seconds > _LONGEST_WAIT_SECONDS else None
 
 
 def curves_of(options: Options, crowd: Crowd, openings: tuple[RunOpening, ...]) -> tuple[Curve, ...]:
-    """When the residents of each opening come: by the crowd's curve, or the options', within its window and the run.
+    """Say when the residents of each opening come: by the crowd's curve, or the options', within its window and the
+    run.
 
     Raises:
         CannotRehearse: the curve, or the run, does not fit a window.
@@ -118,13 +119,14 @@ def curves_of(options: Options, crowd: Crowd, openings: tuple[RunOpening, ...]) 
 
 
 def pace_of(options: Options, crowd: Crowd, setting: Setting) -> Pace:
-    """How fast residents live in this run: as the crowd's file says where their opening lasts ten minutes or more."""
+    """Say how fast residents live in this run: as the crowd's file says where their opening lasts ten minutes or
+    more."""
     lasts = [opening.closes_us - max(opening.opens_us, 0) for opening in setting.openings]
     return Pace.of(min(options.minutes * 60, min(lasts) / SECOND_US), crowd.profile)
 
 
 def address_of(host: str) -> Address:
-    """Where `http://HOST:PORT` or `https://HOST:PORT` listens.
+    """Say where `http://HOST:PORT` or `https://HOST:PORT` listens.
 
     Raises:
         CannotRehearse: it is none.

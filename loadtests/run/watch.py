@@ -23,7 +23,7 @@ from loadtests.resident.run_opening import RunOpening
 
 
 class Watch:
-    """Looks once a second until stopped.
+    """The watch looks once a second at the openings, the store and everyone's CPU, until it is stopped.
 
     Args:
         now_us: the run's clock.
@@ -176,7 +176,7 @@ class Watch:
 
 
 def _machine() -> tuple[float, float]:
-    """CPU seconds that all cores have been busy, those that the host kept for itself included, and when."""
+    """Return the CPU seconds that all cores have been busy, those that the host kept for itself included, and when."""
     times = psutil.cpu_times()
     idle = times.idle + getattr(times, "iowait", 0.0)
     # guests are in user already
@@ -185,7 +185,7 @@ def _machine() -> tuple[float, float]:
 
 
 def pids_in(data_dir: Path, up_pid: int | None) -> Callable[[], dict[str, list[int]]]:
-    """Who is who for a server of ours: the store by its pid file, the workers as the children of `jiaohao up`."""
+    """Say who is who for a server of ours: the store by its pid file, the workers as the children of `jiaohao up`."""
 
     def pids() -> dict[str, list[int]]:
         try:

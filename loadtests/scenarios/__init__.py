@@ -40,7 +40,7 @@ class Scenario:
 
     @property
     def question(self) -> str:
-        """What it answers, in a line."""
+        """Say what it answers, in a line."""
         return (self.doc or "").strip().splitlines()[0]
 
     def options(self, given: Mapping[str, Any]) -> Options:
@@ -48,17 +48,17 @@ class Scenario:
         return Options(**{**self.settings, **given}, scenario=self.name)
 
     def runs(self, given: Mapping[str, Any]) -> list[Options]:
-        """What to run, one after the other."""
+        """Say what to run, one after the other."""
         return list(self.each(self.options(given)))
 
 
 def names() -> list[str]:
-    """All scenarios."""
+    """Return the names of all scenarios."""
     return sorted(module.name.replace("_", "-") for module in iter_modules(__path__))
 
 
 def load(name: str) -> Scenario:
-    """The scenario of this name.
+    """Return the scenario of this name.
 
     Raises:
         KeyError: there is none.

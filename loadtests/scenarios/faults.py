@@ -14,7 +14,7 @@ from loadtests.scenarios import CITIES, Scenario
 
 
 def _each_fault(options: Options) -> Iterator[Options]:
-    """Each fault, or the one that was asked for."""
+    """Return each fault, or the one that was asked for."""
     for fault in FAULTS if options.fault is None else (options.fault,):
         files = {name: _named(getattr(options, name), fault) for name in ("report", "json", "junit")}
         yield msgspec.structs.replace(options, fault=fault, **files)
