@@ -30,7 +30,7 @@ from server.core.settings import Settings, from_environment, local_secrets
 from server.fairness.allotment import Rules
 from server.messages.store import OutboxStore
 from server.records.registration import Change
-from server.records.slot import Taken
+from server.records.slot import Slot, Taken
 from server.store.connecting import connect
 from server.store.connection import Connection
 from server.store.embedded import EmbeddedStore
@@ -96,7 +96,7 @@ async def _had_appointments(
     connection: Connection, appointments: Appointments, district: District, sites: list[str], batch: list[Waiting]
 ) -> None:
     """These had their appointment today; most of them came."""
-    tag, slot = opening_tag(district.code, NIGHT), f"{sites[0]}|am|inactivated"
+    tag, slot = opening_tag(district.code, NIGHT), Slot(sites[0], "am", "inactivated")
     await SlotStore(connection).keep_capacity(tag, {slot: 999_999})
     given = [Giving(Taken(w.wishes.no, w.resident, sites[0], "am", "inactivated"), NIGHT) for w in batch]
     await appointments.give(district.code, given, "bench")

@@ -21,7 +21,7 @@ from server.core.clock import Clock, from_ms, to_ms
 from server.core.errors import Invalid, Refusal, UnknownStatus
 from server.core.keys import day_tag, opening_tag, parts_of
 from server.records.registration import Appointment, Booking, CancelStatus, Change, MissStatus
-from server.records.slot import Closure, Taken, TakeStatus
+from server.records.slot import Closure, SitePeriod, Taken, TakeStatus
 from server.records.statuses import known
 from server.registry.store import RegistryStore
 from server.store.connection import Connection
@@ -148,7 +148,7 @@ class Appointments:
         for i, is_there in zip(held, on_roster, strict=True):
             slot, day, *_ = wanted[i]
             place = Place(district, day, slot.site, slot.period)
-            closure = closures[day].get((slot.site, slot.period))
+            closure = closures[day].get(SitePeriod(slot.site, slot.period))
             try:
                 if closure is not None:
                     await self._send_back(place, closure.actor, closure.reason, [(slot.no, slot.resident)])
@@ -325,12 +325,12 @@ class Appointments:
         before_ms = self._clock.now_ms() - older_than_ms
         mended = 0
         unknown: UnknownStatus | None = None
-        for (district, day), unsettled in zip(places, await self._slot_store.unsettled(tags), strict=True):
-            for slot in unsettled:
-                if slot.since_ms > before_ms:
+        for (district, day), changes in zip(places, await self._slot_store.open_changes(tags), strict=True):
+            for change in changes:
+                if change.since_ms > before_ms:
                     continue
                 try:
-                    await self.settle(district, slot.no, slot.resident, day, slot.since_ms)
+                    await self.settle(district, change.no, change.resident, day, change.since_ms)
                     mended += 1
                 except UnknownStatus as error:  # of one; the others are mended all the same
                     unknown = error

@@ -20,7 +20,7 @@ from server.core.errors import Invalid
 from server.core.keys import day_tag
 from server.core.masks import mask_name, mask_phone
 from server.records.registration import Change
-from server.records.slot import Taken
+from server.records.slot import SitePeriod, Taken
 from server.registry.store import RegistryStore
 from server.store.connection import Connection
 from server.store.registrations import RegistrationReader
@@ -106,9 +106,9 @@ class Desk:
         )
         (closures,) = await self._slot_store.closures([tag])
         closed = [
-            ClosureView(period, closures[site.site, period].reason)
+            ClosureView(period, closures[SitePeriod(site.site, period)].reason)
             for period in HALVES
-            if (site.site, period) in closures
+            if SitePeriod(site.site, period) in closures
         ]
         entries = await self._entries(ours, day)
         return Roster(site.site, site.name_zh, site.name_en, site.district, day, closed, entries)

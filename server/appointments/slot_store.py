@@ -7,7 +7,20 @@ import msgspec
 from server.core.errors import UnknownStatus
 from server.core.keys import key
 from server.records.fields import Arg, fields_of, items_of
-from server.records.slot import CLOSE_SITE, SETTLE, TAKE, VACATE, CloseSiteStatus, Closure, Taken, TakeStatus, Unsettled
+from server.records.slot import (
+    CLOSE_SITE,
+    SETTLE,
+    TAKE,
+    VACATE,
+    CloseSiteStatus,
+    Closure,
+    OpenSlotChange,
+    SitePeriod,
+    Slot,
+    SlotCount,
+    Taken,
+    TakeStatus,
+)
 from server.store.connection import FeatureStore
 
 _RESIDENT_BYTES = 16
@@ -47,18 +60,18 @@ class SlotStore(FeatureStore):
     async def roster(self, tag: str) -> list[Taken]:
         """Everyone who has a slot of the day."""
         (answer,) = await self._connection.plain([("HGETALL", key("roster", tag))])
-        return [_taken(no, line) for no, line in items_of(answer)]
+        return [Taken.unpack(no.decode(), line) for no, line in items_of(answer)]
 
     async def on_roster(self, tag: str, no: str) -> Taken | None:
         """The slot that a registration has on the day."""
         (line,) = await self._connection.plain([("HGET", key("roster", tag), no)])
-        return _taken(no.encode(), line) if line else None
+        return Taken.unpack(no, line) if line else None
 
     async def ever_on_roster(self, tag: str, no: str) -> Taken | None:
         """The slot that a registration has on the day, or had until it was freed."""
         held, had = await self._connection.plain([("HGET", key(kind, tag), no) for kind in ("roster", "vacated")])
         line = held or had
-        return _taken(no.encode(), line) if line else None
+        return Taken.unpack(no, line) if line else None
 
     async def are_on_rosters(self, wanted: Sequence[tuple[str, str]]) -> list[bool]:
         """Whether each (tag of the day, number) has a slot of the day."""
@@ -66,28 +79,32 @@ class SlotStore(FeatureStore):
             bool(n) for n in await self._connection.plain([("HEXISTS", key("roster", tag), no) for tag, no in wanted])
         ]
 
-    async def used(self, tags: Sequence[str]) -> list[dict[tuple[str, str, str], tuple[int, int]]]:
-        """(site, period, product) -> (capacity, taken), of each day."""
+    async def used(self, tags: Sequence[str]) -> list[dict[Slot, SlotCount]]:
+        """The slots of each day, and how they are used."""
         kinds = ("slots", "taken")
         answers = await self._connection.plain([("HGETALL", key(kind, tag)) for tag in tags for kind in kinds])
         found = []
         for slots, taken in zip(answers[::2], answers[1::2], strict=True):
             capacity, gone = fields_of(slots), fields_of(taken)
             found.append(
-                {_slot(slot): (int(capacity.get(slot, 0)), int(gone.get(slot, 0))) for slot in capacity.keys() | gone}
+                {
+                    Slot.unpack(slot): SlotCount(int(capacity.get(slot, 0)), int(gone.get(slot, 0)))
+                    for slot in capacity.keys() | gone
+                }
             )
         return found
 
     async def closure(self, tag: str, site: str, period: str) -> Closure | None:
         """The closure of a site in a period of the day, None where it is open."""
-        (text,) = await self._connection.plain([("HGET", key("closures", tag), f"{site}|{period}")])
+        (text,) = await self._connection.plain([("HGET", key("closures", tag), SitePeriod(site, period).pack())])
         return _closure.decode(text) if text else None
 
-    async def closures(self, tags: Sequence[str]) -> list[dict[tuple[str, str], Closure]]:
-        """(site, period) -> closure, of each day."""
+    async def closures(self, tags: Sequence[str]) -> list[dict[SitePeriod, Closure]]:
+        """The closures of each day."""
         answers = await self._connection.plain([("HGETALL", key("closures", tag)) for tag in tags])
         return [
-            {_place(place): _closure.decode(text) for place, text in fields_of(answer).items()} for answer in answers
+            {SitePeriod.unpack(place): _closure.decode(text) for place, text in fields_of(answer).items()}
+            for answer in answers
         ]
 
     async def unsettle(self, tag: str, no: str, resident: bytes) -> int:
@@ -101,19 +118,14 @@ class SlotStore(FeatureStore):
         ):
             self._connection.read(SETTLE, answer)
 
-    async def unsettled(self, tags: Sequence[str]) -> list[list[Unsettled]]:
+    async def open_changes(self, tags: Sequence[str]) -> list[list[OpenSlotChange]]:
         """The slots of each day that are being given or freed, or were when somebody crashed."""
         answers = await self._connection.plain([("HGETALL", key("unsettled", tag)) for tag in tags])
-        found = []
-        for answer in answers:
-            found.append(
-                [Unsettled(no.decode(), it[:_RESIDENT_BYTES], int(it[_RESIDENT_BYTES:])) for no, it in items_of(answer)]
-            )
-        return found
+        return [[OpenSlotChange.unpack(no.decode(), it) for no, it in items_of(answer)] for answer in answers]
 
-    async def keep_capacity(self, tag: str, slots: Mapping[str, int]) -> None:
-        """Write capacities of a day: `site|period|product` -> how many."""
-        flat: list[Arg] = [x for slot in slots.items() for x in slot]
+    async def keep_capacity(self, tag: str, slots: Mapping[Slot, int]) -> None:
+        """Write capacities of a day."""
+        flat: list[Arg] = [x for slot, capacity in slots.items() for x in (slot.pack(), capacity)]
         await self._connection.plain([("HSET", key("slots", tag), *flat)])
 
     async def keep_sites(self, district: str, sites: Mapping[str, bytes]) -> None:
@@ -152,18 +164,3 @@ class SlotStore(FeatureStore):
 def holds_slot(kept: Mapping[str, str], no: str, day: str) -> bool:
     """Whether a registration's fields say that it is this one, with an appointment on this day (YYYY-MM-DD)."""
     return kept.get("no") == no and kept.get("day") == day and kept["state"] != "cancelled"
-
-
-def _taken(no: bytes, line: bytes) -> Taken:
-    site, period, product = line[_RESIDENT_BYTES:].decode().split("|")
-    return Taken(no.decode(), line[:_RESIDENT_BYTES], site, period, product)
-
-
-def _slot(slot: str) -> tuple[str, str, str]:
-    site, period, product = slot.split("|")
-    return site, period, product
-
-
-def _place(place: str) -> tuple[str, str]:
-    site, _, period = place.rpartition("|")
-    return site, period

@@ -12,7 +12,7 @@ from server.core.keys import day_tag
 from server.fairness.allotment import Rules, Slot
 from server.night.store import NightStore
 from server.night.waiting_list import days_after
-from server.records.slot import Taken
+from server.records.slot import Overbooked, SitePeriod, Taken
 from server.store.connection import Connection
 from server.store.registrations import RegistrationReader
 
@@ -22,17 +22,6 @@ Free: TypeAlias = tuple[Slot, int]
 """A slot, and how many doses of it are free."""
 
 _BATCH: Final = 500
-
-
-class Over(NamedTuple):
-    """A slot of which more was given than its capacity, which was lowered since; `day` as YYYY-MM-DD."""
-
-    day: str
-    site: str
-    period: str
-    product: str
-    capacity: int
-    taken: int
 
 
 class Closing(NamedTuple):
@@ -90,7 +79,7 @@ class Tonight:
         counts = await self._reader.no_shows([slot.resident for slot in charged]) if charged else []
         return sum(count + 1 > self._city.policy.no_show_limit for count in counts)
 
-    async def offered(self, rules: Rules) -> tuple[list[Free], list[Over]]:
+    async def offered(self, rules: Rules) -> tuple[list[Free], list[Overbooked]]:
         """(the slots of the night with how many of each are free, those given beyond their capacity)."""
         days = [rules.first_day + timedelta(days=n) for n in range(rules.days)]
         tags = [day_tag(rules.district, day) for day in days]
@@ -98,10 +87,10 @@ class Tonight:
         closures = await self._slot_store.closures(tags)
         for day, used, closed in zip(days, await self._slot_store.used(tags), closures, strict=True):
             for (site, period, product), (capacity, taken) in sorted(used.items()):
-                free = 0 if (site, period) in closed else max(0, capacity - taken)
+                free = 0 if SitePeriod(site, period) in closed else max(0, capacity - taken)
                 rows.append((Slot(day, site, half_of(period), product), free))
                 if taken > capacity:
-                    over.append(Over(day.isoformat(), site, period, product, capacity, taken))
+                    over.append(Overbooked(day, site, period, product, capacity, taken))
         return rules.offered(rows), over
 
 

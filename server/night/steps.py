@@ -21,14 +21,14 @@ from server.core.keys import day_tag
 from server.fairness.allotment import Allotment, Rules, allot
 from server.fairness.result_file import list_root
 from server.messages.store import OutboxStore
-from server.night.inputs import Free, Over, Tonight, batches
+from server.night.inputs import Free, Tonight, batches
 from server.night.lease import Lease
 from server.night.published import Published
 from server.night.store import NightStore
 from server.night.waiting_list import Listed, WaitingList, pack
 from server.records.fields import Arg
 from server.records.registration import PassedOver, PassOverStatus, RemindStatus
-from server.records.slot import Taken
+from server.records.slot import Overbooked, Taken
 from server.records.statuses import known
 from server.registry.store import RegistryStore
 from server.store.connection import Connection
@@ -61,7 +61,7 @@ class Outcome(msgspec.Struct):
     missed: int = 0
     charged: int = 0
     barred: int = 0
-    over: list[Over] = msgspec.field(default_factory=list)
+    over: list[Overbooked] = msgspec.field(default_factory=list)
     registrations: int = 0
     offered: int = 0
     counts: dict[str, int] = msgspec.field(default_factory=dict)
@@ -379,7 +379,7 @@ def outcome_of(district: str, fields: dict[str, str]) -> Outcome:
         number("missed"),
         number("charged"),
         number("barred"),
-        msgspec.json.decode(fields.get("over", "[]"), type=list[Over]),
+        msgspec.json.decode(fields.get("over", "[]"), type=list[Overbooked]),
         number("registrations"),
         sum(free for _, free in offered),
         msgspec.json.decode(fields.get("counts", "{}"), type=dict[str, int]),

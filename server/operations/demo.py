@@ -17,7 +17,7 @@ from server.core.settings import Settings
 from server.records.fields import Arg
 from server.records.first_dose import FirstDoseRecord
 from server.records.registration import NewRegistration
-from server.records.slot import Taken
+from server.records.slot import Slot, Taken
 from server.records.statuses import known
 from server.registrations.store import RegistrationStore
 from server.registry.store import RegistryStore
@@ -92,10 +92,9 @@ async def _keep_capacity(
     tags = [day_tag(district, today + timedelta(days=n)) for n in range(_DAYS)]
     for tag, used in zip(tags, await SlotStore(connection).used(tags), strict=True):
         new = {
-            f"{site}|{period}|{product}": _CAPACITY
-            for site in sites
-            for period in HALVES
-            if (site, period, product) not in used
+            slot: _CAPACITY
+            for slot in (Slot(site, period, product) for site in sites for period in HALVES)
+            if slot not in used
         }
         if new:
             await SlotStore(connection).keep_capacity(tag, new)

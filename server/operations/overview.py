@@ -276,9 +276,9 @@ class Overview:
         if slots_of is not None and code not in slots_of:
             return by_day, []
         by_slot = [
-            SlotUse(site, day, period, product, *slots[site, period, product])
+            SlotUse(site, day, period, product, capacity, taken)
             for day, slots in zip(days, used, strict=True)
-            for site, period, product in sorted(slots)
+            for (site, period, product), (capacity, taken) in sorted(slots.items())
         ]
         return by_day, by_slot
 

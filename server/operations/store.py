@@ -6,6 +6,7 @@ from typing import NamedTuple
 from server.core.keys import key, resident_tag
 from server.records.fields import Arg
 from server.records.registration import CALLED, FORGET, Change
+from server.records.slot import Slot
 from server.store.connection import FeatureStore
 
 
@@ -78,7 +79,7 @@ class OperationStore(FeatureStore):
         if codes:
             await self._connection.plain([("HDEL", key("sites", district), *codes)])
 
-    async def remove_capacity(self, tag: str, slots: Sequence[str]) -> None:
-        """These slots (`site|period|product`) of a day are not offered any more; what has been given stays given."""
+    async def remove_capacity(self, tag: str, slots: Sequence[Slot]) -> None:
+        """These slots of a day are not offered any more; what has been given stays given."""
         if slots:
-            await self._connection.plain([("HDEL", key("slots", tag), *slots)])
+            await self._connection.plain([("HDEL", key("slots", tag), *(slot.pack() for slot in slots))])

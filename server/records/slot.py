@@ -1,5 +1,6 @@
-"""A day's slots: who has which, what is not settled yet, which are closed, and doses that met no slot."""
+"""A day's slots: how they are named, who has which, which are closed, and doses that met no slot."""
 
+from datetime import date
 from typing import Final, Literal, NamedTuple, assert_never
 
 import msgspec
@@ -16,6 +17,62 @@ VACATE: Final = flag("vacate")
 SETTLE: Final = flag("settle")
 
 
+_RESIDENT_BYTES: Final = 16
+
+
+class Slot(NamedTuple):
+    """A product at a site in a period of a day, as the day's `slots`, `taken` and `roster` name it."""
+
+    site: str
+    period: str
+    product: str
+
+    def pack(self) -> str:
+        """As it is stored: `site|period|product`."""
+        return "|".join(self)
+
+    @classmethod
+    def unpack(cls, stored: str) -> "Slot":
+        """A stored slot."""
+        site, period, product = stored.split("|")
+        return cls(site, period, product)
+
+
+class SitePeriod(NamedTuple):
+    """A site in a period of a day, as the day's `closures` name it."""
+
+    site: str
+    period: str
+
+    def pack(self) -> str:
+        """As it is stored: `site|period`."""
+        return "|".join(self)
+
+    @classmethod
+    def unpack(cls, stored: str) -> "SitePeriod":
+        """A stored one."""
+        site, _, period = stored.rpartition("|")
+        return cls(site, period)
+
+
+class SlotCount(NamedTuple):
+    """How many can have a slot, and how many have it."""
+
+    capacity: int
+    taken: int
+
+
+class Overbooked(NamedTuple):
+    """A slot of which more is taken than its capacity, which was lowered since."""
+
+    day: date
+    site: str
+    period: str
+    product: str
+    capacity: int
+    taken: int
+
+
 class Taken(NamedTuple):
     """A line of a day's roster: who has which slot."""
 
@@ -25,13 +82,23 @@ class Taken(NamedTuple):
     period: str
     product: str
 
+    @classmethod
+    def unpack(cls, no: str, stored: bytes) -> "Taken":
+        """A stored line: the resident key, then the slot."""
+        return cls(no, stored[:_RESIDENT_BYTES], *Slot.unpack(stored[_RESIDENT_BYTES:].decode()))
 
-class Unsettled(NamedTuple):
-    """A registration whose slot may have to be freed, and since when."""
+
+class OpenSlotChange(NamedTuple):
+    """A registration whose slot is being given or freed, or was when somebody crashed; and since when."""
 
     no: str
     resident: bytes
     since_ms: int
+
+    @classmethod
+    def unpack(cls, no: str, stored: bytes) -> "OpenSlotChange":
+        """A stored one (`unsettled`): the resident key, then since when in decimal."""
+        return cls(no, stored[:_RESIDENT_BYTES], int(stored[_RESIDENT_BYTES:]))
 
 
 class Closure(msgspec.Struct, array_like=True, frozen=True):

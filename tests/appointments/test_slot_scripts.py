@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from server.records.slot import Closure, Taken, Unsettled
+from server.records.slot import Closure, OpenSlotChange, Slot, Taken
 from server.records.statuses import known
 from tests.support.stores import Store
 
@@ -31,7 +31,7 @@ async def used(store: Store, place: str) -> int:
 
 
 async def test_no_slot_is_given_beyond_its_capacity(store: Store) -> None:
-    await store.keep_capacity(TAG, {"T1|am|cho": 2, "T1|pm|cho": 1})
+    await store.keep_capacity(TAG, {Slot("T1", "am", "cho"): 2, Slot("T1", "pm", "cho"): 1})
     assert [await take(store, slot(i)) for i in (1, 2, 3)] == ["taken", "taken", "full"]
     assert await take(store, slot(1)) == "again"
     assert await take(store, slot(1, "pm")) == "other", "nobody has two slots of a day"
@@ -45,10 +45,10 @@ async def test_no_slot_is_given_beyond_its_capacity(store: Store) -> None:
 
 
 async def test_nobody_is_thrown_out_where_capacity_is_lowered(store: Store) -> None:
-    await store.keep_capacity(TAG, {"T1|am|cho": 2})
+    await store.keep_capacity(TAG, {Slot("T1", "am", "cho"): 2})
     await take(store, slot(1))
     await take(store, slot(2))
-    await store.keep_capacity(TAG, {"T1|am|cho": 1})
+    await store.keep_capacity(TAG, {Slot("T1", "am", "cho"): 1})
     assert await store.vacate(TAG, "N1") is True
     assert await take(store, slot(3)) == "full", "one is still more than none"
     assert {t.no for t in await store.roster(TAG)} == {"N2"}
@@ -56,32 +56,40 @@ async def test_nobody_is_thrown_out_where_capacity_is_lowered(store: Store) -> N
 
 async def test_a_slot_is_freed_once(store: Store) -> None:
     store.now_ms = T0
-    await store.keep_capacity(TAG, {"T1|am|cho": 1})
+    await store.keep_capacity(TAG, {Slot("T1", "am", "cho"): 1})
     await take(store, slot(1))
-    assert await store.unsettled([TAG, "440106:2021-06-22"]) == [[Unsettled("N1", r(1), T0)], []]
+    assert await store.open_changes([TAG, "440106:2021-06-22"]) == [[OpenSlotChange("N1", r(1), T0)], []]
     assert await store.vacate(TAG, "N1") is True
     assert await store.vacate(TAG, "N1") is False
     assert await used(store, "T1|am|cho") == 0
-    assert await store.unsettled([TAG]) == [[]]
+    assert await store.open_changes([TAG]) == [[]]
     assert await take(store, slot(2)) == "taken"
 
 
 async def test_a_slot_is_unsettled_until_its_registration_agrees(store: Store) -> None:
-    await store.keep_capacity(TAG, {"T1|am|cho": 1})
+    await store.keep_capacity(TAG, {Slot("T1", "am", "cho"): 1})
     store.now_ms = T0
     await take(store, slot(1))
-    assert [s.no for s in (await store.unsettled([TAG]))[0]] == ["N1"]
+    assert [s.no for s in (await store.open_changes([TAG]))[0]] == ["N1"]
     await store.settle([(TAG, "N1", 0)])
-    assert await store.unsettled([TAG]) == [[]]
+    assert await store.open_changes([TAG]) == [[]]
     assert await store.on_roster(TAG, "N1") == slot(1)
     store.now_ms = T0 + 5
     await store.unsettle(TAG, "N1", r(1))
-    assert await store.unsettled([TAG]) == [[Unsettled("N1", r(1), T0 + 5)]]
+    assert await store.open_changes([TAG]) == [[OpenSlotChange("N1", r(1), T0 + 5)]]
     assert await store.on_roster(TAG, "N1") == slot(1)
 
 
 async def test_a_closed_site_gives_no_slots_and_names_those_to_send_back(store: Store) -> None:
-    await store.keep_capacity(TAG, {"T1|am|cho": 9, "T1|pm|cho": 9, "T11|am|cho": 9, "T1|am|inactivated": 9})
+    await store.keep_capacity(
+        TAG,
+        {
+            Slot("T1", "am", "cho"): 9,
+            Slot("T1", "pm", "cho"): 9,
+            Slot("T11", "am", "cho"): 9,
+            Slot("T1", "am", "inactivated"): 9,
+        },
+    )
     wanted = [slot(1), slot(2, product="inactivated")]
     for each in (*wanted, slot(3, "pm"), slot(4, site="T11")):
         assert await take(store, each) == "taken"

@@ -22,7 +22,7 @@ from server.fairness.verification import Published as Public
 from server.fairness.verification import verify_allotment
 from server.night.lease import Superseded
 from server.records.registration import Change
-from server.records.slot import Taken
+from server.records.slot import Slot, Taken
 from tests.support.nights import DAY, NightHouse, fill
 from tests.support.stores import Store, swap
 
@@ -239,7 +239,7 @@ async def booked_before(house: NightHouse, put: dict[str, Any], day: date, count
     """Appointments on a day in Tianhe, given in the night before last; their numbers."""
     house.at("20:10:00", day - timedelta(days=2))
     mine = [no for no, each in put.items() if each["district"] == TIANHE][:count]
-    await house.store.keep_capacity(day_tag(TIANHE, day), {"440106-1|am|inactivated": count})
+    await house.store.keep_capacity(day_tag(TIANHE, day), {Slot("440106-1", "am", "inactivated"): count})
     wanted = [Giving(Taken(no, put[no]["resident"], "440106-1", "am", "inactivated"), day) for no in mine]
     assert set(await house.appointments.give(TIANHE, wanted, "night")) == {"booked"}
     return mine
@@ -350,7 +350,7 @@ async def test_the_day_before_the_last_to_cancel_a_reminder_is_owed(house: Night
     early, late = list(put)
     for no, at in ((early, DAY - timedelta(days=1)), (late, DAY)):
         house.at("20:10:00", at)
-        await house.store.keep_capacity(day_tag(TIANHE, appointment), {"440106-1|am|inactivated": 2})
+        await house.store.keep_capacity(day_tag(TIANHE, appointment), {Slot("440106-1", "am", "inactivated"): 2})
         slot = Taken(no, put[no]["resident"], "440106-1", "am", "inactivated")
         assert await house.appointments.give(TIANHE, [Giving(slot, appointment)], "night") == ["booked"]
     brought = await house.run()
@@ -371,7 +371,7 @@ async def test_what_the_city_takes_away_in_that_moment_is_made_up_for_the_next_n
 
     async def after_changes(*args: Any) -> Any:
         await house.store.close_site(day_tag(TIANHE, closed), "manager", "440106-1", "am", "停电")
-        await house.store.keep_capacity(day_tag(TIANHE, closed), {"440106-2|am|inactivated": 0})
+        await house.store.keep_capacity(day_tag(TIANHE, closed), {Slot("440106-2", "am", "inactivated"): 0})
         return await give(*args)
 
     monkeypatch.setattr(house.appointments, "give", after_changes)
@@ -397,9 +397,9 @@ async def test_capacity_lowered_below_what_is_given_throws_nobody_out(house: Nig
     put = await fill(house.store, 6, districts=[TIANHE], day=DAY - timedelta(days=2), per_slot=0)
     appointment = DAY + timedelta(days=3)
     numbers = await booked_before(house, put, appointment, 3)
-    await house.store.keep_capacity(day_tag(TIANHE, appointment), {"440106-1|am|inactivated": 1})
+    await house.store.keep_capacity(day_tag(TIANHE, appointment), {Slot("440106-1", "am", "inactivated"): 1})
     brought = await house.run()
-    assert brought[TIANHE].over == [(str(appointment), "440106-1", "am", "inactivated", 1, 3)]
+    assert brought[TIANHE].over == [(appointment, "440106-1", "am", "inactivated", 1, 3)]
     assert brought[TIANHE].counts["allotted"] == 0
     assert {(await house.fields(no, put))["state"] for no in numbers} == {"booked"}
 

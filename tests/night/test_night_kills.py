@@ -22,7 +22,7 @@ from server.appointments.appointments import Giving
 from server.core.clock import to_ms
 from server.core.keys import day_tag, key, resident_tag
 from server.fairness.verification import verify_allotment
-from server.records.slot import Taken
+from server.records.slot import Slot, Taken
 from server.store.connecting import connect
 from server.store.embedded import EmbeddedStore
 from tests.support.nights import DAY, DISTRICTS, PEPPER, SECRET, NightHouse, fill
@@ -66,7 +66,7 @@ async def earlier(house: NightHouse) -> tuple[dict[str, dict[str, Any]], Past]:
     groups = [numbers[n * _GROUP : (n + 1) * _GROUP] for n in range(4)]
     days = [DAY, DAY, DAY + timedelta(days=2), DAY + timedelta(days=3)]
     for group, day, site in zip(groups, days, (1, 2, 3, 4), strict=True):
-        await store.keep_capacity(day_tag(TIANHE, day), {f"{TIANHE}-{site}|am|inactivated": _GROUP})
+        await store.keep_capacity(day_tag(TIANHE, day), {Slot(f"{TIANHE}-{site}", "am", "inactivated"): _GROUP})
         slots = [Taken(no, put[no]["resident"], f"{TIANHE}-{site}", "am", "inactivated") for no in group]
         given = await house.appointments.give(TIANHE, [Giving(slot, day) for slot in slots], "night")
         assert set(given) == {"booked"}
@@ -88,7 +88,9 @@ async def prepare(url: str) -> tuple[dict[str, dict[str, Any]], Past]:
     try:
         former, past = await earlier(house)
         put = former | await fill(store, _PEOPLE, city=city)
-        await store.keep_capacity(day_tag(TIANHE, DAY + timedelta(days=2)), {f"{TIANHE}-3|am|inactivated": _GROUP})
+        await store.keep_capacity(
+            day_tag(TIANHE, DAY + timedelta(days=2)), {Slot(f"{TIANHE}-3", "am", "inactivated"): _GROUP}
+        )
         client: Any = store.client
         for district in city.districts:
             await client.hset(key("night", day_tag(district.code, DAY)), "seed", _SEED)
@@ -178,7 +180,7 @@ async def _check_slots(store: Store, district: str, slots: Counter[tuple[str, st
         roster = Counter((taken.site, taken.period, taken.product) for taken in await store.roster(tag))
         for place, (capacity, taken) in used.items():
             assert taken == roster[place] == slots[day.isoformat(), *place] <= capacity, (day, place)
-    assert all(not unsettled for unsettled in await store.unsettled(tags))
+    assert all(not unsettled for unsettled in await store.open_changes(tags))
 
 
 def is_back(url: str) -> bool:

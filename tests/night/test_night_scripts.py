@@ -4,7 +4,7 @@ from typing import Any
 
 from server.core.keys import key, resident_tag
 from server.records.registration import Appointment, Booking, Change, NewRegistration, PassedOver
-from server.records.slot import Taken
+from server.records.slot import Slot, Taken
 from server.records.statuses import known
 from tests.support.stores import Store
 
@@ -115,18 +115,18 @@ async def test_who_may_still_register(store: Store) -> None:
 
 async def test_a_slot_taken_again_is_noted_again(store: Store) -> None:
     slot = Taken("A", RESIDENT, "T1", "am", "cho")
-    await store.keep_capacity(ON, {"T1|am|cho": 1})
+    await store.keep_capacity(ON, {Slot("T1", "am", "cho"): 1})
     store.now_ms = T0
     assert await store.take([(ON, slot)]) == [("taken", T0)]
     store.now_ms = T0 + 60_000
     assert await store.take([(ON, slot)]) == [("again", T0 + 60_000)]
-    assert [note.since_ms for note in (await store.unsettled([ON]))[0]] == [T0 + 60_000]
+    assert [note.since_ms for note in (await store.open_changes([ON]))[0]] == [T0 + 60_000]
     assert await store.vacate(ON, "A", T0) is False, "a repair that has read the earlier note"
     await store.settle([(ON, "A", T0)])
-    assert len((await store.unsettled([ON]))[0]) == 1
+    assert len((await store.open_changes([ON]))[0]) == 1
     assert await store.on_roster(ON, "A") == slot
     await store.settle([(ON, "A", T0 + 60_000)])
-    assert await store.unsettled([ON]) == [[]]
+    assert await store.open_changes([ON]) == [[]]
     assert await store.vacate(ON, "A", T0) is True, "settled since: what is followed is the registration"
     assert await store.used([ON]) == [{("T1", "am", "cho"): (1, 0)}]
 

@@ -27,7 +27,7 @@ from server.operations.importing import (
     registry_reader,
 )
 from server.records.registration import Change, Correction
-from server.records.slot import Taken
+from server.records.slot import Slot, Taken
 from server.store.connecting import connect
 from tests.support.nights import DAY as NIGHT
 from tests.support.nights import SECRET, NightHouse, fill
@@ -383,7 +383,7 @@ async def test_who_is_complete_by_an_import_leaves_the_night_and_frees_the_slot(
         assert (await small.owed(put[no]["resident"]))[-1] == "cancelled"
     assert await store.roster(f"{TIANHE}:{day}") == []
     (used,) = await store.used([f"{TIANHE}:{day}"])
-    assert used[f"{TIANHE}-1", "am", "inactivated"] == (1, 0)
+    assert used[Slot(f"{TIANHE}-1", "am", "inactivated")] == (1, 0)
 
 
 async def test_an_import_that_was_killed_and_is_done_again_ends_in_the_same_state(
@@ -503,7 +503,9 @@ async def test_a_site_that_is_gone_from_the_file_is_offered_until_it_is_replaced
     set_city_clock(store_url, "2021-06-19T12:00:00+08:00")
     done = await at_eight.booked(person(0), day, "T2")
     wishing = await at_eight.registered(person(1), preferences=[{"site": "T2", "period": "any"}], accept_any_site=False)
-    await at_eight.store.keep_capacity(f"{TIANHE}:2021-06-25", {"T2|am|inactivated": 5, "T1|am|inactivated": 5})
+    await at_eight.store.keep_capacity(
+        f"{TIANHE}:2021-06-25", {Slot("T2", "am", "inactivated"): 5, Slot("T1", "am", "inactivated"): 5}
+    )
     rows = [f"T1,接种点T1,Site T1,{TIANHE},路1号", f"B1,接种点B1,Site B1,{BAIYUN},路1号"]
     file = csv_file(tmp_path, "sites", *rows)
 

@@ -22,7 +22,7 @@ from server.records.first_dose import FirstDoseRecord
 from server.records.message import DeadLetter, Next, Pointer, Sent
 from server.records.registration import Change
 from server.records.scripts import SCRIPTS
-from server.records.slot import Taken
+from server.records.slot import Slot, Taken
 from server.store.connecting import connect
 from tests.support.nights import DAY, NightHouse, fill, resident_of
 from tests.support.post import Phones, Post, open_post
@@ -347,9 +347,10 @@ async def night(store_url: str, tmp_path: Path) -> AsyncIterator[NightHouse]:
     put = await fill(store, 20, per_slot=1, districts=(TIANHE,))
     for n in range(2, 7):
         await store.keep_capacity(
-            day_tag(TIANHE, DAY + timedelta(days=n)), {f"{TIANHE}-{s}|pm|inactivated": 0 for s in range(1, 5)}
+            day_tag(TIANHE, DAY + timedelta(days=n)),
+            {Slot(f"{TIANHE}-{s}", "pm", "inactivated"): 0 for s in range(1, 5)},
         )
-    await store.keep_capacity(TONIGHT, {f"{TIANHE}-1|am|inactivated": 1})
+    await store.keep_capacity(TONIGHT, {Slot(f"{TIANHE}-1", "am", "inactivated"): 1})
     no = next(iter(put))
     slot = Taken(no, put[no]["resident"], f"{TIANHE}-1", "am", "inactivated")
     assert await it.appointments.give(TIANHE, [Giving(slot, DAY)], "test") == ["booked"]
@@ -402,7 +403,7 @@ async def test_who_is_given_a_slot_gets_it_whatever_is_said_of_a_neighbour(night
         assert (str(unknown), told in ("booked", "again")) == ("store-unavailable", True)
         assert (await night.store.registration(wanted[0].slot.resident))["state"] == "proposed"
         assert [it.no for it in await night.store.roster(day_tag(TIANHE, on))] == [wanted[1].slot.no]
-        assert await night.store.unsettled([day_tag(TIANHE, on)]) == [[]], "and nothing is left to be settled"
+        assert await night.store.open_changes([day_tag(TIANHE, on)]) == [[]], "and nothing is left to be settled"
         stub.off()
     assert await night.appointments.give(TIANHE, wanted, "test") == ["booked", "again"]
 

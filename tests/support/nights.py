@@ -21,6 +21,7 @@ from server.night.steps import Outcome
 from server.records.fields import Arg
 from server.records.first_dose import FirstDoseRecord
 from server.records.registration import NewRegistration
+from server.records.slot import Slot
 from server.records.statuses import known
 from tests.support.serving import StandingClock
 from tests.support.stores import Store
@@ -72,7 +73,7 @@ async def fill(
             code, {s: msgspec.json.encode(Site(s, f"接种点{s}", f"Site {s}", code, "路1号")) for s in sites}
         )
         for n in range(2, 7):
-            slots = {f"{site}|{half}|inactivated": each for site in sites for half in ("am", "pm")}
+            slots = {Slot(site, half, "inactivated"): each for site in sites for half in ("am", "pm")}
             await store.keep_capacity(day_tag(code, day + timedelta(days=n)), slots)
         for start in range(0, people, _BATCH):
             batch = range(first + start, first + min(people, start + _BATCH))

@@ -34,7 +34,7 @@ from server.core.keys import Pepper
 from server.core.papers import normalise_name
 from server.core.settings import Settings
 from server.records.first_dose import FirstDoseRecord
-from server.records.slot import Taken
+from server.records.slot import Slot, Taken
 from server.services import Services, wire
 from server.store.connecting import connect
 from server.web.app import application
@@ -226,7 +226,7 @@ class House:
         self, who: Person, no: str, day: date, site: str = "T1", period: str = "am", product: str = "inactivated"
     ) -> None:
         """Give a registration an appointment as a night would."""
-        await self.store.keep_capacity(f"{TIANHE}:{day}", {f"{site}|{period}|{product}": 99})
+        await self.store.keep_capacity(f"{TIANHE}:{day}", {Slot(site, period, product): 99})
         slot = Taken(no, self.resident(who), site, period, product)
         assert await self.services.appointments.give(TIANHE, [Giving(slot, day)], "night") == ["booked"]
 

@@ -12,6 +12,7 @@ from server.fairness.allotment import Allotment, Candidate, Candidates, Rules, S
 from server.fairness.result_file import list_root
 from server.night.published import Published
 from server.records.registration import Appointment, Booking, Change, PassedOver
+from server.records.slot import Slot as SlotName
 from server.records.slot import Taken
 from server.records.statuses import known
 from tests.support.serving import TIANHE
@@ -96,7 +97,7 @@ class SmallNight:
                 assert await self.store.pass_over([passed], 3) == ["passed"]
                 continue
             on, site, period, product = outcome.slot
-            await self.store.keep_capacity(day_tag(TIANHE, on), {f"{site}|{period}|{product}": 9})
+            await self.store.keep_capacity(day_tag(TIANHE, on), {SlotName(site, period, product): 9})
             taken = Taken(candidate.no, resident, site, period, product)
             assert [s for s, _ in known(await self.store.take([(day_tag(TIANHE, on), taken)]))] == ["taken"]
             change, place = Change(resident, candidate.no, "night"), Appointment(site, on.isoformat(), period)

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from server.appointments.appointments import Giving
 from server.records.message import DeadLetter, Next, Pointer
 from server.records.registration import Appointment, Change
-from server.records.slot import Taken
+from server.records.slot import Slot, Taken
 from server.records.statuses import known
 from tests.support.serving import BAIYUN, HUANGPU, OPERATOR, TIANHE, House, person, refused
 from tests.support.stores import Store
@@ -169,7 +169,7 @@ async def test_a_night_that_was_run_is_shown_as_it_ended(house: House) -> None:
     await house.at("08:30:00")
     for i in range(3):
         await house.registered(person(i))
-    await house.store.keep_capacity(f"{TIANHE}:{MONDAY}", {"T1|am|inactivated": 2})
+    await house.store.keep_capacity(f"{TIANHE}:{MONDAY}", {Slot("T1", "am", "inactivated"): 2})
     await house.at("20:15:00")
     await house.services.night.run(SATURDAY)
     view = await look(house)
@@ -230,11 +230,11 @@ async def test_the_lease_can_be_read_on_any_store(store: Store) -> None:
 async def test_capacity_is_shown_by_slot_and_added_up_for_today_and_two_weeks(house: House) -> None:
     await house.at("08:30:00")
     kept = {
-        SATURDAY: {"T1|am|inactivated": 4},
-        MONDAY: {"T1|am|inactivated": 10, "T1|pm|cho": 5, "T2|am|inactivated": 0},
-        date(2021, 7, 3): {"T2|pm|cho": 6},
-        date(2021, 7, 4): {"T2|pm|cho": 1000},  # too far ahead
-        FRIDAY: {"T1|am|inactivated": 1000},  # over
+        SATURDAY: {Slot("T1", "am", "inactivated"): 4},
+        MONDAY: {Slot("T1", "am", "inactivated"): 10, Slot("T1", "pm", "cho"): 5, Slot("T2", "am", "inactivated"): 0},
+        date(2021, 7, 3): {Slot("T2", "pm", "cho"): 6},
+        date(2021, 7, 4): {Slot("T2", "pm", "cho"): 1000},  # too far ahead
+        FRIDAY: {Slot("T1", "am", "inactivated"): 1000},  # over
     }
     for day, slots in kept.items():
         await house.store.keep_capacity(f"{TIANHE}:{day}", slots)
@@ -242,7 +242,7 @@ async def test_capacity_is_shown_by_slot_and_added_up_for_today_and_two_weeks(ho
         no = (await house.registered(person(i)))["registration_no"]
         giving = Giving(Taken(no, house.resident(person(i)), "T1", "am", "inactivated"), MONDAY)
         assert await house.services.appointments.give(TIANHE, [giving], "night") == ["booked"]
-    await house.store.keep_capacity(f"{BAIYUN}:{MONDAY}", {"B1|am|cho": 3})
+    await house.store.keep_capacity(f"{BAIYUN}:{MONDAY}", {Slot("B1", "am", "cho"): 3})
     view = await look(house)
     days = of(view)["capacity"]
     assert [it["date"] for it in days] == [f"2021-06-{d}" for d in range(19, 31)] + [f"2021-07-0{d}" for d in (1, 2, 3)]

@@ -7,7 +7,7 @@ import pytest
 
 from server.appointments.appointments import Giving
 from server.appointments.staff import Role
-from server.records.slot import Taken
+from server.records.slot import Slot, Taken
 from tests.support.serving import OPERATOR, TIANHE, House, enrol, person, refused
 from tests.support.stores import swap
 
@@ -221,7 +221,7 @@ async def test_nobody_gets_a_slot_at_a_closed_site(monday: tuple[House, list[Any
     house, _ = monday
     await close(house, date=TUESDAY.isoformat())
     done = await house.registered(person(5))
-    await house.store.keep_capacity(f"{TIANHE}:{TUESDAY}", {"T1|am|inactivated": 9})
+    await house.store.keep_capacity(f"{TIANHE}:{TUESDAY}", {Slot("T1", "am", "inactivated"): 9})
     with pytest.raises(AssertionError):
         await house.give(person(5), done["registration_no"], TUESDAY)
     assert (await mine(house, done))["state"] == "proposed"
@@ -308,7 +308,7 @@ async def test_an_appointment_given_while_its_site_closes(
         return await book(*args)
 
     swap(monkeypatch, house.store, "book", closed_first)
-    await house.store.keep_capacity(f"{TIANHE}:2021-06-23", {"T1|am|inactivated": 1})
+    await house.store.keep_capacity(f"{TIANHE}:2021-06-23", {Slot("T1", "am", "inactivated"): 1})
     slot = Taken(done["registration_no"], house.resident(person(5)), "T1", "am", "inactivated")
     giving = Giving(slot, date(2021, 6, 23))
     assert await house.services.appointments.give(TIANHE, [giving], "night") == ["closed"]

@@ -12,7 +12,7 @@ from server.appointments.slot_store import SlotStore
 from server.core.city import City
 from server.core.keys import day_tag
 from server.night.waiting_list import WaitingList
-from server.operations.importing.capacity import Slot, remove_slots
+from server.operations.importing.capacity import DaySlot, remove_slots
 from server.store.connection import Connection
 
 
@@ -23,7 +23,7 @@ class AtSites(msgspec.Struct):
     appointments: Counter[tuple[str, date]] = msgspec.field(default_factory=Counter)
     wish: int = 0
     wish_no_other: list[str] = msgspec.field(default_factory=list)
-    slots: list[Slot] = msgspec.field(default_factory=list)
+    slots: list[DaySlot] = msgspec.field(default_factory=list)
 
 
 async def at_sites(
@@ -43,7 +43,7 @@ async def at_sites(
             taken = 0
             for (site, period, product), (_, given) in used.items():
                 if site in here:
-                    found.slots.append(Slot(code, site, day, period, product))
+                    found.slots.append(DaySlot(code, site, day, period, product))
                 if site in fresh:
                     taken += given
             if taken:
@@ -60,7 +60,7 @@ async def at_sites(
     return found
 
 
-async def remove_sites(connection: Connection, going: Collection[Site], slots: Sequence[Slot]) -> None:
+async def remove_sites(connection: Connection, going: Collection[Site], slots: Sequence[DaySlot]) -> None:
     """Nobody can wish for these sites any more, and nothing more of them is given. Appointments stay, so do the sites'
     names; done again, it comes to the same."""
     for site in going:

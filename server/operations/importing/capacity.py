@@ -1,7 +1,7 @@
 """The file of capacities: judged, compared with what the store has for its days, kept."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Final, NamedTuple
 
@@ -14,6 +14,7 @@ from server.operations.importing.cells import BadRow, day_of
 from server.operations.importing.csv_file import CsvFile, Fault, Outcome
 from server.operations.importing.twice import agreeing
 from server.operations.store import OperationStore
+from server.records.slot import Slot, SlotCount
 from server.store.connection import Connection
 
 CAPACITY_COLUMNS: Final = ("site", "date", "period", "product", "capacity")
@@ -21,8 +22,8 @@ _EARLIEST_DAY: Final = date(2020, 1, 1)
 _CAPACITY = re.compile("[0-9]{1,6}")
 
 
-class Slot(NamedTuple):
-    """A product at a site in a period of a day."""
+class DaySlot(NamedTuple):
+    """A product at a site in a period of a day, in which district and on which day."""
 
     district: str
     site: str
@@ -31,9 +32,9 @@ class Slot(NamedTuple):
     product: str
 
     @property
-    def field(self) -> str:
-        """Its name in the day's slots."""
-        return f"{self.site}|{self.period}|{self.product}"
+    def slot(self) -> Slot:
+        """Its name among the day's slots."""
+        return Slot(self.site, self.period, self.product)
 
 
 class Capacity(NamedTuple):
@@ -47,9 +48,9 @@ class Capacity(NamedTuple):
     doses: int
 
     @property
-    def slot(self) -> Slot:
+    def day_slot(self) -> DaySlot:
         """What it is the capacity of."""
-        return Slot(*self[:-1])
+        return DaySlot(*self[:-1])
 
 
 class Lowered(msgspec.Struct, frozen=True):
@@ -77,10 +78,10 @@ class CapacityFound(msgspec.Struct):
     """
 
     outcome: Outcome
-    slots: dict[Slot, int]
+    slots: dict[DaySlot, int]
     duplicates: int
-    before: dict[Slot, int]
-    given: dict[Slot, int]
+    before: dict[DaySlot, int]
+    given: dict[DaySlot, int]
 
     @property
     def days(self) -> list[date]:
@@ -97,7 +98,7 @@ class CapacityFound(msgspec.Struct):
         """Slots of which the file says otherwise."""
         return sum(slot in self.before and doses != self.before[slot] for slot, doses in self.slots.items())
 
-    def missing(self, first: date = date.min) -> list[Slot]:
+    def missing(self, first: date = date.min) -> list[DaySlot]:
         """Slots from this day on that the store offers, between the file's first and last day, and the file has not."""
         return [slot for slot, doses in self.before.items() if doses and slot not in self.slots and slot.day >= first]
 
@@ -134,7 +135,7 @@ def judge_capacity(source: CsvFile, read: Callable[[Sequence[str]], Capacity]) -
     """Read a file of capacities; keeps nothing, and asks nobody."""
     outcome = Outcome()
     column = "site", source.place_of("site")
-    rows = agreeing(source.numbered(read), lambda row: row.slot, "slot", column, outcome)
+    rows = agreeing(source.numbered(read), lambda row: row.day_slot, "slot", column, outcome)
     slots = {slot: row.doses for slot, row in rows.kept.items()}
     return CapacityFound(outcome, slots, rows.duplicates, {}, {})
 
@@ -149,7 +150,7 @@ async def compare_capacity(connection: Connection, city: City, found: CapacityFo
         used = await SlotStore(connection).used([day_tag(district.code, day) for day in days])
         for day, slots in zip(days, used, strict=True):
             for (site, period, product), (capacity, taken) in slots.items():
-                slot = Slot(district.code, site, day, period, product)
+                slot = DaySlot(district.code, site, day, period, product)
                 found.before[slot] = capacity
                 if taken:
                     found.given[slot] = taken
@@ -157,35 +158,39 @@ async def compare_capacity(connection: Connection, city: City, found: CapacityFo
 
 async def keep_capacity(connection: Connection, rows: Iterable[Capacity | Fault]) -> CapacityKept:
     """Write the good rows."""
-    by_day: dict[tuple[str, date], dict[str, int]] = {}
+    by_day: dict[tuple[str, date], dict[Slot, int]] = {}
     for row in rows:
         if not isinstance(row, Fault):
             slots = by_day.setdefault((row.district, row.day), {})
-            slots[row.slot.field] = row.doses
+            slots[row.day_slot.slot] = row.doses
     tags = [day_tag(district, day) for district, day in by_day]
     for tag, slots in zip(tags, by_day.values(), strict=True):
         await SlotStore(connection).keep_capacity(tag, slots)
     # After the writing: from then on nothing more is given than the new capacity, so that this is all there is.
-    lowered = []
+    lowered: list[Lowered] = []
     for (_, day), slots, used in zip(by_day, by_day.values(), await SlotStore(connection).used(tags), strict=True):
-        for (site, period, product), (capacity, taken) in used.items():
-            if f"{site}|{period}|{product}" in slots and taken > capacity:
-                lowered.append(Lowered(day, site, period, product, capacity, taken))
+        lowered += _lowered(day, slots, used)
     lowered.sort(key=lambda it: (it.date, it.site, it.period, it.product))
     return CapacityKept(sum(len(slots) for slots in by_day.values()), lowered)
 
 
-async def remove_slots(connection: Connection, slots: Iterable[Slot]) -> list[Lowered]:
+async def remove_slots(connection: Connection, slots: Iterable[DaySlot]) -> list[Lowered]:
     """Offer these no longer; those of which something has been given, which stays."""
-    by_day: dict[tuple[str, date], list[str]] = {}
-    for slot in slots:
-        by_day.setdefault((slot.district, slot.day), []).append(slot.field)
+    by_day: dict[tuple[str, date], list[Slot]] = {}
+    for gone in slots:
+        by_day.setdefault((gone.district, gone.day), []).append(gone.slot)
     lowered = []
-    for (district, day), fields in by_day.items():
+    for (district, day), removed in by_day.items():
         tag = day_tag(district, day)
-        await OperationStore(connection).remove_capacity(tag, fields)
+        await OperationStore(connection).remove_capacity(tag, removed)
         (used,) = await SlotStore(connection).used([tag])
-        for (site, period, product), (capacity, taken) in used.items():
-            if f"{site}|{period}|{product}" in fields and taken > capacity:
-                lowered.append(Lowered(day, site, period, product, capacity, taken))
+        lowered += _lowered(day, removed, used)
     return sorted(lowered, key=lambda it: (it.date, it.site, it.period, it.product))
+
+
+def _lowered(day: date, among: Container[Slot], used: Mapping[Slot, SlotCount]) -> list[Lowered]:
+    return [
+        Lowered(day, *slot, use.capacity, use.taken)
+        for slot, use in used.items()
+        if slot in among and use.taken > use.capacity
+    ]
