@@ -17,8 +17,8 @@ from server.records.first_dose import FirstDoseRecord
 from server.records.registration import Appointment, Change, NewRegistration
 from server.records.slot import Slot, Taken
 from server.records.statuses import known
-from tests.registrations.test_resident_scripts import T0, booked, miss, past, r, register, stop
-from tests.registrations.test_resident_scripts import cancel as cancel_one
+from tests.support.resident_scripts import T0, booked, miss, past, r, register, stop
+from tests.support.resident_scripts import cancel as cancel_one
 from tests.support.serving import OPERATOR, TIANHE, House, enrol, keep_sites, open_house, person, refused
 from tests.support.stores import Store
 

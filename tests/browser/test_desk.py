@@ -1,25 +1,16 @@
 """The desk's page in a real browser: who comes is checked in once, also without a network; nothing stays behind."""
 
-from collections.abc import Callable
-
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESKTOP, Visit, look
+from tests.support.browser import DESKTOP, Visits, look
+from tests.support.desk_page import confirm, sign_in_at_the_desk, type_number
 from tests.support.serving import API, Up, operator_token, store_client, until
 from tests.support.steps import FILL, demo, roster, staff_token
 
-Visits = Callable[..., Visit]
 MORNING, AFTERNOON = 17, 18  # whom the demo gives today's appointments at the first site of each district
 NOWHERE = "106190100000008"  # well formed, the check digit is stdnum's; nobody has it
-
-
-def sign_in(page: Page, server: Up, token: str) -> None:
-    """By the link that the manager was given."""
-    page.goto(f"{server.url}/staff#token={token}")
-    expect(page.locator("#desk")).to_be_visible()
-    expect(page.locator("li.entry")).to_have_count(2)
 
 
 def stored(page: Page) -> str:
@@ -39,19 +30,6 @@ def stored(page: Page) -> str:
             }"""
         )
     )
-
-
-def type_number(page: Page, number: str) -> None:
-    """As a hand scanner does: digits, then Enter."""
-    page.fill("#regno", number)
-    page.press("#regno", "Enter")
-
-
-def confirm(page: Page) -> None:
-    """Press the button, once it may be pressed."""
-    expect(page.locator("#confirm")).to_be_visible()
-    expect(page.locator("#attended")).not_to_have_attribute("aria-disabled", "true")
-    page.click("#attended")
 
 
 def changed(number: str) -> str:
@@ -170,7 +148,7 @@ def test_an_attendance_without_a_network_is_kept_and_sent_once(morning: Up, visi
     page = here.open()
     answers: list[int] = []
     page.on("response", lambda it: answers.append(it.status) if it.url.endswith("/attendances") else None)
-    sign_in(page, morning, token)
+    sign_in_at_the_desk(page, morning, token)
     page.evaluate("navigator.serviceWorker.ready.then(() => true)")  # the page itself is kept, too
     here.context.set_offline(True)
     type_number(page, number)
@@ -205,7 +183,7 @@ def test_a_full_device_says_that_the_page_must_stay_open(morning: Up, visit: Vis
     number = roster(morning, site, token)["pm"]["registration_no"]
     here = visit(morning, recorded=False)
     page = here.open()
-    sign_in(page, morning, token)
+    sign_in_at_the_desk(page, morning, token)
     page.evaluate(FILL)
     here.context.set_offline(True)
     page.locator(f"#e{number} .check-in").click()
@@ -223,7 +201,7 @@ def test_signing_out_keeps_what_was_not_sent_without_names(morning: Up, visit: V
     number = roster(morning, site, token)["am"]["registration_no"]
     here = visit(morning, recorded=False)
     page = here.open()
-    sign_in(page, morning, token)
+    sign_in_at_the_desk(page, morning, token)
     here.context.set_offline(True)
     type_number(page, number)
     confirm(page)
@@ -239,7 +217,7 @@ def test_signing_out_keeps_what_was_not_sent_without_names(morning: Up, visit: V
     assert not [it for it in (token, f"{demo(MORNING, '440117').name[0]}*", "****") if it in kept]
     here.context.set_offline(False)
     page.evaluate("Math.random = () => 0")  # what is put off for a moment comes before the server has said who this is
-    sign_in(page, morning, token)
+    sign_in_at_the_desk(page, morning, token)
     expect(page.locator(f"#e{number} .badge.fulfilled")).to_be_visible()
     assert roster(morning, site, token)["am"]["state"] == "fulfilled"
 
@@ -251,7 +229,7 @@ def test_another_sites_resident_and_a_late_refusal_are_told(morning: Up, visit: 
     elsewhere = roster(morning, "440118-1", operator_token(morning.data_dir))["am"]["registration_no"]
     here = visit(morning, recorded=False)
     page = here.open()
-    sign_in(page, morning, token)
+    sign_in_at_the_desk(page, morning, token)
     type_number(page, elsewhere)
     expect(page.locator("#confirm-title")).to_have_text("不在本点名单上")
     expect(page.locator("#attended")).to_be_hidden()
@@ -290,7 +268,7 @@ def test_a_manager_closes_an_afternoon_and_html_in_a_reason_stays_text(morning: 
     token = staff_token(morning, site)
     here = visit(morning)
     page = here.open()
-    sign_in(page, morning, token)
+    sign_in_at_the_desk(page, morning, token)
     page.click("#to-closing")
     expect(page.locator("#closing-ask")).to_be_visible()
     expect(page.locator("#closing-date")).to_have_value("2021-06-19")
@@ -386,7 +364,7 @@ def test_the_camera_finds_the_number_and_is_switched_off(morning: Up, visit: Vis
     here = visit(morning)
     without = here.context.new_page()
     without.add_init_script("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })")
-    sign_in(without, morning, token)
+    sign_in_at_the_desk(without, morning, token)
     expect(without.locator("#scan")).to_be_hidden()
     expect(without.locator("#scan-why")).to_contain_text("不能扫码")
     without.close()
@@ -420,7 +398,7 @@ def test_a_token_that_ends_at_the_desk_loses_no_attendance(morning: Up, visit: V
     number = roster(morning, site, token)["am"]["registration_no"]
     here = visit(morning)
     page = here.open()
-    sign_in(page, morning, token)
+    sign_in_at_the_desk(page, morning, token)
     refusal = {"code": "forged", "status": 401, "title": "x", "detail": "x", "type": "/problems/forged"}
     here.context.route("**/api/v1/attendances", lambda route: route.fulfill(status=401, json=refusal))
     type_number(page, number)
@@ -429,6 +407,6 @@ def test_a_token_that_ends_at_the_desk_loses_no_attendance(morning: Up, visit: V
     expect(page.locator("#signin-kept")).to_contain_text("1")
     look(page, "desk-token-ended")
     here.context.unroute("**/api/v1/attendances")
-    sign_in(page, morning, token)
+    sign_in_at_the_desk(page, morning, token)
     expect(page.locator(f"#e{number} .badge.fulfilled")).to_be_visible()
     assert roster(morning, site, token)["am"]["state"] == "fulfilled"

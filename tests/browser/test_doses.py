@@ -8,11 +8,9 @@ from typing import Any
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import DESKTOP, look
-from tests.browser.test_desk import Visits, confirm, type_number
-from tests.browser.test_desk import sign_in as sign_in_at_the_desk
-from tests.browser.test_ops import sign_in as sign_in_on_call
-from tests.browser.test_ops import spaced
+from tests.support.browser import DESKTOP, Visits, look
+from tests.support.desk_page import confirm, sign_in_at_the_desk, type_number
+from tests.support.ops_page import sign_in_on_call, spaced
 from tests.support.serving import Up, quick_city, store_client, up
 from tests.support.steps import roster, staff_token
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import httpx
 from playwright.sync_api import expect
 
-from tests.browser.conftest import DESKTOP, Visit, look
-from tests.browser.test_ops import sign_in
-from tests.browser.test_plain import OldPhone
+from tests.support.browser import DESKTOP, Visit, look
+from tests.support.old_phone import OldPhone
+from tests.support.ops_page import sign_in_on_call
 from tests.support.serving import API, TIANHE, Person, Up
 from tests.support.steps import choose, code_from, demo, fill_papers
 
@@ -77,7 +77,7 @@ def test_the_plain_page_offers_the_code_without_scripts(morning: Up, visit: Call
 def test_the_operator_sees_the_attack(morning: Up, visit: Callable[..., Visit]) -> None:
     shut(morning, demo(15))
     page = visit(morning, viewport=DESKTOP).open()
-    sign_in(page, morning)
+    sign_in_on_call(page, morning)
     tile = page.locator("#totals [data-key=tPapers]")
     expect(tile).to_contain_text("证件不符")
     expect(tile).to_contain_text("锁住")

@@ -1,15 +1,11 @@
 """The resident's journey in a real browser, on a real server: nothing is lost on the way."""
 
-from collections.abc import Callable
-
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESKTOP, Visit, look, template_of
+from tests.support.browser import DESKTOP, Visits, look, template_of
 from tests.support.serving import TIANHE, Person, Up
 from tests.support.steps import agree, choose, come_in, demo, fill_papers, find_by_code, join, number_of, register
-
-Visits = Callable[..., Visit]
 
 
 def stored(page: Page) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -13,11 +13,10 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from server.web.assets import PAGES
-from tests.browser.conftest import Call, Visit, look
+from tests.support.browser import Call, Visit, Visits, look
 from tests.support.serving import API, BAIYUN, TIANHE, Up, until
 from tests.support.steps import FILL, agree, come_in, demo, fill_papers, join, number_of, register, sideways
 
-Visits = Callable[..., Visit]
 REQUESTS_TO_SEE_THE_LIST = 3
 FIRST_VISIT_BYTES = 60 * 1024
 MODULES = {f"/{name}.js" for name in ("app", "find", "opening", "papers", "queue", "receipt", "register")}

@@ -1,15 +1,11 @@
 """Papers on the page as people type them (cases P2 to P5): let in, or told beside the field what is wrong."""
 
-from collections.abc import Callable
-
 import msgspec
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visit, look
+from tests.support.browser import Visits, look
 from tests.support.serving import Up
 from tests.support.steps import choose, demo, fill_papers
-
-Visits = Callable[..., Visit]
 
 
 def test_lost_and_unknown_letters_are_told_beside_the_name_and_another_dot_and_15_digits_let_in(

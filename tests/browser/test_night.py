@@ -20,13 +20,12 @@ from server.fairness.verification import verify_inclusion
 from server.night.published import Published
 from server.records.registration import PassedOver
 from server.store.connecting import connect
-from tests.browser.conftest import Visit, look
+from tests.support.browser import Visits, look
 from tests.support.serving import API, TIANHE, Person, Up, quick_city, up
 from tests.support.small_night import SmallNight, Waiting
 from tests.support.steps import come_in, demo, fill_papers, number_of, sideways
 from tests.support.stores import Store
 
-Visits = Callable[..., Visit]
 NIGHT = date(2021, 6, 19)
 FIRST_DOSE = date(2021, 4, 20)  # of every demo resident
 SITE = "440106-1"

@@ -9,12 +9,12 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from server.records.message import DeadLetter
-from tests.browser.conftest import DESKTOP, PHONE, Visit, check_schema, look
-from tests.browser.conftest import Call as Traffic
+from tests.support.browser import DESKTOP, PHONE, Visits, check_schema, look
+from tests.support.browser import Call as Traffic
+from tests.support.ops_page import sign_in_on_call, spaced
 from tests.support.serving import API, TIANHE, Up, operator_token, quick_city, store_client, up
 from tests.support.steps import demo
 
-Visits = Callable[..., Visit]
 HEADER = "site,date,period,product,capacity"
 SEED = "5e" * 32
 
@@ -26,13 +26,6 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     clock = ("--clock", "2021-06-19T08:00:00+08:00")
     with up(folder / "data", "--city", str(quick_city(folder)), *clock, "--workers", "1") as server:
         yield server
-
-
-def sign_in(page: Page, server: Up) -> None:
-    """By a link, as an operator keeps it."""
-    page.goto(f"{server.url}/ops#token={operator_token(server.data_dir)}")
-    expect(page.locator("#board")).to_be_visible()
-    expect(page.locator("#night-rows tr")).to_have_count(11)
 
 
 def stored(page: Page) -> str:
@@ -106,7 +99,7 @@ def test_the_night_is_seen_step_by_step(station: Up, visit: Visits, name: str, o
     here = visit(station, recorded=False, **options)
     changed(here.context, station.url, half_done)
     page = here.open()
-    sign_in(page, station)
+    sign_in_on_call(page, station)
     steps = page.locator("#night-steps li")
     expect(steps).to_have_count(6)
     assert [it.get_attribute("class") for it in steps.all()] == ["is-now", "", "", "", "", ""], "not begun everywhere"
@@ -138,7 +131,7 @@ def test_a_night_that_nobody_runs_is_said_aloud(station: Up, visit: Visits) -> N
     here = visit(station, recorded=False, viewport=DESKTOP)
     changed(here.context, station.url, stuck)
     page = here.open()
-    sign_in(page, station)
+    sign_in_on_call(page, station)
     expect(page.locator("#night-who.bad")).to_contain_text("jiaohao night")
     look(page, "ops-stuck")
 
@@ -180,7 +173,7 @@ def test_signing_in_and_out_leaves_no_token_anywhere(station: Up, visit: Visits)
 def test_an_opening_is_paused_and_its_rate_changed(station: Up, visit: Visits) -> None:
     here = visit(station, viewport=DESKTOP)
     page = here.open()
-    sign_in(page, station)
+    sign_in_on_call(page, station)
     row = page.locator("#openings-rows tr[data-key='440105']")
     expect(row).to_contain_text("12:00–16:00")
     expect(page.locator("#openings-rows tr[data-key='440112'] button")).to_have_count(0)  # no window
@@ -207,7 +200,7 @@ def test_an_opening_is_paused_and_its_rate_changed(station: Up, visit: Visits) -
 def test_capacity_is_uploaded_and_what_came_of_it_is_told(station: Up, visit: Visits) -> None:
     here = visit(station, viewport=DESKTOP)
     page = here.open()
-    sign_in(page, station)
+    sign_in_on_call(page, station)
     fold = page.locator("#capacity tbody[data-code='440111'] .fold")
     expect(page.locator("#capacity .site")).to_have_count(0)
     fold.focus()
@@ -269,15 +262,11 @@ def put_people(server: Up) -> tuple[str, str]:
     return first.decode(), second.decode()
 
 
-def spaced(no: str) -> str:
-    return f"{no[:5]} {no[5:10]} {no[10:]}"
-
-
 def test_people_are_called_unbarred_and_their_messages_sent_again(station: Up, visit: Visits) -> None:
     no, barred = put_people(station)
     here = visit(station, viewport=DESKTOP)
     page = here.open()
-    sign_in(page, station)
+    sign_in_on_call(page, station)
     expect(page.locator("#to-call-count")).to_have_text("1")
     assert "tel:" not in page.content(), "phones are shown when they are asked for"
     page.locator("#to-call summary").click()
@@ -366,7 +355,7 @@ def test_eleven_districts_of_a_hundred_sites_stay_usable(station: Up, visit: Vis
     here = visit(station, viewport=DESKTOP, recorded=False)
     changed(here.context, station.url, crowd)
     page = here.open()
-    sign_in(page, station)
+    sign_in_on_call(page, station)
     expect(page.locator("#capacity .site")).to_have_count(0)
     page.locator(f"#capacity tbody[data-code='{TIANHE}'] .fold").click()
     expect(page.locator("#capacity .site")).to_have_count(100)

@@ -1,54 +1,14 @@
 """The journey in a browser that runs no scripts."""
 
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PHONE, Visit, look
+from tests.support.browser import Visits
+from tests.support.old_phone import OldPhone
 from tests.support.serving import API, BAIYUN, TIANHE, Person, Up, quick_city, until, up
-from tests.support.steps import adjust, code_from, demo, fill_papers, sideways
-
-Visits = Callable[..., Visit]
-ALIKE = "/plain/as-seen"
-
-
-class OldPhone:
-    """A browser without scripts, and one with them beside it in which axe sees the same pages.
-
-    Args:
-        visit: the fixture.
-        server: serves.
-        options: of the browser: `locale`, `color_scheme`.
-    """
-
-    def __init__(self, visit: Visits, server: Up, **options: str) -> None:
-        self.server = server
-        self.page = visit(server, recorded=False, java_script_enabled=False, **options).open()
-        self._beside = visit(server, recorded=False, **options).context.new_page()
-
-    def look(self, name: str) -> None:
-        """See `look`; and nothing on the page would run."""
-        html = self._content()
-        assert "<script" not in html and "onclick" not in html
-        self._beside.route(f"**{ALIKE}", lambda route: route.fulfill(body=html, content_type="text/html"))
-        self._beside.goto(self.server.url + ALIKE)
-        self._beside.unroute(f"**{ALIKE}")
-        look(self._beside, name, shown=self.page)
-        self._beside.set_viewport_size({"width": 320, "height": 568})
-        assert sideways(self._beside) == [], f"{name} at 320 px"
-        self._beside.set_viewport_size(PHONE)  # type: ignore[arg-type]
-
-    def _content(self) -> str:
-        def content() -> str:
-            with suppress(PlaywrightError):  # it is just being refreshed
-                return self.page.content()
-            return ""
-
-        return str(until(content, "a page at rest"))
+from tests.support.steps import adjust, code_from, demo, fill_papers
 
 
 def number_of(page: Page) -> str:

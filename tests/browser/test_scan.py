@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from stdnum.iso7064 import mod_11_10
 
 from server.web.assets import PAGES
-from tests.browser.conftest import CHROMIUM, Visit
+from tests.support.browser import CHROMIUM, Visit
 from tests.support.serving import Up, until
 from tests.support.steps import roster, staff_token
 

@@ -1,15 +1,12 @@
 """What the page says at the hours and in the troubles of an opening, and that nothing is lost in them."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visit, look
+from tests.support.browser import Visits, look
 from tests.support.serving import HAIZHU, TIANHE, quick_city, up
 from tests.support.steps import adjust, choose, come_in, demo, fill_papers, number_of
-
-Visits = Callable[..., Visit]
 
 
 def test_the_draw_the_wait_a_pause_and_no_network(tmp_path: Path, visit: Visits) -> None:

@@ -5,7 +5,6 @@ What is right at which second comes from the announcement (A6, A7: windows 08-12
 """
 
 import json
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,12 +15,11 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from server.web.assets import PAGES
-from tests.browser.conftest import Visit, picture
 from tests.support import SUPPORT
+from tests.support.browser import Visit, Visits, picture
 from tests.support.serving import API, HAIZHU, TIANHE, Up, operator_token, until
 from tests.support.steps import demo, fill_papers
 
-Visits = Callable[..., Visit]
 DAY = "2021-06-19"
 LANGUAGES = json.loads((SUPPORT / "languages.json").read_text(encoding="utf-8"))
 DRAW_SECONDS = 120

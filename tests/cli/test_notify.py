@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from server.messages.gateways import FileGateway
 from server.records.message import DeadLetter
+from tests.support.city_files import load_text, loud_city
 from tests.support.post import Phones, Post, open_post, read
 from tests.support.serving import REPO, TIANHE, Jiaohao, environment, person, until
 from tests.support.stores import Store
@@ -27,23 +28,6 @@ def secrets(jiaohao: Jiaohao, store_url: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("JIAOHAO_REDIS_URL", store_url)
     monkeypatch.setenv("JIAOHAO_SECRET", (b"s" * 32).hex())
     monkeypatch.setenv("JIAOHAO_PEPPER", (b"p" * 32).hex())
-
-
-def loud_city(folder: Path, **sms: int) -> str:
-    """A city file without quiet hours: commands go by the machine's clock."""
-    text = load_text().replace("quiet_hours = { begins = 21:00:00, ends = 08:00:00 }", "quiet_hours = {}")
-    for name, value in sms.items():
-        (line,) = (line for line in text.splitlines() if line.startswith(f"{name} = "))
-        text = text.replace(line, f"{name} = {value}")
-    file = folder / "loud.toml"
-    file.write_text(text, "utf-8")
-    return str(file)
-
-
-def load_text() -> str:
-    text = (REPO / "server" / "core" / "cities" / "guangzhou.toml").read_text("utf-8")
-    assert "quiet_hours = { begins" in text
-    return text
 
 
 def on_store(url: str, work: Any) -> Any:

@@ -3,53 +3,16 @@
 import hashlib
 import io
 import json
-from datetime import date
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.core.city import load_city
-from server.core.keys import registration_no
-from server.fairness.allotment import Candidate, Candidates, Rules, Slot, allot
+from server.fairness.allotment import Candidates
 from server.fairness.merkle import Frontier, Proof, Tree, check, leaf_hash, prove_from
-from server.fairness.result_file import list_root, write
-
-SEED = bytes(range(32))
-NIGHT = date(2021, 7, 2)
-RULES = Rules.of(load_city(), "440106", NIGHT, 14)
-NOS = [registration_no(1, NIGHT, entry) for entry in range(30)]
-MAY = date(2021, 5, 12)
-TABLE = [
-    (Slot(date(2021, 7, 4), "440106-1", "am", "inactivated"), 2),
-    (Slot(date(2021, 7, 5), "440106-2", "pm", "inactivated"), 9),
-    (Slot(date(2021, 7, 5), "440106-2", "pm", "cho"), 0),
-    (Slot(date(2021, 7, 6), "440106-3", "am", "inactivated"), 1),
-]
-
-PEOPLE = [
-    Candidate(NOS[0], MAY, "inactivated", [("440106-1", "am")], True),
-    Candidate(NOS[1], MAY, "inactivated", [("440106-1", "any"), ("440106-3", "am")], False),
-    Candidate(NOS[2], date(2021, 6, 30), "inactivated", [("440106-1", "am")], False),
-    Candidate(NOS[3], MAY, "cho", [("440106-2", "pm")], False),
-    Candidate(NOS[4], None, "", [("440106-3", "am")], True, date(2021, 7, 5)),
-    Candidate(NOS[5], date(2021, 6, 2), "inactivated", [("440106-9", "am")], False, sent_back=True),
-    Candidate(NOS[6], date(2021, 6, 1), "inactivated", [("440106-3", "am"), ("440106-2", "pm")], False)._replace(
-        together=NOS[7]
-    ),
-    Candidate(NOS[7], date(2021, 6, 3), "inactivated", [("440106-2", "any")], False, together=NOS[6]),
-    Candidate(NOS[8], date(2021, 6, 4), "inactivated", [("440106-1", "pm")], False),
-    Candidate(NOS[9], date(2021, 6, 5), "inactivated", [("440106-1", "am")], False, date(2021, 8, 1)),
-]  # fmt: skip
-
-
-def a_file(people: list[Candidate] = PEOPLE) -> tuple[bytes, Tree]:
-    """A night's result file and its tree."""
-    offered = RULES.offered(TABLE)
-    out = io.BytesIO()
-    tree = write(out, RULES, SEED, offered, allot(RULES, offered, Candidates(people), SEED))
-    return out.getvalue(), tree
+from server.fairness.result_file import list_root
+from tests.support.results import NOS, PEOPLE, RULES, SEED, a_file, rfc_root
 
 
 def lines_of(text: bytes) -> list[dict[str, Any]]:
@@ -57,17 +20,6 @@ def lines_of(text: bytes) -> list[dict[str, Any]]:
 
 
 # RFC 6962, spelled out as it is written
-
-
-def rfc_root(leaves: list[bytes]) -> bytes:
-    if not leaves:
-        return hashlib.sha256().digest()
-    if len(leaves) == 1:
-        return hashlib.sha256(b"\0" + leaves[0]).digest()
-    k = 1
-    while 2 * k < len(leaves):
-        k *= 2
-    return hashlib.sha256(b"\1" + rfc_root(leaves[:k]) + rfc_root(leaves[k:])).digest()
 
 
 def rfc_path(m: int, leaves: list[bytes]) -> list[bytes]:

@@ -16,8 +16,8 @@ from server.core.keys import registration_no
 from server.fairness.draw import Draw
 from server.fairness.merkle import Frontier, Tree, leaf_hash
 from server.fairness.verification import Published, Wrong, verify_allotment, verify_draw, verify_inclusion
-from tests.fairness.test_results import NOS, PEOPLE, a_file
 from tests.support import SUPPORT
+from tests.support.results import NOS, PEOPLE, a_file
 
 VECTORS: dict[str, Any] = json.loads((SUPPORT / "draw_vectors.json").read_text("utf-8"))
 TEXT, TREE = a_file()

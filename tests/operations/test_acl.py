@@ -25,7 +25,9 @@ from server.messages.delivery_receipts import Told
 from server.operations.acl import users
 from server.records.message import Sent
 from server.store.scripts import load_scripts
-from tests.cli.test_notify import loud_city
+from tests.support.city_files import loud_city
+from tests.support.dead_letters import shelved
+from tests.support.phones import Phones
 from tests.support.serving import (
     OPERATOR,
     REPO,
@@ -37,8 +39,6 @@ from tests.support.serving import (
     registry_csv,
     test_settings,
 )
-from tests.web.test_codes import Phones
-from tests.web.test_operations import shelved
 
 SECRETS = {"JIAOHAO_SECRET": (b"s" * 32).hex(), "JIAOHAO_PEPPER": (b"p" * 32).hex()}
 WORD = "a/b:c"

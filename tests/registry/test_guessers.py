@@ -19,6 +19,8 @@ from server.core.city import City, CityError, load_city
 from server.core.keys import Pepper
 from server.records.first_dose import Limit
 from server.records.statuses import known
+from tests.support.people import UNKNOWN
+from tests.support.phones import Phones
 from tests.support.serving import (
     BAIYUN,
     HAIZHU,
@@ -33,7 +35,6 @@ from tests.support.serving import (
     refused,
 )
 from tests.support.stores import Store
-from tests.web.conftest import UNKNOWN
 
 VICTIM = person(0)
 LIMIT = Limit(600_000, 5, 86_400_000, 20)
@@ -55,19 +56,6 @@ def a_city(**policy: int) -> City:
 
 async def plain(house: House, who: dict[str, Any], **more: str) -> httpx.Response:
     return await house.client.post(f"/plain/{TIANHE}", data=who | more)
-
-
-class Phones:
-    """A gateway that keeps what it was given."""
-
-    ready = 100
-
-    def __init__(self) -> None:
-        self.messages: list[tuple[str, str]] = []
-
-    async def submit(self, phone: str, text: str) -> list[str]:
-        self.messages.append((phone, text))
-        return []
 
 
 async def ask(house: House, who: Person, **changes: str) -> httpx.Response:

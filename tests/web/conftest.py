@@ -5,10 +5,8 @@ from datetime import date
 
 import pytest
 
+from tests.support.people import COMPLETE, OF_BAIYUN, PEOPLE, TOO_SOON
 from tests.support.serving import BAIYUN, House, enrol, keep_sites, open_house, person
-
-PEOPLE = 60
-TOO_SOON, OF_BAIYUN, COMPLETE, UNKNOWN = (person(i) for i in (900, 901, 902, 903))
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import re
 from datetime import date
 
+from tests.support.phones import Phones
 from tests.support.serving import TIANHE, enrol, keep_sites, open_house, person, refused
-from tests.web.test_codes import Phones
 
 MONDAY = date(2021, 6, 21)
 

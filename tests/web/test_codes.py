@@ -6,25 +6,10 @@ from typing import Any
 import pytest
 
 from server.core.errors import StoreUnavailable
+from tests.support.people import UNKNOWN
+from tests.support.phones import Phones
 from tests.support.serving import House, Person, enrol, person, refused
 from tests.support.stores import swap
-from tests.web.conftest import UNKNOWN
-
-
-class Phones:
-    """A gateway that keeps what it was given."""
-
-    ready = 100
-
-    def __init__(self) -> None:
-        self.messages: list[tuple[str, str]] = []
-        self.broken = False
-
-    async def submit(self, phone: str, text: str) -> list[str]:
-        if self.broken:
-            raise OSError("no space left on device")
-        self.messages.append((phone, text))
-        return []
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from datetime import date
 
 import pytest
 
+from tests.support.people import COMPLETE, OF_BAIYUN, TOO_SOON, UNKNOWN
 from tests.support.serving import BAIYUN, DAY, HAIZHU, HUANGPU, TIANHE, House, enrol, person, refused
-from tests.web.conftest import COMPLETE, OF_BAIYUN, TOO_SOON, UNKNOWN
 
 
 async def test_the_first_join_is_201_and_every_later_one_200_with_the_same_place(house: House) -> None:

@@ -8,10 +8,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from server.appointments.appointments import Giving
-from server.records.message import DeadLetter, Next, Pointer
 from server.records.registration import Appointment, Change
 from server.records.slot import Slot, Taken
-from server.records.statuses import known
+from tests.support.dead_letters import in_hand, shelved
 from tests.support.serving import BAIYUN, HUANGPU, OPERATOR, TIANHE, House, person, refused
 from tests.support.stores import Store
 
@@ -44,28 +43,6 @@ async def entered(house: House, day: date = SATURDAY, code: str = TIANHE) -> int
     assert lease.is_mine
     assert await house.store.enter_night(f"{code}:{day}", lease.token, SEED) is not None
     return lease.token
-
-
-async def in_hand(house: House) -> tuple[Pointer, Next]:
-    """The first pointer of the outbox, put there again should it have got lost, and what it leads to."""
-    await house.store.open_outbox([TIANHE])
-    if not await house.store.owed([TIANHE]):
-        await house.store.point([(TIANHE, house.resident(person(0)))])
-    owed = (await house.store.next_owed([TIANHE], "sender", 1, 0, "outbox"))[0]
-    (found,) = known(await house.store.next_message([Pointer.of(owed)]))
-    return Pointer.of(owed), found
-
-
-async def shelved(house: House) -> str:
-    """A message is given up, as the sender does; the name of its pointer."""
-    pointer, found = await in_hand(house)
-    assert found.message is not None
-    assert await house.store.shelve_message(pointer, found.seq)
-    it = found.message
-    letter = DeadLetter(pointer.resident, found.seq, it.kind, it.no, int(it.at_ms), 9, "ConnectionError")
-    await house.store.bury(TIANHE, pointer.name, letter)
-    await house.store.sent([pointer.owed])
-    return pointer.name
 
 
 async def owed_now(house: House) -> int:

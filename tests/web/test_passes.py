@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
+from tests.support.people import UNKNOWN
 from tests.support.serving import BAIYUN, TIANHE, House, person, refused
-from tests.web.conftest import UNKNOWN
 
 
 async def ready(house: House, index: int = 0) -> str:

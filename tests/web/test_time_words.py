@@ -13,8 +13,8 @@ import pytest
 from server.core.city import City, Periods, Window, load_city
 from server.web.assets import PAGES
 from tests.support import SUPPORT
+from tests.support.plain_page import Form, Phone
 from tests.support.serving import API, HAIZHU, TIANHE, House, enrol, keep_sites, open_house, person
-from tests.web.test_plain import Form, Phone
 
 LANGUAGES = json.loads((SUPPORT / "languages.json").read_text(encoding="utf-8"))
 AFTER = ("按取号先后排在后面", "in the order of joining")
