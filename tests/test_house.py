@@ -39,3 +39,45 @@ def test_a_key_is_built_in_a_store_and_nowhere_else(file: Path) -> None:
 def test_the_search_for_who_builds_keys_finds_them() -> None:
     stores = [file for file in _modules("server") if _is_a_store(file)]
     assert sum(_names_keys(ast.parse(file.read_text("utf-8"))) for file in stores) >= 8
+
+
+def _other_tests(tree: ast.Module) -> list[str]:
+    """Of what a module imports, the tests and what only pytest imports; what several share stands in tests/support."""
+    named = [
+        f"{node.module}.{name.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    ]
+    named += [name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names]
+    return [name for name in named if _in_a_test(name.split("."))]
+
+
+def _in_a_test(parts: list[str]) -> bool:
+    files = [REPO.joinpath(*parts[:count]).with_suffix(".py") for count in range(2, len(parts) + 1)]
+    return parts[0] == "tests" and any(
+        file.is_file() and (file.stem == "conftest" or file.stem.startswith("test_")) for file in files
+    )
+
+
+@pytest.mark.parametrize("file", _modules("tests"), ids=lambda file: str(file.relative_to(REPO)))
+def test_no_test_imports_another(file: Path) -> None:
+    assert _other_tests(ast.parse(file.read_text("utf-8"))) == []
+
+
+def test_the_search_for_who_imports_tests_finds_them() -> None:
+    for line in (
+        "from tests.web.test_codes import ask",
+        "from tests.web import test_codes",
+        "import tests.web.test_codes",
+        "from tests.conftest import jiaohao",
+    ):
+        assert _other_tests(ast.parse(line)) != [], line
+    assert _other_tests(ast.parse("from tests.support.serving import test_settings")) == []
+
+
+def test_a_room_of_the_server_has_its_tests_in_one_of_its_name() -> None:
+    rooms = {each.name for each in (REPO / "server").iterdir() if (each / "__init__.py").exists()}
+    tests = {each.name for each in (REPO / "tests").iterdir() if (each / "__init__.py").exists()}
+    assert tests - {"support", "broken", "browser", "loadtests"} <= rooms
+    assert [file.name for file in (REPO / "tests").glob("test_*.py")] == ["test_house.py"]
