@@ -5,21 +5,10 @@ from datetime import UTC, datetime, timedelta
 from icalendar import Alarm, Calendar, Event
 
 from server.appointments.sites import Site
+from server.core.wording import word
 from server.registrations.registrations import Registration
 
 _REMINDER_BEFORE = timedelta(hours=2)
-_WORDS = {
-    "zh": (
-        "疫苗接种",
-        "登记号 {no}。不能去的请在 {until} 前取消。请带好身份证件。",
-        "疫苗接种：{day}。不能去请在 {until} 前取消",
-    ),
-    "en": (
-        "Vaccination",
-        "Registration {no}. If you cannot come, cancel before {until}. Bring your papers.",
-        "Vaccination: {day}. If you cannot come, cancel before {until}",
-    ),
-}
 
 
 def invitation(registration: Registration, site: Site | None, now: datetime, lang: str) -> bytes:
@@ -33,21 +22,20 @@ def invitation(registration: Registration, site: Site | None, now: datetime, lan
     """
     it = registration.appointment
     assert it is not None  # noqa: S101  (callers have looked)
-    summary, words, reminder = _WORDS[lang]
     until = f"{registration.cancel_before:%Y-%m-%d %H:%M}" if registration.cancel_before else "-"
     event = Event()
     event.add("uid", f"{registration.registration_no}@jiaohao")
     event.add("dtstamp", now.astimezone(UTC))
     event.add("dtstart", it.starts_at)
     event.add("dtend", it.ends_at)
-    event.add("summary", summary)
-    event.add("description", words.format(no=registration.registration_no, until=until))
+    event.add("summary", word("calendar.summary", lang))
+    event.add("description", word("calendar.description", lang, registration.registration_no, until))
     if site is not None:
         name = site.name_zh if lang == "zh" else site.name_en
         event.add("location", f"{name}, {site.address}" if site.address else name)
     alarm = Alarm()
     alarm.add("action", "DISPLAY")
-    alarm.add("description", reminder.format(day=f"{it.starts_at:%Y-%m-%d %H:%M}", until=until))
+    alarm.add("description", word("calendar.reminder", lang, f"{it.starts_at:%Y-%m-%d %H:%M}", until))
     if registration.cancel_before is not None:  # in time to cancel still, the evening before
         at = (registration.cancel_before - _REMINDER_BEFORE).astimezone(UTC)
         # An instant must say so (RFC 5545 3.8.6.3); icalendar leaves it out, and strict clients then show no alarm.

@@ -12,6 +12,7 @@ from litestar.datastructures import State
 from litestar.types import ControllerRouterHandler
 
 from server.core.languages import Language
+from server.web.worded import worded_page, worded_script
 
 PAGES = Path(__file__).parent / "pages"
 _TYPES = {
@@ -73,8 +74,9 @@ def security_headers(*styles: str, camera: bool = False) -> dict[str, str]:
 def load(folder: Path = PAGES, default_language: Language = "zh") -> list[Asset]:
     """Every file of the folder, ready to be sent: `index.html` at `/`, `staff.html` at `/staff`, `x.js` at `/x.js`.
 
-    Pages get their styles and icon put in, and scripts what they import from common/, so that a first visit asks for
-    three things only: the page, its script, and the city. Pages are told the city's `default_language`.
+    Pages get their styles, icon and words put in, and scripts their words and what they import from common/, so that a
+    first visit asks for three things only: the page, its script, and the city. Pages are told the city's
+    `default_language`.
     """
     return [_asset(file, default_language) for file in sorted(folder.iterdir()) if file.suffix in _TYPES]
 
@@ -88,9 +90,9 @@ def _asset(file: Path, default_language: Language) -> Asset:
         text = _STYLE.sub(lambda it: f"<style>{(file.parent / it[1]).read_text(encoding='utf-8')}</style>", text)
         icon = base64.b64encode((file.parent / "icon.svg").read_bytes()).decode()
         text = text.replace(_HTML, f'{_HTML[:-1]} data-language="{default_language}">')
-        text = text.replace(_ICON, f'<link rel="icon" href="data:image/svg+xml;base64,{icon}">')
+        text = worded_page(text).replace(_ICON, f'<link rel="icon" href="data:image/svg+xml;base64,{icon}">')
     elif file.suffix == ".js":
-        text = _COMMON.sub(lambda it: _put_in(file.parent / it[1]), text)
+        text = worded_script(_COMMON.sub(lambda it: _put_in(file.parent / it[1]), text))
     plain = text.encode()
     headers = {
         **security_headers(*styles, camera=file.stem == _WITH_CAMERA),

@@ -6,28 +6,7 @@
 import { everySecond, heard, nap, naps, now_ms, sure } from "./common/clock.js";
 import { ownLanguage } from "./common/language.js";
 import { instant, isOpenHours, nextStroke, timetable, wall, windowsOf } from "./common/timetable.js";
-
-// Chinese|English. What never changes is in index.html; each module adds its own.
-const WORDS = {
-  title: "疫苗接种预约登记|Vaccine registration", next: "下一次开放：{0}|Next opening: {0}",
-  draw: "抽签中|Draw on", open: "开放中|Open", paused: "暂停取号|Paused", closed: "{0} 开放|Opens {0}", maintenance: "休息中|Resting",
-  promise: "不用抢：开放后{0}内取号，早晚都一样，先后由抽签决定；接种时间按第一剂日期安排。|No need to hurry: whoever joins in the first {0} shares one draw, and appointments go by the date of the first dose.",
-  minutesLong: " {0} 分钟|{0} minutes", minuteLong: " 1 分钟|minute", secondsLong: " {0} 秒|{0} seconds", secondLong: " 1 秒|second",
-  ended: "今天已结束|Over for today", unassigned: "暂未安排|Not open here", held: "已取号|You have a place",
-  restText: "每天 {0} 到次日 {1} 整理数据，不办理登记。已有的登记不受影响。|From {0} to {1} the system is closed for its nightly work. Registrations you have are safe.",
-  restNext: "{0} 开放：{1}|Opening at {0}: {1}",
-  number: "{0} 号|No. {0}", inDraw: "抽签中|in the draw", aheadOf: "{0}，前面 {1} 人|{0}, {1} ahead", called: "叫到了，请进入登记|called: please come in",
-  claimed: "正在登记|registering", missed: "过号了|turn passed", left: "已放弃|given up", over: "已结束|over", shut: "今天的开放时间已结束|over for today",
-  receiptOf: "登记号尾号 {0}|Registration …{0}", calledWho: "叫到 {0} 了！|It is the turn of {0}!", calledGo: "请进入登记|Come in", someone: "您|you",
-  proposed: "已登记，等待安排|Registered, date to follow", booked: "已安排接种时间|Appointment made", arrived: "已到接种点|At the site",
-  fulfilled: "已接种|Vaccinated", cancelled: "已取消|Cancelled", noshow: "未按时到场|Missed",
-  am: "上午|morning", pm: "下午|afternoon", any: "上午下午都可以|either",
-  seconds: "{0} 秒|{0} s", minutes: "约 {0} 分钟|about {0} min", hours: "约 {0} 小时 {1} 分钟|about {0} h {1} min",
-  offline: "网络连不上，恢复后会自动继续。|No connection. This goes on by itself once it is back.",
-  offlineKept: "网络断开了，您的位置会保留，恢复后自动继续。|The network is gone; your place is kept, and this goes on by itself.",
-  busy: "现在人很多。|Very busy just now.", retry: "{0}后自动重试|Trying again in {0}", required: "请填写这一项。|This is required.",
-  yes: "确定|Yes", no: "返回|Back", comeIn: "{0}：请进入登记，还剩 {1}。|{0}: please come in, {1} left.",
-};
+import WORDS from "./words/app.js";
 
 export const $ = (id) => document.getElementById(id);
 export const all = (selector) => document.querySelectorAll(selector);
@@ -80,7 +59,7 @@ function speak() {
   document.documentElement.lang = zh() ? "zh-CN" : "en";
   for (const it of all("[data-en]")) it.textContent = it.dataset[lang];
   for (const it of all("[data-en-label]")) it.setAttribute("aria-label", it.dataset[`${lang}Label`]);
-  $("language").textContent = zh() ? "English" : "中文";
+  $("language").textContent = t("otherLanguage");
   $("language").lang = zh() ? "en" : "zh-CN";
 }
 function enlarge(on) {
@@ -363,7 +342,7 @@ export function ask(title, text, yes = t("yes"), no = t("no")) {
 // The family: every place and receipt of this device
 export const labelOf = (it) => it.label || (it.no ? t("receiptOf", it.no.slice(-5)) : t("someone"));
 export const eta_s = (it) => (it.eta_seconds === null ? Infinity : it.eta_seconds - Math.max(0, Date.now() - it.seen) / 1000);
-export const DATED = ["booked", "arrived", "fulfilled"]; // whose appointment stands
+export const DATED = ["booked", "fulfilled"]; // whose appointment stands
 // When the hours are over in which a place in line can be called: how it stood in them is no news after that.
 export function closing(it) {
   const district = ["waiting", "drawing"].includes(it.state) && page.city.districts.find(({ code }) => code === it.district);
@@ -377,7 +356,7 @@ function standing(it) {
   if (now_ms() >= closing(it)) return t("shut");
   if (it.state === "waiting") return t("aheadOf", t("number", count(it.number)), count(it.ahead));
   if (it.state === "drawing") return t("inDraw");
-  if (it.state === "ready") return t("called");
+  if (it.state === "ready") return t("ready");
   return knows(it.state) ? t(it.state) : t("over");
 }
 function drawFamily() {

@@ -3,14 +3,9 @@
 import {
   $, PAINT, countdown, go, insist, kit, load, mark, now_ms, page, paint, polite, run, set, show, t, teach, unmark, watch,
 } from "./app.js";
+import WORDS from "./words/find.js";
 
-teach({
-  sendCode: "发送验证码|Send the code", sendAgain: "重新发送验证码|Send the code again", sendLater: "{0} 后可以重新发送|You can send again in {0}",
-  codeSent: "如果有这样的登记，验证码已发到 {0}，还有 {1} 有效。|If there is such a registration, a code has been sent to {0}. It is good for another {1}.",
-  codeMaybe: "请输入发到 {0} 的验证码。|Enter the code that was sent to {0}.",
-  codeOver: "验证码已失效，请重新发送。|The code has run out; please send a new one.",
-  smsFile: "测试环境：短信写在 {0}|Test set-up: the SMS is written to {0}", codeForm: "请输入短信里的六位数字。|Please enter the six digits from the SMS.",
-});
+teach(WORDS);
 
 let sent; // {body, expires, again, file}; expires null: a code of before, which may be good or not
 let attempt = {}; // the code last handed in, and the key that its repetitions carry

@@ -5,33 +5,9 @@ import {
   places, polite, read, recall, receipts, remember, run, route, set, show, standingOf, stroke, t, tell, teach, unmark, until,
   until_ms, watch, when, zh,
 } from "./app.js";
+import WORDS from "./words/opening.js";
 
-teach({
-  drawText: "抽签进行中，还剩|The draw is on, time left",
-  drawNote: "这段时间内取号，早晚都一样，先后由抽签决定。|Join before it ends: early or late is the same.",
-  openText: "正在开放，{0} 结束|Open until {0}",
-  openNote: "正在叫 {0} 号，{1} 人在等候。现在取号排在队尾。|Now serving {0}; {1} waiting. You would join at the back.",
-  openFirst: "叫号马上开始，{0} 人在等候。现在取号排在队尾。|Calling is about to begin; {0} waiting. You would join at the back.",
-  openNobody: "正在叫 {0} 号，没有人在等候。|Now serving {0}; nobody is waiting.",
-  pausedText: "暂停取号|Paused for now",
-  pausedNote: "已取的号继续有效。恢复后这里会自动更新，不用刷新。|Numbers given stay valid. This page goes on by itself; no need to reload.",
-  closedText: "{0} 开放，还有|Opens at {0}, in",
-  closedNote: "不用赶：开放后{0}内取号，早晚都一样，先后由抽签决定。|No need to hurry: the first {0} share one draw.",
-  endedText: "今天已结束，离下一次开放还有|Over for today. Time to the next opening",
-  endedNote: "下一次开放：{0}|Next opening: {0}",
-  maintenanceText: "系统休息中，离下一次开放还有|The system is resting. Time to the next opening",
-  maintenanceNote: "下一次开放：{0}|Next opening: {0}",
-  unassignedText: "这个区目前不在集中预约的安排里。|This district is not part of the present registration.",
-  unassignedNote: "如果您的第一剂是在别的区接种的，请选那个区；否则请留意本区通知。|If your first dose was in another district, choose that one; otherwise please watch for this district's notice.",
-  join: "取号|Join the queue", joinAt: "{0} 开放后可以取号|You can join at {0}", joinPaused: "恢复后可以取号|You can join once it goes on",
-  checking: "正在查……|Checking…", eligible: "可以登记|You may register",
-  eligibleNote: "{0} 开放后回来取号就行；开放后{1}内取号，早晚都一样。|Come back once it opens at {0}; in the first {1}, early or late is the same.",
-  eligibleDose: "第一剂日期：{0}。|First dose: {0}. ",
-  joinedElsewhere: "{0} 已取号，在“本机的号和登记”里。|{0} has a place now; see “On this device”.",
-  sendIn: "{0} 秒后提交|Sending in {0} s", sendNow: "正在提交……|Sending…",
-  goTo: "去{0}|Go to {0}", seeReceipt: "看已有的登记|See the registration", findIt: "找回我的登记|Find my registration", otherDistrict: "换一个区|Another district",
-  fixPapers: "核对后再试|Correct and try again", proveIt: "用短信验证码|Use a code by SMS",
-});
+teach(WORDS);
 
 const RUNNING = ["draw", "open", "paused"];
 let spread = false; // one random wait a visit

@@ -2,7 +2,7 @@
 // things an operator puts right. The token stays in this tab; what the server says is only ever shown as text.
 
 import { ownLanguage } from "./common/language.js";
-import { WORDS } from "./ops-words.js";
+import WORDS from "./words/ops.js";
 import { setting } from "./staff-store.js";
 
 const REFRESH_MS = 10_000;
@@ -95,8 +95,8 @@ const clock = (time) => (time ? time.slice(11, 19) : "");
 const dayTime = (time) => (time ? `${time.slice(5, 10)} ${time.slice(11, 16)}` : "");
 function age(ms) {
   const s = Math.max(0, Math.round(ms / 1000));
-  const parts = s < 60 ? [s, "秒", " s"] : s < 3600 ? [Math.floor(s / 60), "分钟", " min"] : s < 172_800 ? [Math.floor(s / 3600), "小时", " h"] : [Math.floor(s / 86_400), "天", " days"];
-  return `${count(parts[0])}${zh() ? parts[1] : parts[2]}`;
+  const [unit_s, unit] = s < 60 ? [1, "seconds"] : s < 3600 ? [60, "minutes"] : s < 172_800 ? [3600, "hours"] : [86_400, "days"];
+  return t(unit, count(Math.floor(s / unit_s)));
 }
 const since = (time) => age(Date.parse(page.view.now) - Date.parse(time));
 function dayName(date, long = false) {

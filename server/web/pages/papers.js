@@ -2,20 +2,9 @@
 // server/names.py for what is left of names). Which names are the same, the server alone decides.
 
 import { teach } from "./app.js";
+import WORDS from "./words/papers.js";
 
-teach({
-  length: "长度不对，请检查有没有多写或漏写。|The length is not right: is something missing or too much?",
-  characters: "有不能识别的字符，请重新输入。|Some characters do not belong here.",
-  format: "格式不对，请对照证件检查。|This does not look right; please compare with your papers.",
-  "phone-format": "手机号码应为 11 位，以 13 到 19 开头。|A mobile number has 11 digits and begins with 13 to 19.",
-  "id-length": "身份证号码应为 18 位，现在是 {0} 位。|An ID number has 18 characters; this one has {0}.",
-  region: "居住证号码应以 81、82 或 83 开头。|A residence permit number begins with 81, 82 or 83.",
-  "birth-date": "号码中的出生日期不正确。|The birth date in the number is not a real date.",
-  "name-lost": "姓名中有问号、星号、方框等代替的字，请填写完整姓名。|A letter of the name is lost or masked (a question mark, a star, a box). Please enter the whole name.",
-  "name-private": "姓名中有一个字是本系统不认识的自造字，请换一种输入法，或找接种点工作人员办理。|A character of the name is known to one kind of computer only. Please type it on another keyboard, or ask the staff of a vaccination site.",
-  "name-empty": "请填写证件上的姓名。|Please enter the name as on your papers.",
-  checksum: "号码不正确，请逐位核对。|The number is not right; please compare it digit by digit.",
-});
+teach(WORDS);
 
 // White space, hyphens and dashes, and the invisible marks that come along with copy and paste.
 const BETWEEN = /[\s\-\u00ad\u200b-\u2015\u202a-\u202e\u2060-\u2069\u2212\ufeff]+/g;

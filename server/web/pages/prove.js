@@ -1,12 +1,9 @@
 // Where a stranger's guesses have shut somebody's door: a one-time code to the phone of the registry opens it.
 
 import { $, countdown, insist, kit, mark, now_ms, polite, run, set, t, teach } from "./app.js";
+import WORDS from "./words/prove.js";
 
-teach({
-  proveSend: "发送验证码|Send the code", proveLater: "{0} 后可以重新发送|You can send again in {0}",
-  proveSent: "如果姓名和手机号与登记的一致，验证码已发到 {0}，{1} 分钟内有效。|If these are the details on record, a code has been sent to {0}. It is good for {1} minutes.",
-  proveFile: "测试环境：短信写在 {0}|Test set-up: the SMS is written to {0}",
-});
+teach(WORDS);
 
 let again = 0; // when another code may be asked for
 let sent = null; // {to, minutes, file}

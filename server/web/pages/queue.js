@@ -5,46 +5,9 @@ import {
   now_ms, page, paint, patience_ms, places, polite, read, receipts, recall, remember, run, set, show, span, sure, t, teach,
   today, troubles, until_ms, when, zh,
 } from "./app.js";
+import WORDS from "./words/queue.js";
 
-teach({
-  joined: "您已进入抽签，还剩|You are in the draw. It ends in", drawDone: "抽签结束，正在取您的号码……|The draw is done. Getting your number…",
-  yours: "您的号码|Your number", whose: "{0} 的号|For {0}",
-  keep: "可以关闭这个页面，您的位置会保留。|You may close this page, your place is kept. ",
-  keepOpen: "这台设备不能保存数据：您的位置只在这个页面开着时保留，请不要关闭。|This device keeps nothing: your place is kept only while this page is open. Please do not close it. ",
-  keepDraw: "请在 {0} 抽签结束后回来看号码。|Come back for your number when the draw ends at {0}.",
-  keepWait: "请在 {0} 前回来：叫到后要在限定时间内进入登记。|Be back by {0}: once called, there is a time limit to come in.",
-  keepNear: "快到了，请留在这个页面。|Nearly there: please stay on this page.",
-  keepPaused: "恢复叫号后请留意这里。|Please look in again once calling goes on.",
-  keepLate: "照现在的速度，今天可能轮不到您。|At this pace your turn may not come today.",
-  // By how the number was come by: in the draw, or after it. Somebody else's device, or a second one, knows it as well.
-  whyDrawn: "您的号码由抽签决定。|A draw gave you this number.",
-  whyAfter: "抽签结束后取的号（重新取的也是）按取号先后排在后面。|Numbers taken after the draw, or taken anew, come behind it, in the order of joining.",
-  pace: "现在按号码顺序叫号，每分钟约 {0} 个，刷新不会更早。|They are called in order, about {0} a minute; reloading changes nothing.",
-  paceSlow: "现在按号码顺序叫号，每分钟不到 1 个，刷新不会更早。|They are called in order, less than one a minute; reloading changes nothing.",
-  whyStopped: "叫号暂时停了，恢复后会接着往下叫，您的位置不变。|Calling has stopped for now. It goes on in the same order; your place is kept.",
-  whyDraw: "抽签期间取号的人机会均等，早晚都一样。|Everyone in the draw has the same chance, early or late.",
-  nextLook: "页面会自动更新，下一次：{0}后。|This page updates by itself, next in {0}.",
-  told: "您的号码 {0}，前面还有 {1} 人。|Your number is {0}, {1} ahead of you.", turn: "叫到您了|It is your turn", turnOf: "叫到 {0} 了|It is the turn of {0}",
-  until: "请在 {0} 之前进入，过时作废，重新取号要排到队尾。|Come in before {0}. Later, you would join again at the back.",
-  missedTitle: "过号了|Your turn has passed",
-  missedMore: "没有在限定时间内完成，这个号已失效。您可以重新取号，排在队尾。|The time ran out; this number is no longer valid. You can join again at the back.",
-  leftTitle: "您已放弃这个号|You gave up your place", leftMore: "开放时间内可以重新取号，排在队尾。|While the window is open you can join again, at the back.",
-  leftDraw: "抽签结束前重新取号，仍然参加抽签；之后取号排在队尾。|Join again before the draw ends and you are in it; later, you would join at the back.",
-  endedTitle: "这一场没有轮到您|Your turn did not come in this opening",
-  endedMore: "号码不带到下一场。下一次开放：{0}。|Numbers do not carry over. Next opening: {0}.",
-  shut: "今天的开放时间已结束，正在核对您的号……|Today's window is over. Looking up your number…",
-  lateCall: "时间到了，正在核对……|Time is up. One moment…",
-  lapsedTitle: "今天的登记时间到了|Time is up for today",
-  lapsedMore: "下一次开放：{0}。|Next opening: {0}.",
-  usedTitle: "这个号已经用过了|This place has been used",
-  usedMore: "登记已经完成，可能是在另一台设备上。可以用短信验证码找回。|The registration is done, perhaps on another device. An SMS code brings it here.",
-  pastTitle: "这是 {0} 的号|A number for {0}", pastMore: "号码只在当天有效。下一次开放：{0}。|A number is good on its own day only. Next opening: {0}.",
-  soon: "马上|any moment", unknown: "请留意通知|to be announced",
-  draftKept: "您选好的志愿已保存在本机，下次不用重选。|Your choices are kept on this device for next time.",
-  askLeave: "放弃这个号吗？|Give up your place?", askLeaveOf: "放弃 {0} 的号吗？|Give up the place of {0}?", askLeaveNo: "{0} 号。|No. {0}. ",
-  askLeaveMore: "放弃后重新取号，要排到队尾。|If you join again, you start at the back.",
-  leave: "放弃|Give it up", stay: "继续排队|Stay in line",
-});
+teach(WORDS);
 
 const LEASE_MS = 5000; // more than a request may take
 const FAR_S = 600;
@@ -223,7 +186,7 @@ PAINT.queue = () => {
   const back = !number ? t("keepDraw", clock(drawEnds_ms())) : wait_s === Infinity ? t("keepPaused") : wait_s * 1000 > until_ms(page.opening.closes_at) ? t("keepLate")
     : t("keepWait", clock(now_ms() + wait_s * 900));
   whose(it);
-  set("number-label", t(shut ? "shut" : number ? "yours" : left_ms > 0 ? "joined" : "drawDone"));
+  set("number-label", t(shut ? "shutNow" : number ? "yours" : left_ms > 0 ? "joined" : "drawDone"));
   set("number", number ? count(number) : "");
   set("queue-clock", left_ms > 0 ? countdown(left_ms) : "");
   set("keep", shut ? "" : number && wait_s < 120 ? t("keepNear") : t(lasts ? "keep" : "keepOpen") + back);

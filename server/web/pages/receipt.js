@@ -4,67 +4,10 @@ import {
   $, DATED, PAINT, all, ask, call, clock, count, day, go, insist, kit, knows, labelOf, lasts, make, nameOf, page, paint, polite,
   read, recall, refill, remember, run, set, show, spaced, t, teach, until_ms, when, whenLanguageChanges, zh,
 } from "./app.js";
+import WORDS from "./words/receipt.js";
 
-teach({
-  "proposed-title": "登记成功|You are registered", "booked-title": "接种时间已安排好|Your appointment", "arrived-title": "已到接种点|You are at the site",
-  "fulfilled-title": "已完成接种|Vaccinated", "cancelled-title": "登记已取消|Registration cancelled", "noshow-title": "这次没有到场|You missed this appointment",
-  "proposed-next": "接下来：系统按第一剂日期安排接种时间，并发短信通知您，不用守着页面。每天 {1} 到 {2} 可以修改或取消。|Next: a date is allotted by first-dose date and sent by SMS; no need to watch this page. You can change or cancel any day from {1} to {2}.",
-  "booked-next": "请带上证件，按时到接种点。不能去的，请在 {0} 前取消；没取消又没去算一次爽约，超过 {3} 次将不能再通过本渠道预约。|Please bring your papers and be on time. If you cannot come, cancel before {0}; a missed appointment counts, and after more than {3} this channel closes to you.",
-  "booked-late": "请带上证件，按时到接种点。取消的时间已过；确实去不了，请联系接种点。|Please bring your papers and be on time. It is too late to cancel here; if you cannot come, please contact the site.",
-  "arrived-next": "请听接种点工作人员安排。|Please follow the staff of the site.",
-  "fulfilled-next": "接种已登记在案，感谢您。|The dose has been recorded. Thank you.",
-  "cancelled-next": "登记已经取消，不算爽约。需要时可以在本区开放时间重新取号登记。|It has been cancelled, and nothing counts against you. You can join again during your district's window.",
-  "noshow-next": "没有取消也没有到场，记一次爽约。超过 {3} 次将不能再通过本渠道预约；现在仍可重新取号登记。|It was neither cancelled nor attended, which counts as a missed appointment. After more than {3} this channel closes; you can still register again.",
-  "reopened-title": "等待重新安排|A new date follows",
-  "reopened-next": "原来的接种安排因故取消，系统会优先为您重新安排，并发短信通知。这不算爽约，您不用做什么。|Your appointment had to be withdrawn. You come first when the next dates are allotted, by SMS. Nothing counts against you, and there is nothing to do.",
-  "barred-next": "本渠道已停用，请联系接种点工作人员。|This channel is closed to you; please contact the staff of a vaccination site.",
-  "free-next": "这次没有到场，不计爽约。需要时可以重新取号登记。|This missed appointment does not count against you. You can register again.",
-  state: "状态|State", at: "登记时间|Registered", first: "第一剂日期|First dose", others: "其他接种点|Other sites", fine: "可以|yes",
-  from: "不早于|Not before", choiceOf: "第 {0} 志愿|Choice {0}", noShows: "爽约次数|Missed appointments", times: "{0} 次|{0}",
-  whoseReceipt: "{0} 的登记|Registration of {0}", noLabel: "登记号 {0}|Registration number {0}",
-  askForget: "从本机删除 {0} 的凭证吗？|Remove this receipt from this device: {0}?",
-  askForgetMore: "登记仍然有效，请先记下登记号 {0}。以后可以用短信验证码找回。|The registration stays valid; note its number {0} first. An SMS code brings it back.",
-  forget: "删除|Remove", askCancel: "取消 {0} 的登记吗？|Cancel this registration: {0}?",
-  askCancelMore: "登记号 {0}。取消后，安排好的时间会让给别人。以后需要重新取号登记。|Number {0}. An appointment you have goes to somebody else. To register again you would join at the back.",
-  cancelIt: "取消登记|Cancel it", keepIt: "不取消|Keep it", cancelledNow: "登记已取消。|Cancelled.",
-  spoken: "登记号：{0}|Registration number: {0}", calendar: "vaccination.ics|vaccination.ics", lost: "打不开这份登记|This registration cannot be opened",
-  keptHere: "凭证保存在本机，请同时截图留存。|This receipt is kept on this device. Please take a screenshot as well.",
-  keptNot: "这台设备不能保存凭证，关闭页面就没有了：请截图，或记下登记号。|This device keeps nothing: the receipt goes with this page. Please take a screenshot, or note the number.",
-  corrected: "按接种登记更正|Put right by the registry", "of-complete": "接种登记显示无需第二剂|the registry says no second dose is needed",
-  "of-not-in-registry": "接种登记中已没有您的记录|the registry has no record of you any more", amended: "修改了志愿|Choices changed", reopened: "原安排取消，将优先重新安排|Appointment withdrawn; a new one follows, with priority",
-  excused: "未按时到场，不计爽约|Missed, not counted", lifted: "已恢复预约资格|May book again", called: "工作人员已电话通知|Called by phone", barred: "本渠道已停用|Channel closed",
-});
+teach(WORDS);
 
-// What the last night brought. A reason has its words, what it means, and what may help.
-teach({
-  "waiting-title": "还在等待安排|Still waiting for a date",
-  "waiting-next": "登记一直有效，每天夜里自动再安排一次，不用重新登记，也不用守着页面。每天 {1} 到 {2} 可以修改或取消。|Your registration stays, and every night it is looked at again by itself: no need to register anew or to watch this page. You can change or cancel any day from {1} to {2}.",
-  "why-passed": "{0}夜里没有轮到您：名额给到了第一剂日期为 {1} 的人，您的是 {2}。|You were not reached in the night of {0}: slots ended at first doses of {1}; yours was on {2}.",
-  "why-lot": "{0}夜里没有轮到您：名额给到了第一剂日期为 {1} 的人，和您同一天；同一天的先后由公开抽签决定。|You were not reached in the night of {0}: slots ended at first doses of {1}, your own date; within a date a public draw decides.",
-  "why-sites": "{0}夜里轮到您时，您选的接种点和时段已经满了；本区其他地方还给到了第一剂日期为 {1} 的人。|When it was your turn in the night of {0}, the sites and times you chose were full; elsewhere in the district slots went on to first doses of {1}.",
-  "why-full": "{0}夜里没有轮到您：名额都给了排在前面的人。|You were not reached in the night of {0}: all slots went to people ahead of you.",
-  "why-no-such-site": "{0}夜里没有安排上：您选的接种点最近都没有名额。|Nothing in the night of {0}: none of the sites you chose has any slot in the coming days.",
-  "why-not-offered": "{0}夜里没有安排上：您选的接种点最近没有您要接种的疫苗。|Nothing in the night of {0}: the sites you chose have slots, but none of your vaccine.",
-  "why-too-early": "{0}夜里没有安排上：离您的第一剂还太近，眼下能安排的日期都没到规定的间隔。|Nothing in the night of {0}: it is too soon after your first dose for any date that can be given now.",
-  "why-not-before": "{0}夜里没有安排上：眼下能安排的日期都早于您要求的最早日期。|Nothing in the night of {0}: all dates that can be given now come before the earliest day you asked for.",
-  "why-withdrawn": "{0}夜里给您的名额，接种点临时收回了。下一次您排在最前面。|The slot that the night of {0} had for you was withdrawn by the site. Next time you come first.",
-  "do-sites": "多选几个接种点，或勾选“其他接种点也可以”，更容易排上。|More sites, or “any other site”, make it likelier.",
-  "do-day": "日期可以更早的，请修改。|If an earlier day is possible, please change it.",
-  "do-nothing": "您不用做什么，到时会自动安排。|There is nothing to do; it goes on by itself.",
-  nights: "已等的夜数|Nights so far", relative: "一起的家人|With a relative",
-  gave: "这个时间是{0}夜里统一安排的：先按规定的类别，再按第一剂日期，同一天的由公开抽签决定先后。|This appointment was given in the night of {0}: first by the rule's groups, then by date of the first dose, and within a date by a public draw.",
-  rank: "您在 {1} 人中排第 {0} 位。|You were number {0} of {1}.",
-  "check-night": "哪一夜|Night", "check-line": "您在结果文件的第 {0} 行|Your line of the result file: line {0}", "check-root": "所有行的总指纹（Merkle 根）|Fingerprint of all lines (Merkle root)",
-  "check-commitment": "事先公布的种子指纹|Fingerprint of the seed, published before", "check-seed": "抽签种子，事后公布|Seed of the draw, published after",
-  notHere: "证明暂时取不到，请稍后再来。|The proof is not at hand just now; please come back later.",
-  sms: "短信通知|SMS", smsOf: "{0}：{1}|{0}: {1}", "sms-soon": "即将发出|about to be sent",
-  "sms-registered": "登记成功|registered", "sms-allotted": "接种时间|appointment", "sms-waiting": "仍在等待|still waiting", "sms-reminder": "接种提醒|reminder",
-  "sms-corrected": "第一剂更正|first dose put right", "sms-cancelled": "已取消|cancelled", "sms-closed": "原安排收回|appointment withdrawn", "sms-barred": "渠道停用|channel closed",
-  "sms-is-accepted": "已发出|sent", "sms-is-delivered": "已送达|arrived", "sms-is-undelivered": "没有送到|did not arrive", "sms-is-refused": "发不到这个手机号|could not go to this number", "sms-is-unsent": "没有发出|could not be sent",
-  "sms-why": "{0}，{1}|{0}, {1}", "sms-why-too-late": "来不及了|it would have come too late", "sms-why-opted-out": "此手机已回复拒收|this phone has asked for none",
-  "sms-why-too-many": "当天发往此手机的短信太多|too many to this phone that day", "sms-why-unknown": "运营商不知道是否送到|the operator does not know whether it arrived",
-  smsNote: "短信没有送到您的手机。一切以本页为准，请截图或记下来。|The SMS did not reach your phone. What this page says counts: please take a screenshot, or note it.",
-});
 const LOST = ["undelivered", "refused", "unsent"];
 const date = (it) => new Date(`${it}T12:00:00Z`).toLocaleDateString(zh() ? "zh-CN" : "en-GB", { timeZone: "UTC", month: "long", day: "numeric" });
 function whyNot({ night, priority }) {
@@ -227,7 +170,6 @@ function appointment({ site, date, period, starts_at, ends_at }) {
     make("p", {}, make("b", {}, siteName(site))), make("p", {}, siteOf(site)?.address ?? ""),
   ];
 }
-teach({ edit: "修改志愿|Change my choices", joinAgain: "重新登记|Register again", forRelative: "为家人登记|Register a relative", findIt: "找回我的登记|Find my registration" });
 
 async function cancel(mine, kept) {
   const heard = (answer) => { if (answer.ok) keep(kept, answer.data); };
@@ -269,7 +211,6 @@ $("forget").onclick = async () => {
   remember(`receipt:${kept.no}`);
   go("home");
 };
-teach({ keepIt2: "保留|Keep it" });
 $("ics").onclick = () => run(download);
 $("save-proof").onclick = () => {
   const { receipt: secret, ...data } = page.receipt.data; // whoever has the receipt could cancel

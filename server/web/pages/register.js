@@ -4,15 +4,9 @@ import {
   $, PAINT, clear, countdown, go, insist, kit, make, mark, labelOf, nameOf, page, read, recall, receipts, refill, remember, remind,
   run, set, show, spaced, sure, t, teach, today, unmark, until, until_ms, watch, when, whenLanguageChanges,
 } from "./app.js";
+import WORDS from "./words/register.js";
 
-teach({
-  choice: "第 {0} 志愿|Choice {0}", site: "接种点|Vaccination site", pick: "请选择|Please choose", period: "时段|Time of day",
-  morning: "上午|Morning", afternoon: "下午|Afternoon", either: "上午下午都可以|Either",
-  pickSite: "请选择接种点，或勾选“其他接种点也可以”。|Choose a site, or tick “any other site”.",
-  with: "和{0}一起|With {0}", submit: "提交登记|Register", change: "保存修改|Save the changes",
-  finish: "请完成登记，还剩 {0}。|Please finish: {0} left.",
-  grace: "今天的开放时间已结束，您已经进来了，{0} 前仍可提交。|Today's window is over, but you are in: you may finish until {0}.",
-});
+teach(WORDS);
 
 const draftKey = (it) => `draft:${it.district}:${it.label}`;
 const siteOf = (code) => page.sites.find((it) => it.site === code);

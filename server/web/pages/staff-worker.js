@@ -3,8 +3,7 @@
 
 const CACHE = "jiaohao-staff";
 const FILES = [
-  "/staff", "/staff.js", "/staff-number.js", "/staff-outbox.js", "/staff-qr.js", "/staff-qr-code.js", "/staff-scan.js", "/staff-store.js",
-  "/staff-words.js", "/icon.svg",
+  "/staff", "/staff.js", "/staff-number.js", "/staff-outbox.js", "/staff-qr.js", "/staff-qr-code.js", "/staff-scan.js", "/staff-store.js", "/icon.svg",
 ];
 const PATIENCE_MS = 5000;
 

@@ -8,7 +8,7 @@ import { LENGTH, isRegistrationNo, plain, spaced } from "./staff-number.js";
 import * as outbox from "./staff-outbox.js";
 import { failure, hindrance, scan } from "./staff-scan.js";
 import { forget, kept, recall, remember, setting } from "./staff-store.js";
-import { WORDS } from "./staff-words.js";
+import WORDS from "./words/staff.js";
 
 const REFRESH_MS = 30_000;
 const IDENTIFY_EVERY_MS = 600_000;
@@ -26,8 +26,8 @@ for (const it of document.querySelectorAll("dialog")) {
 }
 const GUARD_MS = 400; // a scanner's second Enter, or a double tap, must not confirm what nobody has read
 const SCANNER_GAP_MS = 500;
-const OPEN = ["booked", "arrived", "noshow"]; // what the desk may still check in
-const HERE = ["arrived", "fulfilled", "queued", "unmatched"];
+const OPEN = ["booked", "noshow"]; // what the desk may still check in
+const HERE = ["fulfilled", "queued", "unmatched"];
 
 const $ = (id) => document.getElementById(id);
 const all = (selector) => document.querySelectorAll(selector);
@@ -640,7 +640,7 @@ $("closing-form").onsubmit = async (event) => {
   closingStep("sure");
   page.closing = {
     body: { date, period: period || null, reason: reason.trim() },
-    back: touched.filter((it) => ["booked", "arrived"].includes(it.state)).length, here: touched.filter((it) => it.state === "fulfilled").length,
+    back: touched.filter((it) => it.state === "booked").length, here: touched.filter((it) => it.state === "fulfilled").length,
   };
   paintClosing();
   polite(`${$("sure-title").textContent} ${$("sure-many").textContent}`);

@@ -15,6 +15,7 @@ from litestar.exceptions import HTTPException, NotFoundException
 
 from server.core.errors import Refusal
 from server.core.papers import ID_TYPES
+from server.core.wording import knows
 from server.web.plain import words
 from server.web.plain.visit import FORM_KEY, HOME, Visit
 from server.web.problems import render
@@ -94,10 +95,12 @@ def page(
         _templates()
         .get_template(f"{template}.html")
         .render(
-            t=visit.word,
+            t=visit.t,
+            pick=visit.pick,
+            knows=knows,
             lang=lang,
             visit=visit,
-            city_name=visit.word(city.name_zh, city.name_en),
+            city_name=visit.pick(city.name_zh, city.name_en),
             now=now,
             draw_length=words.exactly(city.policy.draw_seconds, lang),
             no_show_limit=city.policy.no_show_limit,
@@ -157,19 +160,19 @@ def trouble_of(visit: Visit, refusal: Refusal) -> Trouble:
 
 def _steps(visit: Visit, refusal: Refusal) -> list[Step]:
     """Where somebody who was refused goes on: what this browser holds, what the refusal names, then the first page."""
-    t, code = visit.word, refusal.code
+    t, code = visit.t, refusal.code
     steps = []
     district = visit.services.city.district(str(refusal.extras.get("district", "")))
     if district is not None and refusal.extras.get("reason") == "wrong-district":
-        name = t(district.name_zh, district.name_en)
-        steps.append(Step(f"{HOME}/{district.code}", t(f"去{name}", f"Go to {name}")))
+        name = visit.pick(district.name_zh, district.name_en)
+        steps.append(Step(f"{HOME}/{district.code}", t("opening.goTo", name)))
     if visit.ticket and code in _TO_TICKET:
-        steps.append(Step(f"{HOME}/ticket", t("看我的号", "See my number")))
+        steps.append(Step(f"{HOME}/ticket", t("plain.see-my-number")))
     if visit.receipts and code in _TO_RECEIPT:
-        steps.append(Step(f"{HOME}/registration", t("看我的登记", "See my registration")))
+        steps.append(Step(f"{HOME}/registration", t("plain.see-my-registration")))
     if code in _TO_FIND:
-        steps.append(Step(f"{HOME}/find", t("用短信验证码找回登记", "Find my registration by SMS code")))
-    steps.append(Step(HOME, t("返回首页", "Back to the first page")))
+        steps.append(Step(f"{HOME}/find", t("plain.find-by-code")))
+    steps.append(Step(HOME, t("plain.first-page")))
     return steps
 
 

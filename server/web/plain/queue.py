@@ -44,8 +44,8 @@ def district_now(visit: Visit, opening: Opening) -> DistrictNow:
     closes_at = times[1] if times and state in _RUNNING else None
     return DistrictNow(
         district,
-        visit.word(district.name_zh, district.name_en),
-        visit.word("、", ", ").join(f"{it.opens:%H:%M}–{it.closes:%H:%M}" for it in district.windows),
+        visit.pick(district.name_zh, district.name_en),
+        visit.t("common.list-comma").join(f"{it.opens:%H:%M}–{it.closes:%H:%M}" for it in district.windows),
         state,
         None if closes_at else room.next_opens_at(district),
         closes_at,
@@ -55,7 +55,7 @@ def district_now(visit: Visit, opening: Opening) -> DistrictNow:
 def rule(visit: Visit) -> str:
     """Who may register today."""
     phase = visit.services.city.phase(visit.services.room.now().date())
-    return visit.word(phase.rule_zh, phase.rule_en) if phase else ""
+    return visit.pick(phase.rule_zh, phase.rule_en) if phase else ""
 
 
 def applicant_of(form: dict[str, str]) -> Applicant:

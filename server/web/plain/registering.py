@@ -73,9 +73,7 @@ def _trouble_with(visit: Visit, refusal: Refusal, typed: Typed) -> Trouble:
     names = {f"preferences[{n}].site": f"site{i}" for n, i in enumerate(given)}
     trouble = trouble_of(visit, Invalid(*((names.get(field, field), fault) for field, fault in refusal.fields)))
     if ("preferences", "empty") in refusal.fields:
-        trouble.errors["preferences"] = visit.word(
-            "请选择接种点，或勾选“其他接种点也可以”。", "Choose a site, or tick “any other site”."
-        )
+        trouble.errors["preferences"] = visit.t("register.pickSite")
     return trouble
 
 

@@ -12,6 +12,7 @@ import structlog
 from litestar.datastructures import Cookie
 
 from server.core.errors import Invalid, Refusal
+from server.core.wording import word
 from server.services import Services
 from server.web.routes.common import AnyRequest, language_of, services_of
 
@@ -78,8 +79,12 @@ class Visit:
         found = (_RECEIPT.fullmatch(part) for part in cookies.get("receipts", "").split("~")[:MOST_RECEIPTS])
         self.receipts = [Receipt(*it.groups()) for it in found if it]
 
-    def word(self, zh: str, en: str) -> str:
-        """The one or the other."""
+    def t(self, key: str, *values: object) -> str:
+        """Words of the catalogue, by `table.key`, in the reader's language."""
+        return word(key, self.lang, *values)
+
+    def pick(self, zh: str, en: str) -> str:
+        """The one or the other, of what comes in both languages: names, the rule of the day."""
         return zh if self.lang == "zh" else en
 
     @property
