@@ -114,10 +114,13 @@ def calls(setup: "_Setup") -> None:
         click.echo("nobody is to be called", err=True)
 
 
-@command.command("stop")
-@click.option(
+_phone_option = click.option(
     "--phone", prompt="Phone", hide_input=True, help="Asked for, so that it stays out of the shell's history."
 )
+
+
+@command.command("stop")
+@_phone_option
 @click.pass_obj
 def stop(setup: "_Setup", phone: str) -> None:
     """Send no more messages to a phone, as its holder asks; one-time codes still go.
@@ -133,9 +136,7 @@ def stop(setup: "_Setup", phone: str) -> None:
 
 
 @command.command("start")
-@click.option(
-    "--phone", prompt="Phone", hide_input=True, help="Asked for, so that it stays out of the shell's history."
-)
+@_phone_option
 @click.pass_obj
 def start(setup: "_Setup", phone: str) -> None:
     """Send messages to a phone again."""

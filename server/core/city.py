@@ -18,7 +18,7 @@ from server.core.clock import at, in_zone
 from server.core.languages import Language
 from server.core.papers import PapersPolicy
 from server.core.same_name import SameName
-from server.core.sms import QuietHours, Sms, problems_of_sms
+from server.core.sms import Ends, QuietHours, Sms, problems_of_sms
 from server.core.windows import Window as Window
 from server.core.windows import problems_of_windows
 
@@ -150,7 +150,7 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     products: Annotated[dict[str, Product], msgspec.Meta(min_length=1)]
     policy: Policy = Policy()
     periods: Periods = Periods()
-    sms: Sms = Sms()
+    sms: Sms = msgspec.field(default_factory=Sms)
     papers: PapersPolicy = PapersPolicy()
     imports: Imports = Imports()
     default_language: Language = "zh"
@@ -301,6 +301,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "sms": Sms,
     "imports": Imports,
     "sms.quiet_hours": QuietHours,
+    "sms.ends": Ends,
     "districts": District,
     "districts.window": Window,
     "districts.windows": Window,

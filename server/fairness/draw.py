@@ -33,6 +33,16 @@ class _Round(dict[int, int]):
         return result
 
 
+def check_seed(seed: bytes) -> None:
+    """Refuse a seed of another length.
+
+    Raises:
+        ValueError: it is not of `SEED_BYTES`.
+    """
+    if len(seed) != SEED_BYTES:
+        raise ValueError(f"expected a seed of {SEED_BYTES} bytes, got {len(seed)}")
+
+
 class Draw:
     """The numbers of one opening, once its draw has closed. Make one and keep it: it gets faster with use.
 
@@ -47,8 +57,7 @@ class Draw:
     __slots__ = ("_half_bits", "_mask", "_rounds", "entries")
 
     def __init__(self, seed: bytes, entries: int) -> None:
-        if len(seed) != SEED_BYTES:
-            raise ValueError(f"expected a seed of {SEED_BYTES} bytes, got {len(seed)}")
+        check_seed(seed)
         if entries < 0:
             raise ValueError(f"expected entries >= 0, got {entries}")
         self.entries = entries

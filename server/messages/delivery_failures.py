@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from server.core.message_kinds import KINDS
 from server.messages.store import OutboxStore
 from server.records.message import DeadLetter
 from server.store.connection import Connection
 from server.store.pointers import Pointers
 from server.store.registrations import RegistrationReader
 
-CALLED: Final = frozenset({"allotted", "closed", "reminder", "barred"})
+CALLED: Final = frozenset(name for name, kind in KINDS.items() if kind.matters)
 """Whoever does not get a message of these kinds is called by an operator."""
 
 _FAILED: Final = frozenset({"undelivered", "refused", "unsent"})

@@ -10,7 +10,10 @@ from server.core.clock import to_ms
 from server.core.encryption import Contact, Seal, Unreadable
 from server.core.errors import Refusal
 from server.core.masks import mask_name
-from server.core.sms import LATE, Language, day_words, reached_words, site_words, until_words
+from server.core.message_kinds import KINDS
+from server.core.sms import Language, site_words
+from server.core.wording import word
+from server.core.wording.dates import day_words, full_date_words, until_words
 from server.records.first_dose import Resident
 from server.records.message import About, Message
 from server.registry.store import RegistryStore
@@ -66,23 +69,24 @@ class Letters:
         if not known.is_reachable:  # deleted since
             return None
         kept = await self._registrations.submit(resident)
-        if message.kind == "reminder" and not _is_held(kept, message):
+        kind = KINDS[message.kind]
+        if kind.true_while == "held" and not _is_held(kept, message):
             return None
-        if message.kind == "barred" and known.stop != "barred":  # put right, or lifted
+        if kind.true_while == "barred" and known.stop != "barred":  # put right, or lifted
             return None
         contact = self._open(resident, known)
         language: Language = "en" if kept.get("lang") == "en" else "zh"
         values = {"name": mask_name(contact.name), "no": message.no}
         values |= await self._about(message.about, language)
         words = message.kind
-        if words in LATE and now_ms >= to_ms(self._city.cancel_before(date.fromisoformat(message.about.day))):
+        if kind.late is not None and now_ms >= to_ms(self._city.cancel_before(date.fromisoformat(message.about.day))):
             words = f"{words}_late"
         text = self._city.sms.text(words, language, values)
         return Letter(contact.phone, text, kept.get("no") == message.no, self._ends_ms(message))
 
     def _ends_ms(self, message: Message) -> int:
         """Until when the city file says that this is worth sending."""
-        ends = getattr(self._city.sms.ends, message.kind)
+        ends = self._city.sms.ends_of(message.kind)
         if isinstance(ends, int):
             return int(message.at_ms) + ends * _HOUR_MS
         day = date.fromisoformat(message.about.day)
@@ -113,14 +117,15 @@ class Letters:
         return self._seal.open(resident, known.first_dose.contact)
 
     async def _about(self, about: About, language: Language) -> dict[str, str]:
-        reached = date.fromisoformat(about.reached) if about.reached else None
-        values = {"reached": reached_words(reached, language)}
+        values = {"reached": word("message.sms-nobody-yet", language)}
+        if about.reached:
+            values["reached"] = full_date_words(date.fromisoformat(about.reached), language, short=True)
         if about.first_dose:
-            values["first_dose"] = reached_words(date.fromisoformat(about.first_dose), language)
+            values["first_dose"] = full_date_words(date.fromisoformat(about.first_dose), language, short=True)
         if about.day:
             day = date.fromisoformat(about.day)
             starts_at, ends_at = self._city.period_times(day, _half_of(about))
-            values["date"] = day_words(day, language)
+            values["date"] = day_words(day, language, short=True)
             values["time"] = f"{starts_at:%H:%M}-{ends_at:%H:%M}"
             values["cancel_before"] = until_words(self._city.cancel_before(day), language)
             values["site"] = site_words(await self._site(about.site, language), language)

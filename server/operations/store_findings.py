@@ -188,10 +188,13 @@ def _following(info: Mapping[str, Any]) -> int:
     return sum(1 for replica in replicas if not isinstance(replica, dict) or replica.get("state") == "online")
 
 
+_CHECK_CLUSTER = "see `valkey-cli --cluster check`"
+
+
 def _cluster(views: Mapping[str, NodeAnswer], infos: Mapping[str, NodeAnswer]) -> Iterator[Finding]:
     """What the nodes know of each other: one without slots, or that has failed, is met nowhere else."""
     if any(map(refuses, [*views.values(), *infos.values()])):
-        yield Finding("note", "cluster: its state cannot be read", "see `valkey-cli --cluster check`")
+        yield Finding("note", "cluster: its state cannot be read", _CHECK_CLUSTER)
     failed = set()
     for view in views.values():
         if isinstance(view, dict):
@@ -200,4 +203,4 @@ def _cluster(views: Mapping[str, NodeAnswer], infos: Mapping[str, NodeAnswer]) -
         yield Finding("bad", f"cluster: failed nodes{_on(sorted(failed))}", "start them again, or have it forget them")
     served = [int(info.get("cluster_slots_ok", 0)) for info in infos.values() if isinstance(info, dict)]
     if min(served, default=_SLOTS) < _SLOTS:
-        yield Finding("bad", f"cluster: {min(served)} of {_SLOTS} slots are served", "see `valkey-cli --cluster check`")
+        yield Finding("bad", f"cluster: {min(served)} of {_SLOTS} slots are served", _CHECK_CLUSTER)

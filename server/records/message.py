@@ -72,7 +72,7 @@ class About(msgspec.Struct, frozen=True):
 class Message(msgspec.Struct, frozen=True, array_like=True):
     """A message as its event owes it.
 
-    `kind`: registered, allotted, waiting, reminder, corrected, cancelled, closed, barred. `no`: the registration it is
+    `kind`: one of `server.core.message_kinds.KINDS`. `no`: the registration it is
     about. `at_ms`: when its event was. `not_before_ms`: not to be sent earlier, 0 = at once.
     """
 

@@ -38,6 +38,7 @@ CALLS_AT_ONCE = 128
 CLIENT_ERRORS = (RedisError, RedisClusterException, OSError, TimeoutError)
 """All that a client raises where a store is away or refuses: a cluster without a node for a slot is no `RedisError`."""
 _CONNECT_SECONDS = 2.0
+_NO_PRIMARY = "none of the servers is a primary"
 _OLDEST = {"redis": (7, 0), "valkey": (7, 2)}
 
 
@@ -114,7 +115,7 @@ def _check(greeting: Greeting, place: str, hosts: int) -> None:
     if version < _OLDEST.get(greeting.server, (0, 0)):
         raise SetupError(f"the store at {place} is too old: Redis 7 or Valkey 7.2 at least")
     if greeting.mode != "cluster" and not greeting.is_primary:
-        none_is = "none of the servers is a primary" if hosts > 1 else f"the store at {place} is a read-only replica"
+        none_is = _NO_PRIMARY if hosts > 1 else f"the store at {place} is a read-only replica"
         raise SetupError(f"{none_is}: give its primary's address, or both with a comma")
 
 
@@ -205,7 +206,7 @@ class _Seeking(Connection):
                 await self.send_command("HELLO", check_health=False)
                 if _greeting(await self.read_response()).is_primary:
                     return
-                last = ConnectionError("none of the servers is a primary")
+                last = ConnectionError(_NO_PRIMARY)
             except (ConnectionError, RedisTimeoutError) as error:
                 last = error
             await self.disconnect(nowait=True)

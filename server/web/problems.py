@@ -7,6 +7,7 @@ import msgspec
 
 from server.core.errors import Invalid, Refusal
 from server.core.wording import knows, word
+from server.core.wording.dates import full_date_words, moment_words
 
 Headers = list[tuple[str, str]]
 
@@ -97,17 +98,14 @@ class _Readable(dict[str, str]):
     """Extras as a resident reads them; one that is unknown reads as such."""
 
     def __init__(self, extras: dict[str, Any], lang: str) -> None:
-        super().__init__({name: _readable(value, lang == "zh") for name, value in extras.items() if value is not None})
+        super().__init__({name: _readable(value, lang) for name, value in extras.items() if value is not None})
         self._unknown = word("common.time-unknown", lang)
 
     def __missing__(self, name: str) -> str:
         return self._unknown
 
 
-def _readable(value: Any, zh: bool) -> str:
+def _readable(value: Any, lang: str) -> str:
     if isinstance(value, datetime):
-        day = f"{value.month}月{value.day}日" if zh else f"{value:%-d %B}, "
-        return f"{day}{value:%H:%M}"
-    if isinstance(value, date):
-        return f"{value.year}年{value.month}月{value.day}日" if zh else f"{value:%-d %B %Y}"
-    return str(value)
+        return moment_words(value, lang)
+    return full_date_words(value, lang) if isinstance(value, date) else str(value)

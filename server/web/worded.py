@@ -2,7 +2,7 @@
 
 So a page brings its words along, and nothing more is asked for. A page says `data-word="table.key"` on an empty element
 (its text is Chinese and `data-en` is English; scripts swap them), `data-word-label` for its label, and `{zh:table.key}`
-where the language stays. A script says `import WORDS from "./words/TABLE.js";` and has the table's words, each as
+where the language stays. A script says `import NAME from "./words/TABLE.js";` and has the table's words, each as
 "Chinese|English".
 """
 
@@ -16,7 +16,7 @@ from server.core.wording import Words, catalogue
 _ELEMENT = re.compile(r'data-word="([a-z-]+)\.([\w-]+)"([^<>]*)>')
 _LABEL = re.compile(r'data-word-label="([a-z-]+)\.([\w-]+)"')
 _FIXED = re.compile(r"\{(zh|en):([a-z-]+)\.([\w-]+)\}")
-_TABLE = re.compile(r'^import WORDS from "\./words/([a-z-]+)\.js";$', re.MULTILINE)
+_TABLE = re.compile(r'^import ([A-Z]+) from "\./words/([a-z-]+)\.js";$', re.MULTILINE)
 
 
 def worded_page(text: str) -> str:
@@ -28,7 +28,7 @@ def worded_page(text: str) -> str:
 
 def worded_script(text: str) -> str:
     """A script with its words."""
-    return _TABLE.sub(lambda it: f"const WORDS = {_table(it[1])};", text)
+    return _TABLE.sub(lambda it: f"const {it[1]} = {_table(it[2])};", text)
 
 
 def _table(name: str) -> str:

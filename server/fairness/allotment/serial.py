@@ -16,7 +16,7 @@ from server.fairness.allotment.candidates import PERIODS, Candidates, day_of
 from server.fairness.allotment.rules import REASONS, SENT_BACK, Reason, Rules, Slot
 from server.fairness.allotment.slots import Line, Table
 from server.fairness.allotment.together import gather
-from server.fairness.draw import SEED_BYTES
+from server.fairness.draw import check_seed
 
 _FULL, _NO_SUCH_SITE, _TOO_EARLY, _NOT_BEFORE, _NOT_OFFERED = range(-1, -1 - len(REASONS), -1)
 _NO_DATE: Final = 0xFFFFFF  # after every date; 24 bits hold the ordinals up to the year 9999
@@ -105,8 +105,7 @@ def in_order(rules: Rules, candidates: Candidates, seed: bytes) -> Order:
     Raises:
         ValueError: a registration twice, a seed of another length.
     """
-    if len(seed) != SEED_BYTES:
-        raise ValueError(f"expected a seed of {SEED_BYTES} bytes, got {len(seed)}")
+    check_seed(seed)
     refuse_twice(candidates)
     cohorts = cohorts_of(rules, candidates)
     ties = bytearray()

@@ -193,6 +193,9 @@ def _decoded(octets: bytes, coding: int) -> str:
     return octets.decode("latin-1")
 
 
+_CUT_SHORT = "a PDU that ends too early"
+
+
 class _Reader:
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -205,14 +208,14 @@ class _Reader:
     def octets(self, count: int) -> bytes:
         taken = self._body[self._at : self._at + count]
         if len(taken) < count:
-            raise ValueError("a PDU that ends too early")
+            raise ValueError(_CUT_SHORT)
         self._at += count
         return taken
 
     def text(self) -> bytes:
         end = self._body.find(b"\0", self._at)
         if end < 0:
-            raise ValueError("a PDU that ends too early")
+            raise ValueError(_CUT_SHORT)
         taken, self._at = self._body[self._at : end], end + 1
         return taken
 

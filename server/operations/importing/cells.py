@@ -4,6 +4,7 @@ import re
 from datetime import date
 from typing import Final
 
+NO_DISTRICT: Final = "not a district of the city file"
 SAVE_AS_TEXT: Final = "format the column as text and export it again"
 
 _SCIENTIFIC = re.compile(r"[0-9]+(?:[.,][0-9]+)?[Ee]\+?[0-9]+")

@@ -9,7 +9,7 @@ import msgspec
 from server.appointments.sites import Site
 from server.appointments.slot_store import SlotStore
 from server.core.city import City
-from server.operations.importing.cells import BadRow
+from server.operations.importing.cells import NO_DISTRICT, BadRow
 from server.operations.importing.csv_file import CsvFile, Fault, Outcome
 from server.operations.importing.twice import agreeing
 from server.store.connection import Connection
@@ -36,7 +36,7 @@ def site_reader(city: City, district_of: dict[str, str] | None = None) -> Callab
         if not _SITE_CODE.fullmatch(site):
             raise BadRow("site", "expected a code of letters, digits, - and _ (it stands in addresses)")
         if district not in districts:
-            raise BadRow("district", "not a district of the city file")
+            raise BadRow("district", NO_DISTRICT)
         if district_of.setdefault(site, district) != district:
             raise BadRow("site", "expected a code of its own, there is one in another district")
         return Site(site, name_zh, name_en, district, address)

@@ -2,8 +2,11 @@
 // things an operator puts right. The token stays in this tab; what the server says is only ever shown as text.
 
 import { ownLanguage } from "./common/language.js";
+import MESSAGES from "./words/message.js";
 import WORDS from "./words/ops.js";
 import { setting } from "./staff-store.js";
+
+Object.assign(WORDS, MESSAGES);
 
 const REFRESH_MS = 10_000;
 const STALE_MS = 25_000;
@@ -24,7 +27,7 @@ for (const it of all("[data-en]")) it.dataset.zh = it.textContent;
 const zh = () => lang === "zh";
 const t = (key, ...values) => (WORDS[key] ?? "").split("|")[zh() ? 0 : 1]?.replace(/\{(\d)\}/g, (_, i) => values[i]) ?? "";
 const say = (key) => (WORDS[key] ? t(key) : String(key ?? ""));
-const kindName = (kind) => say(WORDS[`${kind}Kind`] ? `${kind}Kind` : kind);
+const kindName = (kind) => t(`sms-${kind}`) || kind;
 const nameOf = (it) => (zh() ? it.name_zh : it.name_en);
 const count = (n) => (n ?? 0).toLocaleString("en");
 function speak() {

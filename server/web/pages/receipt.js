@@ -4,8 +4,10 @@ import {
   $, DATED, PAINT, all, ask, call, clock, count, day, go, insist, kit, knows, labelOf, lasts, make, nameOf, page, paint, polite,
   read, recall, refill, remember, run, set, show, spaced, t, teach, until_ms, when, whenLanguageChanges, zh,
 } from "./app.js";
+import MESSAGES from "./words/message.js";
 import WORDS from "./words/receipt.js";
 
+teach(MESSAGES);
 teach(WORDS);
 
 const LOST = ["undelivered", "refused", "unsent"];

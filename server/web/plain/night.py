@@ -3,8 +3,8 @@
 from datetime import date
 
 from server.core.wording import knows
+from server.core.wording.dates import date_words
 from server.registrations.registrations import MessageView, Registration
-from server.web.plain import words
 from server.web.plain.visit import Visit
 
 LOST = ("undelivered", "refused", "unsent")
@@ -63,11 +63,11 @@ def message_of(found: Registration) -> MessageView | None:
 
 def message_words(visit: Visit, message: MessageView) -> str:
     """What became of an SMS."""
-    kind = _known(visit, "receipt.sms-", message.kind)
-    said = _known(visit, "receipt.sms-is-", message.state)
-    why = f"receipt.sms-why-{message.why}"
+    kind = _known(visit, "message.sms-", message.kind)
+    said = _known(visit, "message.sms-is-", message.state)
+    why = f"message.sms-why-{message.why}"
     if knows(why):
-        said = visit.t("receipt.sms-why", said, visit.t(why))
+        said = visit.t("message.sms-why", said, visit.t(why))
     return visit.t("receipt.smsOf", kind, said)
 
 
@@ -77,4 +77,4 @@ def _known(visit: Visit, table: str, name: str) -> str:
 
 
 def _day(visit: Visit, it: date) -> str:
-    return words.date_alone(it, visit.lang)
+    return date_words(it, visit.lang)

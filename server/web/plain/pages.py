@@ -16,7 +16,7 @@ from litestar.exceptions import HTTPException, NotFoundException
 from server.core.errors import Refusal
 from server.core.papers import ID_TYPES
 from server.core.wording import knows
-from server.web.plain import words
+from server.core.wording.dates import day_words, exact_words, moment_seen_from, span_words
 from server.web.plain.visit import FORM_KEY, HOME, Visit
 from server.web.problems import render
 from server.web.routes.common import AnyRequest
@@ -34,6 +34,11 @@ HEADERS = {
     "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
     "cache-control": "no-store",
 }
+
+
+def grouped(number: str) -> str:
+    """A registration number in groups of five."""
+    return " ".join(number[i : i + 5] for i in range(0, len(number), 5))
 
 
 class Step(NamedTuple):
@@ -102,16 +107,16 @@ def page(
             visit=visit,
             city_name=visit.pick(city.name_zh, city.name_en),
             now=now,
-            draw_length=words.exactly(city.policy.draw_seconds, lang),
+            draw_length=exact_words(city.policy.draw_seconds, lang),
             no_show_limit=city.policy.no_show_limit,
             open_hours=[f"{it:%H:%M}" for it in (city.open_hours.opens, city.open_hours.closes)],
             trouble=trouble,
             errors=trouble.errors if trouble else {},
             id_types=ID_TYPES,
-            day=lambda it: words.day(it, lang),
-            moment=lambda it: words.moment(it, now, lang),
-            span=lambda seconds: words.span(seconds, lang),
-            grouped=words.grouped,
+            day=lambda it: day_words(it, lang),
+            moment=lambda it: moment_seen_from(it, now, lang),
+            span=lambda seconds: span_words(seconds, lang),
+            grouped=grouped,
             **values,
         )
     )

@@ -1,0 +1,74 @@
+"""Every kind of message to a resident: the one table that all else follows from.
+
+A new kind is a line here, its words (`server/core/wording/messages.toml`: the text in the table `sms`, its name in
+`message`), the script that owes it, and a test.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple
+
+Moment = Literal["cancel_before", "begins", "ends"]
+"""Of an appointment: when the time to cancel it is over, when it begins, when it ends."""
+
+CODE: Final = "code"
+"""The one-time code: a text like the others, but owed to nobody and sent at once."""
+
+
+class Kind(NamedTuple):
+    """What holds for a kind of message.
+
+    Args:
+        must: what its text has to say, and so names in braces.
+        may: what its text may say beside that.
+        ends: until when it is worth sending unless the city file says otherwise: hours after its event, or a moment of
+            its appointment. A code ends when it expires.
+        matters: whoever does not get it is called by an operator, and it waits for its turn; what only confirms is left
+            out where a phone gets too many.
+        late: what its other text has to say, the one that goes once the time to cancel is over; None: it has none.
+        true_while: until when it is true: always, while the registration has the appointment (`held`), or while the
+            resident is barred.
+    """
+
+    must: tuple[str, ...]
+    ends: int | Moment
+    matters: bool = False
+    may: tuple[str, ...] = ("name", "no")
+    late: tuple[str, ...] | None = None
+    true_while: Literal["always", "held", "barred"] = "always"
+
+
+_WHEN_AND_WHERE = ("date", "time", "site")
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "registered": Kind(("no",), 36, may=("name",)),
+    "allotted": Kind((*_WHEN_AND_WHERE, "cancel_before"), "begins", matters=True, late=_WHEN_AND_WHERE),
+    "waiting": Kind(("reached",), 36),
+    "reminder": Kind(
+        (*_WHEN_AND_WHERE, "cancel_before"),
+        "begins",
+        matters=True,
+        late=_WHEN_AND_WHERE,
+        true_while="held",
+    ),
+    "corrected": Kind(("first_dose",), 168),
+    "cancelled": Kind(("no",), 36, may=("name",)),
+    "closed": Kind(_WHEN_AND_WHERE, "ends", matters=True),
+    "barred": Kind((), 168, matters=True, true_while="barred"),
+}
+
+
+class Placeholders(NamedTuple):
+    """What a text has to name in braces, and what it may."""
+
+    must: tuple[str, ...]
+    may: tuple[str, ...]
+
+
+def texts() -> dict[str, Placeholders]:
+    """The texts that there are, by name: the code's, each kind's, and `KIND_late` of those that have another one."""
+    found = {CODE: Placeholders(("code", "minutes"), ())}
+    for name, kind in KINDS.items():
+        found[name] = Placeholders(kind.must, kind.may)
+        if kind.late is not None:
+            found[f"{name}_late"] = Placeholders(kind.late, kind.may)
+    return found
