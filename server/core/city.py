@@ -168,6 +168,11 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         """The district with this code, or None."""
         return self._by_code.get(code)
 
+    @cached_property
+    def period_windows(self) -> dict[str, Window]:
+        """The parts of a site's day by their code, in the order of the day."""
+        return msgspec.structs.asdict(self.periods)
+
     def phase(self, day: date) -> Phase | None:
         """The phase in force on a day, or None before, between and after the phases."""
         return next((phase for phase in self.phases if day in phase), None)

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from server.appointments.periods import PeriodView, periods_of
 from server.appointments.slot_store import SlotStore
 from server.appointments.store import AttendanceStore
 from server.core.city import City, District
@@ -181,6 +182,7 @@ class OperationsView(msgspec.Struct):
     holder: Holder | None
     totals: Totals
     districts: list[DistrictNow]
+    periods: dict[str, PeriodView]
 
 
 class Overview:
@@ -232,7 +234,7 @@ class Overview:
                     WrongPapers(*guessed[i]),
                 )
             )  # fmt: skip
-        return OperationsView(now, night, await self._holder(), _totals(districts), districts)
+        return OperationsView(now, night, await self._holder(), _totals(districts), districts, periods_of(self._city))
 
     async def _nights(self, day: date) -> list[NightNow]:
         tags = [day_tag(code, day) for code in self._codes]

@@ -314,7 +314,7 @@ def test_cancelling_is_not_offered_after_its_last_second(morning: Up, visit: Vis
 
 def of_the_desk(role: str, at: str) -> dict[str, Any]:
     """What the server says of a staff token."""
-    half = {"opens": "08:30", "closes": "12:00"}
+    half = {"opens": "08:30", "closes": "12:00", "name_zh": "上午", "name_en": "Morning"}
     me = {"site": "S1", "name_zh": "一号点", "name_en": "Site one", "district": TIANHE, "role": role}
     hours = {"now": f"{DAY}T{at}+08:00", "periods": {"am": half, "pm": half}}
     return me | {"expires_at": "2021-07-19T00:00:00+08:00"} | hours

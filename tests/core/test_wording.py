@@ -200,7 +200,10 @@ def test_words_go_out_inside_the_pages() -> None:
 
 
 def test_a_line_may_name_another_and_have_its_sentence_inside() -> None:
-    lines = {"a": {"one": ["一。", "One."], "two": "a.one"}, "b": {"three": ["{=a.two}二{0}。", "{=a.two} Two {0}."]}}
+    lines: dict[str, dict[str, object]] = {
+        "a": {"one": ["一。", "One."], "two": "a.one"},
+        "b": {"three": ["{=a.two}二{0}。", "{=a.two} Two {0}."]},
+    }
     read = wording.read(lines)
     assert read["a"]["two"] == ("一。", "One.") and read["b"]["three"] == ("一。二{0}。", "One. Two {0}.")
     for broken in ("b.none", "a.two"):

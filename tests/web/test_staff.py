@@ -175,7 +175,10 @@ async def test_who_am_i(monday: tuple[House, list[Any]]) -> None:
     assert seen == {
         "site": "T1", "name_zh": "接种点T1", "name_en": "Site T1", "district": TIANHE, "role": "desk",
         "expires_at": "2021-07-21T09:00:00+08:00", "now": "2021-06-21T09:00:00+08:00",
-        "periods": {"am": {"opens": "08:30", "closes": "12:00"}, "pm": {"opens": "14:00", "closes": "17:00"}},
+        "periods": {
+            "am": {"opens": "08:30", "closes": "12:00", "name_zh": "上午", "name_en": "Morning"},
+            "pm": {"opens": "14:00", "closes": "17:00", "name_zh": "下午", "name_en": "Afternoon"},
+        },
     }  # fmt: skip
     assert (await house.get("/staff", bearer=OPERATOR))["site"] is None
 

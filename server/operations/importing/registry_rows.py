@@ -8,13 +8,8 @@ from server.core.city import City
 from server.core.encryption import Contact, Seal
 from server.core.keys import Pepper
 from server.core.papers import IdType, faults, normalise_id, normalise_name, normalise_phone
-<<<<<<< HEAD
-from server.operations.importing.cells import SAVE_AS_TEXT, BadRow, check_unspoilt, day_of
-from server.records.first_dose import FirstDoseRecord
-=======
 from server.operations.importing.cells import NO_DISTRICT, SAVE_AS_TEXT, BadRow, check_unspoilt, day_of
-from server.store.store import FirstDoseRecord
->>>>>>> 7f13e2a (One table of message kinds; texts and dates stand once, and a test finds a sentence that stands twice)
+from server.records.first_dose import FirstDoseRecord
 
 REGISTRY_COLUMNS: Final = ("id_type", "id_number", "name", "phone", "first_dose_date", "product", "district")
 _ID_TYPES: Final = frozenset(get_args(IdType))

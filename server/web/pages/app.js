@@ -49,6 +49,8 @@ export const zh = () => lang === "zh";
 export const teach = (words) => { Object.assign(WORDS, words); };
 export const knows = (key) => key in WORDS;
 export const t = (key, ...values) => WORDS[key].split("|")[zh() ? 0 : 1].replace(/\{(\d)\}/g, (_, i) => values[i]);
+// What a part of the day is called; the city says which there are.
+export const periodOf = (code) => (page.city.periods[code] ? nameOf(page.city.periods[code]) : knows(code) ? t(code) : code);
 export const count = (n) => n.toLocaleString("en");
 export const nameOf = (it) => (zh() ? it.name_zh : it.name_en);
 export const spaced = (no) => no.replace(/(.{5})(?=.)/g, "$1 ");
@@ -352,7 +354,7 @@ export function closing(it) {
   return ends.length ? Math.max(...ends) : Infinity;
 }
 function standing(it) {
-  if (it.no) return it.date_booked && DATED.includes(it.state) ? `${day(it.date_booked, "short")} ${t(it.period_booked)}` : t(it.state);
+  if (it.no) return it.date_booked && DATED.includes(it.state) ? `${day(it.date_booked, "short")} ${periodOf(it.period_booked)}` : t(it.state);
   if (now_ms() >= closing(it)) return t("shut");
   if (it.state === "waiting") return t("aheadOf", t("number", count(it.number)), count(it.ahead));
   if (it.state === "drawing") return t("inDraw");

@@ -29,6 +29,7 @@ const t = (key, ...values) => (WORDS[key] ?? "").split("|")[zh() ? 0 : 1]?.repla
 const say = (key) => (WORDS[key] ? t(key) : String(key ?? ""));
 const kindName = (kind) => t(`sms-${kind}`) || kind;
 const nameOf = (it) => (zh() ? it.name_zh : it.name_en);
+const periodName = (code) => (page.view.periods?.[code] ? nameOf(page.view.periods[code]) : code);
 const count = (n) => (n ?? 0).toLocaleString("en");
 function speak() {
   document.documentElement.lang = zh() ? "zh-CN" : "en";
@@ -314,7 +315,7 @@ function paintNight() {
   });
 }
 const lowered = (slots) => make("ul", {}, ...slots.slice(0, 50).map((it) =>
-  make("li", {}, t("overOne", it.date, it.site, say(it.period), say(it.product), count(it.capacity), count(it.taken)))),
+  make("li", {}, t("overOne", it.date, it.site, periodName(it.period), say(it.product), count(it.capacity), count(it.taken)))),
 ...(slots.length > 50 ? [make("li", {}, t("moreRows", slots.length - 50))] : []));
 
 // Today's openings
@@ -519,7 +520,7 @@ function paintLists() {
     make("td", { className: "phone" }, it.phone ? make("a", { href: `tel:${it.phone}` }, it.phone) : t("noPhone")),
     make("td", {}, button(t("called"), t("calledOf", spaced(it.registration_no)), () => askReason("called", it))),
     make("td", {}, ...it.failed.map(({ kind, outcome: end, at, why }) => make("div", {}, `${kindName(kind)}${zh() ? "：" : ": "}${say(end)}${why ? ` (${say(why)})` : ""}`, make("small", {}, dayTime(at))))),
-    it.appointment ? td(`${dayName(it.appointment.date)} ${say(it.appointment.period)}`, it.appointment.site) : td(it.state ? "–" : t("past")),
+    it.appointment ? td(`${dayName(it.appointment.date)} ${periodName(it.appointment.period)}`, it.appointment.site) : td(it.state ? "–" : t("past")),
     td(say(it.lang)), td(districtName(it.district))));
   head("attendances-head", ["no", "state", "action", "givenOn", "site", "fulfilledNo", "saidBy", "district"]);
   keyed($("attendances-rows"), some("attendances"), (it) => `${it.registration_no}|${it.date}`, (it) => make("tr", {}, th(spaced(it.registration_no)), td(t(it.state)),

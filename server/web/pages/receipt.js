@@ -1,7 +1,7 @@
 // The receipt: what has become of a registration, and what its holder may do with it.
 
 import {
-  $, DATED, PAINT, all, ask, call, clock, count, day, go, insist, kit, knows, labelOf, lasts, make, nameOf, page, paint, polite,
+  $, DATED, PAINT, all, ask, call, clock, count, day, go, insist, kit, knows, labelOf, lasts, make, nameOf, page, paint, periodOf, polite,
   read, recall, refill, remember, run, set, show, spaced, t, teach, until_ms, when, whenLanguageChanges, zh,
 } from "./app.js";
 import MESSAGES from "./words/message.js";
@@ -100,7 +100,7 @@ function lines(data) {
   const told = sms(data);
   return [
     [t("state"), t(state)], [t("at"), when(Date.parse(registered_at))], [t("first"), priority.first_dose_date],
-    ...(open ? preferences.map(({ site, period }, i) => [t("choiceOf", i + 1), `${siteName(site)} · ${t(period)}`]) : []),
+    ...(open ? preferences.map(({ site, period }, i) => [t("choiceOf", i + 1), `${siteName(site)} · ${periodOf(period)}`]) : []),
     [t("others"), open && accept_any_site && t("fine")], [t("from"), open && not_before],
     [t("relative"), open && together && spaced(together)], [t("nights"), open && night?.nights > 0 && count(night.nights)],
     [t("sms"), told && (told === "soon" ? t("sms-soon") : smsWords(told))], [t("noShows"), no_shows > 0 && t("times", no_shows)],
@@ -168,7 +168,7 @@ function draw() {
 function appointment({ site, date, period, starts_at, ends_at }) {
   const hours = starts_at && ends_at ? `${clock(Date.parse(starts_at))}–${clock(Date.parse(ends_at))}` : "";
   return [
-    make("p", { className: "clock" }, day(date)), make("p", { className: "hours" }, `${t(period)} `, make("span", {}, hours)),
+    make("p", { className: "clock" }, day(date)), make("p", { className: "hours" }, `${periodOf(period)} `, make("span", {}, hours)),
     make("p", {}, make("b", {}, siteName(site))), make("p", {}, siteOf(site)?.address ?? ""),
   ];
 }

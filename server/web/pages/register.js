@@ -1,7 +1,7 @@
 // Coming in with a called number, and the wishes: registering, and changing them while nothing is allotted yet.
 
 import {
-  $, PAINT, clear, countdown, go, insist, kit, make, mark, labelOf, nameOf, page, read, recall, receipts, refill, remember, remind,
+  $, PAINT, clear, countdown, go, insist, kit, make, mark, labelOf, nameOf, page, periodOf, read, recall, receipts, refill, remember, remind,
   run, set, show, spaced, sure, t, teach, today, unmark, until, until_ms, watch, when, whenLanguageChanges,
 } from "./app.js";
 import WORDS from "./words/register.js";
@@ -81,7 +81,7 @@ function drawWishes({ preferences, accept_any_site, not_before, together }) {
   drawRelatives();
   $("more").hidden = !page.sites.length || rows.length > 2;
   const sites = [["", t("pick")], ...page.sites.map((it) => [it.site, nameOf(it)])];
-  const periods = [["am", t("morning")], ["pm", t("afternoon")], ["any", t("either")]];
+  const periods = [...Object.keys(page.city.periods), "any"].map((it) => [it, periodOf(it)]);
   $("choices").hidden = !page.sites.length;
   refill($("choices"), ...rows.map(({ site, period }, i) => make("fieldset", {}, make("legend", {}, t("choice", i + 1)),
     ...select(`preferences[${i}].site`, "site", sites, site, `address-${i}`),

@@ -41,6 +41,15 @@ const zh = () => lang === "zh";
 const t = (key, ...values) => (WORDS[key] ?? "").split("|")[zh() ? 0 : 1]?.replace(/\{(\d)\}/g, (_, i) => values[i]) ?? "";
 const say = (key) => (WORDS[key] ? t(key) : String(key ?? ""));
 const nameOf = (it) => (zh() ? it.name_zh : it.name_en);
+// The parts of a site's day, as the server told them with the token; null is the whole of it.
+const periodCodes = () => Object.keys(page.me?.periods ?? {});
+const periodName = (code) => (code ? nameOf(page.me?.periods?.[code] ?? {}) ?? code : t("null"));
+// Whether it is the time of another part of the day: the one before still goes on, or the next has begun.
+function isElsewhen(code, time) {
+  const periods = Object.values(page.me.periods ?? {});
+  const i = periodCodes().indexOf(code);
+  return i >= 0 && (time < (periods[i - 1]?.closes ?? "") || time >= (periods[i + 1]?.opens ?? "24"));
+}
 const count = (n) => n.toLocaleString("en");
 function speak() {
   document.documentElement.lang = zh() ? "zh-CN" : "en";
@@ -302,8 +311,8 @@ function drawGroup(period, entries, everybody, date) {
   group.setAttribute("aria-labelledby", `group-${period}-title`);
   const [head, list] = group.children;
   const here = everybody.filter((it) => HERE.includes(standing(it, date))).length;
-  const text = `${say(period)} ${t("groupCount", count(here), count(everybody.length))}`;
-  if (head.textContent !== text) head.replaceChildren(make("span", {}, say(period)), " ", make("small", {}, t("groupCount", count(here), count(everybody.length))));
+  const text = `${periodName(period)} ${t("groupCount", count(here), count(everybody.length))}`;
+  if (head.textContent !== text) head.replaceChildren(make("span", {}, periodName(period)), " ", make("small", {}, t("groupCount", count(here), count(everybody.length))));
   arrange(list, entries.map((it) => drawEntry(it, date)));
   return group;
 }
@@ -320,7 +329,7 @@ function paintRoster() {
   $("share").value = entries.length ? here.length / entries.length : 0;
   $("share").setAttribute("aria-label", t("share", here.length, entries.length));
   const chosen = matching({ all: entries, here, coming }[page.show]);
-  const periods = [...new Set(entries.map((it) => it.period))].sort();
+  const periods = [...new Set([...periodCodes(), ...entries.map((it) => it.period)])];
   const groups = periods.map((period) => {
     const of = (list) => list.filter((it) => it.period === period);
     return of(chosen).length ? drawGroup(period, of(chosen), of(entries), date) : null;
@@ -329,7 +338,7 @@ function paintRoster() {
   put("empty", !roster ? (page.net ? "" : t("loading")) : !entries.length ? t("nobody") : chosen.length ? "" : t("noMatch"));
   put("as-of", roster ? t("asOf", hm(roster.at)) : "");
   const periodsOf = new Map(); // a whole day comes as two half days with one reason
-  for (const { period, reason } of roster?.data.closures ?? []) periodsOf.set(reason, [...(periodsOf.get(reason) ?? []), say(period)]);
+  for (const { period, reason } of roster?.data.closures ?? []) periodsOf.set(reason, [...(periodsOf.get(reason) ?? []), periodName(period)]);
   $("closures").replaceChildren(...[...periodsOf].map(([reason, when]) =>
     make("p", { className: "notice" }, t("closure", when.join(zh() ? "、" : ", "), reason ?? ""))));
   $("other-day").hidden = date === today();
@@ -426,14 +435,12 @@ function paintAsked() {
   const state = entry.missing ? "missing" : standing(entry, date);
   const early = date > today();
   const can = !early && (OPEN.includes(state) || state === "refused");
-  const { am, pm } = page.me.periods ?? {};
-  const time = hm(now_ms());
-  const elsewhen = am && (period === "pm" ? time < am.closes : time >= pm.opens);
+  const elsewhen = isElsewhen(period, hm(now_ms()));
   const warnings = [skipped && t("notDone")];
   if (can) {
     warnings.push(date < today() && t("warnDay", dayName(date)),
-      date === today() && elsewhen && t("warnPeriod", t(period).toLowerCase()),
-      ...(roster?.data.closures ?? []).filter((it) => !it.period || it.period === period).map((it) => t("warnClosed", say(it.period))));
+      date === today() && elsewhen && t("warnPeriod", periodName(period).toLowerCase()),
+      ...(roster?.data.closures ?? []).filter((it) => !it.period || it.period === period).map((it) => t("warnClosed", periodName(it.period))));
   }
   const text = {
     missing: () => ["missing", page.net ? t("missingOffline") : t("missingMore", dayName(date))],
@@ -447,7 +454,7 @@ function paintAsked() {
   for (const it of all(".confirm-only")) it.hidden = !can;
   $("confirm").classList.toggle("cannot", !can);
   const facts = entry.missing ? [] : [
-    ["period", date === today() ? say(period) : `${dayName(date)} ${say(period)}`], ["doseLabel", entry.dose && t("doseShort", entry.dose)],
+    ["period", date === today() ? periodName(period) : `${dayName(date)} ${periodName(period)}`], ["doseLabel", entry.dose && t("doseShort", entry.dose)],
     ["product", entry.product && say(entry.product)], ["phone", entry.phone], ["regno", spaced(no)],
   ];
   $("confirm-facts").hidden = !facts.length;
@@ -613,6 +620,16 @@ $("closing-form").oninput = () => {
   const wrong = CLOSING.find((id) => $(id).hasAttribute("aria-invalid"));
   if (!wrong || !closingFault(wrong)) unmarkClosing();
 };
+// The choice of a part of the day, before the whole of it; drawn anew it stays chosen.
+function paintPeriods() {
+  const drawn = JSON.stringify([lang, page.me.periods]);
+  if ($("whole-day").drawn === drawn) return;
+  const chosen = new FormData($("closing-form")).get("period");
+  for (const it of all("#closing-form .period")) it.remove();
+  $("whole-day").before(...periodCodes().map((code) => make("label", { className: "period" },
+    make("input", { type: "radio", name: "period", value: code, checked: code === chosen }), make("span", {}, periodName(code)))));
+  $("whole-day").drawn = drawn;
+}
 const within = (period) => (it) => !period || it.period === period;
 $("closing-form").onsubmit = async (event) => {
   event.preventDefault();
@@ -648,7 +665,7 @@ $("closing-form").onsubmit = async (event) => {
 function paintClosing() {
   if (!page.closing) return;
   const { body, back, here, sent_back: sent } = page.closing;
-  const when = [dayName(body.date), say(body.period)];
+  const when = [dayName(body.date), periodName(body.period)];
   set("sure-title", t("sureTitle", ...when));
   set("sure-many", back ? t("sureMany", count(back)) : t("sureNone"));
   put("sure-arrived", here ? t("sureArrived", count(here)) : "");
@@ -694,6 +711,7 @@ function paint() {
   $("net").lastElementChild.textContent = net && shown() ? t("offlineRoster", hm(shown().at)) : "";
   if (!$("regno").matches("[aria-invalid]")) note();
   paintRoster();
+  paintPeriods();
   paintClosing();
   if (page.asked) paintAsked();
 }

@@ -19,6 +19,7 @@ from server.web.routes.common import AnyRequest, language_of, services_of
 log = structlog.get_logger()
 
 HOME = "/plain"
+REGISTRATION = f"{HOME}/registration"
 # The field of every form that repeats the cookie of the same name.
 FORM_KEY = "form_key"
 MOST_RECEIPTS = 12

@@ -13,6 +13,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 from litestar.response import Stream
 
+from server.appointments.periods import PeriodView, periods_of
 from server.appointments.sites import Site
 from server.core.city import District, Phase, Window
 from server.core.errors import Refusal, StoreUnavailable
@@ -70,6 +71,7 @@ class CityView(msgspec.Struct):
     districts: list[DistrictView]
     draw_seconds: int
     no_show_limit: int
+    periods: dict[str, PeriodView]
 
 
 class DrawView(msgspec.Struct):
@@ -127,7 +129,7 @@ async def city(request: AnyRequest) -> Response[CityView]:
     name = place.name_zh if lang == "zh" else place.name_en
     phase, policy = _phase(place.phase(now.date()), lang), place.policy
     view = CityView(
-        name, place.timezone, now, phase, hours, districts, policy.draw_seconds, policy.no_show_limit
+        name, place.timezone, now, phase, hours, districts, policy.draw_seconds, policy.no_show_limit, periods_of(place)
     )  # fmt: skip
     return Response(view, headers=PUBLIC | {"vary": "accept-language"})
 

@@ -10,24 +10,17 @@ from litestar.params import Body, Parameter
 
 from server.appointments.appointments import Closed, HalfDay
 from server.appointments.desk import Roster
+from server.appointments.periods import PeriodView, periods_of
 from server.appointments.staff import Role, Staff
 from server.appointments.unmatched import Attended
 from server.core.clock import from_ms
 from server.core.errors import Invalid
 from server.core.keys import is_registration_no
 from server.web.bodies import Strict
-from server.web.routes.anyone import WindowView, window_view
 from server.web.routes.common import NO_STORE, PROBLEMS, AnyRequest, bearer_of, has_a_body, services_of
 
 SiteCode = Annotated[str, Parameter(description="Code of a site", max_length=64)]
 _STAFF: list[dict[str, list[str]]] = [{"staff": []}, {"operator": []}]
-
-
-class PeriodsView(msgspec.Struct):
-    """The two halves of a site's day."""
-
-    am: WindowView
-    pm: WindowView
 
 
 class StaffView(msgspec.Struct):
@@ -40,7 +33,7 @@ class StaffView(msgspec.Struct):
     role: str
     expires_at: datetime | None
     now: datetime
-    periods: PeriodsView
+    periods: dict[str, PeriodView]
 
 
 class Seen(msgspec.Struct):
@@ -87,7 +80,7 @@ async def who(request: AnyRequest) -> Response[StaffView]:
         role="manager" if staff.role is Role.MANAGER else "desk",
         expires_at=expires_at,
         now=services.room.now(),
-        periods=PeriodsView(window_view(services.city.periods.am), window_view(services.city.periods.pm)),
+        periods=periods_of(services.city),
     )
     return Response(view, headers=NO_STORE)
 
