@@ -12,6 +12,7 @@ from litestar.datastructures import State
 from litestar.types import ControllerRouterHandler
 
 from server.core.languages import Language
+from server.web.scripts import joined
 from server.web.worded import worded_page, worded_script
 
 PAGES = Path(__file__).parent / "pages"
@@ -32,7 +33,6 @@ _WITH_CAMERA = "staff"
 _CACHE = "public, max-age=60"
 _STYLE = re.compile(r'<link rel="stylesheet" href="/([a-z-]+\.css)">')
 _ICON = '<link rel="icon" href="/icon.svg">'
-_COMMON = re.compile(r'^import \{[^}]*\} from "\./(common/[a-z]+\.js)";$', re.MULTILINE)
 _HTML = '<html lang="zh-CN">'
 
 
@@ -74,8 +74,8 @@ def security_headers(*styles: str, camera: bool = False) -> dict[str, str]:
 def load(folder: Path = PAGES, default_language: Language = "zh") -> list[Asset]:
     """Every file of the folder, ready to be sent: `index.html` at `/`, `staff.html` at `/staff`, `x.js` at `/x.js`.
 
-    Pages get their styles, icon and words put in, and scripts their words and what they import from common/, so that a
-    first visit asks for three things only: the page, its script, and the city. Pages are told the city's
+    Pages get their styles, icon and words put in, and scripts their words and their pieces, so that a first visit asks
+    for three things only: the page, its script, and the city. Pages are told the city's
     `default_language`.
     """
     return [_asset(file, default_language) for file in sorted(folder.iterdir()) if file.suffix in _TYPES]
@@ -92,7 +92,7 @@ def _asset(file: Path, default_language: Language) -> Asset:
         text = text.replace(_HTML, f'{_HTML[:-1]} data-language="{default_language}">')
         text = worded_page(text).replace(_ICON, f'<link rel="icon" href="data:image/svg+xml;base64,{icon}">')
     elif file.suffix == ".js":
-        text = worded_script(_COMMON.sub(lambda it: _put_in(file.parent / it[1]), text))
+        text = worded_script(joined(file))
     plain = text.encode()
     headers = {
         **security_headers(*styles, camera=file.stem == _WITH_CAMERA),
@@ -103,11 +103,6 @@ def _asset(file: Path, default_language: Language) -> Asset:
     # mtime: the same content gives the same bytes in every worker and after every restart.
     packed = gzip.compress(plain, 9, mtime=0)
     return Asset(path, plain, packed, headers, hashlib.sha256(plain).hexdigest()[:20])
-
-
-def _put_in(file: Path) -> str:
-    """A script of common/ as a piece of another one."""
-    return re.sub("^export ", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
 
 
 def handlers() -> list[ControllerRouterHandler]:

@@ -16,7 +16,7 @@ from server.core.wording import Words, catalogue
 _ELEMENT = re.compile(r'data-word="([a-z-]+)\.([\w-]+)"([^<>]*)>')
 _LABEL = re.compile(r'data-word-label="([a-z-]+)\.([\w-]+)"')
 _FIXED = re.compile(r"\{(zh|en):([a-z-]+)\.([\w-]+)\}")
-_TABLE = re.compile(r'^import ([A-Z]+) from "\./words/([a-z-]+)\.js";$', re.MULTILINE)
+_TABLE = re.compile(r'^import ([A-Z]+) from "\.{1,2}/words/([a-z-]+)\.js";$', re.MULTILINE)
 
 
 def worded_page(text: str) -> str:

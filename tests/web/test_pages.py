@@ -4,10 +4,12 @@ import base64
 import gzip
 import hashlib
 import re
+from pathlib import Path
 
 import pytest
 
 from server.web import assets
+from server.web.scripts import joined
 from tests.support.serving import House
 
 GZIP = {"accept-encoding": "gzip, deflate, br"}
@@ -129,3 +131,40 @@ def test_the_same_files_give_the_same_bytes() -> None:
         (it.path, it.packed, it.tag) for it in assets.load()
     ]
     assert all(gzip.decompress(it.packed) == it.plain for it in assets.load())
+
+
+def test_a_script_goes_out_with_its_pieces_each_once_and_before_whoever_needs_it(tmp_path: Path) -> None:
+    files = {
+        "page.js": '// The page.\nimport { a, b } from "./own/two.js";\nimport { kept } from "./other.js";\n'
+        'import * as box from "./box.js";\nexport { a } from "./own/one.js";\nexport const c = a + b + kept;\n',
+        "own/one.js": '// One.\nimport { more } from "../other.js";\nexport let a = more;\n',
+        "own/two.js": '// Two.\nimport {\n  a,\n} from "./one.js";\nimport { c } from "../page.js";\n'
+        "export function b() { return c; }\nexport { a };\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert joined(tmp_path / "page.js") == (
+        'import { kept, more } from "./other.js";\nimport * as box from "./box.js";\n'
+        "// One.\nlet a = more;\n// Two.\nfunction b() { return c; }\n"
+        "// The page.\nexport { a };\nexport const c = a + b + kept;\n"
+    )
+
+
+def test_the_desk_keeps_every_file_that_it_needs_without_a_network() -> None:
+    """The service worker's list is what the page and its scripts ask for, and each of them is there."""
+    sent = {asset.path: asset.plain.decode() for asset in assets.load()}
+    listed = re.search(r"const FILES = \[(.*?)\]", sent["/staff-worker.js"], re.DOTALL)
+    assert listed is not None
+    kept = set(re.findall(r'"([^"]+)"', listed[1]))
+    needed, waiting = set[str](), {"/staff"}
+    while waiting:
+        path = waiting.pop()
+        needed.add(path)
+        asked = re.findall(r'(?:from |import\()"\.(/[\w-]+\.js)"', sent[path])
+        asked += re.findall(r'<(?:script|link)[^>]*(?:src|href)="(/[\w.-]+)"', sent[path])
+        waiting |= set(asked) - needed
+    assert kept - {"/icon.svg"} == needed
+    # Those that are asked for at once are named in the page, so that none waits for another.
+    at_once = {path for path in re.findall(r'from "\.(/[\w-]+\.js)"', sent["/staff.js"])}
+    assert at_once == set(re.findall(r'modulepreload" href="([^"]+)"', sent["/staff"]))
