@@ -160,6 +160,10 @@ def test_both_languages_are_given_the_same_values() -> None:
     assert differ == {"reason.wrong-district"}
 
 
+def test_no_words_have_the_mark_that_parts_the_languages_in_a_script() -> None:
+    assert not [key for lines in catalogue().values() for key, words in lines.items() if "|" in "".join(words)]
+
+
 def test_the_scripts_of_the_page_give_no_key_two_meanings() -> None:
     taught: dict[str, tuple[str, wording.Words]] = {}
     for table in OF_THE_PAGE:

@@ -1,5 +1,5 @@
 // Papers as typed: one spelling, then a check; the same rules as the server's (GB 11643-1999 and the permits' forms,
-// server/names.py for what is left of names). Which names are the same, the server alone decides.
+// server/core/names.py for what is left of names). Which names are the same, the server alone decides.
 
 import { teach } from "./app.js";
 import WORDS from "./words/papers.js";

@@ -81,7 +81,7 @@ function drawWishes({ preferences, accept_any_site, not_before, together }) {
   drawRelatives();
   $("more").hidden = !page.sites.length || rows.length > 2;
   const sites = [["", t("pick")], ...page.sites.map((it) => [it.site, nameOf(it)])];
-  const periods = [...Object.keys(page.city.periods), "any"].map((it) => [it, periodOf(it)]);
+  const periods = [...Object.keys(page.city.periods ?? {}), "any"].map((it) => [it, periodOf(it)]);
   $("choices").hidden = !page.sites.length;
   refill($("choices"), ...rows.map(({ site, period }, i) => make("fieldset", {}, make("legend", {}, t("choice", i + 1)),
     ...select(`preferences[${i}].site`, "site", sites, site, `address-${i}`),

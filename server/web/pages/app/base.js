@@ -49,7 +49,7 @@ export const teach = (words) => { Object.assign(WORDS, words); };
 export const knows = (key) => key in WORDS;
 export const t = (key, ...values) => WORDS[key].split("|")[zh() ? 0 : 1].replace(/\{(\d)\}/g, (_, i) => values[i]);
 // What a part of the day is called; the city says which there are.
-export const periodOf = (code) => (page.city.periods[code] ? nameOf(page.city.periods[code]) : knows(code) ? t(code) : code);
+export const periodOf = (code) => (page.city.periods?.[code] ? nameOf(page.city.periods[code]) : knows(code) ? t(code) : code);
 export const count = (n) => n.toLocaleString("en");
 export const nameOf = (it) => (zh() ? it.name_zh : it.name_en);
 export const spaced = (no) => no.replace(/(.{5})(?=.)/g, "$1 ");

@@ -1,4 +1,4 @@
-// Which of a page's two languages a reader gets; the same rule as `language_of_ranges` in server/languages.py.
+// Which of a page's two languages a reader gets; the same rule as `language_of_ranges` in server/core/languages.py.
 
 // IANA's registry: the languages that the macrolanguage zh stands for.
 const CHINESE = ["zh", "cdo", "cjy", "cmn", "cnp", "cpx", "csp", "czh", "czo", "gan", "hak", "hnm", "hsn", "luh", "lzh", "mnp", "nan", "sjc", "wuu", "yue"];
