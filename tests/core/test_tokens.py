@@ -16,7 +16,7 @@ _OTHER = bytes(range(1, 33))
 _SIGNER = Signer([_SECRET])
 _TICKET = Token("440106", date(2021, 6, 19), 1_549_999, bytes(range(16)), 1_624_118_400)
 _ALPHABET = string.ascii_letters + string.digits + "-_"
-_DAYS = st.dates(date(2020, 1, 1), date(2199, 12, 31))
+_DAYS = st.dates(date(2020, 1, 1), date(2199, 6, 6))  # as many as two octets count
 _TOKENS = st.builds(
     Token,
     st.text(_ALPHABET, min_size=1, max_size=12),
