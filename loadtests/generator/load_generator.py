@@ -59,7 +59,7 @@ class LoadGenerator:
         self.unserved = 0
 
     def begin(self, *, everyone: bool) -> None:
-        """Start to hand out what is due; file every arrival first, unless they are to be filed stretch by stretch."""
+        """Start to hand out what is due; file every arrival first, unless they are to be filed batch by batch."""
         gc.collect()
         if everyone:
             self.journey.everyone_arrives(self.clock.now_us() + SECOND_US)
@@ -67,11 +67,11 @@ class LoadGenerator:
         gc.freeze()  # the crowd stays: looking through it again and again is time taken from the server
         self.dispatcher.start()
 
-    def arrive(self, stretch: ArrivalBatch) -> None:
-        """File the arrivals of a stretch."""
-        chance = random.Random(f"{self.crowd.seed} {stretch.first}")
-        for i in range(stretch.first, stretch.last):
-            at_us = int(chance.uniform(stretch.from_us, stretch.until_us))
+    def arrive(self, batch: ArrivalBatch) -> None:
+        """File the arrivals of a batch."""
+        chance = random.Random(f"{self.crowd.seed} {batch.first}")
+        for i in range(batch.first, batch.last):
+            at_us = int(chance.uniform(batch.from_us, batch.until_us))
             if i % self.share.of == self.share.index:
                 self.journey.arrives(i, at_us)
 

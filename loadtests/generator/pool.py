@@ -38,8 +38,8 @@ class LocalPool:
     def begin(self, *, everyone: bool) -> None:
         self.generator.begin(everyone=everyone)
 
-    def arrive(self, stretch: ArrivalBatch) -> None:
-        self.generator.arrive(stretch)
+    def arrive(self, batch: ArrivalBatch) -> None:
+        self.generator.arrive(batch)
 
     def progress(self) -> Progress:
         return self.generator.meters.progress(self.generator.clock.now_us() // 1_000_000)
@@ -113,8 +113,8 @@ class WorkerPool:
             order = StartOrder(options, host, origin_s, CrowdShare(index, of), everyone)
             self._runner.send_message(messages.BEGIN, messages.plain(order), worker)
 
-    def arrive(self, stretch: ArrivalBatch) -> None:
-        self._runner.send_message(messages.ARRIVE, messages.plain(stretch))
+    def arrive(self, batch: ArrivalBatch) -> None:
+        self._runner.send_message(messages.ARRIVE, messages.plain(batch))
 
     def progress(self) -> Progress:
         if self._failed:

@@ -33,7 +33,7 @@ class GeneratorPool(Protocol):
     def begin(self, *, everyone: bool) -> None:
         """Start the generators; file every arrival first, or none."""
 
-    def arrive(self, stretch: ArrivalBatch) -> None:
+    def arrive(self, batch: ArrivalBatch) -> None:
         """File the arrivals of a batch."""
 
     def progress(self) -> Progress:
