@@ -5,7 +5,7 @@ from datetime import date
 
 import phonenumbers
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, reject
 from hypothesis import strategies as st
 from stdnum.iso7064 import mod_11_2
 
@@ -217,7 +217,10 @@ def test_endless_input_is_refused(length: int) -> None:
 @example("13800138000")
 @example("17400000000")
 def test_every_mobile_that_phonenumbers_knows_is_accepted(number: str) -> None:
-    parsed = phonenumbers.parse(number, "CN")
+    try:
+        parsed = phonenumbers.parse(number, "CN")
+    except phonenumbers.NumberParseException:  # it takes 1 and more for the way abroad, and then finds no country
+        reject()
     assume(phonenumbers.number_type(parsed) == phonenumbers.PhoneNumberType.MOBILE)
     for form in (
         phonenumbers.PhoneNumberFormat.E164,

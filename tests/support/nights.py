@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from server.appointments.appointments import Appointments
-from server.appointments.sites import Site
 from server.core.city import City, load_city
 from server.core.clock import to_ms
 from server.core.encryption import Contact, Seal
@@ -23,7 +22,7 @@ from server.records.first_dose import FirstDoseRecord
 from server.records.registration import NewRegistration
 from server.records.slot import Slot
 from server.records.statuses import known
-from tests.support.serving import StandingClock
+from tests.support.serving import StandingClock, keep_sites
 from tests.support.stores import Store
 
 DAY = date(2021, 6, 22)
@@ -69,9 +68,7 @@ async def fill(
         district = city.district(code)
         assert district is not None
         sites = [f"{code}-{n}" for n in range(1, _SITES + 1)]
-        await store.keep_sites(
-            code, {s: msgspec.json.encode(Site(s, f"接种点{s}", f"Site {s}", code, "路1号")) for s in sites}
-        )
+        await keep_sites(store, {code: sites})
         for n in range(2, 7):
             slots = {Slot(site, half, "inactivated"): each for site in sites for half in ("am", "pm")}
             await store.keep_capacity(day_tag(code, day + timedelta(days=n)), slots)

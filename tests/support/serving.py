@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
@@ -100,9 +100,9 @@ async def enrol(
     await store.keep_first_doses(records)
 
 
-async def keep_sites(store: Store) -> None:
-    """Two sites in Tianhe, one in Baiyun."""
-    for district, codes in ((TIANHE, SITES), (BAIYUN, ("B1",))):
+async def keep_sites(store: Store, sites_of: Mapping[str, Sequence[str]] = {TIANHE: SITES, BAIYUN: ("B1",)}) -> None:
+    """Made-up sites of districts; two in Tianhe and one in Baiyun, where nothing is said."""
+    for district, codes in sites_of.items():
         sites = [Site(code, f"接种点{code}", f"Site {code}", district, "路1号") for code in codes]
         await store.keep_sites(district, {site.site: msgspec.json.encode(site) for site in sites})
 

@@ -17,10 +17,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import msgspec
 import pytest
 
-from server.appointments.sites import Site
 from server.core.errors import MessageRefused
 from server.fairness.verification import Published, verify_allotment
 from tests.support.books import (
@@ -40,6 +38,7 @@ from tests.support.serving import (
     TIANHE,
     House,
     enrol,
+    keep_sites,
     open_house,
     person,
     refused,
@@ -114,9 +113,7 @@ class Town:
                     self.house.store, [resident.who],
                     dose=resident.dose, product=resident.product, district=resident.district,
                 )  # fmt: skip
-        for district, codes in SITES.items():
-            sites = [Site(code, f"接种点{code}", f"Site {code}", district, "路1号") for code in codes]
-            await self.house.store.keep_sites(district, {site.site: msgspec.json.encode(site) for site in sites})
+        await keep_sites(self.house.store, SITES)
         await self.house.store.open_outbox([d.code for d in self.house.services.city.districts])
 
     @property
