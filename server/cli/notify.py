@@ -8,7 +8,6 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -20,18 +19,11 @@ from server.core.encryption import Seal
 from server.core.errors import SetupError
 from server.core.keys import Pepper
 from server.core.settings import Settings
-from server.messages.delivery_receipts import Told
 from server.messages.gateways import FileGateway, Gateway
 from server.messages.sender import Notices
-from server.messages.store import OutboxStore
-from server.store.connection import Connection
 from server.store.setup import city_clock, keep_time, open_store
 
-if TYPE_CHECKING:  # imported where an SMSC is asked for
-    from server.messages.smpp import Receipt, Reply, SmppGateway, SmppSettings
-
-# Longer than the gateway takes to connect or to give up; and for receipts that came before their answer.
-_CONNECT_SECONDS = 15.0
+# For receipts that came before their answer.
 _RECEIPTS_SECONDS = 2.0
 
 
@@ -86,7 +78,7 @@ async def _notify(settings: Settings, city: City, file: Path | None, once: bool)
         async with _gateway(file, notices) as gateway:
             consumer = f"{socket.gethostname()}-{os.getpid()}"
             if once:
-                return await _send_once(city, connection, notices, gateway, consumer)
+                return await _send_once(notices, gateway, consumer)
             sending = asyncio.create_task(notices.run(gateway, consumer))
             loop = asyncio.get_running_loop()
             for each in (signal.SIGTERM, signal.SIGINT):
@@ -101,19 +93,8 @@ async def _notify(settings: Settings, city: City, file: Path | None, once: bool)
         await connection.close()
 
 
-async def _send_once(city: City, connection: Connection, notices: Notices, gateway: Gateway, consumer: str) -> str:
-    districts = [district.code for district in city.districts]
-    await OutboxStore(connection).open_outbox(districts)
-    try:
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            while not gateway.ready:  # noqa: ASYNC110  (its keeper tells nobody)
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise SetupError("no connection to the SMSC: see the log above, and `jiaohao doctor`") from None
-    sent = await notices.send_owed(gateway, consumer)
-    backlogs = await OutboxStore(connection).backlogs(districts)
-    quiet = sum(each.waiting for each in backlogs) if notices.is_quiet else 0
-    owed = sum(each.codes + each.waiting for each in backlogs) - quiet
+async def _send_once(notices: Notices, gateway: Gateway, consumer: str) -> str:
+    sent, owed, quiet = await notices.send_once(gateway, consumer)
     if owed:
         raise SetupError(f"{sent} messages sent, {owed} still owed; see the log above, and try again in a minute")
     return f"{sent} messages sent" + (f", {quiet} wait for the end of the quiet hours" if quiet else "")
@@ -125,26 +106,7 @@ async def _gateway(file: Path | None, notices: Notices) -> AsyncIterator[Gateway
         yield FileGateway(file)
         return
     from server.messages.smpp import smpp_from_environment
+    from server.messages.smpp_gateway import smpp_gateway
 
-    async with smpp_gateway(smpp_from_environment(), notices) as gateway:
+    async with smpp_gateway(smpp_from_environment(), notices.receipts) as gateway:
         yield gateway
-
-
-def smpp_gateway(settings: "SmppSettings", notices: Notices) -> "SmppGateway":
-    """A gateway whose receipts, and people's replies, are noted."""
-    from server.messages.smpp import SmppGateway, phones_of, said_of
-
-    async def on_receipt(receipt: "Receipt") -> None:
-        if (said := said_of(receipt.state)) is None:  # on its way
-            return
-        ids = tuple(filter(None, (receipt.message_id, receipt.also_as)))
-        # One of the two addresses is our own number.
-        theirs = [it for it in receipt.addresses if not settings.source or it.lstrip("+") != settings.source]
-        phones = tuple(phone for it in theirs for phone in phones_of(it, settings.country_code))
-        await notices.receipts.take(Told(ids, said, phones, receipt.submitted, settings.receipt_ids))
-
-    async def on_reply(reply: "Reply") -> None:
-        if phones := phones_of(reply.address, settings.country_code):
-            await notices.receipts.reply(phones[-1], reply.text)
-
-    return SmppGateway(settings, on_receipt, on_reply)

@@ -3,30 +3,24 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
-from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import click
 import msgspec
 
 from server.cli.options import city_option, store_options, store_settings
+from server.core import logs
 from server.core.city import City, load_city
-from server.core.clock import Clock, from_ms
-from server.core.encryption import Seal, Unreadable
+from server.core.encryption import Seal
 from server.core.errors import SetupError
 from server.core.keys import Pepper
 from server.core.masks import mask_phone
 from server.core.papers import check_phone, normalise_phone
 from server.core.settings import Settings
-from server.messages.delivery_failures import Missed, failed, put_back
-from server.messages.receipt_store import ReceiptStore
-from server.messages.store import OutboxStore
-from server.registry.store import RegistryStore
-from server.store.agreed import Agreement
-from server.store.connection import Connection
-from server.store.registrations import RegistrationReader
-from server.store.setup import open_store
+from server.messages.delivery_receipts import DeliveryReceipts
+from server.operations.interventions import Failed, Operations
+from server.store.setup import city_clock, open_store
 
 T = TypeVar("T")
 
@@ -54,6 +48,7 @@ def command(context: click.Context, redis_url: str | None, data_dir: Path, city_
 
     The options stand before the subcommand: jiaohao outbox --redis-url URL dead.
     """
+    logs.configure()
     context.obj = _Setup(redis_url, data_dir, load_city(city_file))
     if context.invoked_subcommand is None:
         for line in _on_store(context.obj, _states):
@@ -88,12 +83,10 @@ def resend(setup: "_Setup", pointers: tuple[str, ...], every: bool) -> None:
     """
     if every == bool(pointers):
         raise click.UsageError("give pointers (see `jiaohao outbox dead`), or --all")
-    done, unknown = _on_store(
-        setup, lambda city, connection, _: _resend(city, connection, None if every else set(pointers))
-    )
+    done, unknown = _on_store(setup, lambda office: office.operations.resend_all(None if every else pointers))
     click.echo(f"{done} back in the outbox")
     if unknown:
-        raise SetupError(f"no dead letter: {', '.join(sorted(unknown))}")
+        raise SetupError(f"no dead letter: {', '.join(unknown)}")
 
 
 @command.command("calls")
@@ -128,10 +121,8 @@ def stop(setup: "_Setup", phone: str) -> None:
     Who is to be told something by it is called instead (`jiaohao outbox calls`). It is what a reply with one of the
     city file's sms.stop_words does.
     """
-    is_new = _on_store(
-        setup,
-        lambda _, connection, settings: ReceiptStore(connection).opt_out(_hash(settings, phone), Clock().now_ms()),
-    )
+    checked = _checked(phone)
+    is_new = _on_store(setup, lambda office: office.receipts.stop(checked))
     click.echo("no more messages go there" if is_new else "it had been stopped before")
 
 
@@ -140,17 +131,16 @@ def stop(setup: "_Setup", phone: str) -> None:
 @click.pass_obj
 def start(setup: "_Setup", phone: str) -> None:
     """Send messages to a phone again."""
-    was_stopped = _on_store(
-        setup, lambda _, connection, settings: ReceiptStore(connection).opt_in(_hash(settings, phone))
-    )
+    checked = _checked(phone)
+    was_stopped = _on_store(setup, lambda office: office.receipts.start(checked))
     click.echo("messages go there again" if was_stopped else "it had not been stopped")
 
 
-def _hash(settings: Settings, phone: str) -> bytes:
+def _checked(phone: str) -> str:
     plain = normalise_phone(phone)
     if check_phone(plain) is not None:
         raise SetupError("that is no phone as residents give it")
-    return Pepper(settings.pepper).phone(plain)
+    return plain
 
 
 class _Setup(msgspec.Struct, frozen=True):
@@ -159,80 +149,59 @@ class _Setup(msgspec.Struct, frozen=True):
     city: City
 
 
-def _on_store(setup: _Setup, work: Callable[[City, Connection, Settings], Awaitable[T]]) -> T:
+class _Office(NamedTuple):
+    """Services that the subcommands call."""
+
+    city: City
+    operations: Operations
+    receipts: DeliveryReceipts
+
+
+def _on_store(setup: _Setup, work: Callable[[_Office], Awaitable[T]]) -> T:
     with ExitStack() as stack:
         settings = store_settings(stack, setup.redis_url, setup.data_dir)
         return asyncio.run(_with_store(setup.city, settings, work))
 
 
-async def _with_store(city: City, settings: Settings, work: Callable[[City, Connection, Settings], Awaitable[T]]) -> T:
+async def _with_store(city: City, settings: Settings, work: Callable[[_Office], Awaitable[T]]) -> T:
     connection = await open_store(settings)
     try:
-        await Agreement(connection).follow_offset()
-        return await work(city, connection, settings)
+        clock = await city_clock(connection)
+        operations = Operations(city, connection, Seal(settings.secrets))
+        return await work(_Office(city, operations, DeliveryReceipts(city, connection, clock, Pepper(settings.pepper))))
     finally:
         await connection.close()
 
 
-def _codes(city: City) -> list[str]:
-    return [district.code for district in city.districts]
-
-
-async def _states(city: City, connection: Connection, _: Settings) -> list[str]:
+async def _states(office: _Office) -> list[str]:
     rows: list[tuple[str, ...]] = [("district", "codes", "waiting", "later", "dead", "oldest")]
-    # Entries carry the store's time, whatever the city's is.
-    clock = Clock()
-    for district, each in zip(city.districts, await OutboxStore(connection).backlogs(_codes(city)), strict=True):
-        oldest = "-" if each.oldest_ms is None else _ago(clock.now_ms() - each.oldest_ms)
-        counts = (str(count) for count in (each.codes, each.waiting, each.later, each.dead))
+    for district, it, oldest_for_ms in await office.operations.backlogs():
+        oldest = "-" if oldest_for_ms is None else _duration(oldest_for_ms)
+        counts = (str(count) for count in (it.codes, it.waiting, it.later, it.dead))
         rows.append((f"{district.code} {district.name_en}", *counts, oldest))
     return list(_aligned(rows))
 
 
-async def _dead(city: City, connection: Connection, _: Settings) -> list[str]:
-    found = await OutboxStore(connection).dead(_codes(city))
-    letters = sorted((letter.at_ms, name, letter) for each in found for name, letter in each.items())
+async def _dead(office: _Office) -> list[str]:
+    letters = await office.operations.dead()
     rows: list[tuple[str, ...]] = [("pointer", "registration", "kind", "since", "tries", "why")] if letters else []
-    for at_ms, name, letter in letters:
-        since = _minute(from_ms(at_ms, city.tz))
-        rows.append((name, letter.no, letter.kind, since, str(letter.tries), letter.why))
+    for it in letters:
+        rows.append((it.pointer, it.registration_no, it.kind, f"{it.at:%Y-%m-%d %H:%M}", str(it.tries), it.why))
     return list(_aligned(rows))
 
 
-async def _resend(city: City, connection: Connection, wanted: set[str] | None) -> tuple[int, set[str]]:
-    """How many were put back, and which of those wanted are no dead letters."""
-    codes = _codes(city)
-    done, unknown = 0, set(wanted or ())
-    for district, letters in zip(codes, await OutboxStore(connection).dead(codes), strict=True):
-        for name, letter in letters.items():
-            if wanted is not None and name not in wanted:
-                continue
-            unknown.discard(name)
-            await put_back(connection, district, name, letter)
-            done += 1
-    return done, unknown
+async def _calls(office: _Office) -> list[str]:
+    places = [district.code for district in office.city.districts]
+    found = sorted(await office.operations.calls(), key=lambda it: (places.index(it.district), it.registration_no))
+    rows: list[tuple[str, ...]] = [("district", "registration", "phone", "not reached by")] if found else []
+    for it in found:
+        rows.append(
+            (it.district, it.registration_no, mask_phone(it.phone or ""), ", ".join(map(_missed, it.failed)) or "-")
+        )
+    return list(_aligned(rows))
 
 
-async def _calls(city: City, connection: Connection, settings: Settings) -> list[str]:
-    codes, seal = _codes(city), Seal(settings.secrets)
-    rows: list[tuple[str, ...]] = []
-    for district, found in zip(codes, await OutboxStore(connection).to_call(codes), strict=True):
-        residents = list(found.values())
-        known = await RegistryStore(connection).residents(residents) if residents else []
-        kept = await RegistrationReader(connection).registrations(residents)
-        for no, resident, person, registration in sorted(zip(found, residents, known, kept, strict=True)):
-            phone = ""
-            if person.first_dose is not None:
-                try:
-                    phone = seal.open(resident, person.first_dose.contact).phone
-                except Unreadable:
-                    phone = ""
-            missed = failed(registration) if registration.get("no") == no else []
-            rows.append((district, no, mask_phone(phone), ", ".join(map(_missed, missed)) or "-"))
-    return list(_aligned([("district", "registration", "phone", "not reached by"), *rows])) if rows else []
-
-
-def _missed(it: Missed) -> str:
+def _missed(it: Failed) -> str:
     return f"{it.kind} {it.outcome}" + (f" ({it.why})" if it.why else "")
 
 
@@ -243,10 +212,6 @@ def _aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _minute(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M}"
-
-
-def _ago(ms: int) -> str:
-    minutes = max(0, ms) // 60_000
+def _duration(ms: int) -> str:
+    minutes = ms // 60_000
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

@@ -193,8 +193,24 @@ class DeliveryReceipts:
         """
         word = plain_word(text)
         if word in self._stop_words:
-            await self._receipt_store.opt_out(self._pepper.phone(phone), self._clock.now_ms())
+            await self.stop(phone)
             log.info("a phone wants no more messages")
         elif word in self._start_words:
-            await self._receipt_store.opt_in(self._pepper.phone(phone))
+            await self.start(phone)
             log.info("a phone wants messages again")
+
+    async def stop(self, phone: str) -> bool:
+        """Send a phone no more messages, as its holder asks; False where it had been stopped before.
+
+        Raises:
+            StoreUnavailable: it was not noted.
+        """
+        return await self._receipt_store.opt_out(self._pepper.phone(phone), self._clock.now_ms())
+
+    async def start(self, phone: str) -> bool:
+        """Send a phone messages again; False where it had not been stopped.
+
+        Raises:
+            StoreUnavailable: it was not noted.
+        """
+        return await self._receipt_store.opt_in(self._pepper.phone(phone))

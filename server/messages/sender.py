@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import time
 from functools import partial
+from typing import NamedTuple
 
 import structlog
 
@@ -22,7 +23,7 @@ from server.appointments.sites import Sites
 from server.core.city import City
 from server.core.clock import Clock, from_ms
 from server.core.encryption import Seal
-from server.core.errors import StoreUnavailable
+from server.core.errors import SetupError, StoreUnavailable
 from server.core.keys import Pepper
 from server.core.sms import Language
 from server.messages.code_sender import CodeSender, Sending
@@ -41,6 +42,16 @@ _PAUSE_SECONDS = 0.3
 _MOST_CODES = 50
 _MOST_MESSAGES = 200
 _BRING = 1000
+# Longer than a gateway takes to connect or to give up.
+_CONNECT_SECONDS = 15.0
+
+
+class SentOnce(NamedTuple):
+    """How many messages were sent, how many are still owed, and how many wait for the end of the quiet hours."""
+
+    sent: int
+    owed: int
+    quiet: int
 
 
 class Notices:
@@ -156,6 +167,25 @@ class Notices:
             StoreUnavailable: it went away meanwhile; the rest is still owed.
         """
         return await self.send_codes(gateway, consumer) + await self.send_messages(gateway, consumer)
+
+    async def send_once(self, gateway: Gateway, consumer: str) -> SentOnce:
+        """Send what is owed now, and see what is left.
+
+        Raises:
+            SetupError: the gateway has no connection within a quarter of a minute.
+            StoreUnavailable: it went away meanwhile; the rest is still owed.
+        """
+        await self._outbox.open_outbox(self._districts)
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                while not gateway.ready:  # noqa: ASYNC110  (its keeper tells nobody)
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise SetupError("no connection to the SMSC: see the log above, and `jiaohao doctor`") from None
+        sent = await self.send_owed(gateway, consumer)
+        backlogs = await self._outbox.backlogs(self._districts)
+        quiet = sum(each.waiting for each in backlogs) if self.is_quiet else 0
+        return SentOnce(sent, sum(each.codes + each.waiting for each in backlogs) - quiet, quiet)
 
     async def send_codes(self, gateway: Gateway, consumer: str) -> int:
         """Send the one-time codes that are owed now; how many were sent.

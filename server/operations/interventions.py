@@ -4,14 +4,15 @@ import asyncio
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
+from typing import NamedTuple
 
 import msgspec
 import structlog
 
 from server.appointments.slot_store import SlotStore
-from server.core.city import City
+from server.core.city import City, District
 from server.core.clock import from_ms
 from server.core.encryption import Seal, Unreadable
 from server.core.errors import Invalid, Refusal, SetupError
@@ -32,8 +33,10 @@ from server.operations.importing.capacity import CapacityFound, compare_capacity
 from server.operations.importing.last import LastImport, last_import, note_import
 from server.operations.importing.plausible import doubts_of_capacity
 from server.operations.store import OperationStore
+from server.records.message import Backlog
 from server.records.registration import Change
 from server.registry.store import RegistryStore
+from server.store.agreed import Agreement
 from server.store.connection import Connection
 from server.store.registrations import RegistrationReader
 
@@ -91,6 +94,21 @@ class DeadMessage(msgspec.Struct):
     at: datetime
     tries: int
     why: str
+
+
+class Waiting(NamedTuple):
+    """A district's messages by state; `oldest_for_ms`: how long the oldest of those to go now has waited."""
+
+    district: District
+    backlog: Backlog
+    oldest_for_ms: int | None
+
+
+class Resent(NamedTuple):
+    """How many messages were put back, and the pointers that lead to no dead letter."""
+
+    done: int
+    unknown: list[str]
 
 
 class CapacityImported(msgspec.Struct):
@@ -190,7 +208,16 @@ class Operations:
             bars.append(Bar(no, code, from_ms(closed_ms, self._city.tz) if closed_ms else None))
         return sorted(bars, key=lambda it: (-it.since.timestamp() if it.since else 0.0, it.registration_no))
 
-    # Messages that were given up
+    # Messages
+
+    async def backlogs(self) -> list[Waiting]:
+        """Each district's messages by state."""
+        store_ms = await Agreement(self._connection).time_ms()
+        return [
+            # A stream's ids are the store's own time, without the city's offset.
+            Waiting(district, backlog, None if backlog.oldest_ms is None else max(0, store_ms - backlog.oldest_ms))
+            for district, backlog in zip(self._city.districts, await self._outbox.backlogs(self._codes), strict=True)
+        ]
 
     async def dead(self) -> list[DeadMessage]:
         """Dead letters, the oldest first."""
@@ -207,12 +234,24 @@ class Operations:
         Raises:
             Refusal: `not-found`: no such dead letter.
         """
+        if (await self.resend_all([pointer])).unknown:
+            raise Refusal("not-found", reason="no-letter")
+        log.info("resent", pointer=pointer, actor="operator")
+
+    async def resend_all(self, pointers: Collection[str] | None = None) -> Resent:
+        """Let messages that were given up go out after all; stopped in between, it may be done again.
+
+        Args:
+            pointers: names of dead letters; None = all there are.
+        """
+        done, unknown = 0, set(pointers or ())
         for code, letters in zip(self._codes, await self._outbox.dead(self._codes), strict=True):
-            if (letter := letters.get(pointer)) is not None:
-                await put_back(self._connection, code, pointer, letter)
-                log.info("resent", pointer=pointer, registration_no=letter.no, kind=letter.kind, actor="operator")
-                return
-        raise Refusal("not-found", reason="no-letter")
+            for pointer, letter in letters.items():
+                if pointers is None or pointer in pointers:
+                    await put_back(self._connection, code, pointer, letter)
+                    unknown.discard(pointer)
+                    done += 1
+        return Resent(done, sorted(unknown))
 
     # Capacity
 

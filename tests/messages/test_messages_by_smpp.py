@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from server.cli.notify import smpp_gateway
 from server.messages.smpp import SmppGateway, SmppSettings
+from server.messages.smpp_gateway import smpp_gateway
 from tests.support.post import Post, open_post
 from tests.support.serving import person
 from tests.support.smsc import PASSWORD, Line, Orders, Smsc, need_smsc, smsc
@@ -29,7 +29,7 @@ class Rig:
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[SmppGateway]:
         """A sender at work, as `jiaohao notify --gateway smpp`."""
-        async with smpp_gateway(self.config, self.post.notices) as gateway:
+        async with smpp_gateway(self.config, self.post.notices.receipts) as gateway:
             task = asyncio.create_task(self.post.notices.run(gateway, "test"))
             try:
                 yield gateway

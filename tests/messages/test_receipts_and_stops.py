@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from server.cli import notify
+from server.messages.smpp import smpp_from_environment
+from server.messages.smpp_gateway import smpp_gateway
 from server.night.inputs import Tonight
 from server.records.registration import Appointment, Change
 from tests.support.fake_smsc import DATA_SM, DELIVER_SM, FakeSmsc, fake_smsc, field
@@ -73,7 +74,7 @@ async def line(
         url = f"smpp://jiaohao@127.0.0.1:{server.port}?source=10690000&rate=5000{options}"
         monkeypatch.setenv("JIAOHAO_SMPP_URL", url)
         monkeypatch.setenv("JIAOHAO_SMPP_PASSWORD", PASSWORD)
-        async with notify._gateway(None, post.notices) as gateway:
+        async with smpp_gateway(smpp_from_environment(), post.notices.receipts) as gateway:
             sending = asyncio.create_task(post.notices.run(gateway, "test"))
             try:
                 yield Line(post, server)
@@ -579,7 +580,7 @@ async def test_an_smsc_without_transceiver_is_bound_as_a_pair_and_its_data_sm_re
     with smsc(orders) as server:
         monkeypatch.setenv("JIAOHAO_SMPP_URL", f"smpp://jiaohao@127.0.0.1:{orders.port}")
         monkeypatch.setenv("JIAOHAO_SMPP_PASSWORD", PASSWORD)
-        async with notify._gateway(None, post.notices) as gateway:
+        async with smpp_gateway(smpp_from_environment(), post.notices.receipts) as gateway:
             sending = asyncio.create_task(post.notices.run(gateway, "test"))
             try:
                 async with asyncio.timeout(30):
