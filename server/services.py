@@ -28,6 +28,7 @@ from server.messages.gateways import FileGateway
 from server.messages.sender import Notices
 from server.night.published import Published
 from server.night.run import Night
+from server.operations.importing.upload import CapacityUpload
 from server.operations.interventions import Operations
 from server.operations.overview import Overview
 from server.records.scripts import SCRIPTS
@@ -56,6 +57,7 @@ class Services(msgspec.Struct, frozen=True):
     unmatched: Unmatched
     overview: Overview
     operations: Operations
+    capacity_upload: CapacityUpload
     access: Access
     notices: Notices
     staff_tokens: StaffTokens
@@ -93,6 +95,7 @@ def wire(settings: Settings, city: City, connection: Connection) -> Services:
         unmatched=unmatched,
         overview=Overview(city, connection, clock, room),
         operations=Operations(city, connection, seal),
+        capacity_upload=CapacityUpload(city, connection, clock),
         access=Access(city, connection, clock, pepper, seal, registry, registrations, notices, guesses),
         notices=notices,
         staff_tokens=StaffTokens(signer, clock, sites, settings.operator_token),

@@ -1,10 +1,7 @@
 """What the operator on call puts right: calls, bars, messages that were given up, capacity."""
 
-import asyncio
-import hashlib
 import re
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -15,23 +12,10 @@ from server.appointments.slot_store import SlotStore
 from server.core.city import City, District
 from server.core.clock import from_ms
 from server.core.encryption import Seal, Unreadable
-from server.core.errors import Invalid, Refusal, SetupError
+from server.core.errors import Invalid, Refusal
 from server.core.masks import mask_name
 from server.messages.delivery_failures import failed, put_back
 from server.messages.store import OutboxStore
-from server.operations.importing import (
-    CAPACITY_COLUMNS,
-    Capacity,
-    CsvFile,
-    Fault,
-    Lowered,
-    capacity_reader,
-    keep_capacity,
-    known_sites,
-)
-from server.operations.importing.capacity import CapacityFound, compare_capacity, judge_capacity
-from server.operations.importing.last import LastImport, last_import, note_import
-from server.operations.importing.plausible import doubts_of_capacity
 from server.operations.store import OperationStore
 from server.records.message import Backlog
 from server.records.registration import Change
@@ -109,14 +93,6 @@ class Resent(NamedTuple):
 
     done: int
     unknown: list[str]
-
-
-class CapacityImported(msgspec.Struct):
-    """What an upload did; `lowered`: slots of which more had been given than there are now."""
-
-    rows: int
-    slots: int
-    lowered: list[Lowered]
 
 
 class Operations:
@@ -252,55 +228,3 @@ class Operations:
                     unknown.discard(pointer)
                     done += 1
         return Resent(done, sorted(unknown))
-
-    # Capacity
-
-    async def import_capacity(self, file: bytes, now_ms: int, *, confirmed: bool = False) -> CapacityImported:
-        """Keep a capacity file (contract, files), judged as `jiaohao import capacity` does: all of it or nothing.
-
-        Args:
-            file: what was uploaded.
-            now_ms: city time.
-            confirmed: it is right, though it does not look so.
-
-        Raises:
-            Invalid: rows that cannot be kept, the first of them by line and column; `bad_rows`: how many. Or a file
-                that is not plausible; `doubts`: why.
-        """
-        today = from_ms(now_ms, self._city.tz).date()
-        read = capacity_reader(self._city, await known_sites(self._connection, self._city), today)
-
-        def judge() -> CapacityFound:
-            return judge_capacity(CsvFile(file, CAPACITY_COLUMNS, lambda _: None), read)
-
-        try:
-            found = await asyncio.to_thread(judge)  # a large file is work, and others wait for this worker
-        except SetupError:
-            raise _bad_rows([("line 1", "csv-header")], 1) from None
-        if found.outcome.bad:
-            raise _bad_rows([_told(fault) for fault in found.outcome.first_bad], found.outcome.bad)
-        await compare_capacity(self._connection, self._city, found)
-        doubts = doubts_of_capacity(self._city, found, await last_import(self._connection, "capacity"))
-        if doubts and not confirmed:
-            refusal = Invalid(("file", "csv-implausible"))
-            refusal.extras["doubts"] = doubts
-            raise refusal
-        kept = await keep_capacity(self._connection, [Capacity(*slot, doses) for slot, doses in found.slots.items()])
-        districts = Counter(slot.district for slot in found.slots)
-        digest, doses = hashlib.sha256(file).hexdigest(), sum(found.slots.values())
-        this = LastImport(now_ms, digest, kept.slots, districts, doses=doses, days=len(found.days))
-        await note_import(self._connection, "capacity", this)
-        log.info("capacity imported", slots=kept.slots, lowered=len(kept.lowered), actor="operator")
-        return CapacityImported(found.outcome.kept, kept.slots, kept.lowered)
-
-
-def _told(fault: Fault) -> tuple[str, str]:
-    """(field, fault) as a refusal has them."""
-    column = f", column {fault.column_no} ({fault.column})" if fault.column else ""
-    return f"line {fault.line}{column}", "csv-twice" if fault.twice else f"csv-{fault.column or 'row'}"
-
-
-def _bad_rows(fields: Sequence[tuple[str, str]], count: int) -> Invalid:
-    refusal = Invalid(*fields)
-    refusal.extras["bad_rows"] = count
-    return refusal

@@ -71,7 +71,7 @@ class CapacityKept(NamedTuple):
     lowered: list[Lowered]
 
 
-class CapacityFound(msgspec.Struct):
+class CapacityFound(msgspec.Struct, frozen=True):
     """What a file of capacities says, beside what the store has for the days from its first to its last.
 
     `slots` and `before`: doses of each slot; `given`: how many of them somebody has.
@@ -133,17 +133,18 @@ def capacity_reader(
 
 def judge_capacity(source: CsvFile, read: Callable[[Sequence[str]], Capacity]) -> CapacityFound:
     """Read a file of capacities; keeps nothing, and asks nobody."""
-    outcome = Outcome()
     column = "site", source.place_of("site")
-    rows = agreeing(source.numbered(read), lambda row: row.day_slot, "slot", column, outcome)
+    rows = agreeing(source.numbered(read), lambda row: row.day_slot, "slot", column)
     slots = {slot: row.doses for slot, row in rows.kept.items()}
-    return CapacityFound(outcome, slots, rows.duplicates, {}, {})
+    return CapacityFound(rows.outcome, slots, rows.duplicates, {}, {})
 
 
-async def compare_capacity(connection: Connection, city: City, found: CapacityFound) -> None:
-    """Look up what the store has for the days from the file's first to its last."""
+async def compare_capacity(connection: Connection, city: City, found: CapacityFound) -> CapacityFound:
+    """The same beside what the store has for the days from the file's first to its last."""
     if not found.slots:
-        return
+        return found
+    before: dict[DaySlot, int] = {}
+    given: dict[DaySlot, int] = {}
     first, last = found.days[0], found.days[-1]
     for district in city.districts:
         days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
@@ -151,9 +152,10 @@ async def compare_capacity(connection: Connection, city: City, found: CapacityFo
         for day, slots in zip(days, used, strict=True):
             for (site, period, product), (capacity, taken) in slots.items():
                 slot = DaySlot(district.code, site, day, period, product)
-                found.before[slot] = capacity
+                before[slot] = capacity
                 if taken:
-                    found.given[slot] = taken
+                    given[slot] = taken
+    return msgspec.structs.replace(found, before=before, given=given)
 
 
 async def keep_capacity(connection: Connection, rows: Iterable[Capacity | Fault]) -> CapacityKept:

@@ -1,6 +1,7 @@
 """A CSV file of the contract, read row by row and never held in memory."""
 
 import csv
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -9,12 +10,13 @@ import msgspec
 
 from server.core.errors import SetupError
 from server.operations.importing.cells import BadRow, plain
-from server.operations.importing.dialect import open_text, recognise
+from server.operations.importing.dialect import open_source, open_text, recognise
 
 Row = TypeVar("Row")
 
 _BATCH: Final = 1000
 _MOST_TOLD: Final = 10
+_PIECE: Final = 1 << 20
 
 
 class Fault(NamedTuple):
@@ -35,12 +37,11 @@ class Fault(NamedTuple):
 
 
 class Outcome(msgspec.Struct):
-    """What an import did: rows kept, rows left out, where the first of these are, whether anything was kept at all."""
+    """Of the rows of a file: how many are good, how many are not, and where the first of these are."""
 
     kept: int = 0
     bad: int = 0
     first_bad: list[Fault] = msgspec.field(default_factory=list)
-    done: bool = False
 
     def add(self, faults: Iterable[Fault]) -> None:
         """Bad rows; the first of them by line stay."""
@@ -50,6 +51,11 @@ class Outcome(msgspec.Struct):
                 self.first_bad.append(fault)
                 self.first_bad.sort(key=lambda it: it.line)
                 del self.first_bad[_MOST_TOLD:]
+
+    def with_also(self, other: "Outcome") -> "Outcome":
+        """Of the rows of both."""
+        first = sorted([*self.first_bad, *other.first_bad], key=lambda it: it.line)[:_MOST_TOLD]
+        return Outcome(self.kept + other.kept, self.bad + other.bad, first)
 
 
 class CsvFile:
@@ -76,6 +82,14 @@ class CsvFile:
             raise SetupError(f"{where}cannot be read ({error.strerror})") from None
         except SetupError as error:
             raise SetupError(f"{where}{error}") from None
+
+    def digest(self) -> str:
+        """SHA-256 of the file, in hexadecimal."""
+        digest = hashlib.sha256()
+        with open_source(self._source) as f:
+            while piece := f.read(_PIECE):
+                digest.update(piece)
+        return digest.hexdigest()
 
     def place_of(self, column: str) -> int:
         """Which column of the file it is, from 1 on."""
@@ -121,14 +135,3 @@ class CsvFile:
 
 
 _NAMES: Final = {"utf-8-sig": "UTF-8", "gb18030": "GB18030"}
-
-
-def judge_rows(rows: Iterable[Any]) -> Outcome:
-    """Count good and bad rows; keeps nothing."""
-    outcome = Outcome()
-    for row in rows:
-        if isinstance(row, Fault):
-            outcome.add([row])
-        else:
-            outcome.kept += 1
-    return outcome

@@ -58,13 +58,16 @@ class Residents:
         if row.before:
             self._before.add(row.before.resident)
 
-    def settle(self, outcome: Outcome, column_no: int) -> None:
+    def settle(self, column_no: int) -> Outcome:
         """Look for those who are there more than once: rows that agree count once, the others are bad.
 
         Args:
-            outcome: counts `add`ed rows as kept.
             column_no: where the file has `id_number`.
+
+        Returns:
+            How many of the added rows are good, and which are not.
         """
+        outcome = Outcome(self.rows)
         for heap in self._heaps.values():
             of_resident: dict[bytes, list[_Entry]] = {}
             for entry in _ENTRY.iter_unpack(heap):
@@ -81,6 +84,7 @@ class Residents:
                     self.duplicates += len(entries) - 1
                     kept.append(_pack(*entries[0]))
             heap[:] = b"".join(kept)
+        return outcome
 
     def __len__(self) -> int:
         return sum(map(len, self._heaps.values())) // _ENTRY.size

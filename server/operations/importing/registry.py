@@ -24,7 +24,7 @@ _BATCH: Final = 1000
 _FIELDS: Final = ("no", "state", "first_dose", "product", "district", "day")
 
 
-class RegistryFound(msgspec.Struct):
+class RegistryFound(msgspec.Struct, frozen=True):
     """What a file of the registry says: how many residents, by district, product and day of the first dose; and beside
     the store: how many are new there, how many changed, of how many of these the first dose."""
 
@@ -55,37 +55,40 @@ class Going(msgspec.Struct):
 def judge_registry(city: City, source: CsvFile, read: Callable[[Sequence[str]], FirstDoseRow]) -> RegistryFound:
     """Read the whole file; keeps nothing, and asks nobody."""
     residents = Residents(list(city.products), [district.code for district in city.districts])
-    found = RegistryFound(Outcome(), residents)
+    unread = Outcome()
     for line, row in source.numbered(read):
         if isinstance(row, Fault):
-            found.outcome.add([row])
+            unread.add([row])
         else:
             residents.add(line, row)
-    found.outcome.kept = residents.rows
-    residents.settle(found.outcome, source.place_of("id_number"))
+    outcome = unread.with_also(residents.settle(source.place_of("id_number")))
+    districts, products = Counter[str](), Counter[str]()
     days: Counter[int] = Counter()
     for seen in residents:
-        found.districts[seen.district] += 1
-        found.products[seen.product] += 1
+        districts[seen.district] += 1
+        products[seen.product] += 1
         days[seen.day] += 1
-    found.days = Counter({date.fromordinal(day): count for day, count in days.items()})
-    return found
+    by_date = Counter({date.fromordinal(day): count for day, count in days.items()})
+    return RegistryFound(outcome, residents, districts, products, by_date)
 
 
-async def compare_registry(connection: Connection, found: RegistryFound, progress: Callable[[int], Any]) -> None:
-    """Count who is new in the store, and of whom the file says otherwise."""
-    done = 0
+async def compare_registry(
+    connection: Connection, found: RegistryFound, progress: Callable[[int], Any]
+) -> RegistryFound:
+    """The same with who is new in the store, and of whom the file says otherwise."""
+    done = new = changed = other_dose = 0
     for batch in _batches(found.residents):
         for seen, record in zip(
             batch, await RegistryStore(connection).records([seen.resident for seen in batch]), strict=True
         ):
             if record is None or not record.day:  # what somebody typed is no line of the registry
-                found.new += 1
+                new += 1
             elif says_otherwise(seen, record.match, record.day, record.product, record.district):
-                found.changed += 1
-                found.other_dose += says_otherwise(seen, seen.match, record.day, record.product, record.district)
+                changed += 1
+                other_dose += says_otherwise(seen, seen.match, record.day, record.product, record.district)
         done += len(batch)
         progress(done)
+    return msgspec.structs.replace(found, new=new, changed=changed, other_dose=other_dose)
 
 
 class RegistryKeeper:

@@ -44,7 +44,7 @@ def site_reader(city: City, district_of: dict[str, str] | None = None) -> Callab
     return read
 
 
-class SitesFound(msgspec.Struct):
+class SitesFound(msgspec.Struct, frozen=True):
     """What a file of sites says, beside those in the store.
 
     `sites` by code; `before`: those that are offered; `removed`: those that were.
@@ -88,10 +88,9 @@ async def judge_sites(connection: Connection, city: City, source: CsvFile, *, re
     kept = await all_sites(connection, city)
     before = {site.site: site for site in kept if not site.removed}
     read = site_reader(city, None if replace else {code: site.district for code, site in before.items()})
-    outcome = Outcome()
     column = "site", source.place_of("site")
-    rows = agreeing(source.numbered(read), lambda site: site.site, "site", column, outcome)
-    return SitesFound(outcome, rows.kept, rows.duplicates, before, [site for site in kept if site.removed])
+    rows = agreeing(source.numbered(read), lambda site: site.site, "site", column)
+    return SitesFound(rows.outcome, rows.kept, rows.duplicates, before, [site for site in kept if site.removed])
 
 
 async def keep_sites(connection: Connection, rows: Iterable[Site | Fault]) -> int:

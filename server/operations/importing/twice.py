@@ -10,14 +10,15 @@ V = TypeVar("V")
 
 
 class Agreed(NamedTuple, Generic[K, V]):
-    """One row of each thing, by what it is about, and how many more said the same."""
+    """One row of each thing, by what it is about, and how many more said the same; and how many rows were good."""
 
     kept: dict[K, V]
     duplicates: int
+    outcome: Outcome
 
 
 def agreeing(
-    rows: Iterable[tuple[int, V | Fault]], key: Callable[[V], K], what: str, column: tuple[str, int], outcome: Outcome
+    rows: Iterable[tuple[int, V | Fault]], key: Callable[[V], K], what: str, column: tuple[str, int]
 ) -> Agreed[K, V]:
     """What the rows of a small file say; it is all held in memory.
 
@@ -26,8 +27,8 @@ def agreeing(
         key: what a row is about.
         what: that, in a word.
         column: that a fault is told of: its name and its place in the file.
-        outcome: told the bad rows and how many are good.
     """
+    outcome = Outcome()
     about: dict[K, list[tuple[int, V]]] = {}
     for line, row in rows:
         if isinstance(row, Fault):
@@ -47,4 +48,4 @@ def agreeing(
             other = next(number for number, it in said if it != row)
             why = f"line {other} says otherwise of the same {what}: leave the right one"
             outcome.add([Fault(line, column[1], column[0], why, twice=True)])
-    return Agreed(kept, duplicates)
+    return Agreed(kept, duplicates, outcome)

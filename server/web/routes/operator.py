@@ -10,8 +10,8 @@ from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import Body, Parameter
 
 from server.appointments.unmatched import UnmatchedAttendance
-from server.core.clock import to_ms
-from server.operations.interventions import Bar, Call, CapacityImported, DeadMessage
+from server.operations.importing.upload import CapacityImported
+from server.operations.interventions import Bar, Call, DeadMessage
 from server.operations.overview import OperationsView
 from server.web.bodies import Strict
 from server.web.routes.anyone import OpeningView, opening_fields
@@ -279,7 +279,5 @@ async def capacity(
         bool, Parameter(description="The file is right, though it differs much from the last")
     ] = False,
 ) -> Response[CapacityImported]:
-    services = services_of(request)
-    now_ms = to_ms(services.room.now())
-    kept = await services.operations.import_capacity(data, now_ms, confirmed=confirmed)
+    kept = await services_of(request).capacity_upload.keep(data, confirmed=confirmed)
     return Response(kept, status_code=200, headers=NO_STORE)
