@@ -19,7 +19,7 @@ from server.appointments.unmatched import Unmatched
 from server.core.city import City, load_city
 from server.core.clock import Clock
 from server.core.encryption import Seal
-from server.core.errors import SetupError, StoreUnavailable
+from server.core.errors import StoreUnavailable
 from server.core.keys import Pepper
 from server.core.metrics import Metrics
 from server.core.settings import Settings
@@ -36,7 +36,7 @@ from server.registrations.registrations import Registrations
 from server.registry.guesses import Guesses
 from server.registry.registry import Registry
 from server.store.connection import Connection
-from server.store.setup import follow_city, keep_time, open_store
+from server.store.setup import follow_city, keep_time, open_store, patiently
 from server.waiting_room.room import WaitingRoom
 
 log = structlog.get_logger()
@@ -116,7 +116,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         SetupError: the city file is wrong, or no store answers within half a minute.
     """
     city = load_city(settings.city_file)
-    connection = await _patiently_opened(settings)
+    # It may be restarting, as it was looked at before this worker was started.
+    connection = await patiently(lambda: open_store(settings), _PATIENCE_SECONDS)
     services = wire(settings, city, connection)
     with contextlib.suppress(StoreUnavailable):  # it may be restarting: then the loops below catch up
         await follow_city(connection, services.clock)
@@ -135,15 +136,6 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await connection.close()
-
-
-async def _patiently_opened(settings: Settings) -> Connection:
-    """The store; it may be restarting, as it was looked at before this worker was started."""
-    for _ in range(_PATIENCE_SECONDS - 1):
-        with contextlib.suppress(SetupError, StoreUnavailable):
-            return await open_store(settings)
-        await asyncio.sleep(1)
-    return await open_store(settings)
 
 
 async def _repair(services: Services) -> None:

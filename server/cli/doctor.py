@@ -1,9 +1,8 @@
 """`jiaohao doctor`."""
 
 import asyncio
-import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,10 +10,8 @@ import click
 
 from server.cli.options import city_option, store_options, store_settings
 from server.core.city import City, load_city
-from server.core.errors import SetupError
 from server.core.settings import Settings
-from server.operations.doctor import Finding, examine
-from server.store.connection import Connection
+from server.operations.doctor import examine
 from server.store.setup import open_store
 
 _MARKS = {"ok": ("ok  ", "green"), "note": ("note", "yellow"), "bad": ("BAD ", "red")}
@@ -67,7 +64,7 @@ async def _examine(settings: Settings, city: City) -> int:
     connection = await open_store(settings)
     bad = 0
     try:
-        async for finding in _all(settings, city, connection):
+        async for finding in examine(settings, city, connection):
             mark, colour = _MARKS[finding.level]
             cure = f"  → {finding.cure}" if finding.cure else ""
             click.echo(f"{click.style(mark, fg=colour)}  {finding.what}{cure}")
@@ -75,18 +72,3 @@ async def _examine(settings: Settings, city: City) -> int:
     finally:
         await connection.close()
     return bad
-
-
-async def _all(settings: Settings, city: City, connection: Connection) -> AsyncIterator[Finding]:
-    async for finding in examine(settings, city, connection):
-        yield finding
-    if not os.environ.get("JIAOHAO_SMPP_URL"):
-        yield Finding("note", "SMS: no SMSC set", "messages go to a file; see jiaohao notify --help")
-        return
-    from server.messages.smpp import probe, smpp_from_environment
-
-    try:
-        await probe(smpp_from_environment())
-        yield Finding("ok", "SMS: the SMSC lets us in")
-    except (OSError, SetupError) as error:
-        yield Finding("bad", f"SMS: {error}", "look at JIAOHAO_SMPP_URL, JIAOHAO_SMPP_PASSWORD and the way to the SMSC")

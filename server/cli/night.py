@@ -1,6 +1,7 @@
 """`jiaohao night`."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import date, datetime
 from pathlib import Path
@@ -14,13 +15,12 @@ from server.cli.options import city_option, store_options, store_settings
 from server.cli.progress import progress_bar
 from server.core import logs
 from server.core.city import City, load_city
-from server.core.errors import SetupError, StoreUnavailable
 from server.core.settings import Settings
 from server.night.published import Published
 from server.night.run import Night
 from server.night.steps import STEPS, Outcome, Watcher
 from server.store.connection import Connection
-from server.store.setup import city_clock, open_store
+from server.store.setup import city_clock, open_store, patiently
 
 _START_SECONDS = 15.0
 _TITLES = {
@@ -99,7 +99,8 @@ def command(
 async def _night(
     settings: Settings, city: City, day: date | None, dry_run: bool, patience_s: float, as_json: bool
 ) -> None:
-    connection, night, due = await _begin(settings, city, min(patience_s, _START_SECONDS))
+    # A wrong address is not waited for longer than that.
+    connection, night, due = await patiently(lambda: _begin(settings, city), min(patience_s, _START_SECONDS))
     day = day or due
     try:
         if dry_run:
@@ -122,24 +123,17 @@ async def _night(
         click.echo("nothing has been changed")
 
 
-async def _begin(settings: Settings, city: City, patience_s: float) -> tuple[Connection, Night, date]:
-    """The store, what runs the night, and which one is due; also where the store is just being started again. A wrong
-    address is not waited for longer than that."""
-    deadline = asyncio.get_running_loop().time() + patience_s
-    while True:
-        connection = None
-        try:
-            connection = await open_store(settings)
-            clock = await city_clock(connection)
-            appointments = Appointments(city, connection, clock)
-            night = Night(city, connection, clock, appointments, Published(settings.results_dir))
-            return connection, night, await night.due()
-        except (SetupError, StoreUnavailable):
-            if connection is not None:
-                await connection.close()
-            if asyncio.get_running_loop().time() >= deadline:
-                raise
-            await asyncio.sleep(0.5)
+async def _begin(settings: Settings, city: City) -> tuple[Connection, Night, date]:
+    """The store, what runs the night, and which one is due."""
+    connection = await open_store(settings)
+    try:
+        clock = await city_clock(connection)
+        appointments = Appointments(city, connection, clock)
+        night = Night(city, connection, clock, appointments, Published(settings.results_dir))
+        return connection, night, await night.due()
+    except BaseException:
+        await connection.close()
+        raise
 
 
 class _Lines(Watcher):
@@ -169,21 +163,21 @@ class _Lines(Watcher):
 
 
 def _brought(step: str, so_far: list[Outcome]) -> str:
-    def total(name: str) -> str:
-        return f"{sum(getattr(outcome, name) for outcome in so_far):,}"
+    def total(of: Callable[[Outcome], int]) -> str:
+        return f"{sum(map(of, so_far)):,}"
 
     if step == "close":
-        return f"{total('missed')} missed, {total('charged')} of them no-shows, {total('barred')} residents barred"
+        missed, charged = total(lambda it: it.missed), total(lambda it: it.charged)
+        return f"{missed} missed, {charged} of them no-shows, {total(lambda it: it.barred)} residents barred"
     if step == "free":
         return "done"
     if step == "freeze":
-        return f"{total('registrations')} wait, {total('offered')} doses are free"
+        return f"{total(lambda it: it.registrations)} wait, {total(lambda it: it.offered)} doses are free"
     if step == "allot":
-        return f"done; {total('withdrawn')} were taken away again by the city in that moment"
+        return f"done; {total(lambda it: it.withdrawn)} were taken away again by the city in that moment"
     if step == "publish":
-        given = sum(outcome.counts.get("allotted", 0) for outcome in so_far)
-        return f"{given:,} have a slot; roots and seeds are public"
-    return f"{total('reminded')} reminders; all messages are in the outbox, `jiaohao notify` sends them"
+        return f"{total(lambda it: it.counts.get('allotted', 0))} have a slot; roots and seeds are public"
+    return f"{total(lambda it: it.reminded)} reminders; all messages are in the outbox, `jiaohao notify` sends them"
 
 
 def _table(brought: list[Outcome]) -> None:

@@ -14,9 +14,8 @@ import structlog
 from server.core.city import City
 from server.core.clock import Clock, from_ms
 from server.core.errors import Refusal, SetupError
-from server.core.keys import day_tag
 from server.core.settings import Settings
-from server.night.store import NightStore
+from server.night.status import is_owed
 from server.store.setup import open_store
 
 log = structlog.get_logger()
@@ -67,9 +66,7 @@ class NightWatch(AbstractContextManager[None]):
     async def _is_owed(self, day: date) -> bool:
         connection = await open_store(self._settings)
         try:
-            tags = [day_tag(district.code, day) for district in self._city.districts]
-            nights = await NightStore(connection).nights(tags, "seed", "told_ms")
-            return any("seed" in fields and "told_ms" not in fields for fields in nights)
+            return await is_owed(self._city, connection, day)
         finally:
             await connection.close()
 

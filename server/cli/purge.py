@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import ExitStack
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -10,7 +10,6 @@ import click
 from server.cli.options import city_option, store_options, store_settings
 from server.core.city import City, load_city
 from server.core.clock import from_ms
-from server.core.errors import SetupError
 from server.core.settings import Settings
 from server.store.setup import city_clock, open_store
 
@@ -56,21 +55,18 @@ def command(
     and phone), may be stopped at any point, and be run again; once a night is a good habit.
     """
     from server.cli.walking import over_all_keys
-    from server.operations.retention import purge
+    from server.operations.retention import first_day_that_stays, purge, refuse_by_day
 
     city = load_city(city_file)
     with ExitStack() as stack:
         settings = store_settings(stack, redis_url, data_dir)
         now = asyncio.run(_now(settings, city))
-        today = now.date()
-        if city.is_open_hours(now) and not dry_run and not by_day:
-            raise SetupError(
-                f"residents can log in until {city.open_hours.closes:%H:%M}; run it at night, or with --by-day "
-                "when nobody is in line"
-            )
-        before = before_at.date() if before_at else today - timedelta(days=city.policy.retention_days)
-        if before > today:
-            raise click.BadParameter(f"expected a day not after today, {today}", param_hint="--before")
+        if not dry_run and not by_day:
+            refuse_by_day(city, now)
+        try:
+            before = first_day_that_stays(city, now, before_at.date() if before_at else None)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--before") from None
         if registry and not dry_run and not yes:
             click.confirm(
                 "Everybody without a registration is forgotten, and cannot join before the registry is imported "

@@ -17,16 +17,12 @@ import click
 import msgspec
 
 from server.core.city import City
-from server.core.clock import from_ms, to_ms
+from server.core.clock import from_ms
 from server.core.errors import SetupError
 from server.core.settings import Settings
 from server.operations.store_findings import store_findings
 from server.store.address import read_address
-from server.store.agreed import Agreement
-from server.store.setup import open_store
-
-# Less than what two clocks of well kept machines may be apart.
-_SAME_CLOCK_MS = 1_000
+from server.store.setup import agree_on_clock, open_store
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -53,10 +49,6 @@ class CityClock(NamedTuple):
     starts: datetime | None
     anew: bool
 
-    def offset_ms(self, store_ms: int) -> int:
-        """City time minus the store's."""
-        return to_ms(self.starts) - store_ms if self.starts is not None else 0
-
 
 def look_at_store(settings: Settings, city: City, clock: CityClock) -> Settings:
     """What must be known before anything is served: the store answers, what is wrong with it, and the city's clock.
@@ -76,17 +68,15 @@ async def _look_at_store(settings: Settings, city: City, clock: CityClock) -> Se
     # Workers wait for a store that is away, and are started again for ever; at the start it is a wrong address.
     connection = await open_store(settings)
     try:
-        store_ms = await Agreement(connection).time_ms()
-        wanted_ms = clock.offset_ms(store_ms)
-        offset_ms = await Agreement(connection).agree_on_offset(wanted_ms, anew=clock.anew)
-        if abs(offset_ms - wanted_ms) > _SAME_CLOCK_MS:
-            now = from_ms(store_ms + offset_ms, city.tz)
+        agreed = await agree_on_clock(connection, clock.starts, anew=clock.anew)
+        if not agreed.as_wanted:
+            now = from_ms(agreed.now_ms, city.tz)
             _say(f"in this store it is {now.isoformat()}, and the city's clock follows it; --reset-clock sets it anew")
         is_anybody = read_address(settings.redis_url).username is None
         async for finding in store_findings(settings, connection, thorough=is_anybody):
             if finding.level != "ok":
                 _say(f"{finding.what}; {finding.cure}")
-        return msgspec.structs.replace(settings, offset_ms=offset_ms)
+        return msgspec.structs.replace(settings, offset_ms=agreed.offset_ms)
     finally:
         await connection.close()
 

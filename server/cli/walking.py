@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from server.cli.progress import progress_bar
 from server.core.settings import Settings
+from server.operations.walking import count_keys
 from server.store.connection import Connection
-from server.store.nodes import Nodes
 from server.store.setup import open_store
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ def over_all_keys(settings: Settings, what: str, work: Callable[[Connection, Cal
         connection = await open_store(settings)
         try:
             with progress_bar() as bar:
-                task = bar.add_task(what, total=await Nodes(connection).count_keys())
+                task = bar.add_task(what, total=await count_keys(connection))
                 return await work(connection, lambda n: bar.update(task, completed=n))
         finally:
             await connection.close()

@@ -2,10 +2,12 @@
 
 import datetime as dt
 from collections.abc import Mapping
+from datetime import date
 from typing import Final, Literal
 
 import msgspec
 
+from server.core.city import City
 from server.core.keys import day_tag
 from server.fairness.draw import commitment
 from server.night.published import Published
@@ -32,6 +34,13 @@ _PUBLIC: Final = (*(field for field, _ in _STEPS), "registrations", "counts", "r
 def state_of(night: Mapping[str, str]) -> State | None:
     """How far a district's night has come, by its fields; None where there is none."""
     return next((state for field, state in _STEPS if field in night), None)
+
+
+async def is_owed(city: City, connection: Connection, day: date) -> bool:
+    """Whether the night of a day has been prepared for, by an opening, and has not come to its end everywhere."""
+    tags = [day_tag(district.code, day) for district in city.districts]
+    nights = await NightStore(connection).nights(tags, "seed", "told_ms")
+    return any("seed" in fields and "told_ms" not in fields for fields in nights)
 
 
 class Announced(msgspec.Struct):

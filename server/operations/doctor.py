@@ -1,12 +1,13 @@
 """What may be wrong with a set-up, and the cure: looked at from one machine, changing nothing."""
 
+import os
 import resource
 from collections.abc import AsyncIterator
 
 from server.appointments.slot_store import SlotStore
 from server.core.city import City
 from server.core.clock import from_ms, to_ms
-from server.core.errors import StoreUnavailable
+from server.core.errors import SetupError, StoreUnavailable
 from server.core.settings import Settings
 from server.messages.delivery_report import delivery_report
 from server.messages.store import OutboxStore
@@ -48,6 +49,7 @@ async def examine(settings: Settings, city: City, connection: Connection) -> Asy
         )
     else:
         yield Finding("ok", f"{files} open files allowed")
+    yield await _smsc()
 
 
 async def _or_note(what: str, findings: AsyncIterator[Finding]) -> AsyncIterator[Finding]:
@@ -123,6 +125,20 @@ async def _outbox(city: City, connection: Connection) -> AsyncIterator[Finding]:
         yield Finding("bad", f"outbox: {dead} dead letters", "jiaohao outbox dead says why; then jiaohao outbox resend")
     for reported in await delivery_report(city, connection, to_ms(now)):
         yield Finding(*reported)
+
+
+async def _smsc() -> Finding:
+    if not os.environ.get("JIAOHAO_SMPP_URL"):
+        return Finding("note", "SMS: no SMSC set", "messages go to a file; see jiaohao notify --help")
+    from server.messages.smpp import probe, smpp_from_environment  # where one is asked for
+
+    try:
+        await probe(smpp_from_environment())
+    except (OSError, SetupError) as error:
+        return Finding(
+            "bad", f"SMS: {error}", "look at JIAOHAO_SMPP_URL, JIAOHAO_SMPP_PASSWORD and the way to the SMSC"
+        )
+    return Finding("ok", "SMS: the SMSC lets us in")
 
 
 def _secrets(settings: Settings) -> Finding:

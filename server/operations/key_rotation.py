@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from server.core.encryption import Seal, Unreadable
-from server.operations.retention import resident_of, walk
 from server.operations.store import OperationStore
+from server.operations.walking import resident_of, walk
 from server.records.first_dose import pack, unpack
 from server.registry.store import RegistryStore
 from server.store.connection import Connection

@@ -3,21 +3,21 @@
 Works on all keys of the store, in no order and beside a running service; killed at any point, it is run again.
 """
 
-from base64 import urlsafe_b64decode
-from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import date, time, tzinfo
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any, Final
 
 import msgspec
 
+from server.core.city import City
 from server.core.clock import at, to_ms
+from server.core.errors import SetupError
 from server.operations.store import Latest, OperationStore
+from server.operations.walking import walk
 from server.records.first_dose import pack, unpack
 from server.registry.store import RegistryStore
 from server.store.connection import Connection
-from server.store.nodes import Nodes
 
-_KEYS_A_STEP: Final = 500
 _CLOSED: Final = frozenset({b"cancelled", b"fulfilled", b"noshow"})
 
 OPENING_KINDS: Final = frozenset(
@@ -38,34 +38,29 @@ class Purged(msgspec.Struct):
     lines: int = 0
 
 
-def resident_of(tag: str) -> bytes:
-    """The 16-byte resident key that a tag of `keys.resident_tag` stands for."""
-    return urlsafe_b64decode(tag + "==")
-
-
-async def walk(connection: Connection, progress: Callable[[int], Any]) -> AsyncIterator[list[tuple[str, str]]]:
-    """(kind, tag) of every key, some hundred at a time; one that is there all the while is met at least once.
-
-    Args:
-        connection: whose keys.
-        progress: told how many keys have been met.
+def first_day_that_stays(city: City, now: datetime, asked: date | None) -> date:
+    """The day before which everything that is over goes: as asked, or by the city file's `policy.retention_days`.
 
     Raises:
-        StoreUnavailable: it did not answer.
+        ValueError: it is later than today.
     """
-    met, batch = 0, []
-    async for names in Nodes(connection).walk_keys():
-        for name in names:
-            met += 1
-            kind, brace, tag = name.decode().partition(":{")
-            if brace:
-                batch.append((kind, tag[:-1]))
-            if len(batch) == _KEYS_A_STEP:
-                yield batch
-                progress(met)
-                batch = []
-    yield batch
-    progress(met)
+    before = asked or now.date() - timedelta(days=city.policy.retention_days)
+    if before > now.date():
+        raise ValueError(f"expected a day not after today, {now.date()}")
+    return before
+
+
+def refuse_by_day(city: City, now: datetime) -> None:
+    """Nothing is deleted while residents can log in: who is in line just then would lose name and phone.
+
+    Raises:
+        SetupError: they can; it says until when.
+    """
+    if city.is_open_hours(now):
+        raise SetupError(
+            f"residents can log in until {city.open_hours.closes:%H:%M}; run it at night, or with --by-day "
+            "when nobody is in line"
+        )
 
 
 async def purge(

@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import NamedTuple, TypeVar
 
 from redis.exceptions import NoPermissionError
 
-from server.core.clock import Clock
+from server.core.clock import Clock, to_ms
 from server.core.errors import SetupError, StoreUnavailable
 from server.core.keys import Pepper
 from server.core.settings import Settings
@@ -13,7 +16,20 @@ from server.store.agreed import Agreement
 from server.store.connecting import connect
 from server.store.connection import Connection
 
+T = TypeVar("T")
+
 _CLOCK_SECONDS = 2.0
+_PAUSE_SECONDS = 0.5
+# Less than what two clocks of well kept machines may be apart.
+_SAME_CLOCK_MS = 1_000
+
+
+class ClockAgreed(NamedTuple):
+    """The city's clock: its offset from the store's TIME, what time it is, and whether that is what was wanted."""
+
+    offset_ms: int
+    now_ms: int
+    as_wanted: bool
 
 
 async def open_store(settings: Settings) -> Connection:
@@ -43,6 +59,37 @@ async def open_store(settings: Settings) -> Connection:
         await connection.close()
         raise
     return connection
+
+
+async def patiently(work: Callable[[], Awaitable[T]], patience_s: float) -> T:
+    """What `work` brings once the store answers: it may just be starting again, so a failure is no end for a while.
+
+    Raises:
+        SetupError, StoreUnavailable: as `work`, once that while is over.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience_s
+    while True:
+        try:
+            return await work()
+        except (SetupError, StoreUnavailable):
+            if loop.time() >= deadline:
+                raise
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def agree_on_clock(connection: Connection, starts: datetime | None, *, anew: bool) -> ClockAgreed:
+    """The city's clock in this store: whoever comes first sets it, the others follow.
+
+    Args:
+        connection: the store; its calls go by that clock from now on.
+        starts: the city's time now, as it is wanted; None: the store's own.
+        anew: whatever the time is that the store has is given up for it.
+    """
+    store_ms = await Agreement(connection).time_ms()
+    wanted_ms = to_ms(starts) - store_ms if starts is not None else 0
+    offset_ms = await Agreement(connection).agree_on_offset(wanted_ms, anew=anew)
+    return ClockAgreed(offset_ms, store_ms + offset_ms, abs(offset_ms - wanted_ms) <= _SAME_CLOCK_MS)
 
 
 async def keep_time(connection: Connection, clock: Clock) -> None:

@@ -19,7 +19,8 @@ from server.core.encryption import Contact, Seal
 from server.core.keys import Pepper, fingerprint
 from server.operations.importing import REGISTRY_COLUMNS, CsvFile, RegistryKeeper, registry_reader
 from server.operations.key_rotation import Resealed, reseal
-from server.operations.retention import Purged, purge, resident_of
+from server.operations.retention import Purged, purge
+from server.operations.walking import resident_of
 from server.records.first_dose import FirstDoseRecord
 from server.records.registration import NewRegistration
 from server.records.statuses import known

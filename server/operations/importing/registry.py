@@ -14,7 +14,7 @@ from server.core.encryption import Seal
 from server.operations.importing.csv_file import CsvFile, Fault, Outcome
 from server.operations.importing.duplicates import Residents, Seen, says_otherwise
 from server.operations.importing.registry_rows import FirstDoseRow
-from server.operations.retention import resident_of, walk
+from server.operations.walking import resident_of, walk
 from server.records.first_dose import FirstDoseRecord, pack
 from server.registry.store import RegistryStore
 from server.store.connection import Connection

@@ -72,7 +72,7 @@ async def adjust(
     request: AnyRequest, district: Code, data: Annotated[Adjustment, Body()]
 ) -> Response[OperatorOpeningView]:
     services = services_of(request)
-    given = {name: getattr(data, name) for name in data.__struct_fields__}
+    given = msgspec.structs.asdict(data)
     changes = {_STORED.get(k, k): v for k, v in given.items() if v is not msgspec.UNSET}
     if "message" in changes:
         changes["message"] = changes["message"] or ""
