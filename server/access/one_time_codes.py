@@ -32,7 +32,7 @@ _HOUR_MS = 60 * _MINUTE_MS
 _SPANS = ((_MINUTE_MS, 1), (_HOUR_MS, 5), (24 * _HOUR_MS, 10))
 
 
-class Asked(msgspec.Struct):
+class Asked(msgspec.Struct, frozen=True):
     """Who asks for a code (contract, `POST /access-codes`)."""
 
     id_type: IdType
@@ -40,7 +40,7 @@ class Asked(msgspec.Struct):
     phone: str
 
 
-class Shown(Asked):
+class Shown(Asked, frozen=True):
     """Who shows a code (contract, `POST /access-tokens`)."""
 
     code: str
@@ -99,14 +99,14 @@ class Access:
             Invalid: papers that cannot be right.
             Refusal: `maintenance`, `too-many-requests`.
         """
-        resident = await self._identify(who)
-        pair = self._pepper.pair(resident, who.phone)
-        tags = [resident_tag(self._pepper.phone(who.phone)), resident_tag(pair)]
+        resident, phone = await self._identify(who)
+        pair = self._pepper.pair(resident, phone)
+        tags = [resident_tag(self._pepper.phone(phone)), resident_tag(pair)]
         for count in (False, True):  # who is refused by one limit has not used up the other
             waits_ms = [await self._code_store.quota(tag, _SPANS, count=count) for tag in tags]
             if any(waits_ms):
                 raise Refusal("too-many-requests", retry_after_seconds=-(-max(waits_ms) // 1000))
-        sending = asyncio.create_task(self._send(resident, who.phone, "en" if lang == "en" else "zh"))
+        sending = asyncio.create_task(self._send(resident, phone, "en" if lang == "en" else "zh"))
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
 
@@ -147,8 +147,8 @@ class Access:
             Invalid: papers that cannot be right, or a code that is wrong, spent, too old or of somebody else.
             Refusal: `maintenance`.
         """
-        resident = await self._identify(who)
-        pair = self._pepper.pair(resident, who.phone)
+        resident, phone = await self._identify(who)
+        pair = self._pepper.pair(resident, phone)
         code = normalise_phone(who.code)  # full-width digits and spaces, as phones type them
         digest = self._pepper.code(pair, code)
         mark = self._pepper.code(pair, attempt.hex()) if attempt else b""
@@ -163,13 +163,14 @@ class Access:
         await self._guesses.hold(is_refused=True)
         raise Invalid(("code", "wrong-code"))
 
-    async def _identify(self, who: Asked) -> bytes:
+    async def _identify(self, who: Asked) -> tuple[bytes, str]:
+        """The person's key, and their phone in one spelling."""
         check_open_hours(self._city, from_ms(self._clock.now_ms(), self._city.tz))
-        who.id_number = normalise_id(who.id_type, who.id_number, self._city.papers.old_15_digit_ids)
-        who.phone = normalise_phone(who.phone)
-        judged = (("id_number", check_id(who.id_type, who.id_number)), ("phone", check_phone(who.phone)))
+        id_number = normalise_id(who.id_type, who.id_number, self._city.papers.old_15_digit_ids)
+        phone = normalise_phone(who.phone)
+        judged = (("id_number", check_id(who.id_type, id_number)), ("phone", check_phone(phone)))
         faults = [(field, fault) for field, fault in judged if fault is not None]
         if faults:
             raise Invalid(*faults)
-        resident = self._pepper.resident(who.id_type, who.id_number)
-        return await self._registry.in_use(resident, who.id_type, who.id_number)
+        resident = self._pepper.resident(who.id_type, id_number)
+        return await self._registry.in_use(resident, who.id_type, id_number), phone

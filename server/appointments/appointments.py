@@ -121,8 +121,8 @@ class Appointments:
                 await self.settle(district, slot.no, slot.resident, wanted[i].day, noted_ms[i])
         held = [i for i in taken if statuses[i] in ("booked", "again")]
         await self._slot_store.settle([(tags[i], wanted[i].slot.no, noted_ms[i]) for i in held])
-        await self._mend(district, wanted, held, statuses, actor)
-        return statuses
+        mended = await self._mend(district, wanted, held, actor)
+        return [mended.get(i, status) for i, status in enumerate(statuses)]
 
     def _booking(self, giving: Giving, actor: str) -> Booking:
         slot, day, night, leaf, frozen_ms = giving
@@ -135,11 +135,11 @@ class Appointments:
         district: str,
         wanted: Sequence[Giving],
         held: Sequence[int],
-        statuses: list[GaveStatus | UnknownStatus],
         actor: str,
-    ) -> None:
+    ) -> dict[int, GaveStatus | UnknownStatus]:
         """Between taking and booking the site may have been closed, and has left these to us; or we were so long that a
-        repair has freed the slot."""
+        repair has freed the slot: what became of them then."""
+        mended: dict[int, GaveStatus | UnknownStatus] = {}
         days = sorted({wanted[i].day for i in held})
         closures = dict(zip(days, await self._slot_store.closures([day_tag(district, d) for d in days]), strict=True))
         on_roster = await self._slot_store.are_on_rosters(
@@ -152,12 +152,13 @@ class Appointments:
             try:
                 if closure is not None:
                     await self._send_back(place, closure.actor, closure.reason, [(slot.no, slot.resident)])
-                    statuses[i] = "closed"
+                    mended[i] = "closed"
                 elif not is_there:
                     await self._reopen(Change(slot.resident, slot.no, actor), place, "")
-                    statuses[i] = "other"
+                    mended[i] = "other"
             except UnknownStatus as unknown:
-                statuses[i] = unknown
+                mended[i] = unknown
+        return mended
 
     async def cancel(
         self, resident: bytes, no: str, kept: Mapping[str, str], actor: str, why: str = ""

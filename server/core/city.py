@@ -8,21 +8,21 @@ from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from server.core.city_imports import Imports
 from server.core.clock import at, in_zone
+from server.core.faults import fault_of
 from server.core.languages import Language
 from server.core.papers import PapersPolicy
 from server.core.same_name import SameName
 from server.core.sms import Ends, QuietHours, Sms, problems_of_sms
+from server.core.toml_file import TomlError, convert, read_toml
 from server.core.windows import Window as Window
 from server.core.windows import problems_of_windows
-
-T = TypeVar("T")
 
 SHIPPED_CITY = Path(__file__).parent / "cities" / "guangzhou.toml"
 """The city file used when none is given."""
@@ -270,28 +270,16 @@ def load_city(path: Path | None = None) -> City:
     """
     path = SHIPPED_CITY if path is None else path
     try:
-        text = path.read_text("utf-8-sig")  # -sig: some editors put a byte order mark first; TOML has none
-    except OSError as error:
-        raise CityError(f"{path.name}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise CityError(f"{path.name}: expected UTF-8 text, got byte {byte:#04x}") from error
-    try:
-        tree = msgspec.toml.decode(text)
-    except msgspec.DecodeError as error:
-        raise CityError(f"{path.name}: not TOML: {error}") from error
-    try:
-        city = _convert(tree, City)
+        tree = read_toml(path)
+        city = convert(tree, City)
+    except TomlError as error:
+        raise CityError(f"{path.name}: {error}") from error
     except msgspec.ValidationError as error:
         raise CityError(f"{path.name}: {_explain(error, tree)}") from error
     problem = next(_problems(city), None)
     if problem is not None:
         raise CityError(f"{path.name}: {problem}")
     return city
-
-
-def _convert(tree: Any, kind: type[T]) -> T:
-    return msgspec.convert(tree, kind, builtin_types=(datetime, date, time))
 
 
 _TABLES: dict[str, type[msgspec.Struct]] = {
@@ -316,28 +304,19 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
 
 
 def _explain(error: msgspec.ValidationError, tree: dict[str, Any]) -> str:
-    """msgspec's "Expected ... - at `$.path`" as "path: expected ...", the key always named in full."""
-    what, _, path = str(error).partition(" - at `$")
-    path = path.rstrip("`").lstrip(".")
-    table = re.sub(r"\[[^]]*\]", "", path)
-    if path.startswith("products[...]"):  # msgspec does not say which of the products
-        path = path.replace("[...]", "." + _broken_product(tree["products"]))
+    """In one line, the key always named in full."""
+    fault = fault_of(error)
+    table = re.sub(r"\[[^]]*\]", "", fault.path)
+    if fault.path.startswith("products[...]"):  # msgspec does not say which of the products
+        fault = fault._replace(path=fault.path.replace("[...]", "." + _broken_product(tree["products"])))
         table = "products"
-    missing = re.fullmatch(r"Object missing required field `(.+)`", what)
-    unknown = re.fullmatch(r"Object contains unknown field `(.+)`", what)
-    found = missing or unknown
-    key = ".".join(filter(None, (path, found[1] if found else "")))
-    if missing:
-        return f"{key}: expected a value, got none"
-    if unknown:
-        return f"{key}: unknown key, expected one of {', '.join(_TABLES[table].__struct_encode_fields__)}"
-    return f"{key}: {what[0].lower()}{what[1:]}"
+    return fault.in_words(_TABLES[table].__struct_encode_fields__ if fault.unknown else ())
 
 
 def _broken_product(products: dict[str, Any]) -> str:
     for name, product in products.items():
         try:
-            _convert(product, Product)
+            convert(product, Product)
         except msgspec.ValidationError:
             return name
     raise AssertionError("msgspec refused a product and then accepted them all")

@@ -28,7 +28,7 @@ from server.store.coalescer import Coalescer
 from server.store.connection import Connection
 
 
-class Applicant(msgspec.Struct):
+class Applicant(msgspec.Struct, frozen=True):
     """A person's papers as typed (contract, `POST /openings/{district}/tickets`).
 
     `code`: a one-time code by SMS, which lets its owner in where a stranger's guesses have shut the door.
@@ -73,23 +73,21 @@ class Registry:
         # One verdict for all who had the same product on the same day: asked for each join.
         self._verdict = lru_cache(maxsize=16_384)(self._judge)
 
-    def identify(self, applicant: Applicant) -> bytes:
-        """The 16-byte key of a person, from their papers.
-
-        `applicant` is brought to one spelling on the way.
+    def identify(self, typed: Applicant) -> Try:
+        """Who gives themselves out for whom: the papers in one spelling, and the 16-byte key of the person.
 
         Raises:
             Invalid: fields that cannot be right.
         """
-        old_ids = self._city.papers.old_15_digit_ids
-        applicant.id_number = normalise_id(applicant.id_type, applicant.id_number, old_ids)
-        applicant.name = normalise_name(applicant.name)
-        applicant.phone = normalise_phone(applicant.phone)
-        if found := faults(applicant.id_type, applicant.id_number, applicant.name, applicant.phone):
+        id_type = typed.id_type
+        id_number = normalise_id(id_type, typed.id_number, self._city.papers.old_15_digit_ids)
+        name, phone = normalise_name(typed.name), normalise_phone(typed.phone)
+        if found := faults(id_type, id_number, name, phone):
             raise Invalid(*found)
-        return self._pepper.resident(applicant.id_type, applicant.id_number)
+        applicant = Applicant(id_type, id_number, name, phone, typed.code)
+        return Try(self._pepper.resident(id_type, id_number), applicant)
 
-    async def whose(self, applicant: Applicant) -> bytes:
+    async def whose(self, typed: Applicant) -> Try:
         """As `identify`, but the key under which the store knows them, where a version before gave them another.
 
         Those were given for passports whose digits are of other papers (`Pepper.earlier`). Who is registered under
@@ -98,7 +96,9 @@ class Registry:
         Raises:
             Invalid: fields that cannot be right.
         """
-        return await self.in_use(self.identify(applicant), applicant.id_type, applicant.id_number)
+        one = self.identify(typed)
+        resident = await self.in_use(one.resident, one.applicant.id_type, one.applicant.id_number)
+        return one if resident is one.resident else Try(resident, one.applicant)
 
     async def in_use(self, resident: bytes, id_type: IdType, id_number: str) -> bytes:
         """The key under which the store knows the person with this key and these papers (normalised)."""
@@ -132,17 +132,16 @@ class Registry:
         for it, what in zip(tries, found, strict=True):
             if what.verdict:
                 self._guesses.note(call, district, it.resident, what.verdict)
-        await self._stop_by_earlier_keys(found)
-        return found
+        return await self._stopped_by_earlier_keys(found)
 
-    async def _stop_by_earlier_keys(self, found: list[Compared]) -> None:
+    async def _stopped_by_earlier_keys(self, found: list[Compared]) -> list[Compared]:
         """A registration under an earlier key of a person stops them as well."""
         twice = [(i, it.first_dose.earlier) for i, it in enumerate(found) if it.first_dose and it.first_dose.earlier]
-        if twice:
-            for (i, _), before in zip(
-                twice, await self._registry_store.residents([key for _, key in twice]), strict=True
-            ):
-                found[i] = found[i]._replace(stop=found[i].stop or before.stop)
+        if not twice:
+            return found
+        known = await self._registry_store.residents([key for _, key in twice])
+        stops = {i: before.stop for (i, _), before in zip(twice, known, strict=True)}
+        return [it._replace(stop=it.stop or stops.get(i)) for i, it in enumerate(found)]
 
     async def _compare(self, tries: Sequence[Try], is_proven: bool, is_free: bool) -> list[Compared]:
         matches = self._pepper.matches

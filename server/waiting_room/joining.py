@@ -82,12 +82,13 @@ class Joining:
             raise self._openings.refusal(opening, now_ms)
         if not opening.prepared:  # the day has just begun, or the store has not answered yet
             raise StoreUnavailable
-        resident = await self._registry.whose(applicant)
+        one = await self._registry.whose(applicant)
+        resident = one.resident
         if applicant.code:
-            joined = await self._with_code(resident, applicant, self._lines[opening.tag].joins.submit)
+            joined = await self._with_code(one, self._lines[opening.tag].joins.submit)
         else:
             try:  # as `_at_pace`: this is everyone's way
-                joined = await self._lines[opening.tag].joins.submit(Try(resident, applicant))
+                joined = await self._lines[opening.tag].joins.submit(one)
             except Guessed as refusal:
                 await self._guesses.hold(is_refused=refusal.code == "too-many-requests")
                 raise
@@ -112,16 +113,16 @@ class Joining:
         if opening.state(now_ms) in ("maintenance", "unassigned"):
             raise self._openings.refusal(opening, now_ms)
         day = opening.day if now_ms < opening.closes_ms else opening.day + timedelta(days=1)
-        resident = await self._registry.whose(applicant)
+        one = await self._registry.whose(applicant)
 
-        async def look(one: Try) -> FirstDoseRecord | None:
-            known = await self._looks.submit((one, code, day))
+        async def look(who: Try) -> FirstDoseRecord | None:
+            known = await self._looks.submit((who, code, day))
             self._registry.admit(known, code, day)
             return known.first_dose
 
         if applicant.code:
-            return day, await self._with_code(resident, applicant, look)
-        return day, await self._at_pace(look(Try(resident, applicant)))
+            return day, await self._with_code(one, look)
+        return day, await self._at_pace(look(one))
 
     async def _compare(self, batch: list[tuple[Try, str, date]]) -> list[Compared]:
         found: dict[int, Compared] = {}
@@ -140,13 +141,11 @@ class Joining:
             await self._guesses.hold(is_refused=refusal.code == "too-many-requests")
             raise
 
-    async def _with_code(
-        self, resident: bytes, applicant: Applicant, work: Callable[[Try], Awaitable[Answer]]
-    ) -> Answer:
+    async def _with_code(self, one: Try, work: Callable[[Try], Awaitable[Answer]]) -> Answer:
         """What comes of it for somebody who shows a one-time code; a wrong one matters where the door is shut only."""
-        is_proven = await self._registry.has_proved(resident, applicant)
+        is_proven = await self._registry.has_proved(one.resident, one.applicant)
         try:
-            return await self._at_pace(work(Try(resident, applicant, is_proven)))
+            return await self._at_pace(work(Try(one.resident, one.applicant, is_proven)))
         except Guessed as refusal:
             if refusal.code != "too-many-requests" or is_proven:
                 raise

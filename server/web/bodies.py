@@ -10,6 +10,7 @@ from litestar.dto import AbstractDTO, DTOFieldDefinition
 from litestar.typing import FieldDefinition
 
 from server.core.errors import Invalid, Refusal
+from server.core.faults import fault_of
 from server.web.bridge import Exchange, Gone, Headers
 from server.web.incoming import Incoming, Patience, broken_off
 
@@ -50,19 +51,18 @@ def decode(decoder: msgspec.json.Decoder[Body], body: bytes) -> Body:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise Invalid(*_faulty_fields(str(error))) from None
+        raise Invalid(_faulty_field(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # the last: nested thousands deep
         raise Refusal("malformed") from None
 
 
-def _faulty_fields(message: str) -> list[tuple[str, str]]:
-    """(field, fault) from msgspec's words, e.g. "Expected `str`, got `int` - at `$.name`"."""
-    what, _, where = message.partition(" - at `$")
-    field = where.strip("`").lstrip(".")
-    if "missing required field `" in what:
-        return [(".".join(filter(None, (field, what.split("`")[1]))), "required")]
-    out_of_range = any(sign in what for sign in (">=", "<=", "length"))
-    return [(field or "body", "range" if out_of_range else "type")]
+def _faulty_field(error: msgspec.ValidationError) -> tuple[str, str]:
+    """(field, fault)."""
+    fault = fault_of(error)
+    if fault.missing:
+        return ".".join(filter(None, (fault.path, fault.missing))), "required"
+    out_of_range = any(sign in fault.what for sign in (">=", "<=", "length"))
+    return fault.path or "body", "range" if out_of_range else "type"
 
 
 @cache
