@@ -2,9 +2,7 @@
 
 import asyncio
 import random
-import ssl
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -15,12 +13,13 @@ from aiosmpplib import SmppCommandStatus as Status
 from server.core.errors import MessageRefused, NotHandedOver
 from server.core.masks import mask_phone
 from server.messages.smpp.incoming import Receipt, Reply
+from server.messages.smpp.keeper import LinkKeeper
 from server.messages.smpp.lines import Lines
 from server.messages.smpp.link import Link
 from server.messages.smpp.pace import Pace
 from server.messages.smpp.pdus import status_name, submit_sm
 from server.messages.smpp.session import Answer
-from server.messages.smpp.settings import Bind, SmppSettings
+from server.messages.smpp.settings import SmppSettings
 from server.messages.smpp.split import split
 
 log = structlog.get_logger()
@@ -48,26 +47,6 @@ _FOR_GOOD = {
     Status.ESME_RX_R_APPN,
 }
 _MOST_BEGUN = 10_000
-_CLOSING_SECONDS = 5.0
-
-
-async def probe(settings: SmppSettings) -> None:
-    """Connect, bind and take leave again: does the SMSC let us in?
-
-    Raises:
-        OSError: why not.
-    """
-    link = await Link.open(settings, await _tls(settings), _leave_to_the_next, settings.bind)
-    await link.close()
-
-
-async def _leave_to_the_next(_incoming: Receipt | Reply) -> None:
-    raise LookupError("nobody keeps receipts here")
-
-
-async def _tls(settings: SmppSettings) -> ssl.SSLContext | None:
-    # Reads files.
-    return await asyncio.to_thread(ssl.create_default_context, cafile=settings.ca_file) if settings.tls else None
 
 
 class SmppState(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,59 +98,45 @@ class SmppGateway:
         self._settings = settings
         self._on_receipt = on_receipt
         self._on_reply = on_reply
-        self._bind: Bind = settings.bind
         self._pace = Pace(settings.rate_per_second, settings.throttle_hold_s)
         self._pace_turn = asyncio.Lock()
         self._lines = Lines()
         self._begun: dict[tuple[str, str], _Begun] = {}
         # Not from 0: a message to the same phone just before we were started again had another one.
         self._reference = random.randrange(256)  # noqa: S311
-        self._link: Link | None = None
-        self._bound = asyncio.Event()
-        self._keeper: asyncio.Task[None] | None = None
-        self._why_not = "not connected yet"
-        self._taken = self._throttled = self._refused = self._lost = self._strays = self._connections = 0
+        self._keeper = LinkKeeper(settings, self._received)
+        self._taken = self._throttled = self._refused = self._lost = 0
 
     async def __aenter__(self) -> Self:
-        tls = await _tls(self._settings)
-        if tls is None and self._settings.host not in ("localhost", "127.0.0.1", "::1"):
-            log.warning("smpp without TLS: the password, phones and texts can be read on the way; use smpps://")
-        self._keeper = asyncio.create_task(self._keep_connected(tls))
+        await self._keeper.begin()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bound.clear()
-        if self._link is not None:
-            await self._link.finish(_CLOSING_SECONDS)
-        if self._keeper is not None:
-            self._keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._keeper
-        self._why_not = "closed"
+        await self._keeper.end()
 
     @property
     def state(self) -> SmppState:
         """How it goes."""
-        link = self._link
+        keeper = self._keeper
         return SmppState(
-            bound=self._bound.is_set(),
-            why_not=None if self._bound.is_set() else self._why_not,
-            unanswered=link.unanswered if link else 0,
+            bound=keeper.is_bound,
+            why_not=None if keeper.is_bound else keeper.why_not,
+            unanswered=keeper.unanswered,
             per_second=round(self._pace.per_second, 1),
             taken=self._taken,
             throttled=self._throttled,
             refused=self._refused,
             answer_lost=self._lost,
-            strays=self._strays + (link.strays if link else 0),
-            connections=self._connections,
+            strays=keeper.strays,
+            connections=keeper.connections,
         )
 
     @property
     def ready(self) -> int:
         """How many messages at once are of use now: the window, less where the SMSC throttles; 0: not connected."""
-        return max(1, int(min(self._settings.window, self._pace.per_second))) if self._bound.is_set() else 0
+        return max(1, int(min(self._settings.window, self._pace.per_second))) if self._keeper.is_bound else 0
 
     async def submit(self, phone: str, text: str) -> list[str]:
         """Hand a message over; the SMSC's ids of its parts, once it has taken them all.
@@ -257,9 +222,7 @@ class SmppGateway:
         try:
             async with asyncio.timeout_at(deadline):
                 while True:
-                    await self._bound.wait()
-                    link = self._link
-                    assert link is not None  # noqa: S101  (bound)
+                    link = await self._keeper.bound()
                     await link.window.acquire()
                     try:
                         await self._keep_pace()
@@ -270,7 +233,7 @@ class SmppGateway:
                         return link
                     link.window.release()
         except TimeoutError:
-            why = "too much to send" if self._bound.is_set() else self._why_not
+            why = "too much to send" if self._keeper.is_bound else self._keeper.why_not
             raise NotHandedOver(f"not sent in time: {why}") from None
 
     async def _keep_pace(self) -> None:
@@ -282,43 +245,6 @@ class SmppGateway:
                 if wait_s <= 0:
                     return
                 await asyncio.sleep(wait_s)
-
-    async def _keep_connected(self, tls: ssl.SSLContext | None) -> None:
-        backoff_s = self._settings.backoff_s
-        while True:
-            answered = 0
-            try:
-                link = await Link.open(self._settings, tls, self._received, self._bind)
-                try:
-                    answered = await self._use(link)
-                finally:
-                    self._bound.clear()
-                    self._link = None
-                    await link.close()
-            except OSError as error:
-                self._bind = self._settings.bind
-                self._why_not = str(error) or "no connection in time"
-            except Exception as error:
-                # Never without a connection for a fault of ours.
-                self._why_not = f"a fault of ours: {type(error).__name__}"
-            log.warning("no connection to the SMSC", why=self._why_not)
-            if answered:
-                backoff_s = self._settings.backoff_s
-            # Many that lost one SMSC together do not come back to it together.
-            await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311
-            backoff_s = min(self._settings.longest_backoff_s, backoff_s * 2)
-
-    async def _use(self, link: Link) -> int:
-        """Until it ends: how many messages were answered in it."""
-        self._connections += 1
-        self._link = link
-        if link.is_pair:  # next time at once
-            self._bind = "pair"
-        self._bound.set()
-        log.info("connected to the SMSC", tls=self._settings.tls)
-        self._why_not = str(await link.run())
-        self._strays += link.strays
-        return link.answered
 
     async def _received(self, incoming: Receipt | Reply) -> None:
         if isinstance(incoming, Receipt):

@@ -1,0 +1,180 @@
+"""Checking a night's allotment from its result file alone."""
+
+from array import array
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any, BinaryIO, Final, NamedTuple
+
+import msgspec
+
+from server.core.keys import is_registration_no
+from server.fairness.allotment import Allotment, Candidates, Order, allot, refuse_twice, tie_break
+from server.fairness.draw import commitment
+from server.fairness.merkle import Frontier
+from server.fairness.result_file import Foot, Head, Line, encode, foot, line_of, list_root
+from server.fairness.verification.reading import Wrong, decode
+
+_FIELD_CHARS: Final = 120
+
+Told = Callable[[int], Any]
+
+_head, _line, _foot = msgspec.json.Decoder(Head), msgspec.json.Decoder(Line), msgspec.json.Decoder(Foot)
+
+
+class Published(NamedTuple):
+    """What was made public elsewhere, to compare the file with; None is not compared."""
+
+    commitment: str | None = None
+    list_root: str | None = None
+    root: str | None = None
+
+
+class Held(NamedTuple):
+    """A result file that holds."""
+
+    head: Head
+    foot: Foot
+
+
+def verify_allotment(path: Path, published: Published | None = None, told: Told = lambda _: None) -> Held:
+    """Replay a result file.
+
+    It is read twice: first what went in (the list, its order, the tie-breaks), then, with the night allotted anew,
+    what came out, line by line.
+
+    Args:
+        path: the file.
+        published: what was public before the night.
+        told: told how many bytes have been read; twice the size of the file in the end.
+
+    Raises:
+        Wrong: the first thing that is wrong.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as f:
+        size = f.seek(0, 2)
+        f.seek(0)
+        head, candidates, order, last = _read(_lines(f, told))
+        found = list_root(head.rules, candidates)
+        if found != head.list_root:
+            raise Wrong(1, f"list_root: it says {head.list_root}, the registrations below give {found}")
+        seed = bytes.fromhex(head.seed)
+        night = allot(head.rules, head.offered(), candidates, seed, order)
+        f.seek(0)
+        ending = _compare(_lines(f, lambda n: told(size + n)), night, last)
+    public = published or Published()
+    for line, name, said, in_file in (
+        (1, "commitment", public.commitment, head.commitment),
+        (1, "list_root", public.list_root, head.list_root),
+        (last, "root", public.root, ending.root),
+    ):
+        if said is not None and said != in_file:
+            raise Wrong(line, f"{name}: published was {said}, the file has {in_file}")
+    return Held(head, ending)
+
+
+def _lines(f: BinaryIO, told: Told) -> Iterator[tuple[int, bytes, bool]]:
+    """(line from 1, its octets without the newline, whether it is the last)."""
+    at, number, before = 0, 0, b""
+    for raw in f:
+        if number:
+            yield number, _without_newline(number, before), False
+        at += len(raw)
+        number, before = number + 1, raw
+        if number % 1000 == 0:
+            told(at)
+    if not number:
+        raise Wrong(0, "the file is empty")
+    told(at)
+    yield number, _without_newline(number, before), True
+
+
+def _without_newline(number: int, raw: bytes) -> bytes:
+    if not raw.endswith(b"\n"):
+        raise Wrong(number, "cut off: it has no end")
+    return raw[:-1]
+
+
+def _read(lines: Iterator[tuple[int, bytes, bool]]) -> tuple[Head, Candidates, Order, int]:
+    """What went in: the head, the list and its order, and which line is the last; ties are those of the seed."""
+    number, raw, is_last = next(lines)
+    head = decode(number, raw, _head)
+    _check_head(head)
+    if is_last:
+        raise Wrong(number, "cut off: there is nothing but the first line")
+    seed, rules = bytes.fromhex(head.seed), head.rules
+    candidates, cohorts, ties = Candidates(), array("B"), bytearray()
+    before: tuple[int, date, bytes] | None = None
+    district = ""
+    for number, raw, is_last in lines:
+        if is_last:
+            decode(number, raw, _foot)
+            break
+        line = decode(number, raw, _line)
+        if not is_registration_no(line.no):
+            raise Wrong(number, f"no: {line.no} is no registration number")
+        district = district or line.no[5:7]
+        if line.no[5:7] != district:
+            raise Wrong(number, f"no: {line.no} is another district's than the ones before it")
+        if line.cohort != rules.cohort(line.first_dose, sent_back=line.cohort == 0):
+            raise Wrong(number, f"cohort: {line.cohort} is not that of a first dose of {line.first_dose}")
+        tie = tie_break(seed, int(line.no))
+        here = (line.cohort, line.first_dose or date.max, tie)
+        if before is not None and here <= before:
+            raise Wrong(number, "order: it ranks before the line above it (cohort, first dose, tie-break)")
+        before = here
+        try:
+            candidates.add(line.candidate())
+        except ValueError as error:
+            raise Wrong(number, str(error)) from None
+        cohorts.append(line.cohort)
+        ties += tie
+    if len(candidates) != head.registrations:
+        raise Wrong(1, f"registrations: {head.registrations}, and the file has {len(candidates)} of them")
+    try:
+        refuse_twice(candidates)
+    except ValueError as error:
+        raise Wrong(0, str(error)) from None
+    return head, candidates, Order(array("I", range(len(candidates))), cohorts, bytes(ties)), number
+
+
+def _check_head(head: Head) -> None:
+    expected = commitment(bytes.fromhex(head.seed))
+    if expected != head.commitment:
+        raise Wrong(1, f"commitment: that of the seed is {expected}")
+    offered = head.offered()
+    try:
+        ordered = head.rules.offered(offered)
+    except (ValueError, OverflowError) as error:  # overflow: a date beyond the year 9999
+        raise Wrong(1, f"slots: {error}") from None
+    if ordered != offered:
+        raise Wrong(1, "slots: some are outside the rules' dates or products, or they are not in order")
+
+
+def _compare(lines: Iterator[tuple[int, bytes, bool]], night: Allotment, last: int) -> Foot:
+    """What came out, line by line."""
+    frontier = Frontier()
+    for number, raw, is_last in lines:
+        if is_last:
+            break
+        if number > 1:
+            expected = line_of(night, number - 2)
+            if raw != expected:
+                raise Wrong(number, _difference(raw, expected, Line))
+        frontier.append(raw)
+    ending = foot(night, frontier.root())
+    if raw != ending:
+        decode(last, raw, _foot)
+        raise Wrong(last, _difference(raw, ending, Foot))
+    return msgspec.json.decode(ending, type=Foot)
+
+
+def _difference(raw: bytes, expected: bytes, kind: Any) -> str:
+    ours, theirs = msgspec.json.decode(expected, type=kind), msgspec.json.decode(raw, type=kind)
+    said, replayed = msgspec.structs.asdict(theirs), msgspec.structs.asdict(ours)
+    for name in said:
+        a, b = (encode(value).decode() for value in (said[name], replayed[name]))
+        if a != b:
+            return f"{name}: it says {a[:_FIELD_CHARS]}, the replay gives {b[:_FIELD_CHARS]}"
+    raise AssertionError("two lines that differ and say the same")

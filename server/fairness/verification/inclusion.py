@@ -1,0 +1,130 @@
+"""Checking that one's own line is in a night's result."""
+
+import datetime as dt
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from server.fairness.allotment import tie_break
+from server.fairness.draw import commitment
+from server.fairness.merkle import Proof, check
+from server.fairness.result_file import Line
+from server.fairness.verification.reading import Wrong, decode, parse
+
+_line = msgspec.json.Decoder(Line)
+
+
+class _Priority(msgspec.Struct):
+    first_dose_date: date | None
+
+
+class _Appointment(msgspec.Struct):
+    site: str
+    date: dt.date
+    period: str
+
+
+class _Night(msgspec.Struct):
+    date: dt.date
+    reason: str | None
+    reached: dt.date | None
+    line: str | None
+    leaf: int | None
+    root: str | None
+    proof: Proof | None
+    commitment: str | None
+    seed: str | None
+
+
+class _Status(msgspec.Struct):
+    """A saved answer of `GET /registrations/{no}`."""
+
+    registration_no: str
+    state: str
+    district: str
+    priority: _Priority
+    appointment: _Appointment | None
+    night: _Night | None
+
+
+_status = msgspec.json.Decoder(_Status)
+
+
+class Included(NamedTuple):
+    """A line that is under a root: the line, its number in the file from 1, of how many registrations; and of which
+    district's night the holder was told that this is the root."""
+
+    line: Line
+    number: int
+    registrations: int
+    root: str
+    district: str
+    date: date
+
+
+def verify_inclusion(path: Path, published: str | None = None) -> Included:
+    """Check that a registration's line is in the night's result, and that the registration says what its line says.
+
+    Args:
+        path: JSON, a saved answer of `GET /registrations/{no}`.
+        published: the root that was made public.
+
+    Raises:
+        Wrong: the first thing that is wrong.
+        OSError: the file cannot be read.
+    """
+    said = parse(0, path.read_bytes(), _status)
+    night = said.night
+    if night is None:
+        raise Wrong(0, "night: the registration has been in none yet")
+    if night.root is None:
+        raise Wrong(0, "root: the night's result was not public yet; save the answer again later")
+    if night.line is None or night.proof is None:
+        raise Wrong(0, "proof: the server had none at hand; save the answer again later")
+    if published is not None and published != night.root:
+        raise Wrong(0, f"root: published was {published}, the file has {night.root}")
+    raw = night.line.encode()
+    if not check(night.root, raw, night.proof):
+        raise Wrong(0, "proof: the line is not under the root at the place that the proof says")
+    if night.leaf != night.proof.index:
+        raise Wrong(0, f"leaf: it says {night.leaf}, the proof is of {night.proof.index}")
+    line = decode(0, raw, _line)
+    if line.no != said.registration_no:
+        raise Wrong(0, f"registration_no: it says {said.registration_no}, the line is of {line.no}")
+    _check_seed(night, line)
+    _check_outcome(said, night, line)
+    return Included(line, night.leaf + 1, night.proof.leaves - 1, night.root, said.district, night.date)
+
+
+def _check_seed(night: _Night, line: Line) -> None:
+    try:
+        seed = bytes.fromhex(night.seed or "")
+    except ValueError:
+        raise Wrong(0, f"seed: {night.seed} is not hexadecimal") from None
+    if commitment(seed) != night.commitment:
+        raise Wrong(0, f"commitment: it says {night.commitment}, that of the seed is {commitment(seed)}")
+    expected = tie_break(seed, int(line.no)).hex()
+    if line.tie != expected:
+        raise Wrong(0, f"tie: the line says {line.tie}, the seed gives {expected}")
+
+
+def _check_outcome(said: _Status, night: _Night, line: Line) -> None:
+    """What the holder is told is what stands in the line."""
+    if line.first_dose != said.priority.first_dose_date:
+        raise Wrong(0, f"first_dose_date: it says {said.priority.first_dose_date}, the line {line.first_dose}")
+    slot = line.slot[:3] if line.slot else None
+    # What was given may have been withdrawn, cancelled or missed since; what was not given cannot be booked.
+    if said.state == "booked" and said.appointment is not None:
+        held = (said.appointment.date, said.appointment.site, said.appointment.period)
+        if held != slot:
+            raise Wrong(0, f"appointment: it says {_words(held)}, the line {_words(slot)}")
+    if night.reason != line.reason and (night.reason, line.reason) != ("withdrawn", None):
+        raise Wrong(0, f"reason: it says {night.reason}, the line {line.reason or _words(slot)}")
+    if night.reached != line.reached:
+        raise Wrong(0, f"reached: it says {night.reached}, the line {line.reached}")
+
+
+def _words(slot: tuple[date, str, str] | None) -> str:
+    return " ".join(str(part) for part in slot) if slot else "no slot"

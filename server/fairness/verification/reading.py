@@ -1,0 +1,33 @@
+"""Reading what was published, and saying where it does not hold."""
+
+from typing import TypeVar
+
+import msgspec
+
+from server.fairness.result_file import encode
+
+T = TypeVar("T")
+
+
+class Wrong(Exception):
+    """A file that does not hold; the message says where and why. `line` counts from 1, 0 is the file as a whole."""
+
+    def __init__(self, line: int, why: str) -> None:
+        super().__init__(f"line {line}: {why}" if line else why)
+        self.line = line
+
+
+def decode(number: int, raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
+    """A line, written as a result file is."""
+    found = parse(number, raw, decoder)
+    if encode(found) != raw:
+        raise Wrong(number, "it says something that can be read, but is not written as a result file is")
+    return found
+
+
+def parse(number: int, raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
+    """What a line says, however it is written."""
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Wrong(number, f"it cannot be read: {error}") from None
