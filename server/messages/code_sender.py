@@ -7,21 +7,13 @@ from typing import Any, TypeAlias
 
 import structlog
 
-from server.core.city import City
-from server.core.clock import Clock
 from server.core.encryption import Unreadable
 from server.core.errors import MessageRefused, StoreUnavailable
-from server.core.keys import Pepper
 from server.core.masks import mask_phone
 from server.core.sms import Language
 from server.messages.gateways import Gateway
-from server.messages.outbox_reader import HOLD_SECONDS, read_outbox
-from server.messages.receipt_store import ReceiptStore
-from server.messages.rendering import Letters
-from server.messages.store import OutboxStore
+from server.messages.outbox_reader import HOLD_SECONDS, OutboxReader
 from server.records.message import Owed, Sent
-from server.store.coalescer import Coalescer
-from server.store.connection import Connection
 
 log = structlog.get_logger()
 
@@ -29,30 +21,12 @@ Sending: TypeAlias = Coroutine[Any, Any, int]
 """Sends what was taken; how many messages went out."""
 
 
-class CodeSender:
-    """Codes go to phones that want no other messages, too: somebody who has the papers has just asked for one.
-
-    Args:
-        city: their words, and the cap of all senders.
-        connection: where they are owed.
-        clock: city time.
-        pepper: keyed hashes of phones.
-        letters: puts them into words.
-    """
-
-    def __init__(self, city: City, connection: Connection, clock: Clock, pepper: Pepper, letters: Letters) -> None:
-        self._city = city
-        self._connection = connection
-        self._outbox = OutboxStore(connection)
-        self._receipt_store = ReceiptStore(connection)
-        self._clock = clock
-        self._pepper = pepper
-        self._letters = letters
-        self._sent: Coalescer[Owed, None] = Coalescer(self._outbox.sent)
+class CodeSender(OutboxReader):
+    """Codes go to phones that want no other messages, too: somebody who has the papers has just asked for one."""
 
     async def take(self, gateway: Gateway, districts: Sequence[str], consumer: str, room: int) -> list[Sending]:
         """About so many that are owed now."""
-        owed = await read_outbox(self._connection, districts, consumer, room, "codes")
+        owed = await self._read(districts, consumer, room, "codes")
         if owed:  # they do not wait for the pace, but what comes after them does
             await self._outbox.pace(len(owed), self._city.sms.per_second)
         return [self._deliver(gateway, each) for each in owed]

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple, assert_never
+from typing import Any, Final, assert_never
 
 import structlog
 
@@ -18,11 +18,10 @@ from server.messages.code_sender import Sending
 from server.messages.delivery_failures import CALLED
 from server.messages.delivery_receipts import DeliveryReceipts
 from server.messages.gateways import Gateway
-from server.messages.outbox_reader import HOLD_SECONDS, read_outbox
-from server.messages.receipt_store import ReceiptStore
+from server.messages.in_hand import Answer, InHand
+from server.messages.outbox_reader import HOLD_SECONDS, OutboxReader
 from server.messages.rendering import Letter, Letters
-from server.messages.store import OutboxStore
-from server.records.message import AdmitVerdict, Caps, DeadLetter, Message, Next, Outcome, Owed, Pointer, Sent
+from server.records.message import AdmitVerdict, Caps, DeadLetter, Next, Outcome, Pointer
 from server.store.coalescer import Coalescer
 from server.store.connection import Connection
 from server.store.pointers import Pointers
@@ -42,37 +41,7 @@ _NOT_HANDED_OVER_MS = 2_000
 _CONFIRMING_SHARE: Final = 2
 
 
-class _Held(NamedTuple):
-    """A message in hand: what led to it, and until when (the loop's time) it may be handed over."""
-
-    pointer: Pointer
-    found: Next
-    deadline: float
-
-    @property
-    def message(self) -> Message:
-        """What is to be sent."""
-        assert self.found.message is not None  # noqa: S101  (there is one)
-        return self.found.message
-
-    def sent(self) -> Sent:
-        """What is noted of it."""
-        pointer, message = self.pointer, self.message
-        return Sent(pointer.resident, pointer.owed.district, message.no, message.kind, int(message.at_ms))
-
-
-class _Answer(NamedTuple):
-    """What became of a message; `why` of one that is not sent; `is_latest`: it is about the latest registration."""
-
-    outcome: Outcome
-    why: str = ""
-    is_latest: bool = True
-    ids: Sequence[str] = ()
-    phone: bytes = b""
-    at_ms: int = 0
-
-
-class MessageSender:
+class MessageSender(OutboxReader):
     """What a crash costs, and what not, stands in `server.messages.sender`.
 
     Args:
@@ -93,29 +62,22 @@ class MessageSender:
         letters: Letters,
         receipts: DeliveryReceipts,
     ) -> None:
-        self._city = city
+        super().__init__(city, connection, clock, pepper, letters)
         self._receipts = receipts
-        self._connection = connection
-        self._outbox = OutboxStore(connection)
-        self._receipt_store = ReceiptStore(connection)
         self._pointers = Pointers(connection)
-        self._clock = clock
-        self._pepper = pepper
-        self._letters = letters
         # Many residents' messages are on their way at once, and the store hears of them in few calls.
         self._next: Coalescer[Pointer, Next] = Coalescer(self._outbox.next_message)
         self._admit: Coalescer[tuple[str, str, bool, Caps], tuple[AdmitVerdict, int]] = Coalescer(self._outbox.admit)
         self._opted_out: Coalescer[bytes, bool] = Coalescer(self._receipt_store.has_opted_out)
         self._settle: Coalescer[tuple[Pointer, int, Outcome, str], bool] = Coalescer(self._outbox.settle_message)
-        self._sent: Coalescer[Owed, None] = Coalescer(self._outbox.sent)
         # What a gateway has answered and the store has not been told yet.
-        self._answered: dict[tuple[str, int, float, str], _Answer] = {}
+        self._answered: dict[tuple[str, int, float, str], Answer] = {}
 
     async def take(self, gateway: Gateway, districts: Sequence[str], consumer: str, room: int) -> list[Sending]:
         """About so many residents who are owed something now."""
         deadline = asyncio.get_running_loop().time() + HOLD_SECONDS
         pointers = []
-        for owed in await read_outbox(self._connection, districts, consumer, room, "outbox"):
+        for owed in await self._read(districts, consumer, room, "outbox"):
             try:
                 pointers.append(Pointer.of(owed))
             except (KeyError, ValueError):
@@ -128,10 +90,10 @@ class MessageSender:
         ]
         many = sum(each.status == "send" for _, each in found)
         wait_s = await self._outbox.pace(many, self._city.sms.per_second) / 1000 if many else 0.0
-        held = [_Held(*each, deadline) for each in found]
+        held = [InHand(*each, deadline) for each in found]
         return [self._follow(gateway, each, wait_s) for each in held]
 
-    async def _follow(self, gateway: Gateway, held: _Held, wait_s: float) -> int:
+    async def _follow(self, gateway: Gateway, held: InHand, wait_s: float) -> int:
         """Send what a resident is owed, one after the other, beginning in so many seconds; how many were sent."""
         sent = 0
         try:
@@ -142,7 +104,7 @@ class MessageSender:
                     return sent
                 sent += outcome == "accepted"
                 pointer = held.pointer._replace(tries=0)
-                held = _Held(pointer, await self._next.submit(pointer), held.deadline)
+                held = InHand(pointer, await self._next.submit(pointer), held.deadline)
                 if held.found.status == "send":
                     wait_s = await self._outbox.pace(1, self._city.sms.per_second) / 1000
             await self._leave(held)
@@ -152,7 +114,7 @@ class MessageSender:
             log.error("message stays owed", pointer=held.pointer.name, error=type(error).__name__)
         return sent
 
-    async def _leave(self, held: _Held) -> None:
+    async def _leave(self, held: InHand) -> None:
         """Nothing is to be sent for this pointer now."""
         match held.found.status:
             case "none":
@@ -166,30 +128,32 @@ class MessageSender:
             case _:
                 assert_never(held.found.status)
 
-    async def _deliver(self, gateway: Gateway, held: _Held) -> Outcome | None:
+    async def _deliver(self, gateway: Gateway, held: InHand) -> Outcome | None:
         """Send and settle the message in hand; None where it was put off or laid aside, with its pointer."""
-        # With its event: numbers begin anew where nothing is owed any more.
-        mark = (held.pointer.name, held.found.seq, held.message.at_ms, held.message.kind)
-        answer = self._answered.get(mark)
+        answer = self._answered.get(held.mark)
         if answer is None:
             answer = await self._answer(gateway, held)
             if answer is None:
                 return None
-            self._answered[mark] = answer
+            self._answered[held.mark] = answer
         patience = asyncio.get_running_loop().time() + _TELL_SECONDS
         early: list[bytes] = []
         while True:
             try:
-                await self._tell(held, answer, early)
+                # Before it is settled: a receipt that comes between the two is looked at again.
+                early += await self._expect_receipts(held, answer)
+                await self._tell(held, answer)
                 break
             except StoreUnavailable:  # back soon? Else whoever takes this up repeats it, unless it is us
                 if asyncio.get_running_loop().time() >= patience:
                     raise
                 await asyncio.sleep(_PAUSE_SECONDS)
-        del self._answered[mark]
+        with suppress(StoreUnavailable):  # it is settled
+            await self._receipts.take_early(early)
+        del self._answered[held.mark]
         return answer.outcome
 
-    async def _answer(self, gateway: Gateway, held: _Held) -> _Answer | None:
+    async def _answer(self, gateway: Gateway, held: InHand) -> Answer | None:
         """What becomes of a message; None where it was put off or laid aside."""
         try:
             letter = await self._letters.write(held.pointer.resident, held.message, self._clock.now_ms())
@@ -198,24 +162,26 @@ class MessageSender:
             await self._lay_aside(held, f"cannot be read: {error}")
             return None
         if letter is None:
-            return _Answer("dropped")
+            return Answer("dropped")
         if self._clock.now_ms() >= letter.ends_ms:
             log.warning("message too late, not sent", kind=held.message.kind, district=held.pointer.owed.district)
-            return _Answer("unsent", "too-late", letter.is_latest)
+            return Answer("unsent", "too-late", letter.is_latest)
         return await self._hand_over(gateway, held, letter)
 
-    async def _tell(self, held: _Held, answer: _Answer, early: list[bytes]) -> None:
-        """Let the store know what the gateway has answered; `early`: receipts it had before, over all tries."""
-        if answer.ids:  # before it is settled: a receipt that comes between the two is looked at again
-            sent = held.sent()._replace(phone=answer.phone, sent_ms=answer.at_ms)
-            early += await self._receipt_store.expect_receipts(answer.ids, sent)
+    async def _expect_receipts(self, held: InHand, answer: Answer) -> list[bytes]:
+        """Let receipts find the message; those that came before."""
+        if not answer.ids:
+            return []
+        sent = held.sent()._replace(phone=answer.phone, sent_ms=answer.at_ms)
+        return await self._receipt_store.expect_receipts(answer.ids, sent)
+
+    async def _tell(self, held: InHand, answer: Answer) -> None:
+        """Let the store know what the gateway has answered."""
         if answer.outcome in ("refused", "unsent") and answer.is_latest:
             await self._note_call(held)
         await self._settle.submit((held.pointer, held.found.seq, answer.outcome, answer.why))
-        with suppress(StoreUnavailable):  # it is settled
-            await self._receipts.take_early(early)
 
-    async def _hand_over(self, gateway: Gateway, held: _Held, letter: Letter) -> _Answer | None:
+    async def _hand_over(self, gateway: Gateway, held: InHand, letter: Letter) -> Answer | None:
         """What the gateway says, where the message may go; None where it was put off or laid aside."""
         pointer, kind = held.pointer, held.message.kind
         shown: dict[str, Any] = {"kind": kind, "phone": mask_phone(letter.phone)}
@@ -224,14 +190,14 @@ class MessageSender:
             return None
         if await self._opted_out.submit(self._pepper.phone(letter.phone)):
             log.info("the phone wants no messages, not sent", **shown)
-            return _Answer("unsent", "opted-out", letter.is_latest)
+            return Answer("unsent", "opted-out", letter.is_latest)
         # Counted when it is tried first: a gateway that fails uses nothing up.
         verdict: AdmitVerdict
         verdict, wait_ms = ("go", 0) if pointer.tries else await self._admit.submit(self._asked(kind, letter.phone))
         match verdict:
             case "never":
                 log.warning("too many messages to one phone, not sent", **shown)
-                return _Answer("unsent", "too-many", letter.is_latest)
+                return Answer("unsent", "too-many", letter.is_latest)
             case "later":
                 log.warning("too many messages to one phone, put off", **shown)
                 await self._defer(pointer, wait_ms)
@@ -241,7 +207,7 @@ class MessageSender:
             case _:
                 assert_never(verdict)
 
-    async def _submit(self, gateway: Gateway, held: _Held, letter: Letter) -> _Answer | None:
+    async def _submit(self, gateway: Gateway, held: InHand, letter: Letter) -> Answer | None:
         """What the gateway says; None where the message was put off or laid aside."""
         pointer = held.pointer
         shown: dict[str, Any] = {"kind": held.message.kind, "phone": mask_phone(letter.phone)}
@@ -250,7 +216,7 @@ class MessageSender:
                 ids = await gateway.submit(letter.phone, letter.text)
         except MessageRefused as refused:
             log.error("message refused for good", why=refused.why, **shown)
-            return _Answer("refused", is_latest=letter.is_latest)
+            return Answer("refused", is_latest=letter.is_latest)
         except NotHandedOver:
             # However often, no more than the first try: that one has counted against its phone.
             await self._defer(pointer, _NOT_HANDED_OVER_MS, max(1, pointer.tries))
@@ -261,7 +227,7 @@ class MessageSender:
             return None
         log.info("sms sent", district=pointer.owed.district, **shown)
         phone = self._pepper.phone(letter.phone)
-        return _Answer("accepted", "", letter.is_latest, ids, phone, self._clock.now_ms())
+        return Answer("accepted", "", letter.is_latest, ids, phone, self._clock.now_ms())
 
     def _asked(self, kind: str, phone: str) -> tuple[str, str, bool, Caps]:
         sms = self._city.sms
@@ -269,7 +235,7 @@ class MessageSender:
         caps = Caps(sms.per_phone_a_day, share, sms.per_phone_a_day_in_all)
         return resident_tag(self._pepper.phone(phone)), kind, kind not in CALLED, caps
 
-    async def _fail(self, held: _Held, why: str) -> None:
+    async def _fail(self, held: InHand, why: str) -> None:
         tries = held.pointer.tries + 1
         if tries >= self._city.sms.tries:
             await self._lay_aside(held, why)
@@ -284,7 +250,7 @@ class MessageSender:
         due_ms = self._clock.now_ms() + ms + round(spread_ms)
         await self._outbox.defer(pointer, due_ms, pointer.tries if tries is None else tries)
 
-    async def _lay_aside(self, held: _Held, why: str) -> None:
+    async def _lay_aside(self, held: InHand, why: str) -> None:
         """Make a dead letter of the message in hand; an operator may send it after all (`jiaohao outbox resend`)."""
         pointer, message = held.pointer, held.message
         log.error("dead letter", pointer=pointer.name, kind=message.kind, why=why)
@@ -300,6 +266,6 @@ class MessageSender:
         await self._pointers.point([(district, pointer.resident)])
         await self._sent.submit(pointer.owed)
 
-    async def _note_call(self, held: _Held) -> None:
+    async def _note_call(self, held: InHand) -> None:
         if held.message.kind in CALLED:
             await self._outbox.note_call(held.pointer.owed.district, held.message.no, held.pointer.resident)

@@ -3,8 +3,14 @@
 import random
 from collections.abc import Sequence
 
+from server.core.city import City
+from server.core.clock import Clock
+from server.core.keys import Pepper
+from server.messages.receipt_store import ReceiptStore
+from server.messages.rendering import Letters
 from server.messages.store import OutboxStore
 from server.records.message import Owed, Stream
+from server.store.coalescer import Coalescer
 from server.store.connection import Connection
 
 # A sender has nothing in hand for longer than this and a few calls of the store (5 s each) ...
@@ -13,16 +19,34 @@ HOLD_SECONDS = 20.0
 _IDLE_MS: dict[Stream, int] = {"codes": 30_000, "outbox": 60_000}
 
 
-async def read_outbox(
-    connection: Connection, districts: Sequence[str], consumer: str, room: int, stream: Stream
-) -> list[Owed]:
-    """About so many entries: from each district alike at first, then from those that have more."""
-    found: list[Owed] = []
-    left = random.sample(districts, len(districts))
-    while left and len(found) < room:
-        share = -(-(room - len(found)) // len(left))
-        more = await OutboxStore(connection).next_owed(left, consumer, share, _IDLE_MS[stream], stream)
-        found += more
-        counts = [sum(owed.district == district for owed in more) for district in left]
-        left = [district for district, count in zip(left, counts, strict=True) if count >= share]
-    return found
+class OutboxReader:
+    """What the senders of one-time codes and of messages have in common.
+
+    Args:
+        city: words and limits, the cap of all senders together.
+        connection: where messages are owed.
+        clock: city time.
+        pepper: keyed hashes of phones.
+        letters: puts messages into words.
+    """
+
+    def __init__(self, city: City, connection: Connection, clock: Clock, pepper: Pepper, letters: Letters) -> None:
+        self._city = city
+        self._outbox = OutboxStore(connection)
+        self._receipt_store = ReceiptStore(connection)
+        self._clock = clock
+        self._pepper = pepper
+        self._letters = letters
+        self._sent: Coalescer[Owed, None] = Coalescer(self._outbox.sent)
+
+    async def _read(self, districts: Sequence[str], consumer: str, room: int, stream: Stream) -> list[Owed]:
+        """About so many entries: from each district alike at first, then from those that have more."""
+        found: list[Owed] = []
+        left = random.sample(districts, len(districts))
+        while left and len(found) < room:
+            share = -(-(room - len(found)) // len(left))
+            more = await self._outbox.next_owed(left, consumer, share, _IDLE_MS[stream], stream)
+            found += more
+            counts = [sum(owed.district == district for owed in more) for district in left]
+            left = [district for district, count in zip(left, counts, strict=True) if count >= share]
+        return found
