@@ -69,9 +69,8 @@ class Services(msgspec.Struct, frozen=True):
     sms_file: str | None
 
 
-def wire(settings: Settings, city: City, connection: Connection) -> Services:
-    """Put the services together around a store."""
-    clock = Clock(settings.offset_ms)
+def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -> Services:
+    """Put the services together around a store and a clock."""
     signer = Signer(settings.secrets)
     pepper, seal = Pepper(settings.pepper, city.papers.same_name), Seal(settings.secrets)
     metrics = Metrics(SCRIPTS)
@@ -118,7 +117,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     city = load_city(settings.city_file)
     # It may be restarting, as it was looked at before this worker was started.
     connection = await patiently(lambda: open_store(settings), _PATIENCE_SECONDS)
-    services = wire(settings, city, connection)
+    services = wire(settings, city, connection, Clock(settings.offset_ms))
     with contextlib.suppress(StoreUnavailable):  # it may be restarting: then the loops below catch up
         await follow_city(connection, services.clock)
         await services.room.tick()

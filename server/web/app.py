@@ -18,7 +18,7 @@ from litestar.openapi.spec import Components, Reference, SecurityScheme
 from server import __version__
 from server.core import logs
 from server.core.errors import Invalid, Refusal
-from server.core.settings import Settings, from_environment
+from server.core.settings import from_environment
 from server.services import Services, running
 from server.web import assets, plain, routes
 from server.web.bodies import LARGEST_BODY
@@ -38,24 +38,22 @@ _BEARERS = {
 }
 
 
-def application(
-    settings: Settings,
-    run: Callable[[Settings], contextlib.AbstractAsyncContextManager[Services]] = running,
-) -> HotCalls:
+def application(run: Callable[[], contextlib.AbstractAsyncContextManager[Services]], body_seconds: float) -> HotCalls:
     """The application: the hot calls in front, Litestar behind.
 
     Args:
-        settings: of this process.
-        run: gives the running services; tests pass their own.
+        run: gives the services, running, for as long as the application lives.
+        body_seconds: how long a request's body may take.
     """
-    return HotCalls(_litestar(), lambda: run(settings), Patience(settings.body_seconds))
+    return HotCalls(behind_hot_calls(), run, Patience(body_seconds))
 
 
 def create_app() -> HotCalls:
     """The application of a worker; granian calls this in each of them."""
     logs.configure()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal's end reaches us all; what to do is for who started us
-    app = application(from_environment())
+    settings = from_environment()
+    app = application(lambda: running(settings), settings.body_seconds)
     # The modules live as long as the worker, and thousands of requests are alive at once: without this the collector
     # walks them again and again, and takes about a tenth of a join.
     gc.freeze()
@@ -63,7 +61,8 @@ def create_app() -> HotCalls:
     return app
 
 
-def _litestar() -> Litestar:
+def behind_hot_calls() -> Litestar:
+    """All that is not hot: the other calls, the pages, the descriptions."""
     schemes: dict[str, SecurityScheme | Reference] = {
         name: SecurityScheme(type="http", scheme="bearer", description=words) for name, words in _BEARERS.items()
     }

@@ -16,7 +16,6 @@ from datetime import date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeAlias
-from unittest.mock import patch
 
 import httpx
 import msgspec
@@ -267,16 +266,15 @@ async def _house(url: str, settings: Settings, city: City | None, day: date) -> 
     running: list[Services] = []
 
     @asynccontextmanager
-    async def run(settings: Settings) -> AsyncIterator[Services]:
+    async def run() -> AsyncIterator[Services]:
         store = Store(await connect(url))
-        with patch("server.services.Clock", lambda offset_ms: it_is):
-            running.append(wire(settings, city or load_city(), store))
+        running.append(wire(settings, city or load_city(), store, it_is))
         try:
             yield running[0]
         finally:
             await store.close()
 
-    app = application(settings, run)
+    app = application(run, settings.body_seconds)
     async with app.running(), httpx.AsyncClient(transport=Granian(app), base_url="http://jiaohao.test") as client:
         house = House(running[0], client, it_is, day)
         await house.at("07:00:00")

@@ -25,7 +25,7 @@ from redis import Redis
 from server.appointments.staff import Role
 from server.core.keys import registration_no
 from server.core.tokens import Kind, Signer
-from server.web.app import application
+from server.web.app import behind_hot_calls
 from tests.support.front import answer_of, connect, nginx, status_of, varnish
 from tests.support.serving import (
     API,
@@ -35,7 +35,6 @@ from tests.support.serving import (
     operator_token,
     person,
     store_client,
-    test_settings,
     until,
     up,
 )
@@ -59,7 +58,7 @@ def routes() -> list[tuple[str, str]]:
         "pointer": "440106-1-0", "path": "openapi.json",
     }  # fmt: skip
     found: list[tuple[str, str]] = []
-    for route in application(test_settings())._litestar.routes:
+    for route in behind_hot_calls().routes:
         path = re.sub(r"\{(\w+):\w+\}", lambda it: values[it[1]], route.path)
         found += [(method, path) for method in sorted(route.methods)]
     return found
