@@ -28,7 +28,9 @@ from server.web.routes.common import (
 
 LARGEST_FILE = 2 * 1024 * 1024
 Day = Annotated[date, Parameter(description="Date of the dose, YYYY-MM-DD")]
-_OPERATOR: list[dict[str, list[str]]] = [{"operator": []}]
+# What the calls of an operator have in common: those that look, and those that take a body and change something.
+_LOOKS: dict[str, Any] = {"before_request": is_operator, "responses": PROBLEMS, "security": [{"operator": []}]}
+_CHANGES: dict[str, Any] = _LOOKS | {"before_request": is_operator_with_body, "return_dto": None}
 
 
 class OperatorOpeningView(OpeningView):
@@ -62,10 +64,7 @@ class Reason(msgspec.Struct, forbid_unknown_fields=True):
 @patch(
     "/openings/{district:str}",
     dto=Strict[Adjustment],
-    return_dto=None,
-    before_request=is_operator_with_body,
-    responses=PROBLEMS,
-    security=_OPERATOR,
+    **_CHANGES,
     summary="Operator: change an opening",
 )
 async def adjust(
@@ -90,10 +89,7 @@ async def adjust(
 @delete(
     "/bars/{no:str}",
     dto=Strict[Reason],
-    return_dto=None,
-    before_request=is_operator_with_body,
-    responses=PROBLEMS,
-    security=_OPERATOR,
+    **_CHANGES,
     summary="Operator: let a barred resident use this channel again",
 )
 async def lift_bar(request: AnyRequest, no: No, data: Annotated[Reason, Body()]) -> None:
@@ -144,9 +140,7 @@ class CsvFile(AbstractDTO[bytes]):
 
 @get(
     "/operations",
-    before_request=is_operator,
-    responses=PROBLEMS,
-    security=_OPERATOR,
+    **_LOOKS,
     summary="Operator: how all stands",
 )
 async def operations(
@@ -162,9 +156,7 @@ async def operations(
 
 @get(
     "/operations/calls",
-    before_request=is_operator,
-    responses=PROBLEMS,
-    security=_OPERATOR,
+    **_LOOKS,
     summary="Operator: whom no SMS has reached",
 )
 async def calls(request: AnyRequest) -> Response[CallsView]:
@@ -174,10 +166,7 @@ async def calls(request: AnyRequest) -> Response[CallsView]:
 @delete(
     "/operations/calls/{no:str}",
     dto=Strict[Reason],
-    return_dto=None,
-    before_request=is_operator_with_body,
-    responses=PROBLEMS,
-    security=_OPERATOR,
+    **_CHANGES,
     summary="Operator: they have been reached by phone",
 )
 async def called(request: AnyRequest, no: No, data: Annotated[Reason, Body()]) -> None:
@@ -186,9 +175,7 @@ async def called(request: AnyRequest, no: No, data: Annotated[Reason, Body()]) -
 
 @get(
     "/operations/attendances",
-    before_request=is_operator,
-    responses=PROBLEMS,
-    security=_OPERATOR,
+    **_LOOKS,
     summary="Operator: doses that met no appointment",
 )
 async def attendances(request: AnyRequest) -> Response[AttendancesView]:
@@ -198,11 +185,8 @@ async def attendances(request: AnyRequest) -> Response[AttendancesView]:
 @post(
     "/operations/attendances/{no:str}/{date:date}/acceptance",
     dto=Strict[Reason],
-    return_dto=None,
-    before_request=is_operator_with_body,
+    **_CHANGES,
     status_code=200,
-    responses=PROBLEMS,
-    security=_OPERATOR,
     summary="Operator: the dose was given; the resident's registration is fulfilled by it",
 )
 async def accept_attendance(
@@ -215,10 +199,7 @@ async def accept_attendance(
 @delete(
     "/operations/attendances/{no:str}/{date:date}",
     dto=Strict[Reason],
-    return_dto=None,
-    before_request=is_operator_with_body,
-    responses=PROBLEMS,
-    security=_OPERATOR,
+    **_CHANGES,
     summary="Operator: this attendance has been looked at",
 )
 async def settle_attendance(request: AnyRequest, no: No, date: Day, data: Annotated[Reason, Body()]) -> None:
@@ -227,9 +208,7 @@ async def settle_attendance(request: AnyRequest, no: No, date: Day, data: Annota
 
 @get(
     "/operations/bars",
-    before_request=is_operator,
-    responses=PROBLEMS,
-    security=_OPERATOR,
+    **_LOOKS,
     summary="Operator: who is barred",
 )
 async def bars(request: AnyRequest) -> Response[BarsView]:
@@ -238,9 +217,7 @@ async def bars(request: AnyRequest) -> Response[BarsView]:
 
 @get(
     "/operations/dead",
-    before_request=is_operator,
-    responses=PROBLEMS,
-    security=_OPERATOR,
+    **_LOOKS,
     summary="Operator: messages that were given up",
 )
 async def dead(request: AnyRequest) -> Response[DeadView]:
@@ -249,10 +226,8 @@ async def dead(request: AnyRequest) -> Response[DeadView]:
 
 @post(
     "/operations/dead/{pointer:str}/resend",
-    before_request=is_operator,
+    **_LOOKS,
     status_code=204,
-    responses=PROBLEMS,
-    security=_OPERATOR,
     summary="Operator: send a message that was given up after all",
 )
 async def resend(
@@ -264,11 +239,8 @@ async def resend(
 @post(
     "/capacity",
     dto=CsvFile,
-    return_dto=None,
-    before_request=is_operator_with_body,
+    **_CHANGES,
     status_code=200,
-    responses=PROBLEMS,
-    security=_OPERATOR,
     request_max_body_size=LARGEST_FILE,
     summary="Operator: capacity from a CSV file, all of it or nothing",
 )
