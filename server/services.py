@@ -18,14 +18,14 @@ from server.appointments.staff import StaffTokens
 from server.appointments.unmatched import Unmatched
 from server.core.city import City, load_city
 from server.core.clock import Clock
-from server.core.encryption import Seal
+from server.core.encryption import Cipher
 from server.core.errors import StoreUnavailable
 from server.core.keys import Pepper
 from server.core.metrics import Metrics
 from server.core.settings import Settings
 from server.core.tokens import Signer
 from server.messages.gateways import FileGateway
-from server.messages.sender import Notices
+from server.messages.sender import Sender
 from server.night.published import Published
 from server.night.run import Night
 from server.operations.importing.upload import CapacityUpload
@@ -59,7 +59,7 @@ class Services(msgspec.Struct, frozen=True):
     operations: Operations
     capacity_upload: CapacityUpload
     access: Access
-    notices: Notices
+    sender: Sender
     staff_tokens: StaffTokens
     sites: Sites
     published: Published
@@ -72,17 +72,17 @@ class Services(msgspec.Struct, frozen=True):
 def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -> Services:
     """Put the services together around a store and a clock."""
     signer = Signer(settings.secrets)
-    pepper, seal = Pepper(settings.pepper, city.papers.same_name), Seal(settings.secrets)
+    pepper, cipher = Pepper(settings.pepper, city.papers.same_name), Cipher(settings.secrets)
     metrics = Metrics(SCRIPTS)
     guesses = Guesses(city, connection, metrics)
-    registry = Registry(city, connection, pepper, seal, guesses)
+    registry = Registry(city, connection, pepper, cipher, guesses)
     room = WaitingRoom(city, connection, clock, signer, registry, guesses)
     sites = Sites(city, connection)
     appointments = Appointments(city, connection, clock)
     unmatched = Unmatched(city, connection, clock, appointments)
     published = Published(settings.results_dir)
     registrations = Registrations(city, connection, clock, signer, registry, room, sites, appointments, published)
-    notices = Notices(city, connection, clock, seal, pepper, sites)
+    sender = Sender(city, connection, clock, cipher, pepper, sites)
     return Services(
         city=city,
         clock=clock,
@@ -90,13 +90,13 @@ def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -
         room=room,
         registrations=registrations,
         appointments=appointments,
-        desk=Desk(city, connection, clock, seal, appointments, unmatched),
+        desk=Desk(city, connection, clock, cipher, appointments, unmatched),
         unmatched=unmatched,
         overview=Overview(city, connection, clock, room),
-        operations=Operations(city, connection, seal),
+        operations=Operations(city, connection, cipher),
         capacity_upload=CapacityUpload(city, connection, clock),
-        access=Access(city, connection, clock, pepper, seal, registry, registrations, notices, guesses),
-        notices=notices,
+        access=Access(city, connection, clock, pepper, cipher, registry, registrations, sender, guesses),
+        sender=sender,
         staff_tokens=StaffTokens(signer, clock, sites, settings.operator_token),
         sites=sites,
         published=published,
@@ -121,12 +121,17 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     with contextlib.suppress(StoreUnavailable):  # it may be restarting: then the loops below catch up
         await follow_city(connection, services.clock)
         await services.room.tick()
-    work = [services.room.run(), _keep_house(services), _repair(services), keep_time(connection, services.clock)]
+    work = [
+        services.room.run(),
+        _flush_until_orphaned(services),
+        _repair(services),
+        keep_time(connection, services.clock),
+    ]
     if settings.sms_file is not None:
-        work.append(services.notices.run(FileGateway(settings.sms_file), f"worker-{os.getpid()}"))
+        work.append(services.sender.run(FileGateway(settings.sms_file), f"worker-{os.getpid()}"))
     tasks = [asyncio.create_task(each) for each in work]
     for task in tasks:
-        task.add_done_callback(_mourn)
+        task.add_done_callback(_report_end)
     try:
         yield services
     finally:
@@ -150,13 +155,13 @@ async def _repair(services: Services) -> None:
         await asyncio.sleep(pause_s)
 
 
-def _mourn(task: asyncio.Task[None]) -> None:
+def _report_end(task: asyncio.Task[None]) -> None:
     """A worker's tasks run until it ends; one that ended before must be heard of."""
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("task ended", task=str(task.get_coro()), error=type(error).__name__)
 
 
-async def _keep_house(services: Services) -> None:
+async def _flush_until_orphaned(services: Services) -> None:
     """Hand over what was counted, and leave when the process that started this worker is gone (it cannot stop us)."""
     parent = os.getppid()
     while True:

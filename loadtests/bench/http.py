@@ -25,7 +25,7 @@ from stdnum.iso7064 import mod_11_2
 from loadtests.bench.drive import DriveResult, drive, request
 from loadtests.run.ports import free_ports
 from server.core.city import load_city
-from server.core.encryption import Contact, Seal
+from server.core.encryption import Cipher, Contact
 from server.core.keys import Pepper, opening_tag, registration_no
 from server.core.settings import Settings, from_environment, local_secrets
 from server.core.tokens import Kind, Signer, Token
@@ -93,7 +93,7 @@ def resident_of(settings: Settings, index: int) -> bytes:
 async def fill_registry(settings: Settings, count: int, district: str = DISTRICT) -> None:
     """Write first-dose records of so many residents of a district, with their names and phones, as `jiaohao import
     registry` does."""
-    pepper, seal = Pepper(settings.pepper), Seal(settings.secrets)
+    pepper, cipher = Pepper(settings.pepper), Cipher(settings.secrets)
     connection = Connection(await connect(settings.redis_url))
     dose = date(2021, 4, 20).toordinal()
     try:
@@ -102,7 +102,7 @@ async def fill_registry(settings: Settings, count: int, district: str = DISTRICT
             for i in range(start, min(start + 2000, count)):
                 number, name, phone = papers(i)
                 resident = pepper.resident("resident_id", number)
-                match, contact = pepper.match(resident, name, phone), seal.close(resident, Contact(name, phone))
+                match, contact = pepper.match(resident, name, phone), cipher.encrypt(resident, Contact(name, phone))
                 batch.append((resident, FirstDoseRecord(dose, "inactivated", district, match, contact)))
             await RegistryStore(connection).keep_first_doses(batch)
     finally:

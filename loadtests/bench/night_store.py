@@ -17,7 +17,7 @@ from rich.table import Table
 from loadtests.bench.night_city import ASSUMED, NIGHT, shares, waiting
 from server.appointments.store import AppointmentStore
 from server.core.city import City, District, load_city
-from server.core.encryption import Contact, Seal
+from server.core.encryption import Cipher, Contact
 from server.core.keys import Pepper, key, opening_tag, parts_of, resident_tag
 from server.core.settings import Settings, from_environment, local_secrets
 from server.fairness.allotment import Candidate
@@ -73,7 +73,7 @@ class Filling:
         self._registry_store = RegistryStore(connection)
         self._registration_store = RegistrationStore(connection)
         self._pointers = Pointers(connection)
-        self._pepper, self._seal = Pepper(settings.pepper), Seal(settings.secrets)
+        self._pepper, self._cipher = Pepper(settings.pepper), Cipher(settings.secrets)
         self._district = district
 
     async def enrol(self, batch: list[Waiting]) -> None:
@@ -82,7 +82,7 @@ class Filling:
         for resident, wishes, *_ in batch:
             name, phone = "欧阳" + wishes.no[-1], "137" + wishes.no[-9:-1]
             match = self._pepper.match(resident, name, phone)
-            contact = self._seal.close(resident, Contact(name, phone))
+            contact = self._cipher.encrypt(resident, Contact(name, phone))
             day = wishes.first_dose.toordinal() if wishes.first_dose else 0
             records.append((resident, FirstDoseRecord(day, wishes.product, self._district, match, contact)))
         await self._registry_store.keep_first_doses(records)
@@ -119,7 +119,7 @@ class Filling:
 
     async def point(self, batch: list[Waiting]) -> None:
         """Their pointers in the outbox."""
-        await self._pointers.point([(self._district, each.resident) for each in batch])
+        await self._pointers.write_pointers([(self._district, each.resident) for each in batch])
 
 
 class _Memory:
@@ -194,14 +194,14 @@ async def _measure(count: int, seed: int, listpack_bytes: int | None) -> None:
 
 async def send(connection: Connection, district: str, batch: list[Waiting]) -> None:
     """As the sender does: what is owed is found, accepted, and the pointer is gone."""
-    owed = await OutboxStore(connection).next_owed([district], "bench", len(batch), 0, "outbox")
+    owed = await OutboxStore(connection).next_entries([district], "bench", len(batch), 0, "outbox")
     pointers = [Pointer.of(each) for each in owed]
     found = known(await OutboxStore(connection).next_message(pointers))
 
     await OutboxStore(connection).settle_message(
         [(p, each.seq, "accepted") for p, each in zip(pointers, found, strict=True)]
     )
-    await OutboxStore(connection).sent(owed)
+    await OutboxStore(connection).acknowledge(owed)
 
 
 async def _freeze(connection: Connection, district: str, everyone: list[Waiting]) -> None:

@@ -9,13 +9,13 @@ import structlog
 from server.access.store import CodeStore
 from server.core.city import City
 from server.core.clock import Clock, from_ms
-from server.core.encryption import Seal, Unreadable
+from server.core.encryption import Cipher, Unreadable
 from server.core.errors import Invalid, Refusal
 from server.core.keys import Pepper, resident_tag
 from server.core.open_hours import check_open_hours
 from server.core.papers import IdType, check_id, check_phone, normalise_id, normalise_phone
 from server.core.sms import CODE_DIGITS, CODE_MINUTES, CODE_TRIES, Language
-from server.messages.sender import Notices
+from server.messages.sender import Sender
 from server.registrations.registrations import Registered, Registrations
 from server.registry.guesses import Guesses
 from server.registry.registry import Registry
@@ -56,10 +56,10 @@ class Access:
         connection: limits and codes.
         clock: city time.
         pepper: keyed hashes.
-        seal: opens the registry's phone numbers.
+        cipher: decrypts the registry's phone numbers.
         registry: who is who.
         registrations: what is found.
-        notices: sends the code.
+        sender: sends the code.
         guesses: at what pace wrong codes are answered.
     """
 
@@ -69,10 +69,10 @@ class Access:
         connection: Connection,
         clock: Clock,
         pepper: Pepper,
-        seal: Seal,
+        cipher: Cipher,
         registry: Registry,
         registrations: Registrations,
-        notices: Notices,
+        sender: Sender,
         guesses: Guesses,
     ) -> None:
         self._city = city
@@ -81,10 +81,10 @@ class Access:
         self._registry_store = RegistryStore(connection)
         self._clock = clock
         self._pepper = pepper
-        self._seal = seal
+        self._cipher = cipher
         self._registry = registry
         self._registrations = registrations
-        self._notices = notices
+        self._sender = sender
         self._guesses = guesses
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -117,7 +117,7 @@ class Access:
     async def _send(self, resident: bytes, phone: str, language: Language) -> None:
         try:
             record = await self._registry.first_dose(resident)
-            if record is None or not record.contact or self._seal.open(resident, record.contact).phone != phone:
+            if record is None or not record.contact or self._cipher.decrypt(resident, record.contact).phone != phone:
                 return
             kept = await self._reader.registration(resident)
             if not kept and not await self._registry_store.was_guessed_at(resident):
@@ -127,7 +127,7 @@ class Access:
             pair = self._pepper.pair(resident, phone)
             lives_ms = CODE_MINUTES * _MINUTE_MS
             expires_ms = await self._code_store.keep_code(pair, self._pepper.code(pair, code), lives_ms)
-            await self._notices.owe_code(resident, district, code, expires_ms, language)
+            await self._sender.enqueue_code(resident, district, code, expires_ms, language)
         except Unreadable as error:
             log.error("contact cannot be read", why=str(error))
         except Refusal as refusal:  # they may ask again in a minute

@@ -113,7 +113,7 @@ class Appointments:
         noted_ms = {i: it[1] for i, it in enumerate(took) if not isinstance(it, UnknownStatus)}
         taken = [i for i, status in enumerate(statuses) if status == "again"]
         booked = await self._appointment_store.book([self._booking(wanted[i], actor) for i in taken])
-        await self._pointers.point([(district, wanted[i].slot.resident) for i in taken])
+        await self._pointers.write_pointers([(district, wanted[i].slot.resident) for i in taken])
         for i, status in zip(taken, booked, strict=True):
             statuses[i] = status
             if status not in ("booked", "again"):  # cancelled in this moment, say
@@ -190,7 +190,7 @@ class Appointments:
         Only as far as the note of that time goes: whoever has taken the matter up since, finishes it.
         """
         tag = day_tag(district, day)
-        await self._pointers.point([(district, resident)])
+        await self._pointers.write_pointers([(district, resident)])
         kept = await self._reader.registration(resident)
         holds = holds_slot(kept, no, day.isoformat())
         if holds:
@@ -218,7 +218,7 @@ class Appointments:
             for slot, resident in zip(asked, residents, strict=True):
                 if resident.stop == "barred":
                     await self._slot_store.note_bar(district, slot.no, slot.resident)
-            await self._pointers.point([(district, slot.resident) for slot in asked])
+            await self._pointers.write_pointers([(district, slot.resident) for slot in asked])
         return [status for status, _ in known(answers)]
 
     # The site
@@ -278,7 +278,7 @@ class Appointments:
         await self._appointment_store.keep_pending(place.district, waiting)
         if status == "unbarred":
             await self._slot_store.forget_bar(place.district, change.no)
-        await self._pointers.point([(place.district, change.resident)])
+        await self._pointers.write_pointers([(place.district, change.resident)])
         match status:
             case "reopened" | "unbarred":
                 return True

@@ -113,7 +113,9 @@ class Corrections:
                 for it in corrected
             ]
         )
-        await self._pointers.point([(it.kept["district"], it.resident) for it in corrected if it.kept.get("district")])
+        await self._pointers.write_pointers(
+            [(it.kept["district"], it.resident) for it in corrected if it.kept.get("district")]
+        )
         closed: list[CancelStatus | UnknownStatus] = []
         over = [it for it in told if it.word.over]
         for start in range(0, len(over), _AT_ONCE):

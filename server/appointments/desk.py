@@ -15,7 +15,7 @@ from server.appointments.store import AppointmentStore
 from server.appointments.unmatched import Attended, Unmatched
 from server.core.city import City
 from server.core.clock import Clock, from_ms
-from server.core.encryption import Seal, Unreadable
+from server.core.encryption import Cipher, Unreadable
 from server.core.errors import Invalid
 from server.core.keys import day_tag
 from server.core.masks import mask_name, mask_phone
@@ -69,7 +69,7 @@ class Desk:
         city: its time zone.
         connection: rosters and registrations.
         clock: city time.
-        seal: opens names and phones for their masks.
+        cipher: decrypts names and phones for their masks.
         appointments: lifts the bar of who was there after all.
         unmatched: finds whom the desk means, and keeps what meets no appointment.
     """
@@ -79,7 +79,7 @@ class Desk:
         city: City,
         connection: Connection,
         clock: Clock,
-        seal: Seal,
+        cipher: Cipher,
         appointments: Appointments,
         unmatched: Unmatched,
     ) -> None:
@@ -89,7 +89,7 @@ class Desk:
         self._registry_store = RegistryStore(connection)
         self._appointment_store = AppointmentStore(connection)
         self._clock = clock
-        self._seal = seal
+        self._cipher = cipher
         self._appointments = appointments
         self._unmatched = unmatched
 
@@ -133,7 +133,7 @@ class Desk:
 
     def _masked(self, resident: bytes, contact: bytes) -> tuple[str, str]:
         try:
-            opened = self._seal.open(resident, contact)
+            opened = self._cipher.decrypt(resident, contact)
         except Unreadable as error:
             log.warning("contact cannot be read", why=str(error))
             return "*", "****"

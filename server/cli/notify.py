@@ -15,12 +15,12 @@ from server.appointments.sites import Sites
 from server.cli.options import city_option, store_options, store_settings
 from server.core import logs
 from server.core.city import City, load_city
-from server.core.encryption import Seal
+from server.core.encryption import Cipher
 from server.core.errors import SetupError
 from server.core.keys import Pepper
 from server.core.settings import Settings
 from server.messages.gateways import FileGateway, Gateway
-from server.messages.sender import Notices
+from server.messages.sender import Sender
 from server.store.setup import city_clock, keep_time, open_store
 
 # For receipts that came before their answer.
@@ -74,12 +74,12 @@ async def _notify(settings: Settings, city: City, file: Path | None, once: bool)
     connection = await open_store(settings)
     try:
         clock, sites = await city_clock(connection), Sites(city, connection)
-        notices = Notices(city, connection, clock, Seal(settings.secrets), Pepper(settings.pepper), sites)
-        async with _gateway(file, notices) as gateway:
+        sender = Sender(city, connection, clock, Cipher(settings.secrets), Pepper(settings.pepper), sites)
+        async with _gateway(file, sender) as gateway:
             consumer = f"{socket.gethostname()}-{os.getpid()}"
             if once:
-                return await _send_once(notices, gateway, consumer)
-            sending = asyncio.create_task(notices.run(gateway, consumer))
+                return await _send_once(sender, gateway, consumer)
+            sending = asyncio.create_task(sender.run(gateway, consumer))
             loop = asyncio.get_running_loop()
             for each in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(each, sending.cancel)
@@ -87,26 +87,26 @@ async def _notify(settings: Settings, city: City, file: Path | None, once: bool)
             await asyncio.gather(sending, return_exceptions=True)
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-        await notices.receipts.settled(_RECEIPTS_SECONDS)
+        await sender.receipts.settled(_RECEIPTS_SECONDS)
         return "stopped"
     finally:
         await connection.close()
 
 
-async def _send_once(notices: Notices, gateway: Gateway, consumer: str) -> str:
-    sent, owed, quiet = await notices.send_once(gateway, consumer)
+async def _send_once(sender: Sender, gateway: Gateway, consumer: str) -> str:
+    sent, owed, quiet = await sender.send_once(gateway, consumer)
     if owed:
         raise SetupError(f"{sent} messages sent, {owed} still owed; see the log above, and try again in a minute")
     return f"{sent} messages sent" + (f", {quiet} wait for the end of the quiet hours" if quiet else "")
 
 
 @contextlib.asynccontextmanager
-async def _gateway(file: Path | None, notices: Notices) -> AsyncIterator[Gateway]:
+async def _gateway(file: Path | None, sender: Sender) -> AsyncIterator[Gateway]:
     if file is not None:
         yield FileGateway(file)
         return
     from server.messages.smpp import smpp_from_environment
     from server.messages.smpp_gateway import smpp_gateway
 
-    async with smpp_gateway(smpp_from_environment(), notices.receipts) as gateway:
+    async with smpp_gateway(smpp_from_environment(), sender.receipts) as gateway:
         yield gateway

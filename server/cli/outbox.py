@@ -12,7 +12,7 @@ import msgspec
 from server.cli.options import city_option, store_options, store_settings
 from server.core import logs
 from server.core.city import City, load_city
-from server.core.encryption import Seal
+from server.core.encryption import Cipher
 from server.core.errors import SetupError
 from server.core.keys import Pepper
 from server.core.masks import mask_phone
@@ -167,7 +167,7 @@ async def _with_store(city: City, settings: Settings, work: Callable[[_Office], 
     connection = await open_store(settings)
     try:
         clock = await city_clock(connection)
-        operations = Operations(city, connection, Seal(settings.secrets))
+        operations = Operations(city, connection, Cipher(settings.secrets))
         return await work(_Office(city, operations, DeliveryReceipts(city, connection, clock, Pepper(settings.pepper))))
     finally:
         await connection.close()

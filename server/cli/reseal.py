@@ -26,13 +26,13 @@ def command(redis_url: str | None, data_dir: Path) -> None:
     Exit code: 0 when nothing needs an earlier secret any more, 1 when something cannot be read.
     """
     from server.cli.walking import over_all_keys
-    from server.core.encryption import Seal
+    from server.core.encryption import Cipher
     from server.operations.key_rotation import reseal
 
     with ExitStack() as stack:
         settings = store_settings(stack, redis_url, data_dir)
-        seal = Seal(settings.secrets)
-        done = over_all_keys(settings, "resealing", lambda store, progress: reseal(store, seal, progress))
+        cipher = Cipher(settings.secrets)
+        done = over_all_keys(settings, "resealing", lambda store, progress: reseal(store, cipher, progress))
     click.echo(f"{done.resealed} contacts resealed, {done.current} had the current secret already")
     if done.unreadable:
         ids = ", ".join(map(str, sorted(done.unreadable_ids)))

@@ -13,7 +13,7 @@ from server.core.masks import mask_phone
 from server.core.sms import Language
 from server.messages.gateways import Gateway
 from server.messages.outbox_reader import HOLD_SECONDS, OutboxReader
-from server.records.message import Owed, Sent
+from server.records.message import OutboxEntry, Sent
 
 log = structlog.get_logger()
 
@@ -26,30 +26,30 @@ class CodeSender(OutboxReader):
 
     async def take(self, gateway: Gateway, districts: Sequence[str], consumer: str, room: int) -> list[Sending]:
         """About so many that are owed now."""
-        owed = await self._read(districts, consumer, room, "codes")
-        if owed:  # they do not wait for the pace, but what comes after them does
-            await self._outbox.pace(len(owed), self._city.sms.per_second)
-        return [self._deliver(gateway, each) for each in owed]
+        entries = await self._read(districts, consumer, room, "codes")
+        if entries:  # they do not wait for the pace, but what comes after them does
+            await self._outbox.pace(len(entries), self._city.sms.per_second)
+        return [self._deliver(gateway, each) for each in entries]
 
-    async def _deliver(self, gateway: Gateway, owed: Owed) -> int:
+    async def _deliver(self, gateway: Gateway, entry: OutboxEntry) -> int:
         try:
             async with asyncio.timeout(HOLD_SECONDS):
-                sent = await self._send(gateway, owed)
-            await self._sent.submit(owed)
+                sent = await self._send(gateway, entry)
+            await self._acknowledge.submit(entry)
         except Exception as error:
-            log.error("code stays owed", id=owed.id, error=type(error).__name__)
+            log.error("code stays owed", id=entry.id, error=type(error).__name__)
             return 0
         return int(sent)
 
-    async def _send(self, gateway: Gateway, owed: Owed) -> bool:
-        resident, kind = owed.fields["resident"], owed.fields["kind"].decode()
-        if int(owed.fields["expires_ms"]) <= self._clock.now_ms():
+    async def _send(self, gateway: Gateway, entry: OutboxEntry) -> bool:
+        resident, kind = entry.fields["resident"], entry.fields["kind"].decode()
+        if int(entry.fields["expires_ms"]) <= self._clock.now_ms():
             log.warning("message too old, not sent", kind=kind)
             return False
         try:
-            phone = await self._letters.phone(resident)
-            language: Language = "en" if owed.fields.get("lang") == b"en" else "zh"
-            text = self._letters.code(resident, owed.fields["sealed"], language)
+            phone = await self._renderer.phone(resident)
+            language: Language = "en" if entry.fields.get("lang") == b"en" else "zh"
+            text = self._renderer.code(resident, entry.fields["sealed"], language)
         except Unreadable as error:
             log.error("message cannot be read, not sent", kind=kind, why=str(error))
             return False
@@ -58,10 +58,10 @@ class CodeSender(OutboxReader):
         except MessageRefused as refused:
             log.error("message refused for good", kind=kind, phone=mask_phone(phone), why=refused.why)
             return False
-        log.info("sms sent", kind=kind, phone=mask_phone(phone), district=owed.district)
+        log.info("sms sent", kind=kind, phone=mask_phone(phone), district=entry.district)
         if ids:  # else its receipt would be one of no message that we know
             now_ms = self._clock.now_ms()
-            sent = Sent(resident, owed.district, "", kind, now_ms, phone=self._pepper.phone(phone), sent_ms=now_ms)
+            sent = Sent(resident, entry.district, "", kind, now_ms, phone=self._pepper.phone(phone), sent_ms=now_ms)
             with suppress(StoreUnavailable):  # it is sent all the same
                 await self._receipt_store.expect_receipts(ids, sent)
         return True

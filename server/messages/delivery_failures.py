@@ -46,8 +46,8 @@ async def put_back(connection: Connection, district: str, pointer: str, letter: 
     does no harm.
     """
     await OutboxStore(connection).unshelve_message(letter.resident, letter.seq)
-    await Pointers(connection).point([(district, letter.resident)])
+    await Pointers(connection).write_pointers([(district, letter.resident)])
     kept = await RegistrationReader(connection).registration(letter.resident)
     if kept.get("no") == letter.no and all(missed.kind == letter.kind for missed in failed(kept)):
         await OutboxStore(connection).forget_call(district, letter.no)  # it is noted again if it fails again
-    await OutboxStore(connection).bury_no_more(district, pointer)
+    await OutboxStore(connection).forget_dead_letter(district, pointer)

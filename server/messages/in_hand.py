@@ -27,7 +27,7 @@ class InHand(NamedTuple):
     def sent(self) -> Sent:
         """What is noted of it."""
         pointer, message = self.pointer, self.message
-        return Sent(pointer.resident, pointer.owed.district, message.no, message.kind, int(message.at_ms))
+        return Sent(pointer.resident, pointer.entry.district, message.no, message.kind, int(message.at_ms))
 
 
 class Answer(NamedTuple):

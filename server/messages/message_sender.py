@@ -20,7 +20,7 @@ from server.messages.delivery_receipts import DeliveryReceipts
 from server.messages.gateways import Gateway
 from server.messages.in_hand import Answer, InHand
 from server.messages.outbox_reader import HOLD_SECONDS, OutboxReader
-from server.messages.rendering import Letter, Letters
+from server.messages.rendering import Rendered, Renderer
 from server.records.message import AdmitVerdict, Caps, DeadLetter, Next, Outcome, Pointer
 from server.store.coalescer import Coalescer
 from server.store.connection import Connection
@@ -49,7 +49,7 @@ class MessageSender(OutboxReader):
         connection: where messages are owed.
         clock: city time.
         pepper: keyed hashes of phones, where messages to them are counted.
-        letters: puts messages into words.
+        renderer: puts messages into words.
         receipts: takes those that came before their message was known.
     """
 
@@ -59,17 +59,19 @@ class MessageSender(OutboxReader):
         connection: Connection,
         clock: Clock,
         pepper: Pepper,
-        letters: Letters,
+        renderer: Renderer,
         receipts: DeliveryReceipts,
     ) -> None:
-        super().__init__(city, connection, clock, pepper, letters)
+        super().__init__(city, connection, clock, pepper, renderer)
         self._receipts = receipts
         self._pointers = Pointers(connection)
         # Many residents' messages are on their way at once, and the store hears of them in few calls.
         self._next: Coalescer[Pointer, Next] = Coalescer(self._outbox.next_message)
         self._admit: Coalescer[tuple[str, str, bool, Caps], tuple[AdmitVerdict, int]] = Coalescer(self._outbox.admit)
         self._opted_out: Coalescer[bytes, bool] = Coalescer(self._receipt_store.has_opted_out)
-        self._settle: Coalescer[tuple[Pointer, int, Outcome, str], bool] = Coalescer(self._outbox.settle_message)
+        self._settle_message: Coalescer[tuple[Pointer, int, Outcome, str], bool] = Coalescer(
+            self._outbox.settle_message
+        )
         # What a gateway has answered and the store has not been told yet.
         self._answered: dict[tuple[str, int, float, str], Answer] = {}
 
@@ -77,11 +79,11 @@ class MessageSender(OutboxReader):
         """About so many residents who are owed something now."""
         deadline = asyncio.get_running_loop().time() + HOLD_SECONDS
         pointers = []
-        for owed in await self._read(districts, consumer, room, "outbox"):
+        for entry in await self._read(districts, consumer, room, "outbox"):
             try:
-                pointers.append(Pointer.of(owed))
+                pointers.append(Pointer.of(entry))
             except (KeyError, ValueError):
-                log.error("an entry of the outbox that is no pointer", district=owed.district, id=owed.id)
+                log.error("an entry of the outbox that is no pointer", district=entry.district, id=entry.id)
         # What is not understood stays owed, and is taken up again when it has lain for long enough.
         found = [
             (pointer, each)
@@ -118,7 +120,7 @@ class MessageSender(OutboxReader):
         """Nothing is to be sent for this pointer now."""
         match held.found.status:
             case "none":
-                await self._sent.submit(held.pointer.owed)
+                await self._acknowledge.submit(held.pointer.entry)
             case "early":
                 await self._outbox.defer(held.pointer, held.found.due_ms, 0)
             case "behind":
@@ -156,17 +158,17 @@ class MessageSender(OutboxReader):
     async def _answer(self, gateway: Gateway, held: InHand) -> Answer | None:
         """What becomes of a message; None where it was put off or laid aside."""
         try:
-            letter = await self._letters.write(held.pointer.resident, held.message, self._clock.now_ms())
+            rendered = await self._renderer.render(held.pointer.resident, held.message, self._clock.now_ms())
         except Unreadable as error:
             # Not for ever, perhaps: a secret may only be missing here.
             await self._lay_aside(held, f"cannot be read: {error}")
             return None
-        if letter is None:
+        if rendered is None:
             return Answer("dropped")
-        if self._clock.now_ms() >= letter.ends_ms:
-            log.warning("message too late, not sent", kind=held.message.kind, district=held.pointer.owed.district)
-            return Answer("unsent", "too-late", letter.is_latest)
-        return await self._hand_over(gateway, held, letter)
+        if self._clock.now_ms() >= rendered.ends_ms:
+            log.warning("message too late, not sent", kind=held.message.kind, district=held.pointer.entry.district)
+            return Answer("unsent", "too-late", rendered.is_latest)
+        return await self._hand_over(gateway, held, rendered)
 
     async def _expect_receipts(self, held: InHand, answer: Answer) -> list[bytes]:
         """Let receipts find the message; those that came before."""
@@ -179,44 +181,44 @@ class MessageSender(OutboxReader):
         """Let the store know what the gateway has answered."""
         if answer.outcome in ("refused", "unsent") and answer.is_latest:
             await self._note_call(held)
-        await self._settle.submit((held.pointer, held.found.seq, answer.outcome, answer.why))
+        await self._settle_message.submit((held.pointer, held.found.seq, answer.outcome, answer.why))
 
-    async def _hand_over(self, gateway: Gateway, held: InHand, letter: Letter) -> Answer | None:
+    async def _hand_over(self, gateway: Gateway, held: InHand, rendered: Rendered) -> Answer | None:
         """What the gateway says, where the message may go; None where it was put off or laid aside."""
         pointer, kind = held.pointer, held.message.kind
-        shown: dict[str, Any] = {"kind": kind, "phone": mask_phone(letter.phone)}
+        shown: dict[str, Any] = {"kind": kind, "phone": mask_phone(rendered.phone)}
         if asyncio.get_running_loop().time() >= held.deadline:  # this process was asleep, or the pace is slow
             await self._defer(pointer, 0)
             return None
-        if await self._opted_out.submit(self._pepper.phone(letter.phone)):
+        if await self._opted_out.submit(self._pepper.phone(rendered.phone)):
             log.info("the phone wants no messages, not sent", **shown)
-            return Answer("unsent", "opted-out", letter.is_latest)
+            return Answer("unsent", "opted-out", rendered.is_latest)
         # Counted when it is tried first: a gateway that fails uses nothing up.
         verdict: AdmitVerdict
-        verdict, wait_ms = ("go", 0) if pointer.tries else await self._admit.submit(self._asked(kind, letter.phone))
+        verdict, wait_ms = ("go", 0) if pointer.tries else await self._admit.submit(self._asked(kind, rendered.phone))
         match verdict:
             case "never":
                 log.warning("too many messages to one phone, not sent", **shown)
-                return Answer("unsent", "too-many", letter.is_latest)
+                return Answer("unsent", "too-many", rendered.is_latest)
             case "later":
                 log.warning("too many messages to one phone, put off", **shown)
                 await self._defer(pointer, wait_ms)
                 return None
             case "go":
-                return await self._submit(gateway, held, letter)
+                return await self._submit(gateway, held, rendered)
             case _:
                 assert_never(verdict)
 
-    async def _submit(self, gateway: Gateway, held: InHand, letter: Letter) -> Answer | None:
+    async def _submit(self, gateway: Gateway, held: InHand, rendered: Rendered) -> Answer | None:
         """What the gateway says; None where the message was put off or laid aside."""
         pointer = held.pointer
-        shown: dict[str, Any] = {"kind": held.message.kind, "phone": mask_phone(letter.phone)}
+        shown: dict[str, Any] = {"kind": held.message.kind, "phone": mask_phone(rendered.phone)}
         try:
             async with asyncio.timeout_at(held.deadline):
-                ids = await gateway.submit(letter.phone, letter.text)
+                ids = await gateway.submit(rendered.phone, rendered.text)
         except MessageRefused as refused:
             log.error("message refused for good", why=refused.why, **shown)
-            return Answer("refused", is_latest=letter.is_latest)
+            return Answer("refused", is_latest=rendered.is_latest)
         except NotHandedOver:
             # However often, no more than the first try: that one has counted against its phone.
             await self._defer(pointer, _NOT_HANDED_OVER_MS, max(1, pointer.tries))
@@ -225,9 +227,9 @@ class MessageSender(OutboxReader):
             why = f"{type(error).__name__}: {error}" if isinstance(error, OSError) else type(error).__name__
             await self._fail(held, why[:200])
             return None
-        log.info("sms sent", district=pointer.owed.district, **shown)
-        phone = self._pepper.phone(letter.phone)
-        return Answer("accepted", "", letter.is_latest, ids, phone, self._clock.now_ms())
+        log.info("sms sent", district=pointer.entry.district, **shown)
+        phone = self._pepper.phone(rendered.phone)
+        return Answer("accepted", "", rendered.is_latest, ids, phone, self._clock.now_ms())
 
     def _asked(self, kind: str, phone: str) -> tuple[str, str, bool, Caps]:
         sms = self._city.sms
@@ -254,18 +256,18 @@ class MessageSender(OutboxReader):
         """Make a dead letter of the message in hand; an operator may send it after all (`jiaohao outbox resend`)."""
         pointer, message = held.pointer, held.message
         log.error("dead letter", pointer=pointer.name, kind=message.kind, why=why)
-        district, tries = pointer.owed.district, pointer.tries + 1
+        district, tries = pointer.entry.district, pointer.tries + 1
         await self._note_call(held)
         letter = DeadLetter(
             pointer.resident, held.found.seq, message.kind, message.no, int(message.at_ms), tries, why
         )  # fmt: skip
         # In this order: killed in between, the message is tried once more, or is a dead letter already.
-        await self._outbox.bury(district, pointer.name, letter)
+        await self._outbox.keep_dead_letter(district, pointer.name, letter)
         await self._outbox.shelve_message(pointer, held.found.seq)
         # What the resident is owed beside it goes on, with a pointer of its own.
-        await self._pointers.point([(district, pointer.resident)])
-        await self._sent.submit(pointer.owed)
+        await self._pointers.write_pointers([(district, pointer.resident)])
+        await self._acknowledge.submit(pointer.entry)
 
     async def _note_call(self, held: InHand) -> None:
         if held.message.kind in CALLED:
-            await self._outbox.note_call(held.pointer.owed.district, held.message.no, held.pointer.resident)
+            await self._outbox.note_call(held.pointer.entry.district, held.message.no, held.pointer.resident)

@@ -7,9 +7,9 @@ from server.core.city import City
 from server.core.clock import Clock
 from server.core.keys import Pepper
 from server.messages.receipt_store import ReceiptStore
-from server.messages.rendering import Letters
+from server.messages.rendering import Renderer
 from server.messages.store import OutboxStore
-from server.records.message import Owed, Stream
+from server.records.message import OutboxEntry, Stream
 from server.store.coalescer import Coalescer
 from server.store.connection import Connection
 
@@ -27,26 +27,26 @@ class OutboxReader:
         connection: where messages are owed.
         clock: city time.
         pepper: keyed hashes of phones.
-        letters: puts messages into words.
+        renderer: puts messages into words.
     """
 
-    def __init__(self, city: City, connection: Connection, clock: Clock, pepper: Pepper, letters: Letters) -> None:
+    def __init__(self, city: City, connection: Connection, clock: Clock, pepper: Pepper, renderer: Renderer) -> None:
         self._city = city
         self._outbox = OutboxStore(connection)
         self._receipt_store = ReceiptStore(connection)
         self._clock = clock
         self._pepper = pepper
-        self._letters = letters
-        self._sent: Coalescer[Owed, None] = Coalescer(self._outbox.sent)
+        self._renderer = renderer
+        self._acknowledge: Coalescer[OutboxEntry, None] = Coalescer(self._outbox.acknowledge)
 
-    async def _read(self, districts: Sequence[str], consumer: str, room: int, stream: Stream) -> list[Owed]:
+    async def _read(self, districts: Sequence[str], consumer: str, room: int, stream: Stream) -> list[OutboxEntry]:
         """About so many entries: from each district alike at first, then from those that have more."""
-        found: list[Owed] = []
+        found: list[OutboxEntry] = []
         left = random.sample(districts, len(districts))
         while left and len(found) < room:
             share = -(-(room - len(found)) // len(left))
-            more = await self._outbox.next_owed(left, consumer, share, _IDLE_MS[stream], stream)
+            more = await self._outbox.next_entries(left, consumer, share, _IDLE_MS[stream], stream)
             found += more
-            counts = [sum(owed.district == district for owed in more) for district in left]
+            counts = [sum(entry.district == district for entry in more) for district in left]
             left = [district for district, count in zip(left, counts, strict=True) if count >= share]
         return found

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from server.appointments.sites import Sites
 from server.core.city import City
 from server.core.clock import to_ms
-from server.core.encryption import Contact, Seal, Unreadable
+from server.core.encryption import Cipher, Contact, Unreadable
 from server.core.errors import Refusal
 from server.core.masks import mask_name
 from server.core.message_kinds import KINDS
@@ -24,7 +24,7 @@ from server.store.registrations import RegistrationReader
 _HOUR_MS = 3_600_000
 
 
-class Letter(NamedTuple):
+class Rendered(NamedTuple):
     """What to say to whom.
 
     `is_latest`: it is about the registration that the resident has now. `ends_ms`: from when on it is not worth saying.
@@ -36,25 +36,25 @@ class Letter(NamedTuple):
     ends_ms: int
 
 
-class Letters:
-    """Writes letters. What it reads of the store for many at the same moment it reads in one call.
+class Renderer:
+    """Puts messages into words. What it reads of the store for many at the same moment it reads in one call.
 
     Args:
         city: words and hours.
         connection: residents and registrations.
-        seal: opens names and phones.
+        cipher: decrypts names and phones.
         sites: their names.
     """
 
-    def __init__(self, city: City, connection: Connection, seal: Seal, sites: Sites) -> None:
+    def __init__(self, city: City, connection: Connection, cipher: Cipher, sites: Sites) -> None:
         self._city = city
-        self._seal = seal
+        self._cipher = cipher
         self._sites = sites
         self._known: Coalescer[bytes, Resident] = Coalescer(RegistryStore(connection).residents)
         self._registrations: Coalescer[bytes, dict[str, str]] = Coalescer(RegistrationReader(connection).registrations)
 
-    async def write(self, resident: bytes, message: Message, now_ms: int) -> Letter | None:
-        """The letter, in the language that the resident has registered in; None: there is nothing to tell any more.
+    async def render(self, resident: bytes, message: Message, now_ms: int) -> Rendered | None:
+        """The words, in the language that the resident has registered in; None: there is nothing to tell any more.
 
         Args:
             resident: whose.
@@ -62,7 +62,7 @@ class Letters:
             now_ms: of the city; once the time to cancel is over, nobody is told to cancel before it.
 
         Raises:
-            Unreadable: their name and phone cannot be opened.
+            Unreadable: their name and phone cannot be decrypted.
             Refusal: `store-unavailable`.
         """
         known = await self._known.submit(resident)
@@ -82,7 +82,7 @@ class Letters:
         if kind.late is not None and now_ms >= to_ms(self._city.cancel_before(date.fromisoformat(message.about.day))):
             words = f"{words}_late"
         text = self._city.sms.text(words, language, values)
-        return Letter(contact.phone, text, kept.get("no") == message.no, self._ends_ms(message))
+        return Rendered(contact.phone, text, kept.get("no") == message.no, self._ends_ms(message))
 
     def _ends_ms(self, message: Message) -> int:
         """Until when the city file says that this is worth sending."""
@@ -98,15 +98,15 @@ class Letters:
         """The text that carries a one-time code.
 
         Raises:
-            Unreadable: it cannot be opened.
+            Unreadable: it cannot be decrypted.
         """
-        return self._city.sms.code_text(language, self._seal.open_text(resident, sealed))
+        return self._city.sms.code_text(language, self._cipher.decrypt_text(resident, sealed))
 
     async def phone(self, resident: bytes) -> str:
         """Where a resident is reached.
 
         Raises:
-            Unreadable: nothing is known of them, or it cannot be opened.
+            Unreadable: nothing is known of them, or it cannot be decrypted.
             Refusal: `store-unavailable`.
         """
         return self._open(resident, await self._known.submit(resident)).phone
@@ -114,7 +114,7 @@ class Letters:
     def _open(self, resident: bytes, known: Resident) -> Contact:
         if known.first_dose is None:
             raise Unreadable("no record of this resident")
-        return self._seal.open(resident, known.first_dose.contact)
+        return self._cipher.decrypt(resident, known.first_dose.contact)
 
     async def _about(self, about: About, language: Language) -> dict[str, str]:
         values = {"reached": word("message.sms-nobody-yet", language)}

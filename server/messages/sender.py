@@ -22,7 +22,7 @@ import structlog
 from server.appointments.sites import Sites
 from server.core.city import City
 from server.core.clock import Clock, from_ms
-from server.core.encryption import Seal
+from server.core.encryption import Cipher
 from server.core.errors import SetupError, StoreUnavailable
 from server.core.keys import Pepper
 from server.core.sms import Language
@@ -31,7 +31,7 @@ from server.messages.delivery_receipts import DeliveryReceipts
 from server.messages.gateways import Gateway
 from server.messages.message_sender import MessageSender
 from server.messages.outbox_reader import HOLD_SECONDS
-from server.messages.rendering import Letters
+from server.messages.rendering import Renderer
 from server.messages.store import OutboxStore
 from server.records.fields import Arg
 from server.store.connection import Connection
@@ -41,7 +41,7 @@ log = structlog.get_logger()
 _PAUSE_SECONDS = 0.3
 _MOST_CODES = 50
 _MOST_MESSAGES = 200
-_BRING = 1000
+_MOST_PROMOTED = 1000
 # Longer than a gateway takes to connect or to give up.
 _CONNECT_SECONDS = 15.0
 
@@ -54,41 +54,41 @@ class SentOnce(NamedTuple):
     quiet: int
 
 
-class Notices:
+class Sender:
     """The outbox.
 
     Args:
         city: the messages' words.
         connection: where they are owed.
         clock: city time.
-        seal: seals what a message says, and opens the phone it goes to.
+        cipher: encrypts what a message says, and decrypts the phone it goes to.
         pepper: keyed hashes of phones, where messages to them are counted.
         sites: names of sites.
     """
 
     def __init__(
-        self, city: City, connection: Connection, clock: Clock, seal: Seal, pepper: Pepper, sites: Sites
+        self, city: City, connection: Connection, clock: Clock, cipher: Cipher, pepper: Pepper, sites: Sites
     ) -> None:
         self._city = city
         self._outbox = OutboxStore(connection)
         self._clock = clock
-        self._seal = seal
+        self._cipher = cipher
         self._pepper = pepper
-        letters = Letters(city, connection, seal, sites)
-        self._codes = CodeSender(city, connection, clock, pepper, letters)
+        renderer = Renderer(city, connection, cipher, sites)
+        self._codes = CodeSender(city, connection, clock, pepper, renderer)
         self.receipts = DeliveryReceipts(city, connection, clock, pepper)
-        self._messages = MessageSender(city, connection, clock, pepper, letters, self.receipts)
+        self._messages = MessageSender(city, connection, clock, pepper, renderer, self.receipts)
         self._districts = [district.code for district in city.districts]
 
-    async def owe_code(
+    async def enqueue_code(
         self, resident: bytes, district: str, code: str, expires_ms: int, language: Language = "zh"
     ) -> None:
         """A one-time code is owed to a resident, until it expires."""
-        sealed = self._seal.close_text(resident, code)
+        sealed = self._cipher.encrypt_text(resident, code)
         fields: dict[str, Arg] = {
             "kind": "code", "resident": resident, "sealed": sealed, "expires_ms": expires_ms, "lang": language,
         }  # fmt: skip
-        await self._outbox.owe(district, fields)
+        await self._outbox.enqueue_code(district, fields)
 
     @property
     def is_quiet(self) -> bool:
@@ -158,7 +158,7 @@ class Notices:
             if in_hand:
                 await asyncio.wait(in_hand, timeout=HOLD_SECONDS)
 
-    async def send_owed(self, gateway: Gateway, consumer: str) -> int:
+    async def send_due(self, gateway: Gateway, consumer: str) -> int:
         """Send what is owed now, codes first; how many were sent.
 
         One that the gateway does not take stays owed and holds up no other resident's.
@@ -182,7 +182,7 @@ class Notices:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise SetupError("no connection to the SMSC: see the log above, and `jiaohao doctor`") from None
-        sent = await self.send_owed(gateway, consumer)
+        sent = await self.send_due(gateway, consumer)
         backlogs = await self._outbox.backlogs(self._districts)
         quiet = sum(each.waiting for each in backlogs) if self.is_quiet else 0
         return SentOnce(sent, sum(each.codes + each.waiting for each in backlogs) - quiet, quiet)
@@ -201,9 +201,9 @@ class Notices:
         Raises:
             StoreUnavailable: it went away meanwhile; the rest is still owed.
         """
-        take = partial(self._take_messages, gateway, consumer, bring=False)
+        take = partial(self._take_messages, gateway, consumer, promote=False)
         if not self.is_quiet:
-            await self._bring()
+            await self._promote_due()
         return await self._send_all(gateway, take, self._most_messages)
 
     async def _send_all(self, gateway: Gateway, take: Callable[[int], Awaitable[list[Sending]]], most: int) -> int:
@@ -215,12 +215,14 @@ class Notices:
     async def _take_codes(self, gateway: Gateway, consumer: str, room: int) -> list[Sending]:
         return await self._codes.take(gateway, self._districts, consumer, room)
 
-    async def _bring(self) -> None:
-        await self._outbox.bring(self._districts, _BRING)
+    async def _promote_due(self) -> None:
+        await self._outbox.bring(self._districts, _MOST_PROMOTED)
 
-    async def _take_messages(self, gateway: Gateway, consumer: str, room: int, *, bring: bool = True) -> list[Sending]:
+    async def _take_messages(
+        self, gateway: Gateway, consumer: str, room: int, *, promote: bool = True
+    ) -> list[Sending]:
         if self.is_quiet:
             return []
-        if bring:
-            await self._bring()
+        if promote:
+            await self._promote_due()
         return await self._messages.take(gateway, self._districts, consumer, room)

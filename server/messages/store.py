@@ -27,8 +27,8 @@ from server.records.message import (
     DeadLetter,
     Message,
     Next,
+    OutboxEntry,
     Outcome,
-    Owed,
     Pointer,
     Stream,
 )
@@ -45,7 +45,7 @@ _encode = msgspec.msgpack.Encoder().encode
 class OutboxStore(FeatureStore):
     """What is written stays until it is acknowledged."""
 
-    async def owe(self, district: str, fields: Mapping[str, Arg]) -> None:
+    async def enqueue_code(self, district: str, fields: Mapping[str, Arg]) -> None:
         """Put a one-time code into a district's stream of codes."""
         await self._connection.plain(
             [("XADD", key("codes", district), "*", *(x for field in fields.items() for x in field))]
@@ -61,9 +61,9 @@ class OutboxStore(FeatureStore):
                 if isinstance(answer, Exception) and "BUSYGROUP" not in str(answer):
                     raise StoreUnavailable from answer
 
-    async def next_owed(
+    async def next_entries(
         self, districts: Sequence[str], consumer: str, most: int, idle_ms: int, stream: Stream = "codes"
-    ) -> list[Owed]:
+    ) -> list[OutboxEntry]:
         """Entries for this consumer: those that another took `idle_ms` ago and did not finish, and new ones."""
         commands: list[tuple[Arg, ...]] = []
         for district in districts:
@@ -76,28 +76,28 @@ class OutboxStore(FeatureStore):
             entries = [entry for entry in claimed[1] if entry[1]]  # one that was deleted meanwhile has no fields
             for _, more in _streams(fresh):
                 entries += more
-            found += [Owed(district, entry[0].decode(), _bytes_of(entry[1]), stream) for entry in entries]
+            found += [OutboxEntry(district, entry[0].decode(), _bytes_of(entry[1]), stream) for entry in entries]
         return found
 
-    async def owed(self, districts: Sequence[str]) -> int:
+    async def count_entries(self, districts: Sequence[str]) -> int:
         """How many codes and pointers are owed now; what waits for later, or is dead, is not counted."""
         return sum(
             await self._connection.plain([("XLEN", key(s, district)) for district in districts for s in _STREAMS])
         )
 
-    async def sent(self, entries: Sequence[Owed]) -> list[None]:
-        """Each of these has done its work."""
+    async def acknowledge(self, entries: Sequence[OutboxEntry]) -> list[None]:
+        """These entries have done their work, and are taken away."""
         commands: list[tuple[Arg, ...]] = []
-        for owed in entries:
-            stream = key(owed.stream, owed.district)
-            commands += [("XACK", stream, _GROUP, owed.id), ("XDEL", stream, owed.id)]
+        for entry in entries:
+            stream = key(entry.stream, entry.district)
+            commands += [("XACK", stream, _GROUP, entry.id), ("XDEL", stream, entry.id)]
         await self._connection.plain(commands)
         return [None] * len(entries)
 
     async def defer(self, pointer: Pointer, due_ms: int, tries: int) -> None:
         """Look at a pointer again later."""
         answer = await self._connection.run(
-            "defer", pointer.owed.district, pointer.owed.id, due_ms, pointer.member(tries)
+            "defer", pointer.entry.district, pointer.entry.id, due_ms, pointer.member(tries)
         )
         self._connection.read(DEFER, answer)
 
@@ -173,7 +173,7 @@ class OutboxStore(FeatureStore):
             SHELVE_MESSAGE, await self._connection.run("shelve_message", resident_tag(pointer.resident), *args)
         )
 
-    async def bury(self, district: str, name: str, letter: DeadLetter) -> None:
+    async def keep_dead_letter(self, district: str, name: str, letter: DeadLetter) -> None:
         """Keep a dead letter under the name of its pointer."""
         await self._connection.plain([("HSET", key("dead", district), name, _encode(letter))])
 
@@ -188,7 +188,7 @@ class OutboxStore(FeatureStore):
             UNSHELVE_MESSAGE, await self._connection.run("unshelve_message", resident_tag(resident), seq)
         )
 
-    async def bury_no_more(self, district: str, name: str) -> None:
+    async def forget_dead_letter(self, district: str, name: str) -> None:
         """Forget a dead letter."""
         await self._connection.plain([("HDEL", key("dead", district), name)])
 

@@ -260,7 +260,7 @@ class Steps:
                     assert_never(status)
         passed += lost
         told = await self._night_store.pass_over(passed, every) if passed else []
-        await self._pointers.point(
+        await self._pointers.write_pointers(
             [(district.code, p.resident) for p, status in zip(passed, told, strict=True) if _owes(status)]
         )
         if booked:
@@ -298,7 +298,7 @@ class Steps:
             expected = [(slot.no, slot.resident) for slot in batch]
             statuses = await self._night_store.remind(expected, appointment.isoformat(), to_ms(at), to_ms(new_since))
             due = [r for (_, r), status in zip(expected, statuses, strict=True) if _owes(status)]
-            await self._pointers.point([(district.code, resident) for resident in due])
+            await self._pointers.write_pointers([(district.code, resident) for resident in due])
             known(statuses)
             reminded += len(due)
         await self._forget_calls(district.code)

@@ -145,7 +145,7 @@ class WaitingList:
                 async for page in self.claimed(district, each, window):
                     await self._appointment_store.keep_pending(district.code, page)
                     # Here, too, what a crash left unsaid since the morning is found.
-                    await self._pointers.point([(district.code, resident) for _, resident in page])
+                    await self._pointers.write_pointers([(district.code, resident) for _, resident in page])
                 all_over = all_over and not alive
             if all_over:
                 await self._night_store.note_through(district.code, "gathered", each.isoformat())

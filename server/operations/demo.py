@@ -11,7 +11,7 @@ from server.appointments.sites import Site
 from server.appointments.slot_store import SlotStore
 from server.core.city import City
 from server.core.clock import Clock, from_ms
-from server.core.encryption import Contact, Seal
+from server.core.encryption import Cipher, Contact
 from server.core.keys import Pepper, day_tag, registration_no
 from server.core.settings import Settings
 from server.records.fields import Arg
@@ -54,7 +54,7 @@ async def add_demo(settings: Settings, city: City) -> bool:
 
     False where a node of the store holds something else, or does not say: that is nobody's playground.
     """
-    pepper, seal = Pepper(settings.pepper, city.papers.same_name), Seal(settings.secrets)
+    pepper, cipher = Pepper(settings.pepper, city.papers.same_name), Cipher(settings.secrets)
     day, product = _first_dose(city)
     today = from_ms(Clock(settings.offset_ms).now_ms(), city.tz).date()
     records = []
@@ -67,7 +67,7 @@ async def add_demo(settings: Settings, city: City) -> bool:
                 number, name, phone = demo_resident(city, d, i)
                 resident = pepper.resident("resident_id", number)
                 match = pepper.match(resident, name, phone)
-                contact = seal.close(resident, Contact(name, phone))
+                contact = cipher.encrypt(resident, Contact(name, phone))
                 records.append((resident, FirstDoseRecord(day.toordinal(), product, district.code, match, contact)))
             sites = [
                 Site(f"{district.code}-{n}", f"{district.name_zh}演示接种点{n}", f"{district.name_en} demo site {n}",

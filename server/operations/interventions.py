@@ -11,7 +11,7 @@ import structlog
 from server.appointments.slot_store import SlotStore
 from server.core.city import City, District
 from server.core.clock import from_ms
-from server.core.encryption import Seal, Unreadable
+from server.core.encryption import Cipher, Unreadable
 from server.core.errors import Invalid, Refusal
 from server.core.masks import mask_name
 from server.messages.delivery_failures import failed, put_back
@@ -101,10 +101,10 @@ class Operations:
     Args:
         city: its districts.
         connection: the truth.
-        seal: opens names and phones.
+        cipher: decrypts names and phones.
     """
 
-    def __init__(self, city: City, connection: Connection, seal: Seal) -> None:
+    def __init__(self, city: City, connection: Connection, cipher: Cipher) -> None:
         self._city = city
         self._codes = [district.code for district in city.districts]
         self._connection = connection
@@ -113,7 +113,7 @@ class Operations:
         self._registry_store = RegistryStore(connection)
         self._operation_store = OperationStore(connection)
         self._slot_store = SlotStore(connection)
-        self._seal = seal
+        self._cipher = cipher
 
     # Whom to call, who is barred
 
@@ -144,7 +144,7 @@ class Operations:
 
     def _contact(self, resident: bytes, contact: bytes) -> tuple[str, str | None]:
         try:
-            opened = self._seal.open(resident, contact)
+            opened = self._cipher.decrypt(resident, contact)
         except Unreadable as error:
             log.warning("contact cannot be read", why=str(error))
             return "*", None

@@ -1,11 +1,11 @@
-"""Seals anew what an earlier secret has sealed, so that the earlier secret can be given up."""
+"""Encrypts anew what an earlier secret has encrypted, so that the earlier secret can be given up."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from server.core.encryption import Seal, Unreadable
+from server.core.encryption import Cipher, Unreadable
 from server.operations.store import OperationStore
 from server.operations.walking import resident_of, walk
 from server.records.first_dose import pack, unpack
@@ -17,7 +17,7 @@ class Resealed(msgspec.Struct):
     """What a rotation did with the contacts it met.
 
     `unreadable_ids`: key ids of the contacts that no secret of ours opens. `owed`: messages that still wait to be
-    sent, and may be sealed with an earlier secret.
+    sent, and may be encrypted with an earlier secret.
     """
 
     resealed: int = 0
@@ -27,15 +27,15 @@ class Resealed(msgspec.Struct):
     owed: int = 0
 
 
-async def reseal(connection: Connection, seal: Seal, progress: Callable[[int], Any] = lambda _: None) -> Resealed:
-    """Walk over the registry; what is sealed with an earlier secret is opened and sealed with the current one.
+async def reseal(connection: Connection, cipher: Cipher, progress: Callable[[int], Any] = lambda _: None) -> Resealed:
+    """Walk over the registry; what an earlier secret has encrypted is encrypted anew with the current one.
 
     Safe beside a running service and a running import (a line that has changed since it was read is read again),
     and safe to run again after any interruption.
 
     Args:
         connection: where.
-        seal: of the current secret and the earlier ones.
+        cipher: of the current secret and the earlier ones.
         progress: told how many keys have been looked at.
 
     Raises:
@@ -45,23 +45,23 @@ async def reseal(connection: Connection, seal: Seal, progress: Callable[[int], A
     async for keys in walk(connection, progress):
         tags = [tag for kind, tag in keys if kind == "registry"]
         while tags:
-            tags = await _reseal(connection, seal, tags, done)
+            tags = await _reseal(connection, cipher, tags, done)
         done.owed += await OperationStore(connection).count_pointers([tag for kind, tag in keys if kind == "outbox"])
     return done
 
 
-async def _reseal(connection: Connection, seal: Seal, tags: Sequence[str], done: Resealed) -> list[str]:
+async def _reseal(connection: Connection, cipher: Cipher, tags: Sequence[str], done: Resealed) -> list[str]:
     """Once over these lines; those that somebody else has changed meanwhile."""
     changes: list[tuple[str, bytes, bytes]] = []
     for tag, stored in zip(tags, await OperationStore(connection).stored_lines(tags), strict=True):
         if not stored or not (record := unpack(stored)).contact:
             continue
-        if not seal.is_stale(record.contact):
+        if not cipher.is_stale(record.contact):
             done.current += 1
             continue
         resident = resident_of(tag)
         try:
-            contact = seal.close(resident, seal.open(resident, record.contact))
+            contact = cipher.encrypt(resident, cipher.decrypt(resident, record.contact))
         except Unreadable:
             done.unreadable += 1
             done.unreadable_ids.add(record.contact[0])

@@ -31,7 +31,7 @@ class Caps(NamedTuple):
     in_all: int
 
 
-class Owed(NamedTuple):
+class OutboxEntry(NamedTuple):
     """An entry of a district's stream as it was put there."""
 
     district: str
@@ -43,16 +43,16 @@ class Owed(NamedTuple):
 class Pointer(NamedTuple):
     """An entry of the outbox: this resident is owed a message. `name` stays the same when it comes back later."""
 
-    owed: Owed
+    entry: OutboxEntry
     name: str
     tries: int
     resident: bytes
 
     @classmethod
-    def of(cls, owed: Owed) -> "Pointer":
+    def of(cls, entry: OutboxEntry) -> "Pointer":
         """Read an entry."""
-        name = owed.fields.get("pointer", b"").decode() or f"{owed.district}-{owed.id}"
-        return cls(owed, name, int(owed.fields.get("tries", b"0")), owed.fields["resident"])
+        name = entry.fields.get("pointer", b"").decode() or f"{entry.district}-{entry.id}"
+        return cls(entry, name, int(entry.fields.get("tries", b"0")), entry.fields["resident"])
 
     def member(self, tries: int) -> bytes:
         """As it waits in `later`."""

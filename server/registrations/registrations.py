@@ -216,7 +216,7 @@ class Registrations:
             raise _not_registered(status, has_first_dose=bool(first_dose))
         # The registration is the authority. What follows from it must not delay the answer, nor refuse it.
         with contextlib.suppress(Overloaded):
-            self._after.submit(token).add_done_callback(_look_away)
+            self._after.submit(token).add_done_callback(_retrieve_failure)
         # Again: what was stored then, and what has become of it, not what was sent now.
         stored = {name: v.decode() if isinstance(v, bytes) else str(v) for name, v in fields.items()}
         kept = stored | {
@@ -232,7 +232,7 @@ class Registrations:
     async def _afterwards(self, registered: list[Token]) -> list[None]:
         """Let the outbox know of the messages that are owed (else the night does), and free the passes."""
         with contextlib.suppress(Refusal):
-            await self._pointers.point([(token.district, token.resident) for token in registered])
+            await self._pointers.write_pointers([(token.district, token.resident) for token in registered])
         await self._room.release(registered)
         return [None] * len(registered)
 
@@ -481,7 +481,7 @@ def _not_registered(status: NotRegistered, *, has_first_dose: bool) -> Refusal:
             assert_never(status)
 
 
-def _look_away(done: asyncio.Future[None]) -> None:
+def _retrieve_failure(done: asyncio.Future[None]) -> None:
     """Nobody waits for it: the night finds the message, and the pass lapses by itself."""
     if not done.cancelled():
         done.exception()

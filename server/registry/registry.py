@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from server.core.city import City
-from server.core.encryption import Contact, Seal
+from server.core.encryption import Cipher, Contact
 from server.core.errors import Guessed, Invalid, Refusal, UnknownStatus
 from server.core.keys import Pepper, resident_tag
 from server.core.metrics import GuessedCall
@@ -59,15 +59,15 @@ class Registry:
         city: phases and products.
         connection: where the records are.
         pepper: makes the keyed hashes.
-        seal: seals the names and phones of those who are not in the registry.
+        cipher: encrypts the names and phones of those who are not in the registry.
         guesses: the limit on wrong papers.
     """
 
-    def __init__(self, city: City, connection: Connection, pepper: Pepper, seal: Seal, guesses: Guesses) -> None:
+    def __init__(self, city: City, connection: Connection, pepper: Pepper, cipher: Cipher, guesses: Guesses) -> None:
         self._city = city
         self._registry_store = RegistryStore(connection)
         self._pepper = pepper
-        self._seal = seal
+        self._cipher = cipher
         self._guesses = guesses
         self._lookups: Coalescer[bytes, Resident] = Coalescer(self._registry_store.residents, max_batch=256)
         # One verdict for all who had the same product on the same day: asked for each join.
@@ -231,7 +231,7 @@ class Registry:
 
         Who comes for a first dose is in no registry: what they typed is kept until they register or the time is over,
         and whoever was first under an ID number stays; another name or phone does not take the place over. A line whose
-        contact was deleted (`jiaohao purge`) or never sealed gets it back, from papers that match it.
+        contact was deleted (`jiaohao purge`) or never encrypted gets it back, from papers that match it.
 
         Args:
             people: who, and what the store knows of them.
@@ -241,7 +241,7 @@ class Registry:
         strangers, lines = [], []
         for it, known in people:
             resident, who = it.resident, it.applicant
-            contact = self._seal.close(resident, Contact(who.name, who.phone))
+            contact = self._cipher.encrypt(resident, Contact(who.name, who.phone))
             if known.first_dose is None:
                 match = self._pepper.match(resident, who.name, who.phone)
                 strangers.append((resident, FirstDoseRecord(0, "", district, match, contact)))
@@ -250,7 +250,7 @@ class Registry:
                 lines.append((resident_tag(resident), pack(known.first_dose), pack(whole)))
         await self._registry_store.replace_record(lines)
         held = await self._registry_store.enrol(strangers, lives_ms)
-        # What is sealed is never the same twice, so that this tells also two who typed the same apart.
+        # What is encrypted is never the same twice, so that this tells also two who typed the same apart.
         is_first = iter([record == mine for record, (_, mine) in zip(held, strangers, strict=True)])
         return [known.first_dose is not None or next(is_first) for _, known in people]
 

@@ -9,7 +9,7 @@ from server.store.connection import FeatureStore
 class Pointers(FeatureStore):
     """What is owed stands with the resident, written by the event itself; a pointer only says where to look."""
 
-    async def point(self, places: Sequence[tuple[str, bytes]]) -> int:
+    async def write_pointers(self, places: Sequence[tuple[str, bytes]]) -> int:
         """Let the outbox know of those among these (district, resident key) who are owed a message; how many."""
         if not places:
             return 0

@@ -129,15 +129,15 @@ async def test_who_is_behind_a_number(store: Store) -> None:
 
 async def test_a_message_is_owed_until_it_is_sent(store: Store) -> None:
     districts = ["440106", "440111"]
-    await store.owe("440106", {"kind": "code", "sealed": b"\xff\x00"})
+    await store.enqueue_code("440106", {"kind": "code", "sealed": b"\xff\x00"})
     await store.open_outbox(districts)
     await store.open_outbox(districts)
-    (owed,) = await store.next_owed(districts, "one", 10, 60_000)
+    (owed,) = await store.next_entries(districts, "one", 10, 60_000)
     assert (owed.district, owed.fields) == ("440106", {"kind": b"code", "sealed": b"\xff\x00"})
-    assert await store.next_owed(districts, "two", 10, 60_000) == [], "somebody has it in hand"
-    assert await store.next_owed(districts, "two", 10, 0) == [owed], "and died with it"
-    await store.sent([owed])
-    assert await store.next_owed(districts, "two", 10, 0) == []
+    assert await store.next_entries(districts, "two", 10, 60_000) == [], "somebody has it in hand"
+    assert await store.next_entries(districts, "two", 10, 0) == [owed], "and died with it"
+    await store.acknowledge([owed])
+    assert await store.next_entries(districts, "two", 10, 0) == []
     client: Any = store.client
     assert await client.xlen("outbox:{440106}") == 0
 
@@ -146,9 +146,9 @@ async def test_each_district_has_its_outbox_and_keeps_its_order(store: Store) ->
     districts = ["440106", "440111"]
     await store.open_outbox(districts)
     for i in range(6):
-        await store.owe(districts[i % 2], {"n": i})
-    found = await store.next_owed(districts, "one", 2, 60_000)
+        await store.enqueue_code(districts[i % 2], {"n": i})
+    found = await store.next_entries(districts, "one", 2, 60_000)
     assert [(o.district, o.fields["n"]) for o in found] == [
         ("440106", b"0"), ("440106", b"2"), ("440111", b"1"), ("440111", b"3"),
     ]  # fmt: skip
-    assert [o.fields["n"] for o in await store.next_owed(districts, "one", 2, 60_000)] == [b"4", b"5"]
+    assert [o.fields["n"] for o in await store.next_entries(districts, "one", 2, 60_000)] == [b"4", b"5"]

@@ -48,7 +48,7 @@ def test_a_dead_letter_is_listed_and_sent_after_all(jiaohao: Jiaohao, store_url:
         await post.register([person(0), person(1)])
         for i in (0, 1):
             await post.book(i)
-        assert await post.store.owed([TIANHE]) == 4
+        assert await post.store.count_entries([TIANHE]) == 4
         # A sender that lays them aside at once, as after the last try.
         gateway = Phones()
         for who in post.people:

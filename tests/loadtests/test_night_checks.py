@@ -11,10 +11,10 @@ from loadtests.audit.night_checks import audit_night
 from loadtests.audit.night_store import Message, NightTruth, read_night
 from loadtests.audit.truth import connect as connect_for_audit
 from server.appointments.sites import Sites
-from server.core.encryption import Seal
+from server.core.encryption import Cipher
 from server.core.keys import Pepper
 from server.fairness.allotment import Rules
-from server.messages.sender import Notices
+from server.messages.sender import Sender
 from server.store import scripts
 from server.store.connecting import connect
 from tests.broken.faults import broken
@@ -100,12 +100,12 @@ async def dark(store_url: str, tmp_path: Path, request: pytest.FixtureRequest) -
     house.at("12:00:00")
     await fill(store, 100, per_slot=1)
     await house.run()
-    notices = Notices(house.city, store, house.clock, Seal([SECRET]), Pepper(PEPPER), Sites(house.city, store))
+    sender = Sender(house.city, store, house.clock, Cipher([SECRET]), Pepper(PEPPER), Sites(house.city, store))
     house.at("20:15:00")
     await store.open_outbox([district.code for district in house.city.districts])
     with suppress(TimeoutError):  # what stays owed is sent again and again
         async with asyncio.timeout(20):
-            await notices.send_messages(phones, "test")
+            await sender.send_messages(phones, "test")
     # What was gathered for the store is on its way still, and would open a connection of its own once this is closed.
     if others := asyncio.all_tasks() - {asyncio.current_task()}:
         await asyncio.wait(others, timeout=20)

@@ -8,7 +8,7 @@ import pytest
 
 from server.core.keys import key, resident_tag
 from server.messages.message_ids import Said
-from server.records.message import About, Caps, DeadLetter, Message, Next, Outcome, Owed, Pointer, Sent
+from server.records.message import About, Caps, DeadLetter, Message, Next, OutboxEntry, Outcome, Pointer, Sent
 from server.records.registration import Appointment, Booking, Change, NewRegistration, PassedOver
 from server.records.statuses import known
 from tests.support.stores import Store
@@ -27,7 +27,7 @@ def r(i: int) -> bytes:
 
 def pointer(name: str, resident: int = 1, tries: int = 0) -> Pointer:
     """One that has been taken from the outbox."""
-    return Pointer(Owed(TIANHE, "1-0", {}, "outbox"), name, tries, r(resident))
+    return Pointer(OutboxEntry(TIANHE, "1-0", {}, "outbox"), name, tries, r(resident))
 
 
 async def next_of(store: Store, name: str, resident: int = 1) -> Next:
@@ -344,25 +344,25 @@ async def test_a_day_later_a_phone_may_have_more_and_what_was_refused_has_not_co
     assert await admitted(store, "a", caps) == "+", "a clock that was set back holds nobody up"
 
 
-# point, defer, bring, bury
+# write_pointers, defer, bring, dead letters
 
 
 async def take(store: Store, districts: list[str] | None = None) -> list[Pointer]:
-    found = await store.next_owed(districts or [TIANHE, BAIYUN], "test", 100, 60_000, "outbox")
+    found = await store.next_entries(districts or [TIANHE, BAIYUN], "test", 100, 60_000, "outbox")
     return [Pointer.of(owed) for owed in found]
 
 
 async def test_only_those_who_are_owed_something_are_pointed_to(store: Store) -> None:
     await store.open_outbox([TIANHE, BAIYUN])
     await register(store)
-    assert await store.point([]) == 0
-    assert await store.point([(TIANHE, r(1)), (TIANHE, r(2)), (BAIYUN, r(1))]) == 2
+    assert await store.write_pointers([]) == 0
+    assert await store.write_pointers([(TIANHE, r(1)), (TIANHE, r(2)), (BAIYUN, r(1))]) == 2
     pointers = await take(store)
-    assert [(p.owed.district, p.resident, p.tries) for p in pointers] == [(TIANHE, r(1), 0), (BAIYUN, r(1), 0)]
+    assert [(p.entry.district, p.resident, p.tries) for p in pointers] == [(TIANHE, r(1), 0), (BAIYUN, r(1), 0)]
     assert len({p.name for p in pointers}) == 2
-    assert await store.owed([TIANHE, BAIYUN]) == 2
-    await store.sent([each.owed for each in pointers])
-    assert await store.owed([TIANHE, BAIYUN]) == 0
+    assert await store.count_entries([TIANHE, BAIYUN]) == 2
+    await store.acknowledge([each.entry for each in pointers])
+    assert await store.count_entries([TIANHE, BAIYUN]) == 0
 
 
 async def test_a_pointer_that_is_put_off_comes_back_by_its_name(store: Store) -> None:
@@ -371,7 +371,7 @@ async def test_a_pointer_that_is_put_off_comes_back_by_its_name(store: Store) ->
     client: Any = store.client
     await client.hset(key("owed", resident_tag(resident)), "last", 1)
     store.now_ms = T0
-    await store.point([(TIANHE, resident)])
+    await store.write_pointers([(TIANHE, resident)])
     (first,) = await take(store)
     await store.defer(first, T0 + 1000, 3)
     assert await take(store) == []
@@ -383,14 +383,14 @@ async def test_a_pointer_that_is_put_off_comes_back_by_its_name(store: Store) ->
     assert await store.bring([TIANHE, BAIYUN], 10) == 0
     (again,) = await take(store)
     assert (again.name, again.tries, again.resident) == (first.name, 3, resident)
-    assert again.owed.id != first.owed.id
+    assert again.entry.id != first.entry.id
 
 
 async def test_no_more_are_brought_than_asked_for_the_first_due_first(store: Store) -> None:
     await store.open_outbox([TIANHE])
     for i in range(1, 6):
         await register(store, f"N{i}", i)
-    await store.point([(TIANHE, r(i)) for i in range(1, 6)])
+    await store.write_pointers([(TIANHE, r(i)) for i in range(1, 6)])
     for each in await take(store, [TIANHE]):
         await store.defer(each, T0 + 100 - int.from_bytes(each.resident, "big"), 0)
     store.now_ms = T0 + 100
@@ -402,17 +402,17 @@ async def test_no_more_are_brought_than_asked_for_the_first_due_first(store: Sto
 async def test_a_dead_letter_is_kept_in_the_place_of_its_pointer(store: Store) -> None:
     await store.open_outbox([TIANHE])
     await register(store)
-    await store.point([(TIANHE, r(1))])
+    await store.write_pointers([(TIANHE, r(1))])
     (one,) = await take(store, [TIANHE])
     letter = DeadLetter(r(1), 1, "registered", "A", T0, 10, "ConnectionResetError")
     for _ in range(2):  # again after a crash
-        await store.bury(TIANHE, one.name, letter)
-    await store.sent([one.owed])
+        await store.keep_dead_letter(TIANHE, one.name, letter)
+    await store.acknowledge([one.entry])
     assert await store.dead([TIANHE, BAIYUN]) == [{one.name: letter}, {}]
     (backlog,) = await store.backlogs([TIANHE])
     assert (backlog.codes, backlog.waiting, backlog.later, backlog.dead, backlog.oldest_ms) == (0, 0, 0, 1, None)
-    assert await store.next_owed([TIANHE], "another", 10, 0, "outbox") == []
-    await store.bury_no_more(TIANHE, one.name)
+    assert await store.next_entries([TIANHE], "another", 10, 0, "outbox") == []
+    await store.forget_dead_letter(TIANHE, one.name)
     assert await store.dead([TIANHE]) == [{}]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from server.core.encryption import Contact, Seal
+from server.core.encryption import Cipher, Contact
 from server.core.errors import MessageRefused, NotHandedOver, StoreUnavailable
 from server.core.keys import resident_tag
 from server.core.sms import QuietHours
@@ -96,7 +96,7 @@ async def test_five_thousand_go_out_and_are_done(store_url: str, tmp_path: Path)
     gateway = FileGateway(tmp_path / "sms.jsonl")
     async with open_post(store_url) as post:
         await post.register([person(i) for i in range(5000)])
-        sending = asyncio.create_task(post.notices.run(gateway, "test"))
+        sending = asyncio.create_task(post.sender.run(gateway, "test"))
         await post.settled("registered", "accepted")
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
@@ -158,7 +158,7 @@ async def test_two_senders_at_once_send_once(store_url: str, tmp_path: Path) -> 
     async with open_post(store_url) as post:
         await post.register([person(i) for i in range(600)])
         gateways = [FileGateway(tmp_path / str(i)) for i in range(3)]
-        run = [asyncio.create_task(post.sender().run(gateway, gateway.path.name)) for gateway in gateways]
+        run = [asyncio.create_task(post.new_sender().run(gateway, gateway.path.name)) for gateway in gateways]
         for i in range(600):
             await post.book(i)
         await post.settled("allotted", "accepted")
@@ -185,7 +185,7 @@ async def test_a_store_that_goes_away_after_the_gateway_took_it_costs_no_repeat(
         return await settle(settled)
 
     swap(monkeypatch, post.store, "settle_message", away)
-    post.notices = post.sender()
+    post.sender = post.new_sender()
     if stays:  # too long: left to the next look
         monkeypatch.setattr("server.messages.message_sender._TELL_SECONDS", 0.0)
         assert await post.send(phones) == 0
@@ -255,11 +255,11 @@ async def test_a_gateway_that_is_not_ready_is_not_fed(post: Post) -> None:
     phones = Phones()
     phones.ready = 0
     await post.register([person(0)])
-    await post.notices.owe_code(post.key(0), TIANHE, "123456", T0 + 300_000)
-    assert await post.notices.send_owed(phones, "test") == 0
+    await post.sender.enqueue_code(post.key(0), TIANHE, "123456", T0 + 300_000)
+    assert await post.sender.send_due(phones, "test") == 0
     assert (phones.asked, await post.backlog()) == (0, (1, 0, 0))
     phones.ready = 1
-    assert await post.notices.send_owed(phones, "test") == 2
+    assert await post.sender.send_due(phones, "test") == 2
 
 
 async def test_a_contact_that_cannot_be_read_is_a_dead_letter_and_one_that_was_deleted_is_none(post: Post) -> None:
@@ -290,8 +290,8 @@ async def test_in_quiet_hours_only_codes_go(post: Post) -> None:
     night = T0 + 14 * HOUR  # 22:00
     post.at(night)
     await post.register([person(0)])
-    await post.notices.owe_code(post.key(0), TIANHE, "123456", night + 300_000)
-    assert await post.notices.send_owed(phones, "test") == 1
+    await post.sender.enqueue_code(post.key(0), TIANHE, "123456", night + 300_000)
+    assert await post.sender.send_due(phones, "test") == 1
     assert "验证码123456" in phones.messages[0][1]
     post.at(night + 10 * HOUR - 1000)  # 07:59:59
     assert await post.send(phones) == 0
@@ -337,7 +337,7 @@ async def test_all_senders_together_keep_to_the_cap(store_url: str, monkeypatch:
 
         swap(monkeypatch, post.store, "pace", slow)
         phones = Phones()
-        senders = [post.sender(), post.sender()]
+        senders = [post.new_sender(), post.new_sender()]
         sent = await asyncio.gather(*(each.send_messages(phones, f"s{i}") for i, each in enumerate(senders)))
     assert sum(sent) == 120
     # 120 messages at 50 a second; each batch behind all before it, whichever sender heard of its own first.
@@ -361,10 +361,10 @@ async def test_a_receipt_may_come_before_the_answer(post: Post, monkeypatch: pyt
             return [phone]
 
     assert await post.send(Hasty()) == 2
-    await post.notices.receipts.settled(20)
+    await post.sender.receipts.settled(20)
     assert await post.told("registered") == {"delivered": 1, "undelivered": 1}
     await post.receipt("of nobody", delivered=True)
-    await post.notices.receipts.settled(20)
+    await post.sender.receipts.settled(20)
 
 
 async def test_an_undelivered_message_that_matters_is_called_in(post: Post) -> None:
@@ -390,7 +390,7 @@ async def test_an_undelivered_message_that_matters_is_called_in(post: Post) -> N
 async def test_a_pointer_keeps_its_name(post: Post) -> None:
     """What `jiaohao outbox dead` shows is what its log has said."""
     await post.register([person(0)])
-    (owed,) = await post.store.next_owed([TIANHE], "test", 10, 60_000, "outbox")
+    (owed,) = await post.store.next_entries([TIANHE], "test", 10, 60_000, "outbox")
     assert Pointer.of(owed).name == f"{TIANHE}-{owed.id}"
 
 
@@ -428,14 +428,14 @@ async def test_an_answer_that_was_not_noted_is_not_taken_for_that_of_the_next_me
         raise StoreUnavailable
 
     swap(monkeypatch, post.store, "settle_message", noted_and_gone)
-    notices = post.sender()
+    sender = post.new_sender()
     phones = Phones()
-    await notices.send_messages(phones, "test")
+    await sender.send_messages(phones, "test")
     assert len(phones.messages) == 1
     swap(monkeypatch, post.store, "settle_message", settle)
     await post.book(0)
     monkeypatch.setattr("server.messages.outbox_reader._IDLE_MS", {"codes": 0, "outbox": 0})
-    await notices.send_messages(phones, "test")
+    await sender.send_messages(phones, "test")
     assert len(phones.messages) == 2, "the appointment's own message went out"
     assert await post.told("allotted") == Counter({"accepted": 1})
 
@@ -444,7 +444,7 @@ async def test_killed_before_the_dead_letter_was_laid_aside_it_is_not_lost(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post.city = city(tries=1)
-    post.notices = post.sender()
+    post.sender = post.new_sender()
     await post.register([person(0)])
     phones = Phones()
     phones.failing[person(0).phone] = ConnectionResetError("gone")
@@ -465,17 +465,17 @@ async def test_killed_before_the_dead_letter_was_laid_aside_it_is_not_lost(
 
 async def test_what_was_typed_stays_while_a_message_needs_it(post: Post) -> None:
     """Registered for a first dose, cancelled, joined again and left: the word of the cancellation still goes out."""
-    resident = post.sender()._pepper.resident("resident_id", person(7).id_number)
-    contact = Seal([b"s" * 32]).close(resident, Contact(person(7).name, person(7).phone))
+    resident = post.new_sender()._pepper.resident("resident_id", person(7).id_number)
+    contact = Cipher([b"s" * 32]).encrypt(resident, Contact(person(7).name, person(7).phone))
     await post.store.enrol([(resident, FirstDoseRecord(0, "", TIANHE, b"m" * 12, contact))], HOUR)
     new = NewRegistration(resident, T0 + HOUR, "106190100000099", "", {"district": TIANHE})
     await post.store.register([new])
-    await post.store.point([(TIANHE, resident)])
+    await post.store.write_pointers([(TIANHE, resident)])
     phones = Phones()
     await post.send(phones)
     assert await post.store.cancel(Change(resident, new.no, "resident"), "", HOUR) == "cancelled"
     assert await post.store.unenrol(resident) is False
-    await post.store.point([(TIANHE, resident)])
+    await post.store.write_pointers([(TIANHE, resident)])
     await post.send(phones)
     assert len(phones.messages) == 2
     assert await post.store.unenrol(resident) is True

@@ -29,8 +29,8 @@ class Rig:
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[SmppGateway]:
         """A sender at work, as `jiaohao notify --gateway smpp`."""
-        async with smpp_gateway(self.config, self.post.notices.receipts) as gateway:
-            task = asyncio.create_task(self.post.notices.run(gateway, "test"))
+        async with smpp_gateway(self.config, self.post.sender.receipts) as gateway:
+            task = asyncio.create_task(self.post.sender.run(gateway, "test"))
             try:
                 yield gateway
             finally:

@@ -74,8 +74,8 @@ async def line(
         url = f"smpp://jiaohao@127.0.0.1:{server.port}?source=10690000&rate=5000{options}"
         monkeypatch.setenv("JIAOHAO_SMPP_URL", url)
         monkeypatch.setenv("JIAOHAO_SMPP_PASSWORD", PASSWORD)
-        async with smpp_gateway(smpp_from_environment(), post.notices.receipts) as gateway:
-            sending = asyncio.create_task(post.notices.run(gateway, "test"))
+        async with smpp_gateway(smpp_from_environment(), post.sender.receipts) as gateway:
+            sending = asyncio.create_task(post.sender.run(gateway, "test"))
             try:
                 yield Line(post, server)
             finally:
@@ -170,9 +170,9 @@ async def test_where_more_than_one_message_may_be_meant_none_is_unless_the_opera
         await it.becomes("registered", accepted=2)
         order = [next(i for i in (0, 1) if s.phone[2:] == person(i).phone) for s in it.smsc.submitted]
         await it.say(0, said("16", "DELIVRD"), nameless=True)
-        await post.notices.receipts.settled(20)
+        await post.sender.receipts.settled(20)
         assert " ".join([await state_of(post, i) for i in order]) == stands
-    counts = await post.notices.receipts.counts(24)
+    counts = await post.sender.receipts.counts(24)
     assert (counts["ambiguous"], counts["matched"]) == ((1, 0) if not options else (0, 1))
 
 
@@ -193,7 +193,7 @@ async def test_a_receipt_that_matches_nothing_is_not_silent(post: Post, monkeypa
             await it.say(i, said(f"{7_000_000 + i}", "UNDELIV"))
         (answer,) = it.of(person(20).phone)
         await it.say(29, said(answer, "UNDELIV"))  # the right id, and the phone of somebody else
-        await post.notices.receipts.settled(20)
+        await post.sender.receipts.settled(20)
         assert await state_of(post, 20) == "accepted"
     (finding,) = [each for each in await delivery_report(post.city, post.store, T0 + HOUR) if "match" in each.what]
     assert finding.level == "bad"
@@ -208,15 +208,15 @@ async def test_the_receipt_of_a_one_time_code_is_that_of_a_message_of_ours(
 ) -> None:
     await post.register([person(0)])
     await post.send(Phones())
-    await post.notices.owe_code(post.key(0), TIANHE, "123456", T0 + 300_000)
+    await post.sender.enqueue_code(post.key(0), TIANHE, "123456", T0 + 300_000)
     async with line(post, monkeypatch) as it:
         async with asyncio.timeout(20):
             while not it.smsc.submitted:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         await asyncio.sleep(0)
         await it.say(0, said(it.smsc.submitted[0].answer, "DELIVRD"))
-        await post.notices.receipts.settled(20)
-    counts = await post.notices.receipts.counts(1)
+        await post.sender.receipts.settled(20)
+    counts = await post.sender.receipts.counts(1)
     assert (counts["matched"], counts["unmatched"]) == (1, 0)
 
 
@@ -330,7 +330,7 @@ async def test_every_state_word_is_understood_and_an_unknown_one_is_undelivered_
                     await it.say(i, "", fields=named + field(STATE, bytes((state,))))
                 else:
                     await it.say(i, said(answer, state))
-            await post.notices.receipts.settled(20)
+            await post.sender.receipts.settled(20)
         assert [(state, await state_of(post, i, "allotted")) for i, (state, _, _) in enumerate(STATES)] == [
             (state, stands) for state, stands, _ in STATES
         ]
@@ -374,7 +374,7 @@ async def test_a_message_of_two_parts_has_arrived_when_both_have_whoever_hears_o
         assert await post.told("allotted") == {"accepted": 2}, "one of two"
         await it.say(0, said(parts[0][1], "DELIVRD"))
         assert await post.told("allotted") == {"accepted": 2}, "the same one again"
-    post.notices = post.sender()
+    post.sender = post.new_sender()
     async with line(post, monkeypatch) as it:
         async with asyncio.timeout(20):
             while not it.smsc.peers:  # noqa: ASYNC110
@@ -397,15 +397,15 @@ async def test_a_part_that_is_lost_long_before_the_other_is_taken_is_not_forgott
             if "请于" not in text:
                 return []
             await post.receipt("00B8BE11", delivered=False, phones=(phone,))
-            await post.notices.receipts.settled(20)
-            assert (await post.notices.receipts.counts(1))["unmatched"] == 1
+            await post.sender.receipts.settled(20)
+            assert (await post.sender.receipts.counts(1))["unmatched"] == 1
             return ["b8be11", "b8be12"]
 
     await post.register([person(0)])
     await post.book(0)
     await post.send(Slow())
     assert (await state_of(post, 0, "allotted"), await post.to_call()) == ("undelivered", {post.no(0)})
-    counts = await post.notices.receipts.counts(1)
+    counts = await post.sender.receipts.counts(1)
     assert (counts["matched"], counts["unmatched"], counts["unknown"]) == (1, 0, 0)
 
 
@@ -496,7 +496,7 @@ async def test_who_replies_the_stop_word_gets_no_more_messages_but_is_called(
         kept = await post.store.registration(post.key(0))
         assert not Tonight(post.city, post.store)._may_charge(kept)
         before = len(it.of(person(0).phone))
-        await post.notices.owe_code(post.key(0), TIANHE, "123456", T0 + 300_000)
+        await post.sender.enqueue_code(post.key(0), TIANHE, "123456", T0 + 300_000)
         async with asyncio.timeout(20):
             while len(it.of(person(0).phone)) == before:  # noqa: ASYNC110  (the code)
                 await asyncio.sleep(0.02)
@@ -580,8 +580,8 @@ async def test_an_smsc_without_transceiver_is_bound_as_a_pair_and_its_data_sm_re
     with smsc(orders) as server:
         monkeypatch.setenv("JIAOHAO_SMPP_URL", f"smpp://jiaohao@127.0.0.1:{orders.port}")
         monkeypatch.setenv("JIAOHAO_SMPP_PASSWORD", PASSWORD)
-        async with smpp_gateway(smpp_from_environment(), post.notices.receipts) as gateway:
-            sending = asyncio.create_task(post.notices.run(gateway, "test"))
+        async with smpp_gateway(smpp_from_environment(), post.sender.receipts) as gateway:
+            sending = asyncio.create_task(post.sender.run(gateway, "test"))
             try:
                 async with asyncio.timeout(30):
                     await post.settled("registered", "delivered")
@@ -788,7 +788,7 @@ async def test_doctor_says_how_many_could_not_be_told_and_why(post: Post) -> Non
     assert (await delivery_report(post.city, post.store, T0))[0].what == "outbox: everybody could be told"
     for i in range(3):
         await post.book(i)
-    await post.notices.receipts.reply(person(0).phone, "TD")
+    await post.sender.receipts.reply(person(0).phone, "TD")
     await post.send(phones)
     post.at(T0 + 3 * DAY)
     assert await post.store.reopen(Change(post.key(1), post.no(1), "desk"), SLOT, "停电") == "reopened"

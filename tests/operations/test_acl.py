@@ -125,7 +125,7 @@ async def morning(house: House) -> None:
     who = {k: v for k, v in person(3).papers().items() if k != "name"}
     assert (await house.call("POST", "/access-codes", json=who)).status_code == 202
     await house.services.access.settled()
-    assert await house.services.notices.send_codes(phones, "test") == 1
+    assert await house.services.sender.send_codes(phones, "test") == 1
     code = re.search(r"\d{6}", phones.messages[0][1])
     assert code is not None
     token = await house.call("POST", "/access-tokens", json=who | {"code": code[0]})
@@ -142,9 +142,9 @@ async def morning(house: House) -> None:
     assert (await house.call("DELETE", called, bearer=OPERATOR, json={"reason": "已告知"})).status_code < 300
     sent = Sent(house.resident(person(3)), TIANHE, done["registration_no"], "registered", house.clock.at_ms)
     await store.expect_receipts(["smsc-1"], sent)
-    await house.services.notices.receipts.take(Told(("smsc-1",), "delivered"))
+    await house.services.sender.receipts.take(Told(("smsc-1",), "delivered"))
     for text in ("TD", "START"):
-        await house.services.notices.receipts.reply(person(3).phone, text)
+        await house.services.sender.receipts.reply(person(3).phone, text)
 
 
 async def evening_and_desk(house: House) -> None:
@@ -155,7 +155,7 @@ async def evening_and_desk(house: House) -> None:
     await house.at("20:10:00")
     assert {outcome.district for outcome in await house.services.night.run(house.day)} >= {TIANHE}
     assert (await house.call("GET", f"/allotments/{TIANHE}/{house.day}")).status_code == 200
-    await house.services.notices.send_messages(Phones(), "test")
+    await house.services.sender.send_messages(Phones(), "test")
     await house.at("09:00:00", MONDAY)
     staff = house.staff("T1")
     entries = (await house.get("/sites/T1/roster", bearer=staff))["entries"]

@@ -14,7 +14,7 @@ from redis import Redis
 
 from server.appointments.corrections import Counts
 from server.core.city import SHIPPED_CITY, City, load_city
-from server.core.encryption import Contact, Seal
+from server.core.encryption import Cipher, Contact
 from server.core.errors import StoreUnavailable
 from server.core.keys import Pepper, registration_no, resident_tag
 from server.core.papers import normalise_name
@@ -248,7 +248,7 @@ async def test_one_slot_twice_with_another_capacity_is_refused_from_a_file_and_o
 
 
 async def import_rows(store: Store, city: City, house: NightHouse, *rows: FirstDoseRow) -> Counts:
-    keeper = RegistryKeeper(store, city, Seal([SECRET]), house.appointments)
+    keeper = RegistryKeeper(store, city, Cipher([SECRET]), house.appointments)
     async for _ in keeper.keep(rows):
         pass
     return keeper.counts
@@ -695,7 +695,7 @@ def test_what_spreadsheets_save_is_read(jiaohao: Jiaohao, store_url: str, tmp_pa
     code, out, err = jiaohao("import", "registry", str(file))
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == "3 residents kept"
-    pepper, seal = Pepper(b"p" * 32), Seal([b"p" * 32])
+    pepper, cipher = Pepper(b"p" * 32), Cipher([b"p" * 32])
 
     async def records() -> list[tuple[Contact, str, str, str]]:
 
@@ -705,7 +705,7 @@ def test_what_spreadsheets_save_is_read(jiaohao: Jiaohao, store_url: str, tmp_pa
             resident = pepper.resident(who.id_type, who.id_number)
             (record,) = await store.records([resident])
             assert record is not None
-            found.append((seal.open(resident, record.contact), str(record.date), record.product, record.district))
+            found.append((cipher.decrypt(resident, record.contact), str(record.date), record.product, record.district))
         await store.close()
         return found
 

@@ -15,7 +15,7 @@ from redis import Redis
 from server.appointments.appointments import Appointments
 from server.core.city import load_city
 from server.core.clock import Clock
-from server.core.encryption import Contact, Seal
+from server.core.encryption import Cipher, Contact
 from server.core.keys import Pepper, fingerprint
 from server.operations.importing import REGISTRY_COLUMNS, CsvFile, RegistryKeeper, registry_reader
 from server.operations.key_rotation import Resealed, reseal
@@ -65,8 +65,8 @@ async def keep_opening(store: Store, tag: str) -> None:
     await client.xadd(f"audit:{{{tag}}}", {"actor": "operator"})
 
 
-async def keep_record(store: Store, who: bytes, *, day: int = 737_911, seal: Seal | None = None) -> FirstDoseRecord:
-    record = FirstDoseRecord(day, "cho", TIANHE, b"m" * 12, (seal or Seal([NEW])).close(who, CONTACT))
+async def keep_record(store: Store, who: bytes, *, day: int = 737_911, cipher: Cipher | None = None) -> FirstDoseRecord:
+    record = FirstDoseRecord(day, "cho", TIANHE, b"m" * 12, (cipher or Cipher([NEW])).encrypt(who, CONTACT))
     await store.keep_first_doses([(who, record)])
     return record
 
@@ -241,36 +241,36 @@ def test_a_tag_stands_for_its_resident() -> None:
 async def test_after_a_rotation_the_old_secret_is_not_needed(store: Store) -> None:
     people = [resident(i) for i in range(600)]
     lines = [
-        (who, FirstDoseRecord(737_911, "cho", TIANHE, who[:12], Seal([OLD]).close(who, CONTACT))) for who in people
+        (who, FirstDoseRecord(737_911, "cho", TIANHE, who[:12], Cipher([OLD]).encrypt(who, CONTACT))) for who in people
     ]
     await store.keep_first_doses(lines)
-    new = await keep_record(store, resident(1000), seal=Seal([NEW]))
+    new = await keep_record(store, resident(1000), cipher=Cipher([NEW]))
     blank = FirstDoseRecord(737_911, "cho", TIANHE, b"m" * 12)
     await store.keep_first_doses([(resident(1001), blank)])
-    done = await reseal(store, Seal([NEW, OLD]))
+    done = await reseal(store, Cipher([NEW, OLD]))
     assert (done.resealed, done.unreadable, done.owed) == (600, 0, 0)
     assert done.current >= 1  # a SCAN may meet a key twice
-    only_new = Seal([NEW])
+    only_new = Cipher([NEW])
     for who, before in lines:
         record = await record_of(store, who)
         assert record is not None
-        assert only_new.open(who, record.contact) == CONTACT
+        assert only_new.decrypt(who, record.contact) == CONTACT
         assert msgspec.structs.replace(record, contact=b"") == msgspec.structs.replace(before, contact=b"")
     assert await record_of(store, resident(1000)) == new
     assert await record_of(store, resident(1001)) == blank
     before_again = await everything(store)
-    again = await reseal(store, Seal([NEW, OLD]))
+    again = await reseal(store, Cipher([NEW, OLD]))
     assert (again.resealed, again.unreadable) == (0, 0)
     assert again.current >= 601
     assert await everything(store) == before_again
 
 
 async def test_what_cannot_be_read_is_told_and_left_as_it_is(store: Store) -> None:
-    lost = await keep_record(store, resident(1), seal=Seal([OTHER]))
-    stolen = FirstDoseRecord(1, "cho", TIANHE, b"m" * 12, Seal([OLD]).close(resident(9), CONTACT))
+    lost = await keep_record(store, resident(1), cipher=Cipher([OTHER]))
+    stolen = FirstDoseRecord(1, "cho", TIANHE, b"m" * 12, Cipher([OLD]).encrypt(resident(9), CONTACT))
     await store.keep_first_doses([(resident(2), stolen)])
-    await keep_record(store, resident(3), seal=Seal([OLD]))
-    done = await reseal(store, Seal([NEW, OLD]))
+    await keep_record(store, resident(3), cipher=Cipher([OLD]))
+    done = await reseal(store, Cipher([NEW, OLD]))
     assert done == Resealed(resealed=1, unreadable=2, unreadable_ids={fingerprint(OTHER), fingerprint(OLD)})
     assert await record_of(store, resident(1)) == lost
     assert await record_of(store, resident(2)) == stolen
@@ -278,8 +278,8 @@ async def test_what_cannot_be_read_is_told_and_left_as_it_is(store: Store) -> No
 
 async def test_a_line_imported_in_that_moment_is_not_overwritten(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     who = resident(1)
-    await keep_record(store, who, seal=Seal([OLD]))
-    imported = FirstDoseRecord(737_950, "inactivated", BAIYUN, b"i" * 12, Seal([OLD]).close(who, CONTACT))
+    await keep_record(store, who, cipher=Cipher([OLD]))
+    imported = FirstDoseRecord(737_950, "inactivated", BAIYUN, b"i" * 12, Cipher([OLD]).encrypt(who, CONTACT))
     replace_record, calls = store.replace_record, 0
 
     async def import_first(changes: Sequence[tuple[str, bytes, bytes]]) -> list[bool]:
@@ -290,19 +290,19 @@ async def test_a_line_imported_in_that_moment_is_not_overwritten(store: Store, m
         return await replace_record(changes)
 
     swap(monkeypatch, store, "replace_record", import_first)
-    assert await reseal(store, Seal([NEW, OLD])) == Resealed(resealed=1)
+    assert await reseal(store, Cipher([NEW, OLD])) == Resealed(resealed=1)
     record = await record_of(store, who)
     assert record is not None
     assert (record.day, record.product, record.district) == (737_950, "inactivated", BAIYUN)
-    assert Seal([NEW]).open(who, record.contact) == CONTACT
+    assert Cipher([NEW]).decrypt(who, record.contact) == CONTACT
     assert calls == 2
 
 
 async def test_a_line_that_lives_for_a_time_only_still_does(store: Store) -> None:
     who = resident(1)
-    await keep_record(store, who, seal=Seal([OLD]))
+    await keep_record(store, who, cipher=Cipher([OLD]))
     await store.client.pexpire(f"registry:{{{tag_of(who)}}}", 3_600_000)
-    await reseal(store, Seal([NEW, OLD]))
+    await reseal(store, Cipher([NEW, OLD]))
     assert 0 < await store.client.pttl(f"registry:{{{tag_of(who)}}}") <= 3_600_000
 
 
@@ -326,7 +326,7 @@ def registry_with(secret: bytes, store_url: str, folder: Path) -> None:
         file = registry_csv(folder / "r.csv", [person(0), person(1)])
         store = Store(await connect(store_url))
         rows = CsvFile(file, REGISTRY_COLUMNS, lambda _: None).rows(read)
-        keeper = RegistryKeeper(store, city, Seal([secret]), Appointments(city, store, Clock()))
+        keeper = RegistryKeeper(store, city, Cipher([secret]), Appointments(city, store, Clock()))
         assert [n async for n in keeper.keep(rows)] == [2]
         await store.close()
 

@@ -70,7 +70,7 @@ async def code_for(house: House, who: Person) -> str:
     """Ask for a code, and read the SMS that came to the person's own phone."""
     assert (await ask(house, who)).status_code == 202
     phones = Phones()
-    assert await house.services.notices.send_codes(phones, "test") == 1
+    assert await house.services.sender.send_codes(phones, "test") == 1
     phone, text = phones.messages[0]
     assert phone == who.phone
     (code,) = re.findall(r"\d{6}", text)
@@ -253,7 +253,7 @@ async def test_asking_for_a_code_says_nothing_and_costs_no_sms_where_no_door_is_
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.content for answer in answers}) == 1
     phones = Phones()
-    assert await house.services.notices.send_codes(phones, "test") == 1
+    assert await house.services.sender.send_codes(phones, "test") == 1
     assert [phone for phone, _ in phones.messages] == [VICTIM.phone]
 
 
@@ -266,7 +266,7 @@ async def test_plain_pages_offer_the_code_and_take_it(house: House) -> None:
     await house.services.access.settled()
     assert (sent.status_code, 'id="code-sent"' in sent.text) == (200, True)
     phones = Phones()
-    assert await house.services.notices.send_codes(phones, "test") == 1
+    assert await house.services.sender.send_codes(phones, "test") == 1
     (code,) = re.findall(r"\d{6}", phones.messages[0][1])
     wrong = await plain(house, VICTIM.papers(), code="12", proving="1")
     assert (wrong.status_code, 'id="code-error"' in wrong.text, 'id="send-code"' in wrong.text) == (422, True, True)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from server.core.city import SHIPPED_CITY, City, load_city
-from server.core.encryption import Contact, Seal
+from server.core.encryption import Cipher, Contact
 from server.core.keys import Pepper
 from server.core.masks import mask_name
 from server.core.papers import IdType, check_name, normalise_name
@@ -51,7 +51,7 @@ async def enter(house: House, *people: Person) -> None:
     rows = read(list(people), house.services.city)
     assert not [row for row in rows if isinstance(row, Fault)], rows
     services = house.services
-    keeper = RegistryKeeper(services.connection, services.city, Seal([b"s" * 32]), services.appointments)
+    keeper = RegistryKeeper(services.connection, services.city, Cipher([b"s" * 32]), services.appointments)
     assert [n async for n in keeper.keep(rows)] == [len(people)]
 
 
@@ -322,8 +322,8 @@ async def test_a_city_may_tell_names_apart_and_a_changed_rule_locks_nobody_out(
 def test_a_name_is_kept_as_it_was_given() -> None:
     who = another(person(0), name="Müller-Lüdenscheidt, Anna")
     [row] = read([who])
-    resident, record = row.resident, row.record(Seal([b"s" * 32]))
-    assert Seal([b"s" * 32]).open(resident, record.contact) == Contact("MÜLLER-LÜDENSCHEIDT, ANNA", who.phone)
+    resident, record = row.resident, row.record(Cipher([b"s" * 32]))
+    assert Cipher([b"s" * 32]).decrypt(resident, record.contact) == Contact("MÜLLER-LÜDENSCHEIDT, ANNA", who.phone)
 
 
 # Any two spellings. A name is a list of letters, each with the ways there are to write it; between them is what people
@@ -521,7 +521,7 @@ def earlier_line(who: Person, name: str) -> tuple[str, bytes]:
     resident = earlier_key(who)
     secret = hmac.digest(PEPPER, b"jiaohao identity match", "sha256")
     match = hmac.digest(secret, resident + f"{who.phone}:{name}".encode(), "sha256")[:12]
-    contact = Seal([b"s" * 32]).close(resident, Contact(name, who.phone))
+    contact = Cipher([b"s" * 32]).encrypt(resident, Contact(name, who.phone))
     packed = msgspec.msgpack.encode([date(2021, 5, 1).toordinal(), "inactivated", TIANHE, match, contact])
     return f"registry:{{{urlsafe_b64encode(resident)[:22].decode()}}}", packed
 
@@ -580,7 +580,7 @@ async def test_a_passport_with_an_ids_digits_is_one_person_with_the_id_after_the
 
 def test_lines_without_anything_new_are_kept_octet_for_octet_as_before() -> None:
     [row] = read([person(0)])
-    record = row.record(Seal([b"s" * 32]))
+    record = row.record(Cipher([b"s" * 32]))
     plainly = [record.day, record.product, record.district, record.match, record.contact]
     assert pack(record) == msgspec.msgpack.encode(plainly)
 

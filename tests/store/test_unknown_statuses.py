@@ -224,7 +224,7 @@ async def _called(house: House) -> Ask:
 async def _resend(house: House) -> Ask:
     no = (await house.registered(person(0)))["registration_no"]
     letter = DeadLetter(house.resident(person(0)), 1, "registered", no, house.clock.at_ms, 9, "ConnectionError")
-    await house.store.bury(TIANHE, "p-1", letter)
+    await house.store.keep_dead_letter(TIANHE, "p-1", letter)
     return lambda: house.call("POST", "/operations/dead/p-1/resend", bearer=OPERATOR)
 
 
@@ -241,7 +241,7 @@ async def _show_code(house: House) -> Ask:
     assert (await house.call("POST", "/access-codes", json=papers)).status_code == 202
     await house.services.access.settled()
     phones = Phones()
-    assert await house.services.notices.send_codes(phones, "test") == 1
+    assert await house.services.sender.send_codes(phones, "test") == 1
     code = "".join(c if c.isdigit() else " " for c in phones.messages[0][1]).split()[0]
     return lambda: house.call("POST", "/access-tokens", json=papers | {"code": code})
 
@@ -432,7 +432,7 @@ async def _send_where_the_gateway_is_away(post: Post) -> None:
 
 
 async def _put_off(post: Post) -> None:
-    (owed,) = await post.store.next_owed([TIANHE], "test", 1, 0, "outbox")
+    (owed,) = await post.store.next_entries([TIANHE], "test", 1, 0, "outbox")
     (found,) = await post.store.next_message([pointer := Pointer.of(owed)])
     assert isinstance(found, Next)
     with pytest.raises(StoreUnavailable):
@@ -469,7 +469,7 @@ async def test_a_receipt_whose_status_nobody_knows_is_not_noted_and_may_come_aga
     await post.store.expect_receipts(["x-1"], Sent(post.key(0), TIANHE, post.no(0), "barred", 1))
     stub = Stub(post.store, "receipt")
     with capture_logs() as logs, pytest.raises(StoreUnavailable):
-        await post.notices.receipts.take(Told(("x-1",), "undelivered"))
+        await post.sender.receipts.take(Told(("x-1",), "undelivered"))
     assert logged(logs) == {("receipt", "surprise")}
     assert await post.to_call() == set()
     stub.off()

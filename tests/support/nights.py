@@ -12,7 +12,7 @@ import msgspec
 from server.appointments.appointments import Appointments
 from server.core.city import City, load_city
 from server.core.clock import to_ms
-from server.core.encryption import Contact, Seal
+from server.core.encryption import Cipher, Contact
 from server.core.keys import Pepper, day_tag, key, registration_no, resident_tag
 from server.night.published import Published
 from server.night.run import Night
@@ -83,7 +83,7 @@ async def fill(
             }
             client: Any = store.client
             await client.hset(key("claims", day_tag(code, day)), mapping=claims)
-            await store.point([(code, new.resident) for new, _ in made])
+            await store.write_pointers([(code, new.resident) for new, _ in made])
             put |= {new.no: {"district": code, "resident": new.resident, **new.fields} for new, _ in made}
     return put
 
@@ -105,7 +105,7 @@ def _registration(
         "not_before": (day + timedelta(days=rng.randint(3, 9))).isoformat() if rng.random() < 0.1 else "",
         "product": "inactivated",
     }
-    contact = Seal([SECRET]).close(resident, Contact("测试", phone_of(code, entry)))
+    contact = Cipher([SECRET]).encrypt(resident, Contact("测试", phone_of(code, entry)))
     record = FirstDoseRecord(first_dose.toordinal(), "inactivated", code, b"m" * 12, contact)
     no = registration_no(district_no, day, entry)
     return NewRegistration(resident, 1 << 52, no, first_dose.isoformat(), fields), record

@@ -14,12 +14,12 @@ import msgspec
 from server.appointments.sites import Sites
 from server.core.city import City, load_city
 from server.core.clock import Clock, from_ms, to_ms
-from server.core.encryption import Seal
+from server.core.encryption import Cipher
 from server.core.keys import Pepper
 from server.core.sms import QuietHours
 from server.messages.delivery_receipts import Told
 from server.messages.gateways import Gateway
-from server.messages.sender import Notices
+from server.messages.sender import Sender
 from server.records.registration import Appointment, Booking, Change, NewRegistration
 from server.records.statuses import known
 from server.store.connecting import connect
@@ -64,15 +64,15 @@ class Post:
         self.store = store
         self.city = city
         self.clock: Clock = StandingClock()
-        self.notices = self.sender()
+        self.sender = self.new_sender()
         self.people: list[Person] = []
         self.slot, self.cancel_before_ms = SLOT, CANCEL_BEFORE
         self.at(T0)
 
-    def sender(self) -> Notices:
+    def new_sender(self) -> Sender:
         """Another one on the same store."""
-        secrets = Seal([b"s" * 32]), Pepper(b"p" * 32)
-        return Notices(self.city, self.store, self.clock, *secrets, Sites(self.city, self.store))
+        secrets = Cipher([b"s" * 32]), Pepper(b"p" * 32)
+        return Sender(self.city, self.store, self.clock, *secrets, Sites(self.city, self.store))
 
     def at(self, ms: int) -> None:
         """Let it be this time."""
@@ -87,7 +87,7 @@ class Post:
         self.cancel_before_ms = to_ms(self.city.cancel_before(day))
         changed = msgspec.structs.replace(self.city.sms, **{"quiet_hours": QuietHours()} | sms)
         self.city = msgspec.structs.replace(self.city, sms=changed)
-        self.notices = self.sender()
+        self.sender = self.new_sender()
 
     def key(self, i: int) -> bytes:
         """The resident key of the resident of this index."""
@@ -107,7 +107,7 @@ class Post:
         await self.point(range(begin, len(self.people)))
 
     async def point(self, indices: Sequence[int]) -> None:
-        await self.store.point([(TIANHE, self.key(i)) for i in indices])
+        await self.store.write_pointers([(TIANHE, self.key(i)) for i in indices])
 
     def no(self, i: int) -> str:
         """Their registration's number."""
@@ -121,11 +121,11 @@ class Post:
         await self.point([i])
 
     async def send(self, gateway: Gateway) -> int:
-        return await self.notices.send_messages(gateway, "test")
+        return await self.sender.send_messages(gateway, "test")
 
     async def receipt(self, *ids: str, delivered: bool, **told: Any) -> None:
         """The provider says what became of a message."""
-        await self.notices.receipts.take(Told(ids, "delivered" if delivered else "undelivered", **told))
+        await self.sender.receipts.take(Told(ids, "delivered" if delivered else "undelivered", **told))
 
     async def told(self, kind: str) -> Counter[str]:
         """What stands on the registrations about the messages of a kind."""

@@ -28,7 +28,7 @@ from server.appointments.sites import Site
 from server.appointments.staff import Role
 from server.core.city import SHIPPED_CITY, City, load_city
 from server.core.clock import Clock, to_ms
-from server.core.encryption import Contact, Seal
+from server.core.encryption import Cipher, Contact
 from server.core.keys import Pepper
 from server.core.papers import normalise_name
 from server.core.settings import Settings
@@ -89,12 +89,12 @@ async def enrol(
     district: str = TIANHE, pepper: bytes = b"p" * 32,
 ) -> None:  # fmt: skip
     """Write first doses, as an import of the registry would."""
-    hashes, seal = Pepper(pepper), Seal([b"s" * 32])
+    hashes, cipher = Pepper(pepper), Cipher([b"s" * 32])
     records = []
     for who in people:
         resident = hashes.resident(who.id_type, who.id_number)
         match = hashes.match(resident, normalise_name(who.name), who.phone)
-        contact = seal.close(resident, Contact(normalise_name(who.name), who.phone))
+        contact = cipher.encrypt(resident, Contact(normalise_name(who.name), who.phone))
         records.append((resident, FirstDoseRecord(dose.toordinal(), product, district, match, contact)))
     await store.keep_first_doses(records)
 

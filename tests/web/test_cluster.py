@@ -28,7 +28,7 @@ async def test_a_resident_and_a_desk_on_a_cluster(cluster_url: str) -> None:
         assert (await house.call("POST", "/access-codes", json=who)).status_code == 202
         await house.services.access.settled()
         phones = Phones()
-        assert await house.services.notices.send_codes(phones, "test") == 1
+        assert await house.services.sender.send_codes(phones, "test") == 1
         code = re.search(r"\d{6}", phones.messages[0][1])
         assert code is not None
         found = await house.call("POST", "/access-tokens", json=who | {"code": code[0]})

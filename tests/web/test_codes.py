@@ -33,7 +33,7 @@ async def ask(house: House, who: Person, **changes: Any) -> Any:
 
 
 async def deliver(house: House, phones: Phones) -> int:
-    return await house.services.notices.send_codes(phones, "test")
+    return await house.services.sender.send_codes(phones, "test")
 
 
 async def code_for(house: House, phones: Phones, who: Person) -> str:
@@ -255,7 +255,7 @@ async def test_a_gateway_that_fails_loses_no_message(house: House, phones: Phone
     phones.broken = True
     assert await deliver(house, phones) == 0
     phones.broken = False
-    taken_over = await house.store.next_owed(["440106"], "another", 10, 0)
+    taken_over = await house.store.next_entries(["440106"], "another", 10, 0)
     assert len(taken_over) == 1, "it is still owed, and another sender can take it"
 
 
@@ -278,7 +278,7 @@ async def test_a_message_the_gateway_never_takes_holds_up_no_other(
 
 
 async def test_a_message_nobody_understands_holds_up_no_other(house: House, phones: Phones) -> None:
-    await house.store.owe("440106", {"kind": "notice", "resident": b"x" * 16})
+    await house.store.enqueue_code("440106", {"kind": "notice", "resident": b"x" * 16})
     await house.registered(person(0))
     await ask(house, person(0))
     assert await deliver(house, phones) == 1
@@ -290,7 +290,7 @@ async def test_a_code_that_is_too_old_is_not_sent(house: House, phones: Phones) 
     await house.forward(300)
     assert await deliver(house, phones) == 0
     assert phones.messages == []
-    assert await house.store.next_owed(["440106"], "another", 10, 0) == []
+    assert await house.store.next_entries(["440106"], "another", 10, 0) == []
 
 
 async def test_a_store_that_is_away_is_said(house: House, phones: Phones, monkeypatch: pytest.MonkeyPatch) -> None:

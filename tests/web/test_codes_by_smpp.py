@@ -35,8 +35,8 @@ async def test_codes_reach_the_phones_and_a_number_that_is_refused_holds_up_nobo
             async with asyncio.timeout(20):
                 while not gateway.ready:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
-            assert await house.services.notices.send_codes(gateway, "test") == 3
-            assert await house.services.notices.send_codes(gateway, "test") == 0, "nothing is sent twice"
+            assert await house.services.sender.send_codes(gateway, "test") == 3
+            assert await house.services.sender.send_codes(gateway, "test") == 0, "nothing is sent twice"
         taken = running.taken()
     assert sorted(line.to for line in taken) == sorted("86" + people[i].phone for i in (0, 2, 3))
     by_phone = {line.to: line.text for line in taken}

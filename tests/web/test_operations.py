@@ -47,7 +47,7 @@ async def entered(house: House, day: date = SATURDAY, code: str = TIANHE) -> int
 
 async def owed_now(house: House) -> int:
     """How many messages somebody might send."""
-    return await house.store.owed([TIANHE])
+    return await house.store.count_entries([TIANHE])
 
 
 async def settled(house: House, outcome: Literal["accepted", "refused"]) -> str:
@@ -55,7 +55,7 @@ async def settled(house: House, outcome: Literal["accepted", "refused"]) -> str:
     pointer, found = await in_hand(house)
     assert found.message is not None
     assert await house.store.settle_message([(pointer, found.seq, outcome)]) == [True]
-    await house.store.sent([pointer.owed])
+    await house.store.acknowledge([pointer.entry])
     return found.message.kind
 
 

@@ -48,7 +48,7 @@ async def sms_code(house: House, folder: Path) -> str:
     gateway = FileGateway(folder / "sms")
     districts = [district.code for district in house.services.city.districts]
     await house.store.open_outbox(districts)
-    assert await house.services.notices.send_codes(gateway, "test") == 1
+    assert await house.services.sender.send_codes(gateway, "test") == 1
     found = re.search("[0-9]{6}", json.loads(gateway.path.read_text().splitlines()[-1])["text"])
     assert found
     return found[0]

@@ -396,7 +396,7 @@ class Town:
         if (self.day in SILENT and self.now.hour >= 20) or (self.day - ONE in SILENT and self.now.hour < 17):
             return
         self.phones.clear()
-        await self.house.services.notices.send_messages(self.phones, "test")
+        await self.house.services.sender.send_messages(self.phones, "test")
         asleep = not 8 <= self.now.hour < 21
         for resident in self.books.residents:
             letters = [] if asleep else self.books.due(resident, self.now)

@@ -10,7 +10,7 @@ import msgspec
 from server.appointments.appointments import Appointments
 from server.appointments.corrections import OPEN, Corrections, Counts, Told, word_of
 from server.core.city import City
-from server.core.encryption import Seal
+from server.core.encryption import Cipher
 from server.operations.importing.csv_file import CsvFile, Fault, Outcome
 from server.operations.importing.duplicates import Residents, Seen, says_otherwise
 from server.operations.importing.registry_rows import FirstDoseRow
@@ -97,16 +97,16 @@ class RegistryKeeper:
     Args:
         connection: where.
         city: products.
-        seal: seals names and phones.
+        cipher: encrypts names and phones.
         appointments: closes the registrations of those who have nothing left to get.
     """
 
-    def __init__(self, connection: Connection, city: City, seal: Seal, appointments: Appointments) -> None:
+    def __init__(self, connection: Connection, city: City, cipher: Cipher, appointments: Appointments) -> None:
         self._connection = connection
         self._registry_store = RegistryStore(connection)
         self._reader = RegistrationReader(connection)
         self._city = city
-        self._seal = seal
+        self._cipher = cipher
         self._corrections = Corrections(city, connection, appointments)
         self.counts = Counts()
 
@@ -143,15 +143,15 @@ class RegistryKeeper:
         moved: list[tuple[bytes, FirstDoseRecord]] = []
         for row, old in zip(batch, kept, strict=True):
             if old is None:
-                fresh.append((row.resident, row.record(self._seal)))
+                fresh.append((row.resident, row.record(self._cipher)))
             elif (old.day, old.product) != (row.day, row.product):
-                moved.append((row.resident, row.record(self._seal)))
+                moved.append((row.resident, row.record(self._cipher)))
             elif (
                 (old.match, old.district, old.earlier) != (row.match, row.district, row.earlier)
                 or not old.contact
-                or self._seal.is_stale(old.contact)
+                or self._cipher.is_stale(old.contact)
             ):
-                fresh.append((row.resident, row.record(self._seal)))
+                fresh.append((row.resident, row.record(self._cipher)))
         if moved:
             fresh += await self._follow(moved)
         if fresh:

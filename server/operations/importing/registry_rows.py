@@ -5,7 +5,7 @@ from datetime import date
 from typing import Final, NamedTuple, get_args
 
 from server.core.city import City
-from server.core.encryption import Contact, Seal
+from server.core.encryption import Cipher, Contact
 from server.core.keys import Pepper
 from server.core.papers import IdType, faults, normalise_id, normalise_name, normalise_phone
 from server.operations.importing.cells import NO_DISTRICT, SAVE_AS_TEXT, BadRow, check_unspoilt, day_of
@@ -31,9 +31,9 @@ class FirstDoseRow(NamedTuple):
     phone: str
     before: "FirstDoseRow | None" = None
 
-    def record(self, seal: Seal) -> FirstDoseRecord:
-        """The line as it is kept, name and phone sealed in it."""
-        contact = seal.close(self.resident, Contact(self.name, self.phone))
+    def record(self, cipher: Cipher) -> FirstDoseRecord:
+        """The line as it is kept, name and phone encrypted in it."""
+        contact = cipher.encrypt(self.resident, Contact(self.name, self.phone))
         return FirstDoseRecord(self.day, self.product, self.district, self.match, contact, self.earlier)
 
     @property

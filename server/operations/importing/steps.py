@@ -14,7 +14,7 @@ from server.appointments.corrections import Counts
 from server.appointments.sites import Site
 from server.core.city import City
 from server.core.clock import Clock, from_ms
-from server.core.encryption import Seal
+from server.core.encryption import Cipher
 from server.core.keys import Pepper
 from server.core.settings import Settings
 from server.operations.importing.affected import AtSites, at_sites, remove_sites
@@ -80,7 +80,7 @@ class RegistryImport:
         self._scope = scope
         self._read = registry_reader(city, Pepper(settings.pepper, city.papers.same_name), _today(city, clock))
         appointments = Appointments(city, connection, clock)
-        self._keeper = RegistryKeeper(connection, city, Seal(settings.secrets), appointments)
+        self._keeper = RegistryKeeper(connection, city, Cipher(settings.secrets), appointments)
 
     def judge(self, file: Path, progress: Progress) -> RegistryFound:
         """Read the whole file."""

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.core.encryption import Contact, Seal, Unreadable
+from server.core.encryption import Cipher, Contact, Unreadable
 
 OLD, NEW = b"o" * 32, b"n" * 32
 ZHANG, LI = b"z" * 16, b"l" * 16
@@ -25,13 +25,13 @@ def key_id(secret: bytes) -> int:
     resident=st.binary(min_size=16, max_size=16),
 )
 def test_what_is_closed_is_opened(name: str, phone: str, resident: bytes) -> None:
-    sealed = Seal([NEW]).close(resident, Contact(name, phone))
-    assert Seal([NEW]).open(resident, sealed) == Contact(name, phone)
-    assert Seal([OLD, NEW]).open(resident, sealed) == Contact(name, phone)
+    sealed = Cipher([NEW]).encrypt(resident, Contact(name, phone))
+    assert Cipher([NEW]).decrypt(resident, sealed) == Contact(name, phone)
+    assert Cipher([OLD, NEW]).decrypt(resident, sealed) == Contact(name, phone)
 
 
 def test_the_form_is_the_documented_one() -> None:
-    sealed = Seal([NEW, OLD]).close(ZHANG, CONTACT)
+    sealed = Cipher([NEW, OLD]).encrypt(ZHANG, CONTACT)
     assert sealed[0] == key_id(NEW)
     assert len(sealed) == 1 + 12 + len("13800138000张三".encode()) + 16
     aes = AESGCM(hmac.digest(NEW, b"jiaohao contact", "sha256"))
@@ -39,41 +39,41 @@ def test_the_form_is_the_documented_one() -> None:
 
 
 def test_the_same_contact_is_never_sealed_alike() -> None:
-    seal = Seal([NEW])
-    assert len({seal.close(ZHANG, CONTACT) for _ in range(1000)}) == 1000
+    cipher = Cipher([NEW])
+    assert len({cipher.encrypt(ZHANG, CONTACT) for _ in range(1000)}) == 1000
 
 
 def test_nothing_can_be_read_in_what_is_sealed() -> None:
-    sealed = Seal([NEW]).close(ZHANG, CONTACT)
+    sealed = Cipher([NEW]).encrypt(ZHANG, CONTACT)
     for part in ("张", "三", "13800", "8000"):
         assert part.encode() not in sealed
 
 
 def test_it_opens_for_its_person_only() -> None:
-    seal = Seal([NEW])
+    cipher = Cipher([NEW])
     with pytest.raises(Unreadable):
-        seal.open(LI, seal.close(ZHANG, CONTACT))
+        cipher.decrypt(LI, cipher.encrypt(ZHANG, CONTACT))
 
 
 def test_a_secret_that_is_gone_opens_nothing() -> None:
     with pytest.raises(Unreadable, match=rf"^key id {key_id(OLD)} is none of "):
-        Seal([NEW]).open(ZHANG, Seal([OLD]).close(ZHANG, CONTACT))
+        Cipher([NEW]).decrypt(ZHANG, Cipher([OLD]).encrypt(ZHANG, CONTACT))
 
 
 def test_every_changed_byte_is_noticed() -> None:
-    seal = Seal([NEW, OLD])
-    sealed = seal.close(ZHANG, CONTACT)
+    cipher = Cipher([NEW, OLD])
+    sealed = cipher.encrypt(ZHANG, CONTACT)
     for i in range(len(sealed)):
         with pytest.raises(Unreadable):
-            seal.open(ZHANG, sealed[:i] + bytes([sealed[i] ^ 1]) + sealed[i + 1 :])
+            cipher.decrypt(ZHANG, sealed[:i] + bytes([sealed[i] ^ 1]) + sealed[i + 1 :])
         with pytest.raises(Unreadable):
-            seal.open(ZHANG, sealed[:i])
+            cipher.decrypt(ZHANG, sealed[:i])
 
 
 @given(st.binary(max_size=80))
 def test_rubbish_is_unreadable_and_no_other_error(rubbish: bytes) -> None:
-    seal = Seal([NEW, OLD])
-    for open_it in (seal.open, seal.open_text):
+    cipher = Cipher([NEW, OLD])
+    for open_it in (cipher.decrypt, cipher.decrypt_text):
         with pytest.raises(Unreadable):
             open_it(ZHANG, rubbish)
         with pytest.raises(Unreadable):
@@ -81,28 +81,28 @@ def test_rubbish_is_unreadable_and_no_other_error(rubbish: bytes) -> None:
 
 
 def test_the_error_tells_the_key_id_and_nothing_else() -> None:
-    sealed = Seal([OLD]).close(ZHANG, CONTACT)
-    for seal, resident in ((Seal([NEW]), ZHANG), (Seal([OLD]), LI)):
+    sealed = Cipher([OLD]).encrypt(ZHANG, CONTACT)
+    for cipher, resident in ((Cipher([NEW]), ZHANG), (Cipher([OLD]), LI)):
         with pytest.raises(Unreadable) as refused:
-            seal.open(resident, sealed)
+            cipher.decrypt(resident, sealed)
         told = str(refused.value)
         assert str(key_id(OLD)) in told
         assert not any(part in told for part in ("张", "138", sealed.hex(), ZHANG.hex(), OLD.hex(), "ooo"))
 
 
 def test_a_text_comes_back_and_is_no_contact() -> None:
-    seal = Seal([NEW])
-    text = seal.close_text(ZHANG, "验证码012345")
-    assert seal.open_text(ZHANG, text) == "验证码012345"
+    cipher = Cipher([NEW])
+    text = cipher.encrypt_text(ZHANG, "验证码012345")
+    assert cipher.decrypt_text(ZHANG, text) == "验证码012345"
     with pytest.raises(Unreadable):
-        seal.open(ZHANG, text)
+        cipher.decrypt(ZHANG, text)
     with pytest.raises(Unreadable):
-        seal.open_text(ZHANG, seal.close(ZHANG, CONTACT))
+        cipher.decrypt_text(ZHANG, cipher.encrypt(ZHANG, CONTACT))
     with pytest.raises(Unreadable):
-        seal.open_text(LI, text)
+        cipher.decrypt_text(LI, text)
 
 
 def test_stale_is_what_another_secret_than_the_current_one_has_sealed() -> None:
-    assert Seal([NEW, OLD]).is_stale(Seal([OLD]).close(ZHANG, CONTACT))
-    assert not Seal([NEW, OLD]).is_stale(Seal([NEW]).close(ZHANG, CONTACT))
-    assert not Seal([NEW, OLD]).is_stale(b"")
+    assert Cipher([NEW, OLD]).is_stale(Cipher([OLD]).encrypt(ZHANG, CONTACT))
+    assert not Cipher([NEW, OLD]).is_stale(Cipher([NEW]).encrypt(ZHANG, CONTACT))
+    assert not Cipher([NEW, OLD]).is_stale(b"")
