@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from loadtests.client.answers import Call
+from loadtests.toml_file import TomlError, read_toml, typed
 
 SHIPPED_SLO = Path(__file__).parent.parent / "slo.toml"
 
@@ -91,6 +92,20 @@ class Slo(_Table, frozen=True):
         return None if limit_ms is None else limit_ms * 1000
 
 
+_TABLES: dict[str, type[msgspec.Struct]] = {
+    "": Slo,
+    "errors": Errors,
+    "lateness": Lateness,
+    "eta": Eta,
+    "fairness": Fairness,
+    "recovery": Recovery,
+    "memory": Memory,
+    "audit": Audit,
+    "generator": Generator,
+    "machine": Machine,
+}
+
+
 class SloError(Exception):
     """The file cannot be used; the message is one line."""
 
@@ -103,13 +118,11 @@ def load_slo(path: Path) -> Slo:
             "slo.toml: p99_ms.join: expected `float`, got `str`".
     """
     try:
-        tree = msgspec.toml.decode(path.read_text("utf-8-sig"))
+        tree = read_toml(path)
     except OSError as error:
         raise SloError(f"{path.name}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise SloError(f"{path.name}: expected UTF-8 text") from error
-    except msgspec.DecodeError as error:
-        raise SloError(f"{path.name}: not TOML: {error}") from error
+    except TomlError as error:
+        raise SloError(f"{path.name}: {error}") from error
     # names of calls first: msgspec says of a bad value in a dict only that it is in some value
     table = tree.get("p99_ms", {})
     calls = {call.name.lower() for call in Call}
@@ -117,16 +130,15 @@ def load_slo(path: Path) -> Slo:
         if name not in calls:
             raise SloError(f"{path.name}: p99_ms.{name}: no such call; expected one of {', '.join(sorted(calls))}")
         try:
-            msgspec.convert(limit, Positive)
-        except msgspec.ValidationError as error:
-            raise SloError(f"{path.name}: p99_ms.{name}: {_lower(str(error))}") from error
+            typed(limit, Positive, _keys_of)
+        except TomlError as error:
+            raise SloError(f"{path.name}: p99_ms.{name}: {error}") from error
     try:
-        return msgspec.convert(tree, Slo)
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$.")
-        place = where.rstrip("`") or "the file"
-        raise SloError(f"{path.name}: {place}: {_lower(what)}") from error
+        return typed(tree, Slo, _keys_of)
+    except TomlError as error:
+        raise SloError(f"{path.name}: {error}") from error
 
 
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+def _keys_of(table: str) -> tuple[str, ...]:
+    """Return the keys of a table of the file."""
+    return _TABLES[table].__struct_fields__

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date, datetime, time
 from functools import cache
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from loadtests.crowd.profile import (
     per_mille,
     shares_of,
 )
+from loadtests.toml_file import TomlError, read_toml, typed
 
 SHIPPED = Path(__file__).parent.parent / "crowds"
 DEFAULT_CROWD = "guangzhou"
@@ -45,18 +45,12 @@ def load_profile(name: str = DEFAULT_CROWD) -> CrowdProfile:
     """
     path = SHIPPED / f"{name}.toml" if re.fullmatch(r"[A-Za-z0-9_-]+", name) else Path(name)
     try:
-        tree = msgspec.toml.decode(path.read_text("utf-8-sig"))
+        profile = typed(read_toml(path), CrowdProfile, lambda table: _TABLES[table].__struct_fields__)
     except OSError as error:
         shipped = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.toml")))
         raise CrowdError(f"{path.name}: cannot be read: {error.strerror} (shipped: {shipped})") from error
-    except UnicodeDecodeError as error:
-        raise CrowdError(f"{path.name}: expected UTF-8 text, got byte {error.object[error.start]:#04x}") from error
-    except msgspec.DecodeError as error:
-        raise CrowdError(f"{path.name}: not TOML: {error}") from error
-    try:
-        profile = msgspec.convert(tree, CrowdProfile, builtin_types=(datetime, date, time))
-    except msgspec.ValidationError as error:
-        raise CrowdError(f"{path.name}: {_explain(error)}") from error
+    except TomlError as error:
+        raise CrowdError(f"{path.name}: {error}") from error
     problem = next(_problems(profile), None)
     if problem is not None:
         raise CrowdError(f"{path.name}: {problem}")
@@ -78,20 +72,6 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "networks": Network,
     "bots": Bots,
 }
-
-
-def _explain(error: msgspec.ValidationError) -> str:
-    """msgspec's "Expected ... - at `$.path`" as "path: expected ...", the key always named in full."""
-    what, _, path = str(error).partition(" - at `$")
-    path = path.rstrip("`").lstrip(".")
-    found = re.fullmatch(r"Object (missing required|contains unknown) field `(.+)`", what)
-    if found is None:
-        return f"{path}: {what[0].lower()}{what[1:]}"
-    key = ".".join(filter(None, (path, found[2])))
-    if found[1] == "missing required":
-        return f"{key}: expected a value, got none"
-    known = _TABLES[re.sub(r"\[[^]]*\]", "", path)].__struct_encode_fields__
-    return f"{key}: unknown key, expected one of {', '.join(known)}"
 
 
 def _problems(profile: CrowdProfile) -> Iterator[str]:
