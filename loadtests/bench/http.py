@@ -179,7 +179,7 @@ async def _call(settings: Settings, residents: Sequence[bytes], claimed: int) ->
     """Places for all of them, and all called at once; passes for the first ones."""
     connection = Connection(await connect(settings.redis_url), settings.offset_ms)
     try:
-        while not (await OpeningStore(connection).advance([(_TAG, 0)]))[0].fields:  # noqa: ASYNC110  (until a worker has prepared it)
+        while not (await OpeningStore(connection).advance([(_TAG, 0)]))[0].opening:  # noqa: ASYNC110  (until a worker has prepared it)
             await asyncio.sleep(0.05)
         for start in range(0, len(residents), 1000):
             await OpeningStore(connection).join(_TAG, residents[start : start + 1000])

@@ -16,9 +16,10 @@ from server.cli.progress import progress_bar
 from server.core import logs
 from server.core.city import City, load_city
 from server.core.settings import Settings
+from server.night.outcome import NightOutcome
 from server.night.published import Published
 from server.night.run import Night
-from server.night.steps import STEPS, Outcome, Watcher
+from server.night.steps import STEPS, Watcher
 from server.store.connection import Connection
 from server.store.setup import city_clock, open_store, patiently
 
@@ -152,18 +153,18 @@ class _Lines(Watcher):
             self._tasks[key] = self.bar.add_task(f"{_TITLES[step]} {district}", total=total or None)
         self.bar.update(self._tasks[key], completed=done)
 
-    def done(self, step: str, so_far: list[Outcome]) -> None:
+    def done(self, step: str, so_far: list[NightOutcome]) -> None:
         """Print the step's line."""
         for key in [key for key in self._tasks if key[0] == step]:
             self.bar.remove_task(self._tasks.pop(key))
         self.said = True
         if not self._quiet:
-            place = list(STEPS).index(step) + 1
+            place = STEPS.index(step) + 1
             click.echo(f"{place}/{len(STEPS)} {_TITLES[step]}: {_brought(step, so_far)}")
 
 
-def _brought(step: str, so_far: list[Outcome]) -> str:
-    def total(of: Callable[[Outcome], int]) -> str:
+def _brought(step: str, so_far: list[NightOutcome]) -> str:
+    def total(of: Callable[[NightOutcome], int]) -> str:
         return f"{sum(map(of, so_far)):,}"
 
     if step == "close":
@@ -180,7 +181,7 @@ def _brought(step: str, so_far: list[Outcome]) -> str:
     return f"{total(lambda it: it.reminded)} reminders; all messages are in the outbox, `jiaohao notify` sends them"
 
 
-def _table(brought: list[Outcome]) -> None:
+def _table(brought: list[NightOutcome]) -> None:
     click.echo(f"{'district':<10}{'missed':>8}{'no-show':>8}{'barred':>8}{'wait':>10}{'doses':>10}{'allotted':>10}")
     for each in brought:
         click.echo(

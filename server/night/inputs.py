@@ -53,7 +53,7 @@ class Tonight:
     async def closing(self, district: District, day: date) -> AsyncIterator[tuple[date, list[Closing]]]:
         """Who has not come to their appointments of the days that are not closed yet, up to `day`: some at a time."""
         (through,) = await self._night_store.through([district.code])
-        for each in days_after(through.get("closed", ""), day):
+        for each in days_after(through.closed, day):
             roster = await self._slot_store.roster(day_tag(district.code, each))
             for batch in batches(roster):
                 kept = await self._reader.registrations([slot.resident for slot in batch])

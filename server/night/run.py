@@ -22,12 +22,15 @@ from server.core.clock import Clock, from_ms
 from server.core.errors import SetupError, StoreUnavailable
 from server.core.keys import day_tag
 from server.fairness.allotment import allot
+from server.night.giving import Means
 from server.night.inputs import Tonight
 from server.night.lease import Lease
+from server.night.outcome import NightOutcome, outcome_of, outcomes_of
 from server.night.published import Published
-from server.night.steps import STEPS, Means, Outcome, Steps, Watcher, outcome_of, outcomes_of
+from server.night.steps import STEPS, Steps, Watcher
 from server.night.store import NightStore
 from server.night.waiting_list import Listed, WaitingList
+from server.records.night import NightRecord
 from server.store.connection import Connection
 
 log = structlog.get_logger()
@@ -73,9 +76,9 @@ class Night:
 
     async def is_done(self, day: date) -> bool:
         """Whether a night has come to its end in every district."""
-        return all("told_ms" in fields for fields in await self._night_store.nights(self._tags(day), "told_ms"))
+        return all(night.is_done("tell") for night in await self._night_store.nights(self._tags(day)))
 
-    async def run(self, day: date, watcher: Watcher | None = None, patience_s: float = 900.0) -> list[Outcome]:
+    async def run(self, day: date, watcher: Watcher | None = None, patience_s: float = 900.0) -> list[NightOutcome]:
         """Run a night, or the rest of it; what it brought, by district. Once more changes nothing.
 
         Args:
@@ -110,7 +113,7 @@ class Night:
                 await patience.with_store(partial(steps.take, step, district))
             steps.watcher.done(step, steps.so_far())
 
-    async def foresee(self, day: date) -> list[Outcome]:
+    async def foresee(self, day: date) -> list[NightOutcome]:
         """What the rest of a night would bring if it were run now; changes nothing.
 
         Raises:
@@ -120,21 +123,21 @@ class Night:
         await self._check(day)
         found, nights = [], await self._nights(day)
         for district in self._city.districts:
-            fields = nights[district.code]
-            outcome = outcome_of(district.code, fields)
-            if "closed_ms" not in fields:
+            kept = nights[district.code]
+            outcome = outcome_of(district.code, kept)
+            if not kept.is_done("close"):
                 async for _, lines in self._tonight.closing(district, day):
                     new = [line for line in lines if not line.known]
                     outcome.missed += len(new)
                     outcome.charged += sum(line.charge for line in new)
                     outcome.barred += await self._tonight.would_be_barred([line.slot for line in new if line.charge])
             rules = self._tonight.rules(district, day)
-            if "frozen_ms" not in fields:
+            if not kept.is_done("freeze"):
                 people = Listed()
                 async for page in self._list.foreseen(district, day):
                     people.add(page)
                 offered, outcome.over = await self._tonight.offered(rules)
-                seed = bytes.fromhex(fields["seed"]) if "seed" in fields else secrets.token_bytes(32)
+                seed = kept.seed_bytes or secrets.token_bytes(32)
                 night = await asyncio.to_thread(allot, rules, offered, people.people, seed)
                 outcome.registrations, outcome.counts = len(people.people), night.counts()
                 outcome.offered = sum(free for _, free in offered)
@@ -155,8 +158,8 @@ class Night:
 
     async def _left_behind(self, day: date) -> list[date]:
         """Earlier nights that were frozen, perhaps gave something, and did not come to their end in time."""
-        frozen = {fields.get("frozen", "") for fields in await self._night_store.through(self._codes())}
-        days = sorted(date.fromisoformat(each) for each in frozen if each and date.fromisoformat(each) < day)
+        frozen = {through.frozen for through in await self._night_store.through(self._codes())}
+        days = sorted(each for each in frozen if each is not None and each < day)
         return [each for each in days if not await self.is_done(each)]
 
     @asynccontextmanager
@@ -174,8 +177,8 @@ class Night:
     def _tags(self, day: date) -> list[str]:
         return [day_tag(district.code, day) for district in self._city.districts]
 
-    async def _nights(self, day: date) -> dict[str, dict[str, str]]:
-        return dict(zip(self._codes(), await self._night_store.nights(self._tags(day)), strict=True))
+    async def _nights(self, day: date) -> dict[str, NightRecord]:
+        return dict(zip(self._codes(), await self._night_store.whole_nights(self._tags(day)), strict=True))
 
 
 class _Patience:

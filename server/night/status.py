@@ -1,9 +1,8 @@
 """What anyone may know of a district's night: before it the promise, after it what came out."""
 
 import datetime as dt
-from collections.abc import Mapping
 from datetime import date
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
@@ -12,35 +11,30 @@ from server.core.keys import day_tag
 from server.fairness.draw import commitment
 from server.night.published import Published
 from server.night.store import NightStore
+from server.records.night import NightRecord
 from server.store.connection import Connection
 
 State = Literal["committed", "closing", "frozen", "allotted", "published", "done"]
 
-# A field that is there once the night has come so far; the latest first.
-_STEPS: Final[tuple[tuple[str, State], ...]] = (
-    ("told_ms", "done"),
-    ("root", "published"),
-    ("allotted_ms", "allotted"),
-    ("list_root", "frozen"),
-    ("fence", "closing"),
-    ("seed", "committed"),
-)
 
-
-# Not the slots: a large city's table of them is far too much to read for each who looks at their status.
-_PUBLIC: Final = (*(field for field, _ in _STEPS), "registrations", "counts", "reached")
-
-
-def state_of(night: Mapping[str, str]) -> State | None:
-    """How far a district's night has come, by its fields; None where there is none."""
-    return next((state for field, state in _STEPS if field in night), None)
+def state_of(night: NightRecord) -> State | None:
+    """How far a district's night has come; None where there is none."""
+    reached: tuple[tuple[object, State], ...] = (
+        (night.told_ms, "done"),
+        (night.root, "published"),
+        (night.allotted_ms, "allotted"),
+        (night.list_root, "frozen"),
+        (night.fence, "closing"),
+        (night.seed, "committed"),
+    )
+    return next((state for field, state in reached if field is not None), None)
 
 
 async def is_owed(city: City, connection: Connection, day: date) -> bool:
     """Whether the night of a day has been prepared for, by an opening, and has not come to its end everywhere."""
     tags = [day_tag(district.code, day) for district in city.districts]
-    nights = await NightStore(connection).nights(tags, "seed", "told_ms")
-    return any("seed" in fields and "told_ms" not in fields for fields in nights)
+    nights = await NightStore(connection).nights(tags)
+    return any(night.seed is not None and not night.is_done("tell") for night in nights)
 
 
 class Announced(msgspec.Struct):
@@ -67,26 +61,21 @@ class Announced(msgspec.Struct):
 
 async def announced(connection: Connection, published: Published, district: str, day: dt.date) -> Announced | None:
     """What is public of a night; None where there is none."""
-    (night,) = await NightStore(connection).nights([day_tag(district, day)], *_PUBLIC)
-    seed = night.get("seed")
-    if seed is None:
+    (night,) = await NightStore(connection).nights([day_tag(district, day)])
+    if night.seed is None or night.seed_bytes is None:
         return None
-    root, list_root = night.get("root"), night.get("list_root")
+    root, list_root = night.root, night.list_root
     is_here = root is not None and published.path(day, district) is not None
     return Announced(
         district=district,
         date=day,
         state=state_of(night) or "committed",
-        commitment=commitment(bytes.fromhex(seed)),
-        registrations=int(night["registrations"]) if list_root and "registrations" in night else None,
+        commitment=commitment(night.seed_bytes),
+        registrations=night.registrations if list_root else None,
         list_root=list_root,
-        seed=seed if root else None,  # with it, whoever could still register would know their rank
+        seed=night.seed if root else None,  # with it, whoever could still register would know their rank
         root=root,
-        counts=msgspec.json.decode(night["counts"], type=dict[str, int]) if root and "counts" in night else None,
-        reached=_dates(night["reached"]) if root and "reached" in night else None,
+        counts=night.counts if root else None,
+        reached=night.reached if root else None,
         file_url=f"/api/v1/allotments/{district}/{day.isoformat()}/file" if is_here else None,
     )
-
-
-def _dates(text: str) -> list[dt.date | None]:
-    return msgspec.json.decode(text, type=list[dt.date | None])

@@ -4,19 +4,32 @@ Tags: `night` for the lease, `district:date` for a district's night, `district` 
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import date
 from functools import partial
 from typing import Any, Final
 
 from server.core.errors import UnknownStatus
 from server.core.keys import key, resident_tag
-from server.records.fields import Arg, fields_of, items_of
-from server.records.night import ENTER_NIGHT, FREEZE, LEASE, NOTE_NIGHT, Claim, FreezeStatus, Lease
+from server.records.fields import fields_of, items_of
+from server.records.night import (
+    ENTER_NIGHT,
+    FREEZE,
+    LEASE,
+    NOTE_NIGHT,
+    Claim,
+    Done,
+    FreezeStatus,
+    Lease,
+    NightRecord,
+    Through,
+)
 from server.records.registration import PASS_OVER, REMIND, PassedOver, PassOverStatus, RemindStatus
 from server.store.connection import FeatureStore
 
 _LEASE = "night"
 _RESIDENT_BYTES: Final = 16
 _PAGE: Final = 1000
+_SMALL: Final = tuple(name for name in NightRecord.__struct_fields__ if name not in ("rules", "offered"))
 
 
 class NightStore(FeatureStore):
@@ -45,35 +58,37 @@ class NightStore(FeatureStore):
             return None
         return Lease(False, int(kept["token"]), kept["holder"], int(kept["since_ms"]), int(kept["expires_ms"]))
 
-    async def enter_night(self, tag: str, token: int, seed: bytes) -> dict[str, str] | None:
-        """Begin or go on with a district's night: its fields, or None where somebody holds a later lease."""
+    async def enter_night(self, tag: str, token: int, seed: bytes) -> NightRecord | None:
+        """Begin or go on with a district's night: how far it has come, or None where somebody holds a later lease."""
         status, *fields = await self._connection.run("enter_night", tag, token, seed.hex())
-        return fields_of(fields) if self._connection.read(ENTER_NIGHT, status) == "entered" else None
+        if self._connection.read(ENTER_NIGHT, status) != "entered":
+            return None
+        return NightRecord.unpack(fields_of(fields))
 
-    async def note_night(self, tag: str, token: int, fields: Mapping[str, Arg]) -> bool:
+    async def note_night(self, tag: str, token: int, news: NightRecord) -> bool:
         """What a step has brought; False where somebody holds a later lease."""
-        flat = [x for field in fields.items() for x in field]
+        flat = [x for field in news.pack().items() for x in field]
         return self._connection.read(NOTE_NIGHT, await self._connection.run("note_night", tag, token, *flat))
 
     async def freeze(self, tag: str, token: int, part: int, data: bytes, lives_ms: int) -> FreezeStatus:
         """Keep a part of the list of those who wait; the status."""
         return self._connection.read(FREEZE, await self._connection.run("freeze", tag, token, part, data, lives_ms))
 
-    async def nights(self, tags: Sequence[str], *names: str) -> list[dict[str, str]]:
-        """The fields of each district's night, or those with these names; empty where there is none.
-
-        The seed is among them, published or not.
-        """
-        if not names:
-            return [
-                fields_of(answer)
-                for answer in await self._connection.plain([("HGETALL", key("night", tag)) for tag in tags])
-            ]
-        answers = await self._connection.plain([("HMGET", key("night", tag), *names) for tag in tags])
+    async def nights(self, tags: Sequence[str]) -> list[NightRecord]:
+        """How far each district's night has come: without its rules and slots, which in a large city are far too much
+        to read for each who looks. The seed is there, published or not."""
+        answers = await self._connection.plain([("HMGET", key("night", tag), *_SMALL) for tag in tags])
         return [
-            {name: value.decode() for name, value in zip(names, answer, strict=True) if value is not None}
+            NightRecord.unpack(
+                {name: value.decode() for name, value in zip(_SMALL, answer, strict=True) if value is not None}
+            )
             for answer in answers
         ]
+
+    async def whole_nights(self, tags: Sequence[str]) -> list[NightRecord]:
+        """The same with the rules and the slots."""
+        answers = await self._connection.plain([("HGETALL", key("night", tag)) for tag in tags])
+        return [NightRecord.unpack(fields_of(answer)) for answer in answers]
 
     async def frozen(self, tag: str, part: int) -> bytes | None:
         """A part of the frozen list."""
@@ -82,13 +97,16 @@ class NightStore(FeatureStore):
 
     # From night to night
 
-    async def through(self, districts: Sequence[str]) -> list[dict[str, str]]:
-        """For each district, up to which date what has been done: `closed`, `gathered`, `frozen`."""
-        return [fields_of(a) for a in await self._connection.plain([("HGETALL", key("through", d)) for d in districts])]
+    async def through(self, districts: Sequence[str]) -> list[Through]:
+        """For each district, up to which date what has been done."""
+        return [
+            Through.unpack(fields_of(a))
+            for a in await self._connection.plain([("HGETALL", key("through", d)) for d in districts])
+        ]
 
-    async def note_through(self, district: str, what: str, day: str) -> None:
+    async def note_through(self, district: str, what: Done, day: date) -> None:
         """Something has been done up to this date."""
-        await self._connection.plain([("HSET", key("through", district), what, day)])
+        await self._connection.plain([("HSET", key("through", district), what, day.isoformat())])
 
     async def passes_alive(self, tag: str) -> tuple[int, int]:
         """(what time it is in ms, how many may still register in an opening)."""

@@ -148,7 +148,7 @@ class WaitingList:
                     await self._pointers.write_pointers([(district.code, resident) for _, resident in page])
                 all_over = all_over and not alive
             if all_over:
-                await self._night_store.note_through(district.code, "gathered", each.isoformat())
+                await self._night_store.note_through(district.code, "gathered", each)
 
     async def waiting(self, district: District, *, drop: bool) -> AsyncIterator[list[Waiting]]:
         """Those of `pending` who wait indeed, each once, a page at a time; with `drop` the others are forgotten, and
@@ -213,7 +213,7 @@ class WaitingList:
     async def _openings_to_gather(self, district: District, day: date) -> list[tuple[date, list[int]]]:
         """The days that no night has looked at yet, each with those of its openings in which somebody was let in."""
         (through,) = await self._night_store.through([district.code])
-        tags = {each: opening_tags(district.code, each) for each in days_after(through.get("gathered", ""), day)}
+        tags = {each: opening_tags(district.code, each) for each in days_after(through.gathered, day)}
         there = await self._night_store.claimed_in([tag for of_day in tags.values() for tag in of_day])
         return [(each, [n for n, tag in enumerate(of_day, 1) if tag in there]) for each, of_day in tags.items()]
 
@@ -273,14 +273,14 @@ def _waiting(resident: bytes, fields: dict[str, str], word: Word | None) -> Wait
     )
 
 
-def days_after(done: str, day: date) -> list[date]:
-    """The days after the one up to which something is done (YYYY-MM-DD, "" = never), up to `day`.
+def days_after(done: date | None, day: date) -> list[date]:
+    """The days after the one up to which something is done (None = never), up to `day`.
 
     What is said to be done beyond `day` was so before the clock was set back, and counts for nothing.
     """
     first = day - timedelta(days=MOST_DAYS_BACK)
-    if done and date.fromisoformat(done) <= day:
-        first = max(first, date.fromisoformat(done) + timedelta(days=1))
+    if done is not None and done <= day:
+        first = max(first, done + timedelta(days=1))
     return [first + timedelta(days=n) for n in range((day - first).days + 1)]
 
 

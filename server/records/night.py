@@ -1,7 +1,13 @@
-"""A night: who runs it, what its scripts answer, who has claimed a place in an opening of its day."""
+"""A night: what it has brought so far, who runs it, what its scripts answer, who claimed a place in its openings."""
 
-from typing import Final, Literal, NamedTuple
+from collections.abc import Mapping
+from datetime import date
+from typing import Final, Literal, NamedTuple, assert_never
 
+import msgspec
+
+from server.records.fields import Arg, fields_in, record_of
+from server.records.slot import Overbooked
 from server.records.statuses import Statuses, flag, words
 
 LeaseStatus = Literal["held", "other", "free"]
@@ -12,6 +18,96 @@ LEASE: Final[Statuses[LeaseStatus]] = words("lease", LeaseStatus)
 ENTER_NIGHT: Final[Statuses[EnterNightStatus]] = words("enter_night", EnterNightStatus)
 FREEZE: Final[Statuses[FreezeStatus]] = words("freeze", FreezeStatus)
 NOTE_NIGHT: Final = flag("note_night")
+
+
+Step = Literal["close", "free", "freeze", "allot", "publish", "tell"]
+Done = Literal["closed", "gathered", "frozen"]
+"""What is done of one date after the other, from night to night."""
+
+_IN_JSON: Final = frozenset({"over", "counts", "reached"})
+
+
+class NightRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a district's night has brought so far, or what one of its steps has; what has not happened is None.
+
+    The meaning of each field stands in the key table of `lua/README.md`. `rules` and `offered` are the JSON of
+    `fairness.Rules` and of its slots with how many of each are free, which are the night's own to read.
+    """
+
+    seed: str | None = None
+    fence: int | None = None
+    missed: int | None = None
+    charged: int | None = None
+    barred: int | None = None
+    closed_ms: int | None = None
+    freed: int | None = None
+    freed_ms: int | None = None
+    rules: str | None = None
+    offered: str | None = None
+    over: list[Overbooked] | None = None
+    registrations: int | None = None
+    parts: int | None = None
+    list_root: str | None = None
+    frozen_ms: int | None = None
+    given: int | None = None
+    withdrawn: int | None = None
+    allotted_ms: int | None = None
+    root: str | None = None
+    counts: dict[str, int] | None = None
+    reached: list[date | None] | None = None
+    published_ms: int | None = None
+    reminded: int | None = None
+    told_ms: int | None = None
+
+    @property
+    def seed_bytes(self) -> bytes | None:
+        """The seed itself; known to all once the root is there."""
+        return bytes.fromhex(self.seed) if self.seed else None
+
+    def is_done(self, step: Step) -> bool:
+        """Whether a step has come to its end."""
+        match step:
+            case "close":
+                return self.closed_ms is not None
+            case "free":
+                return self.freed_ms is not None
+            case "freeze":
+                return self.frozen_ms is not None
+            case "allot":
+                return self.allotted_ms is not None
+            case "publish":
+                return self.published_ms is not None
+            case "tell":
+                return self.told_ms is not None
+            case _:
+                assert_never(step)
+
+    def with_news(self, news: "NightRecord") -> "NightRecord":
+        """With what has happened since."""
+        known = {name: value for name, value in msgspec.structs.asdict(news).items() if value is not None}
+        return msgspec.structs.replace(self, **known)
+
+    def pack(self) -> dict[str, Arg]:
+        """Its fields as they are stored."""
+        return fields_in(self, _IN_JSON)
+
+    @classmethod
+    def unpack(cls, stored: Mapping[str, str]) -> "NightRecord":
+        """Of stored fields, all or some."""
+        return record_of(cls, stored, _IN_JSON)
+
+
+class Through(msgspec.Struct, frozen=True):
+    """Up to which date a district's nights have closed the day, gathered who registered, and frozen the list."""
+
+    closed: date | None = None
+    gathered: date | None = None
+    frozen: date | None = None
+
+    @classmethod
+    def unpack(cls, stored: Mapping[str, str]) -> "Through":
+        """Of stored fields."""
+        return record_of(cls, stored)
 
 
 class Lease(NamedTuple):

@@ -1,7 +1,11 @@
 """An opening: what its scripts answer, a place in it, and how it stands."""
 
+from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+import msgspec
+
+from server.records.fields import record_of
 from server.records.statuses import Statuses, words
 
 PrepareStatus = Literal["prepared", "kept"]
@@ -47,12 +51,52 @@ class Joined(NamedTuple):
     serving: int = 0
 
 
+class OpeningRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An opening as the store has it; the meaning of each field stands in the key table of `lua/README.md`.
+
+    `drawn` is None until the draw has closed.
+    """
+
+    opens_ms: int
+    draw_ms: int
+    closes_ms: int
+    claim_ms: int = 0
+    pass_ms: int = 0
+    grace_ms: int = 0
+    poll_budget: float = 0.0
+    seed: str
+    rate: float
+    max_active: int
+    paused: bool
+    message: str
+    adjusted: bool = False
+    issued: int
+    drawn: int | None = None
+    settled: bool
+    serving: int
+    called: int
+    missed: int
+    missed_to: int = 0
+    claimed: int
+    left: int
+    left_called: int
+    credit: float | None = None
+    last_ms: int | None = None
+    hold_ms: int
+
+    @classmethod
+    def unpack(cls, stored: Mapping[str, str]) -> "OpeningRecord":
+        """Of stored fields."""
+        return record_of(cls, stored)
+
+
 class Advance(NamedTuple):
-    """How an opening stands: its fields, and the entries given up that the caller did not know."""
+    """How an opening stands, None where it has not been prepared; and the entries given up that the caller did not
+    know."""
 
     now_ms: int
     passes_alive: int
-    fields: dict[str, str]
+    opening: OpeningRecord | None
     left: list[int]
 
 

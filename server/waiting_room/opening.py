@@ -11,7 +11,7 @@ from server.core.city import City, District
 from server.core.clock import from_ms, to_ms
 from server.core.keys import opening_tag
 from server.fairness.draw import Draw, commitment
-from server.records.opening import Advance
+from server.records.opening import Advance, OpeningRecord
 from server.waiting_room.given_up import GivenUp
 
 State = Literal["maintenance", "closed", "draw", "open", "paused", "ended", "unassigned"]
@@ -94,36 +94,35 @@ class Opening:
     def follow(self, news: Advance) -> None:
         """Take over what `advance` reported."""
         self.seen_ms = news.now_ms
-        fields = news.fields
-        self.prepared = bool(fields)
-        if not fields:
+        kept = news.opening
+        self.prepared = kept is not None
+        if kept is None:
             return
-        number = {name: int(fields[name]) for name in _COUNTERS}
-        self._times_kept = (int(fields["opens_ms"]), int(fields["draw_ms"]), int(fields["closes_ms"]))
-        if number["issued"]:  # the timetable that residents have been told
+        self._times_kept = (kept.opens_ms, kept.draw_ms, kept.closes_ms)
+        if kept.issued:  # the timetable that residents have been told
             self.opens_ms, self.draw_ms, self.closes_ms = self._times_kept
         if self.commitment is None:
-            self.seed = bytes.fromhex(fields["seed"])
+            self.seed = bytes.fromhex(kept.seed)
             self.commitment = commitment(self.seed)
-        if self.drawn is None and "drawn" in fields:
-            self.drawn = int(fields["drawn"])
+        if self.drawn is None and kept.drawn is not None:
+            self.drawn = kept.drawn
             self.number_among(self.drawn, 0)
-        self.settled = fields["settled"] == "1"
-        self.rate = float(fields["rate"])
-        self.max_active = number["max_active"]
-        self.paused = fields["paused"] == "1"
-        self.message = fields["message"]
-        self.issued, self.serving = number["issued"], number["serving"]
-        self.pending = number["called"] - number["claimed"] - number["missed"] - number["left_called"]
-        self.waiting = number["issued"] - number["called"] - (number["left"] - number["left_called"])
+        self.settled = kept.settled
+        self.rate = kept.rate
+        self.max_active = kept.max_active
+        self.paused = kept.paused
+        self.message = kept.message
+        self.issued, self.serving = kept.issued, kept.serving
+        self.pending = kept.called - kept.claimed - kept.missed - kept.left_called
+        self.waiting = kept.issued - kept.called - (kept.left - kept.left_called)
         self.passes_alive = news.passes_alive
-        self.hold_ms = number["hold_ms"]
+        self.hold_ms = kept.hold_ms
         self.left.update(news.left)
         self.left_seen += len(news.left)
         if self.draw is not None:
             self.left.number(self.draw.number)
-        self._follow_tokens(news)
-        self._follow_pace(news.now_ms, number["called"])
+        self._follow_tokens(kept, news.now_ms)
+        self._follow_pace(news.now_ms, kept.called)
         self._stretch = max(1.0, self._polls_per_second() / self._policy.poll_budget_per_second)
 
     @property
@@ -141,11 +140,12 @@ class Opening:
             "passes_alive": self.passes_alive,
         }
 
-    def _follow_tokens(self, news: Advance) -> None:
+    def _follow_tokens(self, kept: OpeningRecord, now_ms: int) -> None:
         """How far the store's bucket is from the next call at this moment (lua/advance.lua)."""
         full = max(self.rate, 1.0) if self.rate > 0 else 0.0
-        credit, last_ms = float(news.fields.get("credit", full)), int(news.fields.get("last_ms", news.now_ms))
-        tokens = min(credit + max(0, news.now_ms - last_ms) / 1000 * self.rate, full)
+        credit = full if kept.credit is None else kept.credit
+        last_ms = now_ms if kept.last_ms is None else kept.last_ms
+        tokens = min(credit + max(0, now_ms - last_ms) / 1000 * self.rate, full)
         self._next_token = max(0.0, 1.0 - tokens)
 
     def _follow_pace(self, now_ms: int, called: int) -> None:
@@ -271,16 +271,3 @@ class Opening:
         return int(
             1000 * min(policy.poll_ceiling_seconds * self._stretch, self.waiting / self.rate if self.rate else 1e6)
         )
-
-
-_COUNTERS = (
-    "issued",
-    "serving",
-    "called",
-    "claimed",
-    "missed",
-    "left",
-    "left_called",
-    "max_active",
-    "hold_ms",
-)

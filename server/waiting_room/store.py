@@ -24,6 +24,7 @@ from server.records.opening import (
     JoinStatus,
     LeaveStatus,
     NoPlace,
+    OpeningRecord,
     OpeningStatus,
     Place,
     RejoinStatus,
@@ -156,4 +157,5 @@ class OpeningStore(FeatureStore):
 
 
 def _advance(now_ms: int, alive: int, fields: Any, left: list[bytes]) -> Advance:
-    return Advance(now_ms, alive, fields_of(fields), [int(entry) for entry in left])
+    opening = OpeningRecord.unpack(fields_of(fields)) if fields else None
+    return Advance(now_ms, alive, opening, [int(entry) for entry in left])

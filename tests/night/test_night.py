@@ -1,7 +1,6 @@
 """The night's steps on a real store: what each does, that it may be done again, and by one at a time."""
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
@@ -89,7 +88,7 @@ async def test_the_result_is_the_one_that_was_committed_to(house: NightHouse) ->
     (night,) = await house.store.nights([TODAY])
     path = house.published.path(DAY, TIANHE)
     assert path is not None
-    held = verify_allotment(path, Public(public, night["list_root"], night["root"]))
+    held = verify_allotment(path, Public(public, night.list_root, night.root))
     assert held.head.registrations == 40
     entry = house.published.entry(DAY, TIANHE, 7)
     assert entry is not None
@@ -162,13 +161,13 @@ async def test_a_result_that_cannot_be_written_is_written_when_it_can(house: Nig
     with pytest.raises(SetupError, match="cannot be written"):
         await house.run()
     (night,) = await house.store.nights([TODAY])
-    assert "root" not in night and "allotted_ms" in night
+    assert night.root is None and night.allotted_ms is not None
     (tmp_path / "results").unlink()
     brought = await house.run()
     assert brought[TIANHE].counts["allotted"] > 0
     path = house.published.path(DAY, TIANHE)
     assert path is not None
-    verify_allotment(path, Public(None, night["list_root"], brought[TIANHE].root))
+    verify_allotment(path, Public(None, night.list_root, brought[TIANHE].root))
 
 
 # One at a time
@@ -413,9 +412,8 @@ async def test_a_damaged_registration_keeps_nobody_else_from_a_slot(house: Night
     await client.delete(key("registry", tag))  # else the registry's word would mend it
     brought = await house.run()
     assert brought[TIANHE].registrations == 4
-    assert (
-        json.loads((await house.store.nights([TODAY]))[0]["counts"])["allotted"] == brought[TIANHE].counts["allotted"]
-    )
+    counts = (await house.store.nights([TODAY]))[0].counts
+    assert counts is not None and counts["allotted"] == brought[TIANHE].counts["allotted"]
 
 
 # What may cross the night
@@ -592,8 +590,8 @@ async def test_a_night_that_was_overtaken_is_published_without_giving_more(
 
 
 async def test_a_clock_that_was_set_back_hides_nobody(house: NightHouse) -> None:
-    await house.store.note_through(TIANHE, "gathered", "2026-11-22")
-    await house.store.note_through(TIANHE, "closed", "2026-11-22")
+    await house.store.note_through(TIANHE, "gathered", date(2026, 11, 22))
+    await house.store.note_through(TIANHE, "closed", date(2026, 11, 22))
     await fill(house.store, 5, districts=[TIANHE])
     assert (await house.run())[TIANHE].registrations == 5
 
@@ -646,11 +644,11 @@ async def test_who_registers_with_the_last_pass_while_the_night_reads_the_openin
 async def test_the_seeds_of_the_next_night_are_fixed_before_anybody_registers_for_it(house: NightHouse) -> None:
     await house.run()
     tags = [day_tag(district.code, DAY + timedelta(days=1)) for district in house.city.districts]
-    seeds = [fields.get("seed", "") for fields in await house.store.nights(tags)]
+    seeds = [night.seed or "" for night in await house.store.nights(tags)]
     assert all(len(seed) == 64 for seed in seeds)
     assert len(set(seeds)) == len(seeds)
     await house.run(DAY + timedelta(days=1))
-    assert [fields["seed"] for fields in await house.store.nights(tags)] == seeds
+    assert [night.seed for night in await house.store.nights(tags)] == seeds
 
 
 @pytest.mark.parametrize("field", ["closed_ms", "list_root", "given", "allotted_ms", "root", "told_ms"])

@@ -3,6 +3,7 @@
 from typing import Any
 
 from server.core.keys import key, resident_tag
+from server.records.night import NightRecord
 from server.records.registration import Appointment, Booking, Change, NewRegistration, PassedOver
 from server.records.slot import Slot, Taken
 from server.records.statuses import known
@@ -67,15 +68,13 @@ async def test_a_lease_of_a_time_before_the_clock_was_set_back_blocks_nobody(sto
 
 
 async def test_the_first_seed_stays_and_an_earlier_holder_notes_nothing(store: Store) -> None:
-    assert await store.enter_night(TAG, 1, SEED) == {"seed": SEED.hex(), "fence": "1"}
-    assert await store.note_night(TAG, 1, {"missed": 3, "closed_ms": T0})
-    assert await store.enter_night(TAG, 2, OTHER_SEED) == {
-        "seed": SEED.hex(), "fence": "2", "missed": "3", "closed_ms": str(T0),
-    }  # fmt: skip
-    assert await store.note_night(TAG, 1, {"missed": 4}) is False
+    assert await store.enter_night(TAG, 1, SEED) == NightRecord(seed=SEED.hex(), fence=1)
+    assert await store.note_night(TAG, 1, NightRecord(missed=3, closed_ms=T0))
+    assert await store.enter_night(TAG, 2, OTHER_SEED) == NightRecord(seed=SEED.hex(), fence=2, missed=3, closed_ms=T0)
+    assert await store.note_night(TAG, 1, NightRecord(missed=4)) is False
     assert await store.enter_night(TAG, 1, SEED) is None
-    assert (await store.nights([TAG]))[0]["missed"] == "3"
-    assert await store.note_night(TAG, 3, {"missed": 4}) is False, "nor who never entered"
+    assert (await store.nights([TAG]))[0].missed == 3
+    assert await store.note_night(TAG, 3, NightRecord(missed=4)) is False, "nor who never entered"
 
 
 async def test_a_list_is_frozen_once(store: Store) -> None:
@@ -86,7 +85,7 @@ async def test_a_list_is_frozen_once(store: Store) -> None:
     assert await store.freeze(TAG, 1, 1, b"x", 60_000) == "stale"
     assert await store.freeze(TAG, 2, 0, b"c", 60_000) == "kept"
     assert [await store.frozen(TAG, part) for part in (0, 1)] == [b"c", None], "begun anew"
-    await store.note_night(TAG, 2, {"list_root": "r"})
+    await store.note_night(TAG, 2, NightRecord(list_root="r"))
     assert await store.freeze(TAG, 2, 0, b"d", 60_000) == "frozen"
     assert await store.frozen(TAG, 0) == b"c"
     client: Any = store.client
@@ -96,7 +95,7 @@ async def test_a_list_is_frozen_once(store: Store) -> None:
 async def test_the_seeds_of_nights_to_come_are_fixed_where_there_are_none(store: Store) -> None:
     await store.commit_nights({TAG: SEED})
     await store.commit_nights({TAG: OTHER_SEED, ON: OTHER_SEED})
-    assert [night["seed"] for night in await store.nights([TAG, ON])] == [SEED.hex(), OTHER_SEED.hex()]
+    assert [night.seed for night in await store.nights([TAG, ON])] == [SEED.hex(), OTHER_SEED.hex()]
 
 
 # passes_alive

@@ -14,9 +14,9 @@ from server.core.city import City, load_city
 from server.core.clock import to_ms
 from server.core.encryption import Cipher, Contact
 from server.core.keys import Pepper, day_tag, key, registration_no, resident_tag
+from server.night.outcome import NightOutcome
 from server.night.published import Published
 from server.night.run import Night
-from server.night.steps import Outcome
 from server.records.fields import Arg
 from server.records.first_dose import FirstDoseRecord
 from server.records.registration import NewRegistration
@@ -134,7 +134,7 @@ class NightHouse:
         self.clock.at_ms = self.store.now_ms = to_ms(instant)
         return self.clock.at_ms
 
-    async def run(self, day: date = DAY) -> dict[str, Outcome]:
+    async def run(self, day: date = DAY) -> dict[str, NightOutcome]:
         """Run a night at its beginning; district -> what it brought."""
         self.at("20:10:00", day)
         return {outcome.district: outcome for outcome in await self.night.run(day)}

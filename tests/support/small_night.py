@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-import msgspec
-
 from server.core.city import load_city
 from server.core.keys import day_tag
 from server.fairness.allotment import Allotment, Candidate, Candidates, Rules, Slot, allot
 from server.fairness.result_file import list_root
 from server.night.published import Published
+from server.records.night import NightRecord
 from server.records.registration import Appointment, Booking, Change, PassedOver
 from server.records.slot import Slot as SlotName
 from server.records.slot import Taken
@@ -65,27 +64,26 @@ class SmallNight:
     async def step(self, name: str) -> None:
         """One of them, after the ones before it."""
         if name == "closing":
-            fields = await self.store.enter_night(self.tag, _TOKEN, bytes(range(32)))
-            assert fields is not None
-            self.seed = bytes.fromhex(fields["seed"])
+            entered = await self.store.enter_night(self.tag, _TOKEN, bytes(range(32)))
+            assert entered is not None and entered.seed is not None
+            self.seed = bytes.fromhex(entered.seed)
         elif name == "frozen":
-            await self._note(list_root=self.list_root, registrations=len(self.people), frozen_ms=1)
+            await self._note(NightRecord(list_root=self.list_root, registrations=len(self.people), frozen_ms=1))
         elif name == "allotted":
             await self._tell(self._allot())
-            await self._note(allotted_ms=2)
+            await self._note(NightRecord(allotted_ms=2))
         elif name == "published":
             night = self._allot()
             self.root = self.published.write(self.rules, self.seed, self.offered, night)
-            counts, reached = msgspec.json.encode(night.counts()), msgspec.json.encode(night.reached)
-            await self._note(root=self.root, counts=counts.decode(), reached=reached.decode(), published_ms=3)
+            await self._note(NightRecord(root=self.root, counts=night.counts(), reached=night.reached, published_ms=3))
         else:
-            await self._note(told_ms=4)
+            await self._note(NightRecord(told_ms=4))
 
     def _allot(self) -> Allotment:
         return allot(self.rules, self.offered, self.candidates, self.seed)
 
-    async def _note(self, **fields: str | int) -> None:
-        assert await self.store.note_night(self.tag, _TOKEN, fields)
+    async def _note(self, brought: NightRecord) -> None:
+        assert await self.store.note_night(self.tag, _TOKEN, brought)
 
     async def _tell(self, night: Allotment) -> None:
         day = self.day.isoformat()

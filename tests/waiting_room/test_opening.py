@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 
 from server.core.city import City, load_city
-from server.records.opening import Advance
+from server.records.opening import Advance, OpeningRecord
 from server.waiting_room.opening import Opening
 
 DAY = date(2021, 6, 19)
@@ -35,7 +35,7 @@ def news(it: Opening, at_ms: int, *, issued: int, serving: int, rate: float = 10
         "issued": issued, "serving": serving, "called": serving, "claimed": serving, "missed": 0, "left": 0,
         "left_called": 0, "hold_ms": it.draw_ms,
     }  # fmt: skip
-    return Advance(at_ms, 0, {k: str(v) for k, v in (values | more).items()}, [])
+    return Advance(at_ms, 0, OpeningRecord.unpack({k: str(v) for k, v in (values | more).items()}), [])
 
 
 def at_the_end_of_the_draw(city: City, waiting: int, rate: float = 100.0) -> Opening:
@@ -207,7 +207,7 @@ def test_the_counts_are_the_contracts(city: City) -> None:
 
 def test_a_worker_that_knows_nothing_yet_says_so(city: City) -> None:
     it = opening(city)
-    it.follow(Advance(it.opens_ms, 0, {}, []))
+    it.follow(Advance(it.opens_ms, 0, None, []))
     assert not it.prepared
     assert it.commitment is None
     assert it.number(0) is None

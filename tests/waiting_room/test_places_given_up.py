@@ -142,7 +142,8 @@ async def called(store: Store, now_ms: int) -> tuple[int, int]:
     """(highest number called, how many were) at that moment."""
     store.now_ms = now_ms
     (news,) = await store.advance([(TAG, 10**9)])
-    return int(news.fields["serving"]), int(news.fields["called"])
+    assert news.opening is not None
+    return news.opening.serving, news.opening.called
 
 
 async def test_twenty_thousand_given_up_numbers_in_front_cost_the_next_one_no_time(store: Store) -> None:

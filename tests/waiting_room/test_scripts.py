@@ -8,7 +8,7 @@ import pytest
 
 from server.core.errors import StoreUnavailable
 from server.records.fields import Arg
-from server.records.opening import Advance, Joined, Place
+from server.records.opening import Advance, Joined, OpeningRecord, Place
 from server.records.registration import NewRegistration
 from server.records.statuses import known
 from tests.support.model import permutation
@@ -41,6 +41,12 @@ def r(i: int) -> bytes:
     return b"resident" + i.to_bytes(8)
 
 
+def opened(report: Advance) -> OpeningRecord:
+    """The opening that is told of, which must be there."""
+    assert report.opening is not None
+    return report.opening
+
+
 class Room:
     """The opening under test, with the time in the caller's hands."""
 
@@ -63,7 +69,7 @@ class Room:
         return report
 
     async def serving(self, now: int) -> int:
-        return int((await self.advance(now)).fields["serving"])
+        return opened(await self.advance(now)).serving
 
     async def count(self, field: str) -> int:
         """A field, as it stands."""
@@ -236,7 +242,7 @@ async def test_an_opening_that_is_not_there_gives_nothing(absent: Room) -> None:
     assert await absent.standing(OPENS, place(0)) == [("absent", 0)]
     assert await absent.at(OPENS).close_draw(TAG) == ("absent", -1, [])
     assert not await absent.adjust(OPENS, paused=1)
-    assert await absent.advance(OPENS) == Advance(OPENS, 0, {}, [])
+    assert await absent.advance(OPENS) == Advance(OPENS, 0, None, [])
     assert await absent.store.release(TAG, [0]) == 0
 
 
@@ -521,7 +527,7 @@ async def test_the_windows_end_ends_turns_but_not_passes(queue: Room) -> None:
     assert await queue.claim(CLOSES, place(1), place(30)) == [("missed", 0), ("ended", 0)]
     assert await queue.claim(CLOSES + 1, place(0)) == [("claimed", CLOSES - 1 + PASS_MS)]
     report = await queue.advance(CLOSES)
-    assert report.passes_alive == 1 and report.fields["missed"] == "9"
+    assert report.passes_alive == 1 and opened(report).missed == 9
 
 
 async def test_a_pass_does_not_outlive_the_grace(absent: Room) -> None:
@@ -618,7 +624,7 @@ async def test_nobody_misses_their_turn_in_a_pause(called: Room) -> None:
 async def test_a_pause_until_the_end_ends_with_the_window(called: Room) -> None:
     await called.adjust(AFTER, paused=1)
     assert await called.claim(CLOSES, place(0)) == [("missed", 0)]
-    assert (await called.advance(CLOSES)).fields["missed"] == "10"
+    assert opened(await called.advance(CLOSES)).missed == 10
 
 
 async def test_a_new_rate_counts_from_its_change_on(queue: Room) -> None:

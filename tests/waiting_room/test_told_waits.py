@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.core.city import City, load_city
-from server.records.opening import Advance
+from server.records.opening import Advance, OpeningRecord
 from server.waiting_room.opening import Opening
 from tests.support.model import WaitingRoom
 from tests.support.serving import TIANHE, enrol, keep_sites, open_house, person
@@ -91,7 +91,9 @@ def told_by(room: WaitingRoom, now: int, it: Opening) -> None:
         "left": left, "left_called": left_called, "hold_ms": room.hold_ms, "credit": float(room.credit),
         "last_ms": room.last_ms,
     }  # fmt: skip
-    it.follow(Advance(now, 0, {name: str(value) for name, value in values.items()}, list(room.given_up)))
+    it.follow(
+        Advance(now, 0, OpeningRecord.unpack({name: str(value) for name, value in values.items()}), list(room.given_up))
+    )
 
 
 @settings(max_examples=50)
@@ -151,7 +153,11 @@ def cap_holds(city: City, cap: int, turn_s: int, ahead: int) -> list[tuple[int, 
             "hold_ms": it.draw_ms, "credit": 100.0, "last_ms": it.draw_ms,
         }  # fmt: skip
         inside = min(cap, called)
-        it.follow(Advance(it.draw_ms + second * 1000, inside, {k: str(v) for k, v in values.items()}, []))
+        it.follow(
+            Advance(
+                it.draw_ms + second * 1000, inside, OpeningRecord.unpack({k: str(v) for k, v in values.items()}), []
+            )
+        )
         told = it.eta_seconds(it.ahead(ahead + 1, called))
         assert told is not None
         found.append((second, told, real_s - second))

@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from server.appointments.appointments import Giving
+from server.records.night import NightRecord
 from server.records.registration import Appointment, Change
 from server.records.slot import Slot, Taken
 from tests.support.dead_letters import in_hand, shelved
@@ -89,7 +90,7 @@ async def test_a_night_is_followed_step_by_step_and_its_seed_stays_secret_until_
     house: House,
 ) -> None:
     """The steps as `jiaohao night` notes them."""
-    assert (await house.store.nights([f"{TIANHE}:{SATURDAY}"]))[0]["seed"], "fixed before the opening"
+    assert (await house.store.nights([f"{TIANHE}:{SATURDAY}"]))[0].seed, "fixed before the opening"
     await house.at("20:11:00")
     client: Any = house.store.client
     await client.hset(f"night:{{{TIANHE}:{SATURDAY}}}", "seed", SEED.hex())
@@ -109,7 +110,9 @@ async def test_a_night_is_followed_step_by_step_and_its_seed_stays_secret_until_
     async def step(at: str, **fields: Any) -> None:
         house.set_time(at)
         fields = {name: house.clock.now_ms() if value is ... else value for name, value in fields.items()}
-        assert await house.store.note_night(f"{TIANHE}:{SATURDAY}", token, fields)
+        assert await house.store.note_night(
+            f"{TIANHE}:{SATURDAY}", token, NightRecord.unpack({name: str(value) for name, value in fields.items()})
+        )
 
     await step("20:12:00", closed_ms=..., missed=7, charged=5, barred=2)
     assert (await seen("closing"))["closed_at"] == "2021-06-19T20:12:00+08:00"
@@ -169,7 +172,7 @@ async def test_until_the_days_end_the_night_is_the_one_before(house: House) -> N
     assert (view["night"], of(view)["night"]["state"]) == ("2021-06-19", "committed")
     token = await entered(house)
     await house.at("03:00:00", date(2021, 6, 20))
-    assert await house.store.note_night(f"{TIANHE}:{SATURDAY}", token, {"list_root": "ab" * 32})
+    assert await house.store.note_night(f"{TIANHE}:{SATURDAY}", token, NightRecord(list_root="ab" * 32))
     view = await look(house)
     assert (view["night"], of(view)["night"]["state"]) == ("2021-06-19", "frozen")
 
@@ -201,7 +204,7 @@ async def test_the_lease_can_be_read_on_any_store(store: Store) -> None:
     assert (mine.token, mine.holder, mine.since_ms, mine.expires_ms) == (1, "me", 1_000_000, 1_005_000)
     await store.enter_night("440106:2021-06-19", mine.token, SEED)
     tags = ["440106:2021-06-19", "440111:2021-06-19"]
-    assert await store.nights(tags, "fence", "root") == [{"fence": "1"}, {}]
+    assert [(night.fence, night.root) for night in await store.nights(tags)] == [(1, None), (None, None)]
 
 
 async def test_capacity_is_shown_by_slot_and_added_up_for_today_and_two_weeks(house: House) -> None:

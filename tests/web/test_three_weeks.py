@@ -255,7 +255,8 @@ class Town:
         """Guarantee 8: issued = waiting + called-and-unclaimed + claimed + missed + left."""
         seen = await self.house.get(f"/openings/{district}")
         (it,) = await self.house.store.advance([(f"{district}:{self.day}", 0)])
-        counted = {name: int(it.fields[name]) for name in ("issued", "claimed", "missed", "left")}
+        assert it.opening is not None
+        counted = {name: getattr(it.opening, name) for name in ("issued", "claimed", "missed", "left")}
         assert counted == {
             "issued": issued,
             "claimed": fates["registers"] + fates["lapses"] + fates["repents"] + again,

@@ -12,7 +12,7 @@ from litestar.params import Body, Parameter
 from server.appointments.unmatched import UnmatchedAttendance
 from server.operations.importing.upload import CapacityImported
 from server.operations.interventions import Bar, Call, DeadMessage
-from server.operations.overview import OperationsView
+from server.operations.overview_views import OperationsView
 from server.web.bodies import Strict
 from server.web.routes.anyone import OpeningView, opening_fields
 from server.web.routes.common import (

@@ -1,0 +1,1 @@
+"""Records: as the store keeps them, and as the key table says."""
