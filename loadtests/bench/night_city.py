@@ -11,7 +11,7 @@ from typing import Final
 
 from server.core.city import City, District
 from server.core.keys import registration_no
-from server.fairness.allotment import Candidate, Period, Rules, Slot
+from server.fairness.allotment import Candidate, Rules, Slot
 
 DEMAND: Final = 4_836_000
 """Residents with a first dose and no second one on 18 June 2021 (domain.md)."""
@@ -25,7 +25,7 @@ _NOT_BEFORE = 0.05
 _DOSE_DAYS = 80  # first doses of this many days, evenly; the last of them 21 days before the night
 _OPENING_DAYS = 12  # registered in the openings of these last days
 _PRODUCTS = {"inactivated": 0.80, "cho": 0.15, "adenovirus": 0.05}
-_PERIODS: tuple[Period, ...] = ("am", "pm", "any")
+_PERIODS = ("am", "pm", "any")
 _REGISTRATIONS_A_SITE = 10_000
 _FEWEST_SITES = 3
 
@@ -65,7 +65,7 @@ def capacity(rules: Rules, sites: list[str], doses: int, seed: int) -> Iterator[
             for half in ("am", "pm"):
                 for product, share in _PRODUCTS.items():
                     free = int(each * share + chosen.random())
-                    yield Slot(rules.first_day + timedelta(n), site, "am" if half == "am" else "pm", product), free
+                    yield Slot(rules.first_day + timedelta(n), site, half, product), free
 
 
 def waiting(city: City, district: District, count: int, seed: int, night: date = NIGHT) -> Iterator[Candidate]:

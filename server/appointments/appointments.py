@@ -30,8 +30,6 @@ from server.store.registrations import RegistrationReader
 
 log = structlog.get_logger()
 
-HalfDay = Literal["am", "pm"]
-HALVES: tuple[HalfDay, HalfDay] = ("am", "pm")
 # The furthest date that the repair looks at; the night allots nothing further ahead.
 _HORIZON_DAYS = 35
 # What somebody typed who came for a first dose and cancelled: long enough to come again, not to keep anybody out.
@@ -47,7 +45,7 @@ class Closed(msgspec.Struct):
 
     site: str
     date: date
-    period: HalfDay | None
+    period: str | None
     reason: str
     sent_back: int
 
@@ -63,7 +61,7 @@ class Giving(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A site in a half of a day."""
+    """A site in a period of a day."""
 
     district: str
     day: date
@@ -223,12 +221,14 @@ class Appointments:
 
     # The site
 
-    async def close(self, staff: Staff, site: Site, day: date, period: HalfDay | None, reason: str) -> Closed:
+    async def close(self, staff: Staff, site: Site, day: date, period: str | None, reason: str) -> Closed:
         """Close a site for a period of a day, or the whole day: everyone on it is allotted anew, with priority.
 
         Raises:
-            Invalid: a day that is over, or no reason.
+            Invalid: a day that is over, no reason, or a period that the city does not have.
         """
+        if period is not None and period not in self._city.periods:
+            raise Invalid(("period", "type"))
         if day < self._today():
             raise Invalid(("date", "past"))
         if not reason.strip():
@@ -236,15 +236,15 @@ class Appointments:
         tag = day_tag(site.district, day)
         sent_back = 0
         told = reason.strip()
-        for half in (period,) if period else HALVES:
-            status, waiting = await self._slot_store.close_site(tag, staff.actor, site.site, half, told)
-            closure = await self._slot_store.closure(tag, site.site, half)
+        for each in (period,) if period else self._city.periods:
+            status, waiting = await self._slot_store.close_site(tag, staff.actor, site.site, each, told)
+            closure = await self._slot_store.closure(tag, site.site, each)
             if closure is not None:
                 told = closure.reason  # the first word stands
-            place = Place(site.district, day, site.site, half)
+            place = Place(site.district, day, site.site, each)
             sent_back += await self._send_back(place, staff.actor, told, waiting)
             if status == "closed":
-                log.info("site closed", site=site.site, date=day.isoformat(), period=half, actor=staff.actor)
+                log.info("site closed", site=site.site, date=day.isoformat(), period=each, actor=staff.actor)
         return Closed(site.site, day, period, told, sent_back)
 
     async def _send_back(self, place: Place, actor: str, why: str, waiting: Sequence[tuple[str, bytes]]) -> int:
@@ -399,8 +399,3 @@ def _may_be_barred(missed: tuple[MissStatus, int] | UnknownStatus) -> bool:
             return False
         case _:
             assert_never(missed[0])
-
-
-def half_of(period: str) -> HalfDay:
-    """A stored period as what it is."""
-    return "am" if period == "am" else "pm"

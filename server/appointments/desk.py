@@ -7,7 +7,7 @@ from typing import assert_never
 import msgspec
 import structlog
 
-from server.appointments.appointments import HALVES, Appointments, HalfDay, half_of
+from server.appointments.appointments import Appointments
 from server.appointments.sites import Site
 from server.appointments.slot_store import SlotStore, holds_slot
 from server.appointments.staff import Staff
@@ -34,7 +34,7 @@ _LATEST_DAYS = 7
 class ClosureView(msgspec.Struct):
     """A period in which a site does not vaccinate."""
 
-    period: HalfDay
+    period: str
     reason: str
 
 
@@ -44,7 +44,7 @@ class RosterEntry(msgspec.Struct):
     registration_no: str
     name: str
     phone: str
-    period: HalfDay
+    period: str
     product: str
     dose: int
     state: str
@@ -102,12 +102,12 @@ class Desk:
         tag = day_tag(site.district, day)
         ours = sorted(
             (taken for taken in await self._slot_store.roster(tag) if taken.site == site.site),
-            key=lambda taken: (taken.period, taken.no),
+            key=lambda taken: (self._city.place_in_day(taken.period), taken.no),
         )
         (closures,) = await self._slot_store.closures([tag])
         closed = [
             ClosureView(period, closures[SitePeriod(site.site, period)].reason)
-            for period in HALVES
+            for period in self._city.periods
             if SitePeriod(site.site, period) in closures
         ]
         entries = await self._entries(ours, day)
@@ -126,9 +126,7 @@ class Desk:
                 continue
             name, phone = self._masked(taken.resident, person.first_dose.contact if person.first_dose else b"")
             dose = 2 if fields["first_dose"] else 1
-            entries.append(
-                RosterEntry(taken.no, name, phone, half_of(taken.period), taken.product, dose, fields["state"])
-            )
+            entries.append(RosterEntry(taken.no, name, phone, taken.period, taken.product, dose, fields["state"]))
         return entries
 
     def _masked(self, resident: bytes, contact: bytes) -> tuple[str, str]:
@@ -168,5 +166,5 @@ class Desk:
                 assert_never(status)
         if unbarred:
             await self._appointments.forget_bar(no)
-        period = (await self._reader.registration(seen.resident)).get("period", "am")
-        return Attended(no, seen.site, day, half_of(period), "fulfilled", from_ms(at_ms, self._city.tz))
+        period = (await self._reader.registration(seen.resident)).get("period") or next(iter(self._city.periods))
+        return Attended(no, seen.site, day, period, "fulfilled", from_ms(at_ms, self._city.tz))

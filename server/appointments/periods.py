@@ -1,9 +1,8 @@
-"""The parts of a site's day as pages are told them: their hours, from the city file, and what they are called."""
+"""The parts of a site's day as pages are told them: their hours, from the city file, and their names."""
 
 import msgspec
 
 from server.core.city import City
-from server.core.wording import catalogue
 
 
 class PeriodView(msgspec.Struct):
@@ -16,9 +15,8 @@ class PeriodView(msgspec.Struct):
 
 
 def periods_of(city: City) -> dict[str, PeriodView]:
-    """The periods by their code, in the order of the day; one that the catalogue does not name is called by that."""
-    names = catalogue()["period"]
+    """The periods by their code, in the order of the day."""
     return {
-        code: PeriodView(f"{window.opens:%H:%M}", f"{window.closes:%H:%M}", *names.get(code, (code, code)))
-        for code, window in city.period_windows.items()
+        code: PeriodView(f"{it.opens:%H:%M}", f"{it.closes:%H:%M}", it.name_zh, it.name_en)
+        for code, it in city.periods.items()
     }

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from server.appointments.appointments import Appointments, HalfDay, half_of
+from server.appointments.appointments import Appointments
 from server.appointments.slot_store import SlotStore
 from server.appointments.staff import Staff
 from server.appointments.store import AttendanceStore
@@ -41,7 +41,7 @@ class Attended(msgspec.Struct):
     registration_no: str
     site: str
     date: date
-    period: HalfDay | None
+    period: str | None
     state: str
     at: datetime
 
@@ -135,10 +135,10 @@ class Unmatched:
                 await self._attendance_store.keep_attendance(seen.district, seen.no, kept, replace=True)
             if done.is_fulfilled:
                 at = from_ms(done.at_ms, self._city.tz)
-                return Attended(seen.no, seen.site, seen.day, half_of(period), "fulfilled", at)
+                return Attended(seen.no, seen.site, seen.day, period, "fulfilled", at)
         log.warning("attendance unmatched", registration_no=seen.no, site=seen.site, actor=seen.actor)
         at = from_ms(kept.at_ms, self._city.tz)
-        return Attended(seen.no, seen.site, seen.day, half_of(period) if period else None, "unmatched", at)
+        return Attended(seen.no, seen.site, seen.day, period or None, "unmatched", at)
 
     async def _period_before(self, seen: Seen) -> str:
         """The period of an appointment there on that day, cancelled before rosters kept who had been on them."""
@@ -201,7 +201,11 @@ class Unmatched:
         why = _said(reason)
         code, kept = await self._one(no, day)
         if kept.state == "unmatched":
-            period = kept.period or (await self._reader.registration(kept.resident)).get("period", "am")
+            period = (
+                kept.period
+                or (await self._reader.registration(kept.resident)).get("period")
+                or next(iter(self._city.periods))
+            )
             done = await self._reconcile(no, msgspec.structs.replace(kept, period=period), "operator", why)
             if not done.is_fulfilled:
                 raise Refusal("used", reason="other-dose")

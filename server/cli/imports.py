@@ -78,7 +78,7 @@ def sites(**options: Any) -> None:
 @command.command("capacity")
 @_import_options
 def capacity(**options: Any) -> None:
-    """Doses a site can give: site,date,period,product,capacity (period: am or pm).
+    """Doses a site can give: site,date,period,product,capacity (period: a code of the city file, as am or pm).
 
     The sites must have been imported. A row replaces what an earlier file said of the same site, date, period and
     product; who has a slot keeps it, even where the capacity is now smaller (which is told). With --replace the slots

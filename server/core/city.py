@@ -18,6 +18,7 @@ from server.core.clock import at, in_zone
 from server.core.faults import fault_of
 from server.core.languages import Language
 from server.core.papers import PapersPolicy
+from server.core.periods import Period, day_periods, problems_of_periods
 from server.core.same_name import SameName
 from server.core.sms import Ends, QuietHours, Sms, problems_of_sms
 from server.core.toml_file import TomlError, convert, read_toml
@@ -89,13 +90,6 @@ class Product(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_interval_days: Positive | None = None
 
 
-class Periods(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The two halves of a site's day: when an appointment of each begins and ends."""
-
-    am: Window = Window(time(8, 30), time(12))
-    pm: Window = Window(time(14), time(17))
-
-
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the announcement leaves to us: the draw, the calls, the polls, no-shows, the lead of the night, retention.
 
@@ -149,7 +143,7 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     phases: Annotated[list[Phase], msgspec.Meta(min_length=1)]
     products: Annotated[dict[str, Product], msgspec.Meta(min_length=1)]
     policy: Policy = Policy()
-    periods: Periods = Periods()
+    periods_in_file: dict[str, Period] = msgspec.field(default_factory=dict, name="periods")
     sms: Sms = msgspec.field(default_factory=Sms)
     papers: PapersPolicy = PapersPolicy()
     imports: Imports = Imports()
@@ -161,17 +155,17 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         return ZoneInfo(self.timezone)
 
     @cached_property
+    def periods(self) -> dict[str, Period]:
+        """The periods of a site's day by their codes, in the order of the day."""
+        return day_periods(self.periods_in_file)
+
+    @cached_property
     def _by_code(self) -> dict[str, District]:
         return {district.code: district for district in self.districts}
 
     def district(self, code: str) -> District | None:
         """The district with this code, or None."""
         return self._by_code.get(code)
-
-    @cached_property
-    def period_windows(self) -> dict[str, Window]:
-        """The parts of a site's day by their code, in the order of the day."""
-        return msgspec.structs.asdict(self.periods)
 
     def phase(self, day: date) -> Phase | None:
         """The phase in force on a day, or None before, between and after the phases."""
@@ -255,10 +249,23 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         """Until when an appointment on this day may be cancelled: closing time of the day before (announcement A8)."""
         return self.at(day - timedelta(days=1), self.open_hours.closes)
 
-    def period_times(self, day: date, period: Literal["am", "pm"]) -> tuple[datetime, datetime]:
-        """(starts_at, ends_at) of an appointment: in the city's zone itself, whose name a calendar wants."""
-        window = self.periods.am if period == "am" else self.periods.pm
-        return self.at(day, window.opens).astimezone(self.tz), self.at(day, window.closes).astimezone(self.tz)
+    def place_in_day(self, period: str) -> int:
+        """Where a period comes among those of the day, from 0; one that the city file has no more comes last."""
+        return self._place_in_day.get(period, len(self._place_in_day))
+
+    @cached_property
+    def _place_in_day(self) -> dict[str, int]:
+        return {code: place for place, code in enumerate(self.periods)}
+
+    def period_times(self, day: date, period: str) -> tuple[datetime, datetime]:
+        """(starts_at, ends_at) of an appointment: in the city's zone itself, whose name a calendar wants.
+
+        Of a period that the city file has no more: the whole day of the sites.
+        """
+        all_day = list(self.periods.values())
+        known = self.periods.get(period)
+        opens, closes = (known or all_day[0]).opens, (known or all_day[-1]).closes
+        return self.at(day, opens).astimezone(self.tz), self.at(day, closes).astimezone(self.tz)
 
 
 def load_city(path: Path | None = None) -> City:
@@ -286,9 +293,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "": City,
     "open_hours": Window,
     "policy": Policy,
-    "periods": Periods,
-    "periods.am": Window,
-    "periods.pm": Window,
+    "periods": Period,
     "papers": PapersPolicy,
     "papers.same_name": SameName,
     "sms": Sms,
@@ -307,19 +312,20 @@ def _explain(error: msgspec.ValidationError, tree: dict[str, Any]) -> str:
     """In one line, the key always named in full."""
     fault = fault_of(error)
     table = re.sub(r"\[[^]]*\]", "", fault.path)
-    if fault.path.startswith("products[...]"):  # msgspec does not say which of the products
-        fault = fault._replace(path=fault.path.replace("[...]", "." + _broken_product(tree["products"])))
-        table = "products"
+    for tables, kind in (("products", Product), ("periods", Period)):
+        if fault.path.startswith(f"{tables}[...]"):  # msgspec does not say which of them
+            fault = fault._replace(path=fault.path.replace("[...]", "." + _broken(tree[tables], kind)))
+            table = tables
     return fault.in_words(_TABLES[table].__struct_encode_fields__ if fault.unknown else ())
 
 
-def _broken_product(products: dict[str, Any]) -> str:
-    for name, product in products.items():
+def _broken(tables: dict[str, Any], kind: type[msgspec.Struct]) -> str:
+    for name, table in tables.items():
         try:
-            convert(product, Product)
+            convert(table, kind)
         except msgspec.ValidationError:
             return name
-    raise AssertionError("msgspec refused a product and then accepted them all")
+    raise AssertionError("msgspec refused one of these and then accepted them all")
 
 
 def _problems(city: City) -> Iterator[str]:
@@ -337,7 +343,7 @@ def _problems(city: City) -> Iterator[str]:
         yield "policy.horizon_days: expected no less than lead_days"
     if city.policy.wrong_papers_in_a_day < city.policy.wrong_papers_in_ten_minutes:
         yield "policy.wrong_papers_in_a_day: expected no less than wrong_papers_in_ten_minutes"
-    yield from _problems_of_periods(city.periods)
+    yield from problems_of_periods(city.periods)
     yield from problems_of_sms(city.sms)
 
 
@@ -348,14 +354,6 @@ def _problems_of_hours(city: City) -> Iterator[str]:
         yield f"timezone: expected an IANA time zone such as `Asia/Shanghai`, got `{city.timezone}`"
     if city.open_hours.opens >= city.open_hours.closes:
         yield "open_hours: expected opens before closes"
-
-
-def _problems_of_periods(periods: Periods) -> Iterator[str]:
-    for key, window in (("am", periods.am), ("pm", periods.pm)):
-        if window.opens >= window.closes:
-            yield f"periods.{key}: expected opens before closes"
-    if periods.pm.opens < periods.am.closes:
-        yield "periods.pm.opens: expected a time not before periods.am.closes"
 
 
 def _problems_of_districts(city: City) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Annotated, BinaryIO, Final, Literal
 
 import msgspec
 
-from server.fairness.allotment import Allotment, Candidate, Candidates, Half, Period, Reason, Rules, Slot, cohorts_of
+from server.fairness.allotment import Allotment, Candidate, Candidates, Reason, Rules, Slot, cohorts_of
 from server.fairness.draw import commitment
 from server.fairness.merkle import Frontier, Tree, leaf_hash
 
@@ -26,7 +26,7 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 
 
 class Head(msgspec.Struct, forbid_unknown_fields=True):
-    """The first line. `slots`: date, site, half of the day, product, how many were free."""
+    """The first line. `slots`: date, site, period of the day, product, how many were free."""
 
     format: Literal["jiaohao allotment 1"]
     rules: Rules
@@ -34,11 +34,11 @@ class Head(msgspec.Struct, forbid_unknown_fields=True):
     seed: Hash
     registrations: Count
     list_root: Hash
-    slots: list[tuple[date, str, Half, str, Count]]
+    slots: list[tuple[date, str, str, str, Count]]
 
     def offered(self) -> list[tuple[Slot, int]]:
         """As `Rules.offered` gives them."""
-        return [(Slot(day, site, half, product), free) for day, site, half, product, free in self.slots]
+        return [(Slot(day, site, period, product), free) for day, site, period, product, free in self.slots]
 
 
 class Entry(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -48,17 +48,17 @@ class Entry(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     cohort: Annotated[int, msgspec.Meta(ge=0, le=3)]
     first_dose: date | None = None
     product: str = ""
-    wishes: Sequence[tuple[str, Period]] = msgspec.field(default_factory=list)
+    wishes: Sequence[tuple[str, str]] = msgspec.field(default_factory=list)
     any_site: bool = False
     not_before: date | None = None
     together: Number | None = None
 
 
 class Line(Entry, kw_only=True):
-    """A registration and what it got: `slot` (date, site, half of the day, product), or the reason why not."""
+    """A registration and what it got: `slot` (date, site, period of the day, product), or the reason why not."""
 
     tie: Hash
-    slot: tuple[date, str, Half, str] | None = None
+    slot: tuple[date, str, str, str] | None = None
     moved: bool = False
     reason: Reason | None = None
     reached: date | None = None

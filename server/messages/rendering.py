@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from server.appointments.sites import Sites
 from server.core.city import City
@@ -92,7 +92,7 @@ class Renderer:
         day = date.fromisoformat(message.about.day)
         if ends == "cancel_before":
             return to_ms(self._city.cancel_before(day))
-        return to_ms(self._city.period_times(day, _half_of(message.about))[0 if ends == "begins" else 1])
+        return to_ms(self._city.period_times(day, message.about.period)[0 if ends == "begins" else 1])
 
     def code(self, resident: bytes, sealed: bytes, language: Language) -> str:
         """The text that carries a one-time code.
@@ -124,7 +124,7 @@ class Renderer:
             values["first_dose"] = full_date_words(date.fromisoformat(about.first_dose), language, short=True)
         if about.day:
             day = date.fromisoformat(about.day)
-            starts_at, ends_at = self._city.period_times(day, _half_of(about))
+            starts_at, ends_at = self._city.period_times(day, about.period)
             values["date"] = day_words(day, language, short=True)
             values["time"] = f"{starts_at:%H:%M}-{ends_at:%H:%M}"
             values["cancel_before"] = until_words(self._city.cancel_before(day), language)
@@ -139,10 +139,6 @@ class Renderer:
                 raise
             return code  # no longer in the file of sites
         return site.name_en if language == "en" else site.name_zh
-
-
-def _half_of(about: About) -> Literal["am", "pm"]:
-    return "pm" if about.period == "pm" else "am"
 
 
 def _is_held(kept: Mapping[str, str], message: Message) -> bool:

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import date, timedelta
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
-from server.appointments.appointments import half_of
 from server.appointments.slot_store import SlotStore, holds_slot
 from server.core.city import City, District
 from server.core.clock import from_ms
@@ -88,7 +87,7 @@ class Tonight:
         for day, used, closed in zip(days, await self._slot_store.used(tags), closures, strict=True):
             for (site, period, product), (capacity, taken) in sorted(used.items()):
                 free = 0 if SitePeriod(site, period) in closed else max(0, capacity - taken)
-                rows.append((Slot(day, site, half_of(period), product), free))
+                rows.append((Slot(day, site, period, product), free))
                 if taken > capacity:
                     over.append(Overbooked(day, site, period, product, capacity, taken))
         return rules.offered(rows), over

@@ -133,7 +133,7 @@ class Night:
                     outcome.barred += await self._tonight.would_be_barred([line.slot for line in new if line.charge])
             rules = self._tonight.rules(district, day)
             if not kept.is_done("freeze"):
-                people = Listed()
+                people = Listed(rules.periods)
                 async for page in self._list.foreseen(district, day):
                     people.add(page)
                 offered, outcome.over = await self._tonight.offered(rules)

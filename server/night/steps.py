@@ -145,7 +145,8 @@ class Steps:
         """The list, the slots and the rules of the night stand from now on; the list's root is public."""
         tag, token = self._tag(district), self.lease.token
         await self._list.gather(district, self._day)
-        people, parts = Listed(), 0
+        rules = self._tonight.rules(district, self._day)
+        people, parts = Listed(rules.periods), 0
         async for part in self._list.parts(district):
             status = await self._night_store.freeze(tag, token, parts, pack(part), _FROZEN_LIVES_MS)
             match status:
@@ -157,7 +158,6 @@ class Steps:
                     assert_never(status)
             people.add(part)
             self.watcher.going("freeze", district.code, len(people.people), 0)
-        rules = self._tonight.rules(district, self._day)
         offered, over = await self._tonight.offered(rules)
         await self._night_store.note_through(district.code, "frozen", self._day)
         frozen = NightRecord(
@@ -244,7 +244,7 @@ class Steps:
             rules = msgspec.json.decode(kept.rules, type=Rules)
             offered = msgspec.json.decode(kept.offered, type=list[Free])
             try:
-                people = await self._list.thaw(self._tag(district), kept.parts)
+                people = await self._list.thaw(self._tag(district), kept.parts, rules.periods)
             except LookupError as error:
                 raise SetupError(f"the night of {self._day} in {code} cannot be finished: {error}") from None
             night = await asyncio.to_thread(allot, rules, offered, people.people, kept.seed_bytes)

@@ -12,7 +12,7 @@ from server.appointments.corrections import Corrections, Told, Word, word_of
 from server.appointments.store import AppointmentStore
 from server.core.city import City, District
 from server.core.keys import opening_tag, opening_tags, registration_no
-from server.fairness.allotment import Candidate, Candidates, Period
+from server.fairness.allotment import Candidate, Candidates
 from server.night.store import NightStore
 from server.registry.store import RegistryStore
 from server.store.connection import Connection
@@ -38,7 +38,7 @@ class Waiting(msgspec.Struct, array_like=True):
     resident: bytes
     first_dose: str
     product: str
-    wishes: list[tuple[str, Period]]
+    wishes: list[tuple[str, str]]
     any_site: bool
     not_before: str
     sent_back: bool
@@ -60,14 +60,18 @@ class Waiting(msgspec.Struct, array_like=True):
 
 class _Wish(msgspec.Struct):
     site: str
-    period: Period
+    period: str
 
 
 class Listed:
-    """The list in columns: candidates, and `residents`, 16 bytes each in the same order."""
+    """The list in columns: candidates, and `residents`, 16 bytes each in the same order.
 
-    def __init__(self) -> None:
-        self.people = Candidates()
+    Args:
+        periods: of the day, as in the night's rules.
+    """
+
+    def __init__(self, periods: Sequence[str]) -> None:
+        self.people = Candidates(periods=periods)
         self.residents = bytearray()
 
     def add(self, part: Sequence[Waiting]) -> None:
@@ -196,13 +200,13 @@ class WaitingList:
                     seen.update(no for no, _ in claimed)
                     yield found
 
-    async def thaw(self, tag: str, parts: int) -> Listed:
-        """The list of a district's night as it was frozen.
+    async def thaw(self, tag: str, parts: int, periods: Sequence[str]) -> Listed:
+        """The list of a district's night as it was frozen, when these were the periods of the day.
 
         Raises:
             LookupError: it is not kept any more.
         """
-        result = Listed()
+        result = Listed(periods)
         for part in range(parts):
             data = await self._night_store.frozen(tag, part)
             if data is None:

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import msgspec
 from stdnum.iso7064 import mod_11_2
 
-from server.appointments.appointments import HALVES, Appointments, Giving
+from server.appointments.appointments import Appointments, Giving
 from server.appointments.sites import Site
 from server.appointments.slot_store import SlotStore
 from server.core.city import City
@@ -26,7 +26,7 @@ from server.store.connection import Connection
 from server.store.setup import open_store
 
 RESIDENTS_PER_DISTRICT = 20
-_BOOKED = ((0, "am"), (0, "pm"), (2, "am"))
+_BOOKED_IN_DAYS = (0, 0, 2)
 _LAST_ENTRY = 9_999_999
 _CAPACITY = 50
 _DAYS = 21
@@ -74,7 +74,7 @@ async def add_demo(settings: Settings, city: City) -> bool:
                      district.code, f"{district.name_zh}演示路{n}号")
                 for n in (1, 2, 3)
             ]  # fmt: skip
-            await _keep_capacity(connection, today, product, [site.site for site in sites], district.code)
+            await _keep_capacity(connection, city, today, product, [site.site for site in sites], district.code)
             await SlotStore(connection).keep_sites(
                 district.code, {site.site: msgspec.json.encode(site) for site in sites}
             )
@@ -86,14 +86,14 @@ async def add_demo(settings: Settings, city: City) -> bool:
 
 
 async def _keep_capacity(
-    connection: Connection, today: date, product: str, sites: Sequence[str], district: str
+    connection: Connection, city: City, today: date, product: str, sites: Sequence[str], district: str
 ) -> None:
     """A few doses a slot for the next nights to allot, where there are none yet."""
     tags = [day_tag(district, today + timedelta(days=n)) for n in range(_DAYS)]
     for tag, used in zip(tags, await SlotStore(connection).used(tags), strict=True):
         new = {
             slot: _CAPACITY
-            for slot in (Slot(site, period, product) for site in sites for period in HALVES)
+            for slot in (Slot(site, period, product) for site in sites for period in city.periods)
             if slot not in used
         }
         if new:
@@ -108,7 +108,9 @@ async def _book(connection: Connection, settings: Settings, city: City) -> None:
     today = from_ms(clock.now_ms(), city.tz).date()
     first_dose, product = _first_dose(city)
     for d, district in enumerate(city.districts, 1):
-        for i, (days, period) in enumerate(_BOOKED, RESIDENTS_PER_DISTRICT - len(_BOOKED)):
+        first, *_, last = city.periods
+        booked = zip(_BOOKED_IN_DAYS, (first, last, first), strict=True)
+        for i, (days, period) in enumerate(booked, RESIDENTS_PER_DISTRICT - len(_BOOKED_IN_DAYS)):
             day, site = today + timedelta(days=days), f"{district.code}-1"
             resident = pepper.resident("resident_id", demo_resident(city, d, i)[0])
             # An entry that no opening reaches: nobody else has this number.
@@ -141,7 +143,7 @@ def describe(city: City) -> str:
     number, name, phone = demo_resident(city, 1, RESIDENTS_PER_DISTRICT - 1)
     lines.append(f"with an appointment in two days, found by code: {last.code} {number}  {name}  {phone}")
     lines.append(
-        f"  (each district has {RESIDENTS_PER_DISTRICT}, the last {len(_BOOKED)} with appointments; "
+        f"  (each district has {RESIDENTS_PER_DISTRICT}, the last {len(_BOOKED_IN_DAYS)} with appointments; "
         "`jiaohao up --no-demo` leaves them out)"
     )
     return "\n".join(lines)

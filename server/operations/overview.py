@@ -28,6 +28,7 @@ from server.operations.overview_views import (
 )
 from server.records.message import Backlog
 from server.records.night import NightRecord
+from server.records.slot import Slot, SlotCount
 from server.registry.store import RegistryStore
 from server.store.connection import Connection
 from server.waiting_room.opening import Opening
@@ -140,9 +141,13 @@ class Overview:
         by_slot = [
             SlotUse(site, day, period, product, capacity, taken)
             for day, slots in zip(days, used, strict=True)
-            for (site, period, product), (capacity, taken) in sorted(slots.items())
+            for (site, period, product), (capacity, taken) in sorted(slots.items(), key=self._in_order)
         ]
         return by_day, by_slot
+
+    def _in_order(self, item: tuple[Slot, SlotCount]) -> tuple[str, int, str]:
+        slot, _ = item
+        return slot.site, self._city.place_in_day(slot.period), slot.product
 
     def _outbox(self, it: Backlog) -> Outbox:
         # A stream's ids are the store's own time, without the city's offset.

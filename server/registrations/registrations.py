@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import unicodedata
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any, Literal, assert_never
+from typing import Annotated, Any, assert_never
 
 import msgspec
 
@@ -15,6 +15,7 @@ from server.core.clock import Clock, from_ms
 from server.core.errors import Invalid, Overloaded, Refusal, StoreUnavailable
 from server.core.keys import is_registration_no, parts_of, registration_no, window_of
 from server.core.open_hours import check_open_hours
+from server.core.periods import ANY, PeriodCode
 from server.core.tokens import Forged, Kind, Signer, Token
 from server.fairness.merkle import Proof, check
 from server.night.published import Published
@@ -36,15 +37,14 @@ _MOST_MOVES = 3
 # "Not before" a day further away than this is a slip of the finger, and would mean to wait for ever.
 _LONGEST_WISH = timedelta(days=180)
 
-Period = Literal["am", "pm", "any"]
 _Date = date  # a field of that name hides it
 
 
 class Preference(msgspec.Struct):
-    """One wish: a site and a half of the day."""
+    """One wish: a site, and a period of the day or `any`."""
 
     site: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    period: Period
+    period: PeriodCode
 
 
 class Wishes(msgspec.Struct):
@@ -73,7 +73,7 @@ class AppointmentView(msgspec.Struct):
 
     site: str
     date: date
-    period: Literal["am", "pm"]
+    period: str
     starts_at: datetime
     ends_at: datetime
 
@@ -194,6 +194,7 @@ class Registrations:
         Raises:
             Refusal: `forged`, `expired`, `used`, `already-registered`, `invalid`, ...
         """
+        self._check_periods(wishes)
         district = self._city.district(token.district)
         if district is None:
             raise Refusal("forged")
@@ -267,6 +268,7 @@ class Registrations:
             Refusal: as `find`; `too-late` once allotted or closed.
             Invalid: what is wrong with the wishes.
         """
+        self._check_periods(wishes)
         token, district = self._open(no, text)
         await self._check(district, no, wishes)
         status = await self._registration_store.amend(Change(token.resident, no, "resident"), _wishes(wishes))
@@ -327,6 +329,16 @@ class Registrations:
             raise Refusal("not-found")
         life = await self._reader.history(resident)
         return kept, life._replace(past=[line for line in life.past if line.no == no])
+
+    def _check_periods(self, wishes: Wishes) -> None:
+        """Raises Invalid: a period that the city does not have."""
+        faults = [
+            (f"preferences[{i}].period", "type")
+            for i, wish in enumerate(wishes.preferences)
+            if wish.period != ANY and wish.period not in self._city.periods
+        ]
+        if faults:
+            raise Invalid(*faults)
 
     async def _check(self, district: District, no: str, wishes: Wishes) -> None:
         """The wishes name sites of the district, each at most once, and somebody else of the district.
@@ -421,8 +433,7 @@ class Registrations:
         if "day" not in kept or kept["state"] == "cancelled":  # its slot is somebody else's
             return None
         day, period = date.fromisoformat(kept["day"]), kept["period"]
-        half: Literal["am", "pm"] = "am" if period == "am" else "pm"
-        return AppointmentView(kept["site"], day, half, *self._city.period_times(day, half))
+        return AppointmentView(kept["site"], day, period, *self._city.period_times(day, period))
 
     async def _night(self, kept: dict[str, str]) -> NightView | None:
         if not kept.get("night"):

@@ -71,8 +71,7 @@ class Backstage:
         """One slot for all of them; the root."""
         wishes = [(SITE, "am")]
         waiting = [
-            Waiting(self.resident(who), Candidate(no, FIRST_DOSE, "inactivated", wishes, True))  # type: ignore[arg-type]
-            for who, no in people
+            Waiting(self.resident(who), Candidate(no, FIRST_DOSE, "inactivated", wishes, True)) for who, no in people
         ]
         table = [(Slot(date(2021, 6, 22), SITE, "am", "inactivated"), 1)]
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from server.core.city import City, CityError, District, Periods, Policy, Window, load_city
+from server.core.city import City, CityError, District, Policy, Window, load_city
+from server.core.periods import Period, day_periods
 from server.core.sms import QuietHours, Sms
 from tests.support import SUPPORT
 
@@ -106,8 +107,11 @@ def test_guangzhou_states_the_whole_policy(guangzhou: City) -> None:
 
 
 def test_guangzhou_states_the_periods_and_the_words_of_the_messages(guangzhou: City) -> None:
-    assert guangzhou.periods == Periods(am=Window(time(8, 30), time(12)), pm=Window(time(14), time(17)))
-    assert guangzhou.periods == Periods()
+    assert list(guangzhou.periods.items()) == [
+        ("am", Period(time(8, 30), time(12), "上午", "Morning")),
+        ("pm", Period(time(14), time(17), "下午", "Afternoon")),
+    ]
+    assert guangzhou.periods == day_periods({})
     assert guangzhou.sms.signature == "【广州健康通】"
     zh, en = (guangzhou.sms.code_text(language, "012345") for language in ("zh", "en"))
     assert zh == "【广州健康通】验证码012345，5分钟内有效，请勿告诉他人。"
@@ -217,7 +221,7 @@ def test_an_older_file_without_the_newer_tables_still_loads(tmp_path: Path, smal
     path = tmp_path / "older.toml"
     path.write_text("\n\n".join(b for b in blocks if not b.startswith(("[periods]", "[sms]"))), "utf-8")
     older = load_city(path)
-    assert (older.periods, older.sms) == (Periods(), Sms())
+    assert (older.periods, older.sms) == (day_periods({}), Sms())
     assert older.districts == small.districts
     assert "广州" not in older.sms.signature  # another city's messages are not signed by Guangzhou
 
@@ -492,7 +496,15 @@ def test_periods_and_messages_may_go_to_their_bounds(tmp_path: Path, small: City
         ("opens = 09:00:00", "opens = 11:30:00", "periods.am: expected opens before closes"),
         ("closes = 16:45:00", "closes = 13:15:00", "periods.pm: expected opens before closes"),
         ("opens = 09:00:00", "starts = 09:00:00", "periods.am.starts: unknown key, expected one of opens, closes"),
-        ("pm = { opens = 13:15:00", "evening = { opens = 13:15:00", "periods.evening: unknown key, expected one of am"),
+        ("pm = { opens = 13:15:00", "evening = { opens = 13:15:00", "periods.evening.name_zh: expected a value, got"),
+        ("pm = { opens = 13:15:00", "any = { opens = 13:15:00", "periods.any: expected another code"),
+        ("pm = { opens = 13:15:00", "PM = { opens = 13:15:00", "periods: expected codes of small letters"),
+        ("opens = 09:00:00", "opens = 9", "periods.am.opens: expected `time`, got `int`"),
+        (
+            "am = { opens = 09:00:00, closes = 11:30:00",
+            "am = { opens = 17:00:00, closes = 18:00:00",
+            "periods.pm.opens: expected a time not before periods.am.closes",
+        ),
         ('"【海滨】"', '"海滨"', "sms.signature: expected a name in brackets"),
         ('"【海滨】"', '"【】"', "sms.signature: expected a name in brackets"),
         ('"【海滨】"', '"【海滨】你好"', "sms.signature: expected a name in brackets"),
@@ -557,3 +569,28 @@ def test_a_byte_order_mark_and_dos_line_ends_are_no_mistake(tmp_path: Path, smal
     path = tmp_path / "mine.toml"
     path.write_bytes(b"\xef\xbb\xbf" + SMALL.read_bytes().replace(b"\n", b"\r\n"))
     assert load_city(path) == small
+
+
+def test_a_third_period_of_the_day_is_in_its_place_whatever_the_order_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    evening = 'evening = { opens = 18:00:00, closes = 20:30:00, name_zh = "晚上", name_en = "Evening" }'
+    noon = 'noon = { opens = 11:30:00, closes = 13:15:00, name_zh = "中午", name_en = "Noon" }'
+    path.write_text(SMALL.read_text("utf-8").replace("[periods]\n", f"[periods]\n{evening}\n{noon}\n"), "utf-8")
+    city = load_city(path)
+    assert list(city.periods) == ["am", "noon", "pm", "evening"]
+    assert [city.place_in_day(code) for code in ("pm", "am", "evening", "night")] == [2, 0, 3, 4]
+    assert [f"{it:%H:%M}" for it in city.period_times(date(2021, 6, 22), "evening")] == ["18:00", "20:30"]
+    assert city.periods["pm"].name_zh == "下午"
+
+
+def test_an_appointment_of_a_period_that_the_file_has_no_more_is_told_with_the_whole_day(small: City) -> None:
+    assert [f"{it:%H:%M}" for it in small.period_times(date(2021, 6, 22), "evening")] == ["09:00", "16:45"]
+
+
+def test_what_a_file_leaves_out_of_morning_and_afternoon_is_as_in_every_city(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    text = SMALL.read_text("utf-8")
+    line = "am = { opens = 09:00:00, closes = 11:30:00 }\n"
+    assert text.count(line) == 1
+    path.write_text(text.replace(line, ""), "utf-8")
+    assert load_city(path).periods["am"] == Period(time(8, 30), time(12), "上午", "Morning")

@@ -264,7 +264,7 @@ def test_what_the_night_cannot_give_is_not_offered() -> None:
         Candidate("１" * 15, MAY, "inactivated", [], True),
         Candidate(NOS[0], MAY, "", [], True),
         Candidate(NOS[0], None, "inactivated", [], True),
-        Candidate(NOS[0], MAY, "inactivated", [("S1", "noon")], True),  # type: ignore[list-item]
+        Candidate(NOS[0], MAY, "inactivated", [("S1", "noon")], True),
         Candidate(NOS[0], MAY, "inactivated", [], True, together="x"),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from server.fairness.allotment import Candidate, Period, Slot
+from server.fairness.allotment import Candidate, Slot
 from server.fairness.verification import verify_allotment, verify_inclusion
 from server.records.registration import PassedOver
 from tests.support.results import rfc_root
@@ -19,7 +19,7 @@ from tests.support.small_night import STEPS, SmallNight, Waiting
 
 NIGHT, NEXT_DAY = date(2021, 6, 19), date(2021, 6, 20)
 PUBLIC = f"/allotments/{TIANHE}/{NIGHT}"
-Asked = tuple[date, list[tuple[str, Period]], bool]
+Asked = tuple[date, list[tuple[str, str]], bool]
 # In the order of the night: first dose, wishes, any site.
 FIRST: Asked = (date(2021, 5, 1), [("T1", "am")], False)
 BEATEN: Asked = (date(2021, 5, 3), [("T1", "any")], False)  # T1 is full; T2 has room until 12 May

@@ -73,7 +73,7 @@ async def test_the_whole_journey_without_javascript(house: House, phone: Phone, 
     shown = await phone.get("/registration")
     no = number(shown)
     assert f'src="/api/v1/registrations/{no}/qr.svg"' in shown.text
-    assert "接种点T1 · 上午" in shown.text and "接种点T2 · 上午下午都可以" in shown.text
+    assert "接种点T1 · 上午" in shown.text and "接种点T2 · 哪个时段都可以" in shown.text
     # Other wishes
     change = await phone.get("/change")
     assert '<option value="T1" selected>' in change.text

@@ -10,7 +10,8 @@ import icalendar
 import msgspec
 import pytest
 
-from server.core.city import City, Periods, Window, load_city
+from server.core.city import City, Window, load_city
+from server.core.periods import Period
 from server.web.assets import PAGES
 from tests.support import SUPPORT
 from tests.support.plain_page import Form, Phone
@@ -148,9 +149,9 @@ def other_city() -> City:
         msgspec.structs.replace(it, only_window=None, windows=tuple(Window(*hours[each.opens]) for each in it.windows))
         for it in city.districts
     ]
-    periods = Periods(Window(time(8, 10), time(11, 50)), Window(time(13, 20), time(16, 40)))
+    periods = {"am": Period(time(8, 10), time(11, 50)), "pm": Period(time(13, 20), time(16, 40))}
     return msgspec.structs.replace(
-        city, open_hours=Window(time(7, 30), time(18, 45)), districts=districts, periods=periods
+        city, open_hours=Window(time(7, 30), time(18, 45)), districts=districts, periods_in_file=periods
     )
 
 

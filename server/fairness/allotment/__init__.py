@@ -8,8 +8,8 @@ for outcome in night.outcomes(): ...
 ```
 """
 
-from server.fairness.allotment.candidates import Candidate, Candidates, Period
-from server.fairness.allotment.rules import FIRST, PRIORITY, REASONS, SECOND, SENT_BACK, Half, Reason, Rules, Slot
+from server.fairness.allotment.candidates import Candidate, Candidates
+from server.fairness.allotment.rules import FIRST, PRIORITY, REASONS, SECOND, SENT_BACK, Reason, Rules, Slot
 from server.fairness.allotment.serial import (
     Allotment,
     Order,
@@ -30,10 +30,8 @@ __all__ = [
     "Allotment",
     "Candidate",
     "Candidates",
-    "Half",
     "Order",
     "Outcome",
-    "Period",
     "Reason",
     "Rules",
     "Slot",

@@ -4,14 +4,12 @@ from array import array
 from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-Period = Literal["am", "pm", "any"]
-PERIODS: Final[tuple[Period, ...]] = ("am", "pm", "any")
-ANY: Final = 2
-_PERIOD_CODE: Final = {"am": 0, "pm": 1, "any": 2}
+from server.core.periods import ANY, MORNING_AND_AFTERNOON, in_words
+
 _MOST_PRODUCTS: Final = 255
-_MOST_WISHES: Final = 0xFFFF // 3
+_MOST_WISHES: Final = 0xFFFF
 
 _ANY_SITE: Final = 1
 _SENT_BACK: Final = 2
@@ -24,7 +22,7 @@ class Candidate(NamedTuple):
         no: the registration number, 15 digits.
         first_dose: its day; None who comes for a first dose.
         product: of the first dose; "" without one.
-        wishes: (site, period), best first.
+        wishes: (site, period or `any`), best first.
         any_site: whether any site of the district will do where the wishes are full.
         not_before: no date before it.
         sent_back: a closed site took the slot back; goes first.
@@ -34,7 +32,7 @@ class Candidate(NamedTuple):
     no: str
     first_dose: date | None
     product: str
-    wishes: Sequence[tuple[str, Period]]
+    wishes: Sequence[tuple[str, str]]
     any_site: bool
     not_before: date | None = None
     sent_back: bool = False
@@ -44,19 +42,27 @@ class Candidate(NamedTuple):
 class Candidates:
     """Registrations of one district. The order in which they are added does not matter.
 
+    Args:
+        candidates: to begin with.
+        periods: of the day, as in the night's rules.
+
     Attributes:
         no: registration numbers.
         first_dose: proleptic Gregorian ordinals of the days, 0 where there is none.
         product: index in `products`.
         not_before: ordinals, 0 where there is none.
-        wish: the wishes of all, one after the other, each site * 3 + period; those of i are
+        wish: the wishes of all, one after the other, each site * `per_site` + period; those of i are
             wish[start[i]:start[i + 1]].
+        per_site: so many wishes for a site there are: each period, and `any`, the last.
         together: index -> number of a relative, of those who named one.
         sites: the sites named, in the order of their first mention.
         products: the products named, likewise.
     """
 
-    def __init__(self, candidates: Iterable[Candidate] = ()) -> None:
+    def __init__(self, candidates: Iterable[Candidate] = (), periods: Sequence[str] = MORNING_AND_AFTERNOON) -> None:
+        self._periods = (*periods, ANY)
+        self._period_code = {period: code for code, period in enumerate(self._periods)}
+        self.per_site = len(self._periods)
         self.no = array("Q")
         self.first_dose = array("i")
         self.product = array("B")
@@ -80,7 +86,7 @@ class Candidates:
 
         Raises:
             ValueError: a number that is not 15 digits, an unknown period, a product without a first dose or the
-                other way round, more than 255 products or 21,845 sites. Nothing has been added.
+                other way round, more than 255 products or 65,535 wishes for a site. Nothing has been added.
         """
         no, first_dose, product, wishes, any_site, not_before, sent_back, together = candidate
         if (first_dose is None) != (product == ""):
@@ -88,9 +94,10 @@ class Candidates:
         number = _number(no)
         relative = None if together is None else _number(together)
         try:
-            codes = [self._site(site) * 3 + _PERIOD_CODE[period] for site, period in wishes]
+            period_code, per_site = self._period_code, self.per_site
+            codes = [self._site(site) * per_site + period_code[period] for site, period in wishes]
         except KeyError as error:
-            raise ValueError(f"{no}: expected am, pm or any, got {error}") from None
+            raise ValueError(f"{no}: expected {in_words(self._periods)}, got {error}") from None
         kind = self._product(product)
         if relative is not None:
             self.together[len(self.no)] = relative
@@ -108,12 +115,16 @@ class Candidates:
             f"{self.no[i]:015d}",
             day_of(first_dose) if first_dose else None,
             self.products[self.product[i]],
-            [(self.sites[code // 3], PERIODS[code % 3]) for code in self.wish[self.start[i] : self.start[i + 1]]],
+            [self._wish(code) for code in self.wish[self.start[i] : self.start[i + 1]]],
             self.any_site(i),
             day_of(not_before) if not_before else None,
             self.sent_back(i),
             None if together is None else f"{together:015d}",
         )
+
+    def _wish(self, code: int) -> tuple[str, str]:
+        site, period = divmod(code, self.per_site)
+        return self.sites[site], self._periods[period]
 
     def any_site(self, i: int) -> bool:
         """Whether any site will do."""
@@ -124,7 +135,7 @@ class Candidates:
         return bool(self._flags[i] & _SENT_BACK)
 
     def _site(self, site: str) -> int:
-        return _index(self._site_index, self.sites, site, _MOST_WISHES)
+        return _index(self._site_index, self.sites, site, _MOST_WISHES // self.per_site)
 
     def _product(self, product: str) -> int:
         return _index(self._product_index, self.products, product, _MOST_PRODUCTS)

@@ -8,8 +8,8 @@ from typing import Annotated, Final, Literal, NamedTuple
 import msgspec
 
 from server.core.city import City
+from server.core.periods import ANY, MORNING_AND_AFTERNOON, PeriodCode
 
-Half = Literal["am", "pm"]
 Days = Annotated[int, msgspec.Meta(ge=0, le=3660)]
 Reason = Literal["full", "no-such-site", "too-early", "not-before", "not-offered"]
 
@@ -29,19 +29,20 @@ FIRST: Final = 3
 
 
 class Slot(NamedTuple):
-    """Doses of a product that a site can give in a half of a day."""
+    """Doses of a product that a site can give in a period of a day."""
 
     date: dt.date
     site: str
-    period: Half
+    period: str
     product: str
 
 
-class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What decides a night, besides the lists and the seed.
 
     Dates run from ``date`` + ``lead_days`` to ``date`` + ``horizon_days``, both inclusive. ``products``, in the city
-    file's order: days from the first dose to the second (None: one dose is complete).
+    file's order: days from the first dose to the second (None: one dose is complete). ``periods`` of the day, in its
+    order; they are written where they are not `am` and `pm`, which all cities had once.
     """
 
     district: str
@@ -50,6 +51,13 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     horizon_days: Days
     priority_first_dose_before: dt.date | None
     products: dict[str, Days | None]
+    periods: tuple[PeriodCode, ...] = MORNING_AND_AFTERNOON
+
+    def __post_init__(self) -> None:
+        if not self.periods or len({*self.periods, ANY}) <= len(self.periods):
+            raise ValueError(f"expected one period of the day or more, each once, and none called {ANY}")
+        if self.periods == MORNING_AND_AFTERNOON:  # what is omitted is known by being this very tuple
+            msgspec.structs.force_setattr(self, "periods", MORNING_AND_AFTERNOON)
 
     @classmethod
     def of(cls, city: City, district: str, day: dt.date, horizon_days: int) -> "Rules":
@@ -62,6 +70,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             horizon_days,
             phase.priority_first_dose_before if phase else None,
             {key: product.min_interval_days for key, product in city.products.items()},
+            tuple(city.periods),
         )
 
     @property
@@ -89,19 +98,24 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return PRIORITY if before is not None and first_dose < before else SECOND
 
     def offered(self, table: Iterable[tuple[Slot, int]]) -> list[tuple[Slot, int]]:
-        """The rows that this night can give, in order: date, site code, am before pm, product as in the city file.
+        """The rows that this night can give, in order: date, site code, period and product as in the city file.
 
         Args:
             table: slots and how many of each are free, 0 for one that is full (its site is then a known one). Rows
-                outside the dates or of a product that the city file does not have are left out.
+                outside the dates, or of a product or period that the city file does not have, are left out.
 
         Raises:
             ValueError: a slot twice, or a negative number.
         """
         rank = {product: i for i, product in enumerate(self.products)}
+        of_day = {period: i for i, period in enumerate(self.periods)}
         first, last = self.first_day, self.last_day
-        rows = [(slot, free) for slot, free in table if first <= slot.date <= last and slot.product in rank]
-        rows.sort(key=lambda row: (row[0].date, row[0].site, row[0].period, rank[row[0].product]))
+        rows = [
+            (slot, free)
+            for slot, free in table
+            if first <= slot.date <= last and slot.product in rank and slot.period in of_day
+        ]
+        rows.sort(key=lambda row: (row[0].date, row[0].site, of_day[row[0].period], rank[row[0].product]))
         for (slot, _), (following, _) in pairwise(rows):
             if slot == following:
                 raise ValueError(f"the slot {slot} stands twice in the table")

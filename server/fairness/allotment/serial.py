@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Final, NamedTuple
 
-from server.fairness.allotment.candidates import PERIODS, Candidates, day_of
+from server.fairness.allotment.candidates import Candidates, day_of
 from server.fairness.allotment.rules import REASONS, SENT_BACK, Reason, Rules, Slot
 from server.fairness.allotment.slots import Line, Table
 from server.fairness.allotment.together import gather
@@ -242,5 +242,7 @@ def _why_not(candidates: Candidates, table: Table, earliest: Earliest, theirs: l
         return _FULL
     if last >= 0 or 0 < day == earliest.days:
         return _TOO_EARLY if earliest.by_interval(i) >= earliest.by_wish(i) else _NOT_BEFORE
-    named = {candidates.sites[code // len(PERIODS)] for code in candidates.wish[slice(*candidates.start[i : i + 2])]}
+    named = {
+        candidates.sites[code // candidates.per_site] for code in candidates.wish[slice(*candidates.start[i : i + 2])]
+    }
     return _NO_SUCH_SITE if not candidates.any_site(i) and named.isdisjoint(table.sites) else _NOT_OFFERED

@@ -1,8 +1,8 @@
 """The night's slots, laid out so that the best free one of anybody is found in a step or two.
 
-Whoever looks asks for the earliest free slot from a day on, of some product, at one site (morning, afternoon or
-either) or at any. For each such question there is a *line*: the rows of the table that answer it, best first, with
-a pointer from each to the next one that is free. A full row is pointed past, pointers are shortened as they are
+Whoever looks asks for the earliest free slot from a day on, of some product, at one site (in a period of the day
+or in any) or at any. For each such question there is a *line*: the rows of the table that answer it, best first, with a
+pointer from each to the next one that is free. A full row is pointed past, pointers are shortened as they are
 followed (path halving), so the cost of a look does not grow with the number of people or of slots already given.
 """
 
@@ -10,11 +10,9 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from server.fairness.allotment.candidates import ANY
 from server.fairness.allotment.rules import Rules, Slot
 
 NOBODY: Final = -1
-_HALF: Final = {"am": 0, "pm": 1}
 
 
 class Line(NamedTuple):
@@ -45,7 +43,7 @@ class Table:
         free: how many of each row are left.
         day: row -> days from the first day.
         days: how many dates there are.
-        place: row -> index of its (date, site, half of the day), in that order.
+        place: row -> index of its (date, site, period of the day), in that order.
         at: place -> {product's index: row}, in the city file's order.
         day_of_place: place -> days from the first day.
         sites: site -> its rows.
@@ -56,6 +54,7 @@ class Table:
         self.free = array("q", [free for _, free in offered])
         self.days = rules.days
         self.products = list(rules.products)
+        self.periods = rules.periods
         rank = {product: i for i, product in enumerate(self.products)}
         self.product = [rank[slot.product] for slot in self.slots]
         self.day = [(slot.date - rules.first_day).days for slot in self.slots]
@@ -76,7 +75,7 @@ class Table:
         self.nothing = self._line(())
 
     def lines(self, product: int | None, sites: Sequence[str]) -> tuple[list[Line], Line]:
-        """(site * 3 + period -> line, the line of all sites) for one product; None: any product."""
+        """(site * (periods + 1) + period -> line, the line of all sites) for one product; None: any product."""
 
         def wanted(rows: Iterable[int]) -> list[int]:
             return [row for row in rows if product is None or self.product[row] == product]
@@ -84,8 +83,11 @@ class Table:
         found: list[Line] = []
         for site in sites:
             rows = wanted(self.sites.get(site, ()))
-            halves = [[row for row in rows if _HALF[self.slots[row].period] == half] for half in range(ANY)]
-            found += [self._line(halves[0]), self._line(halves[1]), self._line(rows)] if rows else [self.nothing] * 3
+            if not rows:
+                found += [self.nothing] * (len(self.periods) + 1)
+                continue
+            found += [self._line([row for row in rows if self.slots[row].period == it]) for it in self.periods]
+            found.append(self._line(rows))
         return found, self._line(wanted(range(len(self.slots))))
 
     def take(self, row: int) -> None:

@@ -4,9 +4,9 @@ Who names a relative is in a *ring* when following the names leads back to them:
 whom each names the next. Only a ring counts, so that nobody is moved by a stranger who knows their number.
 
 When everybody has had their turn, the rings are looked at in the order of their first members. Those of a ring who
-got a slot are moved to one place (date, site, half of the day) when
+got a slot are moved to one place (date, site, period of the day) when
 
-1. each of them may come then, and asked for that site and half of the day (or said that any site will do);
+1. each of them may come then, and asked for that site and period of the day (or said that any site will do);
 2. it is no later than the latest date that one of them has anyway;
 3. there are free slots left for all who are to be moved, each of their own product;
 4. whoever is moved leaves a slot that was not full when everybody had had their turn.
@@ -24,12 +24,11 @@ could keep it free for a ring, and then get what that ring leaves.
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
+from server.core.periods import ANY
 from server.fairness.allotment.candidates import Candidate, Candidates
 from server.fairness.allotment.slots import Table
-
-_HALVES: Final = {"am": ("am",), "pm": ("pm",), "any": ("am", "pm")}
 
 
 class Days(Protocol):
@@ -103,16 +102,22 @@ class _Search:
     ) -> None:
         self._table, self._got, self._members = table, got, members
         self._wishes: list[Candidate] = [candidates[i] for i in members]
-        self._asked = [{(site, half) for site, period in w.wishes for half in _HALVES[period]} for w in self._wishes]
+        self._asked = [
+            {(site, its) for site, period in w.wishes for its in self._periods(period)} for w in self._wishes
+        ]
         self._from = max(earliest.day(i) for i in members)
         self._to = max(table.day[got[i]] for i in members)
+
+    def _periods(self, wish: str) -> Sequence[str]:
+        """The periods that a wish is for."""
+        return self._table.periods if wish == ANY else (wish,)
 
     def ranking(self, place_at: Mapping[tuple[int, str, str], int]) -> Iterator[int]:
         """The places in the time that is in question, in the ranking of the first member; some of them twice."""
         for site, period in self._wishes[0].wishes:
             for day in range(self._from, self._to + 1):
-                for half in _HALVES[period]:
-                    if (place := place_at.get((day, site, half))) is not None:
+                for its in self._periods(period):
+                    if (place := place_at.get((day, site, its))) is not None:
                         yield place
         if self._wishes[0].any_site:
             yield from (place for place, day in enumerate(self._table.day_of_place) if self._from <= day <= self._to)

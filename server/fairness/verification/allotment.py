@@ -104,7 +104,7 @@ def _read(lines: Iterator[tuple[int, bytes, bool]]) -> tuple[Head, Candidates, O
     if is_last:
         raise Wrong(number, "cut off: there is nothing but the first line")
     seed, rules = bytes.fromhex(head.seed), head.rules
-    candidates, cohorts, ties = Candidates(), array("B"), bytearray()
+    candidates, cohorts, ties = Candidates(periods=head.rules.periods), array("B"), bytearray()
     before: tuple[int, date, bytes] | None = None
     district = ""
     for number, raw, is_last in lines:
@@ -149,7 +149,7 @@ def _check_head(head: Head) -> None:
     except (ValueError, OverflowError) as error:  # overflow: a date beyond the year 9999
         raise Wrong(1, f"slots: {error}") from None
     if ordered != offered:
-        raise Wrong(1, "slots: some are outside the rules' dates or products, or they are not in order")
+        raise Wrong(1, "slots: some are outside the rules' dates, products or periods, or they are not in order")
 
 
 def _compare(lines: Iterator[tuple[int, bytes, bool]], night: Allotment, last: int) -> Foot:

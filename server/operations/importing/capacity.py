@@ -10,6 +10,7 @@ import msgspec
 from server.appointments.slot_store import SlotStore
 from server.core.city import City
 from server.core.keys import day_tag
+from server.core.periods import in_words
 from server.operations.importing.cells import BadRow, day_of
 from server.operations.importing.csv_file import CsvFile, Fault, Outcome
 from server.operations.importing.twice import agreeing
@@ -120,8 +121,8 @@ def capacity_reader(
         if site not in district_of:
             raise BadRow("site", "not a known site: import its sites file first")
         day = day_of("date", day_text, _EARLIEST_DAY, last)
-        if period not in ("am", "pm"):
-            raise BadRow("period", "expected am or pm")
+        if period not in city.periods:
+            raise BadRow("period", f"expected {in_words(city.periods)}")
         if product not in city.products:
             raise BadRow("product", f"expected one of {', '.join(city.products)}")
         if not _CAPACITY.fullmatch(doses):

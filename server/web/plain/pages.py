@@ -103,6 +103,7 @@ def page(
             t=visit.t,
             pick=visit.pick,
             knows=knows,
+            period_name=lambda code: _period_name(visit, code),
             lang=lang,
             visit=visit,
             city_name=visit.pick(city.name_zh, city.name_en),
@@ -222,3 +223,11 @@ def unexpected(request: AnyRequest, error: Exception) -> Response[str]:
     """A fault of ours: said as such, and logged without what was typed."""
     log.exception("unexpected", method=request.method, error=type(error).__name__)
     return refused(request, Refusal("overloaded", retry_after_seconds=5))
+
+
+def _period_name(visit: Visit, code: str) -> str:
+    """What a period of the day is called, or the wish for any of them; by its code, where the city has it no more."""
+    it = visit.services.city.periods.get(code)
+    if it is not None:
+        return visit.pick(it.name_zh, it.name_en)
+    return visit.t(f"period.{code}") if knows(f"period.{code}") else code

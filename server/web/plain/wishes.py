@@ -2,13 +2,13 @@
 
 from typing import Any, NamedTuple
 
-import msgspec
 from litestar import Response, get, post
 
 from server.core.clock import from_ms
 from server.core.errors import Invalid, Refusal
 from server.core.keys import parts_of
-from server.registrations.registrations import Period, Preference, Wishes
+from server.core.periods import ANY
+from server.registrations.registrations import Preference, Wishes
 from server.web.plain.pages import Trouble, go_to, page, trouble_of
 from server.web.plain.visit import REGISTRATION, Visit, date_of
 from server.web.routes.common import AnyRequest
@@ -32,7 +32,12 @@ def _typed(form: dict[str, str]) -> Typed:
     return Typed(choices, "any_site" in form, form.get("not_before", ""), form.get("together", ""))
 
 
-def _wishes(typed: Typed) -> Wishes:
+def _offered(visit: Visit) -> list[str]:
+    """The periods that one may wish for."""
+    return [ANY, *visit.services.city.periods]
+
+
+def _wishes(visit: Visit, typed: Typed) -> Wishes:
     """What was typed as wishes.
 
     Raises:
@@ -43,10 +48,9 @@ def _wishes(typed: Typed) -> Wishes:
         raise Invalid(("together", "no-registration-number"))
     wanted = []
     for site, chosen in typed.choices:
-        try:
-            period: Period = msgspec.convert(chosen, Period)
-        except msgspec.ValidationError:
-            raise Refusal("malformed") from None
+        period = next((it for it in _offered(visit) if it == chosen), None)
+        if period is None:
+            raise Refusal("malformed")
         if site:
             wanted.append(Preference(site, period))
     return Wishes(wanted, typed.any_site, date_of(typed.not_before), typed.together or None)
@@ -76,7 +80,7 @@ async def _wishes_page(visit: Visit, district: str, typed: Typed, **more: Any) -
         "wishes",
         sites=list(sites.values()),
         typed=typed,
-        periods=["any", *visit.services.city.period_windows],
+        periods=_offered(visit),
         **values,
     )
 
@@ -114,7 +118,7 @@ async def register(request: AnyRequest) -> Response[str]:
     typed = _typed(await visit.form())
     pass_, _ = visit.services.room.read_pass(visit.allowed())  # a forged one has no form to come back to
     try:
-        done, _ = await visit.services.registrations.register(pass_, _wishes(typed), visit.lang)
+        done, _ = await visit.services.registrations.register(pass_, _wishes(visit, typed), visit.lang)
     except Refusal as refusal:
         if refusal.code not in _TRY_AGAIN:
             raise
@@ -145,7 +149,7 @@ async def change(request: AnyRequest) -> Response[str]:
     form = await visit.form()
     typed, receipt, registrations = _typed(form), visit.receipt(form.get("no")), visit.services.registrations
     try:
-        await registrations.amend(receipt.no, receipt.token, _wishes(typed))
+        await registrations.amend(receipt.no, receipt.token, _wishes(visit, typed))
     except Refusal as refusal:
         if not isinstance(refusal, Invalid):
             raise

@@ -8,7 +8,7 @@ from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Body, Parameter
 
-from server.appointments.appointments import Closed, HalfDay
+from server.appointments.appointments import Closed
 from server.appointments.desk import Roster
 from server.appointments.periods import PeriodView, periods_of
 from server.appointments.staff import Role, Staff
@@ -16,6 +16,7 @@ from server.appointments.unmatched import Attended
 from server.core.clock import from_ms
 from server.core.errors import Invalid
 from server.core.keys import is_registration_no
+from server.core.periods import PeriodCode
 from server.web.bodies import Strict
 from server.web.routes.common import NO_STORE, PROBLEMS, AnyRequest, bearer_of, has_a_body, services_of
 
@@ -24,7 +25,7 @@ _STAFF: list[dict[str, list[str]]] = [{"staff": []}, {"operator": []}]
 
 
 class StaffView(msgspec.Struct):
-    """`GET /staff`: whose token this is, and the city's time and hours."""
+    """`GET /staff`: whose token this is, the city's time, and the hours of each period of the day."""
 
     site: str | None
     name_zh: str | None
@@ -48,7 +49,7 @@ class Closing(msgspec.Struct):
 
     date: date
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-    period: HalfDay | None = None
+    period: PeriodCode | None = None
 
 
 def _staff(request: AnyRequest) -> Staff:
