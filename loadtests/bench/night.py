@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtests.bench.night_city import ASSUMED, DEMAND, NIGHT, capacity, shares, sites_of, waiting
-from server.core.city import City, District, load_city
+from server.core.city import City, load_city
+from server.core.districts import District
 from server.fairness.allotment import Candidates, Rules, allot, in_order
 from server.fairness.draw import commitment
 from server.fairness.result_file import list_root

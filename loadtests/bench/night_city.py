@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from typing import Final
 
-from server.core.city import City, District
+from server.core.city import City
+from server.core.districts import District
 from server.core.keys import registration_no
 from server.fairness.allotment import Candidate, Rules, Slot
 

@@ -16,7 +16,8 @@ from rich.table import Table
 
 from loadtests.bench.night_city import ASSUMED, NIGHT, shares, waiting
 from server.appointments.store import AppointmentStore
-from server.core.city import City, District, load_city
+from server.core.city import City, load_city
+from server.core.districts import District
 from server.core.encryption import Cipher, Contact
 from server.core.keys import Pepper, key, opening_tag, parts_of, resident_tag
 from server.core.settings import Settings, from_environment, local_secrets

@@ -23,8 +23,9 @@ from server.appointments.appointments import Appointments, Giving
 from server.appointments.sites import Site
 from server.appointments.slot_store import SlotStore
 from server.appointments.store import AppointmentStore
-from server.core.city import City, District, load_city
+from server.core.city import City, load_city
 from server.core.clock import Clock, to_ms
+from server.core.districts import District
 from server.core.keys import key, opening_tag
 from server.core.settings import Settings, from_environment, local_secrets
 from server.fairness.allotment import Rules

@@ -16,8 +16,9 @@ from server.appointments.sites import Site
 from server.appointments.slot_store import SlotStore, holds_slot
 from server.appointments.staff import Staff
 from server.appointments.store import AppointmentStore
-from server.core.city import City, District
+from server.core.city import City
 from server.core.clock import Clock, from_ms, to_ms
+from server.core.districts import District
 from server.core.errors import Invalid, Refusal, UnknownStatus
 from server.core.keys import day_tag, opening_tag, parts_of
 from server.records.registration import Appointment, Booking, CancelStatus, Change, MissStatus

@@ -8,125 +8,33 @@ from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from server.core.city_imports import Imports
 from server.core.clock import at, in_zone
+from server.core.districts import District, problems_of_districts
 from server.core.faults import fault_of
 from server.core.languages import Language
 from server.core.papers import PapersPolicy
 from server.core.periods import Period, day_periods, problems_of_periods
+from server.core.phases import Phase, problems_of_phases
+from server.core.policy import Policy, problems_of_policy
+from server.core.products import Product, problems_of_products
 from server.core.same_name import SameName
 from server.core.sms import Ends, QuietHours, Sms, problems_of_sms
 from server.core.toml_file import TomlError, convert, read_toml
-from server.core.windows import Window as Window
-from server.core.windows import problems_of_windows
+from server.core.values import Text
+from server.core.windows import Window
 
 SHIPPED_CITY = Path(__file__).parent / "cities" / "guangzhou.toml"
 """The city file used when none is given."""
 
-Code = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,12}\Z")]
-Text = Annotated[str, msgspec.Meta(min_length=1)]
-Positive = Annotated[int, msgspec.Meta(gt=0)]
-NotNegative = Annotated[int, msgspec.Meta(ge=0)]
-Wrong = Annotated[int, msgspec.Meta(ge=1, le=100)]
-Rate = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]  # the ceiling also keeps `inf` and `nan` out
-
 
 class CityError(ValueError):
     """The city file cannot be used; the message names the file, the key and what was expected."""
-
-
-class District(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A district. ``no`` is its two digits in registration numbers; without a window nobody can join there.
-
-    ``windows`` are in the order of the day, each with an opening of its own; the file may also say ``window`` where
-    there is one. ``rate_per_second`` (calls) and ``max_active`` (passes alive), where set, override the policy.
-    """
-
-    code: Code
-    no: Annotated[int, msgspec.Meta(ge=1, le=99)]
-    name_zh: Text
-    name_en: Text
-    population: NotNegative = 0
-    only_window: Window | None = msgspec.field(default=None, name="window")
-    windows: tuple[Window, ...] = ()
-    rate_per_second: Rate | None = None
-    max_active: Positive | None = None
-
-    def __post_init__(self) -> None:
-        if self.only_window is None:
-            return
-        if self.windows not in ((), (self.only_window,)):
-            raise ValueError("expected window or windows, got both")
-        msgspec.structs.force_setattr(self, "windows", (self.only_window,))
-
-
-class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who may register from ``starts`` to ``ends``, both inclusive; ``ends`` None is an open end (A1-A4)."""
-
-    name: Text
-    rule_zh: Text
-    rule_en: Text
-    starts: date
-    ends: date | None = None
-    min_days_since_first_dose: NotNegative = 0
-    first_doses: bool = False
-    priority_first_dose_before: date | None = None
-
-    def __contains__(self, day: date) -> bool:
-        return self.starts <= day and (self.ends is None or day <= self.ends)
-
-
-class Product(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A vaccine. ``min_interval_days`` (first to second dose) None: never a second-dose applicant."""
-
-    name_zh: Text
-    name_en: Text
-    doses: Positive
-    min_interval_days: Positive | None = None
-
-
-class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the announcement leaves to us: the draw, the calls, the polls, no-shows, the lead of the night, retention.
-
-    ``rate_per_second``, ``max_active`` and the poll budget hold per opening. Who has given up ``places_per_person``
-    places in an opening gets no other one there. ``turn_seconds`` is how long somebody called is taken to need
-    until they have registered, as long as too few have for it to be measured: waits are told by it. The night of
-    day D allots dates from D + ``lead_days`` to D + ``horizon_days``, both inclusive. After ``tell_after_nights``
-    nights without a slot a resident is told so. A no-show counts only where the SMS was accepted while at least
-    ``cancel_notice_hours`` of open time were left to cancel; more than ``no_show_limit`` of them bar the resident
-    (announcement A9). What is over for ``retention_days`` is deleted by `jiaohao purge`. A dose that a desk reports of
-    somebody who does not hold that appointment any more is kept for the operator and, where the roster had them,
-    reconciled (``attendance_off_roster``); or only kept; or refused. So many wrong names or phones are compared with a
-    person's registry line in ten minutes, and in a day; then only a code by SMS opens the door, and other answers are
-    held back for ``wrong_papers_held_seconds``, those before that for a quarter of it.
-    """
-
-    draw_seconds: Positive = 120
-    claim_seconds: Positive = 300
-    pass_seconds: Positive = 600
-    grace_seconds: NotNegative = 600
-    rate_per_second: Rate = 100.0
-    max_active: Positive = 30_000
-    places_per_person: Positive = 5
-    turn_seconds: Positive = 60
-    poll_floor_seconds: Positive = 5
-    poll_ceiling_seconds: Positive = 600
-    poll_budget_per_second: Positive = 1500
-    no_show_limit: NotNegative = 2
-    lead_days: Positive = 2
-    horizon_days: Annotated[int, msgspec.Meta(ge=0, le=34)] = 14
-    tell_after_nights: Positive = 3
-    cancel_notice_hours: Annotated[int, msgspec.Meta(ge=0, le=24)] = 4
-    retention_days: Positive = 90
-    attendance_off_roster: Literal["reconcile", "keep", "refuse"] = "reconcile"
-    wrong_papers_in_ten_minutes: Wrong = 5
-    wrong_papers_in_a_day: Wrong = 20
-    wrong_papers_held_seconds: Annotated[float, msgspec.Meta(ge=0, le=10)] = 1.0
 
 
 class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
@@ -331,18 +239,10 @@ def _broken(tables: dict[str, Any], kind: type[msgspec.Struct]) -> str:
 def _problems(city: City) -> Iterator[str]:
     """What the types alone cannot say, each as "key: expected ..."."""
     yield from _problems_of_hours(city)
-    yield from _problems_of_districts(city)
-    yield from _problems_of_phases(city)
-    for name, product in city.products.items():
-        if (product.doses > 1) != (product.min_interval_days is not None):
-            expected = "a number of days" if product.doses > 1 else "none"
-            yield f"products.{name}.min_interval_days: expected {expected}, as doses is {product.doses}"
-    if city.policy.poll_floor_seconds > city.policy.poll_ceiling_seconds:
-        yield "policy.poll_floor_seconds: expected no more than poll_ceiling_seconds"
-    if city.policy.horizon_days < city.policy.lead_days:
-        yield "policy.horizon_days: expected no less than lead_days"
-    if city.policy.wrong_papers_in_a_day < city.policy.wrong_papers_in_ten_minutes:
-        yield "policy.wrong_papers_in_a_day: expected no less than wrong_papers_in_ten_minutes"
+    yield from problems_of_districts(city.districts, city.open_hours, city.policy)
+    yield from problems_of_phases(city.phases)
+    yield from problems_of_products(city.products)
+    yield from problems_of_policy(city.policy)
     yield from problems_of_periods(city.periods)
     yield from problems_of_sms(city.sms)
 
@@ -354,32 +254,3 @@ def _problems_of_hours(city: City) -> Iterator[str]:
         yield f"timezone: expected an IANA time zone such as `Asia/Shanghai`, got `{city.timezone}`"
     if city.open_hours.opens >= city.open_hours.closes:
         yield "open_hours: expected opens before closes"
-
-
-def _problems_of_districts(city: City) -> Iterator[str]:
-    codes: set[str] = set()
-    numbers: set[int] = set()
-    for index, district in enumerate(city.districts):
-        key = f"districts[{index}]"
-        if district.code in codes:
-            yield f"{key}.code: expected a code of its own, got `{district.code}` again"
-        if district.no in numbers:
-            yield f"{key}.no: expected a number of its own, got {district.no} again"
-        codes.add(district.code)
-        numbers.add(district.no)
-        where = f"{key}.windows{{}}" if district.only_window is None else f"{key}.window"
-        policy = city.policy
-        yield from problems_of_windows(
-            where, district.windows, city.open_hours, policy.draw_seconds, policy.grace_seconds
-        )
-
-
-def _problems_of_phases(city: City) -> Iterator[str]:
-    last_end = date.min
-    for index, phase in enumerate(city.phases):
-        key = f"phases[{index}]"
-        if phase.ends is not None and phase.ends < phase.starts:
-            yield f"{key}.ends: expected a day not before starts"
-        if index and phase.starts <= last_end:
-            yield f"{key}.starts: expected a day after the end of the phase before it"
-        last_end = phase.ends or date.max

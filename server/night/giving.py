@@ -5,8 +5,9 @@ from datetime import date
 from typing import NamedTuple, assert_never
 
 from server.appointments.appointments import Appointments, GaveStatus, Giving
-from server.core.city import City, District
+from server.core.city import City
 from server.core.clock import Clock
+from server.core.districts import District
 from server.core.errors import UnknownStatus
 from server.fairness.allotment import Allotment, Rules
 from server.night.inputs import Free

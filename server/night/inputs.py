@@ -5,8 +5,9 @@ from datetime import date, timedelta
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from server.appointments.slot_store import SlotStore, holds_slot
-from server.core.city import City, District
+from server.core.city import City
 from server.core.clock import from_ms
+from server.core.districts import District
 from server.core.keys import day_tag
 from server.fairness.allotment import Rules, Slot
 from server.night.store import NightStore

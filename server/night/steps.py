@@ -12,8 +12,8 @@ from typing import Any, Final, assert_never
 import msgspec
 
 from server.appointments.slot_store import SlotStore
-from server.core.city import District
 from server.core.clock import to_ms
+from server.core.districts import District
 from server.core.errors import SetupError
 from server.core.keys import day_tag
 from server.fairness.allotment import Rules, allot

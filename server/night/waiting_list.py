@@ -10,7 +10,8 @@ import structlog
 from server.appointments.appointments import Appointments
 from server.appointments.corrections import Corrections, Told, Word, word_of
 from server.appointments.store import AppointmentStore
-from server.core.city import City, District
+from server.core.city import City
+from server.core.districts import District
 from server.core.keys import opening_tag, opening_tags, registration_no
 from server.fairness.allotment import Candidate, Candidates
 from server.night.store import NightStore

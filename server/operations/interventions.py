@@ -9,8 +9,9 @@ import msgspec
 import structlog
 
 from server.appointments.slot_store import SlotStore
-from server.core.city import City, District
+from server.core.city import City
 from server.core.clock import from_ms
+from server.core.districts import District
 from server.core.encryption import Cipher, Unreadable
 from server.core.errors import Invalid, Refusal
 from server.core.masks import mask_name

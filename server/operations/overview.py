@@ -6,8 +6,9 @@ from datetime import date, datetime, timedelta
 from server.appointments.periods import periods_of
 from server.appointments.slot_store import SlotStore
 from server.appointments.store import AttendanceStore
-from server.core.city import City, District
+from server.core.city import City
 from server.core.clock import Clock, from_ms
+from server.core.districts import District
 from server.core.keys import day_tag
 from server.fairness.draw import commitment
 from server.messages.store import OutboxStore

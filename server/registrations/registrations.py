@@ -10,8 +10,9 @@ import msgspec
 
 from server.appointments.appointments import Appointments
 from server.appointments.sites import Sites
-from server.core.city import City, District
+from server.core.city import City
 from server.core.clock import Clock, from_ms
+from server.core.districts import District
 from server.core.errors import Invalid, Overloaded, Refusal, StoreUnavailable
 from server.core.keys import is_registration_no, parts_of, registration_no, window_of
 from server.core.open_hours import check_open_hours

@@ -8,7 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from server.core.city import City, Phase
+from server.core.city import City
+from server.core.phases import Phase
 
 Reason = Literal["before-phases", "after-phases", "no-first-dose", "too-soon", "complete", "wrong-district"]
 

@@ -7,8 +7,9 @@ from datetime import date, datetime, time, timedelta
 from math import ceil
 from typing import Literal
 
-from server.core.city import City, District
+from server.core.city import City
 from server.core.clock import from_ms, to_ms
+from server.core.districts import District
 from server.core.keys import opening_tag
 from server.fairness.draw import Draw, commitment
 from server.records.opening import Advance, OpeningRecord

@@ -9,8 +9,9 @@ from typing import Any
 
 import structlog
 
-from server.core.city import City, District
+from server.core.city import City
 from server.core.clock import Clock, from_ms, to_ms
+from server.core.districts import District
 from server.core.errors import Refusal, StoreUnavailable
 from server.core.tokens import Token
 from server.registry.registry import Registry

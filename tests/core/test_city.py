@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from server.core.city import City, CityError, District, Policy, Window, load_city
+from server.core.city import City, CityError, load_city
+from server.core.districts import District
 from server.core.periods import Period, day_periods
+from server.core.policy import Policy
 from server.core.sms import QuietHours, Sms
+from server.core.windows import Window
 from tests.support import SUPPORT
 
 SMALL = SUPPORT / "cities" / "small.toml"

@@ -10,8 +10,9 @@ import icalendar
 import msgspec
 import pytest
 
-from server.core.city import City, Window, load_city
+from server.core.city import City, load_city
 from server.core.periods import Period
+from server.core.windows import Window
 from server.web.assets import PAGES
 from tests.support import SUPPORT
 from tests.support.plain_page import Form, Phone

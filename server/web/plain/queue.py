@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from litestar import Response, get, post
 
 from server.access.one_time_codes import Asked
-from server.core.city import District
 from server.core.clock import at, from_ms
+from server.core.districts import District
 from server.core.errors import Invalid, Refusal
 from server.core.papers import ID_TYPES, IdType
 from server.core.sms import CODE_MINUTES

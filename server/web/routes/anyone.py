@@ -15,8 +15,10 @@ from litestar.response import Stream
 
 from server.appointments.periods import PeriodView, periods_of
 from server.appointments.sites import Site
-from server.core.city import District, Phase, Window
+from server.core.districts import District
 from server.core.errors import Refusal, StoreUnavailable
+from server.core.phases import Phase
+from server.core.windows import Window
 from server.night.status import Announced, announced
 from server.services import Services
 from server.waiting_room.opening import Opening
