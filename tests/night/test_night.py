@@ -20,6 +20,7 @@ from server.fairness.draw import commitment
 from server.fairness.verification import Published as Public
 from server.fairness.verification import verify_allotment
 from server.night.lease import Superseded
+from server.records.night import NightRecord
 from server.records.registration import Change
 from server.records.slot import Slot, Taken
 from tests.support.nights import DAY, NightHouse, fill
@@ -661,9 +662,9 @@ async def test_a_store_that_dies_with_its_answer_is_waited_for(
     note = house.store.note_night
     lost: list[str] = []
 
-    async def answer_lost(tag: str, token: int, fields: Any) -> bool:
-        done = await note(tag, token, fields)
-        if field in fields and not lost:
+    async def answer_lost(tag: str, token: int, news: NightRecord) -> bool:
+        done = await note(tag, token, news)
+        if field in news.pack() and not lost:
             lost.append(tag)
             raise StoreUnavailable
         return done

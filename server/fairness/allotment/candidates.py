@@ -111,20 +111,20 @@ class Candidates:
 
     def __getitem__(self, i: int) -> Candidate:
         first_dose, not_before, together = self.first_dose[i], self.not_before[i], self.together.get(i)
+        sites, periods, per_site = self.sites, self._periods, self.per_site
         return Candidate(
             f"{self.no[i]:015d}",
             day_of(first_dose) if first_dose else None,
             self.products[self.product[i]],
-            [self._wish(code) for code in self.wish[self.start[i] : self.start[i + 1]]],
+            [
+                (sites[code // per_site], periods[code % per_site])
+                for code in self.wish[self.start[i] : self.start[i + 1]]
+            ],
             self.any_site(i),
             day_of(not_before) if not_before else None,
             self.sent_back(i),
             None if together is None else f"{together:015d}",
         )
-
-    def _wish(self, code: int) -> tuple[str, str]:
-        site, period = divmod(code, self.per_site)
-        return self.sites[site], self._periods[period]
 
     def any_site(self, i: int) -> bool:
         """Whether any site will do."""
