@@ -167,7 +167,7 @@ async def _flush_until_orphaned(services: Services) -> None:
     while True:
         await asyncio.sleep(0.5)
         services.metrics.flush(services.room.figures())
-        services.metrics.take_over(services.connection.unknown_statuses)
+        services.metrics.take_over(services.connection.unknown_statuses, services.connection.broken_records)
         with contextlib.suppress(StoreUnavailable):
             await services.guesses.flush()
         if os.getppid() != parent:

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from datetime import date
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
 from redis import Redis
 from rich.console import Console
 from rich.table import Table
@@ -28,7 +27,8 @@ from server.night.waiting_list import Waiting as Listed
 from server.night.waiting_list import pack
 from server.records.first_dose import FirstDoseRecord
 from server.records.message import Pointer
-from server.records.registration import NewRegistration, PassedOver
+from server.records.registration import NewRegistration, Preference, Registration
+from server.records.registration_changes import PassedOver
 from server.records.statuses import known
 from server.registrations.store import RegistrationStore
 from server.registry.store import RegistryStore
@@ -101,19 +101,20 @@ class Filling:
         """Through the script, with the fields that the service gives it."""
         new = []
         for resident, wishes, day, entry in batch:
-            fields: dict[str, Any] = {
-                "district": self._district,
-                "date": day.isoformat(),
-                "entry": entry,
-                "preferences": msgspec.json.encode([{"site": site, "period": half} for site, half in wishes.wishes]),
-                "accept_any_site": int(wishes.any_site),
-                "not_before": wishes.not_before.isoformat() if wishes.not_before else "",
-                "together": "",
-                "product": wishes.product,
-                "lang": "zh",
-            }
-            dose = wishes.first_dose.isoformat() if wishes.first_dose else ""
-            new.append(NewRegistration(resident, 1 << 52, wishes.no, dose, fields))
+            registration = Registration(
+                no=wishes.no,
+                state="proposed",
+                registered_ms=0,
+                district=self._district,
+                opening_day=day,
+                entry=entry,
+                preferences=[Preference(site, half) for site, half in wishes.wishes],
+                accept_any_site=wishes.any_site,
+                not_before=wishes.not_before,
+                first_dose=wishes.first_dose,
+                product=wishes.product,
+            )
+            new.append(NewRegistration.of(resident, 1 << 52, registration))
         kept = known(await self._registration_store.register(new))
         if any(k.status != "registered" for k in kept):
             raise RuntimeError(f"not registered: {kept[0].status}")

@@ -30,7 +30,7 @@ from server.core.keys import key, opening_tag
 from server.core.settings import Settings, from_environment, local_secrets
 from server.fairness.allotment import Rules
 from server.messages.store import OutboxStore
-from server.records.registration import Change
+from server.records.registration_changes import Change
 from server.records.slot import Slot, Taken
 from server.store.connecting import connect
 from server.store.connection import Connection

@@ -16,7 +16,8 @@ from server.core.open_hours import check_open_hours
 from server.core.papers import IdType, check_id, check_phone, normalise_id, normalise_phone
 from server.core.sms import CODE_DIGITS, CODE_MINUTES, CODE_TRIES, Language
 from server.messages.sender import Sender
-from server.registrations.registrations import Registered, Registrations
+from server.registrations.receipts import Registered
+from server.registrations.registrations import Registrations
 from server.registry.guesses import Guesses
 from server.registry.registry import Registry
 from server.registry.store import RegistryStore
@@ -120,9 +121,9 @@ class Access:
             if record is None or not record.contact or self._cipher.decrypt(resident, record.contact).phone != phone:
                 return
             kept = await self._reader.registration(resident)
-            if not kept and not await self._registry_store.was_guessed_at(resident):
+            if kept is None and not await self._registry_store.was_guessed_at(resident):
                 return
-            district = kept.get("district", record.district)
+            district = kept.district if kept else record.district
             code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
             pair = self._pepper.pair(resident, phone)
             lives_ms = CODE_MINUTES * _MINUTE_MS

@@ -5,7 +5,7 @@ transaction: what is being given or freed is noted first (`unsettled`, `closures
 left.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Literal, NamedTuple, TypeAlias, assert_never
 
@@ -13,15 +13,16 @@ import msgspec
 import structlog
 
 from server.appointments.sites import Site
-from server.appointments.slot_store import SlotStore, holds_slot
+from server.appointments.slot_store import SlotStore
 from server.appointments.staff import Staff
 from server.appointments.store import AppointmentStore
 from server.core.city import City
 from server.core.clock import Clock, from_ms, to_ms
 from server.core.districts import District
-from server.core.errors import Invalid, Refusal, UnknownStatus
+from server.core.errors import Invalid, NotUnderstood, Refusal, UnknownStatus
 from server.core.keys import day_tag, opening_tag, parts_of
-from server.records.registration import Appointment, Booking, CancelStatus, Change, MissStatus
+from server.records.registration import Appointment
+from server.records.registration_changes import Booking, CancelStatus, Change, MissStatus
 from server.records.slot import Closure, SitePeriod, Taken, TakeStatus
 from server.records.statuses import known
 from server.registry.store import RegistryStore
@@ -95,7 +96,7 @@ class Appointments:
 
     # Giving and freeing
 
-    async def give(self, district: str, wanted: Sequence[Giving], actor: str) -> list[GaveStatus | UnknownStatus]:
+    async def give(self, district: str, wanted: Sequence[Giving], actor: str) -> list[GaveStatus | NotUnderstood]:
         """Take slots and give them to registrations; each `booked`, `again`, or why not (`full`, `closed`, `other`).
 
         Where the store's word on one is not understood, the others get theirs, and that one's slot follows what its
@@ -108,7 +109,7 @@ class Appointments:
         """
         tags = [day_tag(district, giving.day) for giving in wanted]
         took = await self._slot_store.take([(tag, giving.slot) for tag, giving in zip(tags, wanted, strict=True)])
-        statuses: list[GaveStatus | UnknownStatus] = [_until_booked(it) for it in took]
+        statuses: list[GaveStatus | NotUnderstood] = [_until_booked(it) for it in took]
         noted_ms = {i: it[1] for i, it in enumerate(took) if not isinstance(it, UnknownStatus)}
         taken = [i for i, status in enumerate(statuses) if status == "again"]
         booked = await self._appointment_store.book([self._booking(wanted[i], actor) for i in taken])
@@ -117,7 +118,10 @@ class Appointments:
             statuses[i] = status
             if status not in ("booked", "again"):  # cancelled in this moment, say
                 slot = wanted[i].slot
-                await self.settle(district, slot.no, slot.resident, wanted[i].day, noted_ms[i])
+                try:
+                    await self.settle(district, slot.no, slot.resident, wanted[i].day, noted_ms[i])
+                except NotUnderstood as unknown:  # the others are given theirs all the same
+                    statuses[i] = unknown
         held = [i for i in taken if statuses[i] in ("booked", "again")]
         await self._slot_store.settle([(tags[i], wanted[i].slot.no, noted_ms[i]) for i in held])
         mended = await self._mend(district, wanted, held, actor)
@@ -135,10 +139,10 @@ class Appointments:
         wanted: Sequence[Giving],
         held: Sequence[int],
         actor: str,
-    ) -> dict[int, GaveStatus | UnknownStatus]:
+    ) -> dict[int, GaveStatus | NotUnderstood]:
         """Between taking and booking the site may have been closed, and has left these to us; or we were so long that a
         repair has freed the slot: what became of them then."""
-        mended: dict[int, GaveStatus | UnknownStatus] = {}
+        mended: dict[int, GaveStatus | NotUnderstood] = {}
         days = sorted({wanted[i].day for i in held})
         closures = dict(zip(days, await self._slot_store.closures([day_tag(district, d) for d in days]), strict=True))
         on_roster = await self._slot_store.are_on_rosters(
@@ -155,32 +159,31 @@ class Appointments:
                 elif not is_there:
                     await self._reopen(Change(slot.resident, slot.no, actor), place, "")
                     mended[i] = "other"
-            except UnknownStatus as unknown:
+            except NotUnderstood as unknown:
                 mended[i] = unknown
         return mended
 
-    async def cancel(
-        self, resident: bytes, no: str, kept: Mapping[str, str], actor: str, why: str = ""
-    ) -> CancelStatus:
+    async def cancel(self, change: Change, district: str, held: date | None, why: str = "") -> CancelStatus:
         """Close a registration and free its slot; the status of `cancel`.
 
         Args:
-            resident: whose.
-            no: its number.
-            kept: its fields, as just read; where they have changed meanwhile (`moved`), read them and ask again.
-            actor: who.
+            change: whose, which, who closes it.
+            district: its district.
+            held: the day of its appointment, as just read; where there is another meanwhile (`moved`), read it and ask
+                again.
             why: the reason, where it is not their wish.
         """
-        held = kept.get("day", "")
+        resident, no, _ = change
         # Without a slot as well: the message that is owed then must be found after a crash.
-        day = date.fromisoformat(held) if held else self._today()
-        since_ms = await self._slot_store.unsettle(day_tag(kept["district"], day), no, resident)
+        day = held or self._today()
+        since_ms = await self._slot_store.unsettle(day_tag(district, day), no, resident)
         try:
-            status = await self._appointment_store.cancel(Change(resident, no, actor), held, _TYPED_LIVES_MS, why)
+            told = held.isoformat() if held else ""
+            status = await self._appointment_store.cancel(change, told, _TYPED_LIVES_MS, why)
         except UnknownStatus:  # whatever it did, the slot follows
-            await self.settle(kept["district"], no, resident, day, since_ms)
+            await self.settle(district, no, resident, day, since_ms)
             raise
-        await self.settle(kept["district"], no, resident, day, since_ms)
+        await self.settle(district, no, resident, day, since_ms)
         return status
 
     async def settle(self, district: str, no: str, resident: bytes, day: date, since_ms: int) -> None:
@@ -191,8 +194,7 @@ class Appointments:
         tag = day_tag(district, day)
         await self._pointers.write_pointers([(district, resident)])
         kept = await self._reader.registration(resident)
-        holds = holds_slot(kept, no, day.isoformat())
-        if holds:
+        if kept is not None and kept.holds_slot(no, day):
             await self._slot_store.settle([(tag, no, since_ms)])
         else:
             await self._slot_store.vacate(tag, no, since_ms)
@@ -250,19 +252,20 @@ class Appointments:
 
     async def _send_back(self, place: Place, actor: str, why: str, waiting: Sequence[tuple[str, bytes]]) -> int:
         count = 0
-        unknown: UnknownStatus | None = None
+        unknown: NotUnderstood | None = None
         for no, resident in waiting:
             try:
                 count += await self._reopen(Change(resident, no, actor), place, why)
-            except UnknownStatus as error:  # the others are sent back all the same; this one by a repair
+                kept = await self._reader.registration(resident)
+            except NotUnderstood as error:  # the others are sent back all the same; this one by a repair
                 unknown = error
                 continue
-            kept = await self._reader.registration(resident)
             # Who came or was missed stays on the roster: it did happen. What is just being given is `give`'s to mend.
             if (
-                kept.get("no") != no
-                or kept["state"] == "cancelled"
-                or (kept["state"] == "proposed" and kept.get("taken_back") == "|".join(place.appointment))
+                kept is None
+                or kept.no != no
+                or kept.state == "cancelled"
+                or (kept.state == "proposed" and kept.taken_back == place.appointment)
             ):
                 await self._slot_store.vacate(day_tag(place.district, place.day), no)
         if unknown is not None:
@@ -318,7 +321,7 @@ class Appointments:
             districts: where; all by default.
 
         Raises:
-            UnknownStatus: of one of them; the others are finished.
+            NotUnderstood: of one of them; the others are finished.
         """
         today = self._today()
         days = [today + timedelta(days=n) for n in range(-1, _HORIZON_DAYS)]
@@ -326,7 +329,7 @@ class Appointments:
         tags = [day_tag(*place) for place in places]
         before_ms = self._clock.now_ms() - older_than_ms
         mended = 0
-        unknown: UnknownStatus | None = None
+        unknown: NotUnderstood | None = None
         for (district, day), changes in zip(places, await self._slot_store.open_changes(tags), strict=True):
             for change in changes:
                 if change.since_ms > before_ms:
@@ -334,13 +337,13 @@ class Appointments:
                 try:
                     await self.settle(district, change.no, change.resident, day, change.since_ms)
                     mended += 1
-                except UnknownStatus as error:  # of one; the others are mended all the same
+                except NotUnderstood as error:  # of one; the others are mended all the same
                     unknown = error
         for (district, day), closures in zip(places, await self._slot_store.closures(tags), strict=True):
             for (site, period), closure in closures.items():
                 try:
                     mended += await self._repair_closure(Place(district, day, site, period), closure)
-                except UnknownStatus as error:
+                except NotUnderstood as error:
                     unknown = error
         if mended:
             log.info("repaired", slots=mended)
@@ -376,7 +379,7 @@ class Appointments:
         return await self._slot_store.holder(tag, parts.entry, district, no)
 
 
-def _until_booked(took: tuple[TakeStatus, int] | UnknownStatus) -> GaveStatus | UnknownStatus:
+def _until_booked(took: tuple[TakeStatus, int] | UnknownStatus) -> GaveStatus | NotUnderstood:
     """What came of taking a slot; `again` for one that is taken, which is to be booked now."""
     if isinstance(took, UnknownStatus):
         return took

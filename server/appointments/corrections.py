@@ -6,7 +6,8 @@ say). Whoever has nothing left to get does not wait any longer: complete, or gon
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from datetime import date
 from typing import Final, NamedTuple
 
 import msgspec
@@ -15,9 +16,9 @@ import structlog
 from server.appointments.appointments import Appointments
 from server.appointments.store import AppointmentStore
 from server.core.city import City
-from server.core.errors import UnknownStatus
+from server.core.errors import NotUnderstood
 from server.records.first_dose import FirstDoseRecord
-from server.records.registration import CancelStatus, Change, Correction
+from server.records.registration_changes import CancelStatus, Change, Correction
 from server.records.statuses import known
 from server.store.connection import Connection
 from server.store.pointers import Pointers
@@ -25,7 +26,6 @@ from server.store.registrations import RegistrationReader
 
 log = structlog.get_logger()
 
-OPEN: Final = ("proposed", "booked")
 ACTOR: Final = "registry"
 _AT_ONCE: Final = 64
 _MOST_MOVES: Final = 3
@@ -44,10 +44,13 @@ class Word(NamedTuple):
 
 
 class Told(NamedTuple):
-    """Somebody's open registration that says otherwise than the registry; `record`: as in `Correction`."""
+    """Somebody's open registration that says otherwise than the registry; `day`: of its appointment, as YYYY-MM-DD, ""
+    = none; `record`: as in `Correction`."""
 
     resident: bytes
-    kept: Mapping[str, str]
+    no: str
+    district: str
+    day: str
     word: Word
     record: bytes = b""
 
@@ -104,19 +107,17 @@ class Corrections:
         """Correct these registrations, or close them; again changes nothing. Each is noted in its history and told.
 
         Raises:
-            UnknownStatus: of one of them; the others are corrected or closed.
+            NotUnderstood: of one of them; the others are corrected or closed.
         """
         corrected = [it for it in told if not it.word.over]
         statuses = await self._appointment_store.correct(
             [
-                Correction(Change(it.resident, it.kept["no"], ACTOR), it.word.first_dose, it.word.product, it.record)
+                Correction(Change(it.resident, it.no, ACTOR), it.word.first_dose, it.word.product, it.record)
                 for it in corrected
             ]
         )
-        await self._pointers.write_pointers(
-            [(it.kept["district"], it.resident) for it in corrected if it.kept.get("district")]
-        )
-        closed: list[CancelStatus | UnknownStatus] = []
+        await self._pointers.write_pointers([(it.district, it.resident) for it in corrected])
+        closed: list[CancelStatus | NotUnderstood] = []
         over = [it for it in told if it.word.over]
         for start in range(0, len(over), _AT_ONCE):
             those = over[start : start + _AT_ONCE]
@@ -128,20 +129,22 @@ class Corrections:
             log.info("the registry's word", corrected=counts.corrected, closed=counts.closed, late=counts.late)
         return counts
 
-    async def _close_or_not(self, told: Told) -> CancelStatus | UnknownStatus:
+    async def _close_or_not(self, told: Told) -> CancelStatus | NotUnderstood:
         """The same as `_close`, so that one that is not understood is no hindrance to the others."""
         try:
             return await self._close(told)
-        except UnknownStatus as unknown:
+        except NotUnderstood as unknown:
             return unknown
 
     async def _close(self, told: Told) -> CancelStatus:
         """Close a registration; the status of `cancel`."""
-        no, kept = told.kept["no"], told.kept
+        change = Change(told.resident, told.no, ACTOR)
+        held = date.fromisoformat(told.day) if told.day else None
         status: CancelStatus = "moved"
         for _ in range(_MOST_MOVES):
-            status = await self._appointments.cancel(told.resident, no, kept, ACTOR, told.word.over)
+            status = await self._appointments.cancel(change, told.district, held, told.word.over)
             if status != "moved":  # a night has just given it a slot
                 break
-            kept = await self._reader.registration(told.resident)
+            latest = await self._reader.registration(told.resident)
+            held = latest.day if latest else None
         return status

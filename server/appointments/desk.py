@@ -9,7 +9,7 @@ import structlog
 
 from server.appointments.appointments import Appointments
 from server.appointments.sites import Site
-from server.appointments.slot_store import SlotStore, holds_slot
+from server.appointments.slot_store import SlotStore
 from server.appointments.staff import Staff
 from server.appointments.store import AppointmentStore
 from server.appointments.unmatched import Attended, Unmatched
@@ -19,7 +19,8 @@ from server.core.encryption import Cipher, Unreadable
 from server.core.errors import Invalid
 from server.core.keys import day_tag
 from server.core.masks import mask_name, mask_phone
-from server.records.registration import Change
+from server.records.registration import registration_of
+from server.records.registration_changes import Change
 from server.records.slot import SitePeriod, Taken
 from server.registry.store import RegistryStore
 from server.store.connection import Connection
@@ -120,13 +121,14 @@ class Desk:
         kept = await self._reader.registrations(residents)
         known = await self._registry_store.residents(residents)
         entries = []
-        for taken, fields, person in zip(ours, kept, known, strict=True):
+        for taken, read, person in zip(ours, kept, known, strict=True):
             # The roster is derived: whoever cancelled a moment ago, or has another appointment by now, is left out.
-            if not holds_slot(fields, taken.no, day.isoformat()):
+            registration = registration_of(read, taken.no)
+            if registration is None or not registration.holds_slot(taken.no, day):
                 continue
             name, phone = self._masked(taken.resident, person.first_dose.contact if person.first_dose else b"")
-            dose = 2 if fields["first_dose"] else 1
-            entries.append(RosterEntry(taken.no, name, phone, taken.period, taken.product, dose, fields["state"]))
+            dose = 2 if registration.first_dose else 1
+            entries.append(RosterEntry(taken.no, name, phone, taken.period, taken.product, dose, registration.state))
         return entries
 
     def _masked(self, resident: bytes, contact: bytes) -> tuple[str, str]:
@@ -166,5 +168,6 @@ class Desk:
                 assert_never(status)
         if unbarred:
             await self._appointments.forget_bar(no)
-        period = (await self._reader.registration(seen.resident)).get("period") or next(iter(self._city.periods))
+        latest = await self._reader.registration(seen.resident)
+        period = (latest.period if latest else None) or next(iter(self._city.periods))
         return Attended(no, seen.site, day, period, "fulfilled", from_ms(at_ms, self._city.tz))

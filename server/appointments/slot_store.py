@@ -159,8 +159,3 @@ class SlotStore(FeatureStore):
     async def forget_bar(self, district: str, no: str) -> None:
         """The bar is lifted."""
         await self._connection.plain([("HDEL", key("bars", district), no)])
-
-
-def holds_slot(kept: Mapping[str, str], no: str, day: str) -> bool:
-    """Whether a registration's fields say that it is this one, with an appointment on this day (YYYY-MM-DD)."""
-    return kept.get("no") == no and kept.get("day") == day and kept["state"] != "cancelled"

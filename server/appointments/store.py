@@ -9,7 +9,8 @@ import msgspec
 from server.core.errors import UnknownStatus
 from server.core.keys import key, resident_tag
 from server.records.fields import items_of
-from server.records.registration import (
+from server.records.registration import Appointment
+from server.records.registration_changes import (
     ATTEND,
     BOOK,
     CANCEL,
@@ -18,7 +19,6 @@ from server.records.registration import (
     MISS,
     RECONCILE,
     REOPEN,
-    Appointment,
     AttendStatus,
     Booking,
     BookStatus,

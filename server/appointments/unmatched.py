@@ -6,7 +6,6 @@ registration is fulfilled by it; the operator sees both, and settles what nothin
 """
 
 import re
-from collections.abc import Mapping
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -21,7 +20,8 @@ from server.core.city import City
 from server.core.clock import Clock, from_ms
 from server.core.errors import Invalid, Refusal, StoreUnavailable, UnknownStatus
 from server.core.keys import day_tag
-from server.records.registration import Appointment, Change
+from server.records.registration import Appointment, Registration
+from server.records.registration_changes import Change
 from server.records.slot import KeptAttendance, Reconciled
 from server.store.connection import Connection
 from server.store.registrations import RegistrationReader
@@ -143,19 +143,21 @@ class Unmatched:
     async def _period_before(self, seen: Seen) -> str:
         """The period of an appointment there on that day, cancelled before rosters kept who had been on them."""
         kept = await self._reader.registration(seen.resident)
-        is_it = (kept.get("no"), kept.get("site"), kept.get("day")) == (seen.no, seen.site, seen.day.isoformat())
-        return kept.get("period", "") if is_it else ""
+        is_it = kept is not None and (kept.no, kept.site, kept.day) == (seen.no, seen.site, seen.day)
+        return kept.period or "" if kept is not None and is_it else ""
 
     async def _reconcile(self, no: str, kept: KeptAttendance, actor: str, why: str) -> Reconciled:
         """Let the resident's registration be fulfilled, and its slot of another day follow."""
         slot = Appointment(kept.site, kept.day, kept.period)
         for _ in range(_TRIES):
             latest = await self._reader.registration(kept.resident)
-            held = latest.get("day", "")
+            held = ""
             since_ms = 0
-            if held:  # noted before, so that a slot is freed whatever happens in between
-                tag = day_tag(latest["district"], date.fromisoformat(held))
-                since_ms = await self._slot_store.unsettle(tag, latest["no"], kept.resident)
+            if latest and latest.day:  # noted before, so that a slot is freed whatever happens in between
+                held = latest.day.isoformat()
+                since_ms = await self._slot_store.unsettle(
+                    day_tag(latest.district, latest.day), latest.no, kept.resident
+                )
             try:
                 done = await self._attendance_store.reconcile_attendance(
                     Change(kept.resident, no, actor), slot, why, held
@@ -172,11 +174,10 @@ class Unmatched:
                 return done
         raise StoreUnavailable
 
-    async def _follow(self, latest: Mapping[str, str], resident: bytes, since_ms: int) -> None:
+    async def _follow(self, latest: Registration | None, resident: bytes, since_ms: int) -> None:
         """Let the slot of a registration, as it was just read, follow it."""
-        if held := latest.get("day", ""):
-            day = date.fromisoformat(held)
-            await self._appointments.settle(latest["district"], latest["no"], resident, day, since_ms)
+        if latest and latest.day:
+            await self._appointments.settle(latest.district, latest.no, resident, latest.day, since_ms)
 
     # The operator
 
@@ -201,11 +202,8 @@ class Unmatched:
         why = _said(reason)
         code, kept = await self._one(no, day)
         if kept.state == "unmatched":
-            period = (
-                kept.period
-                or (await self._reader.registration(kept.resident)).get("period")
-                or next(iter(self._city.periods))
-            )
+            latest = None if kept.period else await self._reader.registration(kept.resident)
+            period = kept.period or (latest.period if latest else None) or next(iter(self._city.periods))
             done = await self._reconcile(no, msgspec.structs.replace(kept, period=period), "operator", why)
             if not done.is_fulfilled:
                 raise Refusal("used", reason="other-dose")

@@ -43,7 +43,12 @@ class StoreUnavailable(Refusal):
         super().__init__("store-unavailable", retry_after_seconds=2)
 
 
-class UnknownStatus(StoreUnavailable):
+class NotUnderstood(StoreUnavailable):
+    """The store has answered, and with something that nobody knows. Of one thing among many it says nothing of the
+    others."""
+
+
+class UnknownStatus(NotUnderstood):
     """A script has answered with a status that nobody knows: whether it did its work is not known either.
 
     Args:
@@ -53,6 +58,20 @@ class UnknownStatus(StoreUnavailable):
     def __init__(self, script: str) -> None:
         super().__init__()
         self.script = script
+
+
+class BrokenRecord(NotUnderstood):
+    """Something in the store is not what any version has written: nobody acts on it.
+
+    Args:
+        record: what it is of (`registration`, `registry`, ...).
+        field: which field is broken, or is missing; never what stands in it.
+    """
+
+    def __init__(self, record: str, field: str) -> None:
+        super().__init__()
+        self.record = record
+        self.field = field
 
 
 class Overloaded(Refusal):

@@ -70,6 +70,12 @@ class Metrics:
             ["script"],
             registry=self._registry,
         )
+        self._broken_records = Counter(
+            "jiaohao_broken_records",
+            "Records in the store that cannot be read; nobody acts on one",
+            ["record"],
+            registry=self._registry,
+        )
         for script in scripts:
             self._unknown_statuses.labels(script)
         for counter in self._guessed.values():
@@ -100,11 +106,14 @@ class Metrics:
         if locks:
             self._guessed["people_locked"].labels(call).inc()
 
-    def take_over(self, unknown_statuses: Tally[str]) -> None:
-        """Count the answers of scripts that this worker's store has not understood."""
+    def take_over(self, unknown_statuses: Tally[str], broken_records: Tally[str]) -> None:
+        """Count what this worker's store has not understood: answers of scripts, and records."""
         for script, count in unknown_statuses.items():
             self._unknown_statuses.labels(script).inc(count)
         unknown_statuses.clear()
+        for record, count in broken_records.items():
+            self._broken_records.labels(record).inc(count)
+        broken_records.clear()
 
     def flush(self, openings: Iterable[tuple[str, Mapping[str, int]]]) -> None:
         """Hand over the tallies and how the openings stand: for each, its district and its figures."""

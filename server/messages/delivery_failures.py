@@ -1,11 +1,11 @@
 """Messages that reached nobody: which of them matter, and how a dead letter is sent after all."""
 
-from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from server.core.message_kinds import KINDS
 from server.messages.store import OutboxStore
 from server.records.message import DeadLetter
+from server.records.registration import MessageState, MessageWhy, Registration
 from server.store.connection import Connection
 from server.store.pointers import Pointers
 from server.store.registrations import RegistrationReader
@@ -24,19 +24,15 @@ class Missed(NamedTuple):
     """
 
     kind: str
-    outcome: str
+    outcome: MessageState
     at_ms: int
-    why: str
+    why: MessageWhy | None
 
 
-def failed(fields: Mapping[str, str]) -> list[Missed]:
-    """A registration's messages that matter and have not arrived."""
-    told = [(kind, fields.get(f"sms:{kind}", "").split(" ")) for kind in sorted(CALLED)]
-    return [
-        Missed(kind, words[0], int(words[1]), fields.get(f"why:{kind}", ""))
-        for kind, words in told
-        if words[0] in _FAILED
-    ]
+def failed(registration: Registration | None) -> list[Missed]:
+    """A registration's messages that matter and have not arrived; none where there is no registration."""
+    told = sorted(registration.messages.items()) if registration else []
+    return [Missed(kind, it.state, it.told_ms, it.why) for kind, it in told if kind in CALLED and it.state in _FAILED]
 
 
 async def put_back(connection: Connection, district: str, pointer: str, letter: DeadLetter) -> None:
@@ -48,6 +44,6 @@ async def put_back(connection: Connection, district: str, pointer: str, letter: 
     await OutboxStore(connection).unshelve_message(letter.resident, letter.seq)
     await Pointers(connection).write_pointers([(district, letter.resident)])
     kept = await RegistrationReader(connection).registration(letter.resident)
-    if kept.get("no") == letter.no and all(missed.kind == letter.kind for missed in failed(kept)):
+    if kept is not None and kept.no == letter.no and all(missed.kind == letter.kind for missed in failed(kept)):
         await OutboxStore(connection).forget_call(district, letter.no)  # it is noted again if it fails again
     await OutboxStore(connection).forget_dead_letter(district, pointer)

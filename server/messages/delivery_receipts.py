@@ -158,7 +158,7 @@ class DeliveryReceipts:
                 await self._outbox.note_call(sent.district, sent.no, sent.resident)
         elif noted.now == "delivered" and noted.was == "undelivered":  # the provider knew no better then
             kept = await self._reader.registration(sent.resident)
-            if kept.get("no") == sent.no and not failed(kept):
+            if kept is not None and kept.no == sent.no and not failed(kept):
                 await self._outbox.forget_call(sent.district, sent.no)
 
     async def _counted(self, *what: str | None) -> None:

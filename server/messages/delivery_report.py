@@ -9,6 +9,7 @@ from server.messages.delivery_failures import failed
 from server.messages.delivery_receipts import HOUR_MS
 from server.messages.receipt_store import ReceiptStore
 from server.messages.store import OutboxStore
+from server.records.registration import registration_of
 from server.store.connection import Connection
 from server.store.registrations import RegistrationReader
 
@@ -55,8 +56,8 @@ async def _untold(city: City, connection: Connection) -> Reported:
         for start in range(0, len(listed), _BATCH):
             batch = listed[start : start + _BATCH]
             kept = await RegistrationReader(connection).registrations([resident for _, resident in batch])
-            for (no, _), fields in zip(batch, kept, strict=True):
-                missed = failed(fields) if fields.get("no") == no else []
+            for (no, _), read in zip(batch, kept, strict=True):
+                missed = failed(registration_of(read, no))
                 why.update({f"{it.outcome} ({it.why})" if it.why else it.outcome for it in missed})
     if not people:
         return Reported("ok", "outbox: everybody could be told")

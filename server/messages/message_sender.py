@@ -11,7 +11,7 @@ import structlog
 from server.core.city import City
 from server.core.clock import Clock
 from server.core.encryption import Unreadable
-from server.core.errors import MessageRefused, NotHandedOver, StoreUnavailable, UnknownStatus
+from server.core.errors import MessageRefused, NotHandedOver, NotUnderstood, StoreUnavailable
 from server.core.keys import Pepper, resident_tag
 from server.core.masks import mask_phone
 from server.messages.code_sender import Sending
@@ -88,7 +88,7 @@ class MessageSender(OutboxReader):
         found = [
             (pointer, each)
             for pointer, each in zip(pointers, await self._outbox.next_message(pointers), strict=True)
-            if not isinstance(each, UnknownStatus)
+            if not isinstance(each, NotUnderstood)
         ]
         many = sum(each.status == "send" for _, each in found)
         wait_s = await self._outbox.pace(many, self._city.sms.per_second) / 1000 if many else 0.0

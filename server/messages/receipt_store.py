@@ -4,13 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
-
 from server.core.errors import UnknownStatus
 from server.core.keys import key, resident_tag
 from server.messages.message_ids import Said, form_of, forms_of
 from server.records.fields import items_of
-from server.records.message import RECEIPT, Noted, Sent
+from server.records.message import RECEIPT, Noted, Sent, pack_sent, unpack_sent
 from server.store.connection import FeatureStore
 
 _RECEIPTS_LIVE_MS = 4 * 86_400_000
@@ -19,10 +17,6 @@ _COUNTS_LIVE_MS = 49 * 3_600_000
 # Messages that one id stood for: an SMSC that counts anew after a restart, or gives one id to all.
 _MOST_OF_ONE_ID = 16
 _OPTED_OUT: Final = key("opted_out", "phones")
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_sent = msgspec.msgpack.Decoder(Sent)
 
 
 class ReceiptStore(FeatureStore):
@@ -37,7 +31,7 @@ class ReceiptStore(FeatureStore):
         commands: list[tuple[str | int | bytes, ...]] = []
         for part, answer in enumerate(ids, start=1):
             name = key("answered", form_of(answer))
-            packed = _encode(sent._replace(part=part, parts=len(ids), answer=answer))
+            packed = pack_sent(sent._replace(part=part, parts=len(ids), answer=answer))
             commands += [
                 ("LPUSH", name, packed),
                 ("LTRIM", name, 0, _MOST_OF_ONE_ID - 1),
@@ -70,7 +64,8 @@ class ReceiptStore(FeatureStore):
         found = []
         for of in names:
             packed = dict.fromkeys(each for _ in of for each in next(answers))
-            found.append([_sent.decode(each) for each in packed])
+            read = self._connection.decode_each(packed, unpack_sent)
+            found.append([sent for sent in read if isinstance(sent, Sent)])
         await self._add_earlier(receipted, found)
         return found
 
@@ -83,7 +78,9 @@ class ReceiptStore(FeatureStore):
             places, await self._connection.plain([("GET", key("sent", each)) for _, each in places]), strict=True
         ):
             if packed:
-                found[i].append(_sent.decode(packed)._replace(answer=each))
+                (sent,) = self._connection.decode_each([packed], unpack_sent)
+                if isinstance(sent, Sent):
+                    found[i].append(sent._replace(answer=each))
 
     async def receipt(self, said: Sequence[tuple[Sent, Said]]) -> list[Noted | UnknownStatus]:
         """What the provider says became of each part of a message."""

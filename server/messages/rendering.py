@@ -1,6 +1,5 @@
 """A message as its event owes it, put into words, with the phone it goes to."""
 
-from collections.abc import Mapping
 from datetime import date
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from server.core.wording import word
 from server.core.wording.dates import day_words, full_date_words, until_words
 from server.records.first_dose import Resident
 from server.records.message import About, Message
+from server.records.registration import Appointment, Registration
 from server.registry.store import RegistryStore
 from server.store.coalescer import Coalescer
 from server.store.connection import Connection
@@ -50,8 +50,10 @@ class Renderer:
         self._city = city
         self._cipher = cipher
         self._sites = sites
-        self._known: Coalescer[bytes, Resident] = Coalescer(RegistryStore(connection).residents)
-        self._registrations: Coalescer[bytes, dict[str, str]] = Coalescer(RegistrationReader(connection).registrations)
+        self._known: Coalescer[bytes, Resident] = Coalescer(RegistryStore(connection).read_residents)
+        self._registrations: Coalescer[bytes, Registration | None] = Coalescer(
+            RegistrationReader(connection).registrations
+        )
 
     async def render(self, resident: bytes, message: Message, now_ms: int) -> Rendered | None:
         """The words, in the language that the resident has registered in; None: there is nothing to tell any more.
@@ -75,14 +77,14 @@ class Renderer:
         if kind.true_while == "barred" and known.stop != "barred":  # put right, or lifted
             return None
         contact = self._open(resident, known)
-        language: Language = "en" if kept.get("lang") == "en" else "zh"
+        language: Language = kept.lang if kept else "zh"
         values = {"name": mask_name(contact.name), "no": message.no}
         values |= await self._about(message.about, language)
         words = message.kind
         if kind.late is not None and now_ms >= to_ms(self._city.cancel_before(date.fromisoformat(message.about.day))):
             words = f"{words}_late"
         text = self._city.sms.text(words, language, values)
-        return Rendered(contact.phone, text, kept.get("no") == message.no, self._ends_ms(message))
+        return Rendered(contact.phone, text, kept is not None and kept.no == message.no, self._ends_ms(message))
 
     def _ends_ms(self, message: Message) -> int:
         """Until when the city file says that this is worth sending."""
@@ -141,8 +143,9 @@ class Renderer:
         return site.name_en if language == "en" else site.name_zh
 
 
-def _is_held(kept: Mapping[str, str], message: Message) -> bool:
+def _is_held(kept: Registration | None, message: Message) -> bool:
     """Whether the registration has this appointment."""
+    if kept is None or (kept.no, kept.state) != (message.no, "booked"):
+        return False
     about = message.about
-    wanted = (message.no, "booked", about.site, about.day, about.period)
-    return tuple(kept.get(name) for name in ("no", "state", "site", "day", "period")) == wanted
+    return kept.appointment == Appointment(about.site, about.day, about.period)

@@ -9,9 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import msgspec
-
-from server.core.errors import StoreUnavailable, UnknownStatus
+from server.core.errors import BrokenRecord, NotUnderstood, StoreUnavailable, UnknownStatus
 from server.core.keys import key, resident_tag
 from server.records.fields import Arg, items_of
 from server.records.message import (
@@ -25,21 +23,19 @@ from server.records.message import (
     Backlog,
     Caps,
     DeadLetter,
-    Message,
     Next,
     OutboxEntry,
     Outcome,
     Pointer,
     Stream,
+    decode_message,
+    pack_letter,
+    unpack_letter,
 )
 from server.store.connection import FeatureStore
 
 _STREAMS: tuple[Stream, Stream] = ("codes", "outbox")
 _GROUP = "gateway"
-
-_message = msgspec.json.Decoder(Message)
-_letter = msgspec.msgpack.Decoder(DeadLetter)
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class OutboxStore(FeatureStore):
@@ -128,16 +124,21 @@ class OutboxStore(FeatureStore):
             found.append(Backlog(codes, waiting, later, dead, min(oldest, default=None)))
         return found
 
-    async def next_message(self, pointers: Sequence[Pointer]) -> list[Next | UnknownStatus]:
+    async def next_message(self, pointers: Sequence[Pointer]) -> list[Next | NotUnderstood]:
         """What each pointer leads to."""
         calls = [(resident_tag(pointer.resident), (*self._connection.clock(), pointer.name)) for pointer in pointers]
-
-        def found(answer: Any) -> Next:
-            status, seq, message, due_ms = answer
-            decoded = _message.decode(message) if message else None
-            return Next(self._connection.read(NEXT_MESSAGE, status), int(seq), decoded, int(due_ms))
-
-        return self._connection.read_each(await self._connection.run_each("next_message", calls), found)
+        answers = await self._connection.run_each("next_message", calls)
+        statuses = self._connection.read_each(answers, lambda a: self._connection.read(NEXT_MESSAGE, a[0]))
+        messages = self._connection.decode_each(answers, lambda a: decode_message(a[2]) if a[2] else None)
+        found: list[Next | NotUnderstood] = []
+        for (_, seq, _, due_ms), status, message in zip(answers, statuses, messages, strict=True):
+            if isinstance(status, UnknownStatus):
+                found.append(status)
+            elif isinstance(message, BrokenRecord):
+                found.append(message)
+            else:
+                found.append(Next(status, int(seq), message, int(due_ms)))
+        return found
 
     async def settle_message(
         self, settled: Sequence[tuple[Pointer, int, Outcome] | tuple[Pointer, int, Outcome, str]]
@@ -175,12 +176,15 @@ class OutboxStore(FeatureStore):
 
     async def keep_dead_letter(self, district: str, name: str, letter: DeadLetter) -> None:
         """Keep a dead letter under the name of its pointer."""
-        await self._connection.plain([("HSET", key("dead", district), name, _encode(letter))])
+        await self._connection.plain([("HSET", key("dead", district), name, pack_letter(letter))])
 
     async def dead(self, districts: Sequence[str]) -> list[dict[str, DeadLetter]]:
         """Each district's dead letters, by the name of their pointer."""
         answers = await self._connection.plain([("HGETALL", key("dead", district)) for district in districts])
-        return [{name.decode(): _letter.decode(text) for name, text in items_of(answer)} for answer in answers]
+        return [
+            {name.decode(): self._connection.decode(text, unpack_letter) for name, text in items_of(answer)}
+            for answer in answers
+        ]
 
     async def unshelve_message(self, resident: bytes, seq: int) -> bool:
         """Take a message off the shelf; False where it was not on it."""

@@ -8,14 +8,14 @@ from server.appointments.appointments import Appointments, GaveStatus, Giving
 from server.core.city import City
 from server.core.clock import Clock
 from server.core.districts import District
-from server.core.errors import UnknownStatus
+from server.core.errors import NotUnderstood
 from server.fairness.allotment import Allotment, Rules
 from server.night.inputs import Free
 from server.night.published import Published
 from server.night.store import NightStore
 from server.night.waiting_list import Listed, WaitingList
 from server.records.night import NightRecord
-from server.records.registration import PassedOver, PassOverStatus, RemindStatus
+from server.records.registration_changes import PassedOver, PassOverStatus, RemindStatus
 from server.records.slot import Taken
 from server.records.statuses import known
 from server.store.connection import Connection
@@ -67,7 +67,7 @@ class Stretches:
         """Tell a stretch of the order what it got; how many did not get it after all.
 
         Raises:
-            UnknownStatus: of one of them; the others have been told.
+            NotUnderstood: of one of them; the others have been told.
         """
         date_of_night, every = self._day.isoformat(), self._city.policy.tell_after_nights
         frozen_ms = self._night.frozen_ms or 0
@@ -83,7 +83,7 @@ class Stretches:
                 reached = outcome.reached.isoformat() if outcome.reached else ""
                 why = outcome.reason or ""
                 passed.append(PassedOver(resident, outcome.no, date_of_night, leaf, why, reached, frozen_ms=frozen_ms))
-        statuses: Sequence[GaveStatus | UnknownStatus]
+        statuses: Sequence[GaveStatus | NotUnderstood]
         if self._too_late:
             statuses = ["full"] * len(wanted)
         else:
@@ -91,7 +91,7 @@ class Stretches:
         booked = []
         lost = []
         for giving, status in zip(wanted, statuses, strict=True):
-            if isinstance(status, UnknownStatus):
+            if isinstance(status, NotUnderstood):
                 continue
             match status:
                 case "booked" | "again":
@@ -121,9 +121,9 @@ def _withdrawn(giving: Giving) -> PassedOver:
     return PassedOver(resident, no, giving.night, int(giving.leaf), "withdrawn", "", withdrawn=True)
 
 
-def may_owe(status: PassOverStatus | RemindStatus | UnknownStatus) -> bool:
+def may_owe(status: PassOverStatus | RemindStatus | NotUnderstood) -> bool:
     """Whether a resident may be owed a message by it, now or since before a crash."""
-    if isinstance(status, UnknownStatus):
+    if isinstance(status, NotUnderstood):
         return False
     match status:
         case "told" | "reminded" | "again":

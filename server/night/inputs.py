@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import date, timedelta
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
-from server.appointments.slot_store import SlotStore, holds_slot
+from server.appointments.slot_store import SlotStore
 from server.core.city import City
 from server.core.clock import from_ms
 from server.core.districts import District
@@ -12,6 +12,7 @@ from server.core.keys import day_tag
 from server.fairness.allotment import Rules, Slot
 from server.night.store import NightStore
 from server.night.waiting_list import days_after
+from server.records.registration import Registration
 from server.records.slot import Overbooked, SitePeriod, Taken
 from server.store.connection import Connection
 from server.store.registrations import RegistrationReader
@@ -60,18 +61,22 @@ class Tonight:
                 yield (
                     each,
                     [
-                        Closing(slot, self._may_charge(fields), known=fields["state"] == "noshow")
-                        for slot, fields in zip(batch, kept, strict=True)
-                        if holds_slot(fields, slot.no, each.isoformat()) and fields["state"] in ("booked", "noshow")
+                        Closing(slot, self._may_charge(it), known=it.state == "noshow")
+                        for slot, it in zip(batch, kept, strict=True)
+                        if isinstance(it, Registration)
+                        and it.holds_slot(slot.no, each)
+                        and it.state in ("booked", "noshow")
                     ],
                 )
 
-    def _may_charge(self, kept: dict[str, str]) -> bool:
+    def _may_charge(self, kept: Registration) -> bool:
         """Whether they were told, and early enough to cancel (announcement A9, decision)."""
-        state, told_ms, event_ms = (kept.get("sms:allotted") or "none 0 0").split()
-        if state not in ("accepted", "delivered") or event_ms != kept.get("booked_ms"):
+        message = kept.messages.get("allotted")
+        if message is None or message.state not in ("accepted", "delivered") or message.event_ms != kept.booked_ms:
             return False
-        told, deadline = from_ms(int(told_ms)), from_ms(int(kept["cancel_before_ms"]))
+        if kept.cancel_before_ms is None:  # a desk has settled it
+            return False
+        told, deadline = from_ms(message.told_ms), from_ms(kept.cancel_before_ms)
         return self._city.open_time(told, deadline) >= timedelta(hours=self._city.policy.cancel_notice_hours)
 
     async def would_be_barred(self, charged: Sequence[Taken]) -> int:

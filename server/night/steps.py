@@ -26,6 +26,7 @@ from server.night.outcome import NightOutcome, outcomes_of
 from server.night.store import NightStore
 from server.night.waiting_list import Listed, WaitingList, pack
 from server.records.night import NightRecord, Step
+from server.records.registration_views import Latest
 from server.records.statuses import known
 from server.registry.store import RegistryStore
 from server.store.pointers import Pointers
@@ -124,13 +125,13 @@ class Steps:
             slots = await self._slot_store.roster(day_tag(district.code, day))
             for batch in batches(slots):
                 residents = [slot.resident for slot in batch]
-                kept = await self._reader.read_registrations(residents, "no", "state", "charged")
+                kept = await self._reader.states(residents)
                 stops = await self._registry_store.residents(residents)
-                for slot, (no, state, was_charged), resident in zip(batch, kept, stops, strict=True):
-                    if no == slot.no and state == "noshow":
+                for slot, latest, resident in zip(batch, kept, stops, strict=True):
+                    if isinstance(latest, Latest) and latest.no == slot.no and latest.state == "noshow":
                         missed += 1
-                        charged += was_charged == "1"
-                        barred += was_charged == "1" and resident.stop == "barred"
+                        charged += latest.is_charged
+                        barred += latest.is_charged and resident.stop == "barred"
         await self._note(
             district, NightRecord(missed=missed, charged=charged, barred=barred, closed_ms=self._clock.now_ms())
         )
@@ -224,12 +225,13 @@ class Steps:
         (calls,) = await self._outbox.to_call([district])
         for batch in batches(list(calls.items())):
             residents = [resident for _, resident in batch]
-            kept = await self._reader.read_registrations(residents, "no", "state")
+            kept = await self._reader.states(residents)
             known = await self._registry_store.residents(residents)
             over = [
                 no
-                for (no, _), (latest, state), resident in zip(batch, kept, known, strict=True)
-                if latest != no or (state not in ("proposed", "booked") and resident.stop != "barred")
+                for (no, _), latest, resident in zip(batch, kept, known, strict=True)
+                if isinstance(latest, Latest)
+                and (latest.no != no or (latest.state not in ("proposed", "booked") and resident.stop != "barred"))
             ]
             if over:
                 await self._outbox.forget_call(district, *over)

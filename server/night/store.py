@@ -23,7 +23,7 @@ from server.records.night import (
     NightRecord,
     Through,
 )
-from server.records.registration import PASS_OVER, REMIND, PassedOver, PassOverStatus, RemindStatus
+from server.records.registration_changes import PASS_OVER, REMIND, PassedOver, PassOverStatus, RemindStatus
 from server.store.connection import FeatureStore
 
 _LEASE = "night"

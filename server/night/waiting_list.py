@@ -12,9 +12,11 @@ from server.appointments.corrections import Corrections, Told, Word, word_of
 from server.appointments.store import AppointmentStore
 from server.core.city import City
 from server.core.districts import District
+from server.core.errors import BrokenRecord
 from server.core.keys import opening_tag, opening_tags, registration_no
 from server.fairness.allotment import Candidate, Candidates
 from server.night.store import NightStore
+from server.records.registration_views import Latest, WaitingRegistration
 from server.registry.store import RegistryStore
 from server.store.connection import Connection
 from server.store.pointers import Pointers
@@ -26,10 +28,6 @@ RESIDENT_BYTES = 16
 # So far back an opening is looked at that no night has looked at yet; nobody is left out for a few nights' failure.
 MOST_DAYS_BACK = 34
 _PART = 5_000
-_FIELDS = (
-    "no", "state", "first_dose", "product", "preferences", "accept_any_site", "not_before", "priority", "together",
-    "district",
-)  # fmt: skip
 
 
 class Waiting(msgspec.Struct, array_like=True):
@@ -59,11 +57,6 @@ class Waiting(msgspec.Struct, array_like=True):
         )
 
 
-class _Wish(msgspec.Struct):
-    site: str
-    period: str
-
-
 class Listed:
     """The list in columns: candidates, and `residents`, 16 bytes each in the same order.
 
@@ -90,7 +83,6 @@ class Listed:
         return bytes(self.residents[RESIDENT_BYTES * index : RESIDENT_BYTES * (index + 1)])
 
 
-_wishes = msgspec.json.Decoder(list[_Wish])
 _encode = msgspec.msgpack.Encoder().encode
 _part = msgspec.msgpack.Decoder(list[Waiting])
 
@@ -130,11 +122,9 @@ class WaitingList:
     async def claimed(self, district: District, day: date, window: int) -> AsyncIterator[list[tuple[str, bytes]]]:
         """(number, resident) of who has registered in one opening, and still is, a page at a time."""
         async for page in self._night_store.claims(opening_tag(district.code, day, window)):
-            kept = await self._reader.read_registrations([claim.resident for claim in page], "no")
+            latest = await self._reader.numbers([claim.resident for claim in page])
             numbers = [registration_no(district.no, day, claim.entry, window) for claim in page]
-            yield [
-                (no, claim.resident) for claim, no, (latest,) in zip(page, numbers, kept, strict=True) if latest == no
-            ]
+            yield [(no, claim.resident) for claim, no, its in zip(page, numbers, latest, strict=True) if its == no]
 
     async def gather(self, district: District, day: date) -> None:
         """Take over into `pending` who registered in the openings up to a day that are not taken over yet.
@@ -181,10 +171,9 @@ class WaitingList:
     async def forget(self, district: District, gone: Sequence[tuple[str, bytes]]) -> None:
         """These (number, resident) wait no longer; unless one of them was sent back in this very moment."""
         await self._night_store.drop_pending(district.code, [no for no, _ in gone])
-        kept = await self._reader.read_registrations([resident for _, resident in gone], "no", "state")
+        latest = await self._reader.states([resident for _, resident in gone])
         await self._appointment_store.keep_pending(
-            district.code,
-            [each for each, (no, state) in zip(gone, kept, strict=True) if no == each[0] and state == "proposed"],
+            district.code, [each for each, its in zip(gone, latest, strict=True) if _may_wait(its, each[0])]
         )
 
     async def foreseen(self, district: District, day: date) -> AsyncIterator[list[Waiting]]:
@@ -225,57 +214,58 @@ class WaitingList:
     async def _read(
         self, pending: Sequence[tuple[str, bytes]], *, correct: bool
     ) -> tuple[list[Waiting], list[tuple[str, bytes]]]:
-        """(those who wait, those who do not any more)."""
+        """(those who wait, those who do not any more); whose registration cannot be read is left out of both."""
         found: list[Waiting] = []
         gone: list[tuple[str, bytes]] = []
-        kept = await self._reader.read_registrations([resident for _, resident in pending], *_FIELDS)
-        waiting: list[tuple[bytes, dict[str, str]]] = []
-        for (no, resident), values in zip(pending, kept, strict=True):
-            fields = dict(zip(_FIELDS, values, strict=True))
-            if fields["no"] == no and fields["state"] == "proposed":
-                waiting.append((resident, fields))
+        kept = await self._reader.waiting([resident for _, resident in pending])
+        waiting: list[tuple[bytes, WaitingRegistration]] = []
+        for (no, resident), it in zip(pending, kept, strict=True):
+            if isinstance(it, BrokenRecord):
+                log.error("registration cannot be read, left out of the night", registration_no=no)
+            elif it is not None and it.no == no:
+                waiting.append((resident, it))
             else:
                 gone.append((no, resident))
-        words = await self._words(waiting, correct=correct)
-        for (resident, fields), word in zip(waiting, words, strict=True):
-            if word is not None and word.over:
-                gone.append((fields["no"], resident))
-            elif one := _waiting(resident, fields, word):
-                found.append(one)
-        return found, gone
-
-    async def _words(self, waiting: Sequence[tuple[bytes, dict[str, str]]], *, correct: bool) -> list[Word | None]:
-        """What the registry says otherwise of each; with `correct` their registrations follow it."""
-        records = await self._registry_store.records([resident for resident, _ in waiting])
-        words = [
-            word_of(self._city, record, fields["first_dose"], fields["product"])
-            for (_, fields), record in zip(waiting, records, strict=True)
+        records = await self._registry_store.read_records([resident for resident, _ in waiting])
+        known = [
+            (resident, it, word_of(self._city, record, it.first_dose, it.product))
+            for (resident, it), record in zip(waiting, records, strict=True)
+            if not isinstance(record, BrokenRecord)
         ]
         if correct:
-            told = [Told(*it, word) for it, word in zip(waiting, words, strict=True) if word is not None]
-            if told:
-                await self._corrections.apply(told)
-        return words
+            await self._correct(known)
+        for resident, it, word in known:
+            if word is not None and word.over:
+                gone.append((it.no, resident))
+            else:
+                found.append(_waiting(resident, it, word))
+        return found, gone
+
+    async def _correct(self, known: Sequence[tuple[bytes, WaitingRegistration, Word | None]]) -> None:
+        """Registrations of which the registry says otherwise follow its word."""
+        told = [Told(resident, it.no, it.district, "", word) for resident, it, word in known if word is not None]
+        if told:
+            await self._corrections.apply(told)
 
 
-def _waiting(resident: bytes, fields: dict[str, str], word: Word | None) -> Waiting | None:
-    """A registration on the list; None where it cannot be read, which keeps nobody else from a slot."""
-    try:
-        wanted = [(wish.site, wish.period) for wish in _wishes.decode(fields["preferences"])]
-    except msgspec.MsgspecError:
-        log.error("registration cannot be read, left out of the night", registration_no=fields["no"])
-        return None
+def _waiting(resident: bytes, it: WaitingRegistration, word: Word | None) -> Waiting:
+    """A registration on the list."""
     return Waiting(
-        fields["no"],
+        it.no,
         resident,
-        word.first_dose if word else fields["first_dose"],
-        word.product if word else fields["product"],
-        wanted,
-        fields["accept_any_site"] == "1",
-        fields["not_before"],
-        fields["priority"] == "1",
-        fields["together"],
+        word.first_dose if word else it.first_dose,
+        word.product if word else it.product,
+        [(wish.site, wish.period) for wish in it.preferences],
+        it.accept_any_site,
+        it.not_before,
+        it.priority,
+        it.together,
     )
+
+
+def _may_wait(latest: Latest | BrokenRecord, no: str) -> bool:
+    """Whether the registration of this number waits for a slot; also where that cannot be read."""
+    return isinstance(latest, BrokenRecord) or (latest.no == no and latest.state == "proposed")
 
 
 def days_after(done: date | None, day: date) -> list[date]:

@@ -14,9 +14,8 @@ from server.core.clock import Clock, from_ms
 from server.core.encryption import Cipher, Contact
 from server.core.keys import Pepper, day_tag, registration_no
 from server.core.settings import Settings
-from server.records.fields import Arg
 from server.records.first_dose import FirstDoseRecord
-from server.records.registration import NewRegistration
+from server.records.registration import NewRegistration, Preference, Registration
 from server.records.slot import Slot, Taken
 from server.records.statuses import known
 from server.registrations.store import RegistrationStore
@@ -115,17 +114,19 @@ async def _book(connection: Connection, settings: Settings, city: City) -> None:
             resident = pepper.resident("resident_id", demo_resident(city, d, i)[0])
             # An entry that no opening reaches: nobody else has this number.
             no = registration_no(district.no, today - timedelta(days=3), _LAST_ENTRY - i)
-            fields: dict[str, Arg] = {
-                "district": district.code,
-                "date": (today - timedelta(days=3)).isoformat(),
-                "entry": _LAST_ENTRY - i,
-                "preferences": msgspec.json.encode([{"site": site, "period": period}]),
-                "accept_any_site": 1,
-                "not_before": "",
-                "product": product,
-            }
-            pass_expires_ms = clock.now_ms() + 60_000
-            new = NewRegistration(resident, pass_expires_ms, no, first_dose.isoformat(), fields)
+            registration = Registration(
+                no=no,
+                state="proposed",
+                registered_ms=0,
+                district=district.code,
+                opening_day=today - timedelta(days=3),
+                entry=_LAST_ENTRY - i,
+                preferences=[Preference(site, period)],
+                accept_any_site=True,
+                first_dose=first_dose,
+                product=product,
+            )
+            new = NewRegistration.of(resident, clock.now_ms() + 60_000, registration)
             (kept,) = known(await RegistrationStore(connection).register([new]))
             if kept.status != "registered":
                 continue

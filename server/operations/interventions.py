@@ -19,7 +19,8 @@ from server.messages.delivery_failures import failed, put_back
 from server.messages.store import OutboxStore
 from server.operations.store import OperationStore
 from server.records.message import Backlog
-from server.records.registration import Change
+from server.records.registration import Registration, registration_of
+from server.records.registration_changes import Change
 from server.registry.store import RegistryStore
 from server.store.agreed import Agreement
 from server.store.connection import Connection
@@ -129,19 +130,19 @@ class Operations:
         kept = await self._reader.registrations(residents)
         known = await self._registry_store.residents(residents) if residents else []
         calls = []
-        for (code, no, resident), fields, person in zip(found, kept, known, strict=True):
+        for (code, no, resident), read, person in zip(found, kept, known, strict=True):
             name, phone = self._contact(resident, person.first_dose.contact if person.first_dose else b"")
-            calls.append(self._call(code, no, fields if fields.get("no") == no else {}, name, phone))
+            calls.append(self._call(code, no, registration_of(read, no), name, phone))
         return sorted(calls, key=lambda it: (it.appointment.date if it.appointment else date.max, it.registration_no))
 
-    def _call(self, code: str, no: str, fields: dict[str, str], name: str, phone: str | None) -> Call:
-        missed = [
-            Failed(it.kind, it.outcome, from_ms(it.at_ms, self._city.tz), it.why or None) for it in failed(fields)
-        ]
+    def _call(self, code: str, no: str, latest: Registration | None, name: str, phone: str | None) -> Call:
+        missed = [Failed(it.kind, it.outcome, from_ms(it.at_ms, self._city.tz), it.why) for it in failed(latest)]
+        if latest is None:
+            return Call(no, code, name, phone, "zh", None, None, missed)
         visit = None
-        if fields.get("day") and fields["state"] != "cancelled":
-            visit = Visit(fields["site"], date.fromisoformat(fields["day"]), fields["period"])
-        return Call(no, code, name, phone, fields.get("lang", "zh"), fields.get("state"), visit, missed)
+        if latest.site and latest.day and latest.period and latest.state != "cancelled":
+            visit = Visit(latest.site, latest.day, latest.period)
+        return Call(no, code, name, phone, latest.lang, latest.state, visit, missed)
 
     def _contact(self, resident: bytes, contact: bytes) -> tuple[str, str | None]:
         try:
@@ -179,9 +180,9 @@ class Operations:
         ]
         bars = []
         kept = await self._reader.registrations([resident for _, _, resident in found])
-        for (code, no, _), fields in zip(found, kept, strict=True):
-            is_it = fields.get("no") == no and fields.get("state") == "noshow"
-            closed_ms = int(fields.get("closed_ms", "0")) if is_it else 0
+        for (code, no, _), read in zip(found, kept, strict=True):
+            latest = registration_of(read, no)
+            closed_ms = latest.closed_ms if latest and latest.state == "noshow" else None
             bars.append(Bar(no, code, from_ms(closed_ms, self._city.tz) if closed_ms else None))
         return sorted(bars, key=lambda it: (-it.since.timestamp() if it.since else 0.0, it.registration_no))
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from server.core.keys import key, resident_tag
 from server.records.fields import Arg
-from server.records.registration import CALLED, FORGET, Change
+from server.records.registration_changes import CALLED, FORGET, Change
 from server.records.slot import Slot
 from server.store.connection import FeatureStore
 

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from server.core.errors import BrokenRecord
+
 
 class FirstDoseRecord(msgspec.Struct, frozen=True, array_like=True):
     """A resident's line of the registry, packed (about 90 bytes).
@@ -40,8 +42,7 @@ class Resident(NamedTuple):
 
 
 _record_encoder = msgspec.msgpack.Encoder()
-
-record_decoder = msgspec.msgpack.Decoder(FirstDoseRecord)
+_record_decoder = msgspec.msgpack.Decoder(FirstDoseRecord)
 
 
 def pack(record: FirstDoseRecord) -> bytes:
@@ -50,8 +51,20 @@ def pack(record: FirstDoseRecord) -> bytes:
 
 
 def unpack(stored: bytes) -> FirstDoseRecord:
-    """A stored registry line."""
-    return record_decoder.decode(stored)
+    """A stored registry line.
+
+    Raises:
+        BrokenRecord: it is none.
+    """
+    try:
+        return _record_decoder.decode(stored)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise BrokenRecord("registry", "the line") from None
+
+
+def unpack_any(stored: bytes | None) -> FirstDoseRecord | None:
+    """The same, where there may be none."""
+    return unpack(stored) if stored else None
 
 
 class Limit(NamedTuple):

@@ -1,10 +1,13 @@
 """A message: where it waits, what it says, what the provider said of it."""
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
+from server.core.errors import BrokenRecord
 from server.records.statuses import Statuses, flag, words
+
+T = TypeVar("T")
 
 Stream = Literal["codes", "outbox"]
 
@@ -138,3 +141,53 @@ class Noted(NamedTuple):
 
     now: str
     was: str
+
+
+_message = msgspec.json.Decoder(Message)
+_letter = msgspec.msgpack.Decoder(DeadLetter)
+_sent = msgspec.msgpack.Decoder(Sent)
+_packer = msgspec.msgpack.Encoder()
+
+
+def decode_message(text: bytes) -> Message:
+    """A message as its event's script writes it (`owe` in `lua/prelude.lua`).
+
+    Raises:
+        BrokenRecord: it is none.
+    """
+    return _read("message", _message, text)
+
+
+def pack_letter(letter: DeadLetter) -> bytes:
+    """A dead letter as it is stored."""
+    return _packer.encode(letter)
+
+
+def unpack_letter(stored: bytes) -> DeadLetter:
+    """A stored dead letter.
+
+    Raises:
+        BrokenRecord: it is none.
+    """
+    return _read("dead letter", _letter, stored)
+
+
+def pack_sent(sent: Sent) -> bytes:
+    """What is kept of a message that was sent."""
+    return _packer.encode(sent)
+
+
+def unpack_sent(stored: bytes) -> Sent:
+    """The same, read again.
+
+    Raises:
+        BrokenRecord: it is none.
+    """
+    return _read("sent message", _sent, stored)
+
+
+def _read(record: str, decoder: "msgspec.json.Decoder[T] | msgspec.msgpack.Decoder[T]", stored: bytes) -> T:
+    try:
+        return decoder.decode(stored)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise BrokenRecord(record, "all of it") from None

@@ -1,46 +1,211 @@
-"""A registration and what happens to it: what its scripts take, and what they answer."""
+"""A resident's registration as the store keeps it: its fields, and the one way from and to them.
 
-from typing import Final, Literal, NamedTuple
+`Registration` names the fields of the hash `registration:{...}` (`lua/README.md`), and nobody else does. What many are
+asked for at a time has a view of its own with some of these fields.
+"""
 
-from server.records.fields import Arg
-from server.records.statuses import Statuses, flag, words
+import re
+from datetime import date
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
-RegisterStatus = Literal["registered", "again", "open", "barred", "done", "used", "expired"]
-NotRegistered = Literal["open", "barred", "done", "used", "expired"]
-"""Why `register` keeps no registration."""
-AmendStatus = Literal["amended", "same", "other", "absent"]
-CorrectStatus = Literal["corrected", "same", "other", "absent"]
-CancelStatus = Literal["cancelled", "again", "moved", "late", "closed", "absent"]
-BookStatus = Literal["booked", "again", "other", "absent"]
-PassOverStatus = Literal["passed", "told", "again", "other", "absent"]
-RemindStatus = Literal["reminded", "again", "other"]
-AttendStatus = Literal["attended", "again", "other", "absent"]
-MissStatus = Literal["missed", "barred", "again", "other", "absent"]
-ReopenStatus = Literal["reopened", "unbarred", "other", "absent"]
-ReconcileStatus = Literal["reconciled", "again", "other", "moved", "absent"]
+import msgspec
 
-REGISTER: Final[Statuses[RegisterStatus]] = words("register", RegisterStatus)
-AMEND: Final[Statuses[AmendStatus]] = words("amend", AmendStatus)
-CORRECT: Final[Statuses[CorrectStatus]] = words("correct", CorrectStatus)
-CANCEL: Final[Statuses[CancelStatus]] = words("cancel", CancelStatus)
-BOOK: Final[Statuses[BookStatus]] = words("book", BookStatus)
-PASS_OVER: Final[Statuses[PassOverStatus]] = words("pass_over", PassOverStatus)
-REMIND: Final[Statuses[RemindStatus]] = words("remind", RemindStatus)
-ATTEND: Final[Statuses[AttendStatus]] = words("attend", AttendStatus)
-MISS: Final[Statuses[MissStatus]] = words("miss", MissStatus)
-REOPEN: Final[Statuses[ReopenStatus]] = words("reopen", ReopenStatus)
-RECONCILE: Final[Statuses[ReconcileStatus]] = words("reconcile_attendance", ReconcileStatus)
-LIFT: Final = flag("lift")
-CALLED: Final = flag("called")
-UNENROL: Final = flag("unenrol")
-REPLACE_RECORD: Final = flag("replace_record")
-FORGET: Final = flag("forget")
-DROP_RECORD: Final = flag("drop_record")
-TRY_CODE: Final = flag("try_code")
+from server.core.errors import BrokenRecord
+from server.core.languages import Language
+from server.core.periods import PeriodCode
+from server.records.fields import Arg, items_of
+
+State = Literal["proposed", "booked", "fulfilled", "cancelled", "noshow"]
+"""How a registration stands, in FHIR's words."""
+
+MessageState = Literal["accepted", "delivered", "undelivered", "refused", "unsent"]
+MessageWhy = Literal["too-late", "opted-out", "too-many", "unknown"]
+
+
+class Preference(msgspec.Struct, frozen=True):
+    """One wish: a site, and a period of the day or `any`."""
+
+    site: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    period: PeriodCode
+
+
+class Wishes(msgspec.Struct, frozen=True):
+    """What a resident asks for (contract, `POST /registrations`).
+
+    `together`: number of a relative's registration, to be given the same place where that costs nobody anything; it
+    counts when they name each other, or three in a ring.
+    """
+
+    preferences: Annotated[list[Preference], msgspec.Meta(max_length=10)]
+    accept_any_site: bool
+    not_before: date | None = None
+    together: Annotated[str, msgspec.Meta(max_length=40)] | None = None
+
+
+class Appointment(NamedTuple):
+    """A slot as a registration has it: code of the site, date as YYYY-MM-DD, period of the day."""
+
+    site: str
+    day: str
+    period: str
+
+
+class MessageStatus(msgspec.Struct, frozen=True):
+    """What became of a registration's message of one kind (`sms:KIND`, `why:KIND`, `parts:KIND`).
+
+    `told_ms`: when the provider took it, or would not; `event_ms`: when its event was; `why`: as of `Missed`;
+    `parts`: of one of several parts a letter each.
+    """
+
+    state: MessageState
+    told_ms: int
+    event_ms: int
+    why: MessageWhy | None = None
+    parts: str = ""
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True, rename={"opening_day": "date"}):
+    """A registration. What the store has as an empty value, or not at all, is what stands as the default here.
+
+    The meaning of each field stands in the key table of `lua/README.md`; `messages`: by kind.
+    """
+
+    no: str
+    state: State
+    registered_ms: int
+    district: str
+    opening_day: date
+    entry: int
+    preferences: list[Preference]
+    accept_any_site: bool
+    not_before: date | None = None
+    together: str | None = None
+    first_dose: date | None = None
+    product: str = ""
+    lang: Language = "zh"
+    site: str | None = None
+    day: date | None = None
+    period: str | None = None
+    cancel_before_ms: int | None = None
+    booked_ms: int | None = None
+    reminded: date | None = None
+    priority: bool = False
+    taken_back: Appointment | None = None
+    closed_ms: int | None = None
+    charged: bool = False
+    amended_ms: int | None = None
+    corrected_ms: int | None = None
+    night: date | None = None
+    leaf: int | None = None
+    why_not: str | None = None
+    reached: date | None = None
+    nights: int = 0
+    undelivered_ms: int | None = None
+    messages: dict[str, MessageStatus] = msgspec.field(default_factory=dict)
+
+    @property
+    def wishes(self) -> Wishes:
+        """What its holder asks for."""
+        return Wishes(self.preferences, self.accept_any_site, self.not_before, self.together)
+
+    @property
+    def appointment(self) -> Appointment | None:
+        """Its appointment, which stays when it is closed; None where it has not had one, or one was taken back."""
+        if self.site is None or self.day is None or self.period is None:
+            return None
+        return Appointment(self.site, self.day.isoformat(), self.period)
+
+    def holds_slot(self, no: str, day: date) -> bool:
+        """Whether this is the registration of that number, with a slot of that day."""
+        return self.no == no and self.day == day and self.state != "cancelled"
+
+
+ReadRegistration: TypeAlias = "Registration | BrokenRecord | None"
+"""A resident's registration; None where there is none."""
+
+
+def registration_of(read: ReadRegistration, no: str) -> Registration | None:
+    """The registration of this number; None where the resident has another, or none that can be read."""
+    return read if isinstance(read, Registration) and read.no == no else None
+
+
+_NAME: Final = "registration"
+_OF_KIND: Final = ("sms", "why", "parts")
+_where = re.compile(r"(?:at `\$\.|required field `)(\w+)")
+_preferences = msgspec.json.Decoder(list[Preference])
+
+
+def decode_registration(answer: Any) -> Registration | None:
+    """HGETALL's answer; None where there is nothing. Fields that are not known are a later version's, and left out.
+
+    Raises:
+        BrokenRecord: a field is not what it should be, or one that every version has written is missing.
+    """
+    values: dict[str, Any] = {}
+    messages: dict[str, dict[str, Any]] = {}
+    try:
+        for name, value in items_of(answer):
+            if not value:
+                continue
+            field, _, kind = name.decode().partition(":")
+            if not kind:
+                values[field] = value.decode()
+            elif field in _OF_KIND:
+                messages.setdefault(kind, {})[field] = value.decode()
+        if not values:
+            return None
+        if "preferences" in values:
+            values["preferences"] = decode_preferences(values["preferences"])
+        if "taken_back" in values:
+            values["taken_back"] = values["taken_back"].rsplit("|", 2)
+        values["messages"] = {kind: _message(told) for kind, told in messages.items() if "sms" in told}
+        return msgspec.convert(values, Registration, strict=False)
+    except UnicodeDecodeError:
+        raise BrokenRecord(_NAME, "a value that is no text") from None
+    except msgspec.ValidationError as error:
+        raise BrokenRecord(_NAME, field_of(error)) from None
+
+
+def _message(told: dict[str, Any]) -> MessageStatus:
+    try:
+        state, told_ms, event_ms = told["sms"].split(" ")
+        values = {"state": state, "told_ms": told_ms, "event_ms": event_ms, "why": told.get("why")}
+        return msgspec.convert(values | {"parts": told.get("parts", "")}, MessageStatus, strict=False)
+    except (ValueError, msgspec.ValidationError):
+        raise BrokenRecord(_NAME, "messages") from None
+
+
+def decode_preferences(text: str | bytes) -> list[Preference]:
+    """The wishes as they are stored.
+
+    Raises:
+        BrokenRecord: they are not.
+    """
+    try:
+        return _preferences.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise BrokenRecord(_NAME, "preferences") from None
+
+
+def field_of(error: msgspec.ValidationError) -> str:
+    """Which field an error is about, without what stands in it."""
+    found = _where.search(str(error))
+    return found[1] if found else "a field"
+
+
+def wishes_fields(wishes: Wishes) -> dict[str, Arg]:
+    """Wishes as `register` and `amend` write them."""
+    return {
+        "preferences": msgspec.json.encode(wishes.preferences),
+        "accept_any_site": int(wishes.accept_any_site),
+        "not_before": wishes.not_before.isoformat() if wishes.not_before else "",
+        "together": wishes.together or "",
+    }
 
 
 class NewRegistration(NamedTuple):
-    """A registration to be stored; `first_dose`: its date as YYYY-MM-DD, empty where there is none."""
+    """A registration to be stored; `first_dose`: its date as YYYY-MM-DD, empty where there is none; `fields`: what
+    `register` does not write by itself."""
 
     resident: bytes
     pass_expires_ms: int
@@ -48,83 +213,16 @@ class NewRegistration(NamedTuple):
     first_dose: str
     fields: dict[str, Arg]
 
-
-class Kept(NamedTuple):
-    """What came of a registration; `no`: its number, or that of the open one beside which it cannot be."""
-
-    status: RegisterStatus
-    registered_ms: int
-    no: str
-    no_shows: int
-
-
-class Change(NamedTuple):
-    """Who makes what of a registration: its resident, its number, the actor for the audit log."""
-
-    resident: bytes
-    no: str
-    actor: str
-
-
-class Correction(NamedTuple):
-    """What the registry says of a registration's holder: `first_dose` as YYYY-MM-DD, its product; `record`: their
-    packed line, to be kept in the same moment, empty where it is there."""
-
-    change: Change
-    first_dose: str
-    product: str
-    record: bytes = b""
-
-
-class Appointment(NamedTuple):
-    """A slot as a registration has it: code of the site, date as YYYY-MM-DD, am or pm."""
-
-    site: str
-    day: str
-    period: str
-
-
-class Booking(NamedTuple):
-    """An appointment for a registration; `night` and `leaf`: the night that gave it, YYYY-MM-DD, and where its result
-    says so, both empty where it was no night. `frozen_ms`: when that night read the wishes, 0 = whenever."""
-
-    change: Change
-    slot: Appointment
-    cancel_before_ms: int
-    night: str = ""
-    leaf: int | str = ""
-    frozen_ms: int = 0
-
-
-class PassedOver(NamedTuple):
-    """A registration for which a night had no slot, and why; `reached`: see `allotment.Outcome`, "" = none.
-
-    `withdrawn`: it had one, which was taken away again in the same night. `frozen_ms`: as in `Booking`.
-    """
-
-    resident: bytes
-    no: str
-    night: str
-    leaf: int
-    why_not: str
-    reached: str
-    withdrawn: bool = False
-    frozen_ms: int = 0
-
-
-class Past(NamedTuple):
-    """A line of a resident's history."""
-
-    at_ms: int
-    no: str
-    state: str
-    actor: str
-    why: str
-
-
-class Life(NamedTuple):
-    """What happened to a resident's registrations, how many no-shows were charged, and whether these barred them."""
-
-    past: list[Past]
-    no_shows: int
-    barred: bool
+    @classmethod
+    def of(cls, resident: bytes, pass_expires_ms: int, registration: Registration) -> "NewRegistration":
+        """This registration, as it is to be stored for a resident with such a pass."""
+        fields: dict[str, Arg] = {
+            "district": registration.district,
+            "date": registration.opening_day.isoformat(),
+            "entry": registration.entry,
+            **wishes_fields(registration.wishes),
+            "product": registration.product,
+            "lang": registration.lang,
+        }
+        first_dose = registration.first_dose.isoformat() if registration.first_dose else ""
+        return cls(resident, pass_expires_ms, registration.no, first_dose, fields)

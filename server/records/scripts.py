@@ -2,11 +2,14 @@
 
 from typing import Any, Final
 
-from server.records import message, night, opening, registration, slot
+from server.records import message, night, opening, registration_changes, slot
 from server.records.statuses import Statuses
 
 ALL: Final[tuple[Statuses[Any], ...]] = tuple(
-    it for of in (opening, registration, slot, message, night) for it in vars(of).values() if isinstance(it, Statuses)
+    it
+    for of in (opening, registration_changes, slot, message, night)
+    for it in vars(of).values()
+    if isinstance(it, Statuses)
 )
 """Those of all scripts."""
 

@@ -5,7 +5,7 @@ from typing import Final, Literal, NamedTuple, assert_never
 
 import msgspec
 
-from server.records.registration import ReconcileStatus
+from server.records.registration_changes import ReconcileStatus
 from server.records.statuses import Statuses, flag, words
 
 TakeStatus = Literal["taken", "again", "other", "closed", "full"]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar, get_args
 
-from server.core.errors import UnknownStatus
+from server.core.errors import NotUnderstood
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -32,15 +32,15 @@ class Statuses(Generic[S]):
         self.name = name
 
 
-def known(answers: Sequence[T | UnknownStatus]) -> list[T]:
+def known(answers: Sequence[T | NotUnderstood]) -> list[T]:
     """The answers of a batch, all of which were understood.
 
     Raises:
-        UnknownStatus: one was not.
+        NotUnderstood: one was not.
     """
     understood = []
     for answer in answers:
-        if isinstance(answer, UnknownStatus):
+        if isinstance(answer, NotUnderstood):
             raise answer
         understood.append(answer)
     return understood

@@ -6,12 +6,12 @@ from icalendar import Alarm, Calendar, Event
 
 from server.appointments.sites import Site
 from server.core.wording import word
-from server.registrations.registrations import Registration
+from server.registrations.views import RegistrationView
 
 _REMINDER_BEFORE = timedelta(hours=2)
 
 
-def invitation(registration: Registration, site: Site | None, now: datetime, lang: str) -> bytes:
+def invitation(registration: RegistrationView, site: Site | None, now: datetime, lang: str) -> bytes:
     """The calendar file of a booked registration.
 
     Args:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from server.core.errors import BrokenRecord
 from server.core.keys import key, resident_tag
 from server.records.fields import Arg, items_of
 from server.records.first_dose import (
@@ -13,10 +14,11 @@ from server.records.first_dose import (
     Locked,
     Resident,
     pack,
-    record_decoder,
     unpack,
+    unpack_any,
 )
-from server.records.registration import DROP_RECORD, REPLACE_RECORD, TRY_CODE, UNENROL
+from server.records.registration_changes import DROP_RECORD, REPLACE_RECORD, TRY_CODE, UNENROL
+from server.records.statuses import known
 from server.store.connection import FeatureStore
 
 
@@ -24,7 +26,15 @@ class RegistryStore(FeatureStore):
     """Each method with the name of a script runs it; the others only read or write."""
 
     async def residents(self, residents: Sequence[bytes]) -> list[Resident]:
-        """What is known of each resident key."""
+        """What is known of each resident key.
+
+        Raises:
+            BrokenRecord: of one of them it cannot be read.
+        """
+        return known(await self.read_residents(residents))
+
+    async def read_residents(self, residents: Sequence[bytes]) -> list[Resident | BrokenRecord]:
+        """The same, for who goes on with the others where one cannot be read."""
         wanted: list[tuple[bytes, bytes]] = []
         for resident in residents:
             tag = resident_tag(resident).encode()
@@ -34,11 +44,20 @@ class RegistryStore(FeatureStore):
         else:
             (flat,) = await self._connection.plain([("MGET", *(k for pair in wanted for k in pair))])
             pairs = list(zip(flat[::2], flat[1::2], strict=True))
-        decode = record_decoder.decode
-        return [Resident(decode(record) if record else None, stop.decode() if stop else None) for record, stop in pairs]
+        return self._connection.decode_each(
+            pairs, lambda pair: Resident(unpack_any(pair[0]), pair[1].decode() if pair[1] else None)
+        )
 
     async def records(self, residents: Sequence[bytes]) -> list[FirstDoseRecord | None]:
-        """The registry's line of each resident."""
+        """The registry's line of each resident.
+
+        Raises:
+            BrokenRecord: one of them cannot be read.
+        """
+        return known(await self.read_records(residents))
+
+    async def read_records(self, residents: Sequence[bytes]) -> list[FirstDoseRecord | BrokenRecord | None]:
+        """The same, for who goes on with the others where one cannot be read."""
         keys = [key("registry", resident_tag(resident)) for resident in residents]
         if not keys:
             return []
@@ -46,7 +65,7 @@ class RegistryStore(FeatureStore):
             found = await self._connection.plain([("GET", k) for k in keys])
         else:
             (found,) = await self._connection.plain([("MGET", *keys)])
-        return [unpack(stored) if stored else None for stored in found]
+        return self._connection.decode_each(found, unpack_any)
 
     async def keep_first_doses(self, records: Sequence[tuple[bytes, FirstDoseRecord]]) -> None:
         """Write registry lines; a later line of the same person replaces the earlier."""
@@ -55,7 +74,7 @@ class RegistryStore(FeatureStore):
     async def enrol(self, records: Sequence[tuple[bytes, FirstDoseRecord]], lives_ms: int) -> list[FirstDoseRecord]:
         """Keep what people without a registry line typed, for a time; the record that holds for each of them."""
         calls = [(resident_tag(r), (pack(record), lives_ms)) for r, record in records]
-        return [unpack(answer) for answer in await self._connection.run_each("enrol", calls)]
+        return known(self._connection.decode_each(await self._connection.run_each("enrol", calls), unpack))
 
     async def unenrol(self, resident: bytes) -> bool:
         """Forget what somebody typed for a first dose, unless they have registered; False where there is nothing."""
@@ -98,10 +117,13 @@ class RegistryStore(FeatureStore):
             calls = [(tags, (*args, *(matches for _, matches in people)))] if people else []
         answers = await self._connection.run_each("check_papers", calls, waits=False)
         flat = answers[0] if len(answers) == 1 else [it for answer in answers for it in answer]
-        decode = record_decoder.decode
+        records = self._connection.decode_each(flat[::3], unpack_any)
         return [
-            Compared(decode(record) if record else None, stop.decode() if stop else None, self._verdict(verdict))
-            for record, stop, verdict in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+            # Whose line cannot be read is not let in, nor is anybody else kept out.
+            Compared(None, None, None)
+            if isinstance(record, BrokenRecord)
+            else Compared(record, stop.decode() if stop else None, self._verdict(verdict))
+            for record, stop, verdict in zip(records, flat[1::3], flat[2::3], strict=True)
         ]
 
     def _verdict(self, answer: Any) -> int | None:

@@ -9,7 +9,7 @@ import structlog
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.exceptions import NoScriptError, ResponseError
 
-from server.core.errors import StoreUnavailable, UnknownStatus
+from server.core.errors import BrokenRecord, StoreUnavailable, UnknownStatus
 from server.core.keys import key
 from server.records.fields import Arg
 from server.records.statuses import Statuses, shown
@@ -74,6 +74,7 @@ class Connection:
         self._scripts = load_scripts()
         self._turns = asyncio.Semaphore(CALLS_AT_ONCE)
         self.unknown_statuses: Counter[str] = Counter()  # by script, until the metrics take them over
+        self.broken_records: Counter[str] = Counter()  # by what they are of, likewise
 
     @property
     def is_cluster(self) -> bool:
@@ -150,6 +151,29 @@ class Connection:
         self.unknown_statuses[script] += 1
         log.error("unknown status", script=script, status=shown(answer))
         return UnknownStatus(script)
+
+    def decode_each(self, answers: Iterable[Any], decode: Callable[[Any], T]) -> list[T | BrokenRecord]:
+        """The records in these answers: one that is broken stands for itself alone; logged and counted."""
+        found: list[T | BrokenRecord] = []
+        for answer in answers:
+            try:
+                found.append(decode(answer))
+            except BrokenRecord as broken:
+                self.broken_records[broken.record] += 1
+                log.error("broken record", record=broken.record, field=broken.field)
+                found.append(broken)
+        return found
+
+    def decode(self, answer: Any, decode: Callable[[Any], T]) -> T:
+        """The record in an answer.
+
+        Raises:
+            BrokenRecord: there is none that can be read.
+        """
+        (read,) = self.decode_each([answer], decode)
+        if isinstance(read, BrokenRecord):
+            raise read
+        return read
 
     def known_nodes(self) -> list[Node]:
         """Those that have slots, or follow one that has; a standalone server is one."""

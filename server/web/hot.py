@@ -15,7 +15,7 @@ from litestar import Litestar
 from server.core.errors import Refusal
 from server.core.keys import is_registration_no
 from server.core.languages import language
-from server.registrations.registrations import Wishes
+from server.records.registration import Wishes
 from server.registry.registry import Applicant
 from server.services import Services
 from server.web.bodies import decode, read_body

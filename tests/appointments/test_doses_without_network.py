@@ -14,7 +14,8 @@ import pytest
 from server.core.city import City, load_city
 from server.core.keys import key, registration_no, resident_tag
 from server.records.first_dose import FirstDoseRecord
-from server.records.registration import Appointment, Change, NewRegistration
+from server.records.registration import Appointment, NewRegistration
+from server.records.registration_changes import Change
 from server.records.slot import Slot, Taken
 from server.records.statuses import known
 from tests.support.resident_scripts import T0, booked, miss, past, r, register, stop
@@ -87,7 +88,7 @@ async def test_a_dose_given_offline_after_the_resident_cancelled_elsewhere_is_ke
     assert await shown(house) == [
         {
             "registration_no": no, "district": TIANHE, "site": "T1", "date": "2021-06-21", "state": "reconciled",
-            "fulfilled_no": no, "actor": (await house.store.history(house.resident(person(0)))).past[-1].actor,
+            "fulfilled_no": no, "actor": (await house.store.history(house.resident(person(0)))).events[-1].actor,
             "at": "2021-06-21T16:00:00+08:00",
         }
     ]  # fmt: skip
@@ -226,7 +227,7 @@ async def test_reconciling_says_what_it_found(store: Store) -> None:
     store.now_ms = T0 + 99
     assert await store.reconcile_attendance(change, HERE, "why", "") == ("again", T0 + 9, "A", False)
     assert (await store.reconcile_attendance(change, THERE, "", "2021-06-21")).status == "other"
-    kept = await store.registration(r(1))
+    kept = await store.registration_fields(r(1))
     assert (kept["state"], kept["site"], kept["day"], kept["period"]) == ("fulfilled", *HERE)
     assert (await past(store))[-1] == ("A", "fulfilled", "T1/desk", "why")
     assert await stop(store) == "done 2021-06-21"
@@ -244,7 +245,7 @@ async def test_an_earlier_number_fulfils_the_latest_registration_unless_that_is_
         assert known(await store.register([new]))[0].status == "registered"
         done = await store.reconcile_attendance(change, HERE, "", "")
         assert (done.status, done.no) == (status, "B")
-        assert (await store.registration(r(resident)))["state"] == (
+        assert (await store.registration_fields(r(resident)))["state"] == (
             "fulfilled" if status == "reconciled" else "proposed"
         )
         assert await stop(store, resident) == ("done 2021-06-21" if status == "reconciled" else "open B")

@@ -18,7 +18,7 @@ from server.core.keys import Pepper, key, resident_tag
 from server.fairness.allotment import Candidate, Slot
 from server.fairness.verification import verify_inclusion
 from server.night.published import Published
-from server.records.registration import PassedOver
+from server.records.registration_changes import PassedOver
 from server.store.connecting import connect
 from tests.support.browser import Visits, look
 from tests.support.serving import API, TIANHE, Person, Up, quick_city, up
@@ -64,7 +64,7 @@ class Backstage:
 
     def registration(self, who: Person) -> dict[str, str]:
         """Its fields."""
-        fields: dict[str, str] = self.do(lambda store: store.registration(self.resident(who)))
+        fields: dict[str, str] = self.do(lambda store: store.registration_fields(self.resident(who)))
         return fields
 
     def hold_night(self, people: list[tuple[Person, str]]) -> str:

@@ -9,7 +9,8 @@ import pytest
 from server.core.keys import key, resident_tag
 from server.messages.message_ids import Said
 from server.records.message import About, Caps, DeadLetter, Message, Next, OutboxEntry, Outcome, Pointer, Sent
-from server.records.registration import Appointment, Booking, Change, NewRegistration, PassedOver
+from server.records.registration import Appointment, NewRegistration
+from server.records.registration_changes import Booking, Change, PassedOver
 from server.records.statuses import known
 from tests.support.stores import Store
 
@@ -55,7 +56,7 @@ async def book(store: Store, change: Change, slot: Appointment = SLOT) -> None:
 
 async def told(store: Store, kind: str, resident: int = 1) -> str | None:
     """What stands on the registration about the message of this kind."""
-    return (await store.registration(r(resident))).get(f"sms:{kind}")
+    return (await store.registration_fields(r(resident))).get(f"sms:{kind}")
 
 
 async def owed_fields(store: Store, resident: int = 1) -> dict[str, str]:
@@ -243,7 +244,7 @@ async def test_what_a_receipt_says_stands_on_the_registration(store: Store) -> N
     assert await store.receipt([(sent, "delivered")]) == [("delivered", "delivered")], "said twice"
     assert await store.receipt([(sent, "undelivered")]) == [("undelivered", "delivered")]
     assert await told(store, "registered") == f"undelivered {T0} {T0}"
-    assert (await store.registration(r(1)))["undelivered_ms"] == str(T0 + 50)
+    assert (await store.registration_fields(r(1)))["undelivered_ms"] == str(T0 + 50)
     assert await store.receipt([(sent, "delivered")]) == [("undelivered", "undelivered")]
     assert await told(store, "registered") == f"undelivered {T0} {T0}", "and stays missing"
 
@@ -267,27 +268,27 @@ async def test_a_message_in_parts_has_arrived_when_none_is_missing(
     said: dict[str, Said] = {"d": "delivered", "u": "undelivered", "k": "unknown"}
     for each in told_in_order.split():
         await store.receipt([(sent._replace(part=int(each[0])), said[each[1]])])
-    kept = await store.registration(r(1))
+    kept = await store.registration_fields(r(1))
     assert (kept["sms:registered"], kept.get("why:registered")) == (f"{stands} {T0} {T0}", why)
 
 
 async def test_what_one_part_is_not_known_of_may_be_known_later(store: Store) -> None:
     sent = await accepted(store)
     assert await store.receipt([(sent, "unknown")]) == [("undelivered", "accepted")]
-    assert (await store.registration(r(1)))["why:registered"] == "unknown"
+    assert (await store.registration_fields(r(1)))["why:registered"] == "unknown"
     assert await store.receipt([(sent, "delivered")]) == [("delivered", "undelivered")]
-    assert "why:registered" not in await store.registration(r(1))
+    assert "why:registered" not in await store.registration_fields(r(1))
     assert await store.receipt([(sent, "unknown")]) == [("delivered", "delivered")]
 
 
 async def test_a_receipt_of_another_message_changes_nothing(store: Store) -> None:
     sent = await accepted(store)
-    before = await store.registration(r(1))
+    before = await store.registration_fields(r(1))
     for other in (
         sent._replace(no="B"), sent._replace(kind="allotted"), sent._replace(at_ms=T0 + 1), sent._replace(resident=r(2))
     ):  # fmt: skip
         assert await store.receipt([(other, "undelivered")]) == [("", "")]
-    assert await store.registration(r(1)) == before
+    assert await store.registration_fields(r(1)) == before
 
 
 async def test_receipts_are_counted_by_the_hour(store: Store) -> None:
@@ -450,7 +451,7 @@ async def test_after_three_nights_in_vain_they_are_told_and_after_three_more_aga
             await settle(store, "p", found.seq)
         else:
             assert found == NONE
-    kept = await store.registration(r(1))
+    kept = await store.registration_fields(r(1))
     assert (kept["nights"], kept["night"], kept["leaf"], kept["why_not"], kept["reached"]) == (
         "6", "2021-06-24", "7", "later", "",
     )  # fmt: skip
@@ -461,14 +462,14 @@ async def test_who_does_not_wait_is_not_passed_over(store: Store) -> None:
     assert await pass_over(store, "2021-06-19", no="B") == "absent"
     await book(store, change)
     assert await pass_over(store, "2021-06-19") == "other"
-    assert "nights" not in await store.registration(r(1))
+    assert "nights" not in await store.registration_fields(r(1))
 
 
 async def test_a_slot_that_is_withdrawn_puts_them_first(store: Store) -> None:
     await register(store)
     assert await pass_over(store, "2021-06-19", withdrawn=True) == "passed"
-    assert (await store.registration(r(1)))["priority"] == "1"
-    assert [(p.state, p.actor, p.why) for p in (await store.history(r(1))).past] == [("proposed", "night", "later")]
+    assert (await store.registration_fields(r(1)))["priority"] == "1"
+    assert [(p.state, p.actor, p.why) for p in (await store.history(r(1))).events] == [("proposed", "night", "later")]
 
 
 # remind

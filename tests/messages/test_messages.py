@@ -17,11 +17,12 @@ from server.core.sms import QuietHours
 from server.messages.gateways import FileGateway
 from server.records.first_dose import FirstDoseRecord
 from server.records.message import Pointer
-from server.records.registration import Change, NewRegistration, PassedOver
+from server.records.registration import NewRegistration
+from server.records.registration_changes import Change, PassedOver
 from server.records.statuses import known
 from tests.support.post import HOUR, SLOT, T0, Phones, Post, city, open_post, read
 from tests.support.serving import TIANHE, Person, person
-from tests.support.stores import swap
+from tests.support.stores import FIELDS, swap
 
 
 @pytest.fixture
@@ -468,7 +469,7 @@ async def test_what_was_typed_stays_while_a_message_needs_it(post: Post) -> None
     resident = post.new_sender()._pepper.resident("resident_id", person(7).id_number)
     contact = Cipher([b"s" * 32]).encrypt(resident, Contact(person(7).name, person(7).phone))
     await post.store.enrol([(resident, FirstDoseRecord(0, "", TIANHE, b"m" * 12, contact))], HOUR)
-    new = NewRegistration(resident, T0 + HOUR, "106190100000099", "", {"district": TIANHE})
+    new = NewRegistration(resident, T0 + HOUR, "106190100000099", "", FIELDS)
     await post.store.register([new])
     await post.store.write_pointers([(TIANHE, resident)])
     phones = Phones()

@@ -21,7 +21,7 @@ from server.fairness.verification import Published as Public
 from server.fairness.verification import verify_allotment
 from server.night.lease import Superseded
 from server.records.night import NightRecord
-from server.records.registration import Change
+from server.records.registration_changes import Change
 from server.records.slot import Slot, Taken
 from tests.support.nights import DAY, NightHouse, fill
 from tests.support.stores import Store, swap
@@ -277,8 +277,9 @@ async def test_who_came_or_cancelled_has_missed_nothing(house: NightHouse) -> No
     put = await fill(house.store, 4, districts=[TIANHE], day=DAY - timedelta(days=2))
     came, cancelled, absent = await booked_before(house, put, DAY, 3)
     house.at("09:00:00", DAY - timedelta(days=1))
-    resident = put[cancelled]["resident"]
-    assert await house.appointments.cancel(resident, cancelled, await house.fields(cancelled, put), "x") == "cancelled"
+    fields = await house.fields(cancelled, put)
+    change, held = Change(put[cancelled]["resident"], cancelled, "x"), date.fromisoformat(fields["day"])
+    assert await house.appointments.cancel(change, fields["district"], held) == "cancelled"
     house.at("09:00:00")
     status, *_ = await house.store.attend(Change(put[came]["resident"], came, "desk"), "440106-1", str(DAY))
     assert status == "attended"
@@ -422,7 +423,7 @@ async def test_a_damaged_registration_keeps_nobody_else_from_a_slot(house: Night
 
 async def sent_back_is_waiting(house: NightHouse, no: str, resident: bytes) -> None:
     """Sent back by a closure while the night still saw it booked: it is on the next night's list, and first."""
-    kept = await house.store.registration(resident)
+    kept = await house.store.registration_fields(resident)
     assert (kept["no"], kept["state"], kept["priority"]) == (no, "proposed", "1")
     tomorrow = DAY + timedelta(days=1)
     await house.run(tomorrow)

@@ -4,7 +4,8 @@ from typing import Any
 
 from server.core.keys import key, resident_tag
 from server.records.night import NightRecord
-from server.records.registration import Appointment, Booking, Change, NewRegistration, PassedOver
+from server.records.registration import Appointment, NewRegistration
+from server.records.registration_changes import Booking, Change, PassedOver
 from server.records.slot import Slot, Taken
 from server.records.statuses import known
 from tests.support.stores import Store
@@ -140,7 +141,7 @@ async def test_what_was_frozen_does_not_override_later_wishes(store: Store) -> N
     assert await book(store, night="2021-06-22", leaf=1, frozen_ms=T0 + 4) == "other"
     passed = PassedOver(RESIDENT, "A", "2021-06-22", 1, "full", "", frozen_ms=T0 + 4)
     assert await store.pass_over([passed], 3) == ["other"]
-    assert "night" not in await store.registration(RESIDENT)
+    assert "night" not in await store.registration_fields(RESIDENT)
     assert await store.pass_over([passed._replace(frozen_ms=T0 + 5)], 3) == ["passed"]
     assert await book(store, night="2021-06-22", leaf=1, frozen_ms=T0 + 5) == "booked"
 
@@ -152,7 +153,7 @@ async def test_what_was_given_and_taken_away_in_one_night_says_so(store: Store) 
     lost = PassedOver(RESIDENT, "A", "2021-06-22", 4, "withdrawn", "", withdrawn=True)
     assert await store.pass_over([lost], 3) == ["passed"]
     assert await store.pass_over([lost], 3) == ["again"]
-    kept = await store.registration(RESIDENT)
+    kept = await store.registration_fields(RESIDENT)
     assert (kept["why_not"], kept["nights"], kept["priority"]) == ("withdrawn", "1", "1")
 
 
@@ -173,7 +174,7 @@ async def test_a_closed_site_takes_the_no_show_back(store: Store) -> None:
     assert await missed_before(store, 1, charge=True) == "missed"
     assert await store.reopen(CHANGE, SLOT._replace(period="pm"), "x") == "other"
     assert await store.reopen(CHANGE, SLOT, "停电") == "reopened"
-    kept, life = await store.registration(RESIDENT), await store.history(RESIDENT)
+    kept, life = await store.registration_fields(RESIDENT), await store.history(RESIDENT)
     assert (kept["state"], life.no_shows, await stop(store)) == ("proposed", 1, "open A")
     assert "charged" not in kept and "closed_ms" not in kept
 
@@ -195,7 +196,7 @@ async def test_an_appointment_ends_the_nights_in_vain(store: Store) -> None:
     for night in ("2021-06-20", "2021-06-21"):
         await store.pass_over([PassedOver(RESIDENT, "A", night, 1, "full", "2021-05-01")], 3)
     await book(store, night="2021-06-22", leaf=1)
-    kept = await store.registration(RESIDENT)
+    kept = await store.registration_fields(RESIDENT)
     assert not {"nights", "why_not", "reached"} & kept.keys()
     await store.reopen(CHANGE, SLOT, "停电")
     assert await store.pass_over([PassedOver(RESIDENT, "A", "2021-06-23", 1, "full", "")], 3) == ["passed"], (
@@ -210,6 +211,6 @@ async def test_a_call_stands_in_the_audit_log(store: Store) -> None:
     await registered(store)
     assert await store.called(Change(RESIDENT, "A", "operator"), "will come") is True
     assert await store.called(Change(RESIDENT, "B", "operator"), "x") is False
-    assert [(line.no, line.state, line.actor, line.why) for line in (await store.history(RESIDENT)).past] == [
+    assert [(line.no, line.state, line.actor, line.why) for line in (await store.history(RESIDENT)).events] == [
         ("A", "called", "operator", "will come")
     ]

@@ -26,7 +26,7 @@ from server.operations.importing import (
     judge_registry,
     registry_reader,
 )
-from server.records.registration import Change, Correction
+from server.records.registration_changes import Change, Correction
 from server.records.slot import Slot, Taken
 from server.store.connecting import connect
 from tests.support.nights import DAY as NIGHT
@@ -260,7 +260,7 @@ def news(resident: bytes, day: date, product: str = "inactivated", district: str
 
 
 async def words_of(store: Store, resident: bytes) -> list[tuple[str, str, str]]:
-    return [(line.state, line.actor, line.why) for line in (await store.history(resident)).past]
+    return [(line.state, line.actor, line.why) for line in (await store.history(resident)).events]
 
 
 @pytest.fixture
@@ -275,10 +275,10 @@ async def test_a_first_dose_mended_while_registered_is_in_status_history_and_the
     store = small.store
     put = await fill(store, 3, districts=[TIANHE], per_slot=9)
     no = registration_no(1, NIGHT, 1)
-    who, old = put[no]["resident"], (await store.registration(put[no]["resident"]))["first_dose"]
+    who, old = put[no]["resident"], (await store.registration_fields(put[no]["resident"]))["first_dose"]
     counts = await import_rows(store, small.city, small, news(who, date(2021, 5, 31)))
     assert counts == Counts(corrected=1)
-    kept = await store.registration(who)
+    kept = await store.registration_fields(who)
     assert (kept["first_dose"], kept["state"]) == ("2021-05-31", "proposed")
     assert await words_of(store, who) == [("corrected", "registry", f"{old} → 2021-05-31")]
     # The same again is no news.

@@ -210,7 +210,7 @@ async def test_who_registers_again_in_that_moment_loses_nothing(store: Store, mo
 
     swap(monkeypatch, store, "latest", read_then_they_register)
     assert await purge(store, BEFORE, SHANGHAI) == Purged()
-    assert (await store.registration(who))["state"] == "proposed"
+    assert (await store.registration_fields(who))["state"] == "proposed"
     assert await record_of(store, who) == record
     assert await client.exists(f"history:{{{tag_of(who)}}}") == 1
 

@@ -8,7 +8,9 @@ import pytest
 from server.core.errors import StoreUnavailable
 from server.core.keys import key, resident_tag
 from server.records.first_dose import FirstDoseRecord
-from server.records.registration import Change, NewRegistration, Past
+from server.records.history import HistoryEvent
+from server.records.registration import NewRegistration
+from server.records.registration_changes import Change
 from server.records.statuses import known
 from tests.support.resident_scripts import (
     CANCEL_BEFORE,
@@ -29,7 +31,7 @@ from tests.support.stores import Store
 
 
 async def state(store: Store, resident: int = 1) -> str:
-    return (await store.registration(r(resident)))["state"]
+    return (await store.registration_fields(r(resident)))["state"]
 
 
 # register
@@ -39,7 +41,7 @@ async def test_a_registration_is_kept_and_found_again_by_the_same_pass(store: St
     assert await register(store, T0, "A") == ("registered", T0, "A", 0)
     assert await register(store, T0 + 1000, "A") == ("again", T0, "A", 0)
     assert await register(store, PASS_UNTIL, "A") == ("again", T0, "A", 0), "even when the pass is over"
-    kept = await store.registration(r(1))
+    kept = await store.registration_fields(r(1))
     assert kept == {
         "no": "A",
         "state": "proposed",
@@ -53,12 +55,12 @@ async def test_a_registration_is_kept_and_found_again_by_the_same_pass(store: St
 async def test_one_resident_has_one_open_registration(store: Store) -> None:
     await register(store, T0, "A")
     assert await register(store, T0, "B") == ("open", 0, "A", 0)
-    assert (await store.registration(r(1)))["no"] == "A"
+    assert (await store.registration_fields(r(1)))["no"] == "A"
 
 
 async def test_a_pass_that_is_over_registers_nothing(store: Store) -> None:
     assert await register(store, PASS_UNTIL, "A") == ("expired", 0, "A", 0)
-    assert await store.registration(r(1)) == {}
+    assert await store.registration_fields(r(1)) == {}
     assert (await register(store, PASS_UNTIL - 1, "A")).status == "registered"
 
 
@@ -67,9 +69,9 @@ async def test_a_closed_registration_makes_way_but_its_pass_is_used(store: Store
     assert await cancel(store, Change(r(1), "A", "resident")) == "cancelled"
     assert await register(store, T0, "A") == ("used", T0, "A", 0)
     assert await register(store, T0 + 1, "B") == ("registered", T0 + 1, "B", 0)
-    assert "note" not in await store.registration(r(1)), "nothing of the earlier one stays"
+    assert "note" not in await store.registration_fields(r(1)), "nothing of the earlier one stays"
     assert await register(store, T0, "A") == ("used", 0, "A", 0)
-    assert (await store.registration(r(1)))["no"] == "B"
+    assert (await store.registration_fields(r(1)))["no"] == "B"
 
 
 async def test_many_residents_register_in_one_round_trip_each_with_their_answer(store: Store) -> None:
@@ -128,13 +130,13 @@ async def test_wishes_change_while_there_is_no_appointment(store: Store) -> None
     change = Change(r(1), "A", "resident")
     assert await store.amend(change, {"preferences": "[2]", "accept_any_site": 1}) == "amended"
     assert await store.amend(change, {"preferences": "[2]", "accept_any_site": 1}) == "same"
-    kept = await store.registration(r(1))
+    kept = await store.registration_fields(r(1))
     assert (kept["preferences"], kept["accept_any_site"], kept["state"]) == ("[2]", "1", "proposed")
     assert await past(store) == [("A", "amended", "resident", "")]
     assert await store.amend(Change(r(1), "B", "resident"), {"preferences": "[3]"}) == "absent"
     assert await book(store, change, SLOT, CANCEL_BEFORE) == "booked"
     assert await store.amend(change, {"preferences": "[3]"}) == "other"
-    assert (await store.registration(r(1)))["preferences"] == "[2]"
+    assert (await store.registration_fields(r(1)))["preferences"] == "[2]"
 
 
 # book
@@ -142,7 +144,7 @@ async def test_wishes_change_while_there_is_no_appointment(store: Store) -> None
 
 async def test_an_appointment_is_given_once(store: Store) -> None:
     change = await booked(store)
-    kept = await store.registration(r(1))
+    kept = await store.registration_fields(r(1))
     assert {k: kept[k] for k in ("state", "site", "day", "period", "cancel_before_ms")} == {
         "state": "booked", "site": "T1", "day": "2021-06-21", "period": "am", "cancel_before_ms": str(CANCEL_BEFORE),
     }  # fmt: skip
@@ -150,7 +152,7 @@ async def test_an_appointment_is_given_once(store: Store) -> None:
     assert await book(store, change, SLOT._replace(period="pm"), CANCEL_BEFORE) == "other"
     assert await book(store, change, SLOT._replace(site="T2"), CANCEL_BEFORE) == "other"
     assert await book(store, change._replace(no="B"), SLOT, CANCEL_BEFORE) == "absent"
-    assert (await store.registration(r(1)))["period"] == "am"
+    assert (await store.registration_fields(r(1)))["period"] == "am"
     assert await past(store) == [("A", "booked", "night", "")]
     assert await stop(store) == "open A", "a booked registration is an open one"
 
@@ -172,7 +174,7 @@ async def test_cancelling_before_there_is_an_appointment(store: Store) -> None:
     assert await cancel(store, change) == "cancelled"
     assert await cancel(store, change) == "again"
     assert await stop(store) is None
-    kept = await store.registration(r(1))
+    kept = await store.registration_fields(r(1))
     assert (kept["state"], kept["closed_ms"]) == ("cancelled", str(T0))
     assert await past(store) == [("A", "cancelled", "resident", "")]
     assert await cancel(store, Change(r(2), "A", "resident")) == "absent"
@@ -274,7 +276,7 @@ async def test_the_third_no_show_bars_and_not_the_second(store: Store) -> None:
     assert await miss_again(store, "C") == ("barred", 3)
     assert await stop(store) == "barred"
     assert await register(store, T0, "D") == ("barred", 0, "D", 3)
-    assert (await store.registration(r(1)))["no"] == "C"
+    assert (await store.registration_fields(r(1)))["no"] == "C"
 
 
 async def test_what_is_not_charged_does_not_count(store: Store) -> None:
@@ -329,7 +331,7 @@ async def test_an_operator_lifts_a_bar_with_a_reason(store: Store) -> None:
     assert await store.lift(change, "in hospital") is False
     assert await stop(store) is None
     lines, no_shows, _ = await store.history(r(1))
-    assert (lines[-1], no_shows) == (Past(T0, "C", "lifted", "operator", "in hospital"), 0)
+    assert (lines[-1], no_shows) == (HistoryEvent(T0, "C", "lifted", "operator", "in hospital"), 0)
     assert await miss_again(store, "D") == ("missed", 1), "the count begins anew"
 
 
@@ -345,7 +347,7 @@ async def test_a_dose_that_was_given_meanwhile_ends_a_journey(store: Store) -> N
     await miss(store, change, SLOT.day, charge=True)
     await store.attend(change, "T1", SLOT.day)
     assert (await register(store, T0, "B")).status == "done"
-    assert (await store.registration(r(1)))["no"] == "A"
+    assert (await store.registration_fields(r(1)))["no"] == "A"
     store.now_ms = T0
     later = NewRegistration(
         r(1), PASS_UNTIL, "C", SLOT.day, {}
@@ -361,7 +363,7 @@ async def test_a_closed_site_sends_back_with_priority_and_no_no_show(store: Stor
     assert await store.reopen(change, SLOT._replace(period="pm"), "flood") == "other"
     assert await store.reopen(change, SLOT, "flood") == "reopened"
     assert await store.reopen(change, SLOT, "flood") == "other"
-    kept = await store.registration(r(1))
+    kept = await store.registration_fields(r(1))
     assert (kept["state"], kept["priority"]) == ("proposed", "1")
     assert not {"site", "day", "period", "cancel_before_ms"} & kept.keys()
     assert (await store.attend(change, "T2", SLOT.day))[0] == "other"
@@ -377,7 +379,7 @@ async def test_who_came_before_the_site_was_closed_has_come(store: Store) -> Non
     change = await booked(store)
     await store.reopen(change, SLOT, "flood")
     assert (await store.attend(change, "T1", SLOT.day))[0] == "attended"
-    kept = await store.registration(r(1))
+    kept = await store.registration_fields(r(1))
     assert (kept["state"], kept["site"], kept["day"], kept["period"]) == ("fulfilled", *SLOT)
 
 
@@ -465,15 +467,15 @@ async def test_a_new_code_replaces_the_old_one_and_its_tries(store: Store) -> No
 
 async def test_a_field_that_is_no_number_changes_nothing(store: Store) -> None:
     await register(store, T0, "A")
-    before = await store.registration(r(1))
+    before = await store.registration_fields(r(1))
     with pytest.raises(StoreUnavailable):
         await book(store, Change(r(1), "A", "night"), SLOT, "soon")  # type: ignore[arg-type]
-    assert await store.registration(r(1)) == before
+    assert await store.registration_fields(r(1)) == before
     assert await past(store) == []
 
 
 async def test_more_calls_at_once_than_there_are_connections(store: Store) -> None:
     """They wait for their turn; the client of the library would refuse them."""
     await register(store, T0, "A")
-    found = await asyncio.gather(*(store.registration(r(1 + i % 2)) for i in range(900)))
+    found = await asyncio.gather(*(store.registration_fields(r(1 + i % 2)) for i in range(900)))
     assert [each.get("no") for each in found] == ["A", None] * 450

@@ -20,7 +20,7 @@ from server.night.steps import STEPS
 from server.operations.retention import purge
 from server.records.first_dose import FirstDoseRecord
 from server.records.message import DeadLetter, Next, Pointer, Sent
-from server.records.registration import Change
+from server.records.registration_changes import Change
 from server.records.scripts import SCRIPTS
 from server.records.slot import Slot, Taken
 from server.store.connecting import connect
@@ -291,7 +291,7 @@ async def test_one_status_that_nobody_knows_neither_fails_nor_blesses_its_neighb
     assert stub.batches == [2], "they travel together"
     refused(one, "store-unavailable", 503)
     assert other.status_code == 201
-    assert await house.store.registration(house.resident(person(0))) == {}
+    assert await house.store.registration_fields(house.resident(person(0))) == {}
 
 
 # What a worker does by itself
@@ -393,15 +393,15 @@ async def test_who_is_given_a_slot_gets_it_whatever_is_said_of_a_neighbour(night
         Giving(Taken(f"10619022{i:07d}", resident_of(TIANHE, i), f"{TIANHE}-{i}", "am", "inactivated"), on)
         for i in (1, 2)
     ]
-    kept = await night.store.registrations([it.slot.resident for it in wanted])
-    wanted = [it._replace(slot=it.slot._replace(no=fields["no"])) for it, fields in zip(wanted, kept, strict=True)]
+    numbers = await night.store.numbers([it.slot.resident for it in wanted])
+    wanted = [it._replace(slot=it.slot._replace(no=no)) for it, no in zip(wanted, numbers, strict=True)]
     for script in ("take", "book"):
         first = wanted[0].slot.no
         word: Any = [WORD, 1] if script == "take" else WORD
         stub = Stub(night.store, script, partial(_of_one, first, word))
         unknown, told = await night.appointments.give(TIANHE, wanted, "test")
         assert (str(unknown), told in ("booked", "again")) == ("store-unavailable", True)
-        assert (await night.store.registration(wanted[0].slot.resident))["state"] == "proposed"
+        assert (await night.store.registration_fields(wanted[0].slot.resident))["state"] == "proposed"
         assert [it.no for it in await night.store.roster(day_tag(TIANHE, on))] == [wanted[1].slot.no]
         assert await night.store.open_changes([day_tag(TIANHE, on)]) == [[]], "and nothing is left to be settled"
         stub.off()
@@ -510,7 +510,7 @@ async def test_they_are_counted_by_script_from_the_first_scrape_on(house: House)
     for _ in range(2):
         refused(await house.try_join(person(0)), "store-unavailable", 503)
     for _ in range(2):  # once more hands over nothing twice
-        metrics.take_over(house.store.unknown_statuses)
+        metrics.take_over(house.store.unknown_statuses, house.store.broken_records)
     assert _unknown_counts(metrics.exposition()) == dict.fromkeys(SCRIPTS, 0.0) | {"join": 2.0}
 
 

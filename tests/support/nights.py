@@ -141,7 +141,7 @@ class NightHouse:
 
     async def fields(self, no: str, put: dict[str, dict[str, Any]]) -> dict[str, str]:
         """A registration as it is now."""
-        return await self.store.registration(put[no]["resident"])
+        return await self.store.registration_fields(put[no]["resident"])
 
     async def owed(self, resident: bytes) -> list[str]:
         """Kinds of the messages owed to a resident, in order."""

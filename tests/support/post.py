@@ -20,11 +20,12 @@ from server.core.sms import QuietHours
 from server.messages.delivery_receipts import Told
 from server.messages.gateways import Gateway
 from server.messages.sender import Sender
-from server.records.registration import Appointment, Booking, Change, NewRegistration
+from server.records.registration import Appointment, NewRegistration
+from server.records.registration_changes import Booking, Change
 from server.records.statuses import known
 from server.store.connecting import connect
 from tests.support.serving import TIANHE, Person, StandingClock, enrol, keep_sites
-from tests.support.stores import Store
+from tests.support.stores import FIELDS, Store
 
 T0 = 1_624_060_800_000  # 2021-06-19 08:00 in Guangzhou
 HOUR = 3_600_000
@@ -98,7 +99,7 @@ class Post:
         begin = len(self.people)
         self.people += people
         await enrol(self.store, people)
-        fields: dict[str, Any] = {"district": TIANHE, "lang": lang}
+        fields: dict[str, Any] = {**FIELDS, "lang": lang}
         new = [
             NewRegistration(self.key(i), self.clock.now_ms() + HOUR, self.no(i), "2021-05-01", fields)
             for i in range(begin, len(self.people))
@@ -129,7 +130,7 @@ class Post:
 
     async def told(self, kind: str) -> Counter[str]:
         """What stands on the registrations about the messages of a kind."""
-        kept = await self.store.registrations([self.key(i) for i in range(len(self.people))])
+        kept = [await self.store.registration_fields(self.key(i)) for i in range(len(self.people))]
         return Counter(each.get(f"sms:{kind}", "nothing").split()[0] for each in kept)
 
     async def settled(self, kind: str, outcome: str) -> None:

@@ -1,7 +1,8 @@
 """Calls of a resident's scripts, as tests make them: few words, times passed in."""
 
 from server.records.fields import Arg
-from server.records.registration import Appointment, Booking, Change, Kept, NewRegistration
+from server.records.registration import Appointment, NewRegistration
+from server.records.registration_changes import Booking, Change, RegisterAnswer
 from server.records.statuses import known
 from tests.support.stores import Store
 
@@ -17,7 +18,7 @@ def r(i: int) -> bytes:
     return i.to_bytes(16, "big")
 
 
-async def register(store: Store, now: int, no: str, resident: int = 1, **fields: Arg) -> Kept:
+async def register(store: Store, now: int, no: str, resident: int = 1, **fields: Arg) -> RegisterAnswer:
     store.now_ms = now
     new = NewRegistration(r(resident), PASS_UNTIL, no, FIRST_DOSE, {"district": "440106", **fields})
     (answer,) = known(await store.register([new]))
@@ -54,5 +55,5 @@ async def stop(store: Store, resident: int = 1) -> str | None:
 
 async def past(store: Store, resident: int = 1) -> list[tuple[str, str, str, str]]:
     """(number, state, actor, why) of each line of the history."""
-    lines = (await store.history(r(resident))).past
+    lines = (await store.history(r(resident))).events
     return [(line.no, line.state, line.actor, line.why) for line in lines]

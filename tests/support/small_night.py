@@ -10,7 +10,8 @@ from server.fairness.allotment import Allotment, Candidate, Candidates, Rules, S
 from server.fairness.result_file import list_root
 from server.night.published import Published
 from server.records.night import NightRecord
-from server.records.registration import Appointment, Booking, Change, PassedOver
+from server.records.registration import Appointment
+from server.records.registration_changes import Booking, Change, PassedOver
 from server.records.slot import Slot as SlotName
 from server.records.slot import Taken
 from server.records.statuses import known

@@ -1,17 +1,20 @@
 """The stores of all features over one connection, and a time that the test says."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from pytest import MonkeyPatch
 
 from server.access.store import CodeStore
 from server.appointments.slot_store import SlotStore
 from server.appointments.store import AppointmentStore, AttendanceStore
+from server.core.keys import key, resident_tag
 from server.messages.receipt_store import ReceiptStore
 from server.messages.store import OutboxStore
 from server.night.store import NightStore
 from server.operations.store import OperationStore
+from server.records.fields import Arg, fields_of
+from server.records.history import History, decode_event
 from server.registrations.store import RegistrationStore
 from server.registry.store import RegistryStore
 from server.store.agreed import Agreement
@@ -20,6 +23,17 @@ from server.store.connection import Connection
 from server.store.pointers import Pointers
 from server.store.registrations import RegistrationReader
 from server.waiting_room.store import OpeningStore
+
+FIELDS: Final[dict[str, Arg]] = {
+    "district": "440106",
+    "date": "2021-06-19",
+    "entry": 0,
+    "preferences": "[]",
+    "accept_any_site": 1,
+    "not_before": "",
+    "product": "",
+}
+"""What every version writes of a registration, beside what the script does."""
 
 
 class Store(
@@ -52,6 +66,19 @@ class Store(
     def clock(self) -> tuple[int, int]:
         """The test's time."""
         return self.now_ms, self.offset_ms
+
+    async def registration_fields(self, resident: bytes) -> dict[str, str]:
+        """A resident's registration field for field, as it is stored; empty where there is none."""
+        (answer,) = await self.plain([("HGETALL", key("registration", resident_tag(resident)))])
+        return fields_of(answer)
+
+    async def history(self, resident: bytes) -> History:
+        """What happened to a resident's registrations."""
+        tag = resident_tag(resident)
+        lines, count, stop = await self.plain(
+            [("LRANGE", key("history", tag), 0, -1), ("GET", key("no_shows", tag)), ("GET", key("stop", tag))]
+        )
+        return History([decode_event(line) for line in lines], int(count or 0), stop == b"barred")
 
     @property
     def client(self) -> Client:

@@ -12,7 +12,7 @@ import pytest
 
 from server.fairness.allotment import Candidate, Slot
 from server.fairness.verification import verify_allotment, verify_inclusion
-from server.records.registration import PassedOver
+from server.records.registration_changes import PassedOver
 from tests.support.results import rfc_root
 from tests.support.serving import TIANHE, House, enrol, open_house, person, refused, test_settings
 from tests.support.small_night import STEPS, SmallNight, Waiting

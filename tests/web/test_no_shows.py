@@ -54,7 +54,7 @@ async def test_an_operator_lifts_a_bar_with_a_reason(house: House) -> None:
     where = f"/bars/{done['registration_no']}"
     lifted = await house.call("DELETE", where, bearer=OPERATOR, json={"reason": "住院"})
     assert (lifted.status_code, lifted.content) == (204, b"")
-    line = (await house.store.history(house.resident(person(0)))).past[-1]
+    line = (await house.store.history(house.resident(person(0)))).events[-1]
     assert (line.state, line.actor, line.why) == ("lifted", "operator", "住院")
     refused(await house.call("DELETE", where, bearer=OPERATOR, json={"reason": "住院"}), "not-found", 404)
     again = await house.registered(person(0))

@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 
 from server.appointments.appointments import Giving
 from server.records.night import NightRecord
-from server.records.registration import Appointment, Change
+from server.records.registration import Appointment
+from server.records.registration_changes import Change
 from server.records.slot import Slot, Taken
 from tests.support.dead_letters import in_hand, shelved
 from tests.support.serving import BAIYUN, HUANGPU, OPERATOR, TIANHE, House, person, refused
@@ -336,7 +337,7 @@ async def test_whom_no_message_reached_is_called_by_phone_and_taken_off_the_list
     assert (answer.status_code, answer.text) == (204, "")
     (line,) = [it for it in logs if it["event"] == "called"]
     assert (line["registration_no"], line["actor"]) == (nos[0], "operator")
-    entry = (await house.store.history(house.resident(person(0)))).past[-1]
+    entry = (await house.store.history(house.resident(person(0)))).events[-1]
     assert (entry.no, entry.state, entry.actor, entry.why) == (
         nos[0], "called", "operator", "reached at ****, will come",
     )  # fmt: skip

@@ -19,7 +19,7 @@ from server.core.keys import key, resident_tag
 from server.fairness.allotment import Candidate, Slot
 from server.fairness.verification import verify_inclusion
 from server.messages.gateways import FileGateway
-from server.records.registration import PassedOver
+from server.records.registration_changes import PassedOver
 from tests.support.people import COMPLETE, OF_BAIYUN, TOO_SOON
 from tests.support.plain_page import FORM, Form, Phone, number
 from tests.support.serving import BAIYUN, HAIZHU, HUANGPU, OPERATOR, TIANHE, House, Person, person
@@ -406,10 +406,10 @@ async def test_a_family_on_one_phone_names_each_other(house: House, phone: Phone
     assert f'<option value="{child}">' in form and f'<option value="{mother}">' not in form, "not oneself"
     await phone.post("/change", {"no": mother, "any_site": "1", "together": child})
     assert Form((await phone.get("/change")).text).ids["together"]["value"] == child
-    kept = [await house.store.registration(house.resident(person(i))) for i in (0, 1)]
+    kept = [await house.store.registration_fields(house.resident(person(i))) for i in (0, 1)]
     assert [fields["together"] for fields in kept] == [child, mother]
     await phone.post("/change", {"no": mother, "any_site": "1"})
-    assert (await house.store.registration(house.resident(person(0))))["together"] == ""
+    assert (await house.store.registration_fields(house.resident(person(0))))["together"] == ""
     await house.passes_freed()
 
 
@@ -418,7 +418,7 @@ async def test_messages_go_in_the_language_of_the_plain_pages(house: House, phon
     await house.at("08:03:00")
     await phone.post("/look", {"back": "/plain", "lang": lang})
     await phone.register(person(0))
-    assert (await house.store.registration(house.resident(person(0))))["lang"] == lang
+    assert (await house.store.registration_fields(house.resident(person(0))))["lang"] == lang
 
 
 REASONS = [

@@ -63,7 +63,7 @@ async def test_two_devices_cancel_at_once(at_nine: House, second_house: House) -
     answers = await asyncio.gather(*(cancel((house, second_house)[i % 2], done) for i in range(10)))
     assert {a.status_code for a in answers} == {200}
     assert [len(await house.store.roster(f"{TIANHE}:{MONDAY}"))] == [0]
-    assert (await house.store.history(house.resident(person(0)))).past[-1].state == "cancelled"
+    assert (await house.store.history(house.resident(person(0)))).events[-1].state == "cancelled"
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def wished(together: Any) -> dict[str, Any]:
 
 
 async def stored(house: House, who: Person) -> dict[str, str]:
-    return await house.store.registration(house.resident(who))
+    return await house.store.registration_fields(house.resident(who))
 
 
 async def test_a_relative_is_named_changed_and_taken_back(at_nine: House) -> None:

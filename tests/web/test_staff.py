@@ -198,7 +198,7 @@ async def test_a_closed_site_sends_everyone_back_with_priority_and_no_no_show(mo
     found = await mine(house, done[0])
     assert (found["appointment"], found["cancel_before"], found["no_shows"]) == (None, None, 0)
     assert found["history"][-1]["why"] == "停电"
-    assert (await house.store.registration(house.resident(person(0))))["priority"] == "1"
+    assert (await house.store.registration_fields(house.resident(person(0))))["priority"] == "1"
     seen = (await roster(house)).json()
     assert [e["period"] for e in seen["entries"]] == ["pm"]
     assert seen["closures"] == [{"period": "am", "reason": "停电"}]
@@ -255,7 +255,7 @@ async def test_every_act_says_who(monday: tuple[House, list[Any]]) -> None:
     bearer, actor = house.services.staff_tokens.token("T1", Role.MANAGER, MONDAY, house.clock.at_ms // 1000 + 60)
     await attend(house, done[0]["registration_no"], bearer=bearer)
     await close(house, bearer=bearer, period="am")
-    lines = [(await house.store.history(house.resident(person(i)))).past[-1] for i in (0, 1)]
+    lines = [(await house.store.history(house.resident(person(i)))).events[-1] for i in (0, 1)]
     assert [(line.state, line.actor, line.why) for line in lines] == [
         ("fulfilled", actor, ""), ("proposed", actor, "停电"),
     ]  # fmt: skip
@@ -389,7 +389,7 @@ async def test_a_crash_while_cancelling_leaves_slot_and_registration_of_one_mind
     assert await second_house.services.appointments.repair() == 1
     assert await second_house.services.appointments.repair() == 0
     numbers = {s.no for s in await house.store.roster(f"{TIANHE}:{MONDAY}")}
-    state = (await house.store.registration(house.resident(person(0))))["state"]
+    state = (await house.store.registration_fields(house.resident(person(0))))["state"]
     assert (state, done[0]["registration_no"] in numbers) == (
         ("booked", True) if killed == "before" else ("cancelled", False)
     )

@@ -160,7 +160,7 @@ def small_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines in which two may wait."""
     tiny: Any = partial(Coalescer, max_waiting=2)
     monkeypatch.setattr("server.waiting_room.batches.Coalescer", tiny)
-    monkeypatch.setattr("server.registrations.registrations.Coalescer", lambda call, **bounds: tiny(call))
+    monkeypatch.setattr("server.registrations.registering.Coalescer", lambda call, **bounds: tiny(call))
 
 
 async def test_more_than_can_be_done_is_refused_at_once_and_loses_nobody(small_lines: None, store_url: str) -> None:

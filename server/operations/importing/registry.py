@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from server.appointments.appointments import Appointments
-from server.appointments.corrections import OPEN, Corrections, Counts, Told, word_of
+from server.appointments.corrections import Corrections, Counts, Told, word_of
 from server.core.city import City
 from server.core.encryption import Cipher
 from server.operations.importing.csv_file import CsvFile, Fault, Outcome
@@ -16,12 +16,12 @@ from server.operations.importing.duplicates import Residents, Seen, says_otherwi
 from server.operations.importing.registry_rows import FirstDoseRow
 from server.operations.walking import resident_of, walk
 from server.records.first_dose import FirstDoseRecord, pack
+from server.records.registration_views import OpenRegistration
 from server.registry.store import RegistryStore
 from server.store.connection import Connection
 from server.store.registrations import RegistrationReader
 
 _BATCH: Final = 1000
-_FIELDS: Final = ("no", "state", "first_dose", "product", "district", "day")
 
 
 class RegistryFound(msgspec.Struct, frozen=True):
@@ -164,21 +164,20 @@ class RegistryKeeper:
         between the two is found by the import that is done again.
         """
         told, rest = [], []
-        for (resident, record), fields in zip(moved, await self._open([r for r, _ in moved]), strict=True):
-            word = word_of(self._city, record, fields["first_dose"], fields["product"]) if fields else None
+        for (resident, record), it in zip(moved, await self._open([r for r, _ in moved]), strict=True):
+            word = word_of(self._city, record, it.first_dose, it.product) if it else None
             if word is None or word.over:
                 rest.append((resident, record))
-            if word is not None:
-                told.append(Told(resident, fields, word, b"" if word.over else pack(record)))
+            if it is not None and word is not None:
+                told.append(Told(resident, it.no, it.district, it.day, word, b"" if word.over else pack(record)))
         if told:
             self.counts.add(await self._corrections.apply(told))
         return rest
 
-    async def _open(self, residents: Sequence[bytes]) -> list[dict[str, str]]:
-        """The fields of each resident's registration, where it is open."""
-        kept = await self._reader.read_registrations(residents, *_FIELDS)
-        found = [dict(zip(_FIELDS, values, strict=True)) for values in kept]
-        return [fields if fields["state"] in OPEN else {} for fields in found]
+    async def _open(self, residents: Sequence[bytes]) -> list[OpenRegistration | None]:
+        """Each resident's registration, where it is open; one that cannot be read stays as it is."""
+        found = await self._reader.open_registrations(residents)
+        return [it if isinstance(it, OpenRegistration) else None for it in found]
 
     # What is not in the file
 
@@ -188,9 +187,9 @@ class RegistryKeeper:
         async for _, lines, count in self._lines_without(residents, progress):
             going.of += count
             going.lines += len(lines)
-            for fields in await self._open([resident for resident, _ in lines]):
-                if fields:
-                    going.registrations.append((fields["no"], fields["state"], fields["day"]))
+            for it in await self._open([resident for resident, _ in lines]):
+                if it is not None:
+                    going.registrations.append((it.no, it.state, it.day))
         return going
 
     async def remove(self, residents: Residents, progress: Callable[[int], Any]) -> int:
@@ -202,11 +201,11 @@ class RegistryKeeper:
         removed = 0
         async for tags, lines, _ in self._lines_without(residents, progress):
             told = []
-            for (resident, _), fields in zip(lines, await self._open([r for r, _ in lines]), strict=True):
+            for (resident, _), it in zip(lines, await self._open([r for r, _ in lines]), strict=True):
                 gone = FirstDoseRecord(0, "", "", b"")
-                word = word_of(self._city, gone, fields["first_dose"], fields["product"]) if fields else None
-                if word is not None:
-                    told.append(Told(resident, fields, word))
+                word = word_of(self._city, gone, it.first_dose, it.product) if it else None
+                if it is not None and word is not None:
+                    told.append(Told(resident, it.no, it.district, it.day, word))
             if told:
                 self.counts.add(await self._corrections.apply(told))
             await self._registry_store.drop_record(tags)

@@ -4,14 +4,14 @@ from datetime import date
 
 from server.core.wording import knows
 from server.core.wording.dates import date_words
-from server.registrations.registrations import MessageView, Registration
+from server.registrations.views import MessageView, RegistrationView
 from server.web.plain.visit import Visit
 
 LOST = ("undelivered", "refused", "unsent")
 _WIDER = ("full", "no-such-site", "not-offered")
 
 
-def why_not(visit: Visit, found: Registration) -> str | None:
+def why_not(visit: Visit, found: RegistrationView) -> str | None:
     """Why somebody who waits got nothing in the last night; None where there is nothing to explain."""
     night = found.night
     if night is None or night.reason is None or found.state != "proposed":
@@ -29,7 +29,7 @@ def why_not(visit: Visit, found: Registration) -> str | None:
     return visit.t("receipt.why-passed", day, _day(visit, reached), _day(visit, mine))
 
 
-def advice(visit: Visit, found: Registration) -> str:
+def advice(visit: Visit, found: RegistrationView) -> str:
     """What may help somebody who waits."""
     reason = found.night.reason if found.night else None
     if reason == "not-before":
@@ -39,14 +39,14 @@ def advice(visit: Visit, found: Registration) -> str:
     return visit.t("receipt.do-nothing")
 
 
-def gave(visit: Visit, found: Registration) -> str | None:
+def gave(visit: Visit, found: RegistrationView) -> str | None:
     """Which night gave the appointment, and by what order; None where none did."""
     if found.night is None or found.state not in ("booked", "fulfilled"):
         return None
     return visit.t("receipt.gave", _day(visit, found.night.date))
 
 
-def rank(visit: Visit, found: Registration) -> str | None:
+def rank(visit: Visit, found: RegistrationView) -> str | None:
     """Which place one had in the last night's order."""
     if found.night is None or found.night.proof is None:
         return None
@@ -55,7 +55,7 @@ def rank(visit: Visit, found: Registration) -> str | None:
     return visit.t("receipt.rank", mine, of)
 
 
-def message_of(found: Registration) -> MessageView | None:
+def message_of(found: RegistrationView) -> MessageView | None:
     """The SMS that tells of what is now."""
     told = [it for it in found.messages if found.state != "booked" or it.kind == "allotted"]
     return told[-1] if told else None

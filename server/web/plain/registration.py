@@ -6,14 +6,14 @@ from litestar import Response, get, post
 from server.appointments.sites import Site
 from server.core.errors import Refusal
 from server.registrations.calendar_file import invitation
-from server.registrations.registrations import Registration
+from server.registrations.views import RegistrationView
 from server.web.plain import night
 from server.web.plain.pages import HEADERS, go_to, page, trouble_of
 from server.web.plain.visit import REGISTRATION, Visit
 from server.web.routes.common import AnyRequest
 
 
-async def _site_names(visit: Visit, found: Registration) -> dict[str, Site]:
+async def _site_names(visit: Visit, found: RegistrationView) -> dict[str, Site]:
     return await visit.services.sites.of(found.district, removed=True)
 
 

@@ -12,6 +12,7 @@ import structlog
 from litestar.datastructures import Cookie
 
 from server.core.errors import Invalid, Refusal
+from server.core.languages import Language
 from server.core.wording import word
 from server.services import Services
 from server.web.routes.common import AnyRequest, language_of, services_of
@@ -69,7 +70,7 @@ class Visit:
         self.services: Services = services_of(request)
         cookies = request.cookies
         chosen = cookies.get("lang")
-        self.lang = chosen if chosen in ("zh", "en") else language_of(request)
+        self.lang: Language = "en" if chosen == "en" else "zh" if chosen == "zh" else language_of(request)
         self.large = cookies.get("large") == "1"
         self.pass_ = cookies.get("pass") or None
         known = _FORM_KEY.fullmatch(cookies.get(FORM_KEY, ""))

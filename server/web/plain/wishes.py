@@ -8,7 +8,7 @@ from server.core.clock import from_ms
 from server.core.errors import Invalid, Refusal
 from server.core.keys import parts_of
 from server.core.periods import ANY
-from server.registrations.registrations import Preference, Wishes
+from server.records.registration import Preference, Wishes
 from server.web.plain.pages import Trouble, go_to, page, trouble_of
 from server.web.plain.visit import REGISTRATION, Visit, date_of
 from server.web.routes.common import AnyRequest

@@ -10,8 +10,10 @@ from litestar.params import Body
 from server.access.one_time_codes import Asked, Shown
 from server.core.errors import Refusal
 from server.core.sms import CODE_MINUTES
+from server.records.registration import Wishes
 from server.registrations.calendar_file import invitation
-from server.registrations.registrations import Registered, Registration, Wishes
+from server.registrations.receipts import Registered
+from server.registrations.views import RegistrationView
 from server.registry.registry import Applicant
 from server.waiting_room.room import TicketIssued, TicketStatus
 from server.web.bodies import Strict
@@ -106,7 +108,7 @@ async def register(data: Annotated[Wishes, Body()]) -> Registered:
 
 
 @get("/registrations/{no:str}", responses=PROBLEMS, security=[{"receipt": []}], summary="My registration")
-async def registration(request: AnyRequest, no: No) -> Response[Registration]:
+async def registration(request: AnyRequest, no: No) -> Response[RegistrationView]:
     found = await services_of(request).registrations.find(no, bearer_of(request))
     return Response(found, headers=NO_STORE)
 
@@ -120,7 +122,7 @@ async def registration(request: AnyRequest, no: No) -> Response[Registration]:
     security=[{"receipt": []}],
     summary="Other wishes, while there is no appointment",
 )
-async def amend(request: AnyRequest, no: No, data: Annotated[Wishes, Body()]) -> Response[Registration]:
+async def amend(request: AnyRequest, no: No, data: Annotated[Wishes, Body()]) -> Response[RegistrationView]:
     found = await services_of(request).registrations.amend(no, bearer_of(request), data)
     return Response(found, headers=NO_STORE)
 
@@ -132,7 +134,7 @@ async def amend(request: AnyRequest, no: No, data: Annotated[Wishes, Body()]) ->
     security=[{"receipt": []}],
     summary="Cancel; 2xx only once it is on disk",
 )
-async def cancel(request: AnyRequest, no: No) -> Response[Registration]:
+async def cancel(request: AnyRequest, no: No) -> Response[RegistrationView]:
     found = await services_of(request).registrations.cancel(no, bearer_of(request))
     return Response(found, status_code=200, headers=NO_STORE)
 

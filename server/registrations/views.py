@@ -1,0 +1,196 @@
+"""A registration as its holder sees it."""
+
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+
+from server.core.city import City
+from server.core.clock import from_ms
+from server.core.errors import Refusal
+from server.fairness.merkle import Proof, check
+from server.night.published import Published
+from server.night.status import announced
+from server.records.history import History
+from server.records.registration import Preference, Registration
+from server.store.connection import Connection
+from server.store.registrations import RegistrationReader
+
+_Date = date  # a field of that name hides it
+
+
+class Event(msgspec.Struct):
+    """One line of a registration's history; `why`: a reason that was given, where there was one."""
+
+    at: datetime
+    state: str
+    why: str | None = None
+
+
+class AppointmentView(msgspec.Struct):
+    """Where and when the dose is given."""
+
+    site: str
+    date: date
+    period: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+class NightView(msgspec.Struct):
+    """The last night that a registration was in, and how its holder can check it.
+
+    `reason`: why it got nothing; `reached`: the first-dose date that the slots came to, where they were all given;
+    `nights`: how many were in vain so far. `line`: its line of the result file, octet by octet, `leaf` (from 0 with the
+    head) and `proof`: that it is under `root`; null where the result is not public yet, or not on this machine.
+    `seed`: null as long as there is no root.
+    """
+
+    date: date
+    reason: str | None
+    reached: _Date | None
+    nights: int
+    line: str | None
+    leaf: int | None
+    root: str | None
+    proof: Proof | None
+    list_root: str | None
+    commitment: str | None
+    seed: str | None
+    file_url: str | None
+
+
+class MessageView(msgspec.Struct, omit_defaults=True):
+    """What became of an SMS: `accepted` by the provider, `delivered`, `undelivered`, `refused`, or `unsent`; `at`: when
+    the provider took it, or would not; `why`: see `delivery_failures.Missed`, left out where nothing is to be said."""
+
+    kind: str
+    state: str
+    at: datetime
+    why: str | None = None
+
+
+class RegistrationView(msgspec.Struct):
+    """A registration as its holder sees it (contract, `GET /registrations/{no}`)."""
+
+    registration_no: str
+    state: str
+    district: str
+    registered_at: datetime
+    priority: dict[str, Any]
+    preferences: list[Preference]
+    accept_any_site: bool
+    not_before: date | None
+    together: str | None
+    appointment: AppointmentView | None
+    cancel_before: datetime | None
+    history: list[Event]
+    night: NightView | None
+    messages: list[MessageView]
+    no_shows: int
+    barred: bool
+
+
+class Views:
+    """Finds registrations, and puts them into the words of the API.
+
+    Args:
+        city: hours, time zone.
+        connection: where they are.
+        published: the nights' results.
+    """
+
+    def __init__(self, city: City, connection: Connection, published: Published) -> None:
+        self._city = city
+        self._connection = connection
+        self._reader = RegistrationReader(connection)
+        self._published = published
+
+    async def find(self, no: str, resident: bytes) -> tuple[Registration, History]:
+        """The resident's latest registration, which is to be this one, and what happened to it.
+
+        Raises:
+            Refusal: `not-found`: it is not.
+        """
+        found, history = await self._reader.with_history(resident)
+        if found is None or found.no != no:
+            raise Refusal("not-found")
+        return found, history._replace(events=[event for event in history.events if event.no == no])
+
+    async def show(self, no: str, resident: bytes) -> RegistrationView:
+        """The same as its holder sees it.
+
+        Raises:
+            Refusal: as `find`.
+        """
+        return await self.of(*await self.find(no, resident))
+
+    async def of(self, it: Registration, history: History) -> RegistrationView:
+        """A registration that has been read."""
+        registered_at = from_ms(it.registered_ms, self._city.tz)
+        events = [Event(from_ms(e.at_ms, self._city.tz), e.state, e.why or None) for e in history.events]
+        return RegistrationView(
+            registration_no=it.no,
+            state=it.state,
+            district=it.district,
+            registered_at=registered_at,
+            priority={
+                "first_dose_date": it.first_dose.isoformat() if it.first_dose else None,
+                "product": it.product or None,
+            },
+            preferences=it.preferences,
+            accept_any_site=it.accept_any_site,
+            not_before=it.not_before,
+            together=it.together,
+            appointment=self._appointment(it),
+            cancel_before=self.cancel_before(it),
+            history=[Event(registered_at, "proposed"), *events],
+            night=await self._night(it),
+            messages=self._messages(it),
+            no_shows=history.no_shows,
+            barred=history.barred,
+        )
+
+    def cancel_before(self, it: Registration) -> datetime | None:
+        """Until when it may be cancelled; None where there is nothing to cancel, or any time will do."""
+        if not it.cancel_before_ms or it.state == "cancelled":
+            return None
+        return from_ms(it.cancel_before_ms, self._city.tz)
+
+    def _appointment(self, it: Registration) -> AppointmentView | None:
+        held = it.appointment
+        if held is None or it.day is None or it.state == "cancelled":  # its slot is somebody else's
+            return None
+        return AppointmentView(held.site, it.day, held.period, *self._city.period_times(it.day, held.period))
+
+    async def _night(self, it: Registration) -> NightView | None:
+        if it.night is None:
+            return None
+        public = await announced(self._connection, self._published, it.district, it.night)
+        root = public.root if public else None
+        entry = None
+        if root is not None and it.leaf is not None:
+            entry = self._published.entry(it.night, it.district, it.leaf)
+        if entry is not None and not (
+            entry.line.startswith(f'{{"no":"{it.no}"'.encode()) and check(str(root), entry.line, entry.proof)
+        ):
+            entry = None  # a file that is not the published one proves nothing
+        return NightView(
+            date=it.night,
+            reason=it.why_not,
+            reached=it.reached,
+            nights=it.nights,
+            line=entry.line.decode() if entry else None,
+            leaf=it.leaf,
+            root=root,
+            proof=entry.proof if entry else None,
+            list_root=public.list_root if public else None,
+            commitment=public.commitment if public else None,
+            seed=public.seed if public else None,
+            file_url=public.file_url if public else None,
+        )
+
+    def _messages(self, it: Registration) -> list[MessageView]:
+        """In the order of what they tell of."""
+        told = sorted(it.messages.items(), key=lambda each: (each[1].event_ms, each[1].told_ms))
+        return [MessageView(kind, m.state, from_ms(m.told_ms, self._city.tz), m.why) for kind, m in told]
