@@ -10,7 +10,7 @@ from loadtests.bench.drive import request
 from server.core.city import SHIPPED_CITY
 from server.core.keys import Pepper, registration_no
 from server.core.settings import Settings
-from server.core.tokens import Kind, Signer, Token
+from server.core.tokens import Signer, Token, TokenKind
 
 WAITING = over_http.DISTRICT
 """Here people join, and wait: one call a second."""
@@ -53,25 +53,25 @@ class CostRequests:
     def resident(self, index: int) -> bytes:
         return self._pepper.resident("resident_id", over_http.papers(index)[0])
 
-    def _token(self, kind: Kind, district: str, entry: int) -> str:
+    def _token(self, kind: TokenKind, district: str, entry: int) -> str:
         return self._signer.sign(kind, Token(district, DAY, entry, self.resident(entry), _EXPIRES_S))
 
     def poll(self, entry: int) -> bytes:
-        return request("GET", "/api/v1/ticket", bearer=self._token(Kind.TICKET, WAITING, entry))
+        return request("GET", "/api/v1/ticket", bearer=self._token(TokenKind.TICKET, WAITING, entry))
 
     def ready(self, entry: int) -> bytes:
-        return request("GET", "/api/v1/ticket", bearer=self._token(Kind.TICKET, CALLED, entry))
+        return request("GET", "/api/v1/ticket", bearer=self._token(TokenKind.TICKET, CALLED, entry))
 
     def claim(self, entry: int) -> bytes:
-        bare = request("POST", "/api/v1/passes", bearer=self._token(Kind.TICKET, CALLED, entry))
+        bare = request("POST", "/api/v1/passes", bearer=self._token(TokenKind.TICKET, CALLED, entry))
         return bare[:-2] + b"content-length: 0\r\n\r\n"
 
     def register(self, entry: int) -> bytes:
-        pass_ = self._token(Kind.PASS, CALLED, entry)
+        pass_ = self._token(TokenKind.PASS, CALLED, entry)
         return request("POST", "/api/v1/registrations", bearer=pass_, body=self._wishes)
 
     def look_up(self, entry: int) -> bytes:
-        receipt = self._token(Kind.RECEIPT, CALLED, entry)
+        receipt = self._token(TokenKind.RECEIPT, CALLED, entry)
         return request("GET", f"/api/v1/registrations/{registration_no(_CALLED_NO, DAY, entry)}", bearer=receipt)
 
     def qr(self, entry: int) -> bytes:

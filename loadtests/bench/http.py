@@ -28,7 +28,7 @@ from server.core.city import load_city
 from server.core.encryption import Cipher, Contact
 from server.core.keys import Pepper, opening_tag, registration_no
 from server.core.settings import Settings, from_environment, local_secrets
-from server.core.tokens import Kind, Signer, Token
+from server.core.tokens import Signer, Token, TokenKind
 from server.operations.demo import add_demo
 from server.records.first_dose import FirstDoseRecord
 from server.records.opening import Place
@@ -118,19 +118,19 @@ def join_request(index: int) -> bytes:
 
 def poll_request(settings: Settings, entry: int, resident: bytes = b"") -> bytes:
     """Return a poll with a ticket signed here."""
-    return request("GET", "/api/v1/ticket", bearer=_signed(settings, Kind.TICKET, entry, resident))
+    return request("GET", "/api/v1/ticket", bearer=_signed(settings, TokenKind.TICKET, entry, resident))
 
 
 def claim_request(settings: Settings, entry: int, resident: bytes) -> bytes:
     """Return a claim with a ticket signed here."""
-    return request("POST", "/api/v1/passes", bearer=_signed(settings, Kind.TICKET, entry, resident))
+    return request("POST", "/api/v1/passes", bearer=_signed(settings, TokenKind.TICKET, entry, resident))
 
 
 def register_request(settings: Settings, entry: int, resident: bytes) -> bytes:
     """Return a registration with a pass signed here."""
     wishes = [{"site": f"{DISTRICT}-1", "period": "am"}, {"site": f"{DISTRICT}-2", "period": "any"}]
     body = json.dumps({"preferences": wishes, "accept_any_site": True})
-    bearer = _signed(settings, Kind.PASS, entry, resident)
+    bearer = _signed(settings, TokenKind.PASS, entry, resident)
     return request("POST", "/api/v1/registrations", bearer=bearer, body=body.encode())
 
 
@@ -139,7 +139,7 @@ def qr_request(entry: int) -> bytes:
     return request("GET", f"/api/v1/registrations/{registration_no(_DISTRICT_NO, DAY, entry)}/qr.svg")
 
 
-def _signed(settings: Settings, kind: Kind, entry: int, resident: bytes) -> str:
+def _signed(settings: Settings, kind: TokenKind, entry: int, resident: bytes) -> str:
     token = Token(DISTRICT, DAY, entry, resident or entry.to_bytes(16, "big"), OPENS_AT + 86_400)
     return Signer(settings.secrets).sign(kind, token)
 

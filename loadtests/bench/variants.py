@@ -16,7 +16,7 @@ from server.core.city import load_city
 from server.core.keys import Pepper, key, resident_tag
 from server.core.papers import check_id, check_name, check_phone, normalise_id, normalise_name, normalise_phone
 from server.core.settings import from_environment
-from server.core.tokens import Kind, Signer, Token
+from server.core.tokens import Signer, Token, TokenKind
 from server.records.first_dose import FirstDoseRecord
 from server.registry.eligibility import FirstDose, judge
 from server.registry.registry import Applicant
@@ -99,7 +99,7 @@ def store_call_per_request() -> Any:
         entry = await redis.incr(line + ":issued")
         fresh = await redis.zadd(line, {member: entry}, nx=True)
         rank = await redis.zrank(line, member)
-        ticket = signer.sign(Kind.TICKET, Token(district, day, rank, resident, 2**31))
+        ticket = signer.sign(TokenKind.TICKET, Token(district, day, rank, resident, 2**31))
         answer = {"ticket": ticket, "entry": rank, "number": rank + 1, "serving": 0, "ahead": rank, "state": "waiting"}
         return Response(answer, status_code=201 if fresh else 200)
 
@@ -107,7 +107,7 @@ def store_call_per_request() -> Any:
     async def poll(request: Request[Any, Any, State]) -> dict[str, Any]:
         redis = request.app.state.redis
         await request.app.state.turn.acquire()
-        token = signer.read(Kind.TICKET, request.headers["authorization"][7:])
+        token = signer.read(TokenKind.TICKET, request.headers["authorization"][7:])
         line = f"naive:{{{token.district}}}"
         rank = await redis.zrank(line, resident_tag(token.resident))
         serving = int(await redis.get(line + ":serving") or 0)

@@ -16,7 +16,7 @@ from rich.table import Table
 from loadtests.bench.drive import cpu_seconds, request
 from loadtests.bench.http import DISTRICT, OPENS_AT, prepare, server, stage
 from server.core.settings import Settings
-from server.core.tokens import Kind, Signer, Token
+from server.core.tokens import Signer, Token, TokenKind
 from server.records.statuses import known
 from server.store.connecting import connect
 from server.store.connection import Connection
@@ -51,7 +51,7 @@ class WaitingCrowd:
 
     def _ask(self, connection: socket.socket, entry: int) -> dict[str, Any]:
         token = Token(DISTRICT, date(2021, 6, 19), entry, entry.to_bytes(16, "big"), OPENS_AT + 86_400)
-        connection.sendall(request("GET", "/api/v1/ticket", bearer=self._signer.sign(Kind.TICKET, token)))
+        connection.sendall(request("GET", "/api/v1/ticket", bearer=self._signer.sign(TokenKind.TICKET, token)))
         data = b""
         while b"}" not in data:
             data += connection.recv(65536)

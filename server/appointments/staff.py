@@ -10,7 +10,7 @@ import msgspec
 from server.appointments.sites import Site, Sites
 from server.core.clock import Clock
 from server.core.errors import Refusal
-from server.core.tokens import Forged, Kind, Signer, Token
+from server.core.tokens import Forged, Signer, Token, TokenKind
 
 
 class Role(IntEnum):
@@ -57,7 +57,7 @@ class StaffTokens:
     def token(self, site: str, role: Role, today: date, expires_s: int) -> tuple[str, str]:
         """(token, actor): a new token of a site, and how the audit log will name its holder."""
         holder = secrets.token_bytes(16)
-        text = self._signer.sign(Kind.STAFF, Token(site, today, int(role), holder, expires_s))
+        text = self._signer.sign(TokenKind.STAFF, Token(site, today, int(role), holder, expires_s))
         return text, _actor(site, holder)
 
     def is_operator(self, text: str | bytes) -> bool:
@@ -74,7 +74,7 @@ class StaffTokens:
         if self.is_operator(text):
             return Staff("operator", Role.MANAGER)
         try:
-            token = self._signer.read(Kind.STAFF, text)
+            token = self._signer.read(TokenKind.STAFF, text)
             role = Role(token.entry)
         except (Forged, ValueError):
             raise Refusal("forged") from None

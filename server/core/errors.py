@@ -31,7 +31,7 @@ class Invalid(Refusal):
         self.fields = fields
 
 
-class Guessed(Refusal):
+class PapersRefused(Refusal):
     """Refused for a name or phone that is wrong, or was not looked at as too many had been. All of these are answered
     at one pace (`server.registry.guesses`), whether or not the person is known."""
 

@@ -14,7 +14,7 @@ CODE: Final = "code"
 """The one-time code: a text like the others, but owed to nobody and sent at once."""
 
 
-class Kind(NamedTuple):
+class MessageKind(NamedTuple):
     """What holds for a kind of message.
 
     Args:
@@ -39,21 +39,21 @@ class Kind(NamedTuple):
 
 _WHEN_AND_WHERE = ("date", "time", "site")
 
-KINDS: Final[Mapping[str, Kind]] = {
-    "registered": Kind(("no",), 36, may=("name",)),
-    "allotted": Kind((*_WHEN_AND_WHERE, "cancel_before"), "begins", matters=True, late=_WHEN_AND_WHERE),
-    "waiting": Kind(("reached",), 36),
-    "reminder": Kind(
+KINDS: Final[Mapping[str, MessageKind]] = {
+    "registered": MessageKind(("no",), 36, may=("name",)),
+    "allotted": MessageKind((*_WHEN_AND_WHERE, "cancel_before"), "begins", matters=True, late=_WHEN_AND_WHERE),
+    "waiting": MessageKind(("reached",), 36),
+    "reminder": MessageKind(
         (*_WHEN_AND_WHERE, "cancel_before"),
         "begins",
         matters=True,
         late=_WHEN_AND_WHERE,
         true_while="held",
     ),
-    "corrected": Kind(("first_dose",), 168),
-    "cancelled": Kind(("no",), 36, may=("name",)),
-    "closed": Kind(_WHEN_AND_WHERE, "ends", matters=True),
-    "barred": Kind((), 168, matters=True, true_while="barred"),
+    "corrected": MessageKind(("first_dose",), 168),
+    "cancelled": MessageKind(("no",), 36, may=("name",)),
+    "closed": MessageKind(_WHEN_AND_WHERE, "ends", matters=True),
+    "barred": MessageKind((), 168, matters=True, true_while="barred"),
 }
 
 

@@ -30,7 +30,7 @@ _LONGEST = 192
 _PADDING = (b"", b"===", b"==", b"=")
 
 
-class Kind(IntEnum):
+class TokenKind(IntEnum):
     """What a token permits."""
 
     TICKET = 1
@@ -74,7 +74,7 @@ class Signer:
         for secret in secrets:
             self._keys.setdefault(fingerprint(secret), Hmac(secret, b"jiaohao token"))
 
-    def sign(self, kind: Kind, token: Token) -> str:
+    def sign(self, kind: TokenKind, token: Token) -> str:
         """The token as a string for an `Authorization: Bearer` header."""
         days = token.day.toordinal() - _DAY_ZERO
         place = token.entry | token.window - 1 << _ENTRY_BITS
@@ -82,7 +82,7 @@ class Signer:
         text = _encode(head + token.district.encode())
         return (text + _encode(self._keys[self._current].digest(text)[:_MAC_BYTES])).decode()
 
-    def read(self, kind: Kind, text: str | bytes) -> Token:
+    def read(self, kind: TokenKind, text: str | bytes) -> Token:
         """Check and open a token; its expiry is for the caller to judge.
 
         Raises:

@@ -9,7 +9,7 @@ import msgspec
 from server.appointments.periods import PeriodView
 from server.night.status import State as AnnouncedState
 from server.operations.importing import Lowered
-from server.waiting_room.opening import State as OpeningState
+from server.waiting_room.opening import OpeningState
 
 NightState = AnnouncedState | Literal["none"]
 

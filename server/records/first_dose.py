@@ -100,7 +100,7 @@ class Locked(NamedTuple):
     for_ms: int
 
 
-class Guessed(NamedTuple):
+class GuessCounts(NamedTuple):
     """In a district, in ten minutes: papers that were `wrong`, or `refused` unseen; people who are `locked` out now."""
 
     wrong: int

@@ -10,7 +10,7 @@ from server.core.districts import District
 from server.core.errors import Refusal
 from server.core.keys import registration_no
 from server.core.open_hours import check_open_hours
-from server.core.tokens import Forged, Kind, Signer, Token
+from server.core.tokens import Forged, Signer, Token, TokenKind
 from server.registrations.views import RegistrationView
 
 # A receipt outlives the campaign; whoever loses it gets a new one by SMS code.
@@ -46,7 +46,7 @@ class Receipts:
         """
         check_open_hours(self._city, self._now())
         try:
-            token = self._signer.read(Kind.RECEIPT, text)
+            token = self._signer.read(TokenKind.RECEIPT, text)
         except Forged:
             raise Refusal("forged") from None
         if token.expires_s * 1000 <= self._clock.now_ms():
@@ -63,7 +63,7 @@ class Receipts:
         receipt = Token(token.district, token.day, token.entry, token.resident, expires_s, window=token.window)
         return Registered(
             **msgspec.structs.asdict(view),
-            receipt=self._signer.sign(Kind.RECEIPT, receipt),
+            receipt=self._signer.sign(TokenKind.RECEIPT, receipt),
             receipt_qr_svg_url=f"/api/v1/registrations/{view.registration_no}/qr.svg",
         )
 

@@ -11,7 +11,7 @@ import msgspec
 from server.core.city import City
 from server.core.phases import Phase
 
-Reason = Literal["before-phases", "after-phases", "no-first-dose", "too-soon", "complete", "wrong-district"]
+NotEligible = Literal["before-phases", "after-phases", "no-first-dose", "too-soon", "complete", "wrong-district"]
 
 
 class FirstDose(msgspec.Struct, frozen=True):
@@ -26,7 +26,7 @@ class Verdict(msgspec.Struct, frozen=True):
     """Whether a resident may register; if not, why, and from which day on (None: no day is known)."""
 
     eligible: bool
-    reason: Reason | None = None
+    reason: NotEligible | None = None
     eligible_from: date | None = None
 
 
@@ -82,7 +82,7 @@ def _interval_met(city: City, phase: Phase, first_dose: FirstDose) -> date:
     return date.fromordinal(first_dose.day.toordinal() + wait_days)
 
 
-def _reason(city: City, day: date, first_dose: FirstDose | None) -> Reason:
+def _reason(city: City, day: date, first_dose: FirstDose | None) -> NotEligible:
     if city.phase(day) is None:
         last_end = city.phases[-1].ends
         return "after-phases" if last_end is not None and last_end < day else "before-phases"

@@ -9,7 +9,7 @@ import msgspec
 
 from server.core.city import City
 from server.core.encryption import Cipher, Contact
-from server.core.errors import Guessed, Invalid, Refusal, UnknownStatus
+from server.core.errors import Invalid, PapersRefused, Refusal, UnknownStatus
 from server.core.keys import Pepper, resident_tag
 from server.core.metrics import GuessedCall
 from server.core.papers import (
@@ -168,7 +168,7 @@ class Registry:
             day: the opening's day.
 
         Raises:
-            Guessed: `too-many-requests`, `identity-mismatch`, or what a person is told of whom nothing is known.
+            PapersRefused: `too-many-requests`, `identity-mismatch`, or what a person is told of whom nothing is known.
             Refusal: `already-registered`, `barred`, `not-eligible`; `store-unavailable` where its answer was not
                 understood.
         """
@@ -179,13 +179,13 @@ class Registry:
             return
         if known.verdict > 0:
             wait_s = -(-known.verdict // 1000)
-            raise Guessed("too-many-requests", retry_after_seconds=wait_s, reason="wrong-papers", prove="code")
+            raise PapersRefused("too-many-requests", retry_after_seconds=wait_s, reason="wrong-papers", prove="code")
         if known.first_dose is None:
             try:
                 self._check_rules(known, district, day)
             except Refusal as refusal:
-                raise Guessed(refusal.code, **refusal.extras) from None
-        raise Guessed("identity-mismatch")
+                raise PapersRefused(refusal.code, **refusal.extras) from None
+        raise PapersRefused("identity-mismatch")
 
     def _check_rules(self, known: Compared, district: str, day: date) -> None:
         record = known.first_dose

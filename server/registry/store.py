@@ -9,7 +9,7 @@ from server.records.fields import Arg, items_of
 from server.records.first_dose import (
     Compared,
     FirstDoseRecord,
-    Guessed,
+    GuessCounts,
     Limit,
     Locked,
     Resident,
@@ -142,7 +142,7 @@ class RegistryStore(FeatureStore):
             await self._connection.run("note_guesses", district, *self._connection.clock(), wrong, refused, *people)
         )
 
-    async def guessed(self, districts: Sequence[str], now_ms: int) -> list[Guessed]:
+    async def guessed(self, districts: Sequence[str], now_ms: int) -> list[GuessCounts]:
         """How it stands with wrong papers in each district."""
         commands: list[tuple[Arg, ...]] = []
         for district in districts:
@@ -165,10 +165,10 @@ class RegistryStore(FeatureStore):
         return self._connection.read(TRY_CODE, await self._connection.run("try_code", resident_tag(resident), *args))
 
 
-def _guessed(minutes: object, locked: int, this_minute: int) -> Guessed:
+def _guessed(minutes: object, locked: int, this_minute: int) -> GuessCounts:
     totals = {b"wrong": 0, b"refused": 0}
     for name, count in items_of(minutes):
         minute, _, what = name.partition(b":")
         if 0 <= this_minute - int(minute) <= 10:
             totals[what] += int(count)
-    return Guessed(totals[b"wrong"], totals[b"refused"], int(locked))
+    return GuessCounts(totals[b"wrong"], totals[b"refused"], int(locked))

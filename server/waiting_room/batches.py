@@ -15,7 +15,7 @@ from server.waiting_room.store import OpeningStore
 _LINGER_SECONDS = 0.005
 
 
-class Line:
+class Batches:
     """The joins, looks and claims of one opening that are waiting for the store.
 
     Args:

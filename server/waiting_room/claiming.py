@@ -8,7 +8,7 @@ from typing import assert_never
 from server.core.city import City
 from server.core.clock import Clock, from_ms
 from server.core.errors import Refusal, StoreUnavailable
-from server.core.tokens import Forged, Kind, Signer, Token
+from server.core.tokens import Forged, Signer, Token, TokenKind
 from server.records.opening import Place
 from server.registry.store import RegistryStore
 from server.store.connection import Connection
@@ -85,7 +85,7 @@ class Claiming:
         claim = Token(
             ticket.district, ticket.day, ticket.entry, ticket.resident, until_ms // 1000, window=ticket.window
         )
-        return self._signer.sign(Kind.PASS, claim), from_ms(until_ms, self._city.tz)
+        return self._signer.sign(TokenKind.PASS, claim), from_ms(until_ms, self._city.tz)
 
     async def leave(self, text: str | bytes) -> None:
         """Give a place up; again changes nothing.
@@ -121,7 +121,7 @@ class Claiming:
             Refusal: `forged`.
         """
         try:
-            token = self._signer.read(Kind.PASS, text)
+            token = self._signer.read(TokenKind.PASS, text)
         except Forged:
             raise Refusal("forged") from None
         return token, self._openings.of(token)

@@ -8,7 +8,7 @@ from typing import TypeVar, assert_never
 import msgspec
 
 from server.core.clock import Clock
-from server.core.errors import Guessed, Invalid, Refusal, StoreUnavailable
+from server.core.errors import Invalid, PapersRefused, Refusal, StoreUnavailable
 from server.records.first_dose import Compared, FirstDoseRecord
 from server.records.opening import Joined, NoPlace, Place
 from server.registry.guesses import Guesses
@@ -89,7 +89,7 @@ class Joining:
         else:
             try:  # as `_at_pace`: this is everyone's way
                 joined = await self._lines[opening.tag].joins.submit(one)
-            except Guessed as refusal:
+            except PapersRefused as refusal:
                 await self._guesses.hold(is_refused=refusal.code == "too-many-requests")
                 raise
         entry, fresh = joined.entry, joined.fresh
@@ -137,7 +137,7 @@ class Joining:
         """What comes of it; a refusal that a guesser learns from, at the pace of all of these."""
         try:
             return await work
-        except Guessed as refusal:
+        except PapersRefused as refusal:
             await self._guesses.hold(is_refused=refusal.code == "too-many-requests")
             raise
 
@@ -146,7 +146,7 @@ class Joining:
         is_proven = await self._registry.has_proved(one.resident, one.applicant)
         try:
             return await self._at_pace(work(Try(one.resident, one.applicant, is_proven)))
-        except Guessed as refusal:
+        except PapersRefused as refusal:
             if refusal.code != "too-many-requests" or is_proven:
                 raise
             self._guesses.note_wrong_code()

@@ -15,7 +15,7 @@ from server.fairness.draw import Draw, commitment
 from server.records.opening import Advance, OpeningRecord
 from server.waiting_room.given_up import GivenUp
 
-State = Literal["maintenance", "closed", "draw", "open", "paused", "ended", "unassigned"]
+OpeningState = Literal["maintenance", "closed", "draw", "open", "paused", "ended", "unassigned"]
 
 # A resident looks again after this share of the shortest possible wait that is left, so the number of looks grows with
 # the logarithm of the wait. The budget may stretch it, but never past the turn itself: numbers left by others may bring
@@ -190,7 +190,7 @@ class Opening:
         polls = near_s * self.rate / floor_s + math.log(min(wait_s, far_s) / near_s) * self.rate / _SHARE_OF_WAIT
         return polls + max(0.0, wait_s - far_s) * self.rate / ceiling_s
 
-    def state(self, now_ms: int) -> State:
+    def state(self, now_ms: int) -> OpeningState:
         """The contract's state of an opening."""
         if not self.assigned:
             return "unassigned"

@@ -16,7 +16,7 @@ from server.core.errors import Refusal, StoreUnavailable
 from server.core.tokens import Token
 from server.registry.registry import Registry
 from server.store.connection import Connection
-from server.waiting_room.batches import Line
+from server.waiting_room.batches import Batches
 from server.waiting_room.opening import Opening
 from server.waiting_room.store import MOST_LEFT, OpeningStore
 
@@ -51,7 +51,7 @@ class Openings:
         self._clock = clock
         self._registry = registry
         self.today: dict[str, tuple[Opening, ...]] = {}
-        self.lines: dict[str, Line] = {}
+        self.lines: dict[str, Batches] = {}
 
     # Following the store
 
@@ -90,7 +90,7 @@ class Openings:
             for opening in before:
                 self.lines.pop(opening.tag)
             for opening in openings:
-                self.lines[opening.tag] = Line(self._connection, self._clock, self._registry, opening)
+                self.lines[opening.tag] = Batches(self._connection, self._clock, self._registry, opening)
 
     async def catch_up(self, opening: Opening) -> None:
         """Look at one opening between two ticks, and do what it needs."""

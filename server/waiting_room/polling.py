@@ -7,7 +7,7 @@ import msgspec
 from server.core.city import City
 from server.core.clock import Clock, from_ms
 from server.core.errors import StoreUnavailable
-from server.core.tokens import Kind, Signer
+from server.core.tokens import Signer, TokenKind
 from server.records.opening import Place, Standing
 from server.waiting_room.openings import STALE_MS, Openings
 from server.waiting_room.tickets import Tickets
@@ -70,7 +70,7 @@ class Polling:
             eta_seconds, after = opening.eta_seconds(ahead), opening.poll_after_s(ahead)
             status = TicketStatus("waiting", number, serving, ahead, eta_seconds, round(after, 1))
         if token.stale_key:
-            status.ticket = self._signer.sign(Kind.TICKET, token)
+            status.ticket = self._signer.sign(TokenKind.TICKET, token)
         return status
 
     async def poll_called(self, text: str | bytes) -> TicketStatus:
@@ -94,7 +94,7 @@ class Polling:
             status.poll_after_seconds = float(self._city.policy.poll_floor_seconds)
             status.claim_before = from_ms(until_ms, self._city.tz).isoformat()
         if token.stale_key:
-            status.ticket = self._signer.sign(Kind.TICKET, token)
+            status.ticket = self._signer.sign(TokenKind.TICKET, token)
         return status
 
 

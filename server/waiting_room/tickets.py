@@ -1,7 +1,7 @@
 """Tickets: signed proof of a place in one of today's openings."""
 
 from server.core.errors import Refusal
-from server.core.tokens import Forged, Kind, Signer, Token
+from server.core.tokens import Forged, Signer, Token, TokenKind
 from server.waiting_room.opening import Opening
 from server.waiting_room.openings import Openings
 
@@ -23,7 +23,7 @@ class Tickets:
         token = Token(
             opening.district.code, opening.day, entry, resident, opening.tickets_expire_s, window=opening.window
         )
-        return self._signer.sign(Kind.TICKET, token)
+        return self._signer.sign(TokenKind.TICKET, token)
 
     def read(self, text: str | bytes) -> tuple[Token, Opening]:
         """A ticket and the opening it is for.
@@ -32,7 +32,7 @@ class Tickets:
             Refusal: `forged`, or `expired` when it is another day's.
         """
         try:
-            token = self._signer.read(Kind.TICKET, text)
+            token = self._signer.read(TokenKind.TICKET, text)
         except Forged:
             raise Refusal("forged") from None
         openings = self._today.get(token.district)  # as `Openings.of`, without the call: every poll comes this way

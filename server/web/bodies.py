@@ -11,7 +11,7 @@ from litestar.typing import FieldDefinition
 
 from server.core.errors import Invalid, Refusal
 from server.core.faults import fault_of
-from server.web.bridge import Exchange, Gone, Headers
+from server.web.bridge import Exchange, Gone, RequestHeaders
 from server.web.incoming import Incoming, Patience, broken_off
 
 Body = TypeVar("Body")
@@ -19,7 +19,7 @@ Body = TypeVar("Body")
 LARGEST_BODY = 16_384
 
 
-async def read_body(headers: Headers, exchange: Exchange, patience: Patience) -> bytes:
+async def read_body(headers: RequestHeaders, exchange: Exchange, patience: Patience) -> bytes:
     """The request's body, all of it.
 
     Raises:

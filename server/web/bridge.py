@@ -10,7 +10,7 @@ from granian import rsgi
 Asgi = Callable[[Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
 
 
-class Headers(Protocol):
+class RequestHeaders(Protocol):
     """A request's headers; names in lower case. A value with other characters than ASCII's is left out."""
 
     def get(self, key: str, default: str = ...) -> str:

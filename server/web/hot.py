@@ -19,7 +19,7 @@ from server.records.registration import Wishes
 from server.registry.registry import Applicant
 from server.services import Services
 from server.web.bodies import decode, read_body
-from server.web.bridge import Exchange, Headers, Scope, over_asgi
+from server.web.bridge import Exchange, RequestHeaders, Scope, over_asgi
 from server.web.incoming import Incoming, Patience
 from server.web.problems import bearer, render
 from server.web.qr import qr_svg
@@ -107,7 +107,7 @@ class HotCalls:
                 return self._answer("join", self._join(district, headers, exchange), headers, exchange)
         return over_asgi(self._litestar, scope, exchange, Incoming(scope.headers, exchange, self._patience))
 
-    async def _answer(self, call: str, work: Awaitable[_Told], headers: Headers, exchange: Exchange) -> None:
+    async def _answer(self, call: str, work: Awaitable[_Told], headers: RequestHeaders, exchange: Exchange) -> None:
         started = perf_counter()
         try:
             status, told, word = await work
@@ -118,12 +118,12 @@ class HotCalls:
         self._services.metrics.observe(call, word, started)
         exchange.response_bytes(status, shown, body)
 
-    async def _join(self, district: str, headers: Headers, exchange: Exchange) -> _Told:
+    async def _join(self, district: str, headers: RequestHeaders, exchange: Exchange) -> _Told:
         applicant = decode(_applicant, await read_body(headers, exchange, self._patience))
         place, fresh = await self._services.room.join(district, applicant)
         return (201, place, "joined") if fresh else (200, place, "again")
 
-    async def _poll(self, headers: Headers, exchange: Exchange) -> None:
+    async def _poll(self, headers: RequestHeaders, exchange: Exchange) -> None:
         services = self._services
         try:
             ticket = bearer(headers.get("authorization", ""))
@@ -135,12 +135,12 @@ class HotCalls:
         services.metrics.tally("poll", word)
         exchange.response_bytes(status, shown, body)
 
-    async def _claim(self, headers: Headers) -> _Told:
+    async def _claim(self, headers: RequestHeaders) -> _Told:
         text, expires_at, fresh = await self._services.room.claim(bearer(headers.get("authorization", "")))
         view = PassView(text, expires_at)
         return (201, view, "claimed") if fresh else (200, view, "again")
 
-    async def _register(self, headers: Headers, exchange: Exchange) -> _Told:
+    async def _register(self, headers: RequestHeaders, exchange: Exchange) -> _Told:
         services = self._services
         pass_, _ = services.room.read_pass(bearer(headers.get("authorization", "")))  # before the body is looked at
         wishes = decode(_wishes, await read_body(headers, exchange, self._patience))
@@ -148,14 +148,14 @@ class HotCalls:
         told, fresh = await services.registrations.register(pass_, wishes, lang)
         return (201, told, "registered") if fresh else (200, told, "again")
 
-    async def _qr(self, no: str, headers: Headers, exchange: Exchange) -> None:
+    async def _qr(self, no: str, headers: RequestHeaders, exchange: Exchange) -> None:
         # Only draws the number it was given: it says nothing about whether there is such a registration.
         if is_registration_no(no):
             exchange.response_bytes(200, _QR_HEADERS, qr_svg(no))
         else:
             exchange.response_bytes(*self._refuse(Refusal("not-found"), "qr", headers))
 
-    def _refuse(self, error: Exception, call: str, headers: Headers) -> tuple[int, list[tuple[str, str]], bytes]:
+    def _refuse(self, error: Exception, call: str, headers: RequestHeaders) -> tuple[int, list[tuple[str, str]], bytes]:
         if not isinstance(error, Refusal):
             log.exception("unexpected", call=call, error=type(error).__name__)
             error = Refusal("overloaded", retry_after_seconds=5)

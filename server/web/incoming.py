@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar
 
 from server.core.errors import Refusal
-from server.web.bridge import Exchange, Gone, Headers
+from server.web.bridge import Exchange, Gone, RequestHeaders
 
 T = TypeVar("T")
 
@@ -71,7 +71,7 @@ class Incoming:
         patience: ends what takes too long.
     """
 
-    def __init__(self, headers: Headers, exchange: Exchange, patience: Patience) -> None:
+    def __init__(self, headers: RequestHeaders, exchange: Exchange, patience: Patience) -> None:
         self._announced = headers.get("content-length", "")
         self._patience = patience
         self._since = asyncio.get_running_loop().time()

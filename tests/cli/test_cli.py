@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from server.core.city import SHIPPED_CITY
-from server.core.tokens import Kind, Signer
+from server.core.tokens import Signer, TokenKind
 from tests.support.serving import Jiaohao, operator_token, quick_city, run_cli, up
 
 SECRETS = {"JIAOHAO_SECRET": "ab" * 32, "JIAOHAO_OPERATOR_TOKEN": "sixteen-or-more-characters"}
@@ -164,7 +164,7 @@ def test_a_staff_token_is_for_a_site_that_is_there(jiaohao: Jiaohao, tmp_path: P
     assert code == 0
     assert len(out.split()) == 1, "the token alone, so that a script can take it"
     assert err.startswith("audit name: T1/")
-    token = Signer([b"s" * 32]).read(Kind.STAFF, out.strip())
+    token = Signer([b"s" * 32]).read(TokenKind.STAFF, out.strip())
     assert (token.district, token.entry) == ("T1", 1)
     assert abs(token.expires_s - time.time() - 2 * 86_400) < 300
 
@@ -176,7 +176,7 @@ def test_a_staff_tokens_days_are_the_citys(jiaohao: Jiaohao, store_url: str, tmp
         client.set("clock:{clock}", -86_400_000 * 1000)
     jiaohao("import", "sites", sites_file(tmp_path))
     _, out, _ = jiaohao("token", "staff", "T1", "--days", "2")
-    token = Signer([b"s" * 32]).read(Kind.STAFF, out.strip())
+    token = Signer([b"s" * 32]).read(TokenKind.STAFF, out.strip())
     assert abs(token.expires_s - time.time() + 998 * 86_400) < 300
 
 

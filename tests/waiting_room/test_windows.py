@@ -12,7 +12,7 @@ from stdnum.iso7064 import mod_11_10
 
 from server.core.city import SHIPPED_CITY, City, CityError, load_city
 from server.core.keys import NumberParts, parts_of, registration_no
-from server.core.tokens import Kind, Signer, Token
+from server.core.tokens import Signer, Token, TokenKind
 from server.operations.retention import purge
 from tests.support.serving import DAY, HUANGPU, OPERATOR, TIANHE, House, enrol, keep_sites, open_house, person, refused
 
@@ -303,4 +303,4 @@ def test_there_is_no_number_of_more_digits(entry: int, window: int) -> None:
 def test_a_ticket_knows_its_window(entry: int, window: int) -> None:
     signer = Signer([bytes(32)])
     token = Token(TIANHE, DAY, entry, bytes(16), 1_624_118_400, window=window)
-    assert signer.read(Kind.TICKET, signer.sign(Kind.TICKET, token)) == token
+    assert signer.read(TokenKind.TICKET, signer.sign(TokenKind.TICKET, token)) == token

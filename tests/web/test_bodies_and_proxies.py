@@ -24,7 +24,7 @@ from redis import Redis
 
 from server.appointments.staff import Role
 from server.core.keys import registration_no
-from server.core.tokens import Kind, Signer
+from server.core.tokens import Signer, TokenKind
 from server.web.app import behind_hot_calls
 from tests.support.front import answer_of, connect, nginx, status_of, varnish
 from tests.support.serving import (
@@ -359,10 +359,10 @@ def test_a_staff_token_is_a_desks_unless_a_managers_is_asked_for(with_site: Jiao
     signer = Signer([b"s" * 32])
     code, out, err = with_site("token", "staff", "T1")
     assert code == 0 and "role: desk" in err
-    assert signer.read(Kind.STAFF, out.strip()).entry == 1  # the README's roles: 1 sees and checks in, 2 closes too
+    assert signer.read(TokenKind.STAFF, out.strip()).entry == 1  # README: 1 sees and checks in, 2 closes too
     _, out, _ = with_site("token", "staff", "T1", "--role", "manager")
-    assert signer.read(Kind.STAFF, out.strip()).entry == 2
-    assert signer.read(Kind.STAFF, out.strip()).entry == Role.MANAGER
+    assert signer.read(TokenKind.STAFF, out.strip()).entry == 2
+    assert signer.read(TokenKind.STAFF, out.strip()).entry == Role.MANAGER
 
 
 def test_a_staff_token_comes_with_a_link_and_its_qr_code(with_site: Jiaohao) -> None:

@@ -18,7 +18,7 @@ from server.messages.smpp.lines import Lines
 from server.messages.smpp.link import Link
 from server.messages.smpp.pace import Pace
 from server.messages.smpp.pdus import status_name, submit_sm
-from server.messages.smpp.session import Answer
+from server.messages.smpp.session import SubmitResult
 from server.messages.smpp.settings import SmppSettings
 from server.messages.smpp.split import split
 
@@ -70,7 +70,7 @@ class _Begun:
     def __init__(self, parts: list[bytes]) -> None:
         self.parts = parts
         self.ids: list[str] = []
-        self.asked: asyncio.Future[Answer | None] | None = None
+        self.asked: asyncio.Future[SubmitResult | None] | None = None
 
     @property
     def is_worth_keeping(self) -> bool:
@@ -191,7 +191,7 @@ class SmppGateway:
             else:
                 raise OSError(f"not taken by the SMSC: {status_name(answer.status)}")
 
-    async def _answer(self, begun: _Begun, phone: str, deadline: float) -> Answer:
+    async def _answer(self, begun: _Begun, phone: str, deadline: float) -> SubmitResult:
         """The answer to the next part of a message; one that an earlier call has waited for, if it comes yet."""
         timeout_s = self._settings.answer_timeout_s
         if begun.asked is not None:

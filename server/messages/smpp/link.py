@@ -7,7 +7,7 @@ import structlog
 from aiosmpplib import SmppCommandStatus as Status
 from aiosmpplib import SubmitSm
 
-from server.messages.smpp.session import Answer, BindRefused, Keep, Session
+from server.messages.smpp.session import BindRefused, Keep, Session, SubmitResult
 from server.messages.smpp.settings import Bind, SmppSettings
 
 log = structlog.get_logger()
@@ -91,7 +91,7 @@ class Link:
         """Answers to nothing that was asked."""
         return sum(session.strays for session in self._sessions)
 
-    def submit(self, message: SubmitSm) -> "asyncio.Future[Answer | None]":
+    def submit(self, message: SubmitSm) -> "asyncio.Future[SubmitResult | None]":
         """Send a message; its answer, whenever it comes, or None where the connection ended first."""
         return self._sender.submit(message)
 

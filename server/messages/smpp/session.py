@@ -31,11 +31,11 @@ from server.messages.smpp.settings import SmppSettings
 
 log = structlog.get_logger()
 
-Role = Literal["transceiver", "transmitter", "receiver"]
+BindRole = Literal["transceiver", "transmitter", "receiver"]
 Keep = Callable[[Receipt | Reply], Awaitable[None]]
 """Takes what the SMSC sends of its own accord; where it raises, the SMSC may send it again."""
 
-_BINDS: Final[dict[Role, tuple[type[Any], SmppCommand]]] = {
+_BINDS: Final[dict[BindRole, tuple[type[Any], SmppCommand]]] = {
     "transceiver": (BindTransceiver, SmppCommand.BIND_TRANSCEIVER_RESP),
     "transmitter": (BindTransmitter, SmppCommand.BIND_TRANSMITTER_RESP),
     "receiver": (BindReceiver, SmppCommand.BIND_RECEIVER_RESP),
@@ -48,7 +48,7 @@ _CLOSING_SECONDS = 2.0
 _FORGOTTEN_AFTER = 10
 
 
-class Answer(msgspec.Struct, frozen=True):
+class SubmitResult(msgspec.Struct, frozen=True):
     """What the SMSC said to a message; `message_id` where it has taken it. Times are the loop's, in seconds."""
 
     status: int
@@ -88,7 +88,7 @@ class Session:
         self._settings = settings
         self._keep = keep
         self._sequence = SimpleSequenceGenerator()
-        self._unanswered: dict[int, tuple[float, asyncio.Future[Answer | None]]] = {}
+        self._unanswered: dict[int, tuple[float, asyncio.Future[SubmitResult | None]]] = {}
         self._incoming: asyncio.Queue[tuple[Pdu, Receipt | Reply]] = asyncio.Queue(_MOST_RECEIPTS)
         self._tasks: list[asyncio.Task[None]] = []
         self._heard = False
@@ -98,7 +98,7 @@ class Session:
 
     @classmethod
     async def open(
-        cls, settings: SmppSettings, tls: ssl.SSLContext | None, keep: Keep, role: Role = "transceiver"
+        cls, settings: SmppSettings, tls: ssl.SSLContext | None, keep: Keep, role: BindRole = "transceiver"
     ) -> "Session":
         """Connect and bind.
 
@@ -121,7 +121,7 @@ class Session:
                 raise
         return session
 
-    async def _bind(self, role: Role) -> None:
+    async def _bind(self, role: BindRole) -> None:
         settings = self._settings
         make, response = _BINDS[role]
         bind = make(system_id=settings.system_id, password=settings.password, system_type=settings.system_type)
@@ -153,10 +153,10 @@ class Session:
         except ValueError as error:
             raise ConnectionAbortedError(f"the SMSC does not speak SMPP: {error}") from None
 
-    def submit(self, message: SubmitSm) -> "asyncio.Future[Answer | None]":
+    def submit(self, message: SubmitSm) -> "asyncio.Future[SubmitResult | None]":
         """Send a message; its answer, whenever it comes, or None where the connection ended first."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer | None] = loop.create_future()
+        future: asyncio.Future[SubmitResult | None] = loop.create_future()
         sequence = self._sequence.next_sequence()
         self._unanswered[sequence] = loop.time(), future
         self._send(message, sequence)
@@ -233,7 +233,7 @@ class Session:
         message_id = read_message_id(pdu.body) if pdu.command == SmppCommand.SUBMIT_SM_RESP else ""
         # A nack without a status has still taken nothing.
         status = pdu.status or (0 if pdu.command == SmppCommand.SUBMIT_SM_RESP else SmppCommandStatus.ESME_RSYSERR)
-        future.set_result(Answer(int(status), message_id, sent_at))
+        future.set_result(SubmitResult(int(status), message_id, sent_at))
 
     def _receive(self, pdu: Pdu) -> None:
         try:

@@ -9,15 +9,15 @@ from server.core.errors import Refusal
 from server.core.sms import CODE_MINUTES
 from server.web.plain.pages import go_to, page, trouble_of
 from server.web.plain.queue import id_type_of
-from server.web.plain.visit import HOME, REGISTRATION, Visit, text_fields
+from server.web.plain.visit import HOME, REGISTRATION, PlainVisit, text_fields
 from server.web.routes.common import AnyRequest
 
 
-def _find_page(visit: Visit, form: dict[str, str], **more: Any) -> Response[str]:
+def _find_page(visit: PlainVisit, form: dict[str, str], **more: Any) -> Response[str]:
     return page(visit, "find", typed=text_fields(form, "id_type", "id_number", "phone"), **more)
 
 
-def _code_page(visit: Visit, form: dict[str, str], *, sent: bool, **more: Any) -> Response[str]:
+def _code_page(visit: PlainVisit, form: dict[str, str], *, sent: bool, **more: Any) -> Response[str]:
     """Where the code is typed. Papers that have just been sent come along unseen; else they are asked for."""
     typed = text_fields(form, "id_type", "id_number", "phone")
     return page(visit, "code", typed=typed, sent=sent, minutes=CODE_MINUTES, sms_file=visit.services.sms_file, **more)
@@ -26,13 +26,13 @@ def _code_page(visit: Visit, form: dict[str, str], *, sent: bool, **more: Any) -
 @get("/find")
 async def ask_find(request: AnyRequest) -> Response[str]:
     """Who are you?"""
-    return _find_page(Visit(request), {})
+    return _find_page(PlainVisit(request), {})
 
 
 @post("/find")
 async def send_code(request: AnyRequest) -> Response[str]:
     """Send a code; the same answer whether or not the person is known."""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     form = await visit.form()
     try:
         fields = text_fields(form, "id_number", "phone")
@@ -48,13 +48,13 @@ async def send_code(request: AnyRequest) -> Response[str]:
 @get("/code")
 async def ask_code(request: AnyRequest) -> Response[str]:
     """For whoever has a code and has lost the page it belongs to."""
-    return _code_page(Visit(request), {}, sent=False)
+    return _code_page(PlainVisit(request), {}, sent=False)
 
 
 @post("/code")
 async def show_code(request: AnyRequest) -> Response[str]:
     """A new receipt for the code."""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     form = await visit.form()
     try:
         fields = text_fields(form, "id_number", "phone", "code")
@@ -72,13 +72,13 @@ async def show_code(request: AnyRequest) -> Response[str]:
 @get("/forget")
 async def ask_forget(request: AnyRequest) -> Response[str]:
     """Really?"""
-    return page(Visit(request), "forget")
+    return page(PlainVisit(request), "forget")
 
 
 @post("/forget")
 async def forget(request: AnyRequest) -> Response[str]:
     """Take one registration, or everything, off this browser; all of it stays valid."""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     no = (await visit.form()).get("no")
     if no is not None:
         return go_to(HOME, visit.drop_receipt(visit.receipt(no).no))

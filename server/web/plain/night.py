@@ -5,13 +5,13 @@ from datetime import date
 from server.core.wording import knows
 from server.core.wording.dates import date_words
 from server.registrations.views import MessageView, RegistrationView
-from server.web.plain.visit import Visit
+from server.web.plain.visit import PlainVisit
 
 LOST = ("undelivered", "refused", "unsent")
 _WIDER = ("full", "no-such-site", "not-offered")
 
 
-def why_not(visit: Visit, found: RegistrationView) -> str | None:
+def why_not(visit: PlainVisit, found: RegistrationView) -> str | None:
     """Why somebody who waits got nothing in the last night; None where there is nothing to explain."""
     night = found.night
     if night is None or night.reason is None or found.state != "proposed":
@@ -29,7 +29,7 @@ def why_not(visit: Visit, found: RegistrationView) -> str | None:
     return visit.t("receipt.why-passed", day, _day(visit, reached), _day(visit, mine))
 
 
-def advice(visit: Visit, found: RegistrationView) -> str:
+def advice(visit: PlainVisit, found: RegistrationView) -> str:
     """What may help somebody who waits."""
     reason = found.night.reason if found.night else None
     if reason == "not-before":
@@ -39,14 +39,14 @@ def advice(visit: Visit, found: RegistrationView) -> str:
     return visit.t("receipt.do-nothing")
 
 
-def gave(visit: Visit, found: RegistrationView) -> str | None:
+def gave(visit: PlainVisit, found: RegistrationView) -> str | None:
     """Which night gave the appointment, and by what order; None where none did."""
     if found.night is None or found.state not in ("booked", "fulfilled"):
         return None
     return visit.t("receipt.gave", _day(visit, found.night.date))
 
 
-def rank(visit: Visit, found: RegistrationView) -> str | None:
+def rank(visit: PlainVisit, found: RegistrationView) -> str | None:
     """Which place one had in the last night's order."""
     if found.night is None or found.night.proof is None:
         return None
@@ -61,7 +61,7 @@ def message_of(found: RegistrationView) -> MessageView | None:
     return told[-1] if told else None
 
 
-def message_words(visit: Visit, message: MessageView) -> str:
+def message_words(visit: PlainVisit, message: MessageView) -> str:
     """What became of an SMS."""
     kind = _known(visit, "message.sms-", message.kind)
     said = _known(visit, "message.sms-is-", message.state)
@@ -71,10 +71,10 @@ def message_words(visit: Visit, message: MessageView) -> str:
     return visit.t("receipt.smsOf", kind, said)
 
 
-def _known(visit: Visit, table: str, name: str) -> str:
+def _known(visit: PlainVisit, table: str, name: str) -> str:
     """The words of a name that a script has given, or the name itself where there are none."""
     return visit.t(table + name) if knows(table + name) else name
 
 
-def _day(visit: Visit, it: date) -> str:
+def _day(visit: PlainVisit, it: date) -> str:
     return date_words(it, visit.lang)

@@ -17,7 +17,7 @@ from server.core.errors import Refusal
 from server.core.papers import ID_TYPES
 from server.core.wording import knows
 from server.core.wording.dates import day_words, exact_words, moment_seen_from, span_words
-from server.web.plain.visit import FORM_KEY, HOME, Visit
+from server.web.plain.visit import FORM_KEY, HOME, PlainVisit
 from server.web.problems import render
 from server.web.routes.common import AnyRequest
 
@@ -73,7 +73,7 @@ def _templates() -> jinja2.Environment:
 
 
 def page(
-    visit: Visit,
+    visit: PlainVisit,
     template: str,
     status: int = 200,
     *,
@@ -151,7 +151,7 @@ def refresh(seconds: float, path: str) -> dict[str, str]:
     return {"refresh": f"{max(1, math.ceil(seconds))}; url={path}"}
 
 
-def trouble_of(visit: Visit, refusal: Refusal) -> Trouble:
+def trouble_of(visit: PlainVisit, refusal: Refusal) -> Trouble:
     """A refusal in the resident's words, with what to do next."""
     # Another site's form: the contract has no code of its own for it.
     status = 403 if refusal.extras.get("origin") == "other" else None
@@ -164,7 +164,7 @@ def trouble_of(visit: Visit, refusal: Refusal) -> Trouble:
     return Trouble(code, refusal.code, problem["title"], problem["detail"], errors, _steps(visit, refusal), kept)
 
 
-def _steps(visit: Visit, refusal: Refusal) -> list[Step]:
+def _steps(visit: PlainVisit, refusal: Refusal) -> list[Step]:
     """Where somebody who was refused goes on: what this browser holds, what the refusal names, then the first page."""
     t, code = visit.t, refusal.code
     steps = []
@@ -189,7 +189,7 @@ _TO_FIND = {"unauthorized", "forged", "already-registered", "used"}
 
 def refused(request: AnyRequest, refusal: Refusal) -> Response[str]:
     """A refusal that no page of its own shows."""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     it = trouble_of(visit, refusal)
     headers = {}
     # Who is waiting goes on waiting without a hand: through a restart of the store, and after a click too soon.
@@ -200,7 +200,7 @@ def refused(request: AnyRequest, refusal: Refusal) -> Response[str]:
     return page(visit, "problem", trouble=it, headers=headers, cookies=_spent(visit, refusal), lost=lost)
 
 
-def _spent(visit: Visit, refusal: Refusal) -> list[Cookie]:
+def _spent(visit: PlainVisit, refusal: Refusal) -> list[Cookie]:
     """What has done its work, or was never good, is not shown again."""
     if refusal.code not in ("expired", "forged", "used"):
         return []
@@ -225,7 +225,7 @@ def unexpected(request: AnyRequest, error: Exception) -> Response[str]:
     return refused(request, Refusal("overloaded", retry_after_seconds=5))
 
 
-def _period_name(visit: Visit, code: str) -> str:
+def _period_name(visit: PlainVisit, code: str) -> str:
     """What a period of the day is called, or the wish for any of them; by its code, where the city has it no more."""
     it = visit.services.city.periods.get(code)
     if it is not None:

@@ -14,35 +14,35 @@ from server.core.errors import Invalid, Refusal
 from server.core.papers import ID_TYPES, IdType
 from server.core.sms import CODE_MINUTES
 from server.registry.registry import Applicant
-from server.waiting_room.opening import Opening, State
+from server.waiting_room.opening import Opening, OpeningState
 from server.waiting_room.room import TicketStatus
 from server.web.plain.pages import go_to, page, refresh, trouble_of
-from server.web.plain.visit import HOME, Visit, safe_way_back, text_fields
-from server.web.routes.common import AnyRequest, Code
+from server.web.plain.visit import HOME, PlainVisit, safe_way_back, text_fields
+from server.web.routes.common import AnyRequest, DistrictCode
 
 TICKET, WISHES = f"{HOME}/ticket", f"{HOME}/wishes"
 _RUNNING = ("draw", "open", "paused")
 
 
-class DistrictNow(NamedTuple):
+class DistrictRow(NamedTuple):
     """A district and how its opening stands."""
 
     district: District
     name: str
     hours: str
-    state: State
+    state: OpeningState
     opens_at: datetime | None
     closes_at: datetime | None
 
 
-def district_now(visit: Visit, opening: Opening) -> DistrictNow:
+def district_now(visit: PlainVisit, opening: Opening) -> DistrictRow:
     """What the pages say of a district."""
     room, district = visit.services.room, opening.district
     now = room.now()
     state = opening.state(round(now.timestamp() * 1000))
     times = opening.times()
     closes_at = times[1] if times and state in _RUNNING else None
-    return DistrictNow(
+    return DistrictRow(
         district,
         visit.pick(district.name_zh, district.name_en),
         visit.t("common.list-comma").join(f"{it.opens:%H:%M}–{it.closes:%H:%M}" for it in district.windows),
@@ -52,7 +52,7 @@ def district_now(visit: Visit, opening: Opening) -> DistrictNow:
     )
 
 
-def rule(visit: Visit) -> str:
+def rule(visit: PlainVisit) -> str:
     """Who may register today."""
     phase = visit.services.city.phase(visit.services.room.now().date())
     return visit.pick(phase.rule_zh, phase.rule_en) if phase else ""
@@ -86,10 +86,10 @@ def id_type_of(form: dict[str, str]) -> IdType:
 @get("/")
 async def home(request: AnyRequest) -> Response[str]:
     """Districts, today's rule, and what this browser holds."""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     city, room = visit.services.city, visit.services.room
     openings = [room.opening(district.code) for district in city.districts]
-    windows: dict[str, list[DistrictNow]] = {}
+    windows: dict[str, list[DistrictRow]] = {}
     for it in sorted((district_now(visit, opening) for opening in openings), key=lambda it: it.hours or "~"):
         windows.setdefault(it.hours, []).append(it)
     resting = not city.is_open_hours(room.now())
@@ -98,7 +98,7 @@ async def home(request: AnyRequest) -> Response[str]:
     return page(visit, "home", headers=coming, windows=windows, rule=rule(visit), resting=resting, back_at=back_at)
 
 
-def _stroke_s(visit: Visit, openings: Sequence[Opening]) -> float:
+def _stroke_s(visit: PlainVisit, openings: Sequence[Opening]) -> float:
     """How long until the timetable changes what the pages say of these openings: the hours, a draw, the day."""
     city, now = visit.services.city, visit.services.room.now()
     hours = [time(), city.open_hours.opens, city.open_hours.closes]
@@ -115,7 +115,7 @@ def _stroke_s(visit: Visit, openings: Sequence[Opening]) -> float:
 @post("/look")
 async def look(request: AnyRequest) -> Response[str]:
     """The other language, or the other size of type."""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     form = await visit.form()
     cookies = [visit.keep("lang", form["lang"])] if form.get("lang") in ("zh", "en") else []
     if form.get("large") in ("0", "1"):
@@ -126,7 +126,7 @@ async def look(request: AnyRequest) -> Response[str]:
 # An opening
 
 
-def _opening_page(visit: Visit, code: str, **more: Any) -> Response[str]:
+def _opening_page(visit: PlainVisit, code: str, **more: Any) -> Response[str]:
     opening = visit.services.room.opening(code)
     it = district_now(visit, opening)
     # Where there is a form the page stays, as nobody's typing may be lost, and says of when it is.
@@ -147,20 +147,20 @@ def _opening_page(visit: Visit, code: str, **more: Any) -> Response[str]:
     )
 
 
-def _draw_ends_at(visit: Visit, opening: Opening) -> datetime:
+def _draw_ends_at(visit: PlainVisit, opening: Opening) -> datetime:
     return from_ms(opening.draw_ms, visit.services.city.tz)
 
 
 @get("/{district:str}")
-async def opening(request: AnyRequest, district: Code) -> Response[str]:
+async def opening(request: AnyRequest, district: DistrictCode) -> Response[str]:
     """How a district stands, and the form for one's papers."""
-    return _opening_page(Visit(request), district)
+    return _opening_page(PlainVisit(request), district)
 
 
 @post("/{district:str}")
-async def join(request: AnyRequest, district: Code) -> Response[str]:
+async def join(request: AnyRequest, district: DistrictCode) -> Response[str]:
     """Join; or only look whether one may, before the opening; or ask for the code that opens a door that was shut."""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     form = await visit.form()
     services = visit.services
     services.room.opening(district)  # else no such page
@@ -197,7 +197,7 @@ class _Eligible(NamedTuple):
 @get("/ticket")
 async def ticket(request: AnyRequest) -> Response[str]:
     """How one's place stands; comes again by itself, when the server says, never sooner."""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     held, services = visit.held(), visit.services
     status = services.room.poll(held.token) or await services.room.poll_called(held.token)
     services.metrics.tally("poll", status.state)
@@ -225,7 +225,7 @@ async def ticket(request: AnyRequest) -> Response[str]:
     )
 
 
-def _surroundings(visit: Visit, code: str, status: TicketStatus) -> dict[str, Any]:
+def _surroundings(visit: PlainVisit, code: str, status: TicketStatus) -> dict[str, Any]:
     """The opening around a ticket; the cookie says only in which district it was taken."""
     if visit.services.city.district(code) is None:
         raise Refusal("forged")
@@ -248,7 +248,7 @@ def _surroundings(visit: Visit, code: str, status: TicketStatus) -> dict[str, An
 @post("/claim")
 async def claim(request: AnyRequest) -> Response[str]:
     """Turn a called place into a pass."""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     await visit.form()
     text, _, _ = await visit.services.room.claim(visit.held().token)
     return go_to(WISHES, visit.keep("pass", text))
@@ -257,7 +257,7 @@ async def claim(request: AnyRequest) -> Response[str]:
 @get("/leave")
 async def ask_leave(request: AnyRequest) -> Response[str]:
     """Really?"""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     held, services = visit.held(), visit.services
     known = services.city.district(held.district) is not None
     drawing = known and district_now(visit, services.room.opening(held.district)).state == "draw"
@@ -267,7 +267,7 @@ async def ask_leave(request: AnyRequest) -> Response[str]:
 @post("/leave")
 async def leave(request: AnyRequest) -> Response[str]:
     """Give the place up."""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     await visit.form()
     await visit.services.room.leave(visit.held().token)
     return go_to(TICKET)

@@ -9,18 +9,18 @@ from server.registrations.calendar_file import invitation
 from server.registrations.views import RegistrationView
 from server.web.plain import night
 from server.web.plain.pages import HEADERS, go_to, page, trouble_of
-from server.web.plain.visit import REGISTRATION, Visit
+from server.web.plain.visit import REGISTRATION, PlainVisit
 from server.web.routes.common import AnyRequest
 
 
-async def _site_names(visit: Visit, found: RegistrationView) -> dict[str, Site]:
+async def _site_names(visit: PlainVisit, found: RegistrationView) -> dict[str, Site]:
     return await visit.services.sites.of(found.district, removed=True)
 
 
 @get("/registration")
 async def registration(request: AnyRequest) -> Response[str]:
     """The registration that was opened last."""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     receipt = visit.receipt()
     try:
         found = await visit.services.registrations.find(receipt.no, receipt.token)
@@ -57,7 +57,7 @@ async def registration(request: AnyRequest) -> Response[str]:
 @post("/registration")
 async def open_registration(request: AnyRequest) -> Response[str]:
     """Another of the registrations that this browser holds."""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     receipt = visit.receipt((await visit.form()).get("no", ""))
     return go_to(REGISTRATION, visit.keep_receipt(*receipt))
 
@@ -65,7 +65,7 @@ async def open_registration(request: AnyRequest) -> Response[str]:
 @get("/cancel")
 async def ask_cancel(request: AnyRequest) -> Response[str]:
     """Really?"""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     receipt = visit.receipt()
     found = await visit.services.registrations.find(receipt.no, receipt.token)
     return page(visit, "cancel", no=receipt.no, found=found, sites=await _site_names(visit, found))
@@ -74,7 +74,7 @@ async def ask_cancel(request: AnyRequest) -> Response[str]:
 @post("/cancel")
 async def cancel(request: AnyRequest) -> Response[str]:
     """Give the registration up; the answer comes once it is on disk."""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     receipt = visit.receipt((await visit.form()).get("no", ""))
     await visit.services.registrations.cancel(receipt.no, receipt.token)
     return go_to(REGISTRATION, visit.keep_receipt(*receipt))
@@ -89,7 +89,7 @@ async def after_calendar() -> Response[str]:
 @post("/calendar", media_type="text/calendar")
 async def calendar(request: AnyRequest) -> Response[bytes]:
     """The appointment for a calendar."""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     services = visit.services
     receipt = visit.receipt((await visit.form()).get("no", ""))
     found = await services.registrations.find(receipt.no, receipt.token)
@@ -114,7 +114,7 @@ async def after_proof() -> Response[str]:
 @post("/proof")
 async def proof(request: AnyRequest) -> Response[bytes]:
     """The registration with the proof of its line, as `jiaohao verify inclusion` reads it."""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     receipt = visit.receipt((await visit.form()).get("no", ""))
     found = await visit.services.registrations.find(receipt.no, receipt.token)
     if found.night is None or found.night.proof is None:

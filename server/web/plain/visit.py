@@ -42,21 +42,21 @@ _BACK = re.compile(r"/plain(/[A-Za-z0-9_-]{1,20})?")
 _DATE = re.compile(r"([0-9]{4})[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})日?")
 
 
-class Receipt(NamedTuple):
+class KeptReceipt(NamedTuple):
     """A registration that this browser can open."""
 
     no: str
     token: str
 
 
-class Held(NamedTuple):
+class KeptTicket(NamedTuple):
     """A place that this browser holds, and the district it was taken in (for display only)."""
 
     district: str
     token: str
 
 
-class Visit:
+class PlainVisit:
     """A request with its cookies read.
 
     Broken cookies count as absent, so that building one never fails.
@@ -77,9 +77,9 @@ class Visit:
         self.has_form_key = known is not None
         self.form_key = known[0] if known else secrets.token_urlsafe(16)
         held = _TICKET.fullmatch(cookies.get("ticket", ""))
-        self.ticket = Held(*held.groups()) if held else None
+        self.ticket = KeptTicket(*held.groups()) if held else None
         found = (_RECEIPT.fullmatch(part) for part in cookies.get("receipts", "").split("~")[:MOST_RECEIPTS])
-        self.receipts = [Receipt(*it.groups()) for it in found if it]
+        self.receipts = [KeptReceipt(*it.groups()) for it in found if it]
 
     def t(self, key: str, *values: object) -> str:
         """Words of the catalogue, by `table.key`, in the reader's language."""
@@ -157,7 +157,7 @@ class Visit:
 
     # Tokens
 
-    def held(self) -> Held:
+    def held(self) -> KeptTicket:
         """The place this browser holds.
 
         Raises:
@@ -177,7 +177,7 @@ class Visit:
             raise Refusal("unauthorized")
         return self.pass_
 
-    def receipt(self, no: str | None = None) -> Receipt:
+    def receipt(self, no: str | None = None) -> KeptReceipt:
         """The receipt of this number, or the one that was opened last.
 
         Raises:
@@ -200,13 +200,13 @@ class Visit:
 
     def keep_receipt(self, no: str, token: str) -> Cookie:
         """This receipt first, then the earlier ones."""
-        return self._keep_receipts([Receipt(no, token), *(it for it in self.receipts if it.no != no)])
+        return self._keep_receipts([KeptReceipt(no, token), *(it for it in self.receipts if it.no != no)])
 
     def drop_receipt(self, no: str) -> Cookie:
         """The others only."""
         return self._keep_receipts([it for it in self.receipts if it.no != no])
 
-    def _keep_receipts(self, receipts: list[Receipt]) -> Cookie:
+    def _keep_receipts(self, receipts: list[KeptReceipt]) -> Cookie:
         text = "~".join(f"{it.no}.{it.token}" for it in receipts[:MOST_RECEIPTS])
         return self.keep("receipts", text) if text else self.drop("receipts")
 

@@ -10,7 +10,7 @@ from server.core.keys import parts_of
 from server.core.periods import ANY
 from server.records.registration import Preference, Wishes
 from server.web.plain.pages import Trouble, go_to, page, trouble_of
-from server.web.plain.visit import REGISTRATION, Visit, date_of
+from server.web.plain.visit import REGISTRATION, PlainVisit, date_of
 from server.web.routes.common import AnyRequest
 
 _CHOICES = (1, 2, 3)
@@ -32,12 +32,12 @@ def _typed(form: dict[str, str]) -> Typed:
     return Typed(choices, "any_site" in form, form.get("not_before", ""), form.get("together", ""))
 
 
-def _offered(visit: Visit) -> list[str]:
+def _offered(visit: PlainVisit) -> list[str]:
     """The periods that one may wish for."""
     return [ANY, *visit.services.city.periods]
 
 
-def _wishes(visit: Visit, typed: Typed) -> Wishes:
+def _wishes(visit: PlainVisit, typed: Typed) -> Wishes:
     """What was typed as wishes.
 
     Raises:
@@ -56,7 +56,7 @@ def _wishes(visit: Visit, typed: Typed) -> Wishes:
     return Wishes(wanted, typed.any_site, date_of(typed.not_before), typed.together or None)
 
 
-def _trouble_with(visit: Visit, refusal: Refusal, typed: Typed) -> Trouble:
+def _trouble_with(visit: PlainVisit, refusal: Refusal, typed: Typed) -> Trouble:
     """A refusal of wishes, in the form's own terms.
 
     A fault of the second wish is one of the third choice where the second was left empty.
@@ -71,7 +71,7 @@ def _trouble_with(visit: Visit, refusal: Refusal, typed: Typed) -> Trouble:
     return trouble
 
 
-async def _wishes_page(visit: Visit, district: str, typed: Typed, **more: Any) -> Response[str]:
+async def _wishes_page(visit: PlainVisit, district: str, typed: Typed, **more: Any) -> Response[str]:
     sites = await visit.services.sites.of(district)
     values: dict[str, Any] = {"no": None, "until": None, "closed": False} | more
     values["relatives"] = _relatives(visit, district, values["no"])
@@ -85,7 +85,7 @@ async def _wishes_page(visit: Visit, district: str, typed: Typed, **more: Any) -
     )
 
 
-def _relatives(visit: Visit, district: str, no: str | None) -> list[str]:
+def _relatives(visit: PlainVisit, district: str, no: str | None) -> list[str]:
     """Numbers of the same district that this browser holds, but for the one that is about to be changed."""
     here = visit.services.city.district(district)
     today = visit.services.room.now().date()
@@ -93,7 +93,7 @@ def _relatives(visit: Visit, district: str, no: str | None) -> list[str]:
     return [number for number, parts in numbers if parts and here and parts.district_no == here.no]
 
 
-async def _registering_page(visit: Visit, typed: Typed | None, **more: Any) -> Response[str]:
+async def _registering_page(visit: PlainVisit, typed: Typed | None, **more: Any) -> Response[str]:
     """The form of whoever holds a pass."""
     token, opening = visit.services.room.read_pass(visit.allowed())
     now_ms = visit.services.room.now().timestamp() * 1000
@@ -108,13 +108,13 @@ async def _registering_page(visit: Visit, typed: Typed | None, **more: Any) -> R
 @get("/wishes")
 async def ask_wishes(request: AnyRequest) -> Response[str]:
     """Where and when would suit you?"""
-    return await _registering_page(Visit(request), None)
+    return await _registering_page(PlainVisit(request), None)
 
 
 @post("/wishes")
 async def register(request: AnyRequest) -> Response[str]:
     """Register; the answer comes once it is on disk."""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     typed = _typed(await visit.form())
     pass_, _ = visit.services.room.read_pass(visit.allowed())  # a forged one has no form to come back to
     try:
@@ -130,7 +130,7 @@ async def register(request: AnyRequest) -> Response[str]:
 @get("/change")
 async def ask_change(request: AnyRequest) -> Response[str]:
     """The wishes there are, to be changed."""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     receipt = visit.receipt()
     found = await visit.services.registrations.find(receipt.no, receipt.token)
     if found.state != "proposed":
@@ -145,7 +145,7 @@ async def ask_change(request: AnyRequest) -> Response[str]:
 @post("/change")
 async def change(request: AnyRequest) -> Response[str]:
     """Other wishes, while there is no appointment."""
-    visit = Visit(request)
+    visit = PlainVisit(request)
     form = await visit.form()
     typed, receipt, registrations = _typed(form), visit.receipt(form.get("no")), visit.services.registrations
     try:

@@ -21,11 +21,10 @@ from server.core.phases import Phase
 from server.core.windows import Window
 from server.night.status import Announced, announced
 from server.services import Services
-from server.waiting_room.opening import Opening
-from server.waiting_room.opening import State as OpeningState
+from server.waiting_room.opening import Opening, OpeningState
 from server.web.assets import takes_gzip
 from server.web.problems import title
-from server.web.routes.common import PROBLEMS, PUBLIC, AnyRequest, Code, language_of, services_of
+from server.web.routes.common import PROBLEMS, PUBLIC, AnyRequest, DistrictCode, language_of, services_of
 
 _FOR_A_MINUTE: Final = {"cache-control": "public, max-age=60"}
 _FILE_TYPE: Final = "application/x-ndjson"
@@ -151,7 +150,7 @@ def _district(services: Services, district: District, now: datetime) -> District
 
 
 @get("/openings/{district:str}", responses=PROBLEMS, summary="How an opening stands; the same for everyone")
-async def opening(request: AnyRequest, district: Code) -> Response[OpeningView]:
+async def opening(request: AnyRequest, district: DistrictCode) -> Response[OpeningView]:
     services = services_of(request)
     view = OpeningView(**opening_fields(services, services.room.opening(district)))
     return Response(view, headers=PUBLIC)
@@ -191,7 +190,7 @@ async def sites(request: AnyRequest, district: Annotated[str, Parameter(max_leng
 
 
 @get("/allotments/{district:str}/{date:date}", responses=PROBLEMS, summary="What is public of a district's night")
-async def allotment(request: AnyRequest, district: Code, date: Night) -> Response[Announced]:
+async def allotment(request: AnyRequest, district: DistrictCode, date: Night) -> Response[Announced]:
     return Response(await _announced(request, district, date), headers=_FOR_A_MINUTE)
 
 
@@ -206,7 +205,7 @@ async def allotment(request: AnyRequest, district: Code, date: Night) -> Respons
     media_type=_FILE_TYPE,
     summary="The result file of a district's night",
 )
-async def allotment_file(request: AnyRequest, district: Code, date: Night) -> Stream:
+async def allotment_file(request: AnyRequest, district: DistrictCode, date: Night) -> Stream:
     public = await _announced(request, district, date)
     file = services_of(request).published.path(date, district)
     if public.root is None or file is None:

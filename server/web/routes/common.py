@@ -16,7 +16,7 @@ from server.services import Services
 from server.web.problems import bearer
 
 AnyRequest = Request[Any, Any, State]
-Code = Annotated[str, Parameter(description="Code of a district", max_length=12)]
+DistrictCode = Annotated[str, Parameter(description="Code of a district", max_length=12)]
 No = Annotated[str, Parameter(description="Registration number", pattern="^[0-9]{15}$")]
 NO_STORE = {"cache-control": "no-store"}
 PUBLIC = {"cache-control": "public, max-age=1"}

@@ -19,7 +19,7 @@ from server.web.routes.common import (
     NO_STORE,
     PROBLEMS,
     AnyRequest,
-    Code,
+    DistrictCode,
     No,
     is_operator,
     is_operator_with_body,
@@ -68,7 +68,7 @@ class Reason(msgspec.Struct, forbid_unknown_fields=True):
     summary="Operator: change an opening",
 )
 async def adjust(
-    request: AnyRequest, district: Code, data: Annotated[Adjustment, Body()]
+    request: AnyRequest, district: DistrictCode, data: Annotated[Adjustment, Body()]
 ) -> Response[OperatorOpeningView]:
     services = services_of(request)
     given = msgspec.structs.asdict(data)
@@ -120,7 +120,7 @@ class AttendancesView(msgspec.Struct):
     attendances: list[UnmatchedAttendance]
 
 
-class CsvFile(AbstractDTO[bytes]):
+class CsvBody(AbstractDTO[bytes]):
     """A body that is a file, taken as it is."""
 
     def decode_bytes(self, value: bytes) -> Any:
@@ -238,7 +238,7 @@ async def resend(
 
 @post(
     "/capacity",
-    dto=CsvFile,
+    dto=CsvBody,
     **_CHANGES,
     status_code=200,
     request_max_body_size=LARGEST_FILE,

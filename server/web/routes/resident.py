@@ -22,7 +22,7 @@ from server.web.routes.common import (
     NO_STORE,
     PROBLEMS,
     AnyRequest,
-    Code,
+    DistrictCode,
     No,
     again,
     bearer_of,
@@ -61,7 +61,7 @@ class CodeSentView(msgspec.Struct):
     summary="May I register at this opening, or at the next one? Takes no place",
 )
 async def eligibility(
-    request: AnyRequest, district: Code, data: Annotated[Applicant, Body()]
+    request: AnyRequest, district: DistrictCode, data: Annotated[Applicant, Body()]
 ) -> Response[EligibilityView]:
     day, record = await services_of(request).room.check(district, data)
     dose, product = (record.date, record.product or None) if record else (None, None)
@@ -74,7 +74,7 @@ async def eligibility(
     responses=again(TicketIssued),
     summary="Join: a place in the opening, or the one held",
 )
-async def join(district: Code, data: Annotated[Applicant, Body()]) -> TicketIssued:
+async def join(district: DistrictCode, data: Annotated[Applicant, Body()]) -> TicketIssued:
     raise Refusal("not-found")  # another spelling of the path, as `/ticket/`
 
 
