@@ -7,7 +7,7 @@
 -- ARGV[3] no                str    registration number
 -- ARGV[4] site              str    code of the site
 -- ARGV[5] day               str    date, YYYY-MM-DD
--- ARGV[6] period            str    am | pm
+-- ARGV[6] period            str    code of a period of the day, as am
 -- ARGV[7] cancel_before_ms  int    until when it may be cancelled (announcement A8)
 -- ARGV[8] actor             str    who
 -- ARGV[9] night             str    date of the night that gave it, YYYY-MM-DD, empty = none

@@ -6,7 +6,7 @@
 -- ARGV[2] offset_ms  int    city time minus TIME
 -- ARGV[3] actor      str    who
 -- ARGV[4] site       str    code of the site
--- ARGV[5] period     str    am | pm
+-- ARGV[5] period     str    code of a period of the day, as am
 -- ARGV[6] reason     str    why
 -- RETURNS {status, no, resident, ...}  status: closed | again
 -- COST O(roster)

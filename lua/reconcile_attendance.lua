@@ -11,7 +11,7 @@
 -- ARGV[3] no            str    registration number that the desk saw
 -- ARGV[4] site          str    code of the site
 -- ARGV[5] day           str    date of the dose, YYYY-MM-DD
--- ARGV[6] period        str    am | pm
+-- ARGV[6] period        str    code of a period of the day, as am
 -- ARGV[7] actor         str    who
 -- ARGV[8] why           str    the reason given, empty = none
 -- ARGV[9] held_day      str    date of the latest registration's appointment as the caller knows it, empty = none

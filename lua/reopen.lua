@@ -10,7 +10,7 @@
 -- ARGV[3] no            str    registration number
 -- ARGV[4] site          str    code of the site
 -- ARGV[5] day           str    date of the appointment, YYYY-MM-DD
--- ARGV[6] period        str    am | pm
+-- ARGV[6] period        str    code of a period of the day, as am
 -- ARGV[7] actor         str    who
 -- ARGV[8] why           str    the reason given
 -- RETURNS status        reopened | unbarred (and a bar that came of it is gone) | other (not booked there) | absent

@@ -10,7 +10,7 @@
 -- ARGV[3] no         str    registration number
 -- ARGV[4] resident   bytes  16-byte resident key
 -- ARGV[5] site       str    code of the site
--- ARGV[6] period     str    am | pm
+-- ARGV[6] period     str    code of a period of the day, as am
 -- ARGV[7] product    str    vaccine
 -- RETURNS {status, since_ms}  status: taken | again | other (it has another slot of this day) | closed | full;
 --         since_ms: of the note in `unsettled`

@@ -40,7 +40,7 @@ def night(
     people: list[Candidate], table: dict[Slot, int], of: Rules | None = None, seed: bytes = SEED
 ) -> dict[int, Outcome]:
     of = of or rules()
-    result = allot(of, of.offered(table.items()), Candidates(people), seed)
+    result = allot(of, of.offered(table.items()), Candidates(people, of.periods), seed)
     return {NOS.index(outcome.no): outcome for outcome in result.outcomes()}
 
 

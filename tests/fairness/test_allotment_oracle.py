@@ -44,7 +44,7 @@ def rules() -> Rules:
 
 def run(city: City) -> Result:
     of = rules()
-    night = allot(of, of.offered(city.table.items()), Candidates(city.people), city.seed)
+    night = allot(of, of.offered(city.table.items()), Candidates(city.people, of.periods), city.seed)
     return {outcome.no: outcome.slot for outcome in night.outcomes()}
 
 

@@ -82,6 +82,12 @@ def test_a_wish_for_a_period_that_the_city_has_not_is_refused(city: City) -> Non
     assert len(people) == 0
 
 
+def test_candidates_of_other_periods_than_the_rules_are_refused(city: City) -> None:
+    rules = Rules.of(city, "440106", NIGHT, 14)
+    with pytest.raises(ValueError, match="expected candidates of the periods"):
+        allot(rules, [], Candidates([someone(0, ("S1", "am"))]), SEED)
+
+
 def _file(tmp_path: Path, rules: Rules) -> Path:
     people = [someone(0, ("S1", "evening")), someone(1, ("S1", "any"))]
     offered = rules.offered({slot(period): 1 for period in rules.periods}.items())

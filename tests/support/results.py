@@ -42,7 +42,7 @@ def a_file(people: list[Candidate] = PEOPLE) -> tuple[bytes, Tree]:
     """A night's result file and its tree."""
     offered = RULES.offered(TABLE)
     out = io.BytesIO()
-    tree = write(out, RULES, SEED, offered, allot(RULES, offered, Candidates(people), SEED))
+    tree = write(out, RULES, SEED, offered, allot(RULES, offered, Candidates(people, RULES.periods), SEED))
     return out.getvalue(), tree
 
 

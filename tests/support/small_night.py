@@ -51,7 +51,7 @@ class SmallNight:
         self.store, self.published, self.day, self.people = store, published, day, people
         self.rules = Rules.of(load_city(), TIANHE, day, 14)
         self.offered = self.rules.offered(table)
-        self.candidates = Candidates([candidate for _, candidate in people])
+        self.candidates = Candidates([candidate for _, candidate in people], self.rules.periods)
         self.tag = day_tag(TIANHE, day)
         self.seed = b""
         self.root = ""

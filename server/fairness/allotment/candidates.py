@@ -53,6 +53,7 @@ class Candidates:
         not_before: ordinals, 0 where there is none.
         wish: the wishes of all, one after the other, each site * `per_site` + period; those of i are
             wish[start[i]:start[i + 1]].
+        periods: of the day, in its order.
         per_site: so many wishes for a site there are: each period, and `any`, the last.
         together: index -> number of a relative, of those who named one.
         sites: the sites named, in the order of their first mention.
@@ -60,6 +61,7 @@ class Candidates:
     """
 
     def __init__(self, candidates: Iterable[Candidate] = (), periods: Sequence[str] = MORNING_AND_AFTERNOON) -> None:
+        self.periods = tuple(periods)
         self._periods = (*periods, ANY)
         self._period_code = {period: code for code, period in enumerate(self._periods)}
         self.per_site = len(self._periods)

@@ -160,8 +160,10 @@ def allot(
         order: if it is known already.
 
     Raises:
-        ValueError: as `in_order`.
+        ValueError: as `in_order`; or the candidates wish for periods of another day than the rules'.
     """
+    if candidates.periods != rules.periods:
+        raise ValueError(f"expected candidates of the periods {rules.periods}, got {candidates.periods}")
     result = Allotment(candidates, Table(rules, offered), order or in_order(rules, candidates, seed))
     earliest = Earliest(rules, candidates)
     for cohort, ordinal in enumerate(_serve(result, earliest)):
