@@ -81,3 +81,21 @@ def test_a_room_of_the_server_has_its_tests_in_one_of_its_name() -> None:
     tests = {each.name for each in (REPO / "tests").iterdir() if (each / "__init__.py").exists()}
     assert tests - {"support", "broken", "browser", "loadtests"} <= rooms
     assert [file.name for file in (REPO / "tests").glob("test_*.py")] == ["test_house.py"]
+
+
+def _reached_by_name(tree: ast.Module) -> set[str]:
+    """What looks something up by a name made at run time, or keeps it in a module."""
+    calls = {
+        node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    } & {"getattr", "setattr", "delattr", "globals", "eval", "exec"}
+    return calls | {"global" for node in ast.walk(tree) if isinstance(node, ast.Global)}
+
+
+@pytest.mark.parametrize("file", _modules("server"), ids=lambda file: str(file.relative_to(REPO)))
+def test_nothing_is_reached_by_a_name_made_at_run_time_or_kept_in_a_module(file: Path) -> None:
+    assert not _reached_by_name(ast.parse(file.read_text("utf-8")))
+
+
+def test_the_search_for_names_made_at_run_time_finds_them() -> None:
+    code = "def f(a, b):\n    global g\n    g = getattr(a, b)\n"
+    assert _reached_by_name(ast.parse(code)) == {"getattr", "global"}

@@ -33,7 +33,7 @@ _USUAL_FOR_SECONDS = 60.0
 _HOURS_LOOKED_AT = 24
 
 
-class Told(msgspec.Struct, frozen=True):
+class ReportedDelivery(msgspec.Struct, frozen=True):
     """A receipt, of whichever protocol.
 
     `ids`: of the message as it has them, the surest first. `phones`: what residents may call the phones that it names.
@@ -85,7 +85,7 @@ class DeliveryReceipts:
         self._early: set[asyncio.Task[None]] = set()
         self._usual: tuple[float, Relation | None] = (float("-inf"), None)
 
-    async def take(self, told: Told) -> None:
+    async def take(self, told: ReportedDelivery) -> None:
         """The provider says what became of a message. One that is not known yet is looked at again for a while.
 
         Raises:

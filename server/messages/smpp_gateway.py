@@ -1,6 +1,6 @@
 """A gateway over SMPP whose receipts, and people's replies, are noted."""
 
-from server.messages.delivery_receipts import DeliveryReceipts, Told
+from server.messages.delivery_receipts import DeliveryReceipts, ReportedDelivery
 from server.messages.smpp import Receipt, Reply, SmppGateway, SmppSettings, phones_of, said_of
 
 
@@ -19,7 +19,7 @@ def smpp_gateway(settings: SmppSettings, receipts: DeliveryReceipts) -> SmppGate
         # One of the two addresses is our own number.
         theirs = [it for it in receipt.addresses if not settings.source or it.lstrip("+") != settings.source]
         phones = tuple(phone for it in theirs for phone in phones_of(it, settings.country_code))
-        await receipts.take(Told(ids, said, phones, receipt.submitted, settings.receipt_ids))
+        await receipts.take(ReportedDelivery(ids, said, phones, receipt.submitted, settings.receipt_ids))
 
     async def on_reply(reply: Reply) -> None:
         if phones := phones_of(reply.address, settings.country_code):

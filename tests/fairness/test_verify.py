@@ -98,7 +98,7 @@ def changed_files() -> Iterator[tuple[int, str, list[bytes]]]:
 def test_a_result_file_holds(path: Path) -> None:
     path.write_bytes(TEXT)
     told: list[int] = []
-    held = verify_allotment(path, told=told.append)
+    held = verify_allotment(path, progress=told.append)
     assert (held.head.registrations, held.foot.counts["allotted"]) == (10, 5)
     assert told == sorted(told) and told[-1] == 2 * len(TEXT)
     path.write_bytes(a_file([])[0])

@@ -12,7 +12,7 @@ import pytest
 
 from server.core.encryption import Cipher, Contact
 from server.core.errors import MessageRefused, NotHandedOver, StoreUnavailable
-from server.core.keys import resident_tag
+from server.core.keys import Pepper, resident_tag
 from server.core.sms import QuietHours
 from server.messages.gateways import FileGateway
 from server.records.first_dose import FirstDoseRecord
@@ -466,7 +466,7 @@ async def test_killed_before_the_dead_letter_was_laid_aside_it_is_not_lost(
 
 async def test_what_was_typed_stays_while_a_message_needs_it(post: Post) -> None:
     """Registered for a first dose, cancelled, joined again and left: the word of the cancellation still goes out."""
-    resident = post.new_sender()._pepper.resident("resident_id", person(7).id_number)
+    resident = Pepper(b"p" * 32).resident("resident_id", person(7).id_number)
     contact = Cipher([b"s" * 32]).encrypt(resident, Contact(person(7).name, person(7).phone))
     await post.store.enrol([(resident, FirstDoseRecord(0, "", TIANHE, b"m" * 12, contact))], HOUR)
     new = NewRegistration(resident, T0 + HOUR, "106190100000099", "", FIELDS)

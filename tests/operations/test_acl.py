@@ -21,7 +21,7 @@ from redis.cluster import RedisCluster
 
 from server.cli.serving import CityClock, look_at_store
 from server.core.city import load_city
-from server.messages.delivery_receipts import Told
+from server.messages.delivery_receipts import ReportedDelivery
 from server.operations.acl import users
 from server.records.message import Sent
 from server.store.scripts import load_scripts
@@ -142,7 +142,7 @@ async def morning(house: House) -> None:
     assert (await house.call("DELETE", called, bearer=OPERATOR, json={"reason": "已告知"})).status_code < 300
     sent = Sent(house.resident(person(3)), TIANHE, done["registration_no"], "registered", house.clock.at_ms)
     await store.expect_receipts(["smsc-1"], sent)
-    await house.services.sender.receipts.take(Told(("smsc-1",), "delivered"))
+    await house.services.sender.receipts.take(ReportedDelivery(("smsc-1",), "delivered"))
     for text in ("TD", "START"):
         await house.services.sender.receipts.reply(person(3).phone, text)
 

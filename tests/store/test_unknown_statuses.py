@@ -15,7 +15,7 @@ from server.appointments.appointments import Giving
 from server.core.errors import StoreUnavailable
 from server.core.keys import day_tag, key, resident_tag
 from server.core.metrics import Metrics
-from server.messages.delivery_receipts import Told
+from server.messages.delivery_receipts import ReportedDelivery
 from server.night.steps import STEPS
 from server.operations.retention import purge
 from server.records.first_dose import FirstDoseRecord
@@ -469,7 +469,7 @@ async def test_a_receipt_whose_status_nobody_knows_is_not_noted_and_may_come_aga
     await post.store.expect_receipts(["x-1"], Sent(post.key(0), TIANHE, post.no(0), "barred", 1))
     stub = Stub(post.store, "receipt")
     with capture_logs() as logs, pytest.raises(StoreUnavailable):
-        await post.sender.receipts.take(Told(("x-1",), "undelivered"))
+        await post.sender.receipts.take(ReportedDelivery(("x-1",), "undelivered"))
     assert logged(logs) == {("receipt", "surprise")}
     assert await post.to_call() == set()
     stub.off()

@@ -17,7 +17,7 @@ from server.core.clock import Clock, from_ms, to_ms
 from server.core.encryption import Cipher
 from server.core.keys import Pepper
 from server.core.sms import QuietHours
-from server.messages.delivery_receipts import Told
+from server.messages.delivery_receipts import ReportedDelivery
 from server.messages.gateways import Gateway
 from server.messages.sender import Sender
 from server.records.registration import Appointment, NewRegistration
@@ -126,7 +126,7 @@ class Post:
 
     async def receipt(self, *ids: str, delivered: bool, **told: Any) -> None:
         """The provider says what became of a message."""
-        await self.sender.receipts.take(Told(ids, "delivered" if delivered else "undelivered", **told))
+        await self.sender.receipts.take(ReportedDelivery(ids, "delivered" if delivered else "undelivered", **told))
 
     async def told(self, kind: str) -> Counter[str]:
         """What stands on the registrations about the messages of a kind."""

@@ -17,7 +17,7 @@ from server.fairness.verification.reading import Wrong, decode
 
 _FIELD_CHARS: Final = 120
 
-Told = Callable[[int], Any]
+Progress = Callable[[int], Any]
 
 _head, _line, _foot = msgspec.json.Decoder(Head), msgspec.json.Decoder(Line), msgspec.json.Decoder(Foot)
 
@@ -37,7 +37,7 @@ class Held(NamedTuple):
     foot: Foot
 
 
-def verify_allotment(path: Path, published: Published | None = None, told: Told = lambda _: None) -> Held:
+def verify_allotment(path: Path, published: Published | None = None, progress: Progress = lambda _: None) -> Held:
     """Replay a result file.
 
     It is read twice: first what went in (the list, its order, the tie-breaks), then, with the night allotted anew,
@@ -46,7 +46,7 @@ def verify_allotment(path: Path, published: Published | None = None, told: Told 
     Args:
         path: the file.
         published: what was public before the night.
-        told: told how many bytes have been read; twice the size of the file in the end.
+        progress: told how many bytes have been read; twice the size of the file in the end.
 
     Raises:
         Wrong: the first thing that is wrong.
@@ -55,14 +55,14 @@ def verify_allotment(path: Path, published: Published | None = None, told: Told 
     with path.open("rb") as f:
         size = f.seek(0, 2)
         f.seek(0)
-        head, candidates, order, last = _read(_lines(f, told))
+        head, candidates, order, last = _read(_lines(f, progress))
         found = list_root(head.rules, candidates)
         if found != head.list_root:
             raise Wrong(1, f"list_root: it says {head.list_root}, the registrations below give {found}")
         seed = bytes.fromhex(head.seed)
         night = allot(head.rules, head.offered(), candidates, seed, order)
         f.seek(0)
-        ending = _compare(_lines(f, lambda n: told(size + n)), night, last)
+        ending = _compare(_lines(f, lambda n: progress(size + n)), night, last)
     public = published or Published()
     for line, name, said, in_file in (
         (1, "commitment", public.commitment, head.commitment),
@@ -74,7 +74,7 @@ def verify_allotment(path: Path, published: Published | None = None, told: Told 
     return Held(head, ending)
 
 
-def _lines(f: BinaryIO, told: Told) -> Iterator[tuple[int, bytes, bool]]:
+def _lines(f: BinaryIO, progress: Progress) -> Iterator[tuple[int, bytes, bool]]:
     """(line from 1, its octets without the newline, whether it is the last)."""
     at, number, before = 0, 0, b""
     for raw in f:
@@ -83,10 +83,10 @@ def _lines(f: BinaryIO, told: Told) -> Iterator[tuple[int, bytes, bool]]:
         at += len(raw)
         number, before = number + 1, raw
         if number % 1000 == 0:
-            told(at)
+            progress(at)
     if not number:
         raise Wrong(0, "the file is empty")
-    told(at)
+    progress(at)
     yield number, _without_newline(number, before), True
 
 
