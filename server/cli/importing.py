@@ -62,9 +62,9 @@ class _Run(NamedTuple):
     bar: Progress
     clock: Clock
 
-    def task(self, what: str, total: int | None) -> Callable[[int], Any]:
+    def task(self, what: str, total: int | None, *, shown: bool = True) -> Callable[[int], Any]:
         """A line of the progress bar; to be told how far it is."""
-        task = self.bar.add_task(what, total=total)
+        task = self.bar.add_task(what, total=total, visible=shown)
         return lambda done: self.bar.update(task, completed=done)
 
     def reading(self, what: str) -> Callable[[int], Any]:
@@ -134,11 +134,12 @@ async def import_registry(settings: Settings, city: City, file: Path, choices: C
         run.check_rows(judged.outcome)
         found, last = await work.compare(judged, run.task("comparing", judged.count))
         run.say(summary.of_registry(city, found, last))
-        going = await work.going(found, run.task("looking for what goes", None))
+        going = await work.going(found, run.task("looking for what goes", None, shown=choices.replace))
         run.say(summary.of_missing_residents(found, last, going, partial=choices.partial))
         if not run.may_keep(work.doubts(found, last, going)):
             return
-        kept = await work.keep(file, found, run.reading("keeping"), run.task("removing", None))
+        removing = run.task("removing", None, shown=choices.replace)
+        kept = await work.keep(file, found, run.reading("keeping"), removing)
         run.say(summary.of_followers(kept.counts))
         click.echo(summary.kept(found.count, "residents", found.outcome.bad, kept.removed))
         if await Agreement(run.connection).is_demo():  # asked after writing: see there

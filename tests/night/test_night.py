@@ -100,7 +100,8 @@ async def test_once_more_changes_nothing(house: NightHouse) -> None:
     await fill(house.store, 60)
     first = await house.run()
     before = await house.everything()
-    files = {path: path.read_bytes() for path in sorted(house.published._folder.rglob("*.*"))}  # type: ignore[union-attr]
+    assert house.folder is not None
+    files = {path: path.read_bytes() for path in sorted(house.folder.rglob("*.*"))}
     assert await house.run() == first
     assert await house.everything() == before
     # And where every step has to be done again, as if the word that it was done had been lost with its process.
@@ -148,8 +149,7 @@ async def test_a_night_has_its_time(house: NightHouse) -> None:
 
 
 async def test_without_a_folder_for_the_results_nothing_begins(house: NightHouse) -> None:
-    homeless = NightHouse(house.store, Path())
-    homeless.published._folder = None
+    homeless = NightHouse(house.store, None)
     homeless.at("20:10:00")
     with pytest.raises(SetupError, match="no folder"):
         await homeless.night.run(DAY)
@@ -219,7 +219,7 @@ async def test_whoever_wakes_up_late_changes_nothing(house: NightHouse, monkeypa
     sleeper = asyncio.create_task(house.run())
     await put_aside.wait()
     await house.store.lease("wake", 1, 0)  # its lease has run out
-    other = NightHouse(store, house.published._folder)  # type: ignore[arg-type]
+    other = NightHouse(store, house.folder)
     await other.run()
     before = await house.everything()
     go_on.set()

@@ -116,14 +116,15 @@ class NightHouse:
 
     Args:
         store: empty.
-        folder: for the results.
+        folder: for the results; None = there is none.
         city: the city file.
     """
 
-    def __init__(self, store: Store, folder: Path, city: City | None = None) -> None:
+    def __init__(self, store: Store, folder: Path | None, city: City | None = None) -> None:
         self.store = store
         self.city = city or load_city()
         self.clock = StandingClock()
+        self.folder = folder
         self.published = Published(folder)
         self.appointments = Appointments(self.city, store, self.clock)
         self.night = Night(self.city, store, self.clock, self.appointments, self.published)
