@@ -29,7 +29,8 @@ local function load_opening(key)
 end
 
 -- Fixes N at the first look after the draw's time, whichever script that is: nobody can slip in late.
--- Everyone in the draw was told to come back at draw_ms + entry / poll_budget, so no call's claim time
+-- Everyone in the draw was told to come back at draw_ms + entry / poll_budget (`poll_after_draw_s` in
+-- server/waiting_room/opening.py), so no call's claim time
 -- starts before the last of them has looked (hold_ms).
 local function close_draw_when_due(key, o, now)
   if o.drawn or now < o.draw_ms then return end

@@ -159,7 +159,10 @@ class Load:
         return {"join": it.joins_per_second * self.joins_each, "opening": looks, "city": looks}
 
     def _calling(self, it: Queue) -> dict[str, float]:
-        """Calls a second of an opening when its draw has closed and the most wait."""
+        """Calls a second of an opening when its draw has closed and the most wait.
+
+        The rule of the polls is the server's: `poll_after_s` in `server/waiting_room/opening.py`.
+        """
         pace, looks = it.calls_per_second, it.later * self.looks
         budget = self.timetable.poll_budget_per_second * self.known.sizes.polls.of_budget
         return {

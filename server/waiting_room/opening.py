@@ -248,7 +248,8 @@ class Opening:
 
         Grows with the shortest wait that is possible (at the full rate), never
         beyond it, so that no call is overslept; floor, ceiling and the
-        opening's poll budget come from the city's policy.
+        opening's poll budget come from the city's policy. The plan foresees the
+        same rule's load in `loadtests/capacity/load.py`: change both.
         """
         policy = self._policy
         if self.rate <= 0:
@@ -261,7 +262,10 @@ class Opening:
         return wanted * (0.85 + 0.15 * random.random())  # noqa: S311  (spreads polls; nothing secret)
 
     def poll_after_draw_s(self, entry: int, now_ms: int) -> float:
-        """When someone in the draw should look: at its end, spread by entry so that the polls stay in the budget."""
+        """When someone in the draw should look: at its end, spread by entry so that the polls stay in the budget.
+
+        `lua/prelude.lua` starts no claim time before the last of them has looked: change both.
+        """
         spread_ms = entry * 1000 / self._policy.poll_budget_per_second
         late_ms = max(self.draw_ms + spread_ms - now_ms, self.draw_ms + 500 - now_ms)
         return max(1.0, late_ms / 1000 + random.random())  # noqa: S311
