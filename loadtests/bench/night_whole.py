@@ -19,7 +19,8 @@ from rich.table import Table
 
 from loadtests.bench.night_city import ASSUMED, NIGHT, capacity, shares, sites_of
 from loadtests.bench.night_store import Filling, Waiting, batches, people, send
-from server.appointments.appointments import Appointments, Giving
+from server.appointments.appointments import Appointments
+from server.appointments.giving import Giving
 from server.appointments.sites import Site
 from server.appointments.slot_store import SlotStore
 from server.appointments.store import AppointmentStore

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple, assert_never
 
-from server.appointments.appointments import Appointments, GaveStatus, Giving
+from server.appointments.appointments import Appointments
+from server.appointments.giving import GaveStatus, Giving
 from server.core.city import City
 from server.core.clock import Clock
 from server.core.districts import District
-from server.core.errors import NotUnderstood
+from server.core.errors import UnknownStatus
 from server.fairness.allotment import Allotment, Rules
 from server.night.inputs import Free
 from server.night.published import Published
@@ -67,7 +68,7 @@ class Stretches:
         """Tell a stretch of the order what it got; how many did not get it after all.
 
         Raises:
-            NotUnderstood: of one of them; the others have been told.
+            UnknownStatus: of one of them; the others have been told.
         """
         date_of_night, every = self._day.isoformat(), self._city.policy.tell_after_nights
         frozen_ms = self._night.frozen_ms or 0
@@ -83,7 +84,7 @@ class Stretches:
                 reached = outcome.reached.isoformat() if outcome.reached else ""
                 why = outcome.reason or ""
                 passed.append(PassedOver(resident, outcome.no, date_of_night, leaf, why, reached, frozen_ms=frozen_ms))
-        statuses: Sequence[GaveStatus | NotUnderstood]
+        statuses: Sequence[GaveStatus | UnknownStatus]
         if self._too_late:
             statuses = ["full"] * len(wanted)
         else:
@@ -91,7 +92,7 @@ class Stretches:
         booked = []
         lost = []
         for giving, status in zip(wanted, statuses, strict=True):
-            if isinstance(status, NotUnderstood):
+            if isinstance(status, UnknownStatus):
                 continue
             match status:
                 case "booked" | "again":
@@ -121,9 +122,9 @@ def _withdrawn(giving: Giving) -> PassedOver:
     return PassedOver(resident, no, giving.night, int(giving.leaf), "withdrawn", "", withdrawn=True)
 
 
-def may_owe(status: PassOverStatus | RemindStatus | NotUnderstood) -> bool:
+def may_owe(status: PassOverStatus | RemindStatus | UnknownStatus) -> bool:
     """Whether a resident may be owed a message by it, now or since before a crash."""
-    if isinstance(status, NotUnderstood):
+    if isinstance(status, UnknownStatus):
         return False
     match status:
         case "told" | "reminded" | "again":

@@ -6,7 +6,8 @@ from datetime import date, timedelta
 import msgspec
 from stdnum.iso7064 import mod_11_2
 
-from server.appointments.appointments import Appointments, Giving
+from server.appointments.appointments import Appointments
+from server.appointments.giving import Giving
 from server.appointments.sites import Site
 from server.appointments.slot_store import SlotStore
 from server.core.city import City

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from server.appointments.appointments import Giving
+from server.appointments.giving import Giving
 from server.appointments.sites import Site
 from server.appointments.staff import Role, Staff
 from server.core.errors import SetupError, StoreUnavailable

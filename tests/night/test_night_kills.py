@@ -18,7 +18,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from server.appointments.appointments import Giving
+from server.appointments.giving import Giving
 from server.core.clock import to_ms
 from server.core.keys import day_tag, key, resident_tag
 from server.fairness.verification import verify_allotment

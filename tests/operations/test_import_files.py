@@ -369,7 +369,7 @@ async def test_who_is_complete_by_an_import_leaves_the_night_and_frees_the_slot(
     waiting, booked = (registration_no(1, NIGHT, entry) for entry in (0, 1))
     resident = put[booked]["resident"]
     day = NIGHT + timedelta(days=4)
-    from server.appointments.appointments import Giving
+    from server.appointments.giving import Giving
 
     slot = Taken(booked, resident, f"{TIANHE}-1", "am", "inactivated")
     assert await small.appointments.give(TIANHE, [Giving(slot, day)], "night") == ["booked"]

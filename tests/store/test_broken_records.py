@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from server.appointments.appointments import Giving
+from server.appointments.giving import Giving
 from server.core.keys import day_tag, key, resident_tag
 from server.core.metrics import Metrics
 from server.records.slot import Slot, Taken
@@ -74,6 +74,22 @@ async def test_a_roster_shows_the_others(house: House) -> None:
     assert broken(logs) == {("registration", "state")}
 
 
+async def test_a_site_is_closed_for_the_others(house: House) -> None:
+    for i in range(3):
+        await house.booked(person(i), MONDAY)
+    await spoil(house.store, house.resident(person(1)), "lang", SECRET)
+    body = {"date": "2021-06-21", "reason": "停电"}
+    closed = await house.call("POST", "/sites/T1/closures", bearer=house.staff("T1"), json=body)
+    assert (closed.status_code, closed.json()["sent_back"]) == (200, 3)
+    states = [(await house.store.registration_fields(house.resident(person(i))))["state"] for i in range(3)]
+    assert states == ["proposed"] * 3
+    left = [it.resident for it in await house.store.roster(day_tag(TIANHE, MONDAY))]
+    assert left == [house.resident(person(1))], "its slot is freed once it can be read"
+    await spoil(house.store, house.resident(person(1)), "lang", "zh")
+    assert await house.services.appointments.repair(older_than_ms=-1) == 0
+    assert await house.store.roster(day_tag(TIANHE, MONDAY)) == []
+
+
 async def test_the_operators_list_of_calls_has_the_others_in_full(house: House) -> None:
     for i in range(2):
         no = (await house.registered(person(i)))["registration_no"]
@@ -121,6 +137,7 @@ async def test_a_night_gives_the_others_their_slots_and_leaves_it_as_it_is(store
         await spoil(store, put[no]["resident"], field, value)
     client: Any = store.client
     await client.set(key("registry", resident_tag(resident_of(TIANHE, 4))), b"\xc1")
+    noted = await store.unsettle(tag, numbers[1], put[numbers[1]]["resident"])  # as a crash has left it
     as_it_was = {no: await store.registration_fields(put[no]["resident"]) for no in odd}
     night.at("20:10:00")
     with capture_logs() as logs:
@@ -129,6 +146,9 @@ async def test_a_night_gives_the_others_their_slots_and_leaves_it_as_it_is(store
     assert (brought.missed, brought.registrations) == (1, 7)
     assert {no: await store.registration_fields(put[no]["resident"]) for no in odd} == as_it_was
     assert brought.counts["allotted"] == 7
+    assert [[(it.no, it.since_ms) for it in of_day] for of_day in await store.open_changes([tag])] == [
+        [(numbers[1], noted)]
+    ], "its slot is looked at again once it can be read"
     given = [await store.roster(day_tag(TIANHE, DAY + timedelta(days=n))) for n in range(2, 7)]
     assert not {it.no for of_day in given for it in of_day} & odd.keys()
     await store.close()

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from server.appointments.appointments import Giving
+from server.appointments.giving import Giving
 from server.core.errors import StoreUnavailable
 from server.core.keys import day_tag, key, resident_tag
 from server.core.metrics import Metrics

@@ -23,7 +23,7 @@ import psutil
 from redis import Redis
 from stdnum.iso7064 import mod_11_2
 
-from server.appointments.appointments import Giving
+from server.appointments.giving import Giving
 from server.appointments.sites import Site
 from server.appointments.staff import Role
 from server.core.city import SHIPPED_CITY, City, load_city

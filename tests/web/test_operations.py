@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from structlog.testing import capture_logs
 
-from server.appointments.appointments import Giving
+from server.appointments.giving import Giving
 from server.records.night import NightRecord
 from server.records.registration import Appointment
 from server.records.registration_changes import Change

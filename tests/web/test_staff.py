@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from server.appointments.appointments import Giving
+from server.appointments.giving import Giving
 from server.appointments.staff import Role
 from server.records.slot import Slot, Taken
 from tests.support.serving import OPERATOR, TIANHE, House, enrol, person, refused

@@ -8,7 +8,7 @@ from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Body, Parameter
 
-from server.appointments.appointments import Closed
+from server.appointments.closures import Closed
 from server.appointments.desk import Roster
 from server.appointments.periods import PeriodView, periods_of
 from server.appointments.staff import Role, Staff
