@@ -193,6 +193,8 @@ def test_a_citys_life_as_the_users_that_are_printed(
     with with_users(url, printed(jiaohao)) as nodes:
         serves = as_user(url, "jiaohao")
         imports, keeps, examines = (as_user(url, f"jiaohao-{it}") for it in ("import", "keeper", "doctor"))
+        for node in nodes:  # where no script is known yet, `eval` is needed
+            node.script_flush()
         settings = msgspec.structs.replace(test_settings(), redis_url=serves)
         look_at_store(settings, load_city(), CityClock(None, anew=False))
         done = [
