@@ -20,8 +20,7 @@ from server.core.districts import District
 from server.fairness.allotment import Candidates, Rules, allot, in_order
 from server.fairness.draw import commitment
 from server.fairness.result_file import list_root
-from server.fairness.verification import Published as Public
-from server.fairness.verification import verify_allotment
+from server.fairness.verification import MadePublic, verify_allotment
 from server.night.published import Published
 
 _SEED = bytes(range(32))
@@ -83,7 +82,7 @@ def nights(total: int, doses: float, seed: int, *, one_list: bool) -> Cost:
     places = shares(city, total)
     places = [(places[0][0], total)] if one_list else places
     allotted = file_bytes = 0
-    public: list[tuple[Path, Public]] = []
+    public: list[tuple[Path, MadePublic]] = []
     with tempfile.TemporaryDirectory() as folder:
         results = Published(Path(folder))
         for district, count in places:
@@ -100,7 +99,7 @@ def nights(total: int, doses: float, seed: int, *, one_list: bool) -> Cost:
 
 def _night(
     city: City, district: District, count: int, doses: float, seed: int, results: Published, watch: _Watch
-) -> tuple[int, Path, Public]:
+) -> tuple[int, Path, MadePublic]:
     rules = Rules.of(city, district.code, NIGHT, city.policy.horizon_days)
     offered = rules.offered(capacity(rules, sites_of(district, count), round(count * doses), seed))
     candidates = Candidates()
@@ -120,7 +119,7 @@ def _night(
     file = results.path(NIGHT, district.code)
     if file is None:
         raise RuntimeError("no result file")
-    return night.counts()["allotted"], file, Public(commitment(_SEED), listed, root)
+    return night.counts()["allotted"], file, MadePublic(commitment(_SEED), listed, root)
 
 
 def _peak_bytes() -> int:

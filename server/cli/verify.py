@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from server.core.errors import SetupError
-from server.fairness.verification import Published, Wrong, verify_allotment, verify_draw, verify_inclusion
+from server.fairness.verification import MadePublic, Wrong, verify_allotment, verify_draw, verify_inclusion
 
 _file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -53,7 +53,7 @@ def allotment(file: Path, commitment: str | None, list_root: str | None, root: s
         with bar:
             task = bar.add_task("verify", total=2 * file.stat().st_size)
             held = verify_allotment(
-                file, Published(commitment, list_root, root), lambda n: bar.update(task, completed=n)
+                file, MadePublic(commitment, list_root, root), lambda n: bar.update(task, completed=n)
             )
     except (Wrong, OSError) as error:
         raise SetupError(f"no: {file}: {error}") from None

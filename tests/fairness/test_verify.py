@@ -15,7 +15,7 @@ from server.cli import cli, main
 from server.core.keys import registration_no
 from server.fairness.draw import Draw
 from server.fairness.merkle import Frontier, Tree, leaf_hash
-from server.fairness.verification import Published, Wrong, verify_allotment, verify_draw, verify_inclusion
+from server.fairness.verification import MadePublic, Wrong, verify_allotment, verify_draw, verify_inclusion
 from tests.support import SUPPORT
 from tests.support.results import NOS, PEOPLE, a_file
 
@@ -33,7 +33,7 @@ def compact(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def refused(path: Path, lines: list[bytes], published: Published | None = None) -> Wrong:
+def refused(path: Path, lines: list[bytes], published: MadePublic | None = None) -> Wrong:
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     with pytest.raises(Wrong) as caught:
         verify_allotment(path, published)
@@ -119,7 +119,7 @@ def test_mending_the_root_helps_nobody_who_knows_the_published_one(path: Path) -
     root = json.loads(RAW[-1])["root"]
     for _, what, lines in changed_files():
         if not what.startswith(("root: ", "without root")):  # that is the one thing it mends
-            refused(path, with_root(lines), Published(root=root))
+            refused(path, with_root(lines), MadePublic(root=root))
 
 
 def test_with_a_mended_root_the_replay_still_finds_every_changed_outcome(path: Path) -> None:
@@ -215,9 +215,9 @@ def _rank(line: bytes) -> tuple[int, str, str]:
 def test_what_was_published_is_compared(path: Path) -> None:
     path.write_bytes(TEXT)
     head, foot = json.loads(RAW[0]), json.loads(RAW[-1])
-    right = Published(head["commitment"], head["list_root"], foot["root"])
+    right = MadePublic(head["commitment"], head["list_root"], foot["root"])
     verify_allotment(path, right)
-    for field in Published._fields:
+    for field in MadePublic._fields:
         with pytest.raises(Wrong, match=f"{field}: published was 00"):
             verify_allotment(path, right._replace(**{field: "00" * 32}))
 

@@ -17,8 +17,7 @@ from server.appointments.staff import Role, Staff
 from server.core.errors import SetupError, StoreUnavailable
 from server.core.keys import day_tag, key, resident_tag
 from server.fairness.draw import commitment
-from server.fairness.verification import Published as Public
-from server.fairness.verification import verify_allotment
+from server.fairness.verification import MadePublic, verify_allotment
 from server.night.lease import Superseded
 from server.records.night import NightRecord
 from server.records.registration_changes import Change
@@ -89,7 +88,7 @@ async def test_the_result_is_the_one_that_was_committed_to(house: NightHouse) ->
     (night,) = await house.store.nights([TODAY])
     path = house.published.path(DAY, TIANHE)
     assert path is not None
-    held = verify_allotment(path, Public(public, night.list_root, night.root))
+    held = verify_allotment(path, MadePublic(public, night.list_root, night.root))
     assert held.head.registrations == 40
     entry = house.published.entry(DAY, TIANHE, 7)
     assert entry is not None
@@ -168,7 +167,7 @@ async def test_a_result_that_cannot_be_written_is_written_when_it_can(house: Nig
     assert brought[TIANHE].counts["allotted"] > 0
     path = house.published.path(DAY, TIANHE)
     assert path is not None
-    verify_allotment(path, Public(None, night.list_root, brought[TIANHE].root))
+    verify_allotment(path, MadePublic(None, night.list_root, brought[TIANHE].root))
 
 
 # One at a time
@@ -676,4 +675,4 @@ async def test_a_store_that_dies_with_its_answer_is_waited_for(
     assert sum(brought[TIANHE].counts.values()) == 20
     path = house.published.path(DAY, TIANHE)
     assert path is not None
-    verify_allotment(path, Public(None, None, brought[TIANHE].root))
+    verify_allotment(path, MadePublic(None, None, brought[TIANHE].root))

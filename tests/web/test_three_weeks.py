@@ -20,7 +20,7 @@ from unittest.mock import patch
 import pytest
 
 from server.core.errors import MessageRefused
-from server.fairness.verification import Published, verify_allotment
+from server.fairness.verification import MadePublic, verify_allotment
 from tests.support.books import (
     INTERVAL_DAYS,
     Books,
@@ -516,7 +516,7 @@ class Town:
         assert answer.status_code == 200
         file = self.folder / f"{code}-{self.day}.jsonl"
         file.write_bytes(answer.content)
-        held = verify_allotment(file, Published(public["commitment"], public["list_root"], public["root"]))
+        held = verify_allotment(file, MadePublic(public["commitment"], public["list_root"], public["root"]))
         assert held.head.seed == public["seed"]
         assert held.head.registrations == public["registrations"]
         return [json.loads(line) for line in answer.content.splitlines()[1:-1]]

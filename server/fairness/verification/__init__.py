@@ -1,8 +1,8 @@
 """Checking what the system published, from the file alone: an opening's draw, a night's allotment, one's own line."""
 
-from server.fairness.verification.allotment import Published, verify_allotment
+from server.fairness.verification.allotment import MadePublic, verify_allotment
 from server.fairness.verification.inclusion import verify_inclusion
 from server.fairness.verification.opening_draw import verify_draw
 from server.fairness.verification.reading import Wrong
 
-__all__ = ["Published", "Wrong", "verify_allotment", "verify_draw", "verify_inclusion"]
+__all__ = ["MadePublic", "Wrong", "verify_allotment", "verify_draw", "verify_inclusion"]

@@ -22,7 +22,7 @@ Progress = Callable[[int], Any]
 _head, _line, _foot = msgspec.json.Decoder(Head), msgspec.json.Decoder(Line), msgspec.json.Decoder(Foot)
 
 
-class Published(NamedTuple):
+class MadePublic(NamedTuple):
     """What was made public elsewhere, to compare the file with; None is not compared."""
 
     commitment: str | None = None
@@ -37,7 +37,7 @@ class Held(NamedTuple):
     foot: Foot
 
 
-def verify_allotment(path: Path, published: Published | None = None, progress: Progress = lambda _: None) -> Held:
+def verify_allotment(path: Path, published: MadePublic | None = None, progress: Progress = lambda _: None) -> Held:
     """Replay a result file.
 
     It is read twice: first what went in (the list, its order, the tie-breaks), then, with the night allotted anew,
@@ -63,7 +63,7 @@ def verify_allotment(path: Path, published: Published | None = None, progress: P
         night = allot(head.rules, head.offered(), candidates, seed, order)
         f.seek(0)
         ending = _compare(_lines(f, lambda n: progress(size + n)), night, last)
-    public = published or Published()
+    public = published or MadePublic()
     for line, name, said, in_file in (
         (1, "commitment", public.commitment, head.commitment),
         (1, "list_root", public.list_root, head.list_root),
