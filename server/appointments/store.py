@@ -29,7 +29,7 @@ from server.records.registration_changes import (
     MissStatus,
     ReopenStatus,
 )
-from server.records.slot import KeptAttendance, Reconciled
+from server.records.slot import AttendedDay, KeptAttendance, Reconciled
 from server.store.connection import FeatureStore
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -115,12 +115,16 @@ class AttendanceStore(FeatureStore):
     async def keep_attendance(self, district: str, no: str, kept: KeptAttendance, *, replace: bool = False) -> None:
         """Keep what a desk has said; the first word about a number and a date stands, unless replaced."""
         command = "HSET" if replace else "HSETNX"
-        await self._connection.plain([(command, key("attendances", district), f"{no}|{kept.day}", _encode(kept))])
+        await self._connection.plain(
+            [(command, key("attendances", district), AttendedDay(no, kept.day).pack(), _encode(kept))]
+        )
 
     async def attendances(self, districts: Sequence[str]) -> list[list[tuple[str, KeptAttendance]]]:
         """(registration number, what was said) in each district."""
         answers = await self._connection.plain([("HGETALL", key("attendances", district)) for district in districts])
-        return [[(name.decode().partition("|")[0], _decode(it)) for name, it in items_of(answer)] for answer in answers]
+        return [
+            [(AttendedDay.unpack(name.decode()).no, _decode(it)) for name, it in items_of(answer)] for answer in answers
+        ]
 
     async def count_attendances(self, districts: Sequence[str]) -> list[int]:
         """How many are kept in each district."""
@@ -135,6 +139,6 @@ class AttendanceStore(FeatureStore):
         await self._connection.plain(
             [
                 ("XADD", key("audit", audit_tag), "*", *flat),
-                ("HDEL", key("attendances", district), f"{no}|{day.isoformat()}"),
+                ("HDEL", key("attendances", district), AttendedDay(no, day.isoformat()).pack()),
             ]
         )

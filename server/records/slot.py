@@ -109,8 +109,25 @@ class Closure(msgspec.Struct, array_like=True, frozen=True):
     reason: str
 
 
+class AttendedDay(NamedTuple):
+    """Under which number a dose was given, and on which day (YYYY-MM-DD), as `attendances` names it."""
+
+    no: str
+    day: str
+
+    def pack(self) -> str:
+        """As it is stored: `number|date`."""
+        return "|".join(self)
+
+    @classmethod
+    def unpack(cls, stored: str) -> "AttendedDay":
+        """A stored one."""
+        no, _, day = stored.partition("|")
+        return cls(no, day)
+
+
 class KeptAttendance(msgspec.Struct, array_like=True, frozen=True):
-    """What a desk has said: the resident's key, the site, the dose's date and half ("" = not known), who and when.
+    """What a desk has said: the resident's key, the site, the dose's date and period ("" = not known), who and when.
 
     `state`: `unmatched` or `reconciled`; `fulfilled_no`: of the registration that was fulfilled by it, "" = none.
     """

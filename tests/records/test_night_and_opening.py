@@ -8,7 +8,7 @@ import pytest
 
 from server.records.night import NightRecord, Step, Through
 from server.records.opening import OpeningRecord
-from server.records.slot import OpenSlotChange, Overbooked, SitePeriod, Slot, Taken
+from server.records.slot import AttendedDay, OpenSlotChange, Overbooked, SitePeriod, Slot, Taken
 from tests.support.key_table import fields_of_hash, what_a_key_holds
 
 RESIDENT = bytes(range(16))
@@ -98,6 +98,11 @@ def test_a_slot_is_named_as_it_always_was() -> None:
     assert SitePeriod.unpack("440106-1|pm") == ("440106-1", "pm")
     with pytest.raises(ValueError):
         Slot.unpack("440106-1|am")
+
+
+def test_a_dose_that_met_no_appointment_is_named_by_number_and_day() -> None:
+    assert AttendedDay("106190220000001", "2021-06-22").pack() == "106190220000001|2021-06-22"
+    assert AttendedDay.unpack("106190220000001|2021-06-22") == ("106190220000001", "2021-06-22")
 
 
 def test_a_roster_line_is_a_resident_and_a_slot_whatever_octets_their_key_has() -> None:
