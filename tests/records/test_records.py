@@ -37,6 +37,7 @@ from server.records.registration_views import (
     decode_waiting,
 )
 from server.store.scripts import LUA_DIR
+from tests.support.key_table import fields_of_hash
 
 # As the first version that registered anybody has written it: without language, relative, or anything of a night.
 FIRST_VERSION = {
@@ -101,19 +102,12 @@ def read(fields: dict[str, str]) -> Registration:
     return found
 
 
-def in_the_key_table(head: str) -> set[str]:
-    """The names in the first column of the table under these words."""
-    table = (LUA_DIR / "README.md").read_text().split(head, 1)[1].lstrip().split("\n\n", 1)[0]
-    rows = [line.split("|")[1] for line in table.splitlines()[2:]]
-    return {name for row in rows for name in re.findall(r"`([\w:]+)`", row)}
-
-
 def test_the_record_has_the_fields_of_the_key_table_and_no_others() -> None:
     fields = set(
         msgspec.structs.fields(Registration)[i].encode_name for i in range(len(Registration.__struct_fields__))
     )
     families = {"sms:KIND", "why:KIND", "parts:KIND"}
-    assert fields - {"messages"} | families == in_the_key_table("Fields of `registration`:")
+    assert fields - {"messages"} | families == fields_of_hash("registration")
 
 
 def test_every_field_that_a_script_writes_is_in_the_key_table() -> None:
@@ -126,7 +120,7 @@ def test_every_field_that_a_script_writes_is_in_the_key_table() -> None:
             written |= {re.sub(r"^'(\w+:)' \.\. kind$", r"\1KIND", name).strip("'") for name in names}
     written -= {"unpack"}  # the fields that the caller gives
     assert {"state", "site", "nights", "closed_ms", "undelivered_ms", "sms:KIND", "parts:KIND"} <= written
-    assert written <= in_the_key_table("Fields of `registration`:")
+    assert written <= fields_of_hash("registration")
 
 
 def test_every_field_is_read_as_what_it_is() -> None:
