@@ -20,7 +20,7 @@ from rich.table import Table
 from loadtests.bench.night_city import ASSUMED, NIGHT, capacity, shares, sites_of
 from loadtests.bench.night_store import Filling, Waiting, batches, people, send
 from server.appointments.appointments import Appointments
-from server.appointments.giving import Giving
+from server.appointments.giving import SlotGrant
 from server.appointments.sites import Site
 from server.appointments.slot_store import SlotStore
 from server.appointments.store import AppointmentStore
@@ -32,7 +32,7 @@ from server.core.settings import Settings, from_environment, local_secrets
 from server.fairness.allotment import Rules
 from server.messages.store import OutboxStore
 from server.records.registration_changes import Change
-from server.records.slot import Slot, Taken
+from server.records.slot import RosterEntry, Slot
 from server.store.connecting import connect
 from server.store.connection import Connection
 from server.store.embedded import EmbeddedStore
@@ -100,7 +100,7 @@ async def _had_appointments(
     """These had their appointment today; most of them came."""
     tag, slot = opening_tag(district.code, NIGHT), Slot(sites[0], "am", "inactivated")
     await SlotStore(connection).keep_capacity(tag, {slot: 999_999})
-    given = [Giving(Taken(w.wishes.no, w.resident, sites[0], "am", "inactivated"), NIGHT) for w in batch]
+    given = [SlotGrant(RosterEntry(w.wishes.no, w.resident, sites[0], "am", "inactivated"), NIGHT) for w in batch]
     await appointments.give(district.code, given, "bench")
     for each in batch[: round(len(batch) * _CAME)]:
         await AppointmentStore(connection).attend(

@@ -7,7 +7,7 @@ from typing import assert_never
 import structlog
 
 from server.appointments.closures import Closed, Closures
-from server.appointments.giving import GaveStatus, Giving, SlotGiver
+from server.appointments.giving import GaveStatus, SlotGiver, SlotGrant
 from server.appointments.reconciliation import Reconciliation
 from server.appointments.sites import Site
 from server.appointments.slot_store import SlotStore
@@ -19,7 +19,7 @@ from server.core.districts import District
 from server.core.errors import Invalid, Refusal, UnknownStatus
 from server.core.keys import day_tag, opening_tag, parts_of
 from server.records.registration_changes import CancelStatus, Change, MissStatus
-from server.records.slot import Taken
+from server.records.slot import RosterEntry
 from server.records.statuses import known
 from server.registry.store import RegistryStore
 from server.store.connection import Connection
@@ -51,7 +51,7 @@ class Appointments:
         self._reconciliation = Reconciliation(city, connection, clock, self._closures)
         self._giver = SlotGiver(city, connection, self._closures, self._reconciliation)
 
-    async def give(self, district: str, wanted: Sequence[Giving], actor: str) -> list[GaveStatus | UnknownStatus]:
+    async def give(self, district: str, wanted: Sequence[SlotGrant], actor: str) -> list[GaveStatus | UnknownStatus]:
         """Take slots and give them to registrations; each `booked`, `again`, or why not (`full`, `closed`, `other`).
 
         Where the store's word on one is not understood, the others get theirs, and that one's slot follows what its
@@ -94,7 +94,7 @@ class Appointments:
         """
         await self._reconciliation.settle(district, no, resident, day, since_ms)
 
-    async def miss(self, district: str, day: date, missed: Sequence[tuple[Taken, bool]]) -> list[MissStatus]:
+    async def miss(self, district: str, day: date, missed: Sequence[tuple[RosterEntry, bool]]) -> list[MissStatus]:
         """Count appointments as missed (announcement A9); the status of `miss` for each.
 
         Args:

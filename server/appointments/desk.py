@@ -21,7 +21,7 @@ from server.core.keys import day_tag
 from server.core.masks import mask_name, mask_phone
 from server.records.registration import registration_of
 from server.records.registration_changes import Change
-from server.records.slot import SitePeriod, Taken
+from server.records.slot import RosterEntry, SitePeriod
 from server.registry.store import RegistryStore
 from server.store.connection import Connection
 from server.store.registrations import RegistrationReader
@@ -39,7 +39,7 @@ class ClosureView(msgspec.Struct):
     reason: str
 
 
-class RosterEntry(msgspec.Struct):
+class RosterLine(msgspec.Struct):
     """One appointment as the desk needs it; the name and the phone are masked."""
 
     registration_no: str
@@ -60,7 +60,7 @@ class Roster(msgspec.Struct):
     district: str
     date: date
     closures: list[ClosureView]
-    entries: list[RosterEntry]
+    entries: list[RosterLine]
 
 
 class Desk:
@@ -114,7 +114,7 @@ class Desk:
         entries = await self._entries(ours, day)
         return Roster(site.site, site.name_zh, site.name_en, site.district, day, closed, entries)
 
-    async def _entries(self, ours: Sequence[Taken], day: date) -> list[RosterEntry]:
+    async def _entries(self, ours: Sequence[RosterEntry], day: date) -> list[RosterLine]:
         if not ours:
             return []
         residents = [taken.resident for taken in ours]
@@ -128,7 +128,7 @@ class Desk:
                 continue
             name, phone = self._masked(taken.resident, person.first_dose.contact if person.first_dose else b"")
             dose = 2 if registration.first_dose else 1
-            entries.append(RosterEntry(taken.no, name, phone, taken.period, taken.product, dose, registration.state))
+            entries.append(RosterLine(taken.no, name, phone, taken.period, taken.product, dose, registration.state))
         return entries
 
     def _masked(self, resident: bytes, contact: bytes) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from server.core.errors import BrokenRecord, UnknownStatus
 from server.core.keys import day_tag
 from server.records.registration import Appointment
 from server.records.registration_changes import Booking, Change
-from server.records.slot import SitePeriod, Taken, TakeStatus
+from server.records.slot import RosterEntry, SitePeriod, TakeStatus
 from server.store.connection import Connection
 from server.store.pointers import Pointers
 
@@ -22,10 +22,10 @@ GaveStatus: TypeAlias = Literal["booked", "again", "full", "closed", "other", "a
 """What came of giving a slot to a registration."""
 
 
-class Giving(NamedTuple):
+class SlotGrant(NamedTuple):
     """Who is to get which slot on which day; the rest as in `Booking`."""
 
-    slot: Taken
+    slot: RosterEntry
     day: date
     night: str = ""
     leaf: int | str = ""
@@ -50,7 +50,7 @@ class SlotGiver:
         self._closures = closures
         self._reconciliation = reconciliation
 
-    async def give(self, district: str, wanted: Sequence[Giving], actor: str) -> list[GaveStatus | UnknownStatus]:
+    async def give(self, district: str, wanted: Sequence[SlotGrant], actor: str) -> list[GaveStatus | UnknownStatus]:
         """Take slots and give them to registrations; each `booked`, `again`, or why not (`full`, `closed`, `other`).
 
         Where the store's word on one is not understood, the others get theirs, and that one's slot follows what its
@@ -83,7 +83,7 @@ class SlotGiver:
         mended = await self._mend(district, wanted, held, actor)
         return [mended.get(i, status) for i, status in enumerate(statuses)]
 
-    def _booking(self, giving: Giving, actor: str) -> Booking:
+    def _booking(self, giving: SlotGrant, actor: str) -> Booking:
         slot, day, night, leaf, frozen_ms = giving
         change = Change(slot.resident, slot.no, actor)
         appointment = Appointment(slot.site, day.isoformat(), slot.period)
@@ -92,7 +92,7 @@ class SlotGiver:
     async def _mend(
         self,
         district: str,
-        wanted: Sequence[Giving],
+        wanted: Sequence[SlotGrant],
         held: Sequence[int],
         actor: str,
     ) -> dict[int, GaveStatus | UnknownStatus]:

@@ -15,10 +15,10 @@ from server.records.slot import (
     CloseSiteStatus,
     Closure,
     OpenSlotChange,
+    RosterEntry,
     SitePeriod,
     Slot,
     SlotCount,
-    Taken,
     TakeStatus,
 )
 from server.store.connection import FeatureStore
@@ -32,7 +32,7 @@ _closure = msgspec.json.Decoder(Closure)
 class SlotStore(FeatureStore):
     """Each method with a script's name runs it; the others only read or write."""
 
-    async def take(self, wanted: Sequence[tuple[str, Taken]]) -> list[tuple[TakeStatus, int] | UnknownStatus]:
+    async def take(self, wanted: Sequence[tuple[str, RosterEntry]]) -> list[tuple[TakeStatus, int] | UnknownStatus]:
         """Take slots for registrations, each (tag of the day, slot); for each (status, when that was noted, in ms)."""
         calls = [
             (tag, (*self._connection.clock(), slot.no, slot.resident, slot.site, slot.period, slot.product))
@@ -57,21 +57,21 @@ class SlotStore(FeatureStore):
             (no.decode(), r) for no, r in zip(rest[::2], rest[1::2], strict=True)
         ]
 
-    async def roster(self, tag: str) -> list[Taken]:
+    async def roster(self, tag: str) -> list[RosterEntry]:
         """Everyone who has a slot of the day."""
         (answer,) = await self._connection.plain([("HGETALL", key("roster", tag))])
-        return [Taken.unpack(no.decode(), line) for no, line in items_of(answer)]
+        return [RosterEntry.unpack(no.decode(), line) for no, line in items_of(answer)]
 
-    async def on_roster(self, tag: str, no: str) -> Taken | None:
+    async def on_roster(self, tag: str, no: str) -> RosterEntry | None:
         """The slot that a registration has on the day."""
         (line,) = await self._connection.plain([("HGET", key("roster", tag), no)])
-        return Taken.unpack(no, line) if line else None
+        return RosterEntry.unpack(no, line) if line else None
 
-    async def ever_on_roster(self, tag: str, no: str) -> Taken | None:
+    async def ever_on_roster(self, tag: str, no: str) -> RosterEntry | None:
         """The slot that a registration has on the day, or had until it was freed."""
         held, had = await self._connection.plain([("HGET", key(kind, tag), no) for kind in ("roster", "vacated")])
         line = held or had
-        return Taken.unpack(no, line) if line else None
+        return RosterEntry.unpack(no, line) if line else None
 
     async def are_on_rosters(self, wanted: Sequence[tuple[str, str]]) -> list[bool]:
         """Whether each (tag of the day, number) has a slot of the day."""

@@ -5,7 +5,7 @@ from datetime import date
 from typing import NamedTuple, assert_never
 
 from server.appointments.appointments import Appointments
-from server.appointments.giving import GaveStatus, Giving
+from server.appointments.giving import GaveStatus, SlotGrant
 from server.core.city import City
 from server.core.clock import Clock
 from server.core.districts import District
@@ -17,7 +17,7 @@ from server.night.store import NightStore
 from server.night.waiting_list import Listed, WaitingList
 from server.records.night import NightRecord
 from server.records.registration_changes import PassedOver, PassOverStatus, RemindStatus
-from server.records.slot import Taken
+from server.records.slot import RosterEntry
 from server.records.statuses import known
 from server.store.connection import Connection
 from server.store.pointers import Pointers
@@ -72,14 +72,14 @@ class Stretches:
         """
         date_of_night, every = self._day.isoformat(), self._city.policy.tell_after_nights
         frozen_ms = self._night.frozen_ms or 0
-        wanted: list[Giving] = []
+        wanted: list[SlotGrant] = []
         passed: list[PassedOver] = []
         for leaf, i in enumerate(batch, start + 1):  # the head is leaf 0
             outcome, resident = result.night.outcome(i), result.list.resident(i)
             if outcome.slot is not None:
                 day, site, period, product = outcome.slot
-                taken = Taken(outcome.no, resident, site, period, product)
-                wanted.append(Giving(taken, day, date_of_night, leaf, frozen_ms))
+                taken = RosterEntry(outcome.no, resident, site, period, product)
+                wanted.append(SlotGrant(taken, day, date_of_night, leaf, frozen_ms))
             else:
                 reached = outcome.reached.isoformat() if outcome.reached else ""
                 why = outcome.reason or ""
@@ -116,7 +116,7 @@ class Stretches:
         return len(lost)
 
 
-def _withdrawn(giving: Giving) -> PassedOver:
+def _withdrawn(giving: SlotGrant) -> PassedOver:
     """What is told to somebody whose slot is not to be had any more."""
     resident, no = giving.slot.resident, giving.slot.no
     return PassedOver(resident, no, giving.night, int(giving.leaf), "withdrawn", "", withdrawn=True)

@@ -13,7 +13,7 @@ from server.fairness.allotment import Rules, Slot
 from server.night.store import NightStore
 from server.night.waiting_list import days_after
 from server.records.registration import Registration
-from server.records.slot import Overbooked, SitePeriod, Taken
+from server.records.slot import Overbooked, RosterEntry, SitePeriod
 from server.store.connection import Connection
 from server.store.registrations import RegistrationReader
 
@@ -28,7 +28,7 @@ _BATCH: Final = 500
 class Closing(NamedTuple):
     """A line of a day's roster whose holder has not come; `known`: an interrupted run has said so already."""
 
-    slot: Taken
+    slot: RosterEntry
     charge: bool
     known: bool
 
@@ -79,7 +79,7 @@ class Tonight:
         told, deadline = from_ms(message.told_ms), from_ms(kept.cancel_before_ms)
         return self._city.open_time(told, deadline) >= timedelta(hours=self._city.policy.cancel_notice_hours)
 
-    async def would_be_barred(self, charged: Sequence[Taken]) -> int:
+    async def would_be_barred(self, charged: Sequence[RosterEntry]) -> int:
         """How many of these no-shows bar their resident."""
         counts = await self._reader.no_shows([slot.resident for slot in charged]) if charged else []
         return sum(count + 1 > self._city.policy.no_show_limit for count in counts)

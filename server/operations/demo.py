@@ -7,7 +7,7 @@ import msgspec
 from stdnum.iso7064 import mod_11_2
 
 from server.appointments.appointments import Appointments
-from server.appointments.giving import Giving
+from server.appointments.giving import SlotGrant
 from server.appointments.sites import Site
 from server.appointments.slot_store import SlotStore
 from server.core.city import City
@@ -17,7 +17,7 @@ from server.core.keys import Pepper, day_tag, registration_no
 from server.core.settings import Settings
 from server.records.first_dose import FirstDoseRecord
 from server.records.registration import NewRegistration, Preference, Registration
-from server.records.slot import Slot, Taken
+from server.records.slot import RosterEntry, Slot
 from server.records.statuses import known
 from server.registrations.store import RegistrationStore
 from server.registry.store import RegistryStore
@@ -131,8 +131,8 @@ async def _book(connection: Connection, settings: Settings, city: City) -> None:
             (kept,) = known(await RegistrationStore(connection).register([new]))
             if kept.status != "registered":
                 continue
-            slot = Taken(no, resident, site, period, product)
-            await appointments.give(district.code, [Giving(slot, day)], "demo")
+            slot = RosterEntry(no, resident, site, period, product)
+            await appointments.give(district.code, [SlotGrant(slot, day)], "demo")
 
 
 def describe(city: City) -> str:

@@ -73,7 +73,7 @@ class Overbooked(NamedTuple):
     taken: int
 
 
-class Taken(NamedTuple):
+class RosterEntry(NamedTuple):
     """A line of a day's roster: who has which slot."""
 
     no: str
@@ -83,7 +83,7 @@ class Taken(NamedTuple):
     product: str
 
     @classmethod
-    def unpack(cls, no: str, stored: bytes) -> "Taken":
+    def unpack(cls, no: str, stored: bytes) -> "RosterEntry":
         """A stored line: the resident key, then the slot."""
         return cls(no, stored[:_RESIDENT_BYTES], *Slot.unpack(stored[_RESIDENT_BYTES:].decode()))
 

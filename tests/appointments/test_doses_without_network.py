@@ -16,7 +16,7 @@ from server.core.keys import key, registration_no, resident_tag
 from server.records.first_dose import FirstDoseRecord
 from server.records.registration import Appointment, NewRegistration
 from server.records.registration_changes import Change
-from server.records.slot import Slot, Taken
+from server.records.slot import RosterEntry, Slot
 from server.records.statuses import known
 from tests.support.resident_scripts import T0, booked, miss, past, r, register, stop
 from tests.support.resident_scripts import cancel as cancel_one
@@ -276,7 +276,7 @@ async def test_what_was_typed_for_a_first_dose_stays_once_it_was_given(store: St
 
 
 async def test_a_slot_that_was_freed_is_remembered(store: Store) -> None:
-    tag, taken = "440106:2021-06-21", Taken("N1", r(1), "T1", "am", "cho")
+    tag, taken = "440106:2021-06-21", RosterEntry("N1", r(1), "T1", "am", "cho")
     assert await store.ever_on_roster(tag, "N1") is None
     await store.keep_capacity(tag, {Slot("T1", "am", "cho"): 1})
     await store.take([(tag, taken)])

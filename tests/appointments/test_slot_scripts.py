@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from server.records.slot import Closure, OpenSlotChange, Slot, Taken
+from server.records.slot import Closure, OpenSlotChange, RosterEntry, Slot
 from server.records.statuses import known
 from tests.support.stores import Store
 
@@ -15,11 +15,11 @@ def r(i: int) -> bytes:
     return b"|" * 14 + i.to_bytes(2, "big")
 
 
-def slot(i: int, period: str = "am", site: str = "T1", product: str = "cho") -> Taken:
-    return Taken(f"N{i}", r(i), site, period, product)
+def slot(i: int, period: str = "am", site: str = "T1", product: str = "cho") -> RosterEntry:
+    return RosterEntry(f"N{i}", r(i), site, period, product)
 
 
-async def take(store: Store, wanted: Taken) -> str:
+async def take(store: Store, wanted: RosterEntry) -> str:
     """Take a slot of the day; the status."""
     ((status, _),) = known(await store.take([(TAG, wanted)]))
     return status
@@ -35,7 +35,7 @@ async def test_no_slot_is_given_beyond_its_capacity(store: Store) -> None:
     assert [await take(store, slot(i)) for i in (1, 2, 3)] == ["taken", "taken", "full"]
     assert await take(store, slot(1)) == "again"
     assert await take(store, slot(1, "pm")) == "other", "nobody has two slots of a day"
-    assert await take(store, Taken("N1", r(9), "T1", "am", "cho")) == "other", "nor under another's number"
+    assert await take(store, RosterEntry("N1", r(9), "T1", "am", "cho")) == "other", "nor under another's number"
     assert await take(store, slot(4, product="inactivated")) == "full", "a vaccine the site has not got"
     assert await take(store, slot(4, site="T9")) == "full"
     assert await used(store, "T1|am|cho") == 2

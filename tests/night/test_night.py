@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from server.appointments.giving import Giving
+from server.appointments.giving import SlotGrant
 from server.appointments.sites import Site
 from server.appointments.staff import Role, Staff
 from server.core.errors import SetupError, StoreUnavailable
@@ -21,7 +21,7 @@ from server.fairness.verification import MadePublic, verify_allotment
 from server.night.lease import Superseded
 from server.records.night import NightRecord
 from server.records.registration_changes import Change
-from server.records.slot import Slot, Taken
+from server.records.slot import RosterEntry, Slot
 from tests.support.nights import DAY, NightHouse, fill
 from tests.support.stores import Store, swap
 
@@ -239,7 +239,7 @@ async def booked_before(house: NightHouse, put: dict[str, Any], day: date, count
     house.at("20:10:00", day - timedelta(days=2))
     mine = [no for no, each in put.items() if each["district"] == TIANHE][:count]
     await house.store.keep_capacity(day_tag(TIANHE, day), {Slot("440106-1", "am", "inactivated"): count})
-    wanted = [Giving(Taken(no, put[no]["resident"], "440106-1", "am", "inactivated"), day) for no in mine]
+    wanted = [SlotGrant(RosterEntry(no, put[no]["resident"], "440106-1", "am", "inactivated"), day) for no in mine]
     assert set(await house.appointments.give(TIANHE, wanted, "night")) == {"booked"}
     return mine
 
@@ -351,8 +351,8 @@ async def test_the_day_before_the_last_to_cancel_a_reminder_is_owed(house: Night
     for no, at in ((early, DAY - timedelta(days=1)), (late, DAY)):
         house.at("20:10:00", at)
         await house.store.keep_capacity(day_tag(TIANHE, appointment), {Slot("440106-1", "am", "inactivated"): 2})
-        slot = Taken(no, put[no]["resident"], "440106-1", "am", "inactivated")
-        assert await house.appointments.give(TIANHE, [Giving(slot, appointment)], "night") == ["booked"]
+        slot = RosterEntry(no, put[no]["resident"], "440106-1", "am", "inactivated")
+        assert await house.appointments.give(TIANHE, [SlotGrant(slot, appointment)], "night") == ["booked"]
     brought = await house.run()
     assert brought[TIANHE].reminded == 1
     assert await house.owed(put[early]["resident"]) == ["registered", "allotted", "reminder"]

@@ -18,11 +18,11 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from server.appointments.giving import Giving
+from server.appointments.giving import SlotGrant
 from server.core.clock import to_ms
 from server.core.keys import day_tag, key, resident_tag
 from server.fairness.verification import verify_allotment
-from server.records.slot import Slot, Taken
+from server.records.slot import RosterEntry, Slot
 from server.store.connecting import connect
 from server.store.embedded import EmbeddedStore
 from tests.support.nights import DAY, DISTRICTS, PEPPER, SECRET, NightHouse, fill
@@ -67,8 +67,8 @@ async def earlier(house: NightHouse) -> tuple[dict[str, dict[str, Any]], Past]:
     days = [DAY, DAY, DAY + timedelta(days=2), DAY + timedelta(days=3)]
     for group, day, site in zip(groups, days, (1, 2, 3, 4), strict=True):
         await store.keep_capacity(day_tag(TIANHE, day), {Slot(f"{TIANHE}-{site}", "am", "inactivated"): _GROUP})
-        slots = [Taken(no, put[no]["resident"], f"{TIANHE}-{site}", "am", "inactivated") for no in group]
-        given = await house.appointments.give(TIANHE, [Giving(slot, day) for slot in slots], "night")
+        slots = [RosterEntry(no, put[no]["resident"], f"{TIANHE}-{site}", "am", "inactivated") for no in group]
+        given = await house.appointments.give(TIANHE, [SlotGrant(slot, day) for slot in slots], "night")
         assert set(given) == {"booked"}
     booked_ms, told_ms = store.now_ms, house.at("08:00:00", DAY - timedelta(days=1))
     for no in groups[0] + groups[1]:

@@ -6,7 +6,7 @@ from server.core.keys import key, resident_tag
 from server.records.night import NightRecord
 from server.records.registration import Appointment, NewRegistration
 from server.records.registration_changes import Booking, Change, PassedOver
-from server.records.slot import Slot, Taken
+from server.records.slot import RosterEntry, Slot
 from server.records.statuses import known
 from tests.support.stores import Store
 
@@ -114,7 +114,7 @@ async def test_who_may_still_register(store: Store) -> None:
 
 
 async def test_a_slot_taken_again_is_noted_again(store: Store) -> None:
-    slot = Taken("A", RESIDENT, "T1", "am", "cho")
+    slot = RosterEntry("A", RESIDENT, "T1", "am", "cho")
     await store.keep_capacity(ON, {Slot("T1", "am", "cho"): 1})
     store.now_ms = T0
     assert await store.take([(ON, slot)]) == [("taken", T0)]

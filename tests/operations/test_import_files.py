@@ -27,7 +27,7 @@ from server.operations.importing import (
     registry_reader,
 )
 from server.records.registration_changes import Change, Correction
-from server.records.slot import Slot, Taken
+from server.records.slot import RosterEntry, Slot
 from server.store.connecting import connect
 from tests.support.nights import DAY as NIGHT
 from tests.support.nights import SECRET, NightHouse, fill
@@ -369,10 +369,10 @@ async def test_who_is_complete_by_an_import_leaves_the_night_and_frees_the_slot(
     waiting, booked = (registration_no(1, NIGHT, entry) for entry in (0, 1))
     resident = put[booked]["resident"]
     day = NIGHT + timedelta(days=4)
-    from server.appointments.giving import Giving
+    from server.appointments.giving import SlotGrant
 
-    slot = Taken(booked, resident, f"{TIANHE}-1", "am", "inactivated")
-    assert await small.appointments.give(TIANHE, [Giving(slot, day)], "night") == ["booked"]
+    slot = RosterEntry(booked, resident, f"{TIANHE}-1", "am", "inactivated")
+    assert await small.appointments.give(TIANHE, [SlotGrant(slot, day)], "night") == ["booked"]
     counts = await import_rows(
         store, small.city, small,
         news(put[waiting]["resident"], date(2021, 5, 1), "adenovirus"), news(resident, date(2021, 5, 1), "adenovirus"),

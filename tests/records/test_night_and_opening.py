@@ -8,7 +8,7 @@ import pytest
 
 from server.records.night import NightRecord, Step, Through
 from server.records.opening import OpeningRecord
-from server.records.slot import AttendedDay, OpenSlotChange, Overbooked, SitePeriod, Slot, Taken
+from server.records.slot import AttendedDay, OpenSlotChange, Overbooked, RosterEntry, SitePeriod, Slot
 from tests.support.key_table import fields_of_hash, what_a_key_holds
 
 RESIDENT = bytes(range(16))
@@ -107,7 +107,13 @@ def test_a_dose_that_met_no_appointment_is_named_by_number_and_day() -> None:
 
 def test_a_roster_line_is_a_resident_and_a_slot_whatever_octets_their_key_has() -> None:
     resident = b"|" * 15 + b"\xff"
-    assert Taken.unpack("106190220000001", resident + b"T1|am|cho") == ("106190220000001", resident, "T1", "am", "cho")
+    assert RosterEntry.unpack("106190220000001", resident + b"T1|am|cho") == (
+        "106190220000001",
+        resident,
+        "T1",
+        "am",
+        "cho",
+    )
     assert OpenSlotChange.unpack("N", RESIDENT + b"1624363800000") == ("N", RESIDENT, 1624363800000)
 
 

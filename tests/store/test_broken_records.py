@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from server.appointments.giving import Giving
+from server.appointments.giving import SlotGrant
 from server.core.keys import day_tag, key, resident_tag
 from server.core.metrics import Metrics
-from server.records.slot import Slot, Taken
+from server.records.slot import RosterEntry, Slot
 from server.store.connecting import connect
 from tests.support.nights import DAY, NightHouse, fill, resident_of
 from tests.support.post import Phones, Post, open_post
@@ -130,8 +130,8 @@ async def test_a_night_gives_the_others_their_slots_and_leaves_it_as_it_is(store
     tag = day_tag(TIANHE, DAY)
     await store.keep_capacity(tag, {Slot(f"{TIANHE}-1", "am", "inactivated"): 2})
     for no in numbers[:2]:
-        slot = Taken(no, put[no]["resident"], f"{TIANHE}-1", "am", "inactivated")
-        assert await night.appointments.give(TIANHE, [Giving(slot, DAY)], "test") == ["booked"]
+        slot = RosterEntry(no, put[no]["resident"], f"{TIANHE}-1", "am", "inactivated")
+        assert await night.appointments.give(TIANHE, [SlotGrant(slot, DAY)], "test") == ["booked"]
     odd = {numbers[1]: ("day", SECRET), numbers[2]: ("state", SECRET), numbers[3]: ("preferences", SECRET)}
     for no, (field, value) in odd.items():
         await spoil(store, put[no]["resident"], field, value)

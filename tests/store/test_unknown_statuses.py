@@ -11,7 +11,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from server.appointments.giving import Giving
+from server.appointments.giving import SlotGrant
 from server.core.errors import StoreUnavailable
 from server.core.keys import day_tag, key, resident_tag
 from server.core.metrics import Metrics
@@ -22,7 +22,7 @@ from server.records.first_dose import FirstDoseRecord
 from server.records.message import DeadLetter, Next, Pointer, Sent
 from server.records.registration_changes import Change
 from server.records.scripts import SCRIPTS
-from server.records.slot import Slot, Taken
+from server.records.slot import RosterEntry, Slot
 from server.store.connecting import connect
 from tests.support.nights import DAY, NightHouse, fill, resident_of
 from tests.support.post import Phones, Post, open_post
@@ -352,8 +352,8 @@ async def night(store_url: str, tmp_path: Path) -> AsyncIterator[NightHouse]:
         )
     await store.keep_capacity(TONIGHT, {Slot(f"{TIANHE}-1", "am", "inactivated"): 1})
     no = next(iter(put))
-    slot = Taken(no, put[no]["resident"], f"{TIANHE}-1", "am", "inactivated")
-    assert await it.appointments.give(TIANHE, [Giving(slot, DAY)], "test") == ["booked"]
+    slot = RosterEntry(no, put[no]["resident"], f"{TIANHE}-1", "am", "inactivated")
+    assert await it.appointments.give(TIANHE, [SlotGrant(slot, DAY)], "test") == ["booked"]
     (record,) = await store.records([resident_of(TIANHE, 7)])
     assert record is not None
     news = FirstDoseRecord(record.day - 1, record.product, record.district, record.match, record.contact)
@@ -390,7 +390,7 @@ def _of_one(no: str, word: Any, args: Sequence[Any]) -> Any:
 async def test_who_is_given_a_slot_gets_it_whatever_is_said_of_a_neighbour(night: NightHouse) -> None:
     on = DAY + timedelta(days=3)
     wanted = [
-        Giving(Taken(f"10619022{i:07d}", resident_of(TIANHE, i), f"{TIANHE}-{i}", "am", "inactivated"), on)
+        SlotGrant(RosterEntry(f"10619022{i:07d}", resident_of(TIANHE, i), f"{TIANHE}-{i}", "am", "inactivated"), on)
         for i in (1, 2)
     ]
     numbers = await night.store.numbers([it.slot.resident for it in wanted])

@@ -23,7 +23,7 @@ import psutil
 from redis import Redis
 from stdnum.iso7064 import mod_11_2
 
-from server.appointments.giving import Giving
+from server.appointments.giving import SlotGrant
 from server.appointments.sites import Site
 from server.appointments.staff import Role
 from server.core.city import SHIPPED_CITY, City, load_city
@@ -33,7 +33,7 @@ from server.core.keys import Pepper
 from server.core.papers import normalise_name
 from server.core.settings import Settings
 from server.records.first_dose import FirstDoseRecord
-from server.records.slot import Slot, Taken
+from server.records.slot import RosterEntry, Slot
 from server.services import Services, wire
 from server.store.connecting import connect
 from server.web.app import application
@@ -226,8 +226,8 @@ class House:
     ) -> None:
         """Give a registration an appointment as a night would."""
         await self.store.keep_capacity(f"{TIANHE}:{day}", {Slot(site, period, product): 99})
-        slot = Taken(no, self.resident(who), site, period, product)
-        assert await self.services.appointments.give(TIANHE, [Giving(slot, day)], "night") == ["booked"]
+        slot = RosterEntry(no, self.resident(who), site, period, product)
+        assert await self.services.appointments.give(TIANHE, [SlotGrant(slot, day)], "night") == ["booked"]
 
     def resident(self, who: Person) -> bytes:
         """Somebody's resident key."""

@@ -12,8 +12,8 @@ from server.night.published import Published
 from server.records.night import NightRecord
 from server.records.registration import Appointment
 from server.records.registration_changes import Booking, Change, PassedOver
+from server.records.slot import RosterEntry
 from server.records.slot import Slot as SlotName
-from server.records.slot import Taken
 from server.records.statuses import known
 from tests.support.serving import TIANHE
 from tests.support.stores import Store
@@ -97,7 +97,7 @@ class SmallNight:
                 continue
             on, site, period, product = outcome.slot
             await self.store.keep_capacity(day_tag(TIANHE, on), {SlotName(site, period, product): 9})
-            taken = Taken(candidate.no, resident, site, period, product)
+            taken = RosterEntry(candidate.no, resident, site, period, product)
             assert [s for s, _ in known(await self.store.take([(day_tag(TIANHE, on), taken)]))] == ["taken"]
             change, place = Change(resident, candidate.no, "night"), Appointment(site, on.isoformat(), period)
             assert await self.store.book([Booking(change, place, 1_900_000_000_000, day, leaf)]) == ["booked"]

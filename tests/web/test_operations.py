@@ -7,11 +7,11 @@ from typing import Any, Literal
 import pytest
 from structlog.testing import capture_logs
 
-from server.appointments.giving import Giving
+from server.appointments.giving import SlotGrant
 from server.records.night import NightRecord
 from server.records.registration import Appointment
 from server.records.registration_changes import Change
-from server.records.slot import Slot, Taken
+from server.records.slot import RosterEntry, Slot
 from tests.support.dead_letters import in_hand, shelved
 from tests.support.serving import BAIYUN, HUANGPU, OPERATOR, TIANHE, House, person, refused
 from tests.support.stores import Store
@@ -221,7 +221,7 @@ async def test_capacity_is_shown_by_slot_and_added_up_for_today_and_two_weeks(ho
         await house.store.keep_capacity(f"{TIANHE}:{day}", slots)
     for i in range(2):
         no = (await house.registered(person(i)))["registration_no"]
-        giving = Giving(Taken(no, house.resident(person(i)), "T1", "am", "inactivated"), MONDAY)
+        giving = SlotGrant(RosterEntry(no, house.resident(person(i)), "T1", "am", "inactivated"), MONDAY)
         assert await house.services.appointments.give(TIANHE, [giving], "night") == ["booked"]
     await house.store.keep_capacity(f"{BAIYUN}:{MONDAY}", {Slot("B1", "am", "cho"): 3})
     view = await look(house)
@@ -476,7 +476,7 @@ async def test_capacity_is_taken_from_a_file_and_what_is_lower_than_given_is_tol
     assert await slots(house, TUESDAY, BAIYUN) == {b"B1|pm|cho": b"7"}
     nos = [(await house.registered(person(i)))["registration_no"] for i in range(2)]
     for i, no in enumerate(nos):
-        giving = Giving(Taken(no, house.resident(person(i)), "T1", "am", "inactivated"), MONDAY)
+        giving = SlotGrant(RosterEntry(no, house.resident(person(i)), "T1", "am", "inactivated"), MONDAY)
         assert await house.services.appointments.give(TIANHE, [giving], "night") == ["booked"]
     answer = await upload(house, f"{HEADER}\nT1,2021-06-21,am,inactivated,1\nT1,2021-06-21,pm,inactivated,0\n")
     assert answer.json() == {

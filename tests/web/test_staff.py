@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from server.appointments.giving import Giving
+from server.appointments.giving import SlotGrant
 from server.appointments.staff import Role
-from server.records.slot import Slot, Taken
+from server.records.slot import RosterEntry, Slot
 from tests.support.serving import OPERATOR, TIANHE, House, enrol, person, refused
 from tests.support.stores import swap
 
@@ -312,8 +312,8 @@ async def test_an_appointment_given_while_its_site_closes(
 
     swap(monkeypatch, house.store, "book", closed_first)
     await house.store.keep_capacity(f"{TIANHE}:2021-06-23", {Slot("T1", "am", "inactivated"): 1})
-    slot = Taken(done["registration_no"], house.resident(person(5)), "T1", "am", "inactivated")
-    giving = Giving(slot, date(2021, 6, 23))
+    slot = RosterEntry(done["registration_no"], house.resident(person(5)), "T1", "am", "inactivated")
+    giving = SlotGrant(slot, date(2021, 6, 23))
     assert await house.services.appointments.give(TIANHE, [giving], "night") == ["closed"]
     assert (await mine(house, done))["state"] == "proposed"
     assert await house.store.roster(f"{TIANHE}:2021-06-23") == []
