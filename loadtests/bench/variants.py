@@ -17,8 +17,8 @@ from server.core.keys import Pepper, key, resident_tag
 from server.core.papers import check_id, check_name, check_phone, normalise_id, normalise_name, normalise_phone
 from server.core.settings import from_environment
 from server.core.tokens import Signer, Token, TokenKind
-from server.records.first_dose import FirstDoseRecord
-from server.registry.eligibility import FirstDose, judge
+from server.records.first_dose import FirstDose, FirstDoseRecord
+from server.registry.eligibility import judge
 from server.registry.registry import Applicant
 from server.store.connecting import connect
 

@@ -8,6 +8,17 @@ import msgspec
 from server.core.errors import BrokenRecord
 
 
+class FirstDose(msgspec.Struct, frozen=True):
+    """What the rules ask of a resident's line: day, product (its key in the city file), code of the district.
+
+    What a cohort is made of stands here: `server.registry.eligibility` sees nothing else of a person.
+    """
+
+    day: date
+    product: str
+    district: str
+
+
 class FirstDoseRecord(msgspec.Struct, frozen=True, array_like=True):
     """A resident's line of the registry, packed (about 90 bytes).
 
@@ -27,6 +38,11 @@ class FirstDoseRecord(msgspec.Struct, frozen=True, array_like=True):
     def date(self) -> date | None:
         """Date of the first dose, None before it."""
         return date.fromordinal(self.day) if self.day else None
+
+    @property
+    def first_dose(self) -> FirstDose | None:
+        """What the rules ask of it, None before a first dose."""
+        return FirstDose(date.fromordinal(self.day), self.product, self.district) if self.day else None
 
 
 class Resident(NamedTuple):

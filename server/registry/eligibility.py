@@ -10,16 +10,9 @@ import msgspec
 
 from server.core.city import City
 from server.core.phases import Phase
+from server.records.first_dose import FirstDose
 
 NotEligible = Literal["before-phases", "after-phases", "no-first-dose", "too-soon", "complete", "wrong-district"]
-
-
-class FirstDose(msgspec.Struct, frozen=True):
-    """What the registry says of a resident: day, product (its key in the city file), code of the district."""
-
-    day: date
-    product: str
-    district: str
 
 
 class Verdict(msgspec.Struct, frozen=True):

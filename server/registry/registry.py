@@ -20,8 +20,8 @@ from server.core.papers import (
     normalise_phone,
 )
 from server.core.sms import CODE_TRIES
-from server.records.first_dose import Compared, FirstDoseRecord, Resident, pack
-from server.registry.eligibility import FirstDose, Verdict, judge
+from server.records.first_dose import Compared, FirstDose, FirstDoseRecord, Resident, pack
+from server.registry.eligibility import Verdict, judge
 from server.registry.guesses import Guesses
 from server.registry.store import RegistryStore
 from server.store.coalescer import Coalescer
@@ -199,8 +199,7 @@ class Registry:
         Raises:
             Refusal: `not-eligible`.
         """
-        line = (record.day, record.product, record.district) if record and record.day else None
-        verdict = self._verdict(line, day, district)
+        verdict = self._verdict(record.first_dose if record else None, day, district)
         if verdict.eligible:
             return
         extras: dict[str, Any] = {}
@@ -210,13 +209,12 @@ class Registry:
                 extras = {"district": right.code, "district_name": right.name_zh, "district_name_en": right.name_en}
         raise Refusal("not-eligible", reason=verdict.reason, eligible_from=verdict.eligible_from, **extras)
 
-    def _judge(self, line: tuple[int, str, str] | None, day: date, district: str) -> Verdict:
-        if line is None:
-            return judge(self._city, day, None, district)
-        ordinal, product, its_district = line
-        if product not in self._city.products:  # imported with an earlier city file
+    def _judge(self, first_dose: FirstDose | None, day: date, district: str) -> Verdict:
+        if (
+            first_dose is not None and first_dose.product not in self._city.products
+        ):  # imported with an earlier city file
             return Verdict(eligible=False, reason="complete")
-        return judge(self._city, day, FirstDose(date.fromordinal(ordinal), product, its_district), district)
+        return judge(self._city, day, first_dose, district)
 
     async def known(self, resident: bytes) -> Resident:
         """What the store knows of a person; shares a store call with others."""

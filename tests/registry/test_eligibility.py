@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.core.city import City, load_city
-from server.registry.eligibility import FirstDose, Verdict, judge
+from server.records.first_dose import FirstDose
+from server.registry.eligibility import Verdict, judge
 from tests.support import SUPPORT
 
 GUANGZHOU = load_city()
