@@ -12,7 +12,7 @@ from typing import Final
 from server.core.city import City
 from server.core.districts import District
 from server.core.keys import registration_no
-from server.fairness.allotment import Candidate, Rules, Slot
+from server.fairness.allotment import Candidate, OfferedSlot, Rules
 
 DEMAND: Final = 4_836_000
 """Residents with a first dose and no second one on 18 June 2021 (domain.md)."""
@@ -57,7 +57,7 @@ def sites_of(district: District, count: int) -> list[str]:
     return [f"{district.code}-{n}" for n in range(1, max(_FEWEST_SITES, count // _REGISTRATIONS_A_SITE) + 1)]
 
 
-def capacity(rules: Rules, sites: list[str], doses: int, seed: int) -> Iterator[tuple[Slot, int]]:
+def capacity(rules: Rules, sites: list[str], doses: int, seed: int) -> Iterator[tuple[OfferedSlot, int]]:
     """So many doses, on all dates, sites and halves of the day alike."""
     chosen = random.Random(f"capacity {seed} {rules.district}")
     each = doses / (rules.days * len(sites) * 2)
@@ -66,7 +66,7 @@ def capacity(rules: Rules, sites: list[str], doses: int, seed: int) -> Iterator[
             for half in ("am", "pm"):
                 for product, share in _PRODUCTS.items():
                     free = int(each * share + chosen.random())
-                    yield Slot(rules.first_day + timedelta(n), site, half, product), free
+                    yield OfferedSlot(rules.first_day + timedelta(n), site, half, product), free
 
 
 def waiting(city: City, district: District, count: int, seed: int, night: date = NIGHT) -> Iterator[Candidate]:

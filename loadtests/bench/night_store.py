@@ -23,7 +23,7 @@ from server.core.settings import Settings, from_environment, local_secrets
 from server.fairness.allotment import Candidate
 from server.messages.store import OutboxStore
 from server.night.store import NightStore
-from server.night.waiting_list import Waiting as Listed
+from server.night.waiting_list import ListedWaiting as Listed
 from server.night.waiting_list import pack
 from server.records.first_dose import FirstDoseRecord
 from server.records.message import Pointer

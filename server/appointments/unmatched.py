@@ -62,7 +62,7 @@ class UnmatchedAttendance(msgspec.Struct):
     at: datetime
 
 
-class Seen(NamedTuple):
+class AttendanceSeen(NamedTuple):
     """Whom a desk has seen; `period`: of the appointment that they had there on that day, "" where they had none."""
 
     no: str
@@ -95,7 +95,7 @@ class Unmatched:
 
     # The desk
 
-    async def whom(self, staff: Staff, no: str, day: date) -> Seen:
+    async def whom(self, staff: Staff, no: str, day: date) -> AttendanceSeen:
         """Whom the desk means.
 
         Raises:
@@ -110,9 +110,9 @@ class Unmatched:
         if site is None:  # the operator's token is of no site
             raise Refusal("not-found", reason="not-on-roster")
         period = had.period if had is not None and had.site == site else ""
-        return Seen(no, resident, district, site, day, period, staff.actor)
+        return AttendanceSeen(no, resident, district, site, day, period, staff.actor)
 
-    async def keep(self, seen: Seen) -> Attended:
+    async def keep(self, seen: AttendanceSeen) -> Attended:
         """Keep a dose that met no appointment, and reconcile it where the day's roster had them; again is the same.
 
         Raises:
@@ -140,7 +140,7 @@ class Unmatched:
         at = from_ms(kept.at_ms, self._city.tz)
         return Attended(seen.no, seen.site, seen.day, period or None, "unmatched", at)
 
-    async def _period_before(self, seen: Seen) -> str:
+    async def _period_before(self, seen: AttendanceSeen) -> str:
         """The period of an appointment there on that day, cancelled before rosters kept who had been on them."""
         kept = await self._reader.registration(seen.resident)
         is_it = kept is not None and (kept.no, kept.site, kept.day) == (seen.no, seen.site, seen.day)

@@ -12,7 +12,7 @@ from server.operations.importing.capacity import CapacityFound, DaySlot, Lowered
 from server.operations.importing.last import LastImport
 from server.operations.importing.registry import Going, RegistryFound
 from server.operations.importing.sites import SitesFound
-from server.operations.importing.steps import Scope
+from server.operations.importing.steps import FileScope
 
 _MOST_TOLD: Final = 10
 
@@ -89,7 +89,7 @@ def of_followers(counts: Counts) -> Iterator[str]:
         yield (f"{changed:,} open registrations follow: {counts.corrected:,} corrected, {counts.closed:,} closed{late}")
 
 
-def of_missing_sites(found: SitesFound, affected: AtSites, scope: Scope) -> Iterator[str]:
+def of_missing_sites(found: SitesFound, affected: AtSites, scope: FileScope) -> Iterator[str]:
     """Sites that are not in the file: what hangs on them where they go, or how many stay."""
     if scope.replace and found.going():
         yield from _hanging(len(found.missing), affected)
@@ -97,7 +97,7 @@ def of_missing_sites(found: SitesFound, affected: AtSites, scope: Scope) -> Iter
         yield f"{len(found.missing):,} sites are not in the file and stay (--replace takes them away)"
 
 
-def of_missing_slots(found: CapacityFound, missing: Sequence[DaySlot], scope: Scope) -> Iterator[str]:
+def of_missing_slots(found: CapacityFound, missing: Sequence[DaySlot], scope: FileScope) -> Iterator[str]:
     """Slots of the file's days that are not in it."""
     if missing and not scope.partial:
         given = sum(found.given.get(slot, 0) for slot in missing)

@@ -16,11 +16,11 @@ from server.core.city import City
 from server.core.clock import Clock
 from server.core.errors import SetupError
 from server.core.settings import Settings
-from server.operations.importing import Outcome
+from server.operations.importing import RowsKept
 from server.operations.importing.steps import (
     CapacityImport,
+    FileScope,
     RegistryImport,
-    Scope,
     SitesImport,
     capacity_file,
     sites_file,
@@ -42,9 +42,9 @@ class Choices(msgspec.Struct, frozen=True):
     partial: bool = False
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> FileScope:
         """What the file claims."""
-        return Scope(replace=self.replace, partial=self.partial)
+        return FileScope(replace=self.replace, partial=self.partial)
 
 
 _INTO_THE_DEMO = (
@@ -76,7 +76,7 @@ class _Run(NamedTuple):
         for line in lines:
             click.echo(line)
 
-    def check_rows(self, outcome: Outcome) -> None:
+    def check_rows(self, outcome: RowsKept) -> None:
         """Say which rows are bad.
 
         Raises:

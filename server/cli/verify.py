@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from server.core.errors import SetupError
-from server.fairness.verification import MadePublic, Wrong, verify_allotment, verify_draw, verify_inclusion
+from server.fairness.verification import MadePublic, WrongFile, verify_allotment, verify_draw, verify_inclusion
 
 _file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -55,7 +55,7 @@ def allotment(file: Path, commitment: str | None, list_root: str | None, root: s
             held = verify_allotment(
                 file, MadePublic(commitment, list_root, root), lambda n: bar.update(task, completed=n)
             )
-    except (Wrong, OSError) as error:
+    except (WrongFile, OSError) as error:
         raise SetupError(f"no: {file}: {error}") from None
     counts = ", ".join(f"{name} {count:,}" for name, count in held.foot.counts.items() if count)
     click.echo(f"yes: {held.head.rules.district} {held.head.rules.date}: {held.head.registrations:,} registrations")
@@ -75,7 +75,7 @@ def inclusion(file: Path, root: str | None) -> None:
     """
     try:
         found = verify_inclusion(file, root)
-    except (Wrong, OSError) as error:
+    except (WrongFile, OSError) as error:
         raise SetupError(f"no: {file}: {error}") from None
     line = found.line
     rank = f"number {found.number - 1:,} of {found.registrations:,}"
@@ -102,7 +102,7 @@ def draw(file: Path, commitment: str | None, entry: int | None) -> None:
     """
     try:
         drawn = verify_draw(file, commitment)
-    except (Wrong, OSError) as error:
+    except (WrongFile, OSError) as error:
         raise SetupError(f"no: {file}: {error}") from None
     click.echo(f"yes: {drawn.draw.entries:,} entries, {drawn.compared:,} numbers compared")
     if entry is not None:

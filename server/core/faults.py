@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 
-class Fault(NamedTuple):
+class ValueFault(NamedTuple):
     """A value that is not what was expected: its `path` ("" = the whole), msgspec's words for it; or the name of the
     field that is `missing` there, or `unknown`."""
 
@@ -25,9 +25,11 @@ class Fault(NamedTuple):
         return f"{key}: {self.what[0].lower()}{self.what[1:]}"
 
 
-def fault_of(error: msgspec.ValidationError) -> Fault:
+def fault_of(error: msgspec.ValidationError) -> ValueFault:
     """From msgspec's words, such as "Expected `str`, got `int` - at `$.name`"."""
     what, _, path = str(error).partition(" - at `$")
     missing = re.fullmatch(r"Object missing required field `(.+)`", what)
     unknown = re.fullmatch(r"Object contains unknown field `(.+)`", what)
-    return Fault(path.rstrip("`").lstrip("."), what, missing[1] if missing else None, unknown[1] if unknown else None)
+    return ValueFault(
+        path.rstrip("`").lstrip("."), what, missing[1] if missing else None, unknown[1] if unknown else None
+    )

@@ -1,6 +1,6 @@
 """Identity papers and phone numbers: one spelling each, then a check (see domain.md); names: `server.core.names`.
 
-A check takes what the `normalise_` function of the same name gave. It answers None, or a `Fault`: a slug for
+A check takes what the `normalise_` function of the same name gave. It answers None, or a `PaperFault`: a slug for
 the contract's ``invalid``, to be put into the resident's words elsewhere.
 """
 
@@ -19,7 +19,7 @@ from server.core.same_name import SameName
 IdType = Literal["resident_id", "residence_permit", "hk_macao_permit", "taiwan_permit", "passport"]
 ID_TYPES: Final[tuple[IdType, ...]] = get_args(IdType)
 
-Fault = NameFault | Literal["format", "region", "birth-date", "checksum", "old-id"]
+PaperFault = NameFault | Literal["format", "region", "birth-date", "checksum", "old-id"]
 
 EARLIEST_BIRTH_YEAR: Final = 1880
 
@@ -117,7 +117,7 @@ def _told_by_digits(passport: str) -> tuple[str, str]:
     return "passport", passport
 
 
-def check_id(id_type: IdType, number: str) -> Fault | None:
+def check_id(id_type: IdType, number: str) -> PaperFault | None:
     """What is wrong with a normalised ID number, or None.
 
     Raises:
@@ -127,7 +127,7 @@ def check_id(id_type: IdType, number: str) -> Fault | None:
     return check(number) if number else "empty"
 
 
-def _check_resident_id(number: str) -> Fault | None:
+def _check_resident_id(number: str) -> PaperFault | None:
     """GB 11643-1999: 6 digits of address, 8 of birth date, 3 of sequence, one check character.
 
     The address is not looked up: lists of codes refuse people whose county was abolished.
@@ -145,14 +145,14 @@ def _check_resident_id(number: str) -> Fault | None:
     return None if mod_11_2.checksum(number) == 1 else "checksum"
 
 
-def _check_old_id(number: str) -> Fault:
+def _check_old_id(number: str) -> PaperFault:
     """What is wrong with an ID that has not 18 characters: one of 15 digits gets here where it was not converted."""
     if not _OLD_ID.fullmatch(number):
         return "length"
     return "old-id" if new_id(number) else "birth-date"
 
 
-def _check_residence_permit(number: str) -> Fault | None:
+def _check_residence_permit(number: str) -> PaperFault | None:
     """The permits of Hong Kong, Macao and Taiwan residents: a resident ID with a region for its address."""
     fault = _check_resident_id(number) if len(number) == 18 else "length"
     if fault is None and not number.startswith(_RESIDENCE_REGIONS):
@@ -160,11 +160,11 @@ def _check_residence_permit(number: str) -> Fault | None:
     return fault
 
 
-def _check_format(pattern: re.Pattern[str]) -> Callable[[str], Fault | None]:
+def _check_format(pattern: re.Pattern[str]) -> Callable[[str], PaperFault | None]:
     return lambda number: None if pattern.fullmatch(number) else "format"
 
 
-_CHECKS: Final[dict[str, Callable[[str], Fault | None]]] = {
+_CHECKS: Final[dict[str, Callable[[str], PaperFault | None]]] = {
     "resident_id": _check_resident_id,
     "residence_permit": _check_residence_permit,
     "hk_macao_permit": _check_format(_HK_MACAO_PERMIT),
@@ -186,7 +186,7 @@ def normalise_phone(raw: str) -> str:
     return number
 
 
-def check_phone(number: str) -> Fault | None:
+def check_phone(number: str) -> PaperFault | None:
     """What is wrong with a normalised mobile number, or None."""
     if not number:
         return "empty"
@@ -197,7 +197,7 @@ def check_phone(number: str) -> Fault | None:
     return None if number[0] == "1" and number[1] in "3456789" else "format"
 
 
-def faults(id_type: IdType, id_number: str, name: str, phone: str) -> list[tuple[str, Fault]]:
+def faults(id_type: IdType, id_number: str, name: str, phone: str) -> list[tuple[str, PaperFault]]:
     """(field, fault) of each field of normalised papers that cannot be right; empty when all can.
 
     Raises:
@@ -209,9 +209,9 @@ def faults(id_type: IdType, id_number: str, name: str, phone: str) -> list[tuple
 
 __all__ = [
     "ID_TYPES",
-    "Fault",
     "IdType",
     "OldIds",
+    "PaperFault",
     "PapersPolicy",
     "check_id",
     "check_name",

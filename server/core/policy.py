@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from server.core.values import NotNegative, Positive, Rate, Wrong
+from server.core.values import MostWrong, NotNegative, Positive, Rate
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,8 +42,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cancel_notice_hours: Annotated[int, msgspec.Meta(ge=0, le=24)] = 4
     retention_days: Positive = 90
     attendance_off_roster: Literal["reconcile", "keep", "refuse"] = "reconcile"
-    wrong_papers_in_ten_minutes: Wrong = 5
-    wrong_papers_in_a_day: Wrong = 20
+    wrong_papers_in_ten_minutes: MostWrong = 5
+    wrong_papers_in_a_day: MostWrong = 20
     wrong_papers_held_seconds: Annotated[float, msgspec.Meta(ge=0, le=10)] = 1.0
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, BinaryIO, Final, Literal
 
 import msgspec
 
-from server.fairness.allotment import Allotment, Candidate, Candidates, Reason, Rules, Slot, cohorts_of
+from server.fairness.allotment import Allotment, Candidate, Candidates, OfferedSlot, Rules, WhyNot, cohorts_of
 from server.fairness.draw import commitment
 from server.fairness.merkle import Frontier, Tree, leaf_hash
 
@@ -36,9 +36,9 @@ class Head(msgspec.Struct, forbid_unknown_fields=True):
     list_root: Hash
     slots: list[tuple[date, str, str, str, Count]]
 
-    def offered(self) -> list[tuple[Slot, int]]:
+    def offered(self) -> list[tuple[OfferedSlot, int]]:
         """As `Rules.offered` gives them."""
-        return [(Slot(day, site, period, product), free) for day, site, period, product, free in self.slots]
+        return [(OfferedSlot(day, site, period, product), free) for day, site, period, product, free in self.slots]
 
 
 class Entry(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -60,7 +60,7 @@ class Line(Entry, kw_only=True):
     tie: Hash
     slot: tuple[date, str, str, str] | None = None
     moved: bool = False
-    reason: Reason | None = None
+    reason: WhyNot | None = None
     reached: date | None = None
 
     def candidate(self) -> Candidate:
@@ -82,7 +82,9 @@ class Foot(msgspec.Struct, forbid_unknown_fields=True):
 encode = msgspec.json.Encoder().encode
 
 
-def write(out: BinaryIO, rules: Rules, seed: bytes, offered: Iterable[tuple[Slot, int]], night: Allotment) -> Tree:
+def write(
+    out: BinaryIO, rules: Rules, seed: bytes, offered: Iterable[tuple[OfferedSlot, int]], night: Allotment
+) -> Tree:
     """Write the result file of a night.
 
     Args:
@@ -102,14 +104,14 @@ def write(out: BinaryIO, rules: Rules, seed: bytes, offered: Iterable[tuple[Slot
     return tree
 
 
-def lines(rules: Rules, seed: bytes, offered: Iterable[tuple[Slot, int]], night: Allotment) -> Iterator[bytes]:
+def lines(rules: Rules, seed: bytes, offered: Iterable[tuple[OfferedSlot, int]], night: Allotment) -> Iterator[bytes]:
     """The file's lines but for the last, without the newline."""
     yield encode(head(rules, seed, offered, night))
     for i in night.order.indices:
         yield line_of(night, i)
 
 
-def head(rules: Rules, seed: bytes, offered: Iterable[tuple[Slot, int]], night: Allotment) -> Head:
+def head(rules: Rules, seed: bytes, offered: Iterable[tuple[OfferedSlot, int]], night: Allotment) -> Head:
     """The first line."""
     return Head(
         FORMAT,

@@ -10,7 +10,7 @@ from server.store.connection import Connection
 from server.store.pointers import Pointers
 from server.store.registrations import RegistrationReader
 
-CALLED: Final = frozenset(name for name, kind in KINDS.items() if kind.matters)
+KINDS_CALLED: Final = frozenset(name for name, kind in KINDS.items() if kind.matters)
 """Whoever does not get a message of these kinds is called by an operator."""
 
 _FAILED: Final = frozenset({"undelivered", "refused", "unsent"})
@@ -32,7 +32,9 @@ class Missed(NamedTuple):
 def failed(registration: Registration | None) -> list[Missed]:
     """A registration's messages that matter and have not arrived; none where there is no registration."""
     told = sorted(registration.messages.items()) if registration else []
-    return [Missed(kind, it.state, it.told_ms, it.why) for kind, it in told if kind in CALLED and it.state in _FAILED]
+    return [
+        Missed(kind, it.state, it.told_ms, it.why) for kind, it in told if kind in KINDS_CALLED and it.state in _FAILED
+    ]
 
 
 async def put_back(connection: Connection, district: str, pointer: str, letter: DeadLetter) -> None:

@@ -14,7 +14,7 @@ from server.core.clock import Clock
 from server.core.errors import StoreUnavailable
 from server.core.keys import Pepper
 from server.core.sms import plain_word
-from server.messages.delivery_failures import CALLED, failed
+from server.messages.delivery_failures import KINDS_CALLED, failed
 from server.messages.message_ids import RELATIONS, Relation, Rule, Said, choose, usual_of
 from server.messages.receipt_store import ReceiptStore
 from server.messages.store import OutboxStore
@@ -154,7 +154,7 @@ class DeliveryReceipts:
     async def _see_to_calls(self, sent: Sent, noted: Noted) -> None:
         if noted.now == "undelivered":
             log.warning("sms not delivered", kind=sent.kind, district=sent.district)
-            if sent.kind in CALLED:
+            if sent.kind in KINDS_CALLED:
                 await self._outbox.note_call(sent.district, sent.no, sent.resident)
         elif noted.now == "delivered" and noted.was == "undelivered":  # the provider knew no better then
             kept = await self._reader.registration(sent.resident)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from server.records.message import Message, Next, Outcome, Pointer, Sent
+from server.records.message import Message, Next, Pointer, SendOutcome, Sent
 
 
 class InHand(NamedTuple):
@@ -33,7 +33,7 @@ class InHand(NamedTuple):
 class Answer(NamedTuple):
     """What became of a message; `why` of one that is not sent; `is_latest`: it is about the latest registration."""
 
-    outcome: Outcome
+    outcome: SendOutcome
     why: str = ""
     is_latest: bool = True
     ids: Sequence[str] = ()

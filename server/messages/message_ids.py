@@ -92,7 +92,7 @@ def relation(answered: str, receipted: str) -> Relation | None:
     return None
 
 
-class Candidate(Protocol):
+class MessageWithIds(Protocol):
     """A message that a receipt may be about."""
 
     @property
@@ -108,7 +108,7 @@ class Candidate(Protocol):
         """When it was taken; 0 = not known."""
 
 
-_Fitting: TypeAlias = tuple[int, Candidate, Relation]
+_Fitting: TypeAlias = tuple[int, MessageWithIds, Relation]
 
 
 class Choice(NamedTuple):
@@ -121,7 +121,7 @@ class Choice(NamedTuple):
 
 def choose(
     receipted: Sequence[str],
-    candidates: Sequence[Candidate],
+    candidates: Sequence[MessageWithIds],
     phones: frozenset[bytes],
     submitted: str,
     rule: Rule,

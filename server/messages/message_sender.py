@@ -15,13 +15,13 @@ from server.core.errors import MessageRefused, NotHandedOver, NotUnderstood, Sto
 from server.core.keys import Pepper, resident_tag
 from server.core.masks import mask_phone
 from server.messages.code_sender import Sending
-from server.messages.delivery_failures import CALLED
+from server.messages.delivery_failures import KINDS_CALLED
 from server.messages.delivery_receipts import DeliveryReceipts
 from server.messages.gateways import Gateway
 from server.messages.in_hand import Answer, InHand
 from server.messages.outbox_reader import HOLD_SECONDS, OutboxReader
 from server.messages.rendering import Rendered, Renderer
-from server.records.message import AdmitVerdict, Caps, DeadLetter, Next, Outcome, Pointer
+from server.records.message import AdmitVerdict, Caps, DeadLetter, Next, Pointer, SendOutcome
 from server.store.coalescer import Coalescer
 from server.store.connection import Connection
 from server.store.pointers import Pointers
@@ -69,7 +69,7 @@ class MessageSender(OutboxReader):
         self._next: Coalescer[Pointer, Next] = Coalescer(self._outbox.next_message)
         self._admit: Coalescer[tuple[str, str, bool, Caps], tuple[AdmitVerdict, int]] = Coalescer(self._outbox.admit)
         self._opted_out: Coalescer[bytes, bool] = Coalescer(self._receipt_store.has_opted_out)
-        self._settle_message: Coalescer[tuple[Pointer, int, Outcome, str], bool] = Coalescer(
+        self._settle_message: Coalescer[tuple[Pointer, int, SendOutcome, str], bool] = Coalescer(
             self._outbox.settle_message
         )
         # What a gateway has answered and the store has not been told yet.
@@ -130,7 +130,7 @@ class MessageSender(OutboxReader):
             case _:
                 assert_never(held.found.status)
 
-    async def _deliver(self, gateway: Gateway, held: InHand) -> Outcome | None:
+    async def _deliver(self, gateway: Gateway, held: InHand) -> SendOutcome | None:
         """Send and settle the message in hand; None where it was put off or laid aside, with its pointer."""
         answer = self._answered.get(held.mark)
         if answer is None:
@@ -235,7 +235,7 @@ class MessageSender(OutboxReader):
         sms = self._city.sms
         share = max(1, sms.per_phone_a_day_in_all // _CONFIRMING_SHARE)
         caps = Caps(sms.per_phone_a_day, share, sms.per_phone_a_day_in_all)
-        return resident_tag(self._pepper.phone(phone)), kind, kind not in CALLED, caps
+        return resident_tag(self._pepper.phone(phone)), kind, kind not in KINDS_CALLED, caps
 
     async def _fail(self, held: InHand, why: str) -> None:
         tries = held.pointer.tries + 1
@@ -269,5 +269,5 @@ class MessageSender(OutboxReader):
         await self._acknowledge.submit(pointer.entry)
 
     async def _note_call(self, held: InHand) -> None:
-        if held.message.kind in CALLED:
+        if held.message.kind in KINDS_CALLED:
             await self._outbox.note_call(held.pointer.entry.district, held.message.no, held.pointer.resident)

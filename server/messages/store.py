@@ -25,8 +25,8 @@ from server.records.message import (
     DeadLetter,
     Next,
     OutboxEntry,
-    Outcome,
     Pointer,
+    SendOutcome,
     Stream,
     decode_message,
     pack_letter,
@@ -141,7 +141,7 @@ class OutboxStore(FeatureStore):
         return found
 
     async def settle_message(
-        self, settled: Sequence[tuple[Pointer, int, Outcome] | tuple[Pointer, int, Outcome, str]]
+        self, settled: Sequence[tuple[Pointer, int, SendOutcome] | tuple[Pointer, int, SendOutcome, str]]
     ) -> list[bool | UnknownStatus]:
         """These messages, by their numbers, are owed no longer; False where one was not in its pointer's hand.
 

@@ -9,7 +9,7 @@ from server.core.city import City
 from server.core.clock import from_ms
 from server.core.districts import District
 from server.core.keys import day_tag
-from server.fairness.allotment import Rules, Slot
+from server.fairness.allotment import OfferedSlot, Rules
 from server.night.store import NightStore
 from server.night.waiting_list import days_after
 from server.records.registration import Registration
@@ -19,13 +19,13 @@ from server.store.registrations import RegistrationReader
 
 T = TypeVar("T")
 
-Free: TypeAlias = tuple[Slot, int]
+Free: TypeAlias = tuple[OfferedSlot, int]
 """A slot, and how many doses of it are free."""
 
 _BATCH: Final = 500
 
 
-class Closing(NamedTuple):
+class NotCome(NamedTuple):
     """A line of a day's roster whose holder has not come; `known`: an interrupted run has said so already."""
 
     slot: RosterEntry
@@ -51,7 +51,7 @@ class Tonight:
         """The rules of a district's night, as the city file says now."""
         return Rules.of(self._city, district.code, day, self._city.policy.horizon_days)
 
-    async def closing(self, district: District, day: date) -> AsyncIterator[tuple[date, list[Closing]]]:
+    async def closing(self, district: District, day: date) -> AsyncIterator[tuple[date, list[NotCome]]]:
         """Who has not come to their appointments of the days that are not closed yet, up to `day`: some at a time."""
         (through,) = await self._night_store.through([district.code])
         for each in days_after(through.closed, day):
@@ -61,7 +61,7 @@ class Tonight:
                 yield (
                     each,
                     [
-                        Closing(slot, self._may_charge(it), known=it.state == "noshow")
+                        NotCome(slot, self._may_charge(it), known=it.state == "noshow")
                         for slot, it in zip(batch, kept, strict=True)
                         if isinstance(it, Registration)
                         and it.holds_slot(slot.no, each)
@@ -93,7 +93,7 @@ class Tonight:
         for day, used, closed in zip(days, await self._slot_store.used(tags), closures, strict=True):
             for (site, period, product), (capacity, taken) in sorted(used.items()):
                 free = 0 if SitePeriod(site, period) in closed else max(0, capacity - taken)
-                rows.append((Slot(day, site, period, product), free))
+                rows.append((OfferedSlot(day, site, period, product), free))
                 if taken > capacity:
                     over.append(Overbooked(day, site, period, product, capacity, taken))
         return rules.offered(rows), over

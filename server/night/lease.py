@@ -14,7 +14,7 @@ import structlog
 from server.core.clock import from_ms
 from server.core.errors import SetupError, StoreUnavailable
 from server.night.store import NightStore
-from server.records.night import Lease as Holder
+from server.records.night import LeaseHolder
 from server.store.connection import Connection
 
 log = structlog.get_logger()
@@ -47,7 +47,7 @@ class Lease:
         self._night_store = NightStore(connection)
         self._tz = tz
         self._renewing: asyncio.Task[None] | None = None
-        self._lost: Holder | None = None
+        self._lost: LeaseHolder | None = None
         self.token = 0
         # A process may run one night after the other.
         self._me = f"{_holder(os.getpid())}, run {secrets.token_hex(4)}"
@@ -91,7 +91,7 @@ class Lease:
                 held = await self._night_store.lease(self._me, self.token, _LIVES_MS)
                 self._lost = None if held.is_mine else held
 
-    def _by(self, held: Holder) -> str:
+    def _by(self, held: LeaseHolder) -> str:
         since, until = (f"{from_ms(ms, self._tz):%Y-%m-%d %H:%M:%S}" for ms in (held.since_ms, held.expires_ms))
         return f"the night is being run by {held.holder}, since {since}; unless renewed its lease ends at {until}"
 

@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from server.fairness.allotment import Allotment, Rules, Slot
+from server.fairness.allotment import Allotment, OfferedSlot, Rules
 from server.fairness.merkle import Proof, Tree, prove_from
 from server.fairness.result_file import write
 
@@ -23,7 +23,7 @@ _offsets = struct.Struct(">QQ")
 _BUFFER_BYTES = 1 << 20
 
 
-class Entry(NamedTuple):
+class ProvedLine(NamedTuple):
     """A line of a result file, without its newline, and the proof that it is in it."""
 
     line: bytes
@@ -52,7 +52,7 @@ class Published:
         file = self._file(self._folder, day, district)
         return file if file.is_file() else None
 
-    def entry(self, day: date, district: str, leaf: int) -> Entry | None:
+    def entry(self, day: date, district: str, leaf: int) -> ProvedLine | None:
         """A line, counted from 0 with the head; None where it is not here.
 
         Costs a few dozen reads of some bytes.
@@ -66,11 +66,11 @@ class Published:
                 saved.seek(-(proof.leaves + 1 - leaf) * _OFFSET_BYTES, os.SEEK_END)
                 begins, following = _offsets.unpack(saved.read(_offsets.size))
                 lines.seek(begins)
-                return Entry(lines.read(following - begins - 1), proof)
+                return ProvedLine(lines.read(following - begins - 1), proof)
         except (FileNotFoundError, IndexError):
             return None
 
-    def write(self, rules: Rules, seed: bytes, offered: Iterable[tuple[Slot, int]], night: Allotment) -> str:
+    def write(self, rules: Rules, seed: bytes, offered: Iterable[tuple[OfferedSlot, int]], night: Allotment) -> str:
         """Write the result of a district's night; its root, hex. The arguments are those of `results.write`.
 
         Raises:

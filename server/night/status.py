@@ -14,12 +14,12 @@ from server.night.store import NightStore
 from server.records.night import NightRecord
 from server.store.connection import Connection
 
-State = Literal["committed", "closing", "frozen", "allotted", "published", "done"]
+NightState = Literal["committed", "closing", "frozen", "allotted", "published", "done"]
 
 
-def state_of(night: NightRecord) -> State | None:
+def state_of(night: NightRecord) -> NightState | None:
     """How far a district's night has come; None where there is none."""
-    reached: tuple[tuple[object, State], ...] = (
+    reached: tuple[tuple[object, NightState], ...] = (
         (night.told_ms, "done"),
         (night.root, "published"),
         (night.allotted_ms, "allotted"),
@@ -48,7 +48,7 @@ class Announced(msgspec.Struct):
 
     district: str
     date: dt.date
-    state: State
+    state: NightState
     commitment: str
     registrations: int | None
     list_root: str | None

@@ -19,7 +19,7 @@ from server.records.night import (
     Claim,
     Done,
     FreezeStatus,
-    Lease,
+    LeaseHolder,
     NightRecord,
     Through,
 )
@@ -35,7 +35,7 @@ _SMALL: Final = tuple(name for name in NightRecord.__struct_fields__ if name not
 class NightStore(FeatureStore):
     """Each method with a script's name runs it; the others only read or write."""
 
-    async def lease(self, holder: str, token: int, lives_ms: int, dead: int = 0) -> Lease:
+    async def lease(self, holder: str, token: int, lives_ms: int, dead: int = 0) -> LeaseHolder:
         """Take (`token` 0), renew or give back (`lives_ms` 0) the right to run the night.
 
         Args:
@@ -46,17 +46,17 @@ class NightStore(FeatureStore):
         """
         args = (*self._connection.clock(), holder, token, lives_ms, dead)
         status, token, by, since_ms, expires_ms = await self._connection.run("lease", _LEASE, *args)
-        return Lease(
+        return LeaseHolder(
             self._connection.read(LEASE, status) == "held", int(token), by.decode(), int(since_ms), int(expires_ms)
         )
 
-    async def leased(self) -> Lease | None:
+    async def leased(self) -> LeaseHolder | None:
         """Who runs the night, or did last (then `expires_ms` is over); None before anybody has. Takes nothing."""
         (answer,) = await self._connection.plain([("HGETALL", key("lease", _LEASE))])
         kept = fields_of(answer)
         if not kept:
             return None
-        return Lease(False, int(kept["token"]), kept["holder"], int(kept["since_ms"]), int(kept["expires_ms"]))
+        return LeaseHolder(False, int(kept["token"]), kept["holder"], int(kept["since_ms"]), int(kept["expires_ms"]))
 
     async def enter_night(self, tag: str, token: int, seed: bytes) -> NightRecord | None:
         """Begin or go on with a district's night: how far it has come, or None where somebody holds a later lease."""

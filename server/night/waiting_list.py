@@ -30,7 +30,7 @@ MOST_DAYS_BACK = 34
 _PART = 5_000
 
 
-class Waiting(msgspec.Struct, array_like=True):
+class ListedWaiting(msgspec.Struct, array_like=True):
     """A registration on the list, and whose it is; dates as YYYY-MM-DD, "" = none."""
 
     no: str
@@ -68,7 +68,7 @@ class Listed:
         self.people = Candidates(periods=periods)
         self.residents = bytearray()
 
-    def add(self, part: Sequence[Waiting]) -> None:
+    def add(self, part: Sequence[ListedWaiting]) -> None:
         """Add all but the damaged registrations, which keep nobody else from a slot."""
         for waiting in part:
             try:
@@ -84,15 +84,15 @@ class Listed:
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_part = msgspec.msgpack.Decoder(list[Waiting])
+_part = msgspec.msgpack.Decoder(list[ListedWaiting])
 
 
-def pack(part: Sequence[Waiting]) -> bytes:
+def pack(part: Sequence[ListedWaiting]) -> bytes:
     """A part of the list as it is kept."""
     return zlib.compress(_encode(part), 1)
 
 
-def unpack(data: bytes) -> list[Waiting]:
+def unpack(data: bytes) -> list[ListedWaiting]:
     """A part that was kept."""
     return _part.decode(zlib.decompress(data))
 
@@ -145,7 +145,7 @@ class WaitingList:
             if all_over:
                 await self._night_store.note_through(district.code, "gathered", each)
 
-    async def waiting(self, district: District, *, drop: bool) -> AsyncIterator[list[Waiting]]:
+    async def waiting(self, district: District, *, drop: bool) -> AsyncIterator[list[ListedWaiting]]:
         """Those of `pending` who wait indeed, each once, a page at a time; with `drop` the others are forgotten, and
         what the registry says otherwise is put into their registrations."""
         seen: set[int] = set()
@@ -157,9 +157,9 @@ class WaitingList:
                 await self.forget(district, gone)
             yield found
 
-    async def parts(self, district: District) -> AsyncIterator[list[Waiting]]:
+    async def parts(self, district: District) -> AsyncIterator[list[ListedWaiting]]:
         """As `waiting`, which forgets the others, in as many as are kept together when the list is frozen."""
-        part: list[Waiting] = []
+        part: list[ListedWaiting] = []
         async for page in self.waiting(district, drop=True):
             part += page
             if len(part) >= _PART:
@@ -176,7 +176,7 @@ class WaitingList:
             district.code, [each for each, its in zip(gone, latest, strict=True) if _may_wait(its, each[0])]
         )
 
-    async def foreseen(self, district: District, day: date) -> AsyncIterator[list[Waiting]]:
+    async def foreseen(self, district: District, day: date) -> AsyncIterator[list[ListedWaiting]]:
         """As `waiting` would be after `gather`, changing nothing."""
         seen: set[str] = set()
         async for page in self.waiting(district, drop=False):
@@ -213,9 +213,9 @@ class WaitingList:
 
     async def _read(
         self, pending: Sequence[tuple[str, bytes]], *, correct: bool
-    ) -> tuple[list[Waiting], list[tuple[str, bytes]]]:
+    ) -> tuple[list[ListedWaiting], list[tuple[str, bytes]]]:
         """(those who wait, those who do not any more); whose registration cannot be read is left out of both."""
-        found: list[Waiting] = []
+        found: list[ListedWaiting] = []
         gone: list[tuple[str, bytes]] = []
         kept = await self._reader.waiting([resident for _, resident in pending])
         waiting: list[tuple[bytes, WaitingRegistration]] = []
@@ -248,9 +248,9 @@ class WaitingList:
             await self._corrections.apply(told)
 
 
-def _waiting(resident: bytes, it: WaitingRegistration, word: Word | None) -> Waiting:
+def _waiting(resident: bytes, it: WaitingRegistration, word: Word | None) -> ListedWaiting:
     """A registration on the list."""
-    return Waiting(
+    return ListedWaiting(
         it.no,
         resident,
         word.first_dose if word else it.first_dose,

@@ -82,7 +82,7 @@ class DeadMessage(msgspec.Struct):
     why: str
 
 
-class Waiting(NamedTuple):
+class Backlogged(NamedTuple):
     """A district's messages by state; `oldest_for_ms`: how long the oldest of those to go now has waited."""
 
     district: District
@@ -188,12 +188,12 @@ class Operations:
 
     # Messages
 
-    async def backlogs(self) -> list[Waiting]:
+    async def backlogs(self) -> list[Backlogged]:
         """Each district's messages by state."""
         store_ms = await Agreement(self._connection).time_ms()
         return [
             # A stream's ids are the store's own time, without the city's offset.
-            Waiting(district, backlog, None if backlog.oldest_ms is None else max(0, store_ms - backlog.oldest_ms))
+            Backlogged(district, backlog, None if backlog.oldest_ms is None else max(0, store_ms - backlog.oldest_ms))
             for district, backlog in zip(self._city.districts, await self._outbox.backlogs(self._codes), strict=True)
         ]
 

@@ -7,11 +7,11 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from server.appointments.periods import PeriodView
-from server.night.status import State as AnnouncedState
+from server.night.status import NightState
 from server.operations.importing import Lowered
 from server.waiting_room.opening import OpeningState
 
-NightState = AnnouncedState | Literal["none"]
+NightStateOrNone = NightState | Literal["none"]
 
 _Day: TypeAlias = date
 
@@ -46,7 +46,7 @@ class NightNow(msgspec.Struct):
     """
 
     date: date
-    state: NightState
+    state: NightStateOrNone
     commitment: str | None
     closed_at: datetime | None
     missed: int | None

@@ -12,7 +12,7 @@ import msgspec
 from server.core.city import City
 from server.core.clock import at, to_ms
 from server.core.errors import SetupError
-from server.operations.store import Latest, OperationStore
+from server.operations.store import OperationStore, Purgeable
 from server.operations.walking import walk
 from server.records.first_dose import pack, unpack
 from server.registry.store import RegistryStore
@@ -124,7 +124,7 @@ class _Purge:
 
     async def forget(self, tags: Sequence[str]) -> None:
         """Delete the registrations of those residents whose latest one was closed long ago."""
-        forgettable: list[tuple[Latest, bytes]] = []
+        forgettable: list[tuple[Purgeable, bytes]] = []
         for found in await self._operation_store.latest(tags):
             if found.state not in _CLOSED or int(found.closed_ms or self._before_ms) >= self._before_ms:
                 continue

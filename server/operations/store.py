@@ -10,7 +10,7 @@ from server.records.slot import Slot
 from server.store.connection import FeatureStore
 
 
-class Latest(NamedTuple):
+class Purgeable(NamedTuple):
     """Of a resident's latest registration, with their stop and registry line, what a purge looks at; empty: none."""
 
     tag: str
@@ -30,7 +30,7 @@ class OperationStore(FeatureStore):
         answers = await self._connection.run_each("forget", [(tag, args) for tag, *args in found])
         return [self._connection.read(FORGET, answer) for answer in answers]
 
-    async def latest(self, tags: Sequence[str]) -> list[Latest]:
+    async def latest(self, tags: Sequence[str]) -> list[Purgeable]:
         """What a purge looks at, of each resident's tag."""
         commands: list[tuple[Arg, ...]] = []
         for tag in tags:
@@ -40,7 +40,7 @@ class OperationStore(FeatureStore):
         answers = await self._connection.plain(commands)
         found = zip(tags, answers[::3], answers[1::3], answers[2::3], strict=True)
         return [
-            Latest(tag, no or b"", state or b"", closed_ms or b"", stop or b"", record or b"")
+            Purgeable(tag, no or b"", state or b"", closed_ms or b"", stop or b"", record or b"")
             for tag, (no, state, closed_ms), stop, record in found
         ]
 

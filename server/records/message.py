@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 Stream = Literal["codes", "outbox"]
 
-Outcome = Literal["accepted", "refused", "unsent", "dropped"]
+SendOutcome = Literal["accepted", "refused", "unsent", "dropped"]
 
 NextStatus = Literal["send", "behind", "early", "none"]
 AdmitVerdict = Literal["go", "later", "never"]

@@ -110,7 +110,7 @@ class Through(msgspec.Struct, frozen=True):
         return record_of(cls, stored)
 
 
-class Lease(NamedTuple):
+class LeaseHolder(NamedTuple):
     """Who runs the night; `is_mine`: the one who asked does."""
 
     is_mine: bool

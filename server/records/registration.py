@@ -16,7 +16,7 @@ from server.core.languages import Language
 from server.core.periods import PeriodCode
 from server.records.fields import Arg, items_of
 
-State = Literal["proposed", "booked", "fulfilled", "cancelled", "noshow"]
+RegistrationState = Literal["proposed", "booked", "fulfilled", "cancelled", "noshow"]
 """How a registration stands, in FHIR's words."""
 
 MessageState = Literal["accepted", "delivered", "undelivered", "refused", "unsent"]
@@ -72,7 +72,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, rename={"opening_d
     """
 
     no: str
-    state: State
+    state: RegistrationState
     registered_ms: int
     district: str
     opening_day: date

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias, get_args
 
 from server.core.errors import BrokenRecord
-from server.records.registration import Preference, State, decode_preferences
+from server.records.registration import Preference, RegistrationState, decode_preferences
 
-_STATES: Final[dict[bytes, State]] = {state.encode(): state for state in get_args(State)}
+_STATES: Final[dict[bytes, RegistrationState]] = {state.encode(): state for state in get_args(RegistrationState)}
 
 Answer: TypeAlias = Sequence[bytes | None]
 """HMGET's."""
@@ -17,7 +17,7 @@ class Latest(NamedTuple):
     no-show."""
 
     no: str
-    state: State | None
+    state: RegistrationState | None
     is_charged: bool
 
 
@@ -35,7 +35,7 @@ class OpenRegistration(NamedTuple):
     none."""
 
     no: str
-    state: State
+    state: RegistrationState
     district: str
     day: str
     first_dose: str
@@ -95,7 +95,7 @@ def _text(value: bytes | None) -> str:
     return value.decode() if value else ""
 
 
-def _state(value: bytes | None) -> State:
+def _state(value: bytes | None) -> RegistrationState:
     try:
         return _STATES[value or b""]
     except KeyError:

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from server.core.keys import Pepper, key, resident_tag
-from server.fairness.allotment import Candidate, Slot
+from server.fairness.allotment import Candidate, OfferedSlot
 from server.fairness.verification import verify_inclusion
 from server.night.published import Published
 from server.records.registration_changes import PassedOver
@@ -73,7 +73,7 @@ class Backstage:
         waiting = [
             Waiting(self.resident(who), Candidate(no, FIRST_DOSE, "inactivated", wishes, True)) for who, no in people
         ]
-        table = [(Slot(date(2021, 6, 22), SITE, "am", "inactivated"), 1)]
+        table = [(OfferedSlot(date(2021, 6, 22), SITE, "am", "inactivated"), 1)]
 
         async def act(store: Store) -> str:
             night = SmallNight(store, Published(self.results), NIGHT, waiting, table)

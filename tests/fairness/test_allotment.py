@@ -10,7 +10,7 @@ import pytest
 
 from server.core.city import load_city
 from server.core.keys import registration_no
-from server.fairness.allotment import Candidate, Candidates, Outcome, Rules, Slot, allot, in_order
+from server.fairness.allotment import Candidate, Candidates, Decision, OfferedSlot, Rules, allot, in_order
 
 CITY = load_city()
 SEED = bytes(range(32))
@@ -31,20 +31,20 @@ def someone(
     return Candidate(NOS[n], first_dose, product if first_dose else "", listed, any_site, **more)
 
 
-def slot(day: int, place: str, product: str = "inactivated") -> Slot:
+def slot(day: int, place: str, product: str = "inactivated") -> OfferedSlot:
     """A slot of June, such as slot(24, "S1a"); days from 31 on are July's."""
-    return Slot(date(2021, 6, 1) + timedelta(day - 1), place[:-1], PERIODS[place[-1]], product)
+    return OfferedSlot(date(2021, 6, 1) + timedelta(day - 1), place[:-1], PERIODS[place[-1]], product)
 
 
 def night(
-    people: list[Candidate], table: dict[Slot, int], of: Rules | None = None, seed: bytes = SEED
-) -> dict[int, Outcome]:
+    people: list[Candidate], table: dict[OfferedSlot, int], of: Rules | None = None, seed: bytes = SEED
+) -> dict[int, Decision]:
     of = of or rules()
     result = allot(of, of.offered(table.items()), Candidates(people, of.periods), seed)
     return {NOS.index(outcome.no): outcome for outcome in result.outcomes()}
 
 
-def got(outcomes: dict[int, Outcome]) -> dict[int, Slot | None]:
+def got(outcomes: dict[int, Decision]) -> dict[int, OfferedSlot | None]:
     return {n: outcome.slot for n, outcome in outcomes.items()}
 
 
@@ -213,8 +213,8 @@ def test_not_reached_says_how_far_it_went_in_their_cohort() -> None:
         someone(3, date(2021, 6, 9), "S1a"),
     ]
     outcomes = night(people, table, of)
-    assert outcomes[2] == Outcome(NOS[2], None, "full", date(2021, 5, 12))
-    assert outcomes[3] == Outcome(NOS[3], None, "full", None)
+    assert outcomes[2] == Decision(NOS[2], None, "full", date(2021, 5, 12))
+    assert outcomes[3] == Decision(NOS[3], None, "full", None)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_not_reached_says_how_far_it_went_in_their_cohort() -> None:
 )
 def test_the_reason_is_kept(who: Candidate, reason: str) -> None:
     table = {slot(24, "S1a"): 1, slot(26, "S1a"): 1, slot(24, "S2a", "cho"): 0}
-    assert night([who], table)[0] == Outcome(NOS[0], None, reason)  # type: ignore[arg-type]
+    assert night([who], table)[0] == Decision(NOS[0], None, reason)  # type: ignore[arg-type]
 
 
 def test_nobody_and_nothing() -> None:
@@ -301,8 +301,8 @@ def mother_and_son(**more: Any) -> list[Candidate]:
 def test_relatives_come_together_where_there_is_room() -> None:
     table = {slot(24, "S1a"): 9, slot(25, "S2a"): 9}
     outcomes = night(mother_and_son(), table)
-    assert outcomes[0] == Outcome(NOS[0], slot(24, "S1a"))
-    assert outcomes[1] == Outcome(NOS[1], slot(24, "S1a"), moved=True)
+    assert outcomes[0] == Decision(NOS[0], slot(24, "S1a"))
+    assert outcomes[1] == Decision(NOS[1], slot(24, "S1a"), moved=True)
 
 
 def test_only_who_name_each_other_are_moved() -> None:

@@ -18,7 +18,7 @@ import pytest
 from matching.games import HospitalResident
 
 from server.core.keys import registration_no
-from server.fairness.allotment import Candidate, Candidates, Rules, Slot, allot
+from server.fairness.allotment import Candidate, Candidates, OfferedSlot, Rules, allot
 
 PRODUCTS: Mapping[str, int | None] = {"inactivated": 21, "cho": 28, "adenovirus": None}
 SITES = ("S1", "S10", "S2", "S3")
@@ -27,14 +27,14 @@ NIGHT = date(2021, 7, 2)
 LEAD, HORIZON = 2, 5
 PRIORITY = date(2021, 6, 9)
 
-Result = dict[str, Slot | None]
+Result = dict[str, OfferedSlot | None]
 
 
 class City(NamedTuple):
     """A night: everybody, the slots, the seed."""
 
     people: list[Candidate]
-    table: dict[Slot, int]
+    table: dict[OfferedSlot, int]
     seed: bytes
 
 
@@ -64,7 +64,7 @@ def order(city: City) -> list[Candidate]:
     return sorted(city.people, key=rank)
 
 
-def ranking(c: Candidate, table: Mapping[Slot, int]) -> list[Slot]:
+def ranking(c: Candidate, table: Mapping[OfferedSlot, int]) -> list[OfferedSlot]:
     """All slots that would do, best first."""
     earliest = NIGHT + timedelta(LEAD)
     if c.first_dose is not None:
@@ -77,10 +77,10 @@ def ranking(c: Candidate, table: Mapping[Slot, int]) -> list[Slot]:
     theirs = [c.product] if c.first_dose is not None else list(PRODUCTS)
     usable = [s for s, free in table.items() if free and earliest <= s.date <= latest and s.product in theirs]
 
-    def by_date(slots: list[Slot]) -> list[Slot]:
+    def by_date(slots: list[OfferedSlot]) -> list[OfferedSlot]:
         return sorted(slots, key=lambda s: (s.date, s.site, s.period, list(PRODUCTS).index(s.product)))
 
-    found: list[Slot] = []
+    found: list[OfferedSlot] = []
     for site, period in c.wishes:
         found += by_date([s for s in usable if s.site == site and s.period in HALVES[period]])
     if c.any_site:
@@ -94,11 +94,13 @@ def ranking(c: Candidate, table: Mapping[Slot, int]) -> list[Slot]:
 def some_city(chance: random.Random, people: int, slots: int, most_doses: int, relatives: float = 0.0) -> City:
     sites = SITES[: chance.randint(1, len(SITES))]
     days = [NIGHT + timedelta(n) for n in range(LEAD, HORIZON + 1)]
-    table: dict[Slot, int] = {}
+    table: dict[OfferedSlot, int] = {}
     for _ in range(chance.randint(0, slots)):
         products = chance.choices(list(PRODUCTS), (6, 3, 1))
         halves: Any = chance.choice(("am", "pm"))
-        table[Slot(chance.choice(days), chance.choice(sites), halves, products[0])] = chance.randint(0, most_doses)
+        table[OfferedSlot(chance.choice(days), chance.choice(sites), halves, products[0])] = chance.randint(
+            0, most_doses
+        )
     dates = [date(2021, 6, chance.randint(1, 15)) for _ in range(3)]
     numbers = [registration_no(1, NIGHT, n) for n in chance.sample(range(1000), chance.randint(0, people))]
     everyone = []
@@ -165,7 +167,7 @@ def check_fair(city: City, result: Result) -> None:
     """Guarantees 5 and 6 of the contract, and that nothing is left lying about."""
     taken = Counter(slot for slot in result.values() if slot is not None)
     assert all(count <= city.table[slot] for slot, count in taken.items()), "a slot was given too often"
-    behind_have: set[Slot] = set()
+    behind_have: set[OfferedSlot] = set()
     for c in reversed(order(city)):
         slots = ranking(c, city.table)
         mine = result[c.no]
@@ -224,11 +226,11 @@ def test_relatives_together_change_nothing_for_anybody_else() -> None:
     assert moved > 100
 
 
-def check_fair_beside(city: City, result: Result, settled: Mapping[str, Slot | None]) -> None:
+def check_fair_beside(city: City, result: Result, settled: Mapping[str, OfferedSlot | None]) -> None:
     """As `check_fair`, but who was moved has chosen that."""
     taken = Counter(slot for slot in result.values() if slot is not None)
     assert all(count <= city.table[slot] for slot, count in taken.items())
-    behind_have: set[Slot] = set()
+    behind_have: set[OfferedSlot] = set()
     for c in reversed(order(city)):
         mine = result[c.no]
         if c.no not in settled:

@@ -11,9 +11,9 @@ import pytest
 from server.core.city import City, load_city
 from server.core.keys import registration_no
 from server.core.periods import Period
-from server.fairness.allotment import Candidate, Candidates, Rules, Slot, allot
+from server.fairness.allotment import Candidate, Candidates, OfferedSlot, Rules, allot
 from server.fairness.result_file import write
-from server.fairness.verification import Wrong, verify_allotment
+from server.fairness.verification import WrongFile, verify_allotment
 
 SEED = bytes(range(32))
 NIGHT = date(2021, 6, 22)
@@ -32,8 +32,8 @@ def city() -> City:
     return msgspec.structs.replace(load_city(), periods_in_file=more)
 
 
-def slot(period: str, site: str = "S1") -> Slot:
-    return Slot(DAY, site, period, "inactivated")
+def slot(period: str, site: str = "S1") -> OfferedSlot:
+    return OfferedSlot(DAY, site, period, "inactivated")
 
 
 def someone(n: int, *wishes: tuple[str, str], together: int | None = None) -> Candidate:
@@ -41,7 +41,7 @@ def someone(n: int, *wishes: tuple[str, str], together: int | None = None) -> Ca
     return Candidate(NOS[n], date(2021, 5, 1 + n), "inactivated", wishes, False, together=relative)
 
 
-def given(rules: Rules, people: list[Candidate], table: dict[Slot, int]) -> dict[int, Slot | None]:
+def given(rules: Rules, people: list[Candidate], table: dict[OfferedSlot, int]) -> dict[int, OfferedSlot | None]:
     result = allot(rules, rules.offered(table.items()), Candidates(people, rules.periods), SEED)
     return {NOS.index(outcome.no): outcome.slot for outcome in result.outcomes()}
 
@@ -104,7 +104,7 @@ def test_a_result_file_says_the_periods_and_is_verified_by_them(city: City, tmp_
     assert head["rules"]["periods"] == ["small-hours", "am", "pm", "evening"]
     assert verify_allotment(path).head.registrations == 2
     path.write_bytes(path.read_bytes().replace(b'["small-hours","am","pm","evening"]', b'["am","pm","evening"]', 1))
-    with pytest.raises(Wrong, match=r"slots: some are outside the rules' dates, products or periods"):
+    with pytest.raises(WrongFile, match=r"slots: some are outside the rules' dates, products or periods"):
         verify_allotment(path)
 
 

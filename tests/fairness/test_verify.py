@@ -15,7 +15,7 @@ from server.cli import cli, main
 from server.core.keys import registration_no
 from server.fairness.draw import Draw
 from server.fairness.merkle import Frontier, Tree, leaf_hash
-from server.fairness.verification import MadePublic, Wrong, verify_allotment, verify_draw, verify_inclusion
+from server.fairness.verification import MadePublic, WrongFile, verify_allotment, verify_draw, verify_inclusion
 from tests.support import SUPPORT
 from tests.support.results import NOS, PEOPLE, a_file
 
@@ -33,9 +33,9 @@ def compact(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def refused(path: Path, lines: list[bytes], published: MadePublic | None = None) -> Wrong:
+def refused(path: Path, lines: list[bytes], published: MadePublic | None = None) -> WrongFile:
     path.write_bytes(b"".join(line + b"\n" for line in lines))
-    with pytest.raises(Wrong) as caught:
+    with pytest.raises(WrongFile) as caught:
         verify_allotment(path, published)
     assert "\n" not in str(caught.value)
     return caught.value
@@ -162,7 +162,7 @@ def test_a_file_that_is_cut_off_or_empty(path: Path) -> None:
     long = TEXT.replace(RAW[1], b"\n".join([RAW[1]] * 1500))  # beyond the first report of progress
     for cut, why in ((long, "order"), (TEXT[:-1], "cut off"), (b"", "empty"), (TEXT[:-40], "cut off")):
         path.write_bytes(cut)
-        with pytest.raises(Wrong, match=why):
+        with pytest.raises(WrongFile, match=why):
             verify_allotment(path)
 
 
@@ -203,7 +203,7 @@ def test_numbers_of_another_district_or_of_nobody_are_caught(no: str, why: str, 
     digit = next(d for d in "0123456789" if d != NOS[9][-1])
     people = [*PEOPLE[:-1], PEOPLE[-1]._replace(no=no.replace("x", digit))]
     path.write_bytes(a_file(people)[0])
-    with pytest.raises(Wrong, match=why):
+    with pytest.raises(WrongFile, match=why):
         verify_allotment(path)
 
 
@@ -218,7 +218,7 @@ def test_what_was_published_is_compared(path: Path) -> None:
     right = MadePublic(head["commitment"], head["list_root"], foot["root"])
     verify_allotment(path, right)
     for field in MadePublic._fields:
-        with pytest.raises(Wrong, match=f"{field}: published was 00"):
+        with pytest.raises(WrongFile, match=f"{field}: published was 00"):
             verify_allotment(path, right._replace(**{field: "00" * 32}))
 
 
@@ -287,9 +287,9 @@ def status(number: int) -> dict[str, Any]:
     }
 
 
-def not_included(path: Path, said: Any, published: str | None = None) -> Wrong:
+def not_included(path: Path, said: Any, published: str | None = None) -> WrongFile:
     path.write_bytes(compact(said))
-    with pytest.raises(Wrong) as caught:
+    with pytest.raises(WrongFile) as caught:
         verify_inclusion(path, published)
     assert "\n" not in str(caught.value)
     return caught.value
@@ -384,7 +384,7 @@ def test_what_is_not_there_yet_is_said(path: Path, change: dict[str, Any], why: 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'{"registration_no": 7}', b"\xff", b"{" * 10_000])
 def test_a_file_that_is_no_status_is_refused_in_a_line(path: Path, text: bytes) -> None:
     path.write_bytes(text)
-    with pytest.raises(Wrong, match="cannot be read"):
+    with pytest.raises(WrongFile, match="cannot be read"):
         verify_inclusion(path)
 
 
@@ -458,7 +458,7 @@ def test_every_change_to_a_draw_is_caught(path: Path) -> None:
         changed.append(other)
     for other in changed:
         path.write_bytes(compact(other))
-        with pytest.raises(Wrong, match=r"commitment|numbers"):
+        with pytest.raises(WrongFile, match=r"commitment|numbers"):
             verify_draw(path)
 
 
@@ -478,13 +478,13 @@ def test_every_change_to_a_draw_is_caught(path: Path) -> None:
 )
 def test_what_is_no_draw(text: bytes, why: str, path: Path) -> None:
     path.write_bytes(text)
-    with pytest.raises(Wrong, match=why):
+    with pytest.raises(WrongFile, match=why):
         verify_draw(path)
 
 
 def test_another_commitment_was_published(path: Path) -> None:
     path.write_bytes(compact(vector()))
-    with pytest.raises(Wrong, match="published was 00"):
+    with pytest.raises(WrongFile, match="published was 00"):
         verify_draw(path, "00" * 32)
 
 

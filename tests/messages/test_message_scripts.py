@@ -8,7 +8,7 @@ import pytest
 
 from server.core.keys import key, resident_tag
 from server.messages.message_ids import Said
-from server.records.message import About, Caps, DeadLetter, Message, Next, OutboxEntry, Outcome, Pointer, Sent
+from server.records.message import About, Caps, DeadLetter, Message, Next, OutboxEntry, Pointer, SendOutcome, Sent
 from server.records.registration import Appointment, NewRegistration
 from server.records.registration_changes import Booking, Change, PassedOver
 from server.records.statuses import known
@@ -36,7 +36,7 @@ async def next_of(store: Store, name: str, resident: int = 1) -> Next:
     return found
 
 
-async def settle(store: Store, name: str, seq: int, outcome: Outcome = "accepted") -> bool:
+async def settle(store: Store, name: str, seq: int, outcome: SendOutcome = "accepted") -> bool:
     """The first resident's message of this number is owed no longer; False where it was not in this pointer's hand."""
     (was_in_hand,) = known(await store.settle_message([(pointer(name), seq, outcome)]))
     return was_in_hand
@@ -144,7 +144,7 @@ async def test_many_residents_in_one_round_trip(store: Store) -> None:
                             ("dropped", None)]
 )  # fmt: skip
 async def test_what_became_of_a_message_stands_on_its_registration(
-    store: Store, outcome: Outcome, stands: str | None
+    store: Store, outcome: SendOutcome, stands: str | None
 ) -> None:
     await register(store)
     await next_of(store, "p")

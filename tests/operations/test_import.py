@@ -20,7 +20,7 @@ from server.operations.importing import (
     CAPACITY_COLUMNS,
     REGISTRY_COLUMNS,
     CsvFile,
-    Fault,
+    RowFault,
     capacity_reader,
     keep_capacity,
     keep_sites,
@@ -412,7 +412,7 @@ def test_a_large_file_is_never_held_in_memory(tmp_path: Path) -> None:
     next(source.rows(read))  # what is loaded once
     tracemalloc.start()
     try:
-        count = sum(1 for one in source.rows(read) if not isinstance(one, Fault))
+        count = sum(1 for one in source.rows(read) if not isinstance(one, RowFault))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

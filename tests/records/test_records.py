@@ -19,7 +19,7 @@ from server.records.registration import (
     NewRegistration,
     Preference,
     Registration,
-    State,
+    RegistrationState,
     Wishes,
     decode_registration,
     registration_of,
@@ -242,7 +242,7 @@ def test_bytes_that_are_no_text_are_broken() -> None:
 
 def test_a_slot_is_held_by_the_registration_of_that_number_on_that_day_until_it_is_cancelled() -> None:
     day = date(2021, 7, 5)
-    for state in get_args(State):
+    for state in get_args(RegistrationState):
         it = read(FULL | {"state": state})
         assert it.holds_slot("106190100000016", day) == (state != "cancelled")
         assert not it.holds_slot("106190100000024", day)
@@ -272,7 +272,7 @@ _messages = st.dictionaries(
 _registrations = st.builds(
     Registration,
     no=_texts,
-    state=st.sampled_from(get_args(State)),
+    state=st.sampled_from(get_args(RegistrationState)),
     registered_ms=_ms,
     district=_texts,
     opening_day=_dates,

@@ -24,7 +24,7 @@ from server.core.encryption import Cipher, Contact
 from server.core.keys import Pepper
 from server.core.masks import mask_name
 from server.core.papers import IdType, check_name, normalise_name
-from server.operations.importing import REGISTRY_COLUMNS, CsvFile, Fault, RegistryKeeper, registry_reader
+from server.operations.importing import REGISTRY_COLUMNS, CsvFile, RegistryKeeper, RowFault, registry_reader
 from server.records.first_dose import pack
 from tests.support.serving import TIANHE, House, Jiaohao, Person, open_house, person, refused
 
@@ -49,7 +49,7 @@ def read(people: list[Person], city: City | None = None) -> list[Any]:
 async def enter(house: House, *people: Person) -> None:
     """Import a registry with these people."""
     rows = read(list(people), house.services.city)
-    assert not [row for row in rows if isinstance(row, Fault)], rows
+    assert not [row for row in rows if isinstance(row, RowFault)], rows
     services = house.services
     keeper = RegistryKeeper(services.connection, services.city, Cipher([b"s" * 32]), services.appointments)
     assert [n async for n in keeper.keep(rows)] == [len(people)]
@@ -156,7 +156,7 @@ async def test_what_exports_make_of_lost_letters_is_nobodys_name(house: House) -
     for name in LOST + NO_NAME:
         who = another(person(1), name=name)
         _, bad = read([person(0), who])
-        assert isinstance(bad, Fault), name
+        assert isinstance(bad, RowFault), name
         assert (bad.line, bad.column_no, bad.column) == (3, 3, "name")
         assert len(name) == 1 or name not in bad.why
         problem = refused(await house.try_join(who, lang="en"), "invalid", 422)

@@ -6,7 +6,7 @@ from datetime import date
 
 from server.core.city import load_city
 from server.core.keys import registration_no
-from server.fairness.allotment import Candidate, Candidates, Rules, Slot, allot
+from server.fairness.allotment import Candidate, Candidates, OfferedSlot, Rules, allot
 from server.fairness.merkle import Tree
 from server.fairness.result_file import write
 
@@ -16,10 +16,10 @@ RULES = Rules.of(load_city(), "440106", NIGHT, 14)
 NOS = [registration_no(1, NIGHT, entry) for entry in range(30)]
 MAY = date(2021, 5, 12)
 TABLE = [
-    (Slot(date(2021, 7, 4), "440106-1", "am", "inactivated"), 2),
-    (Slot(date(2021, 7, 5), "440106-2", "pm", "inactivated"), 9),
-    (Slot(date(2021, 7, 5), "440106-2", "pm", "cho"), 0),
-    (Slot(date(2021, 7, 6), "440106-3", "am", "inactivated"), 1),
+    (OfferedSlot(date(2021, 7, 4), "440106-1", "am", "inactivated"), 2),
+    (OfferedSlot(date(2021, 7, 5), "440106-2", "pm", "inactivated"), 9),
+    (OfferedSlot(date(2021, 7, 5), "440106-2", "pm", "cho"), 0),
+    (OfferedSlot(date(2021, 7, 6), "440106-3", "am", "inactivated"), 1),
 ]
 
 PEOPLE = [

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from server.core.city import load_city
 from server.core.keys import day_tag
-from server.fairness.allotment import Allotment, Candidate, Candidates, Rules, Slot, allot
+from server.fairness.allotment import Allotment, Candidate, Candidates, OfferedSlot, Rules, allot
 from server.fairness.result_file import list_root
 from server.night.published import Published
 from server.records.night import NightRecord
@@ -46,7 +46,7 @@ class SmallNight:
         published: Published,
         day: date,
         people: Sequence[Waiting],
-        table: Sequence[tuple[Slot, int]],
+        table: Sequence[tuple[OfferedSlot, int]],
     ) -> None:
         self.store, self.published, self.day, self.people = store, published, day, people
         self.rules = Rules.of(load_city(), TIANHE, day, 14)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from server.fairness.allotment import Candidate, Slot
+from server.fairness.allotment import Candidate, OfferedSlot
 from server.fairness.verification import verify_allotment, verify_inclusion
 from server.records.registration_changes import PassedOver
 from tests.support.results import rfc_root
@@ -28,8 +28,8 @@ LATE: Asked = (date(2021, 5, 13), [], True)
 PEOPLE = (LATE, FIRST, SECOND, BEATEN)
 RANKS = {1: 1, 3: 2, 2: 3, 0: 4}  # index in PEOPLE -> place in the order
 TABLE = [
-    (Slot(date(2021, 6, 21), "T1", "am", "inactivated"), 1),
-    (Slot(date(2021, 6, 22), "T2", "pm", "inactivated"), 1),
+    (OfferedSlot(date(2021, 6, 21), "T1", "am", "inactivated"), 1),
+    (OfferedSlot(date(2021, 6, 22), "T2", "pm", "inactivated"), 1),
 ]
 
 

@@ -16,7 +16,7 @@ import pytest
 from server.core import logs
 from server.core.errors import Invalid, Refusal
 from server.core.keys import key, resident_tag
-from server.fairness.allotment import Candidate, Slot
+from server.fairness.allotment import Candidate, OfferedSlot
 from server.fairness.verification import verify_inclusion
 from server.messages.gateways import FileGateway
 from server.records.registration_changes import PassedOver
@@ -464,7 +464,7 @@ async def test_the_night_that_gave_an_appointment_is_named_and_can_be_checked(
         Waiting(house.resident(person(i)), Candidate(no, date(2021, 5, 1), "inactivated", [], True))
         for i, no in enumerate(numbers)
     ]
-    table = [(Slot(date(2021, 6, 22), "T1", "am", "inactivated"), 1)]
+    table = [(OfferedSlot(date(2021, 6, 22), "T1", "am", "inactivated"), 1)]
     night = SmallNight(house.store, house.services.published, date(2021, 6, 19), waiting, table)
     await night.hold()
     await house.at("09:00:00", date(2021, 6, 20))

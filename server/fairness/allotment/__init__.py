@@ -2,18 +2,18 @@
 
 ```
 rules = Rules.of(city, "440106", date(2021, 6, 22), horizon_days=14)
-offered = rules.offered([(Slot(date(2021, 6, 24), "440106-1", "am", "inactivated"), 120)])
+offered = rules.offered([(OfferedSlot(date(2021, 6, 24), "440106-1", "am", "inactivated"), 120)])
 night = allot(rules, offered, Candidates([Candidate(no, first_dose, "inactivated", [("440106-1", "any")], True)]), seed)
 for outcome in night.outcomes(): ...
 ```
 """
 
 from server.fairness.allotment.candidates import Candidate, Candidates
-from server.fairness.allotment.rules import FIRST, PRIORITY, REASONS, SECOND, SENT_BACK, Reason, Rules, Slot
+from server.fairness.allotment.rules import FIRST, PRIORITY, REASONS, SECOND, SENT_BACK, OfferedSlot, Rules, WhyNot
 from server.fairness.allotment.serial import (
     Allotment,
+    Decision,
     Order,
-    Outcome,
     allot,
     cohorts_of,
     in_order,
@@ -30,11 +30,11 @@ __all__ = [
     "Allotment",
     "Candidate",
     "Candidates",
+    "Decision",
+    "OfferedSlot",
     "Order",
-    "Outcome",
-    "Reason",
     "Rules",
-    "Slot",
+    "WhyNot",
     "allot",
     "cohorts_of",
     "in_order",

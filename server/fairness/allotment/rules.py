@@ -11,9 +11,9 @@ from server.core.city import City
 from server.core.periods import ANY, MORNING_AND_AFTERNOON, PeriodCode
 
 Days = Annotated[int, msgspec.Meta(ge=0, le=3660)]
-Reason = Literal["full", "no-such-site", "too-early", "not-before", "not-offered"]
+WhyNot = Literal["full", "no-such-site", "too-early", "not-before", "not-offered"]
 
-REASONS: Final[tuple[Reason, ...]] = ("full", "no-such-site", "too-early", "not-before", "not-offered")
+REASONS: Final[tuple[WhyNot, ...]] = ("full", "no-such-site", "too-early", "not-before", "not-offered")
 """Why somebody got nothing.
 
 `full`: there are slots of theirs, and all were given to people ahead, tonight or before. `no-such-site`: none of the
@@ -28,7 +28,7 @@ SECOND: Final = 2
 FIRST: Final = 3
 
 
-class Slot(NamedTuple):
+class OfferedSlot(NamedTuple):
     """Doses of a product that a site can give in a period of a day."""
 
     date: dt.date
@@ -97,7 +97,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         before = self.priority_first_dose_before
         return PRIORITY if before is not None and first_dose < before else SECOND
 
-    def offered(self, table: Iterable[tuple[Slot, int]]) -> list[tuple[Slot, int]]:
+    def offered(self, table: Iterable[tuple[OfferedSlot, int]]) -> list[tuple[OfferedSlot, int]]:
         """The rows that this night can give, in order: date, site code, period and product as in the city file.
 
         Args:

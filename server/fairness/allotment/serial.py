@@ -13,8 +13,8 @@ from datetime import date
 from typing import Final, NamedTuple
 
 from server.fairness.allotment.candidates import Candidates, day_of
-from server.fairness.allotment.rules import REASONS, SENT_BACK, Reason, Rules, Slot
-from server.fairness.allotment.slots import Line, Table
+from server.fairness.allotment.rules import REASONS, SENT_BACK, OfferedSlot, Rules, WhyNot
+from server.fairness.allotment.slots import Rows, Table
 from server.fairness.allotment.together import gather
 from server.fairness.draw import check_seed
 
@@ -24,7 +24,7 @@ _TIE_BYTES: Final = 32
 _COHORTS: Final = 4
 
 
-class Outcome(NamedTuple):
+class Decision(NamedTuple):
     """What the night brought for one registration: a slot, or why not.
 
     `reached`, where the reason is `full`: the first-dose date of the last one of their cohort who got a slot.
@@ -32,8 +32,8 @@ class Outcome(NamedTuple):
     """
 
     no: str
-    slot: Slot | None
-    reason: Reason | None = None
+    slot: OfferedSlot | None
+    reason: WhyNot | None = None
     reached: date | None = None
     moved: bool = False
 
@@ -77,14 +77,14 @@ class Allotment:
         self.reached: list[date | None] = [None] * _COHORTS
         self.moved: frozenset[int] = frozenset()
 
-    def outcome(self, i: int) -> Outcome:
+    def outcome(self, i: int) -> Decision:
         """Of the candidate with index i."""
         no, row = f"{self.candidates.no[i]:015d}", self.got[i]
         if row >= 0:
-            return Outcome(no, self.table.slots[row], moved=i in self.moved)
-        return Outcome(no, None, REASONS[-1 - row], self.reached[self.order.cohorts[i]] if row == _FULL else None)
+            return Decision(no, self.table.slots[row], moved=i in self.moved)
+        return Decision(no, None, REASONS[-1 - row], self.reached[self.order.cohorts[i]] if row == _FULL else None)
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self) -> Iterator[Decision]:
         """Of everybody, in order."""
         return map(self.outcome, self.order.indices)
 
@@ -145,7 +145,7 @@ def refuse_twice(candidates: Candidates) -> None:
 
 def allot(
     rules: Rules,
-    offered: Sequence[tuple[Slot, int]],
+    offered: Sequence[tuple[OfferedSlot, int]],
     candidates: Candidates,
     seed: bytes,
     order: Order | None = None,
@@ -200,7 +200,7 @@ class Earliest:
         return min(self.days, max(0, self.by_interval(i), self.by_wish(i)))
 
 
-def _lines(candidates: Candidates, table: Table) -> list[tuple[list[Line], Line]]:
+def _lines(candidates: Candidates, table: Table) -> list[tuple[list[Rows], Rows]]:
     """Index of a candidate's product -> the lines that are theirs: of their own product, or of any for a first dose."""
     found = []
     for product in candidates.products:
@@ -237,7 +237,7 @@ def _serve(result: Allotment, earliest: Earliest) -> list[int]:
     return reached
 
 
-def _why_not(candidates: Candidates, table: Table, earliest: Earliest, theirs: list[Line], i: int) -> int:
+def _why_not(candidates: Candidates, table: Table, earliest: Earliest, theirs: list[Rows], i: int) -> int:
     day = earliest.day(i)
     last = max((line.last for line in theirs), default=-1)
     if last >= day:

@@ -10,12 +10,12 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from server.fairness.allotment.rules import Rules, Slot
+from server.fairness.allotment.rules import OfferedSlot, Rules
 
 NOBODY: Final = -1
 
 
-class Line(NamedTuple):
+class Rows(NamedTuple):
     """Rows that answer one question, best first.
 
     Attributes:
@@ -49,7 +49,7 @@ class Table:
         sites: site -> its rows.
     """
 
-    def __init__(self, rules: Rules, offered: Sequence[tuple[Slot, int]]) -> None:
+    def __init__(self, rules: Rules, offered: Sequence[tuple[OfferedSlot, int]]) -> None:
         self.slots = [slot for slot, _ in offered]
         self.free = array("q", [free for _, free in offered])
         self.days = rules.days
@@ -74,13 +74,13 @@ class Table:
             self.sites.setdefault(slot.site, []).append(row)
         self.nothing = self._line(())
 
-    def lines(self, product: int | None, sites: Sequence[str]) -> tuple[list[Line], Line]:
+    def lines(self, product: int | None, sites: Sequence[str]) -> tuple[list[Rows], Rows]:
         """(site * (periods + 1) + period -> line, the line of all sites) for one product; None: any product."""
 
         def wanted(rows: Iterable[int]) -> list[int]:
             return [row for row in rows if product is None or self.product[row] == product]
 
-        found: list[Line] = []
+        found: list[Rows] = []
         for site in sites:
             rows = wanted(self.sites.get(site, ()))
             if not rows:
@@ -97,7 +97,7 @@ class Table:
             for following, position in self._in_lines[row]:
                 following[position] = position + 1
 
-    def _line(self, offered: Sequence[int]) -> Line:
+    def _line(self, offered: Sequence[int]) -> Rows:
         rows = [row for row in offered if self.free[row]]
         following = list(range(len(rows) + 1))
         for position, row in enumerate(rows):
@@ -107,4 +107,4 @@ class Table:
             while position < len(rows) and self.day[rows[position]] < day:
                 position += 1
             start.append(position)
-        return Line(start, following, rows, self.day[offered[-1]] if offered else NOBODY)
+        return Rows(start, following, rows, self.day[offered[-1]] if offered else NOBODY)

@@ -31,7 +31,7 @@ from server.fairness.allotment.candidates import Candidate, Candidates
 from server.fairness.allotment.slots import Table
 
 
-class Days(Protocol):
+class FirstDays(Protocol):
     """From which day on each may come."""
 
     def day(self, i: int) -> int:
@@ -39,7 +39,7 @@ class Days(Protocol):
 
 
 def gather(
-    candidates: Candidates, table: Table, earliest: Days, order: Sequence[int], got: "array[int]"
+    candidates: Candidates, table: Table, earliest: FirstDays, order: Sequence[int], got: "array[int]"
 ) -> frozenset[int]:
     """Move the rings that can be moved; changes `got` and what the table says is free.
 
@@ -96,7 +96,7 @@ class _Search:
         self,
         candidates: Candidates,
         table: Table,
-        earliest: Days,
+        earliest: FirstDays,
         got: "array[int]",
         members: Sequence[int],
     ) -> None:

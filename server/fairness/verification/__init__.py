@@ -3,6 +3,6 @@
 from server.fairness.verification.allotment import MadePublic, verify_allotment
 from server.fairness.verification.inclusion import verify_inclusion
 from server.fairness.verification.opening_draw import verify_draw
-from server.fairness.verification.reading import Wrong
+from server.fairness.verification.reading import WrongFile
 
-__all__ = ["MadePublic", "Wrong", "verify_allotment", "verify_draw", "verify_inclusion"]
+__all__ = ["MadePublic", "WrongFile", "verify_allotment", "verify_draw", "verify_inclusion"]

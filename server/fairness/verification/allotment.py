@@ -13,11 +13,11 @@ from server.fairness.allotment import Allotment, Candidates, Order, allot, refus
 from server.fairness.draw import commitment
 from server.fairness.merkle import Frontier
 from server.fairness.result_file import Foot, Head, Line, encode, foot, line_of, list_root
-from server.fairness.verification.reading import Wrong, decode
+from server.fairness.verification.reading import WrongFile, decode
 
 _FIELD_CHARS: Final = 120
 
-Progress = Callable[[int], Any]
+ToldOfLines = Callable[[int], Any]
 
 _head, _line, _foot = msgspec.json.Decoder(Head), msgspec.json.Decoder(Line), msgspec.json.Decoder(Foot)
 
@@ -37,7 +37,7 @@ class Held(NamedTuple):
     foot: Foot
 
 
-def verify_allotment(path: Path, published: MadePublic | None = None, progress: Progress = lambda _: None) -> Held:
+def verify_allotment(path: Path, published: MadePublic | None = None, progress: ToldOfLines = lambda _: None) -> Held:
     """Replay a result file.
 
     It is read twice: first what went in (the list, its order, the tie-breaks), then, with the night allotted anew,
@@ -49,7 +49,7 @@ def verify_allotment(path: Path, published: MadePublic | None = None, progress: 
         progress: told how many bytes have been read; twice the size of the file in the end.
 
     Raises:
-        Wrong: the first thing that is wrong.
+        WrongFile: the first thing that is wrong.
         OSError: the file cannot be read.
     """
     with path.open("rb") as f:
@@ -58,7 +58,7 @@ def verify_allotment(path: Path, published: MadePublic | None = None, progress: 
         head, candidates, order, last = _read(_lines(f, progress))
         found = list_root(head.rules, candidates)
         if found != head.list_root:
-            raise Wrong(1, f"list_root: it says {head.list_root}, the registrations below give {found}")
+            raise WrongFile(1, f"list_root: it says {head.list_root}, the registrations below give {found}")
         seed = bytes.fromhex(head.seed)
         night = allot(head.rules, head.offered(), candidates, seed, order)
         f.seek(0)
@@ -70,11 +70,11 @@ def verify_allotment(path: Path, published: MadePublic | None = None, progress: 
         (last, "root", public.root, ending.root),
     ):
         if said is not None and said != in_file:
-            raise Wrong(line, f"{name}: published was {said}, the file has {in_file}")
+            raise WrongFile(line, f"{name}: published was {said}, the file has {in_file}")
     return Held(head, ending)
 
 
-def _lines(f: BinaryIO, progress: Progress) -> Iterator[tuple[int, bytes, bool]]:
+def _lines(f: BinaryIO, progress: ToldOfLines) -> Iterator[tuple[int, bytes, bool]]:
     """(line from 1, its octets without the newline, whether it is the last)."""
     at, number, before = 0, 0, b""
     for raw in f:
@@ -85,14 +85,14 @@ def _lines(f: BinaryIO, progress: Progress) -> Iterator[tuple[int, bytes, bool]]
         if number % 1000 == 0:
             progress(at)
     if not number:
-        raise Wrong(0, "the file is empty")
+        raise WrongFile(0, "the file is empty")
     progress(at)
     yield number, _without_newline(number, before), True
 
 
 def _without_newline(number: int, raw: bytes) -> bytes:
     if not raw.endswith(b"\n"):
-        raise Wrong(number, "cut off: it has no end")
+        raise WrongFile(number, "cut off: it has no end")
     return raw[:-1]
 
 
@@ -102,7 +102,7 @@ def _read(lines: Iterator[tuple[int, bytes, bool]]) -> tuple[Head, Candidates, O
     head = decode(number, raw, _head)
     _check_head(head)
     if is_last:
-        raise Wrong(number, "cut off: there is nothing but the first line")
+        raise WrongFile(number, "cut off: there is nothing but the first line")
     seed, rules = bytes.fromhex(head.seed), head.rules
     candidates, cohorts, ties = Candidates(periods=head.rules.periods), array("B"), bytearray()
     before: tuple[int, date, bytes] | None = None
@@ -113,43 +113,43 @@ def _read(lines: Iterator[tuple[int, bytes, bool]]) -> tuple[Head, Candidates, O
             break
         line = decode(number, raw, _line)
         if not is_registration_no(line.no):
-            raise Wrong(number, f"no: {line.no} is no registration number")
+            raise WrongFile(number, f"no: {line.no} is no registration number")
         district = district or line.no[5:7]
         if line.no[5:7] != district:
-            raise Wrong(number, f"no: {line.no} is another district's than the ones before it")
+            raise WrongFile(number, f"no: {line.no} is another district's than the ones before it")
         if line.cohort != rules.cohort(line.first_dose, sent_back=line.cohort == 0):
-            raise Wrong(number, f"cohort: {line.cohort} is not that of a first dose of {line.first_dose}")
+            raise WrongFile(number, f"cohort: {line.cohort} is not that of a first dose of {line.first_dose}")
         tie = tie_break(seed, int(line.no))
         here = (line.cohort, line.first_dose or date.max, tie)
         if before is not None and here <= before:
-            raise Wrong(number, "order: it ranks before the line above it (cohort, first dose, tie-break)")
+            raise WrongFile(number, "order: it ranks before the line above it (cohort, first dose, tie-break)")
         before = here
         try:
             candidates.add(line.candidate())
         except ValueError as error:
-            raise Wrong(number, str(error)) from None
+            raise WrongFile(number, str(error)) from None
         cohorts.append(line.cohort)
         ties += tie
     if len(candidates) != head.registrations:
-        raise Wrong(1, f"registrations: {head.registrations}, and the file has {len(candidates)} of them")
+        raise WrongFile(1, f"registrations: {head.registrations}, and the file has {len(candidates)} of them")
     try:
         refuse_twice(candidates)
     except ValueError as error:
-        raise Wrong(0, str(error)) from None
+        raise WrongFile(0, str(error)) from None
     return head, candidates, Order(array("I", range(len(candidates))), cohorts, bytes(ties)), number
 
 
 def _check_head(head: Head) -> None:
     expected = commitment(bytes.fromhex(head.seed))
     if expected != head.commitment:
-        raise Wrong(1, f"commitment: that of the seed is {expected}")
+        raise WrongFile(1, f"commitment: that of the seed is {expected}")
     offered = head.offered()
     try:
         ordered = head.rules.offered(offered)
     except (ValueError, OverflowError) as error:  # overflow: a date beyond the year 9999
-        raise Wrong(1, f"slots: {error}") from None
+        raise WrongFile(1, f"slots: {error}") from None
     if ordered != offered:
-        raise Wrong(1, "slots: some are outside the rules' dates, products or periods, or they are not in order")
+        raise WrongFile(1, "slots: some are outside the rules' dates, products or periods, or they are not in order")
 
 
 def _compare(lines: Iterator[tuple[int, bytes, bool]], night: Allotment, last: int) -> Foot:
@@ -161,12 +161,12 @@ def _compare(lines: Iterator[tuple[int, bytes, bool]], night: Allotment, last: i
         if number > 1:
             expected = line_of(night, number - 2)
             if raw != expected:
-                raise Wrong(number, _difference(raw, expected, Line))
+                raise WrongFile(number, _difference(raw, expected, Line))
         frontier.append(raw)
     ending = foot(night, frontier.root())
     if raw != ending:
         decode(last, raw, _foot)
-        raise Wrong(last, _difference(raw, ending, Foot))
+        raise WrongFile(last, _difference(raw, ending, Foot))
     return msgspec.json.decode(ending, type=Foot)
 
 

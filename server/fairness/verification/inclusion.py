@@ -11,7 +11,7 @@ from server.fairness.allotment import tie_break
 from server.fairness.draw import commitment
 from server.fairness.merkle import Proof, check
 from server.fairness.result_file import Line
-from server.fairness.verification.reading import Wrong, decode, parse
+from server.fairness.verification.reading import WrongFile, decode, parse
 
 _line = msgspec.json.Decoder(Line)
 
@@ -72,27 +72,27 @@ def verify_inclusion(path: Path, published: str | None = None) -> Included:
         published: the root that was made public.
 
     Raises:
-        Wrong: the first thing that is wrong.
+        WrongFile: the first thing that is wrong.
         OSError: the file cannot be read.
     """
     said = parse(0, path.read_bytes(), _status)
     night = said.night
     if night is None:
-        raise Wrong(0, "night: the registration has been in none yet")
+        raise WrongFile(0, "night: the registration has been in none yet")
     if night.root is None:
-        raise Wrong(0, "root: the night's result was not public yet; save the answer again later")
+        raise WrongFile(0, "root: the night's result was not public yet; save the answer again later")
     if night.line is None or night.proof is None:
-        raise Wrong(0, "proof: the server had none at hand; save the answer again later")
+        raise WrongFile(0, "proof: the server had none at hand; save the answer again later")
     if published is not None and published != night.root:
-        raise Wrong(0, f"root: published was {published}, the file has {night.root}")
+        raise WrongFile(0, f"root: published was {published}, the file has {night.root}")
     raw = night.line.encode()
     if not check(night.root, raw, night.proof):
-        raise Wrong(0, "proof: the line is not under the root at the place that the proof says")
+        raise WrongFile(0, "proof: the line is not under the root at the place that the proof says")
     if night.leaf != night.proof.index:
-        raise Wrong(0, f"leaf: it says {night.leaf}, the proof is of {night.proof.index}")
+        raise WrongFile(0, f"leaf: it says {night.leaf}, the proof is of {night.proof.index}")
     line = decode(0, raw, _line)
     if line.no != said.registration_no:
-        raise Wrong(0, f"registration_no: it says {said.registration_no}, the line is of {line.no}")
+        raise WrongFile(0, f"registration_no: it says {said.registration_no}, the line is of {line.no}")
     _check_seed(night, line)
     _check_outcome(said, night, line)
     return Included(line, night.leaf + 1, night.proof.leaves - 1, night.root, said.district, night.date)
@@ -102,28 +102,28 @@ def _check_seed(night: _Night, line: Line) -> None:
     try:
         seed = bytes.fromhex(night.seed or "")
     except ValueError:
-        raise Wrong(0, f"seed: {night.seed} is not hexadecimal") from None
+        raise WrongFile(0, f"seed: {night.seed} is not hexadecimal") from None
     if commitment(seed) != night.commitment:
-        raise Wrong(0, f"commitment: it says {night.commitment}, that of the seed is {commitment(seed)}")
+        raise WrongFile(0, f"commitment: it says {night.commitment}, that of the seed is {commitment(seed)}")
     expected = tie_break(seed, int(line.no)).hex()
     if line.tie != expected:
-        raise Wrong(0, f"tie: the line says {line.tie}, the seed gives {expected}")
+        raise WrongFile(0, f"tie: the line says {line.tie}, the seed gives {expected}")
 
 
 def _check_outcome(said: _Status, night: _Night, line: Line) -> None:
     """What the holder is told is what stands in the line."""
     if line.first_dose != said.priority.first_dose_date:
-        raise Wrong(0, f"first_dose_date: it says {said.priority.first_dose_date}, the line {line.first_dose}")
+        raise WrongFile(0, f"first_dose_date: it says {said.priority.first_dose_date}, the line {line.first_dose}")
     slot = line.slot[:3] if line.slot else None
     # What was given may have been withdrawn, cancelled or missed since; what was not given cannot be booked.
     if said.state == "booked" and said.appointment is not None:
         held = (said.appointment.date, said.appointment.site, said.appointment.period)
         if held != slot:
-            raise Wrong(0, f"appointment: it says {_words(held)}, the line {_words(slot)}")
+            raise WrongFile(0, f"appointment: it says {_words(held)}, the line {_words(slot)}")
     if night.reason != line.reason and (night.reason, line.reason) != ("withdrawn", None):
-        raise Wrong(0, f"reason: it says {night.reason}, the line {line.reason or _words(slot)}")
+        raise WrongFile(0, f"reason: it says {night.reason}, the line {line.reason or _words(slot)}")
     if night.reached != line.reached:
-        raise Wrong(0, f"reached: it says {night.reached}, the line {line.reached}")
+        raise WrongFile(0, f"reached: it says {night.reached}, the line {line.reached}")
 
 
 def _words(slot: tuple[date, str, str] | None) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from server.fairness.draw import Draw, commitment
-from server.fairness.verification.reading import Wrong, parse
+from server.fairness.verification.reading import WrongFile, parse
 
 
 class _Opening(msgspec.Struct):
@@ -45,28 +45,28 @@ def verify_draw(path: Path, published: str | None = None) -> Drawn:
         published: the commitment that was public before the opening.
 
     Raises:
-        Wrong: the first thing that is wrong.
+        WrongFile: the first thing that is wrong.
         OSError: the file cannot be read.
     """
     file = parse(0, path.read_bytes(), _draw_file)
     said = file.draw or _Opening(file.commitment or "", file.seed, file.entries)
     if not said.commitment:
-        raise Wrong(0, "commitment: there is none")
+        raise WrongFile(0, "commitment: there is none")
     if said.seed is None or said.entries is None:
-        raise Wrong(0, "seed: it is not revealed yet; save the answer again when the draw is done")
+        raise WrongFile(0, "seed: it is not revealed yet; save the answer again when the draw is done")
     try:
         seed = bytes.fromhex(said.seed)
         draw = Draw(seed, said.entries)
     except ValueError as error:
-        raise Wrong(0, f"seed: {error}") from None
+        raise WrongFile(0, f"seed: {error}") from None
     if commitment(seed) != said.commitment:
-        raise Wrong(0, f"commitment: that of the seed is {commitment(seed)}, the file says {said.commitment}")
+        raise WrongFile(0, f"commitment: that of the seed is {commitment(seed)}, the file says {said.commitment}")
     if published is not None and published != said.commitment:
-        raise Wrong(0, f"commitment: published was {published}, the file has {said.commitment}")
+        raise WrongFile(0, f"commitment: published was {published}, the file has {said.commitment}")
     for entry, number in file.numbers.items():
         if not entry.isascii() or not entry.isdigit():
-            raise Wrong(0, f"numbers: {entry!r} is no entry")
+            raise WrongFile(0, f"numbers: {entry!r} is no entry")
         expected = draw.number(int(entry))
         if number != expected:
-            raise Wrong(0, f"numbers: entry {entry} has number {expected}, the file says {number}")
+            raise WrongFile(0, f"numbers: entry {entry} has number {expected}, the file says {number}")
     return Drawn(draw, len(file.numbers))

@@ -9,7 +9,7 @@ from server.fairness.result_file import encode
 T = TypeVar("T")
 
 
-class Wrong(Exception):
+class WrongFile(Exception):
     """A file that does not hold; the message says where and why. `line` counts from 1, 0 is the file as a whole."""
 
     def __init__(self, line: int, why: str) -> None:
@@ -21,7 +21,7 @@ def decode(number: int, raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
     """A line, written as a result file is."""
     found = parse(number, raw, decoder)
     if encode(found) != raw:
-        raise Wrong(number, "it says something that can be read, but is not written as a result file is")
+        raise WrongFile(number, "it says something that can be read, but is not written as a result file is")
     return found
 
 
@@ -30,4 +30,4 @@ def parse(number: int, raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
     try:
         return decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Wrong(number, f"it cannot be read: {error}") from None
+        raise WrongFile(number, f"it cannot be read: {error}") from None

@@ -8,7 +8,7 @@ from server.operations.importing.capacity import (
     capacity_reader,
     keep_capacity,
 )
-from server.operations.importing.csv_file import CsvFile, Fault, Outcome
+from server.operations.importing.csv_file import CsvFile, RowFault, RowsKept
 from server.operations.importing.registry import RegistryKeeper, judge_registry
 from server.operations.importing.registry_rows import REGISTRY_COLUMNS, FirstDoseRow, registry_reader
 from server.operations.importing.sites import SITES_COLUMNS, keep_sites, known_sites, site_reader
@@ -20,11 +20,11 @@ __all__ = [
     "Capacity",
     "CapacityKept",
     "CsvFile",
-    "Fault",
     "FirstDoseRow",
     "Lowered",
-    "Outcome",
     "RegistryKeeper",
+    "RowFault",
+    "RowsKept",
     "capacity_reader",
     "judge_registry",
     "keep_capacity",

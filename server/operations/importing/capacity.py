@@ -12,7 +12,7 @@ from server.core.city import City
 from server.core.keys import day_tag
 from server.core.periods import in_words
 from server.operations.importing.cells import BadRow, day_of
-from server.operations.importing.csv_file import CsvFile, Fault, Outcome
+from server.operations.importing.csv_file import CsvFile, RowFault, RowsKept
 from server.operations.importing.twice import agreeing
 from server.operations.store import OperationStore
 from server.records.slot import Slot, SlotCount
@@ -78,7 +78,7 @@ class CapacityFound(msgspec.Struct, frozen=True):
     `slots` and `before`: doses of each slot; `given`: how many of them somebody has.
     """
 
-    outcome: Outcome
+    outcome: RowsKept
     slots: dict[DaySlot, int]
     duplicates: int
     before: dict[DaySlot, int]
@@ -159,11 +159,11 @@ async def compare_capacity(connection: Connection, city: City, found: CapacityFo
     return msgspec.structs.replace(found, before=before, given=given)
 
 
-async def keep_capacity(connection: Connection, rows: Iterable[Capacity | Fault]) -> CapacityKept:
+async def keep_capacity(connection: Connection, rows: Iterable[Capacity | RowFault]) -> CapacityKept:
     """Write the good rows."""
     by_day: dict[tuple[str, date], dict[Slot, int]] = {}
     for row in rows:
-        if not isinstance(row, Fault):
+        if not isinstance(row, RowFault):
             slots = by_day.setdefault((row.district, row.day), {})
             slots[row.day_slot.slot] = row.doses
     tags = [day_tag(district, day) for district, day in by_day]

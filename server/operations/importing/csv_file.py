@@ -19,7 +19,7 @@ _MOST_TOLD: Final = 10
 _PIECE: Final = 1 << 20
 
 
-class Fault(NamedTuple):
+class RowFault(NamedTuple):
     """A row that cannot be kept: its line (1 = the header), the column (0 and "" = the row as a whole), why.
 
     Never quotes what is in it: it may be someone's papers. `twice`: another row says otherwise of the same thing.
@@ -36,14 +36,14 @@ class Fault(NamedTuple):
         return f"line {self.line}: {column}{self.why}"
 
 
-class Outcome(msgspec.Struct):
+class RowsKept(msgspec.Struct):
     """Of the rows of a file: how many are good, how many are not, and where the first of these are."""
 
     kept: int = 0
     bad: int = 0
-    first_bad: list[Fault] = msgspec.field(default_factory=list)
+    first_bad: list[RowFault] = msgspec.field(default_factory=list)
 
-    def add(self, faults: Iterable[Fault]) -> None:
+    def add(self, faults: Iterable[RowFault]) -> None:
         """Bad rows; the first of them by line stay."""
         for fault in faults:
             self.bad += 1
@@ -52,10 +52,10 @@ class Outcome(msgspec.Struct):
                 self.first_bad.sort(key=lambda it: it.line)
                 del self.first_bad[_MOST_TOLD:]
 
-    def with_also(self, other: "Outcome") -> "Outcome":
+    def with_also(self, other: "RowsKept") -> "RowsKept":
         """Of the rows of both."""
         first = sorted([*self.first_bad, *other.first_bad], key=lambda it: it.line)[:_MOST_TOLD]
-        return Outcome(self.kept + other.kept, self.bad + other.bad, first)
+        return RowsKept(self.kept + other.kept, self.bad + other.bad, first)
 
 
 class CsvFile:
@@ -95,11 +95,11 @@ class CsvFile:
         """Which column of the file it is, from 1 on."""
         return self._dialect.order[self._columns.index(column)] + 1
 
-    def rows(self, read: Callable[[Sequence[str]], Row]) -> Iterator[Row | Fault]:
+    def rows(self, read: Callable[[Sequence[str]], Row]) -> Iterator[Row | RowFault]:
         """What `read` makes of each row, or what is wrong with it."""
         return (row for _, row in self.numbered(read))
 
-    def numbered(self, read: Callable[[Sequence[str]], Row]) -> Iterator[tuple[int, Row | Fault]]:
+    def numbered(self, read: Callable[[Sequence[str]], Row]) -> Iterator[tuple[int, Row | RowFault]]:
         """The same, each with its line."""
         encoding, separator, order, width, header = self._dialect
         is_in_order = order == tuple(range(width))
@@ -117,19 +117,19 @@ class CsvFile:
                     if not any(row):  # a spreadsheet's empty rows
                         continue
                     if len(row) != width:
-                        fault = Fault(reader.line_num, 0, "", f"expected {width} columns, got {len(row)}")
+                        fault = RowFault(reader.line_num, 0, "", f"expected {width} columns, got {len(row)}")
                         yield fault.line, fault
                         continue
                     try:
                         yield reader.line_num, read(row if is_in_order else [row[i] for i in order])
                     except BadRow as bad:
-                        yield reader.line_num, Fault(reader.line_num, self.place_of(bad.column), bad.column, bad.why)
+                        yield reader.line_num, RowFault(reader.line_num, self.place_of(bad.column), bad.column, bad.why)
                     told += 1
                     if told % _BATCH == 0:
                         self._progress(f.buffer.tell())
             except (csv.Error, UnicodeDecodeError) as error:
                 why = f"cannot be read as CSV in {_NAMES.get(encoding, 'UTF-16')} ({type(error).__name__})"
-                fault = Fault(reader.line_num + 1, 0, "", why)
+                fault = RowFault(reader.line_num + 1, 0, "", why)
                 yield fault.line, fault
         self._progress(self.bytes)
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-from server.operations.importing.csv_file import Fault, Outcome
+from server.operations.importing.csv_file import RowFault, RowsKept
 from server.operations.importing.registry_rows import FirstDoseRow
 
 _ENTRY: Final = struct.Struct("<16s8sIIBB")
@@ -18,7 +18,7 @@ _Entry: TypeAlias = tuple[bytes, bytes, int, int, int, int]  # resident, match, 
 _MATCH_BYTES: Final = 8
 
 
-class Seen(NamedTuple):
+class SeenRows(NamedTuple):
     """What a file says of a resident; `match`: the beginning of the record's."""
 
     resident: bytes
@@ -58,7 +58,7 @@ class Residents:
         if row.before:
             self._before.add(row.before.resident)
 
-    def settle(self, column_no: int) -> Outcome:
+    def settle(self, column_no: int) -> RowsKept:
         """Look for those who are there more than once: rows that agree count once, the others are bad.
 
         Args:
@@ -67,7 +67,7 @@ class Residents:
         Returns:
             How many of the added rows are good, and which are not.
         """
-        outcome = Outcome(self.rows)
+        outcome = RowsKept(self.rows)
         for heap in self._heaps.values():
             of_resident: dict[bytes, list[_Entry]] = {}
             for entry in _ENTRY.iter_unpack(heap):
@@ -89,11 +89,11 @@ class Residents:
     def __len__(self) -> int:
         return sum(map(len, self._heaps.values())) // _ENTRY.size
 
-    def __iter__(self) -> Iterator[Seen]:
+    def __iter__(self) -> Iterator[SeenRows]:
         """Each resident, once `settle` has been called."""
         for heap in self._heaps.values():
             for resident, match, line, day, product, district in _ENTRY.iter_unpack(heap):
-                yield Seen(resident, match, line, day, self._products[product], self._districts[district])
+                yield SeenRows(resident, match, line, day, self._products[product], self._districts[district])
 
     def __contains__(self, resident: object) -> bool:
         if not isinstance(resident, bytes):
@@ -105,7 +105,7 @@ class Residents:
         return resident in self.at_odds or resident in self._before
 
 
-def says_otherwise(seen: Seen, match: bytes, day: int, product: str, district: str) -> bool:
+def says_otherwise(seen: SeenRows, match: bytes, day: int, product: str, district: str) -> bool:
     """Whether a kept record says something else than the file."""
     return (seen.match, seen.day, seen.product, seen.district) != (match[:_MATCH_BYTES], day, product, district)
 
@@ -116,7 +116,7 @@ def _said(entry: _Entry) -> tuple[bytes, int, int, int]:
     return match, day, product, district
 
 
-def _faults(entries: Sequence[_Entry], column_no: int) -> Iterator[Fault]:
+def _faults(entries: Sequence[_Entry], column_no: int) -> Iterator[RowFault]:
     """A fault for each row of one person, each naming another that says otherwise."""
     for entry in entries:
         said = _said(entry)
@@ -124,4 +124,4 @@ def _faults(entries: Sequence[_Entry], column_no: int) -> Iterator[Fault]:
         parts = zip(("name or phone", "first_dose_date", "product", "district"), said, _said(other), strict=True)
         what = ", ".join(name for name, mine, theirs in parts if mine != theirs)
         why = f"the same person as in line {other[2]}, with another {what}: leave the right one"
-        yield Fault(entry[2], column_no, "id_number", why, twice=True)
+        yield RowFault(entry[2], column_no, "id_number", why, twice=True)

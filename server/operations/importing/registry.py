@@ -11,8 +11,8 @@ from server.appointments.appointments import Appointments
 from server.appointments.corrections import Corrections, Counts, Told, word_of
 from server.core.city import City
 from server.core.encryption import Cipher
-from server.operations.importing.csv_file import CsvFile, Fault, Outcome
-from server.operations.importing.duplicates import Residents, Seen, says_otherwise
+from server.operations.importing.csv_file import CsvFile, RowFault, RowsKept
+from server.operations.importing.duplicates import Residents, SeenRows, says_otherwise
 from server.operations.importing.registry_rows import FirstDoseRow
 from server.operations.walking import resident_of, walk
 from server.records.first_dose import FirstDoseRecord, pack
@@ -28,7 +28,7 @@ class RegistryFound(msgspec.Struct, frozen=True):
     """What a file of the registry says: how many residents, by district, product and day of the first dose; and beside
     the store: how many are new there, how many changed, of how many of these the first dose."""
 
-    outcome: Outcome
+    outcome: RowsKept
     residents: Residents
     districts: Counter[str] = msgspec.field(default_factory=Counter)
     products: Counter[str] = msgspec.field(default_factory=Counter)
@@ -55,9 +55,9 @@ class Going(msgspec.Struct):
 def judge_registry(city: City, source: CsvFile, read: Callable[[Sequence[str]], FirstDoseRow]) -> RegistryFound:
     """Read the whole file; keeps nothing, and asks nobody."""
     residents = Residents(list(city.products), [district.code for district in city.districts])
-    unread = Outcome()
+    unread = RowsKept()
     for line, row in source.numbered(read):
-        if isinstance(row, Fault):
+        if isinstance(row, RowFault):
             unread.add([row])
         else:
             residents.add(line, row)
@@ -111,7 +111,7 @@ class RegistryKeeper:
         self.counts = Counts()
 
     async def keep(
-        self, rows: Iterable[FirstDoseRow | Fault], at_odds: frozenset[bytes] | set[bytes] = frozenset()
+        self, rows: Iterable[FirstDoseRow | RowFault], at_odds: frozenset[bytes] | set[bytes] = frozenset()
     ) -> AsyncIterator[int]:
         """Write the good rows, a thousand at a time; yields how many have been looked at.
 
@@ -123,7 +123,7 @@ class RegistryKeeper:
         """
         batch: list[FirstDoseRow] = []
         for row in rows:
-            if not isinstance(row, Fault) and row.resident not in at_odds:
+            if not isinstance(row, RowFault) and row.resident not in at_odds:
                 batch.append(row)
             if len(batch) == _BATCH:
                 await self._keep(batch)
@@ -232,8 +232,8 @@ class RegistryKeeper:
             yield [tag for tag, _ in gone], [line for _, line in gone], len(lines)
 
 
-def _batches(residents: Iterable[Seen]) -> Iterator[list[Seen]]:
-    batch: list[Seen] = []
+def _batches(residents: Iterable[SeenRows]) -> Iterator[list[SeenRows]]:
+    batch: list[SeenRows] = []
     for seen in residents:
         batch.append(seen)
         if len(batch) == _BATCH:

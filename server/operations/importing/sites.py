@@ -10,7 +10,7 @@ from server.appointments.sites import Site
 from server.appointments.slot_store import SlotStore
 from server.core.city import City
 from server.operations.importing.cells import NO_DISTRICT, BadRow
-from server.operations.importing.csv_file import CsvFile, Fault, Outcome
+from server.operations.importing.csv_file import CsvFile, RowFault, RowsKept
 from server.operations.importing.twice import agreeing
 from server.store.connection import Connection
 
@@ -50,7 +50,7 @@ class SitesFound(msgspec.Struct, frozen=True):
     `sites` by code; `before`: those that are offered; `removed`: those that were.
     """
 
-    outcome: Outcome
+    outcome: RowsKept
     sites: dict[str, Site]
     duplicates: int
     before: dict[str, Site]
@@ -93,11 +93,11 @@ async def judge_sites(connection: Connection, city: City, source: CsvFile, *, re
     return SitesFound(rows.outcome, rows.kept, rows.duplicates, before, [site for site in kept if site.removed])
 
 
-async def keep_sites(connection: Connection, rows: Iterable[Site | Fault]) -> int:
+async def keep_sites(connection: Connection, rows: Iterable[Site | RowFault]) -> int:
     """Write the good rows; how many."""
     by_district: dict[str, dict[str, bytes]] = {}
     for row in rows:
-        if not isinstance(row, Fault):
+        if not isinstance(row, RowFault):
             by_district.setdefault(row.district, {})[row.site] = msgspec.json.encode(row)
     for district, sites in by_district.items():
         await SlotStore(connection).keep_sites(district, sites)

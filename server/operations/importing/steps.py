@@ -47,7 +47,7 @@ from server.store.connection import Connection
 Progress = Callable[[int], Any]
 
 
-class Scope(NamedTuple):
+class FileScope(NamedTuple):
     """What a file claims: with `replace` all there is, so that the rest goes; when `partial`, only some of the rows, so
     that it is compared with no last import."""
 
@@ -73,7 +73,7 @@ class RegistryImport:
         scope: what the file claims.
     """
 
-    def __init__(self, city: City, connection: Connection, clock: Clock, settings: Settings, scope: Scope) -> None:
+    def __init__(self, city: City, connection: Connection, clock: Clock, settings: Settings, scope: FileScope) -> None:
         self._city = city
         self._connection = connection
         self._clock = clock
@@ -124,7 +124,7 @@ class SitesImport:
         scope: what the file claims.
     """
 
-    def __init__(self, city: City, connection: Connection, clock: Clock, scope: Scope) -> None:
+    def __init__(self, city: City, connection: Connection, clock: Clock, scope: FileScope) -> None:
         self._city = city
         self._connection = connection
         self._clock = clock
@@ -182,11 +182,11 @@ class CapacityImport:
         scope: what the file claims.
     """
 
-    def __init__(self, city: City, connection: Connection, clock: Clock, scope: Scope | None = None) -> None:
+    def __init__(self, city: City, connection: Connection, clock: Clock, scope: FileScope | None = None) -> None:
         self._city = city
         self._connection = connection
         self._clock = clock
-        self._scope = scope or Scope()
+        self._scope = scope or FileScope()
 
     async def reader(self) -> Callable[[Sequence[str]], Capacity]:
         """Makes a capacity of a row, by the sites that the store has now."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, NamedTuple, TypeVar
 
-from server.operations.importing.csv_file import Fault, Outcome
+from server.operations.importing.csv_file import RowFault, RowsKept
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -14,11 +14,11 @@ class Agreed(NamedTuple, Generic[K, V]):
 
     kept: dict[K, V]
     duplicates: int
-    outcome: Outcome
+    outcome: RowsKept
 
 
 def agreeing(
-    rows: Iterable[tuple[int, V | Fault]], key: Callable[[V], K], what: str, column: tuple[str, int]
+    rows: Iterable[tuple[int, V | RowFault]], key: Callable[[V], K], what: str, column: tuple[str, int]
 ) -> Agreed[K, V]:
     """What the rows of a small file say; it is all held in memory.
 
@@ -28,10 +28,10 @@ def agreeing(
         what: that, in a word.
         column: that a fault is told of: its name and its place in the file.
     """
-    outcome = Outcome()
+    outcome = RowsKept()
     about: dict[K, list[tuple[int, V]]] = {}
     for line, row in rows:
-        if isinstance(row, Fault):
+        if isinstance(row, RowFault):
             outcome.add([row])
         else:
             about.setdefault(key(row), []).append((line, row))
@@ -47,5 +47,5 @@ def agreeing(
         for line, row in said:
             other = next(number for number, it in said if it != row)
             why = f"line {other} says otherwise of the same {what}: leave the right one"
-            outcome.add([Fault(line, column[1], column[0], why, twice=True)])
+            outcome.add([RowFault(line, column[1], column[0], why, twice=True)])
     return Agreed(kept, duplicates, outcome)

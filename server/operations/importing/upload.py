@@ -10,7 +10,7 @@ from server.core.city import City
 from server.core.clock import Clock
 from server.core.errors import Invalid, SetupError
 from server.operations.importing.capacity import CapacityFound, Lowered
-from server.operations.importing.csv_file import CsvFile, Fault
+from server.operations.importing.csv_file import CsvFile, RowFault
 from server.operations.importing.steps import CapacityImport, capacity_file
 from server.store.connection import Connection
 
@@ -71,7 +71,7 @@ class CapacityUpload:
         return CapacityImported(found.outcome.kept, kept.slots, kept.lowered)
 
 
-def _told(fault: Fault) -> tuple[str, str]:
+def _told(fault: RowFault) -> tuple[str, str]:
     """(field, fault) as a refusal has them."""
     column = f", column {fault.column_no} ({fault.column})" if fault.column else ""
     return f"line {fault.line}{column}", "csv-twice" if fault.twice else f"csv-{fault.column or 'row'}"

@@ -41,7 +41,7 @@ def grouped(number: str) -> str:
     return " ".join(number[i : i + 5] for i in range(0, len(number), 5))
 
 
-class Step(NamedTuple):
+class WayOn(NamedTuple):
     """Where to go on."""
 
     href: str
@@ -56,7 +56,7 @@ class Trouble(NamedTuple):
     title: str
     detail: str
     errors: dict[str, str]
-    steps: list[Step]
+    steps: list[WayOn]
     headers: dict[str, str]
 
 
@@ -164,21 +164,21 @@ def trouble_of(visit: PlainVisit, refusal: Refusal) -> Trouble:
     return Trouble(code, refusal.code, problem["title"], problem["detail"], errors, _steps(visit, refusal), kept)
 
 
-def _steps(visit: PlainVisit, refusal: Refusal) -> list[Step]:
+def _steps(visit: PlainVisit, refusal: Refusal) -> list[WayOn]:
     """Where somebody who was refused goes on: what this browser holds, what the refusal names, then the first page."""
     t, code = visit.t, refusal.code
     steps = []
     district = visit.services.city.district(str(refusal.extras.get("district", "")))
     if district is not None and refusal.extras.get("reason") == "wrong-district":
         name = visit.pick(district.name_zh, district.name_en)
-        steps.append(Step(f"{HOME}/{district.code}", t("opening.goTo", name)))
+        steps.append(WayOn(f"{HOME}/{district.code}", t("opening.goTo", name)))
     if visit.ticket and code in _TO_TICKET:
-        steps.append(Step(f"{HOME}/ticket", t("plain.see-my-number")))
+        steps.append(WayOn(f"{HOME}/ticket", t("plain.see-my-number")))
     if visit.receipts and code in _TO_RECEIPT:
-        steps.append(Step(f"{HOME}/registration", t("plain.see-my-registration")))
+        steps.append(WayOn(f"{HOME}/registration", t("plain.see-my-registration")))
     if code in _TO_FIND:
-        steps.append(Step(f"{HOME}/find", t("plain.find-by-code")))
-    steps.append(Step(HOME, t("plain.first-page")))
+        steps.append(WayOn(f"{HOME}/find", t("plain.find-by-code")))
+    steps.append(WayOn(HOME, t("plain.first-page")))
     return steps
 
 

@@ -29,7 +29,7 @@ from server.web.routes.common import PROBLEMS, PUBLIC, AnyRequest, DistrictCode,
 _FOR_A_MINUTE: Final = {"cache-control": "public, max-age=60"}
 _FILE_TYPE: Final = "application/x-ndjson"
 _CHUNK_BYTES: Final = 1 << 18
-Night = Annotated[date, Parameter(description="Date of the night, YYYY-MM-DD")]
+NightDate = Annotated[date, Parameter(description="Date of the night, YYYY-MM-DD")]
 
 
 class PhaseView(msgspec.Struct):
@@ -190,7 +190,7 @@ async def sites(request: AnyRequest, district: Annotated[str, Parameter(max_leng
 
 
 @get("/allotments/{district:str}/{date:date}", responses=PROBLEMS, summary="What is public of a district's night")
-async def allotment(request: AnyRequest, district: DistrictCode, date: Night) -> Response[Announced]:
+async def allotment(request: AnyRequest, district: DistrictCode, date: NightDate) -> Response[Announced]:
     return Response(await _announced(request, district, date), headers=_FOR_A_MINUTE)
 
 
@@ -205,7 +205,7 @@ async def allotment(request: AnyRequest, district: DistrictCode, date: Night) ->
     media_type=_FILE_TYPE,
     summary="The result file of a district's night",
 )
-async def allotment_file(request: AnyRequest, district: DistrictCode, date: Night) -> Stream:
+async def allotment_file(request: AnyRequest, district: DistrictCode, date: NightDate) -> Stream:
     public = await _announced(request, district, date)
     file = services_of(request).published.path(date, district)
     if public.root is None or file is None:
