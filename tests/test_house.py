@@ -6,11 +6,21 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).resolve().parents[1]
+_MOST_LINES = 300
 _MOST_ENTRIES = 16
 
 
 def _modules(*folders: str) -> list[Path]:
     return sorted(file for folder in folders for file in (REPO / folder).rglob("*.py"))
+
+
+def test_no_module_is_longer_than_somebody_reads_at_once() -> None:
+    long = {
+        str(file.relative_to(REPO)): lines
+        for file in _modules("server", "loadtests")
+        if (lines := len(file.read_text("utf-8").splitlines())) > _MOST_LINES
+    }
+    assert not long, "split these by meaning"
 
 
 def test_the_servers_first_level_is_seen_at_a_glance() -> None:
