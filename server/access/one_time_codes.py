@@ -12,9 +12,10 @@ from server.core.clock import Clock, from_ms
 from server.core.encryption import Cipher, Unreadable
 from server.core.errors import Invalid, Refusal
 from server.core.keys import Pepper, resident_tag
+from server.core.languages import Language
 from server.core.open_hours import check_open_hours
 from server.core.papers import IdType, check_id, check_phone, normalise_id, normalise_phone
-from server.core.sms import CODE_DIGITS, CODE_MINUTES, CODE_TRIES, Language
+from server.core.sms import CODE_DIGITS, CODE_MINUTES, CODE_TRIES
 from server.messages.sender import Sender
 from server.registrations.receipts import Registered
 from server.registrations.registrations import Registrations

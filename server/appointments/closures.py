@@ -35,7 +35,7 @@ class Closed(msgspec.Struct):
     sent_back: int
 
 
-class Place(NamedTuple):
+class ClosedSite(NamedTuple):
     """A site in a period of a day."""
 
     district: str
@@ -86,13 +86,13 @@ class Closures:
             closure = await self._slot_store.closure(tag, site.site, each)
             if closure is not None:
                 told = closure.reason  # the first word stands
-            place = Place(site.district, day, site.site, each)
+            place = ClosedSite(site.district, day, site.site, each)
             sent_back += await self.send_back(place, staff.actor, told, waiting)
             if status == "closed":
                 log.info("site closed", site=site.site, date=day.isoformat(), period=each, actor=staff.actor)
         return Closed(site.site, day, period, told, sent_back)
 
-    async def send_back(self, place: Place, actor: str, why: str, waiting: Sequence[tuple[str, bytes]]) -> int:
+    async def send_back(self, place: ClosedSite, actor: str, why: str, waiting: Sequence[tuple[str, bytes]]) -> int:
         """Let these (number, resident) wait for another appointment; how many do by this.
 
         Raises:
@@ -121,7 +121,7 @@ class Closures:
             raise unknown
         return count
 
-    async def reopen(self, change: Change, place: Place, why: str) -> bool:
+    async def reopen(self, change: Change, place: ClosedSite, why: str) -> bool:
         """Let a registration wait for another appointment, and let those who must know of it know; whether it does by
         this."""
         waiting = [(change.no, change.resident)]
@@ -140,7 +140,7 @@ class Closures:
             case _:
                 assert_never(status)
 
-    async def finish(self, place: Place, closure: Closure) -> int:
+    async def finish(self, place: ClosedSite, closure: Closure) -> int:
         """Send those back whom a crash has left on it; how many."""
         _, waiting = await self._slot_store.close_site(
             day_tag(place.district, place.day), closure.actor, place.site, place.period, closure.reason

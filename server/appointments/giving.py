@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Literal, NamedTuple, TypeAlias, assert_never
 
-from server.appointments.closures import Closures, Place
+from server.appointments.closures import ClosedSite, Closures
 from server.appointments.reconciliation import Reconciliation
 from server.appointments.slot_store import SlotStore
 from server.appointments.store import AppointmentStore
@@ -106,7 +106,7 @@ class SlotGiver:
         )
         for i, is_there in zip(held, on_roster, strict=True):
             slot, day, *_ = wanted[i]
-            place = Place(district, day, slot.site, slot.period)
+            place = ClosedSite(district, day, slot.site, slot.period)
             closure = closures[day].get(SitePeriod(slot.site, slot.period))
             try:
                 if closure is not None:

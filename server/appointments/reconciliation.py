@@ -9,7 +9,7 @@ from datetime import date, timedelta
 
 import structlog
 
-from server.appointments.closures import Closures, Place
+from server.appointments.closures import ClosedSite, Closures
 from server.appointments.slot_store import SlotStore
 from server.core.city import City
 from server.core.clock import Clock, from_ms
@@ -92,7 +92,7 @@ class Reconciliation:
         for (district, day), closures in zip(places, await self._slot_store.closures(tags), strict=True):
             for (site, period), closure in closures.items():
                 try:
-                    mended += await self._closures.finish(Place(district, day, site, period), closure)
+                    mended += await self._closures.finish(ClosedSite(district, day, site, period), closure)
                 except UnknownStatus as error:
                     unknown = error
         if mended:

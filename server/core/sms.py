@@ -6,16 +6,15 @@ from collections.abc import Iterator, Mapping
 from datetime import time
 from functools import partial
 from string import Formatter
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
+from server.core.languages import Language
 from server.core.message_kinds import CODE, KINDS, Moment, Placeholders, texts
+from server.core.values import Positive, Text
 from server.core.wording import word
 
-Language = Literal["zh", "en"]
-Text = Annotated[str, msgspec.Meta(min_length=1)]
-Positive = Annotated[int, msgspec.Meta(gt=0)]
 Parts = Annotated[int, msgspec.Meta(ge=1, le=9)]
 
 CODE_DIGITS = 6

@@ -9,8 +9,8 @@ import structlog
 
 from server.core.encryption import Unreadable
 from server.core.errors import MessageRefused, StoreUnavailable
+from server.core.languages import Language
 from server.core.masks import mask_phone
-from server.core.sms import Language
 from server.messages.gateways import Gateway
 from server.messages.outbox_reader import HOLD_SECONDS, OutboxReader
 from server.records.message import OutboxEntry, Sent

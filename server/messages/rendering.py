@@ -8,9 +8,10 @@ from server.core.city import City
 from server.core.clock import to_ms
 from server.core.encryption import Cipher, Contact, Unreadable
 from server.core.errors import Refusal
+from server.core.languages import Language
 from server.core.masks import mask_name
 from server.core.message_kinds import KINDS
-from server.core.sms import Language, site_words
+from server.core.sms import site_words
 from server.core.wording import word
 from server.core.wording.dates import day_words, full_date_words, until_words
 from server.records.first_dose import Resident

@@ -25,7 +25,7 @@ from server.core.clock import Clock, from_ms
 from server.core.encryption import Cipher
 from server.core.errors import SetupError, StoreUnavailable
 from server.core.keys import Pepper
-from server.core.sms import Language
+from server.core.languages import Language
 from server.messages.code_sender import CodeSender, Sending
 from server.messages.delivery_receipts import DeliveryReceipts
 from server.messages.gateways import Gateway

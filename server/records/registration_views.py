@@ -8,7 +8,7 @@ from server.records.registration import Preference, RegistrationState, decode_pr
 
 _STATES: Final[dict[bytes, RegistrationState]] = {state.encode(): state for state in get_args(RegistrationState)}
 
-Answer: TypeAlias = Sequence[bytes | None]
+FieldValues: TypeAlias = Sequence[bytes | None]
 """HMGET's."""
 
 
@@ -24,7 +24,7 @@ class Latest(NamedTuple):
 LATEST_FIELDS: Final = ("no", "state", "charged")
 
 
-def decode_latest(answer: Answer) -> Latest:
+def decode_latest(answer: FieldValues) -> Latest:
     """These fields as they are stored."""
     no, state, charged = answer
     return Latest(no.decode(), _state(state), charged == b"1") if no else Latest("", None, False)
@@ -45,7 +45,7 @@ class OpenRegistration(NamedTuple):
 OPEN_FIELDS: Final = ("no", "state", "district", "day", "first_dose", "product")
 
 
-def decode_open(answer: Answer) -> OpenRegistration | None:
+def decode_open(answer: FieldValues) -> OpenRegistration | None:
     """These fields as they are stored; None where no registration is open."""
     no, state, *texts = answer
     if not no or (known := _state(state)) not in ("proposed", "booked"):
@@ -73,7 +73,7 @@ WAITING_FIELDS: Final = (
 )  # fmt: skip
 
 
-def decode_waiting(answer: Answer) -> WaitingRegistration | None:
+def decode_waiting(answer: FieldValues) -> WaitingRegistration | None:
     """These fields as they are stored; None where none waits."""
     no, state, district, first_dose, product, preferences, any_site, not_before, priority, together = answer
     if not no or _state(state) != "proposed":

@@ -11,7 +11,7 @@ from server.records.registration_views import (
     LATEST_FIELDS,
     OPEN_FIELDS,
     WAITING_FIELDS,
-    Answer,
+    FieldValues,
     Latest,
     OpenRegistration,
     WaitingRegistration,
@@ -81,7 +81,7 @@ class RegistrationReader(FeatureStore):
         return await self._view(residents, WAITING_FIELDS, decode_waiting)
 
     async def _view(
-        self, residents: Sequence[bytes], fields: Sequence[str], decode: Callable[[Answer], T]
+        self, residents: Sequence[bytes], fields: Sequence[str], decode: Callable[[FieldValues], T]
     ) -> list[T | BrokenRecord]:
         answers = await self._connection.plain(
             [("HMGET", key("registration", resident_tag(r)), *fields) for r in residents]
