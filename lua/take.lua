@@ -23,7 +23,7 @@ local slot = place .. '|' .. product
 local held = call('HGET', roster, no)
 local since = string.format('%.0f', now)
 if held == resident .. slot then
-  -- A note of an earlier attempt may be just being settled by a repair: this one is ours.
+  -- A note of an earlier attempt may be just being settled by who reconciles: this one is ours.
   call('HSET', unsettled, no, resident .. since)
   return {'again', now}
 end

@@ -124,7 +124,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     work = [
         services.room.run(),
         _flush_until_orphaned(services),
-        _repair(services),
+        _reconcile(services),
         keep_time(connection, services.clock),
     ]
     if settings.sms_file is not None:
@@ -142,16 +142,16 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         await connection.close()
 
 
-async def _repair(services: Services) -> None:
+async def _reconcile(services: Services) -> None:
     """Finish what a crash left between two keys: at the start, and every few minutes, each worker at its own time."""
     while True:
         pause_s = random.uniform(240, 360)  # noqa: S311
         try:
-            await services.appointments.repair()
+            await services.appointments.reconcile()
         except StoreUnavailable:
             pause_s = 1
         except Exception:
-            log.exception("repair failed")
+            log.exception("reconciling failed")
         await asyncio.sleep(pause_s)
 
 

@@ -7,7 +7,7 @@ from typing import assert_never
 import structlog
 
 from server.appointments.closures import Closed, Closures
-from server.appointments.giving import GaveStatus, SlotGiver, SlotGrant
+from server.appointments.giving import SlotGiver
 from server.appointments.reconciliation import Reconciliation
 from server.appointments.sites import Site
 from server.appointments.slot_store import SlotStore
@@ -15,7 +15,6 @@ from server.appointments.staff import Staff
 from server.appointments.store import AppointmentStore
 from server.core.city import City
 from server.core.clock import Clock, from_ms
-from server.core.districts import District
 from server.core.errors import Invalid, Refusal, UnknownStatus
 from server.core.keys import day_tag, opening_tag, parts_of
 from server.records.registration_changes import CancelStatus, Change, MissStatus
@@ -32,7 +31,7 @@ _TYPED_LIVES_MS = 12 * 3_600_000
 
 
 class Appointments:
-    """Appointments of all sites.
+    """Appointments of all sites. What its parts do is called there directly: giving slots, reconciling after a crash.
 
     Args:
         city: districts, hours, no-show limit.
@@ -49,20 +48,8 @@ class Appointments:
         self._clock = clock
         self._closures = Closures(city, connection, clock)
         self._reconciliation = Reconciliation(city, connection, clock, self._closures)
-        self._giver = SlotGiver(city, connection, self._closures, self._reconciliation)
-
-    async def give(self, district: str, wanted: Sequence[SlotGrant], actor: str) -> list[GaveStatus | UnknownStatus]:
-        """Take slots and give them to registrations; each `booked`, `again`, or why not (`full`, `closed`, `other`).
-
-        Where the store's word on one is not understood, the others get theirs, and that one's slot follows what its
-        registration says; so it may be given again.
-
-        Args:
-            district: code of the sites' district.
-            wanted: who gets what; of one registration at most one.
-            actor: who, for the audit log.
-        """
-        return await self._giver.give(district, wanted, actor)
+        self.reconcile = self._reconciliation.reconcile
+        self.give = SlotGiver(city, connection, self._closures, self._reconciliation).give
 
     async def cancel(self, change: Change, district: str, held: date | None, why: str = "") -> CancelStatus:
         """Close a registration and free its slot; the status of `cancel`.
@@ -140,22 +127,6 @@ class Appointments:
             raise Refusal("not-found", reason="no-bar")
         await self._slot_store.forget_bar(district, no)
         log.info("bar lifted", registration_no=no, actor="operator")
-
-    async def repair(self, older_than_ms: int = 60_000, districts: Sequence[District] | None = None) -> int:
-        """Finish what a crash left between a registration and its slot; how many slots that concerned.
-
-        Looks at what was noted, not at the city: the work is in proportion to what was under way.
-
-        Args:
-            older_than_ms: what is younger than this may be under way, and is left alone.
-            districts: where; all by default.
-
-        One whose registration cannot be read is left as it is: it keeps no night from being run.
-
-        Raises:
-            UnknownStatus: of one of them; the others are finished.
-        """
-        return await self._reconciliation.repair(older_than_ms, districts)
 
     def _today(self) -> date:
         return from_ms(self._clock.now_ms(), self._city.tz).date()

@@ -106,7 +106,7 @@ class Closures:
                 kept = await self._reader.registration(resident)
             except BrokenRecord:  # it stays on the roster until it can be read
                 continue
-            except UnknownStatus as error:  # the others are sent back all the same; this one by a repair
+            except UnknownStatus as error:  # the others are sent back all the same; this one when it is reconciled
                 unknown = error
                 continue
             # Who came or was missed stays on the roster: it did happen. What is just being given is `give`'s to mend.

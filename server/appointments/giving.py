@@ -97,7 +97,7 @@ class SlotGiver:
         actor: str,
     ) -> dict[int, GaveStatus | UnknownStatus]:
         """Between taking and booking the site may have been closed, and has left these to us; or we were so long that a
-        repair has freed the slot: what became of them then."""
+        reconciling has freed the slot: what became of them then."""
         mended: dict[int, GaveStatus | UnknownStatus] = {}
         days = sorted({wanted[i].day for i in held})
         closures = dict(zip(days, await self._slot_store.closures([day_tag(district, d) for d in days]), strict=True))

@@ -22,7 +22,7 @@ from server.store.registrations import RegistrationReader
 
 log = structlog.get_logger()
 
-# The furthest date that the repair looks at; the night allots nothing further ahead.
+# The furthest date that reconciling looks at; the night allots nothing further ahead.
 _HORIZON_DAYS = 35
 
 
@@ -57,7 +57,7 @@ class Reconciliation:
         else:
             await self._slot_store.vacate(tag, no, since_ms)
 
-    async def repair(self, older_than_ms: int = 60_000, districts: Sequence[District] | None = None) -> int:
+    async def reconcile(self, older_than_ms: int = 60_000, districts: Sequence[District] | None = None) -> int:
         """Finish what a crash left between a registration and its slot; how many slots that concerned.
 
         Looks at what was noted, not at the city: the work is in proportion to what was under way.
@@ -76,7 +76,7 @@ class Reconciliation:
         places = [(district.code, day) for district in districts or self._city.districts for day in days]
         tags = [day_tag(*place) for place in places]
         before_ms = self._clock.now_ms() - older_than_ms
-        mended = 0
+        reconciled = 0
         unknown: UnknownStatus | None = None
         for (district, day), changes in zip(places, await self._slot_store.open_changes(tags), strict=True):
             for change in changes:
@@ -84,19 +84,19 @@ class Reconciliation:
                     continue
                 try:
                     await self.settle(district, change.no, change.resident, day, change.since_ms)
-                    mended += 1
+                    reconciled += 1
                 except BrokenRecord:  # its slot stays as it is, and noted
                     continue
-                except UnknownStatus as error:  # of one; the others are mended all the same
+                except UnknownStatus as error:  # of one; the others are reconciled all the same
                     unknown = error
         for (district, day), closures in zip(places, await self._slot_store.closures(tags), strict=True):
             for (site, period), closure in closures.items():
                 try:
-                    mended += await self._closures.finish(ClosedSite(district, day, site, period), closure)
+                    reconciled += await self._closures.finish(ClosedSite(district, day, site, period), closure)
                 except UnknownStatus as error:
                     unknown = error
-        if mended:
-            log.info("repaired", slots=mended)
+        if reconciled:
+            log.info("reconciled", slots=reconciled)
         if unknown is not None:
             raise unknown
-        return mended
+        return reconciled

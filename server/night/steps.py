@@ -114,7 +114,7 @@ class Steps:
     async def close(self, district: District) -> None:
         """Who had an appointment and neither came nor cancelled has missed it (A9); the third no-show bars."""
         # First of all: whose site was closed has missed nothing, also where that was left half done.
-        await self._appointments.repair(districts=[district])
+        await self._appointments.reconcile(districts=[district])
         days = set()
         async for day, lines in self._tonight.closing(district, self._day):
             await self._appointments.miss(district.code, day, [(line.slot, line.charge) for line in lines])
@@ -139,8 +139,8 @@ class Steps:
 
     async def free(self, district: District) -> None:
         """Slots of cancelled, closed and replaced appointments are free; they were freed at once, unless by a crash."""
-        mended = await self._appointments.repair(districts=[district])
-        await self._note(district, NightRecord(freed=mended, freed_ms=self._clock.now_ms()))
+        reconciled = await self._appointments.reconcile(districts=[district])
+        await self._note(district, NightRecord(freed=reconciled, freed_ms=self._clock.now_ms()))
 
     async def freeze(self, district: District) -> None:
         """The list, the slots and the rules of the night stand from now on; the list's root is public."""

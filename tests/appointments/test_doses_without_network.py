@@ -127,7 +127,7 @@ async def test_a_newer_registration_is_fulfilled_by_it_and_its_slot_is_free(hous
     assert (line["registration_no"], line["fulfilled_no"]) == (old["registration_no"], new["registration_no"])
     roster = await house.call("GET", "/sites/T2/roster", params={"date": str(THURSDAY)}, bearer=house.staff("T2"))
     assert roster.json()["entries"] == []
-    assert await house.services.appointments.repair(0) == 0, "nothing was left in between"
+    assert await house.services.appointments.reconcile(0) == 0, "nothing was left in between"
     assert (await say(house, old["registration_no"])).json()["state"] == "fulfilled"
     assert await used(house, THURSDAY, "T2|pm|inactivated") == 0
 

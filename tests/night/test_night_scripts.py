@@ -121,7 +121,7 @@ async def test_a_slot_taken_again_is_noted_again(store: Store) -> None:
     store.now_ms = T0 + 60_000
     assert await store.take([(ON, slot)]) == [("again", T0 + 60_000)]
     assert [note.since_ms for note in (await store.open_changes([ON]))[0]] == [T0 + 60_000]
-    assert await store.vacate(ON, "A", T0) is False, "a repair that has read the earlier note"
+    assert await store.vacate(ON, "A", T0) is False, "who reconciles has read the earlier note"
     await store.settle([(ON, "A", T0)])
     assert len((await store.open_changes([ON]))[0]) == 1
     assert await store.on_roster(ON, "A") == slot

@@ -164,7 +164,7 @@ async def evening_and_desk(house: House) -> None:
     closing = {"date": MONDAY.isoformat(), "reason": "停电"}
     assert (await house.call("POST", "/sites/T1/closures", bearer=staff, json=closing)).status_code == 200
     await house.forward(61)
-    await house.services.appointments.repair()
+    await house.services.appointments.reconcile()
     no, resident = entries[-1]["registration_no"], house.resident(person(7))
     await house.store.note_bar(TIANHE, no, resident)
     await house.call("DELETE", f"/operations/bars/{no}", bearer=OPERATOR, json={"reason": "误判"})

@@ -86,7 +86,7 @@ async def test_a_site_is_closed_for_the_others(house: House) -> None:
     left = [it.resident for it in await house.store.roster(day_tag(TIANHE, MONDAY))]
     assert left == [house.resident(person(1))], "its slot is freed once it can be read"
     await spoil(house.store, house.resident(person(1)), "lang", "zh")
-    assert await house.services.appointments.repair(older_than_ms=-1) == 0
+    assert await house.services.appointments.reconcile(older_than_ms=-1) == 0
     assert await house.store.roster(day_tag(TIANHE, MONDAY)) == []
 
 

@@ -165,7 +165,7 @@ async def _cancel_it(house: House) -> Ask:
     return _cancel(house, await house.booked(person(0), MONDAY))
 
 
-# Cancelled it is, and the note of the slot stays for the repair.
+# Cancelled it is, and the note of the slot stays until it is reconciled.
 @upon("vacate", "outbox", "registration", "stop", "history", "owed", "unsettled")
 async def _cancel_and_free(house: House) -> Ask:
     return _cancel(house, await house.booked(person(0), MONDAY))

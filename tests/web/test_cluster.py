@@ -48,7 +48,7 @@ async def test_a_resident_and_a_desk_on_a_cluster(cluster_url: str) -> None:
         closed = (await house.call("POST", "/sites/T1/closures", bearer=staff, json=closing)).json()
         assert closed["sent_back"] == 8
         await house.forward(61)
-        assert await house.services.appointments.repair() == 0
+        assert await house.services.appointments.reconcile() == 0
         refused(await house.try_join(person(1)), "not-eligible", 403)
         kept = [await house.store.registration_fields(house.resident(person(i))) for i in range(11)]
         states = [fields["state"] for fields in kept]

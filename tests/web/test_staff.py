@@ -336,7 +336,7 @@ async def test_a_crash_while_an_appointment_is_given(
     with pytest.raises(RuntimeError):
         await house.give(person(5), done["registration_no"], date(2021, 6, 23))
     await house.forward(61)
-    assert await house.services.appointments.repair() == 1
+    assert await house.services.appointments.reconcile() == 1
     numbers = {s.no for s in await house.store.roster(f"{TIANHE}:2021-06-23")}
     assert numbers == (set() if killed == "before" else {done["registration_no"]})
     assert (await mine(house, done))["state"] == ("proposed" if killed == "before" else "booked")
@@ -360,7 +360,7 @@ async def test_a_crash_while_closing_a_site_is_finished_by_the_next_worker(
     states = sorted([(await mine(house, d))["state"] for d in done])
     assert states == ["booked", "booked", "booked", "proposed"]
     second_house.set_time("09:05:00", MONDAY)
-    assert await second_house.services.appointments.repair() == 1
+    assert await second_house.services.appointments.reconcile() == 1
     swap(monkeypatch, house.store, "reopen", sent_back)
     assert [(await mine(house, d))["state"] for d in done] == ["proposed", "proposed", "booked", "booked"]
     assert (await close(house)).json()["sent_back"] == 1, "and asked for again, it finishes the rest"
@@ -384,10 +384,10 @@ async def test_a_crash_while_cancelling_leaves_slot_and_registration_of_one_mind
     where = f"/registrations/{done[0]['registration_no']}/cancellation"
     refused(await house.call("POST", where, bearer=done[0]["receipt"]), "overloaded", 503)
     second_house.set_time("09:00:30", date(2021, 6, 20))
-    assert await second_house.services.appointments.repair() == 0, "it may still be under way"
+    assert await second_house.services.appointments.reconcile() == 0, "it may still be under way"
     second_house.set_time("09:10:00", date(2021, 6, 20))
-    assert await second_house.services.appointments.repair() == 1
-    assert await second_house.services.appointments.repair() == 0
+    assert await second_house.services.appointments.reconcile() == 1
+    assert await second_house.services.appointments.reconcile() == 0
     numbers = {s.no for s in await house.store.roster(f"{TIANHE}:{MONDAY}")}
     state = (await house.store.registration_fields(house.resident(person(0))))["state"]
     assert (state, done[0]["registration_no"] in numbers) == (
