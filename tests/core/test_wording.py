@@ -197,7 +197,7 @@ def test_words_go_out_inside_the_pages() -> None:
     sent = {asset.path: asset.plain.decode() for asset in assets.load()}
     assert "data-word" not in "".join(sent.values()) and "./words/" not in "".join(sent.values())
     assert '<h2 data-en="Find my registration">找回我的登记</h2>' in sent["/"]
-    assert '<div id="bars" role="region" data-en-label="Sender" aria-label="通知">' in sent["/"]
+    assert '<div id="bars" role="region" data-en-label="Notices" aria-label="通知">' in sent["/"]
     assert '"submit":"提交登记|Register"' in sent["/register.js"]
     with pytest.raises(KeyError):
         worded.worded_page('<p data-word="page.nobody-has-written-this"></p>')
