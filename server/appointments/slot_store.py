@@ -62,11 +62,6 @@ class SlotStore(FeatureStore):
         (answer,) = await self._connection.plain([("HGETALL", key("roster", tag))])
         return [RosterEntry.unpack(no.decode(), line) for no, line in items_of(answer)]
 
-    async def on_roster(self, tag: str, no: str) -> RosterEntry | None:
-        """The slot that a registration has on the day."""
-        (line,) = await self._connection.plain([("HGET", key("roster", tag), no)])
-        return RosterEntry.unpack(no, line) if line else None
-
     async def ever_on_roster(self, tag: str, no: str) -> RosterEntry | None:
         """The slot that a registration has on the day, or had until it was freed."""
         held, had = await self._connection.plain([("HGET", key(kind, tag), no) for kind in ("roster", "vacated")])

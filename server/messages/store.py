@@ -75,12 +75,6 @@ class OutboxStore(FeatureStore):
             found += [OutboxEntry(district, entry[0].decode(), _bytes_of(entry[1]), stream) for entry in entries]
         return found
 
-    async def count_entries(self, districts: Sequence[str]) -> int:
-        """How many codes and pointers are owed now; what waits for later, or is dead, is not counted."""
-        return sum(
-            await self._connection.plain([("XLEN", key(s, district)) for district in districts for s in _STREAMS])
-        )
-
     async def acknowledge(self, entries: Sequence[OutboxEntry]) -> list[None]:
         """These entries have done their work, and are taken away."""
         commands: list[tuple[Arg, ...]] = []

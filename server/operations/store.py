@@ -74,11 +74,6 @@ class OperationStore(FeatureStore):
         """An import of this kind of file has come to its end."""
         await self._connection.plain([("SET", key("imports", what), facts)])
 
-    async def remove_sites(self, district: str, codes: Sequence[str]) -> None:
-        """These are no sites of the district any more."""
-        if codes:
-            await self._connection.plain([("HDEL", key("sites", district), *codes)])
-
     async def remove_capacity(self, tag: str, slots: Sequence[Slot]) -> None:
         """These slots of a day are not offered any more; what has been given stays given."""
         if slots:

@@ -1,6 +1,6 @@
 """The stores of all features over one connection, and a time that the test says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from pytest import MonkeyPatch
@@ -15,6 +15,7 @@ from server.night.store import NightStore
 from server.operations.store import OperationStore
 from server.records.fields import Arg, fields_of
 from server.records.history import History, decode_event
+from server.records.slot import RosterEntry
 from server.registrations.store import RegistrationStore
 from server.registry.store import RegistryStore
 from server.store.agreed import Agreement
@@ -79,6 +80,14 @@ class Store(
             [("LRANGE", key("history", tag), 0, -1), ("GET", key("no_shows", tag)), ("GET", key("stop", tag))]
         )
         return History([decode_event(line) for line in lines], int(count or 0), stop == b"barred")
+
+    async def on_roster(self, tag: str, no: str) -> RosterEntry | None:
+        """The slot that a registration has on the day."""
+        return next((entry for entry in await self.roster(tag) if entry.no == no), None)
+
+    async def count_entries(self, districts: Sequence[str]) -> int:
+        """How many codes and pointers are in the outbox now."""
+        return sum(backlog.codes + backlog.waiting for backlog in await self.backlogs(districts))
 
     @property
     def client(self) -> Client:
