@@ -8,7 +8,6 @@ from server.core.city import City
 from server.core.clock import Clock
 from server.core.errors import Refusal, StoreUnavailable
 from server.core.keys import window_of
-from server.core.languages import Language
 from server.core.tokens import Signer, Token
 from server.night.published import Published
 from server.records.registration import Wishes, wishes_fields
@@ -27,7 +26,7 @@ _MOST_MOVES = 3
 
 
 class Registrations:
-    """Takes registrations, finds and changes them.
+    """Takes registrations, finds and changes them. Taking one is `Registering`'s, called there directly.
 
     Args:
         city: districts, time zone.
@@ -60,24 +59,9 @@ class Registrations:
         self._rules = WishRules(city, clock, sites)
         self._views = Views(city, connection, published)
         self._receipts = Receipts(city, clock, signer)
-        self._registering = Registering(city, connection, registry, room, self._rules, self._views, self._receipts)
-
-    async def register(self, token: Token, wishes: Wishes, lang: Language) -> tuple[Registered, bool]:
-        """Store a registration; (what to tell its holder, whether it is new). Answers once it is on disk.
-
-        Args:
-            token: the pass, read.
-            wishes: what is asked for.
-            lang: of the messages to come.
-
-        Raises:
-            Refusal: `forged`, `expired`, `used`, `already-registered`, `invalid`, ...
-        """
-        return await self._registering.register(token, wishes, lang)
-
-    async def settled(self) -> None:
-        """What the registrations so far have brought with them is done."""
-        await self._registering.settled()
+        registering = Registering(city, connection, registry, room, self._rules, self._views, self._receipts)
+        self.register = registering.register
+        self.settled = registering.settled
 
     async def find(self, no: str, text: str | bytes) -> RegistrationView:
         """A registration by its number and receipt.
