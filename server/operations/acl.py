@@ -58,7 +58,7 @@ _WAITS = Grant(("set", "wait"), ("mark",), "with JIAOHAO_REPLICAS: a replica has
 _SERVES = (
     Grant(("set", "time"), ("clock",), "the city's clock: who comes first sets it"),
     Grant(("info",), (), "at the start: versions, memory, replicas of each node"),
-    Grant(("get",), ("ping",), "/readyz"),
+    Grant(("set",), ("ping",), "/readyz"),
     Grant(("mget",), ("registry", "stop"), "who may join"),
     Grant(("get", "lrange"), ("history", "no_shows", "stop"), "a resident's history"),
     Grant(("hgetall", "hmget"), ("registration",), "registrations"),

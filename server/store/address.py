@@ -10,16 +10,19 @@ import msgspec
 
 from server.core.errors import SetupError
 
-_PORT = 6379
+_PORT, _SENTINEL_PORT = 6379, 26379
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?")
 _FORM = "redis://[USER:PASSWORD@]HOST[:PORT][,HOST:PORT...][/DB], rediss:// for TLS, or unix:///PATH"
+_SENTINEL_FORM = "redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST:PORT...]/NAME[/DB], rediss+sentinel:// for TLS"
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
     """Where a store is, and how to get in.
 
     `hosts`: nodes of one cluster, or a primary and who may take over from it; empty for a socket at `path`.
-    `options`: for the client (TLS, protocol).
+    `watched_as`: then the hosts are Sentinels, and this is their name for the primary; `sentinel_username` and
+    `sentinel_password` are for them, all else for the servers. `options`: for the client (TLS, protocol).
     """
 
     hosts: tuple[tuple[str, int], ...] = ()
@@ -28,6 +31,9 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     username: str | None = None
     password: str | None = None
     db: int = 0
+    watched_as: str = ""
+    sentinel_username: str | None = None
+    sentinel_password: str | None = None
     options: dict[str, Any] = {}
 
     @property
@@ -35,7 +41,9 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
         """For messages: without user and password."""
         if self.path:
             return f"unix://{self.path}"
-        return f"{'rediss' if self.tls else 'redis'}://{','.join(name_of(*each) for each in self.hosts)}"
+        scheme = f"{'rediss' if self.tls else 'redis'}{'+sentinel' if self.watched_as else ''}"
+        name = f"/{self.watched_as}" if self.watched_as else ""
+        return f"{scheme}://{','.join(name_of(*each) for each in self.hosts)}{name}"
 
 
 def name_of(host: str, port: int) -> str:
@@ -50,13 +58,9 @@ def read_address(url: str) -> Address:
         SetupError: it is none; it is not repeated, as a password may be in it.
     """
     scheme, separator, rest = url.strip().partition("://")
-    if scheme.startswith("redis+sentinel") or scheme.startswith("rediss+sentinel"):
-        raise SetupError(
-            "the store's address: Sentinel is not spoken yet; name the servers themselves, "
-            "redis://HOST1:PORT,HOST2:PORT, and the one that is the primary is taken"
-        )
-    if not separator or scheme not in ("redis", "rediss", "unix"):
-        raise SetupError(f"this is no address of a store: expected {_FORM}")
+    server, _, kind = scheme.partition("+")
+    if not separator or scheme not in ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"):
+        raise SetupError(f"this is no address of a store: expected {_FORM}, or {_SENTINEL_FORM}")
     rest, _, query = rest.partition("?")
     if "#" in url or "@" in query:
         raise _malformed("special characters of a user or password stand as %XX (python: urllib.parse.quote)")
@@ -64,28 +68,39 @@ def read_address(url: str) -> Address:
     name, colon, password = user.partition(":")
     username, secret = (unquote(name) or None, unquote(password) if colon else None) if at else (None, None)
     if scheme == "unix":
-        options = _options(query, tls=False)
+        options = _options(query, tls=False, sentinel=False)
         if not place.startswith("/"):
             raise _malformed("a socket is named by its full path, unix:///run/valkey.sock")
         db = options.pop("db", 0)
         return Address(path=unquote(place), username=username, password=secret, db=db, options=options)
-    hosts, _, database = place.partition("/")
-    found = tuple(_host(each) for each in hosts.split(","))
+    hosts, _, behind = place.partition("/")
+    watched_as, database = "", behind
+    if kind:
+        watched_as, _, database = behind.partition("/")
+        if not _NAME.fullmatch(watched_as):
+            raise _malformed(
+                "behind the slash is the Sentinels' name for the primary, such as mymaster", _SENTINEL_FORM
+            )
+    found = tuple(_host(each, _SENTINEL_PORT if kind else _PORT) for each in hosts.split(","))
     if not re.fullmatch("[0-9]{0,4}", database):
         raise _malformed("behind the slash is the number of a database")
-    tls = scheme == "rediss"
-    options = _options(query, tls=tls)
+    tls = server == "rediss"
+    options = _options(query, tls=tls, sentinel=bool(kind))
+    for_sentinels = {name: options.pop(name, None) for name in _FOR_SENTINELS}
     db = options.pop("db", int(database or 0))
-    return Address(hosts=found, tls=tls, username=username, password=secret, db=db, options=options)
+    return Address(
+        hosts=found, tls=tls, username=username, password=secret, db=db, watched_as=watched_as, options=options,
+        **for_sentinels,
+    )  # fmt: skip
 
 
-def _malformed(why: str) -> SetupError:
-    return SetupError(f"the store's address is malformed: expected {_FORM}; {why}")
+def _malformed(why: str, form: str = _FORM) -> SetupError:
+    return SetupError(f"the store's address is malformed: expected {form}; {why}")
 
 
-def _host(text: str) -> tuple[str, int]:
+def _host(text: str, usual_port: int) -> tuple[str, int]:
     found = _HOST.fullmatch(text)
-    port = int(found[3] or _PORT) if found else 0
+    port = int(found[3] or usual_port) if found else 0
     if found is None or not 0 < port < 65536:
         # nothing is quoted: this may be the end of a password
         raise _malformed("a host is a name or an address, and special characters of a password stand as %XX")
@@ -116,6 +131,7 @@ def _file(value: str) -> str:
     return value
 
 
+_FOR_SENTINELS: dict[str, Callable[[str], Any]] = {"sentinel_username": str, "sentinel_password": str}
 _PARAMETERS: dict[str, Callable[[str], Any]] = {
     "db": _number,
     "protocol": _protocol,
@@ -127,12 +143,13 @@ _PARAMETERS: dict[str, Callable[[str], Any]] = {
 """What may stand behind the question mark, by the client library's own names."""
 
 
-def _options(query: str, *, tls: bool) -> dict[str, Any]:
+def _options(query: str, *, tls: bool, sentinel: bool) -> dict[str, Any]:
     options: dict[str, Any] = {}
+    known = _PARAMETERS | (_FOR_SENTINELS if sentinel else {})
     for name, value in parse_qsl(query, keep_blank_values=True):
-        read = _PARAMETERS.get(name)
+        read = known.get(name)
         if read is None:
-            raise SetupError(f"the store's address: ?{name}= is not known; there are {', '.join(_PARAMETERS)}")
+            raise SetupError(f"the store's address: ?{name}= is not known; there are {', '.join(known)}")
         if name in options:
             raise SetupError(f"the store's address: ?{name}= stands there twice")
         if name.startswith("ssl_") and not tls:

@@ -3,7 +3,7 @@
 import contextlib
 import ssl
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 from hiredis import pack_command
@@ -14,20 +14,15 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
-    ConnectionError,
     InvalidResponse,
-    ReadOnlyError,
     RedisClusterException,
     RedisError,
 )
-from redis.exceptions import (
-    TimeoutError as RedisTimeoutError,
-)
-from redis.maint_notifications import MaintNotificationsConfig
 
 from server.core.errors import SetupError
 from server.records.fields import Arg
 from server.store.address import Address, name_of, read_address
+from server.store.primaries import CONNECT_SECONDS, NO_PRIMARY, QUIET, Greeting, Primaries, Seeking, greeting
 
 Client: TypeAlias = Redis | RedisCluster
 
@@ -37,39 +32,49 @@ CALLS_AT_ONCE = 128
 """Calls of one process at the same time; more wait for their turn, instead of being refused by the client."""
 CLIENT_ERRORS = (RedisError, RedisClusterException, OSError, TimeoutError)
 """All that a client raises where a store is away or refuses: a cluster without a node for a slot is no `RedisError`."""
-_CONNECT_SECONDS = 2.0
-_NO_PRIMARY = "none of the servers is a primary"
 _OLDEST = {"redis": (7, 0), "valkey": (7, 2)}
 
 
-class Greeting(NamedTuple):
-    """What a server says of itself to anybody (`HELLO`): no permission is needed for it."""
-
-    server: str
-    version: str
-    mode: str
-    role: str
-
-    @property
-    def is_primary(self) -> bool:
-        """Whether it takes writes."""
-        return self.role == "master"
-
-
 async def connect(url: str) -> Client:
-    """A client for the store at `redis://`, `rediss://` or `unix://` (see `server.store.address`).
+    """A client for the store at `redis://`, `rediss://`, `redis+sentinel://` or `unix://` (see `server.store.address`).
 
     A cluster is recognised by itself; then any of several hosts will do that answers. Else the hosts are candidates,
-    and the first that is a primary is taken, now and whenever a connection is made anew.
+    or Sentinels that name one, and the first that is a primary is taken, now and whenever a connection is made anew.
 
     Raises:
         SetupError: why there is no store to work with.
     """
     address = read_address(url)
-    greeting = await _greeted(address)
-    if greeting.mode == "cluster":
+    greeted = await (_greeted_by_sentinels(address) if address.watched_as else _greeted(address))
+    if greeted.mode == "cluster":
         return await _cluster(address)
-    return Redis.from_pool(ConnectionPool(**_of_server(address)))
+    primaries = None if address.path else Primaries(address)
+    return Redis.from_pool(ConnectionPool(**_of_server(address, primaries)))
+
+
+async def _greeted_by_sentinels(address: Address) -> Greeting:
+    """The greeting of the server that the Sentinels name.
+
+    Raises:
+        SetupError: none of them names one, or nobody can work with it.
+    """
+    try:
+        hosts = await Primaries(address).candidates()
+    except CLIENT_ERRORS as error:  # of all Sentinels in one: its text names the kind of error of each
+        if AuthenticationError.__name__ in str(error):
+            raise SetupError(
+                f"the Sentinels at {address.shown} do not let us in: their own password is ?sentinel_password="
+            ) from None
+        raise SetupError(
+            f"no Sentinel at {address.shown} knows of a primary of that name: is one of them there, and is it what "
+            "`sentinel monitor` says?"
+        ) from None
+    greeted = await _greeted(msgspec.structs.replace(address, hosts=hosts, watched_as=""))
+    if greeted.mode == "cluster":
+        raise SetupError(
+            f"{address.shown} is a cluster, which needs no Sentinel: name its nodes, redis://HOST:PORT,..."
+        )
+    return greeted
 
 
 async def _greeted(address: Address) -> Greeting:
@@ -81,41 +86,35 @@ async def _greeted(address: Address) -> Greeting:
     refusal = SetupError("")
     for host in address.hosts or (None,):
         try:
-            greeting = await _ask(address, host)
-            _check(greeting, address.shown if host is None else name_of(*host), len(address.hosts))
+            greeted = await _ask(address, host)
+            _check(greeted, address.shown if host is None else name_of(*host), len(address.hosts))
         except SetupError as error:
             refusal = error
             continue
-        return greeting
+        return greeted
     raise refusal
 
 
 async def _ask(address: Address, host: tuple[str, int] | None) -> Greeting:
     one = address if host is None else msgspec.structs.replace(address, hosts=(host,))
-    client = Redis.from_pool(ConnectionPool(**_of_server(one) | {"max_connections": 1}))
+    client = Redis.from_pool(ConnectionPool(**_of_server(one, None) | {"max_connections": 1}))
     try:
         with _explained(one):
             answer = await client.execute_command("HELLO")  # type: ignore[no-untyped-call]
     finally:
         with contextlib.suppress(*CLIENT_ERRORS):
             await client.aclose()
-    return _greeting(answer)
+    return greeting(answer)
 
 
-def _greeting(answer: Any) -> Greeting:
-    known = answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=True))
-    words = (known.get(name, b"").decode() for name in (b"server", b"version", b"mode", b"role"))
-    return Greeting(*words)
-
-
-def _check(greeting: Greeting, place: str, hosts: int) -> None:
-    if greeting.mode == "sentinel":
-        raise SetupError(f"{place} is a Sentinel: name the servers that it watches over")
-    version = tuple(int(part) for part in greeting.version.split(".")[:2] if part.isdigit())
-    if version < _OLDEST.get(greeting.server, (0, 0)):
+def _check(greeted: Greeting, place: str, hosts: int) -> None:
+    if greeted.mode == "sentinel":
+        raise SetupError(f"{place} is a Sentinel: redis+sentinel://{place}/NAME, with its name for the primary")
+    version = tuple(int(part) for part in greeted.version.split(".")[:2] if part.isdigit())
+    if version < _OLDEST.get(greeted.server, (0, 0)):
         raise SetupError(f"the store at {place} is too old: Redis 7 or Valkey 7.2 at least")
-    if greeting.mode != "cluster" and not greeting.is_primary:
-        none_is = _NO_PRIMARY if hosts > 1 else f"the store at {place} is a read-only replica"
+    if greeted.mode != "cluster" and not greeted.is_primary:
+        none_is = NO_PRIMARY if hosts > 1 else f"the store at {place} is a read-only replica"
         raise SetupError(f"{none_is}: give its primary's address, or both with a comma")
 
 
@@ -127,10 +126,9 @@ async def _cluster(address: Address) -> RedisCluster:
     common = {"username": address.username, "password": address.password, "ssl": address.tls, **address.options}
     common |= {
         "socket_timeout": CALL_SECONDS,
-        "socket_connect_timeout": _CONNECT_SECONDS,
+        "socket_connect_timeout": CONNECT_SECONDS,
         "max_connections": 2 * CALLS_AT_ONCE,
-        "driver_info": None,
-        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+        **QUIET,
     }
     nodes = [ClusterNode(*host) for host in address.hosts]
     cluster = RedisCluster(startup_nodes=nodes, retry=Retry(NoBackoff(), 3), **common)
@@ -142,8 +140,8 @@ async def _cluster(address: Address) -> RedisCluster:
         raise
 
 
-def _of_server(address: Address) -> dict[str, Any]:
-    """What a pool of connections to a single server is made of."""
+def _of_server(address: Address, primaries: Primaries | None) -> dict[str, Any]:
+    """What a pool of connections is made of: to the one server that is named, or to the primary, wherever it is."""
     if address.path:
         kind: type[AbstractConnection] = UnixDomainSocketConnection
         where: dict[str, Any] = {"path": address.path}
@@ -152,22 +150,19 @@ def _of_server(address: Address) -> dict[str, Any]:
         host, port = address.hosts[0]
         where = {"host": host, "port": port}
     bases: tuple[type, ...] = (_Packing, kind)
-    if len(address.hosts) > 1:
-        bases = (_Packing, _Seeking, kind)
-        where["candidates"] = address.hosts
-    return where | address.options | {
+    if primaries is not None:
+        bases = (_Packing, Seeking, kind)
+        where["primaries"] = primaries
+    return where | address.options | QUIET | {
         "connection_class": type("StoreConnection", bases, {}),
         "username": address.username,
         "password": address.password,
         "db": address.db,
         "socket_timeout": CALL_SECONDS,
-        "socket_connect_timeout": _CONNECT_SECONDS,
+        "socket_connect_timeout": CONNECT_SECONDS,
         "max_connections": 2 * CALLS_AT_ONCE,  # some of them may just be on their way back
         # One more try covers a pooled connection that a restarted store has cut; more would keep residents hanging.
         "retry": Retry(NoBackoff(), 1),
-        # Neither is for us, and both are refused to a user that may do no more than it needs.
-        "driver_info": None,
-        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }  # fmt: skip
 
 
@@ -181,44 +176,6 @@ class _Packing:
     def pack_command(self, *command: Arg) -> list[bytes]:
         """One of them; its name may be two words."""
         return [pack_command((*str(command[0]).split(), *command[1:]))]  # type: ignore[arg-type]
-
-
-class _Seeking(Connection):
-    """A connection to whichever of some servers is the primary, found again each time that it is made.
-
-    Args:
-        candidates: (host, port) of each.
-    """
-
-    def __init__(self, *, candidates: tuple[tuple[str, int], ...], **options: Any) -> None:
-        super().__init__(**options)
-        self._candidates = candidates
-
-    async def connect_check_health(self, check_health: bool = True, retry_socket_connect: bool = True) -> None:
-        """Connect to the first of them that is a primary."""
-        if self.is_connected:
-            return
-        last: RedisError = ConnectionError("no server")
-        for host, port in self._candidates:
-            self.host, self.port = host, port
-            try:
-                await super().connect_check_health(check_health=False, retry_socket_connect=False)
-                await self.send_command("HELLO", check_health=False)
-                if _greeting(await self.read_response()).is_primary:
-                    return
-                last = ConnectionError(_NO_PRIMARY)
-            except (ConnectionError, RedisTimeoutError) as error:
-                last = error
-            await self.disconnect(nowait=True)
-        raise last
-
-    async def read_response(self, *args: Any, **kwargs: Any) -> Any:
-        """An answer; that of a primary which has become a replica makes us look for its successor."""
-        try:
-            return await super().read_response(*args, **kwargs)
-        except ReadOnlyError:
-            await self.disconnect(nowait=True)
-            raise ConnectionError("this server is no primary any more") from None
 
 
 @contextlib.contextmanager

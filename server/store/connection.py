@@ -243,14 +243,15 @@ class Connection:
         return 0, self.offset_ms
 
     async def ping(self) -> None:
-        """Raises StoreUnavailable when the store cannot be read at once.
+        """Raises StoreUnavailable when the store does not take a write at once.
 
-        It takes no turn: whoever asks whether the store hangs must not wait behind those who hang on it.
+        One that can only be read, as a replica that was a primary, or a primary whose disk is full, is of no use to
+        anybody. It takes no turn: whoever asks whether the store hangs must not wait behind those who hang on it.
         """
         try:
             with Cancellable():
                 async with asyncio.timeout(_PING_SECONDS):
-                    await self._client.execute_command("GET", key("ping", "ping"))
+                    await self._client.execute_command("SET", key("ping", "ping"), 1, "PX", 1)
         except CLIENT_ERRORS as error:
             raise StoreUnavailable from error
 

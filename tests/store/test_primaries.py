@@ -1,0 +1,127 @@
+"""The primary is found wherever it is, and left once it is none any more: by Sentinels, by name, among several."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from redis import Redis
+
+from server.core.errors import SetupError, StoreUnavailable
+from server.store.connecting import connect
+from tests.support.stores import Store
+from tests.support.valkey import standalone_server, watched_servers
+
+CODE = "440106"
+
+
+async def soon(work: Callable[[], Awaitable[None]]) -> None:
+    """Do it, again and again while the store is away."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await work()
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)
+
+
+async def test_sentinels_say_where_the_primary_is_and_where_it_is_after_its_death() -> None:
+    """Both with passwords; the first Sentinel that is named is away."""
+    with watched_servers() as watched:
+        store = Store(await connect(watched.url))
+        try:
+            await store.note_call(CODE, "1", b"r" * 16)
+            await store.ping()
+            watched.kill_primary()
+            with pytest.raises(StoreUnavailable):
+                await store.ping()
+            await soon(lambda: store.note_call(CODE, "2", b"r" * 16))
+            assert sorted((await store.to_call([CODE]))[0]) == ["1", "2"]
+            await store.ping()
+        finally:
+            await store.close()
+        again = Store(await connect(watched.url))  # as a worker that is started now
+        try:
+            await again.ping()
+        finally:
+            await again.close()
+
+
+async def test_what_is_wrong_with_sentinels_is_one_line() -> None:
+    with watched_servers() as watched:
+        for url, says in (
+            (watched.url.replace("/city", "/town"), "/town knows of a primary of that name"),
+            (watched.url.partition("?")[0], "?sentinel_password="),
+            (watched.url.replace("p%40ss", "other"), "does not let in the password"),
+            ("redis+sentinel://127.0.0.1:1/city", "no Sentinel at redis+sentinel://127.0.0.1:1/city"),
+        ):
+            with pytest.raises(SetupError) as caught:
+                await connect(url)
+            said = str(caught.value)
+            assert says in said and len(said.splitlines()) == 1
+            assert "word" not in said.replace("password", "")
+        sentinel = watched.url.partition("/city")[0].rpartition(",")[2]
+        with pytest.raises(SetupError, match="is a Sentinel: redis\\+sentinel://"):
+            await connect(f"redis://:other%2Fword@{sentinel}")
+
+
+class Name:
+    """An address behind which a server stands, and then another one: a DNS name or a VIP that moves."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+
+@asynccontextmanager
+async def moving(name: Name) -> AsyncIterator[int]:
+    """Its port. Connections that are there stay where they are."""
+    pumps: set[asyncio.Task[None]] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        theirs, to_them = await asyncio.open_unix_connection(name.path)
+        both = [asyncio.create_task(pump(reader, to_them)), asyncio.create_task(pump(theirs, writer))]
+        pumps.update(both)
+        await asyncio.gather(*both)
+
+    server = await asyncio.start_server(meet, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+
+async def test_behind_a_name_that_moves_no_connection_stays_with_the_server_that_was_the_primary() -> None:
+    """Neither one that writes, which is told, nor one that only reads, which is not."""
+    with standalone_server() as one, standalone_server() as two:
+        name = Name(one.removeprefix("unix://"))
+        async with moving(name) as port:
+            store = Store(await connect(f"redis://127.0.0.1:{port}"))
+
+            async def told() -> list[str]:
+                return list((await store.to_call([CODE]))[0])
+
+            with Redis.from_url(one) as old, Redis.from_url(two) as new:
+                try:
+                    await asyncio.gather(*(store.ping() for _ in range(20)))  # so many connections are kept
+                    old.hset("to_call:{440106}", "old", b"r" * 16)
+                    new.hset("to_call:{440106}", "new", b"r" * 16)
+                    assert await told() == ["old"]
+                    old.replicaof("127.0.0.1", 1)
+                    with pytest.raises(StoreUnavailable):
+                        await store.ping()  # the name has not moved yet: nothing there can be written to
+                    name.path = two.removeprefix("unix://")
+                    await store.ping()
+                    assert await asyncio.gather(*(told() for _ in range(20))) == [["new"]] * 20
+                finally:
+                    await store.close()
