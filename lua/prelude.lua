@@ -12,6 +12,9 @@ local FIELDS = {
 -- So many places an opening gives: a registration number has seven digits for the entry (server/core/keys.py).
 local MOST_PLACES = 10000000
 
+-- A public answer lives a second, and a cache may go on giving it for ten more (server/waiting_room/opening.py).
+local OLDEST_ANSWER_MS = 11000
+
 -- The one clock: what a test passes in, or the store's TIME moved by the city's offset.
 local function clock(now_ms, offset_ms)
   if now_ms > 0 then return now_ms end
@@ -30,13 +33,14 @@ end
 
 -- Fixes N at the first look after the draw's time, whichever script that is: nobody can slip in late.
 -- Everyone in the draw was told to come back at draw_ms + entry / poll_budget (`poll_after_draw_s` in
--- server/waiting_room/opening.py), so no call's claim time
--- starts before the last of them has looked (hold_ms).
+-- server/waiting_room/opening.py), or looks at the public answer after as long, which a cache may have kept for
+-- OLDEST_ANSWER_MS: no call's claim time starts before the last of them has looked (hold_ms).
 local function close_draw_when_due(key, o, now)
   if o.drawn or now < o.draw_ms then return end
   o.drawn = o.issued
   o.settled = o.left == 0 and 1 or 0
-  o.hold_ms = o.draw_ms + math.ceil(o.issued * 1000 / o.poll_budget)
+  o.hold_ms = o.draw_ms
+  if o.issued > 0 then o.hold_ms = o.draw_ms + OLDEST_ANSWER_MS + math.ceil(o.issued * 1000 / o.poll_budget) end
   call('HSET', key, 'drawn', o.drawn, 'settled', o.settled, 'hold_ms', o.hold_ms)
 end
 

@@ -7,7 +7,7 @@
 -- ARGV[4] claim_ms     int    how long a called number may be claimed
 -- ARGV[5] pass_ms      int    how long a pass lives
 -- ARGV[6] grace_ms     int    how long a pass may outlive the window
--- ARGV[7] poll_budget  float  polls a second that the opening may cause
+-- ARGV[7] poll_budget  float  so many look each second when the draw is over
 -- ARGV[8] rate         float  calls a second
 -- ARGV[9] max_active   int    passes alive or reserved at most
 -- ARGV[10] seed        str    hex seed of the draw; the first one given stays

@@ -11,7 +11,8 @@ from server.core.values import MostWrong, NotNegative, Positive, Rate
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the announcement leaves to us: the draw, the calls, the polls, no-shows, the lead of the night, retention.
 
-    ``rate_per_second``, ``max_active`` and the poll budget hold per opening. Who has given up ``places_per_person``
+    ``rate_per_second``, ``max_active`` and the budgets hold per opening: of polls, which only a worker can
+    answer, and of looks at the public answer, which a cache in front may carry. Who has given up ``places_per_person``
     places in an opening gets no other one there. ``turn_seconds`` is how long somebody called is taken to need
     until they have registered, as long as too few have for it to be measured: waits are told by it. The night of
     day D allots dates from D + ``lead_days`` to D + ``horizon_days``, both inclusive. After ``tell_after_nights``
@@ -35,6 +36,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     poll_floor_seconds: Positive = 5
     poll_ceiling_seconds: Positive = 600
     poll_budget_per_second: Positive = 1500
+    look_budget_per_second: Positive = 4000
     no_show_limit: NotNegative = 2
     lead_days: Positive = 2
     horizon_days: Annotated[int, msgspec.Meta(ge=0, le=34)] = 14

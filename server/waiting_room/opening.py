@@ -5,7 +5,7 @@ import random
 from collections import deque
 from datetime import date, datetime, time, timedelta
 from math import ceil
-from typing import Literal
+from typing import Final, Literal
 
 from server.core.city import City
 from server.core.clock import from_ms, to_ms
@@ -20,10 +20,13 @@ OpeningState = Literal["maintenance", "closed", "draw", "open", "paused", "ended
 # A resident looks again after this share of the shortest possible wait that is left, so the number of looks grows with
 # the logarithm of the wait. The budget may stretch it, but never past the turn itself: numbers left by others may bring
 # the call a little earlier, and the claim time covers that.
-_SHARE_OF_WAIT = 0.6
+SHARE_OF_WAIT: Final = 0.6
 _MOST_OF_WAIT = 0.9
 _PACE_WINDOW_MS = 60_000
 _LONGEST_PACE_WINDOW_MS = 600_000  # where few turns end
+# A public answer lives a second, and a cache goes on giving it for ten more while it fetches the next one (Varnish's
+# default); `lua/prelude.lua` has it too.
+OLDEST_ANSWER_MS: Final = 11_000
 # Turns that must have ended before their length says anything.
 _TURNS_ENOUGH = 10
 
@@ -44,7 +47,8 @@ class Opening:
         self.window = window
         self.tag = opening_tag(district.code, day, window)
         self._city = city
-        self._policy = city.policy
+        self.policy = city.policy
+        self.tz = city.tz
         times = city.opening_times(district, day, window)
         self.assigned = times is not None
         opens_at, closes_at = times or (None, None)
@@ -70,8 +74,9 @@ class Opening:
         self.left = GivenUp()
         self.left_seen = 0
         self.seen_ms = 0
+        self.views = 0  # so often it has followed the store
         self.pace = self.rate
-        self._stretch = 1.0
+        self._stretch = self.look_stretch = 1.0
         policy = city.policy
         # How long a call keeps its pass, on average: until registered, missed, left or lapsed.
         self._longest_turn_ms = (policy.claim_seconds + policy.pass_seconds) * 1000.0
@@ -95,6 +100,7 @@ class Opening:
     def follow(self, news: Advance) -> None:
         """Take over what `advance` reported."""
         self.seen_ms = news.now_ms
+        self.views += 1
         kept = news.opening
         self.prepared = kept is not None
         if kept is None:
@@ -124,7 +130,9 @@ class Opening:
             self.left.number(self.draw.number)
         self._follow_tokens(kept, news.now_ms)
         self._follow_pace(news.now_ms, kept.called)
-        self._stretch = max(1.0, self._polls_per_second() / self._policy.poll_budget_per_second)
+        polls_per_second = self._polls_per_second()
+        self._stretch = max(1.0, polls_per_second / self.policy.poll_budget_per_second)
+        self.look_stretch = max(1.0, polls_per_second / self.policy.look_budget_per_second)
 
     @property
     def active(self) -> int:
@@ -181,13 +189,13 @@ class Opening:
     def _polls_per_second(self) -> float:
         """What everyone waiting would poll without any stretching."""
         if self.rate <= 0:
-            return self.waiting / self._policy.poll_floor_seconds
+            return self.waiting / self.policy.poll_floor_seconds
         wait_s = self.waiting / self.rate
-        floor_s, ceiling_s = self._policy.poll_floor_seconds, self._policy.poll_ceiling_seconds
-        near_s, far_s = floor_s / _SHARE_OF_WAIT, ceiling_s / _SHARE_OF_WAIT
+        floor_s, ceiling_s = self.policy.poll_floor_seconds, self.policy.poll_ceiling_seconds
+        near_s, far_s = floor_s / SHARE_OF_WAIT, ceiling_s / SHARE_OF_WAIT
         if wait_s <= near_s:
             return self.waiting / floor_s
-        polls = near_s * self.rate / floor_s + math.log(min(wait_s, far_s) / near_s) * self.rate / _SHARE_OF_WAIT
+        polls = near_s * self.rate / floor_s + math.log(min(wait_s, far_s) / near_s) * self.rate / SHARE_OF_WAIT
         return polls + max(0.0, wait_s - far_s) * self.rate / ceiling_s
 
     def state(self, now_ms: int) -> OpeningState:
@@ -251,12 +259,12 @@ class Opening:
         opening's poll budget come from the city's policy. The plan foresees the
         same rule's load in `loadtests/capacity/load.py`: change both.
         """
-        policy = self._policy
+        policy = self.policy
         if self.rate <= 0:
             wanted = max(policy.poll_floor_seconds, self.waiting / policy.poll_budget_per_second)
         else:
             wait_s = ahead / self.rate
-            share = min(wait_s * _SHARE_OF_WAIT, policy.poll_ceiling_seconds)
+            share = min(wait_s * SHARE_OF_WAIT, policy.poll_ceiling_seconds)
             wanted = max(policy.poll_floor_seconds, share) * self._stretch
             wanted = min(wanted, max(wait_s * _MOST_OF_WAIT, policy.claim_seconds / 3))
         return wanted * (0.85 + 0.15 * random.random())  # noqa: S311  (spreads polls; nothing secret)
@@ -266,13 +274,12 @@ class Opening:
 
         `lua/prelude.lua` starts no claim time before the last of them has looked: change both.
         """
-        spread_ms = entry * 1000 / self._policy.poll_budget_per_second
+        spread_ms = entry * 1000 / self.policy.poll_budget_per_second
         late_ms = max(self.draw_ms + spread_ms - now_ms, self.draw_ms + 500 - now_ms)
         return max(1.0, late_ms / 1000 + random.random())  # noqa: S311
 
     def overtaken_ms(self) -> int:
-        """The longest poll interval that is out there: how long a faster rate may overtake residents' polls."""
-        policy = self._policy
-        return int(
-            1000 * min(policy.poll_ceiling_seconds * self._stretch, self.waiting / self.rate if self.rate else 1e6)
-        )
+        """The longest interval that is out there, of polls or of looks, whose answer a cache may have kept: how long a
+        faster rate may overtake residents."""
+        ceiling_s = self.policy.poll_ceiling_seconds * max(self._stretch, self.look_stretch)
+        return OLDEST_ANSWER_MS + int(1000 * min(ceiling_s, self.waiting / self.rate if self.rate else 1e6))

@@ -120,7 +120,8 @@ class Openings:
                 claim_ms=policy.claim_seconds * 1000,
                 pass_ms=policy.pass_seconds * 1000,
                 grace_ms=policy.grace_seconds * 1000,
-                poll_budget=policy.poll_budget_per_second,
+                # as soon as those who poll and those who look at the public answer have all looked after the draw
+                poll_budget=min(policy.poll_budget_per_second, policy.look_budget_per_second),
                 rate=policy.rate_per_second if district.rate_per_second is None else district.rate_per_second,
                 max_active=policy.max_active if district.max_active is None else district.max_active,
                 seed=secrets.token_bytes(32),

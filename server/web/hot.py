@@ -22,6 +22,7 @@ from server.web.bodies import decode, read_body
 from server.web.bridge import Exchange, RequestHeaders, Scope, over_asgi
 from server.web.incoming import Incoming, Patience
 from server.web.problems import bearer, render
+from server.web.public_opening import PublicOpenings
 from server.web.qr import qr_svg
 
 log = structlog.get_logger()
@@ -32,7 +33,8 @@ _TICKET = f"{_API}/ticket"
 _PASSES = f"{_API}/passes"
 _REGISTRATIONS = f"{_API}/registrations"
 _QR = (f"{_API}/registrations/", "/qr.svg")
-_TICKETS = (f"{_API}/openings/", "/tickets")
+_OPENING = f"{_API}/openings/"
+_TICKETS = (_OPENING, "/tickets")
 _HEADERS = [("content-type", "application/json"), ("cache-control", "no-store")]
 _QR_HEADERS = [
     ("content-type", "image/svg+xml"),
@@ -71,12 +73,14 @@ class HotCalls:
         self._patience = patience
         self._life = AsyncExitStack()
         self._services: Services
+        self._openings: PublicOpenings
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Requests can be answered."""
         async with self._run() as services:
             self._services = self._litestar.state.services = services
+            self._openings = PublicOpenings(services)
             watch = asyncio.create_task(self._patience.watch())
             try:
                 yield
@@ -94,6 +98,8 @@ class HotCalls:
         if method in _READING:  # of HEAD granian sends the headers only
             if path == _TICKET:
                 return self._poll(scope.headers, exchange)
+            if path.startswith(_OPENING) and path.find("/", len(_OPENING)) < 0:
+                return self._opening(path[len(_OPENING) :], scope.headers, exchange)
             if path.startswith(_QR[0]) and path.endswith(_QR[1]):
                 return self._qr(path[len(_QR[0]) : -len(_QR[1])], scope.headers, exchange)
         elif method == "POST":
@@ -133,6 +139,15 @@ class HotCalls:
             status, shown, body = self._refuse(error, "poll", headers)
             word = _word_of(error)
         services.metrics.tally("poll", word)
+        exchange.response_bytes(status, shown, body)
+
+    async def _opening(self, district: str, headers: RequestHeaders, exchange: Exchange) -> None:
+        try:
+            status, shown, body, word = self._openings.answer(district, headers.get("if-none-match", ""))
+        except Exception as error:
+            status, shown, body = self._refuse(error, "openings", headers)
+            word = _word_of(error)
+        self._services.metrics.tally("openings", word)
         exchange.response_bytes(status, shown, body)
 
     async def _claim(self, headers: RequestHeaders) -> _Told:

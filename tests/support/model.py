@@ -287,7 +287,8 @@ class WaitingRoom:
             return
         self.drawn = self.issued
         self.settled = not self.given_up
-        self.hold_ms = self.draw_ms + math.ceil(self.drawn * 1000 / self.poll_budget)
+        oldest_ms = 11_000 if self.drawn else 0  # as old as the answer may be by which they look
+        self.hold_ms = self.draw_ms + oldest_ms + math.ceil(self.drawn * 1000 / self.poll_budget)
         p = permutation(self.seed, self.drawn)
         for place in self.places:
             place.number = 1 + p(place.entry)

@@ -102,6 +102,7 @@ async def test_an_opening_before_anybody_is_there(house: House) -> None:
         "rate_per_second": 100.0,
         "message": None,
         "window": 1,
+        "wait": None,
     }
     assert (draw["seconds"], draw["entries"], draw["seed"]) == (120, None, None)
     assert len(bytes.fromhex(draw["commitment"])) == 32

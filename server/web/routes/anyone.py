@@ -5,7 +5,7 @@ import zlib
 from collections.abc import AsyncIterator
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from litestar import MediaType, Response, get
@@ -21,9 +21,10 @@ from server.core.phases import Phase
 from server.core.windows import Window
 from server.night.status import Announced, announced
 from server.services import Services
-from server.waiting_room.opening import Opening, OpeningState
+from server.waiting_room.opening import OpeningState
 from server.web.assets import takes_gzip
 from server.web.problems import title
+from server.web.public_opening import OpeningView
 from server.web.routes.common import PROBLEMS, PUBLIC, AnyRequest, DistrictCode, language_of, services_of
 
 _FOR_A_MINUTE: Final = {"cache-control": "public, max-age=60"}
@@ -75,34 +76,6 @@ class CityView(msgspec.Struct):
     periods: dict[str, PeriodView]
 
 
-class DrawView(msgspec.Struct):
-    """The draw; entries and seed are revealed once it is done."""
-
-    seconds: int
-    commitment: str | None
-    entries: int | None
-    seed: str | None
-
-
-class OpeningView(msgspec.Struct):
-    """`GET /openings/{district}`: the opening that is on, else the next of today, else today's last; `window`: which
-    one of the day's, from 1."""
-
-    district: str
-    date: date
-    state: OpeningState
-    now: datetime
-    opens_at: datetime | None
-    closes_at: datetime | None
-    issued: int
-    serving: int
-    waiting: int
-    rate_per_second: float
-    message: str | None
-    draw: DrawView
-    window: int
-
-
 class SitesView(msgspec.Struct):
     """`GET /sites`."""
 
@@ -150,37 +123,8 @@ def _district(services: Services, district: District, now: datetime) -> District
 
 
 @get("/openings/{district:str}", responses=PROBLEMS, summary="How an opening stands; the same for everyone")
-async def opening(request: AnyRequest, district: DistrictCode) -> Response[OpeningView]:
-    services = services_of(request)
-    view = OpeningView(**opening_fields(services, services.room.opening(district)))
-    return Response(view, headers=PUBLIC)
-
-
-def opening_fields(services: Services, it: Opening) -> dict[str, Any]:
-    """The fields of an `OpeningView`."""
-    now = services.room.now()
-    opens_at, closes_at = it.times() or (None, None)
-    revealed = it.settled
-    return {
-        "district": it.district.code,
-        "date": it.day,
-        "state": it.state(round(now.timestamp() * 1000)),
-        "now": now,
-        "opens_at": opens_at,
-        "closes_at": closes_at,
-        "issued": it.issued,
-        "serving": it.serving,
-        "waiting": it.waiting,
-        "rate_per_second": it.rate,
-        "message": it.message or None,
-        "draw": DrawView(
-            services.city.policy.draw_seconds,
-            it.commitment,
-            it.drawn if revealed else None,
-            it.seed.hex() if revealed else None,
-        ),
-        "window": it.window,
-    }
+async def opening(district: DistrictCode) -> OpeningView:
+    raise Refusal("not-found")  # `public_opening.py` answers; this is another spelling of the path
 
 
 @get("/sites", responses=PROBLEMS, summary="Vaccination sites of a district")

@@ -14,7 +14,7 @@ from server.operations.importing.upload import CapacityImported
 from server.operations.interventions import Bar, Call, DeadMessage
 from server.operations.overview_views import OperationsView
 from server.web.bodies import Strict
-from server.web.routes.anyone import OpeningView, opening_fields
+from server.web.public_opening import OpeningView, opening_fields
 from server.web.routes.common import (
     NO_STORE,
     PROBLEMS,
