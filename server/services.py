@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hmac
 import os
 import random
 import signal
@@ -31,6 +32,7 @@ from server.night.run import Night
 from server.operations.importing.upload import CapacityUpload
 from server.operations.interventions import Operations
 from server.operations.overview import Overview
+from server.operations.public_log import PublicLog
 from server.records.scripts import SCRIPTS
 from server.registrations.registrations import Registrations
 from server.registry.guesses import Guesses
@@ -64,6 +66,7 @@ class Services(msgspec.Struct, frozen=True):
     sites: Sites
     published: Published
     night: Night
+    public_log: PublicLog
     metrics: Metrics
     guesses: Guesses
     sms_file: str | None
@@ -101,6 +104,8 @@ def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -
         sites=sites,
         published=published,
         night=Night(city, connection, clock, appointments, published),
+        # from the pepper, which no rotation of secrets changes: heads are checked by one key for good
+        public_log=PublicLog(city, connection, room, hmac.digest(settings.pepper, b"jiaohao public log", "sha256")),
         metrics=metrics,
         guesses=guesses,
         sms_file=str(settings.sms_file) if settings.sms_file else None,
@@ -123,6 +128,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         await services.room.tick()
     work = [
         services.room.run(),
+        services.public_log.run(),
         _flush_until_orphaned(services),
         _reconcile(services),
         keep_time(connection, services.clock),

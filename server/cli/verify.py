@@ -1,4 +1,4 @@
-"""`jiaohao verify draw|allotment|inclusion`."""
+"""`jiaohao verify draw|allotment|inclusion|log`."""
 
 from pathlib import Path
 
@@ -7,7 +7,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from server.core.errors import SetupError
-from server.fairness.verification import MadePublic, WrongFile, verify_allotment, verify_draw, verify_inclusion
+from server.fairness.verification import (
+    LogFiles,
+    MadePublic,
+    WrongFile,
+    verify_allotment,
+    verify_draw,
+    verify_inclusion,
+    verify_log,
+)
 
 _file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -107,3 +115,33 @@ def draw(file: Path, commitment: str | None, entry: int | None) -> None:
     click.echo(f"yes: {drawn.draw.entries:,} entries, {drawn.compared:,} numbers compared")
     if entry is not None:
         click.echo(f"entry {entry} has number {drawn.draw.number(entry)}")
+
+
+@command.command("log")
+@click.argument("head", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--key", required=True, help="The log's key, NAME+ID+KEY, as it was published.")
+@click.option("--entries", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="All entries up to HEAD.")
+@click.option(
+    "--earlier", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A head kept from before."
+)
+@click.option("--growth", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="GET /log/growth, saved.")
+def log(head: Path, key: str, entries: Path | None, earlier: Path | None, growth: Path | None) -> None:
+    """Check the city's public log: who signed its head, that the entries are its, and that it has only grown.
+
+    \b
+    HEAD is a saved answer of GET /api/v1/log/head. To see that nothing was changed since an earlier one:
+      curl -s SITE/api/v1/log/entries > entries       (1,000 lines; further ones with ?start=1000 and so on)
+      jiaohao verify log HEAD --key KEY --earlier OLD --entries entries
+    or, without the entries, with the proof that GET /api/v1/log/growth?first=M&second=N gives (--growth).
+    """
+    try:
+        found = verify_log(LogFiles(head, earlier, entries, growth), key)
+    except (WrongFile, OSError) as error:
+        raise SetupError(f"no: {error}") from None
+    except ValueError as error:
+        raise SetupError(str(error)) from None
+    click.echo(f"yes: {found.head.origin} has {found.head.size:,} entries, root {found.head.root}")
+    if found.kinds:
+        click.echo(", ".join(f"{kind} {count:,}" for kind, count in sorted(found.kinds.items())))
+    if found.earlier is not None:
+        click.echo(f"it begins with what it was when it had {found.earlier.size:,}")

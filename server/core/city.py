@@ -26,7 +26,7 @@ from server.core.products import Product, problems_of_products
 from server.core.same_name import SameName
 from server.core.sms import Ends, QuietHours, Sms, problems_of_sms
 from server.core.toml_file import TomlError, convert, read_toml
-from server.core.values import Text
+from server.core.values import LogName, Text
 from server.core.windows import Window
 
 SHIPPED_CITY = Path(__file__).parent / "cities" / "guangzhou.toml"
@@ -41,6 +41,7 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """A city and its timetable. Instants go in as aware datetimes and come out in the city's time zone.
 
     ``default_language``: of pages, problems and messages for whoever asks for neither Chinese nor English.
+    ``log_name``: of the public log, as its signed heads say it.
     """
 
     name_zh: Text
@@ -56,6 +57,7 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     papers: PapersPolicy = PapersPolicy()
     imports: Imports = Imports()
     default_language: Language = "zh"
+    log_name: LogName = "jiaohao-log"
 
     @cached_property
     def tz(self) -> ZoneInfo:

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 
 Code = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,12}\Z")]
+LogName = Annotated[str, msgspec.Meta(pattern=r"\A[^\s+]{1,80}\Z")]  # as the format of signed heads wants it
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]

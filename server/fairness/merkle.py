@@ -86,6 +86,36 @@ class Tree:
         nodes = [self._levels[level][at : at + HASH_BYTES] for level, at in _way_up(index, self.leaves)]
         return Proof(index, self.leaves, [node.hex() for node in nodes])
 
+    def prove_growth(self, first: int) -> list[str]:
+        """That the list began with what it was when it had `first` leaves (RFC 6962, 2.1.2): hashes, hex.
+
+        Raises:
+            IndexError: it never had so many, or none.
+        """
+        if not 0 < first <= self.leaves:
+            raise IndexError(f"expected a size from 1 to {self.leaves}, got {first}")
+        proof: list[bytes] = []
+        start, end, is_known = 0, self.leaves, True
+        while first < end:  # the part [start, end) begins with what is known and goes on with what has come
+            middle = start + _largest_below(end - start)
+            if first <= middle:
+                proof.append(self._root_of(middle, end))
+                end = middle
+            else:
+                proof.append(self._root_of(start, middle))
+                start, is_known = middle, False
+        if not is_known:
+            proof.append(self._root_of(start, end))
+        return [node.hex() for node in reversed(proof)]
+
+    def _root_of(self, start: int, end: int) -> bytes:
+        width = end - start
+        if width & (width - 1) == 0 and start % width == 0:
+            at = start // width * HASH_BYTES
+            return bytes(self._levels[width.bit_length() - 1][at : at + HASH_BYTES])
+        middle = start + _largest_below(width)
+        return _node_hash(self._root_of(start, middle), self._root_of(middle, end))
+
     def save(self, out: BinaryIO) -> None:
         """Write it, for `prove_from`: the count in 8 bytes, then each level's hashes from the leaves up."""
         out.write(self.leaves.to_bytes(_COUNT_BYTES, "big"))
@@ -134,6 +164,46 @@ def check(root: str, leaf: bytes, proof: Proof) -> bool:
             node = _node_hash(sibling, node) if index & 1 else _node_hash(node, sibling)
         index, width = index // 2, (width + 1) // 2
     return next(siblings, None) is None and node.hex() == root
+
+
+def check_growth(first: int, first_root: str, second: int, second_root: str, proof: list[str]) -> bool:
+    """Whether the list with the second root (hex) begins with the one with the first, of so many leaves each.
+
+    The check of RFC 9162, 2.1.4.2.
+    """
+    if first == second:
+        return first_root == second_root and not proof
+    if not 0 < first < second or not proof:
+        return False
+    try:
+        path = [bytes.fromhex(node) for node in proof]
+        was, is_now = bytes.fromhex(first_root), bytes.fromhex(second_root)
+    except ValueError:
+        return False
+    if any(len(node) != HASH_BYTES for node in path):
+        return False
+    if first & (first - 1) == 0:  # then it is a node of the second by itself
+        path.insert(0, was)
+    known, last = first - 1, second - 1
+    while known & 1:
+        known, last = known >> 1, last >> 1
+    old = new = path[0]
+    for node in path[1:]:
+        if last == 0:
+            return False
+        if known & 1 or known == last:
+            old, new = _node_hash(node, old), _node_hash(node, new)
+            while known and not known & 1:
+                known, last = known >> 1, last >> 1
+        else:
+            new = _node_hash(new, node)
+        known, last = known >> 1, last >> 1
+    return last == 0 and old == was and new == is_now
+
+
+def _largest_below(width: int) -> int:
+    """The largest power of two below a width of two or more."""
+    return 1 << (width - 1).bit_length() - 1
 
 
 def _way_up(index: int, leaves: int) -> list[tuple[int, int]]:

@@ -80,7 +80,8 @@ _SERVES = (
     Grant(("hgetall", "zcount", "exists"), ("wrong", "locked", "guesses"), "who tries papers that are not theirs"),
     Grant(("hget", "sismember"), ("registration", "past"), "whose number it is"),
     Grant(("hset", "hsetnx", "hgetall", "hlen", "hdel"), ("attendances",), "doses that a desk has told of"),
-    Grant(("xadd",), ("audit",), "what an operator has decided"),
+    Grant(("xadd", "xrange"), ("audit",), "what an operator has decided"),
+    Grant(("lrange",), ("log",), "the public log"),
     Grant(("hset", "hgetall"), ("sites", "slots"), "sites, and POST /capacity"),
 )
 _IMPORTS = (

@@ -12,25 +12,11 @@ from hypothesis import strategies as st
 from server.fairness.allotment import Candidates
 from server.fairness.merkle import Frontier, Proof, Tree, check, leaf_hash, prove_from
 from server.fairness.result_file import list_root
-from tests.support.results import NOS, PEOPLE, RULES, SEED, a_file, rfc_root
+from tests.support.results import NOS, PEOPLE, RULES, SEED, a_file, rfc_path, rfc_root
 
 
 def lines_of(text: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
-
-
-# RFC 6962, spelled out as it is written
-
-
-def rfc_path(m: int, leaves: list[bytes]) -> list[bytes]:
-    if len(leaves) <= 1:
-        return []
-    k = 1
-    while 2 * k < len(leaves):
-        k *= 2
-    if m < k:
-        return [*rfc_path(m, leaves[:k]), rfc_root(leaves[k:])]
-    return [*rfc_path(m - k, leaves[k:]), rfc_root(leaves[:k])]
 
 
 def test_the_roots_of_the_certificate_transparency_test_vectors() -> None:

@@ -55,3 +55,15 @@ def rfc_root(leaves: list[bytes]) -> bytes:
     while 2 * k < len(leaves):
         k *= 2
     return hashlib.sha256(b"\1" + rfc_root(leaves[:k]) + rfc_root(leaves[k:])).digest()
+
+
+def rfc_path(m: int, leaves: list[bytes]) -> list[bytes]:
+    """RFC 6962, 2.1.1, spelled out as it is written."""
+    if len(leaves) <= 1:
+        return []
+    k = 1
+    while 2 * k < len(leaves):
+        k *= 2
+    if m < k:
+        return [*rfc_path(m, leaves[:k]), rfc_root(leaves[k:])]
+    return [*rfc_path(m - k, leaves[k:]), rfc_root(leaves[:k])]

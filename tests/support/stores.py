@@ -12,6 +12,7 @@ from server.core.keys import key, resident_tag
 from server.messages.receipt_store import ReceiptStore
 from server.messages.store import OutboxStore
 from server.night.store import NightStore
+from server.operations.log_store import LogStore
 from server.operations.store import OperationStore
 from server.records.fields import Arg, fields_of
 from server.records.history import History, decode_event
@@ -51,6 +52,7 @@ class Store(
     NightStore,
     CodeStore,
     OperationStore,
+    LogStore,
     Agreement,
     Connection,
 ):

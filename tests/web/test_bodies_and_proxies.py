@@ -235,6 +235,7 @@ def test_a_method_that_is_not_there_is_told_which_are(client: httpx.Client) -> N
 # What a cache may keep, and for how many seconds: the contract's openings, and what is the same for everyone.
 PUBLIC = {
     f"{API}/city": 1, f"{API}/openings/{TIANHE}": 1, f"{API}/sites": 60, f"{API}/allotments/{TIANHE}/2021-06-19": 60,
+    **dict.fromkeys((f"{API}/log/{what}" for what in ("head", "key", "entries")), 5),
     "/": 60, "/staff": 60, "/ops": 60, "/plain.css": 60,
 }  # fmt: skip
 

@@ -24,6 +24,11 @@ CALLS = {
     ("get", "/api/v1/sites"),
     ("get", "/api/v1/allotments/{district}/{date}"),
     ("get", "/api/v1/allotments/{district}/{date}/file"),
+    ("get", "/api/v1/log/head"),
+    ("get", "/api/v1/log/key"),
+    ("get", "/api/v1/log/entries"),
+    ("get", "/api/v1/log/growth"),
+    ("get", "/api/v1/log/inclusion"),
     ("post", "/api/v1/openings/{district}/tickets"),
     ("get", "/api/v1/ticket"),
     ("delete", "/api/v1/ticket"),
@@ -127,7 +132,8 @@ async def test_the_schema_has_every_call_and_asks_for_no_papers_in_an_address(ho
     parameters = {
         p["name"] for item in schema["paths"].values() for call in item.values() for p in call.get("parameters", [])
     }
-    assert parameters == {"district", "no", "site", "date", "slots", "pointer", "confirmed"}
+    log = {"start", "count", "first", "second", "index", "size"}
+    assert parameters == {"district", "no", "site", "date", "slots", "pointer", "confirmed"} | log
     join = schema["paths"]["/api/v1/openings/{district}/tickets"]["post"]
     assert {"200", "201", "403", "410", "422", "425", "503"} <= join["responses"].keys()
     body = join["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]

@@ -1,8 +1,13 @@
-"""Checking what the system published, from the file alone: an opening's draw, a night's allotment, one's own line."""
+"""Checking what the system published, from the file alone: an opening's draw, a night's allotment, one's own line,
+the public log."""
 
 from server.fairness.verification.allotment import MadePublic, verify_allotment
 from server.fairness.verification.inclusion import verify_inclusion
 from server.fairness.verification.opening_draw import verify_draw
+from server.fairness.verification.public_log import LogFiles, VerifiedLog, verify_log
 from server.fairness.verification.reading import WrongFile
 
-__all__ = ["MadePublic", "WrongFile", "verify_allotment", "verify_draw", "verify_inclusion"]
+__all__ = [
+    "LogFiles", "MadePublic", "VerifiedLog", "WrongFile", "verify_allotment", "verify_draw", "verify_inclusion",
+    "verify_log",
+]  # fmt: skip

@@ -3,11 +3,12 @@
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ControllerRouterHandler
 
-from server.web.routes import anyone, operator, resident, staff
+from server.web.routes import anyone, operator, public_log, resident, staff
 from server.web.routes.common import options_of
 
 _CALLS: list[HTTPRouteHandler] = [
     *(anyone.city, anyone.opening, anyone.sites, anyone.allotment, anyone.allotment_file),
+    *(public_log.head, public_log.key, public_log.entries, public_log.growth, public_log.inclusion),
     *(resident.eligibility, resident.join, resident.poll, resident.leave, resident.claim),
     *(resident.register, resident.registration, resident.amend, resident.cancel),
     *(resident.registration_qr, resident.registration_ics, resident.access_code, resident.access_token),
