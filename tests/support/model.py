@@ -160,6 +160,8 @@ class WaitingRoom:
             if place.state == "called" and self._is_over(place, now):
                 place.state = "missed"
         alive = self.alive(now)
+        if self.settled and now < self.last_ms - 1000:
+            self.last_ms = max(now, self.draw_ms)
         if self.settled and not self.paused and self.last_ms < now < self.closes_ms and self.serving < self.issued:
             credit = min(self.credit + Fraction(now - self.last_ms, 1000) * self.rate, self._burst(self.rate))
             wanted = min(math.floor(credit), self.max_active - self.count("called") - alive)

@@ -374,6 +374,15 @@ async def test_calls_follow_the_rate(queue: Room) -> None:
     assert await queue.serving(DRAW + 2_000) == 20, "what was left of the last step is not lost"
 
 
+async def test_after_a_failover_to_a_node_that_is_behind_calls_go_on_at_once(queue: Room) -> None:
+    """At the rate, from its own time on: neither fifteen seconds later nor with fifteen seconds' calls at once."""
+    assert await queue.serving(DRAW + 20_000) == 10
+    assert await queue.serving(DRAW + 5_000) == 10
+    assert await queue.serving(DRAW + 5_100) == 11
+    assert await queue.serving(DRAW + 6_000) == 20
+    assert await queue.serving(DRAW + 21_000) == 30, "and when that clock is put right: what a second earns, no more"
+
+
 async def test_a_store_that_was_away_brings_no_flood(queue: Room) -> None:
     assert await queue.serving(DRAW + 3_600_000) == 10
     assert await queue.serving(DRAW + 3_600_100) == 11
