@@ -1,4 +1,4 @@
-"""A resident's calls over HTTP, against bare ASGI and against the same service with a store call for each request."""
+"""A resident's calls over HTTP, against bare RSGI and against the same service with a store call for each request."""
 
 import asyncio
 import contextlib
@@ -56,7 +56,7 @@ def server(name: str, env: dict[str, str], core: int | None) -> Iterator[tuple[i
     try:
         deadline = time.monotonic() + 30
         while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            if _answers(port):
                 break
             if time.monotonic() > deadline or process.poll() is not None:
                 raise RuntimeError(f"{name} did not start")
@@ -66,6 +66,15 @@ def server(name: str, env: dict[str, str], core: int | None) -> Iterator[tuple[i
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
+
+
+def _answers(port: int) -> bool:
+    """Say whether there is a worker behind the socket; some server listens before it has one."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as line:
+        line.settimeout(1)
+        line.sendall(b"GET /healthz HTTP/1.1\r\nhost: bench\r\n\r\n")
+        return line.recv(1) != b""
+    return False
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What the server is compared with: bare ASGI, and the same service written with store calls for each request."""
+"""What the server is compared with: bare RSGI, and the same service written with store calls for each request."""
 
 import asyncio
 import contextlib
@@ -9,9 +9,14 @@ from datetime import date
 from typing import Any
 
 import msgspec
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.log import LogLevels
 from litestar import Litestar, Request, Response, get, post
 from litestar.datastructures import State
 
+from server.cli.serving import bound
+from server.cli.workers import Workers
 from server.core.city import load_city
 from server.core.keys import Pepper, key, resident_tag
 from server.core.papers import check_id, check_name, check_phone, normalise_id, normalise_name, normalise_phone
@@ -22,13 +27,7 @@ from server.registry.eligibility import judge
 from server.registry.registry import Applicant
 from server.store.connecting import connect
 
-_JSON = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
-
-
-async def _send(send: Any, body: bytes) -> None:
-    headers = [*_JSON, (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+_JSON = [("content-type", "application/json"), ("cache-control", "no-store")]
 
 
 def bare_answer() -> Any:
@@ -38,9 +37,8 @@ def bare_answer() -> Any:
         b'"poll_after_seconds":555.5,"claim_before":null}'
     )
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            await _send(send, body)
+    async def app(scope: Any, exchange: Any) -> None:
+        exchange.response_bytes(200, _JSON, body)
 
     return app
 
@@ -48,10 +46,8 @@ def bare_answer() -> Any:
 def bare_echo() -> Any:
     """Reads a body of the size of a join's and sends it back."""
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            event = await receive()
-            await _send(send, event["body"])
+    async def app(scope: Any, exchange: Any) -> None:
+        exchange.response_bytes(200, _JSON, await exchange())
 
     return app
 
@@ -120,15 +116,14 @@ def store_call_per_request() -> Any:
 
 
 def serve(name: str, port: int) -> None:
-    """Serve a variant, or `jiaohao` itself, as `jiaohao serve` does, with one worker."""
-    from granian import Granian
-    from granian.constants import HTTPModes, Interfaces, Loops
-    from granian.log import LogLevels
-
-    ours = name == "jiaohao"
+    """Serve a variant with one worker; `jiaohao` itself as `jiaohao serve` does."""
+    if name == "jiaohao":
+        settings = from_environment()
+        Workers(bound("127.0.0.1", port), 1, settings.head_seconds).serve()
+        return
     Granian(
-        "server.web.app:create_app" if ours else f"loadtests.bench.variants:{name}", factory=True,
-        address="127.0.0.1", port=port, interface=Interfaces.RSGI if ours else Interfaces.ASGI, loop=Loops.uvloop,
+        f"loadtests.bench.variants:{name}", factory=True, address="127.0.0.1", port=port,
+        interface=Interfaces.RSGI if name.startswith("bare") else Interfaces.ASGI, loop=Loops.uvloop,
         http=HTTPModes.http1, websockets=False, workers=1, backlog=4096, backpressure=4096,
         log_level=LogLevels.warning,
     ).serve()  # fmt: skip

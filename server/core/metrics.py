@@ -1,6 +1,7 @@
 """Prometheus metrics of this machine's workers; labels are calls, codes and districts, never a person."""
 
 import os
+import threading
 from collections import Counter as Tally
 from collections.abc import Iterable, Mapping
 from time import perf_counter
@@ -84,14 +85,17 @@ class Metrics:
         self._turn = 0
         self._observed: dict[str, Histogram] = {}
         self._tally: Tally[tuple[str, str]] = Tally()
+        self._tallying = threading.Lock()  # polls are answered beside the event loop
 
     def tally(self, call: str, code: str) -> None:
         """Count an answer of a hot call; reaches the metrics at the next `flush`."""
-        self._tally[call, code] += 1
+        with self._tallying:
+            self._tally[call, code] += 1
 
     def observe(self, call: str, code: str, started: float) -> None:
         """Count an answer and its time since `started` (perf_counter seconds)."""
-        self._tally[call, code] += 1
+        with self._tallying:
+            self._tally[call, code] += 1
         self._turn = (self._turn + 1) % _TIMED_ONE_IN
         if self._turn:
             return
@@ -117,7 +121,8 @@ class Metrics:
 
     def flush(self, openings: Iterable[tuple[str, Mapping[str, int]]]) -> None:
         """Hand over the tallies and how the openings stand: for each, its district and its figures."""
-        tally, self._tally = self._tally, Tally()
+        with self._tallying:
+            tally, self._tally = self._tally, Tally()
         for (call, code), count in tally.items():
             self._requests.labels(call, code).inc(count)
         for district, figures in openings:

@@ -2,6 +2,7 @@
 
 import math
 import random
+import threading
 from collections import deque
 from datetime import date, datetime, time, timedelta
 from math import ceil
@@ -58,6 +59,7 @@ class Opening:
         midnight = city.at(day + timedelta(days=1), time())
         self.tickets_expire_s = to_ms(midnight) // 1000
         self.grace_ms = city.policy.grace_seconds * 1000
+        self.following = threading.Lock()  # polls come from beside the event loop, and must not see half a look
         self.prepared = False
         self._times_kept = (0, 0, 0)
         self.seed = b""
@@ -99,6 +101,10 @@ class Opening:
 
     def follow(self, news: Advance) -> None:
         """Take over what `advance` reported."""
+        with self.following:
+            self._follow(news)
+
+    def _follow(self, news: Advance) -> None:
         self.seen_ms = news.now_ms
         self.views += 1
         kept = news.opening

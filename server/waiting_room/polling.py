@@ -7,8 +7,9 @@ import msgspec
 from server.core.city import City
 from server.core.clock import Clock, from_ms
 from server.core.errors import StoreUnavailable
-from server.core.tokens import Signer, TokenKind
+from server.core.tokens import Signer, Token, TokenKind
 from server.records.opening import Place, Standing
+from server.waiting_room.opening import Opening
 from server.waiting_room.openings import STALE_MS, Openings
 from server.waiting_room.tickets import Tickets
 
@@ -47,31 +48,36 @@ class Polling:
     def poll(self, text: str | bytes) -> TicketStatus | None:
         """How a ticket stands, from this worker's memory; None for one that has been called: ask `poll_called`.
 
+        It may be called beside the event loop: what it reads of an opening does not change meanwhile.
+
         Raises:
             Refusal: `forged`, `expired`, `store-unavailable` (the memory is too old to speak).
         """
         token, opening = self._tickets.read(text)
+        with opening.following:
+            status = self._from_memory(token, opening)
+        if status and token.stale_key:
+            status.ticket = self._signer.sign(TokenKind.TICKET, token)
+        return status
+
+    def _from_memory(self, token: Token, opening: Opening) -> TicketStatus | None:
         now_ms = self._clock.now_ms()
         if now_ms - opening.seen_ms > STALE_MS:
             raise StoreUnavailable
         entry, serving = token.entry, opening.serving
         number = opening.number(entry)
         if opening.left.any and entry in opening.left:
-            status = TicketStatus("left", number, serving, None, None, 3600.0)
-        elif number is not None and number <= serving:
+            return TicketStatus("left", number, serving, None, None, 3600.0)
+        if number is not None and number <= serving:
             return None
-        elif now_ms >= opening.closes_ms:
-            status = TicketStatus("ended", number, serving, None, None, 3600.0)
-        elif number is None:
+        if now_ms >= opening.closes_ms:
+            return TicketStatus("ended", number, serving, None, None, 3600.0)
+        if number is None:
             after = opening.poll_after_draw_s(entry, now_ms)
-            status = TicketStatus("drawing", None, serving, None, None, round(after, 1))
-        else:
-            ahead = opening.ahead(number, serving)
-            eta_seconds, after = opening.eta_seconds(ahead), opening.poll_after_s(ahead)
-            status = TicketStatus("waiting", number, serving, ahead, eta_seconds, round(after, 1))
-        if token.stale_key:
-            status.ticket = self._signer.sign(TokenKind.TICKET, token)
-        return status
+            return TicketStatus("drawing", None, serving, None, None, round(after, 1))
+        ahead = opening.ahead(number, serving)
+        eta_seconds, after = opening.eta_seconds(ahead), opening.poll_after_s(ahead)
+        return TicketStatus("waiting", number, serving, ahead, eta_seconds, round(after, 1))
 
     async def poll_called(self, text: str | bytes) -> TicketStatus:
         """How a ticket stands whose number has been called; shares a store call with others.

@@ -93,6 +93,19 @@ class HotCalls:
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(self._life.aclose())
 
+    def at_once(self, scope: Scope, exchange: Exchange) -> bool:
+        """Answer what needs neither the store nor a body; False for all else, which comes by `__rsgi__`.
+
+        Granian's own thread calls this, beside the event loop's: see `server.cli.granian_hooks`.
+        """
+        path = scope.path
+        if path == _TICKET:
+            return scope.method in _READING and self._poll_at_once(scope.headers, exchange)
+        if path.endswith(_QR[1]) and path.startswith(_QR[0]) and scope.method in _READING:
+            self._draw_qr(path[len(_QR[0]) : -len(_QR[1])], scope.headers, exchange)
+            return True
+        return False
+
     def __rsgi__(self, scope: Scope, exchange: Exchange) -> Awaitable[None]:
         path, method = scope.path, scope.method
         if method in _READING:  # of HEAD granian sends the headers only
@@ -129,11 +142,26 @@ class HotCalls:
         place, fresh = await self._services.room.join(district, applicant)
         return (201, place, "joined") if fresh else (200, place, "again")
 
-    async def _poll(self, headers: RequestHeaders, exchange: Exchange) -> None:
+    def _poll_at_once(self, headers: RequestHeaders, exchange: Exchange) -> bool:
         services = self._services
         try:
-            ticket = bearer(headers.get("authorization", ""))
-            told = services.room.poll(ticket) or await services.room.poll_called(ticket)
+            told = services.room.poll(bearer(headers.get("authorization", "")))
+            if told is None:
+                return False
+            status, shown, body, word = 200, _HEADERS, _encode(told), told.state
+        except Exception as error:
+            status, shown, body = self._refuse(error, "poll", headers)
+            word = _word_of(error)
+        services.metrics.tally("poll", word)
+        exchange.response_bytes(status, shown, body)
+        return True
+
+    async def _poll(self, headers: RequestHeaders, exchange: Exchange) -> None:
+        if self._poll_at_once(headers, exchange):
+            return
+        services = self._services
+        try:
+            told = await services.room.poll_called(bearer(headers.get("authorization", "")))
             status, shown, body, word = 200, _HEADERS, _encode(told), told.state
         except Exception as error:
             status, shown, body = self._refuse(error, "poll", headers)
@@ -164,6 +192,9 @@ class HotCalls:
         return (201, told, "registered") if fresh else (200, told, "again")
 
     async def _qr(self, no: str, headers: RequestHeaders, exchange: Exchange) -> None:
+        self._draw_qr(no, headers, exchange)
+
+    def _draw_qr(self, no: str, headers: RequestHeaders, exchange: Exchange) -> None:
         # Only draws the number it was given: it says nothing about whether there is such a registration.
         if is_registration_no(no):
             exchange.response_bytes(200, _QR_HEADERS, qr_svg(no))

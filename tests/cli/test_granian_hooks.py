@@ -8,12 +8,16 @@ import threading
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from granian import _granian, rsgi
+from granian import _futures, _granian, rsgi
+from granian.server.common import AbstractServer
 from granian.server.mp import MPServer, WorkerProcess
 
-from server.cli.granian_hooks import HookedServer
+from server.cli.granian_hooks import AnswersAtOnce, HookedServer, _scheduler
+from server.web.hot import HotCalls
 
 SERVER = Path(__file__).parents[2] / "server"
 HOOKS = SERVER / "cli" / "granian_hooks.py"
@@ -35,6 +39,10 @@ USES = [
     (MPServer, "_spawn_worker", "((self._ssp, self._shd), self._sso)"),
     (MPServer, "_drop_shared_socket", "if self._sso is not None:"),
     (WorkerProcess, "wrap_target", "sock, _sso = sock"),
+    (WorkerProcess, "wrap_target", "callback = callback_loader()"),
+    (MPServer, "_spawn_rsgi_worker", "_new_cbscheduler(loop, wcallback, impl_asyncio=task_impl == TaskImpl.asyncio)"),
+    (AbstractServer, "serve", "if not spawn_target:"),
+    (_futures._CBSchedulerAIO, "__init__", "self._schedule_fn = _cbsched_aioschedule(loop, self._ctx, cb)"),
 ]
 ATTRIBUTES: dict[str, object] = {
     "_ssp": None,
@@ -127,6 +135,23 @@ def test_granian_gives_requests_what_the_bridge_asks_of_them() -> None:
     fields = set(inspect.get_annotations(rsgi.Scope)) | {"headers"}
     asked = {"http_version", "method", "scheme", "path", "query_string", "headers", "client", "server"}
     assert asked <= fields, f"{LOOK}rsgi.Scope has no {asked - fields}"
+
+
+def test_a_request_is_shown_to_the_application_before_granian_schedules_it() -> None:
+    scheduled: list[str] = []
+
+    def granians(loop: str, ctx: str, callback: str) -> Any:
+        assert (loop, ctx, callback) == ("loop", "context", "callback")
+        return lambda request: scheduled.append(request.scope)
+
+    schedule = _scheduler(granians, lambda scope, exchange: bool(scope == "poll"), "loop", "context", "callback")
+    for scope in ("poll", "join"):
+        schedule(SimpleNamespace(scope=scope, proto=None))
+    assert scheduled == ["join"]
+    assert issubclass(HotCalls, AnswersAtOnce), "else no worker answers anything at once"
+    assert list(inspect.signature(_futures._cbsched_aioschedule).parameters) == ["loop", "ctx", "cb"]
+    loads = list(inspect.signature(MPServer._spawn_rsgi_worker).parameters)[:3]
+    assert loads == ["worker_id", "callback", "sock"], f"{LOOK}a worker is spawned with {loads}"
 
 
 def _private_uses(source: str) -> Iterator[str]:

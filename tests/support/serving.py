@@ -304,7 +304,8 @@ class Granian(httpx.AsyncBaseTransport):
         )
         assert isinstance(request.stream, httpx.AsyncByteStream)
         exchange = _Exchange(request.stream)
-        await self._app.__rsgi__(scope, exchange)
+        if not self._app.at_once(scope, exchange):
+            await self._app.__rsgi__(scope, exchange)
         return httpx.Response(
             exchange.status, headers=exchange.headers, stream=httpx.ByteStream(b"".join(exchange.body))
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import threading
 from datetime import date, datetime
 
 import pytest
@@ -280,3 +281,16 @@ async def test_times_carry_the_citys_offset(house: House) -> None:
     assert offset is not None
     assert offset.total_seconds() == 8 * 3600
     assert told.date() == DAY
+
+
+async def test_a_poll_beside_the_event_loop_waits_for_a_look_at_the_store_that_is_under_way(house: House) -> None:
+    await house.at("08:02:00")
+    ticket = (await house.join(person(0)))["ticket"]
+    told: list[object] = []
+    poll = threading.Thread(target=lambda: told.append(house.services.room.poll(ticket)))
+    with house.services.room.opening(TIANHE).following:
+        poll.start()
+        poll.join(0.05)
+        assert not told, "it has seen half of what the store said"
+    poll.join(10)
+    assert len(told) == 1
