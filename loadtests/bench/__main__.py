@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from loadtests.bench import connections
 from loadtests.bench import costs as by_call
 from loadtests.bench import guessing as who_guesses
 from loadtests.bench import http as over_http
@@ -221,6 +222,10 @@ def night(
         in_the_night.run(waiting, seed, listpack_bytes)
     if "whole" in parts:
         whole_night.run(whole, doses, seed)
+
+
+bench.add_command(connections.idle)
+bench.add_command(connections.visitors)
 
 
 if __name__ == "__main__":

@@ -103,8 +103,8 @@ def drive(
 
 
 def request(method: str, path: str, *, bearer: str = "", body: bytes = b"") -> bytes:
-    """Return a whole HTTP/1.1 request."""
-    head = [f"{method} {path} HTTP/1.1", "host: 127.0.0.1"]
+    """Return a whole HTTP/1.1 request, as from a proxy that keeps its connections whatever residents are told."""
+    head = [f"{method} {path} HTTP/1.1", "host: 127.0.0.1", "via: 1.1 bench"]
     if bearer:
         head.append(f"authorization: Bearer {bearer}")
     if body:

@@ -19,6 +19,7 @@ import msgspec
 from server.core.city import City
 from server.core.clock import from_ms
 from server.core.errors import SetupError
+from server.core.open_files import allow_files, files_needed
 from server.core.settings import Settings
 from server.operations.store_findings import store_findings
 from server.store.address import read_address
@@ -100,9 +101,16 @@ def serve(
     """
     from server.cli.workers import Workers
 
+    connections = allow_files(settings.connections)
+    if connections < settings.connections:
+        _say(
+            f"a worker holds {connections} connections, not {settings.connections}: this machine allows no more open "
+            f"files (ulimit -Hn {files_needed(settings.connections)}; systemd: LimitNOFILE=)"
+        )
+        settings = msgspec.structs.replace(settings, connections=connections)
     with tempfile.TemporaryDirectory(prefix="jiaohao-metrics-") as metrics_dir, nights or nullcontext():
         os.environ.update(settings.environment(), PROMETHEUS_MULTIPROC_DIR=metrics_dir)
-        server = Workers(listener, workers or os.cpu_count() or 1, settings.head_seconds)
+        server = Workers(listener, workers or os.cpu_count() or 1, settings.head_seconds, connections)
         host, port, *_ = listener.getsockname()
         threading.Thread(target=_announce, args=(host, port), name="announcer", daemon=True).start()
         server.serve()

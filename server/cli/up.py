@@ -11,7 +11,7 @@ import click
 from server.cli.options import city_option, serving_options, store_options
 from server.core import logs
 from server.core.city import load_city
-from server.core.settings import from_environment, local_secrets
+from server.core.settings import OF_CONNECTIONS, from_environment, local_secrets
 
 
 @click.command("up")
@@ -55,7 +55,7 @@ def command(
         env = local_secrets(data_dir) | {"JIAOHAO_REDIS_URL": redis_url}
         env["JIAOHAO_REPLICAS"] = os.environ.get("JIAOHAO_REPLICAS") or "0"
         env["JIAOHAO_SMS_FILE"] = os.environ.get("JIAOHAO_SMS_FILE") or str(data_dir / "sms.jsonl")
-        env |= {name: os.environ.get(name, "") for name in ("JIAOHAO_HEAD_SECONDS", "JIAOHAO_BODY_SECONDS")}
+        env |= {name: os.environ.get(name, "") for name in OF_CONNECTIONS}
         if city_file is not None:
             env["JIAOHAO_CITY"] = str(city_file.resolve())
         env["JIAOHAO_RESULTS"] = os.environ.get("JIAOHAO_RESULTS") or str(data_dir / "results")

@@ -12,6 +12,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from server.cli.granian_hooks import HookedServer
+from server.core.open_files import with_reserve
 
 # A new worker has so long to take requests before the one that it replaces takes no more and ends what it has.
 _READY_SECONDS = 6.0
@@ -35,9 +36,10 @@ class Workers(HookedServer):
         listener: where; bound.
         workers: how many.
         head_seconds: how long a request's head may take, and how long a connection may stay without a request.
+        connections: how many a worker holds.
     """
 
-    def __init__(self, listener: socket.socket, workers: int, head_seconds: float) -> None:
+    def __init__(self, listener: socket.socket, workers: int, head_seconds: float, connections: int) -> None:
         # forked from us, a new worker would have the modules that we have, and our threads' locks
         multiprocessing.set_start_method("spawn", force=True)
         super().__init__(
@@ -51,7 +53,7 @@ class Workers(HookedServer):
             websockets=False,
             workers=workers,
             backlog=_BACKLOG,
-            backpressure=4096,
+            backpressure=with_reserve(connections),  # beyond these nothing is taken, and nothing said
             respawn_failed_workers=True,
             respawn_interval=_READY_SECONDS,
             workers_kill_timeout=_DRAIN_SECONDS,

@@ -4,6 +4,8 @@ import os
 import threading
 from collections import Counter as Tally
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from time import perf_counter
 from typing import Literal, get_args
 
@@ -77,6 +79,21 @@ class Metrics:
             ["record"],
             registry=self._registry,
         )
+        self._connections = {
+            name: Gauge(f"jiaohao_connections_{name}", help_, registry=self._registry, multiprocess_mode="livesum")
+            for name, help_ in (
+                ("open", "Connections that the workers hold, and a few to the store"),
+                ("limit", "Connections that they may hold; beyond that they answer `overloaded`"),
+            )
+        }
+        self._ended = {
+            name: Counter(f"jiaohao_connections_{name}", help_, registry=self._registry)
+            for name, help_ in (
+                ("let_go", "Connections ended with an answer that says to come back late"),
+                ("refused", "Requests answered `overloaded`, as no connection was left"),
+            )
+        }
+        self._ended_so_far = dict.fromkeys(self._ended, 0)
         for script in scripts:
             self._unknown_statuses.labels(script)
         for counter in self._guessed.values():
@@ -119,6 +136,15 @@ class Metrics:
             self._broken_records.labels(record).inc(count)
         broken_records.clear()
 
+    def connections(self, open_: int, limit: int, let_go: int, refused: int) -> None:
+        """How a worker's connections stand; the last two since it began."""
+        self._connections["open"].set(open_)
+        self._connections["limit"].set(limit)
+        for name, so_far in (("let_go", let_go), ("refused", refused)):
+            if so_far > self._ended_so_far[name]:
+                self._ended[name].inc(so_far - self._ended_so_far[name])
+                self._ended_so_far[name] = so_far
+
     def flush(self, openings: Iterable[tuple[str, Mapping[str, int]]]) -> None:
         """Hand over the tallies and how the openings stand: for each, its district and its figures."""
         with self._tallying:
@@ -131,8 +157,19 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """The metrics of all workers on this machine, in Prometheus' text format."""
-        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            _forget_the_dead(folder)
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
             return generate_latest(registry)
         return generate_latest(self._registry)
+
+
+def _forget_the_dead(folder: str) -> None:
+    """What workers that are gone had open is open no more; what they have counted stays."""
+    for pid in {file.stem.rpartition("_")[2] for file in Path(folder).glob("gauge_live*.db")}:
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            with suppress(FileNotFoundError):  # another worker was asked at the same moment
+                multiprocess.mark_process_dead(int(pid), folder)  # type: ignore[no-untyped-call]

@@ -11,6 +11,12 @@ import msgspec
 from server.core.errors import SetupError
 from server.core.keys import fingerprint
 
+_LETS_GO = {True: "residents", False: "nobody"}
+OF_CONNECTIONS = (
+    "JIAOHAO_HEAD_SECONDS", "JIAOHAO_BODY_SECONDS", "JIAOHAO_CONNECTIONS", "JIAOHAO_KEEP_SECONDS", "JIAOHAO_LET_GO",
+)  # fmt: skip
+"""How long connections are held, and how many."""
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker needs to know.
@@ -22,6 +28,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `replicas`: how many replicas of the store must have what an answer tells of.
     `head_seconds`: how long a request's head may take, and how long a connection may stay without a request.
     `body_seconds`: how long a request's body may take; one second more for each 16 KiB of it that has come.
+    `connections`: how many open ones a worker holds; beyond that it says `overloaded`.
+    `keep_seconds`: who is told to come back later than that is let go with the answer.
+    `lets_go`: False where all who connect are proxies, and each connection serves many residents.
     """
 
     redis_url: str
@@ -35,6 +44,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     replicas: int = 0
     head_seconds: float = 10.0
     body_seconds: float = 10.0
+    connections: int = 8192
+    keep_seconds: float = 5.0
+    lets_go: bool = True
 
     def environment(self) -> dict[str, str]:
         """The variables from which `from_environment` makes these settings again."""
@@ -48,6 +60,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "JIAOHAO_REPLICAS": str(self.replicas),
             "JIAOHAO_HEAD_SECONDS": str(self.head_seconds),
             "JIAOHAO_BODY_SECONDS": str(self.body_seconds),
+            "JIAOHAO_CONNECTIONS": str(self.connections),
+            "JIAOHAO_KEEP_SECONDS": str(self.keep_seconds),
+            "JIAOHAO_LET_GO": _LETS_GO[self.lets_go],
         }
         if self.city_file is not None:
             env["JIAOHAO_CITY"] = str(self.city_file)
@@ -78,11 +93,26 @@ def _replicas(value: str) -> int:
     return int(value)
 
 
-def _patience(env: Mapping[str, str], name: str) -> float:
-    value = env.get(name) or "10"
+def _patience(env: Mapping[str, str], name: str, default: str = "10") -> float:
+    value = env.get(name) or default
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", value) or not 0.1 <= float(value) <= 600:
         raise SetupError(f"{name}: expected how many seconds a part of a request may take, 0.1 to 600")
     return float(value)
+
+
+def _connections(value: str) -> int:
+    if not re.fullmatch("[0-9]{2,7}", value) or int(value) < 16:
+        raise SetupError("JIAOHAO_CONNECTIONS: expected how many open connections a worker holds, 16 to 9999999")
+    return int(value)
+
+
+def _lets_go(value: str) -> bool:
+    if value not in _LETS_GO.values():
+        raise SetupError(
+            "JIAOHAO_LET_GO: expected `residents` (by default; who asks through a proxy is kept), "
+            "or `nobody` where all who connect are proxies"
+        )
+    return value == _LETS_GO[True]
 
 
 def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
@@ -118,6 +148,9 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         replicas=_replicas(env.get("JIAOHAO_REPLICAS") or "0"),
         head_seconds=_patience(env, "JIAOHAO_HEAD_SECONDS"),
         body_seconds=_patience(env, "JIAOHAO_BODY_SECONDS"),
+        connections=_connections(env.get("JIAOHAO_CONNECTIONS") or "8192"),
+        keep_seconds=_patience(env, "JIAOHAO_KEEP_SECONDS", "5"),
+        lets_go=_lets_go(env.get("JIAOHAO_LET_GO") or "residents"),
     )
 
 

@@ -1,13 +1,13 @@
 """What may be wrong with a set-up, and the cure: looked at from one machine, changing nothing."""
 
 import os
-import resource
 from collections.abc import AsyncIterator
 
 from server.appointments.slot_store import SlotStore
 from server.core.city import City
 from server.core.clock import from_ms, to_ms
 from server.core.errors import SetupError, StoreUnavailable
+from server.core.open_files import connections_allowed, files_needed
 from server.core.settings import Settings
 from server.messages.delivery_report import delivery_report
 from server.messages.store import OutboxStore
@@ -19,7 +19,8 @@ from server.store.nodes import Nodes, refuses
 __all__ = ["Finding", "examine"]
 
 _UNSENT_MS = 60_000
-_FEW_FILES = 4_096
+# `python -m loadtests.bench idle`
+_CONNECTION_KB = 9
 
 
 async def examine(settings: Settings, city: City, connection: Connection) -> AsyncIterator[Finding]:
@@ -42,13 +43,7 @@ async def examine(settings: Settings, city: City, connection: Connection) -> Asy
         async for finding in _or_note(what, findings):
             yield finding
     yield _secrets(settings)
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files < _FEW_FILES:
-        yield Finding(
-            "note", f"{files} open files allowed", f"ulimit -n {_FEW_FILES * 16}: each resident is a connection"
-        )
-    else:
-        yield Finding("ok", f"{files} open files allowed")
+    yield _connections(settings.connections)
     yield await _smsc()
 
 
@@ -139,6 +134,16 @@ async def _smsc() -> Finding:
             "bad", f"SMS: {error}", "look at JIAOHAO_SMPP_URL, JIAOHAO_SMPP_PASSWORD and the way to the SMSC"
         )
     return Finding("ok", "SMS: the SMSC lets us in")
+
+
+def _connections(wanted: int) -> Finding:
+    """Whether a worker may open as many files as it is to hold connections."""
+    allowed = connections_allowed()
+    memory = f"{wanted * _CONNECTION_KB / 1000:.0f} MB where all are in use"
+    if allowed < wanted:
+        cure = f"ulimit -Hn {files_needed(wanted)} (systemd: LimitNOFILE=, containers: --ulimit nofile=)"
+        return Finding("note", f"connections: {allowed} a worker, not {wanted}, by this machine's open files", cure)
+    return Finding("ok", f"connections: {wanted} a worker (JIAOHAO_CONNECTIONS), {memory}")
 
 
 def _secrets(settings: Settings) -> Finding:

@@ -18,10 +18,11 @@ from litestar.openapi.spec import Components, Reference, SecurityScheme
 from server import __version__
 from server.core import logs
 from server.core.errors import Invalid, Refusal
-from server.core.settings import from_environment
+from server.core.settings import Settings, from_environment
 from server.services import Services, running
 from server.web import assets, plain, routes
 from server.web.bodies import LARGEST_BODY
+from server.web.connections import CLOSE, Connections
 from server.web.hot import HotCalls
 from server.web.incoming import Patience
 from server.web.problems import render
@@ -38,14 +39,17 @@ _BEARERS = {
 }
 
 
-def application(run: Callable[[], contextlib.AbstractAsyncContextManager[Services]], body_seconds: float) -> HotCalls:
+def application(run: Callable[[], contextlib.AbstractAsyncContextManager[Services]], settings: Settings) -> HotCalls:
     """The application: the hot calls in front, Litestar behind.
 
     Args:
         run: gives the services, running, for as long as the application lives.
-        body_seconds: how long a request's body may take.
+        settings: how patient it is, and how many connections it holds.
     """
-    return HotCalls(behind_hot_calls(), run, Patience(body_seconds))
+    # later than half the time that an idle connection has, a resident would find it closed, or be as late as its end
+    keep_seconds = min(settings.keep_seconds, settings.head_seconds / 2)
+    connections = Connections(settings.connections, keep_seconds, lets_go=settings.lets_go)
+    return HotCalls(behind_hot_calls(), run, Patience(settings.body_seconds), connections)
 
 
 def create_app() -> HotCalls:
@@ -53,7 +57,7 @@ def create_app() -> HotCalls:
     logs.configure()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal's end reaches us all; what to do is for who started us
     settings = from_environment()
-    app = application(lambda: running(settings), settings.body_seconds)
+    app = application(lambda: running(settings), settings)
     # The modules live as long as the worker, and thousands of requests are alive at once: without this the collector
     # walks them again and again, and takes about a tenth of a join.
     gc.freeze()
@@ -89,6 +93,9 @@ def behind_hot_calls() -> Litestar:
 def _problem(request: Request[Any, Any, State], refusal: Refusal, status: int | None = None) -> Response[bytes]:
     code, headers, body = render(refusal, language_of(request), status=status)
     plain = {name: value for name, value in headers if name != "content-type"}
+    connections: Connections = request.app.state.connections
+    if connections.lets_go(refusal.retry_after_seconds, request.headers):
+        plain.update([CLOSE])
     return Response(body, status_code=code, headers=plain, media_type="application/problem+json")
 
 

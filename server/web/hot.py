@@ -14,12 +14,15 @@ from litestar import Litestar
 
 from server.core.errors import Refusal
 from server.core.keys import is_registration_no
-from server.core.languages import language
+from server.core.languages import Language, language
 from server.records.registration import Wishes
 from server.registry.registry import Applicant
 from server.services import Services
+from server.waiting_room.joining import TicketIssued
+from server.waiting_room.polling import TicketStatus
 from server.web.bodies import decode, read_body
 from server.web.bridge import Exchange, RequestHeaders, Scope, over_asgi
+from server.web.connections import CLOSE, Connections, Ending
 from server.web.incoming import Incoming, Patience
 from server.web.problems import bearer, render
 from server.web.public_opening import PublicOpenings
@@ -35,7 +38,10 @@ _REGISTRATIONS = f"{_API}/registrations"
 _QR = (f"{_API}/registrations/", "/qr.svg")
 _OPENING = f"{_API}/openings/"
 _TICKETS = (_OPENING, "/tickets")
+_ALIVE = "/healthz"
+_LATER = float("inf")
 _HEADERS = [("content-type", "application/json"), ("cache-control", "no-store")]
+_LAST_HEADERS = [*_HEADERS, CLOSE]
 _QR_HEADERS = [
     ("content-type", "image/svg+xml"),
     ("cache-control", "public, max-age=86400, immutable"),
@@ -63,14 +69,20 @@ class HotCalls:
         litestar: answers everything else.
         run: gives the running services.
         patience: how long to wait for bodies.
+        connections: which of them to end.
     """
 
     def __init__(
-        self, litestar: Litestar, run: Callable[[], AbstractAsyncContextManager[Services]], patience: Patience
+        self,
+        litestar: Litestar,
+        run: Callable[[], AbstractAsyncContextManager[Services]],
+        patience: Patience,
+        connections: Connections,
     ) -> None:
         self._litestar = litestar
         self._run = run
         self._patience = patience
+        self._connections = litestar.state.connections = connections
         self._life = AsyncExitStack()
         self._services: Services
         self._openings: PublicOpenings
@@ -81,11 +93,13 @@ class HotCalls:
         async with self._run() as services:
             self._services = self._litestar.state.services = services
             self._openings = PublicOpenings(services)
-            watch = asyncio.create_task(self._patience.watch())
+            watches = [self._patience.watch(), self._connections.watch(services.metrics)]
+            tasks = [asyncio.create_task(watch) for watch in watches]
             try:
                 yield
             finally:
-                watch.cancel()
+                for task in tasks:
+                    task.cancel()
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(self._life.enter_async_context(self.running()))
@@ -99,6 +113,11 @@ class HotCalls:
         Granian's own thread calls this, beside the event loop's: see `server.cli.granian_hooks`.
         """
         path = scope.path
+        if self._connections.is_near:
+            if self._connections.is_full and path != _ALIVE:
+                self._connections.refuse(exchange, self._language_of(scope.headers))
+                return True
+            exchange = Ending(exchange)
         if path == _TICKET:
             return scope.method in _READING and self._poll_at_once(scope.headers, exchange)
         if path.endswith(_QR[1]) and path.startswith(_QR[0]) and scope.method in _READING:
@@ -108,6 +127,8 @@ class HotCalls:
 
     def __rsgi__(self, scope: Scope, exchange: Exchange) -> Awaitable[None]:
         path, method = scope.path, scope.method
+        if self._connections.is_near:
+            exchange = Ending(exchange)
         if method in _READING:  # of HEAD granian sends the headers only
             if path == _TICKET:
                 return self._poll(scope.headers, exchange)
@@ -131,6 +152,8 @@ class HotCalls:
         try:
             status, told, word = await work
             shown, body = _HEADERS, _encode(told)
+            if isinstance(told, TicketIssued):
+                shown = self._headers_for(told, headers)
         except Exception as error:
             word = _word_of(error)
             status, shown, body = self._refuse(error, call, headers)
@@ -148,7 +171,7 @@ class HotCalls:
             told = services.room.poll(bearer(headers.get("authorization", "")))
             if told is None:
                 return False
-            status, shown, body, word = 200, _HEADERS, _encode(told), told.state
+            status, shown, body, word = 200, self._headers_for(told, headers), _encode(told), told.state
         except Exception as error:
             status, shown, body = self._refuse(error, "poll", headers)
             word = _word_of(error)
@@ -162,7 +185,7 @@ class HotCalls:
         services = self._services
         try:
             told = await services.room.poll_called(bearer(headers.get("authorization", "")))
-            status, shown, body, word = 200, _HEADERS, _encode(told), told.state
+            status, shown, body, word = 200, self._headers_for(told, headers), _encode(told), told.state
         except Exception as error:
             status, shown, body = self._refuse(error, "poll", headers)
             word = _word_of(error)
@@ -170,8 +193,12 @@ class HotCalls:
         exchange.response_bytes(status, shown, body)
 
     async def _opening(self, district: str, headers: RequestHeaders, exchange: Exchange) -> None:
+        known = headers.get("if-none-match", "")
         try:
-            status, shown, body, word = self._openings.answer(district, headers.get("if-none-match", ""))
+            status, shown, body, word = self._openings.answer(district, known)
+            # Whoever has an earlier answer waits, and most of those who wait are far; it is not known who asks.
+            if known and self._connections.lets_go(_LATER, headers):
+                shown = [*shown, CLOSE]
         except Exception as error:
             status, shown, body = self._refuse(error, "openings", headers)
             word = _word_of(error)
@@ -205,8 +232,16 @@ class HotCalls:
         if not isinstance(error, Refusal):
             log.exception("unexpected", call=call, error=type(error).__name__)
             error = Refusal("overloaded", retry_after_seconds=5)
-        lang = language(headers.get("accept-language", ""), self._services.city.default_language)
-        return render(error, lang)
+        status, shown, body = render(error, self._language_of(headers))
+        if self._connections.lets_go(error.retry_after_seconds, headers):
+            shown.append(CLOSE)
+        return status, shown, body
+
+    def _headers_for(self, told: TicketIssued | TicketStatus, headers: RequestHeaders) -> list[tuple[str, str]]:
+        return _LAST_HEADERS if self._connections.lets_go(told.poll_after_seconds, headers) else _HEADERS
+
+    def _language_of(self, headers: RequestHeaders) -> Language:
+        return language(headers.get("accept-language", ""), self._services.city.default_language)
 
 
 def _word_of(error: Exception) -> str:

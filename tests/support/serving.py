@@ -274,7 +274,7 @@ async def _house(url: str, settings: Settings, city: City | None, day: date) -> 
         finally:
             await store.close()
 
-    app = application(run, settings.body_seconds)
+    app = application(run, settings)
     async with app.running(), httpx.AsyncClient(transport=Granian(app), base_url="http://jiaohao.test") as client:
         house = House(running[0], client, it_is, day)
         await house.at("07:00:00")

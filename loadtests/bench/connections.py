@@ -1,0 +1,119 @@
+"""What connections cost a worker: idle ones, and those of visitors who come once."""
+
+import asyncio
+import itertools
+import os
+import resource
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from loadtests.bench.drive import request
+from loadtests.bench.http import join_request, poll_request, prepare, stage
+from loadtests.bench.served import Served, served
+from loadtests.bench.visitors import VisitorsResult, visit
+
+_BENCH_VIA = b"via: 1.1 bench\r\n"
+_FAR = 5_000_000  # an entry that is not called while this runs
+
+
+@click.command()
+@click.option("--connections", "most", default=8000, show_default=True, help="How many are opened, in steps.")
+@click.option("--steps", default=4, show_default=True)
+def idle(most: int, steps: int) -> None:
+    """Memory of a worker's idle connections: each asks once, and stays."""
+    own_soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with ExitStack() as stack:
+        _, env, store = stack.enter_context(stage(130))
+        env |= {"JIAOHAO_CONNECTIONS": str(most * 2), "JIAOHAO_HEAD_SECONDS": "600"}
+        server = stack.enter_context(served(env, store, None, None))
+        look = request("GET", "/healthz")
+        _ask(server, look, 500).clear()  # what a worker has once it has worked
+        time.sleep(0.5)
+        table = Table(title="Idle connections of a worker, each after one answer", title_justify="left")
+        for column in ("connections", "RSS MB", "MB a thousand more", "MB a thousand, all"):
+            table.add_column(column, justify="right")
+        first = last = server.worker.memory_info().rss
+        table.add_row("0", f"{first / 1e6:.1f}", "", "")
+        held: list[socket.socket] = []
+        for _ in range(steps):
+            held += _ask(server, look, most // steps)
+            time.sleep(0.3)
+            rss = server.worker.memory_info().rss
+            more, every = (rss - last) / (most // steps) / 1e3, (rss - first) / len(held) / 1e3
+            table.add_row(f"{len(held):,}", f"{rss / 1e6:.1f}", f"{more:.1f}", f"{every:.1f}")
+            last = rss
+        Console(width=120).print(table)
+        for s in held:
+            s.close()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (own_soft, hard))
+
+
+def _ask(server: Served, look: bytes, many: int) -> list[socket.socket]:
+    """Return so many connections, each of which has been answered once."""
+    found = []
+    for _ in range(many):
+        s = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        s.sendall(look)
+        if not s.recv(4096):
+            raise RuntimeError("a connection was closed")
+        found.append(s)
+    return found
+
+
+@click.command()
+@click.option("--rate", "rates", default=[2000.0], show_default=True, multiple=True, help="New visitors a second.")
+@click.option("--seconds", default=20.0, show_default=True, help="At each rate; a full worker shows after ten.")
+@click.option("--call", type=click.Choice(["join", "poll"]), default="join", show_default=True)
+@click.option("--rounds", default=1, show_default=True)
+@click.option("--before", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Another checkout.")
+@click.option("--pin/--no-pin", default=True, help="Keep the server on core 0, generator and store on the others.")
+def visitors(rates: tuple[float, ...], seconds: float, call: str, rounds: int, before: Path | None, pin: bool) -> None:
+    """New visitors a second: each has a connection of their own, asks once, and does not close it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    sides = {"this": None} | ({"before": before} if before else {})
+    with ExitStack() as stack:
+        settings, env, store = stack.enter_context(stage(130))
+        cores = range(os.cpu_count() or 1)
+        pin = pin and len(cores) > 1
+        if pin:
+            os.sched_setaffinity(0, cores[1:])
+            os.sched_setaffinity(store.pid, cores[1:])
+        needed = int(sum(rates) * seconds) * rounds * len(sides) + 1000 if call == "join" else 0
+        asyncio.run(prepare(settings, needed))
+        asked = (
+            map(join_request, itertools.count())
+            if call == "join"
+            else (poll_request(settings, _FAR + n % 10_000) for n in itertools.count())
+        )
+        requests: Iterator[bytes] = (each.replace(_BENCH_VIA, b"") for each in asked)
+        found: list[tuple[str, VisitorsResult]] = []
+        for _ in range(rounds):
+            for rate in rates:
+                for side, code in sides.items():
+                    with served(env, store, code, 0 if pin else None) as server:
+                        ready = iter(list(itertools.islice(requests, int(rate * seconds) + 1)))
+                        found.append((side, visit(server.port, ready, rate, seconds, server.worker)))
+        _report(call, found)
+
+
+def _report(call: str, found: list[tuple[str, VisitorsResult]]) -> None:
+    title = f"New visitors, each on a connection of their own, who {call} once and leave it open"
+    table = Table(title=title, title_justify="left")
+    for column in ("", "a second", "p50 ms", "p99 ms", "open at most", "worker's core", "generator's", "statuses"):
+        table.add_column(column, justify="left" if column in ("", "statuses") else "right")
+    for side, it in found:
+        table.add_row(
+            side, f"{it.rate:,.0f}", f"{it.percentile(0.5):,.1f}", f"{it.percentile(0.99):,.1f}", f"{it.most_open:,}",
+            f"{it.worker_cpu:.2f}", f"{it.generator_cpu:.2f}", str(it.statuses),
+        )  # fmt: skip
+    Console(width=140).print(table)
+    Console(width=140).print("  0: no answer in 5 s, or none at all; goal: 2,000 a second with p99 ≤ 1 s")

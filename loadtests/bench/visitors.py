@@ -1,0 +1,169 @@
+"""New visitors: each opens a connection of their own, asks once, and leaves it open for as long as the server does."""
+
+import heapq
+import select
+import socket
+import ssl
+import time
+from collections import Counter
+from collections.abc import Iterator
+from itertools import count
+
+import msgspec
+import psutil
+
+from loadtests.bench.drive import cpu_seconds
+
+_LOOPBACKS = 8  # addresses to come from: each has some 28,000 ports
+_PATIENCE_SECONDS = 5.0
+
+
+class Visit(msgspec.Struct):
+    """One visitor: the socket, when they were due, what is still to be sent, and what has come."""
+
+    socket: socket.socket
+    due: float
+    request: bytes
+    got: bytes = b""
+    connected: bool = False
+
+
+class VisitorsResult(msgspec.Struct):
+    """What visitors felt: answers by status (0: none), seconds from due time, most connections open at once, and the
+    cores that worker and generator used."""
+
+    statuses: dict[int, int]
+    seconds: list[float]
+    most_open: int
+    held_at_end: int
+    worker_cpu: float
+    generator_cpu: float
+    rate: float
+
+    def percentile(self, share: float) -> float:
+        """Return the milliseconds in which this share of all visitors had an answer; infinite for who had none."""
+        everyone = sorted(self.seconds) + [float("inf")] * self.statuses.get(0, 0)
+        return everyone[min(len(everyone) - 1, int(share * len(everyone)))] * 1000
+
+
+class Visitors:
+    """The generator: one epoll, one socket a visitor.
+
+    Args:
+        port: on 127.0.0.1.
+        tls: where they come by TLS.
+    """
+
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self._port = port
+        self._tls = tls
+        self._epoll = select.epoll()
+        self._open: dict[int, Visit] = {}
+        self._turn = count()
+        self._unanswered: list[tuple[float, int, int]] = []
+        self.statuses: Counter[int] = Counter()
+        self.seconds: list[float] = []
+        self.most_open = 0
+
+    def run(self, requests: Iterator[bytes], per_second: float, seconds: float) -> None:
+        """Let visitors come at an even pace for so long, and wait until each has an answer or no more patience."""
+        begins = time.perf_counter() + 0.05
+        due = begins
+        ends = begins + seconds
+        while True:
+            now = time.perf_counter()
+            while due <= now and due < ends:
+                self._arrive(due, next(requests))
+                due += 1 / per_second
+            self._give_up(now)
+            if due >= ends and not self._unanswered:
+                break
+            wait = max(0.0, due - time.perf_counter()) if due < ends else 0.05
+            for fd, events in self._epoll.poll(min(wait, 0.05), 512):
+                self._go_on(fd, events)
+        self.most_open = max(self.most_open, len(self._open))
+
+    def close(self) -> int:
+        """Close what is still open; how many that were."""
+        held = len(self._open)
+        for visit in self._open.values():
+            visit.socket.close()
+        self._open.clear()
+        self._epoll.close()
+        return held
+
+    def _arrive(self, due: float, request: bytes) -> None:
+        turn = next(self._turn)
+        s = socket.socket()
+        s.setblocking(False)
+        s.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT: the port is chosen with the address asked
+        s.bind((f"127.0.1.{1 + turn % _LOOPBACKS}", 0))
+        s.connect_ex(("127.0.0.1", self._port))
+        if self._tls is not None:
+            s = self._tls.wrap_socket(s, server_hostname="localhost", do_handshake_on_connect=False)
+        self._open[s.fileno()] = Visit(s, due, request)
+        self._epoll.register(s.fileno(), select.EPOLLOUT)
+        heapq.heappush(self._unanswered, (due + _PATIENCE_SECONDS, turn, s.fileno()))
+        self.most_open = max(self.most_open, len(self._open))
+
+    def _go_on(self, fd: int, events: int) -> None:
+        visit = self._open.get(fd)
+        if visit is None:
+            return
+        try:
+            if not visit.connected:
+                if isinstance(visit.socket, ssl.SSLSocket):
+                    visit.socket.do_handshake()
+                visit.connected = True
+                visit.socket.send(visit.request)
+                self._epoll.modify(fd, select.EPOLLIN)
+                return
+            data = visit.socket.recv(16_384)
+        except ssl.SSLWantReadError:
+            self._epoll.modify(fd, select.EPOLLIN)
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._end(fd, visit)
+        elif not visit.got:
+            visit.got = data
+            self.statuses[int(data[9:12])] += 1
+            self.seconds.append(time.perf_counter() - visit.due)
+
+    def _end(self, fd: int, visit: Visit) -> None:
+        """The server has closed it."""
+        if not visit.got:
+            self.statuses[0] += 1
+        del self._open[fd]
+        visit.socket.close()
+
+    def _give_up(self, now: float) -> None:
+        """Whoever has no answer for so long leaves; who has one is looked at no more."""
+        while self._unanswered:
+            until, _, fd = self._unanswered[0]
+            visit = self._open.get(fd)
+            waits = visit is not None and not visit.got and visit.due + _PATIENCE_SECONDS == until
+            if waits and until > now:
+                return
+            heapq.heappop(self._unanswered)
+            if waits and visit is not None:
+                self._end(fd, visit)
+
+
+def visit(
+    port: int, requests: Iterator[bytes], per_second: float, seconds: float, worker: psutil.Process,
+    tls: ssl.SSLContext | None = None,
+) -> VisitorsResult:  # fmt: skip
+    """Let so many visitors a second come, for so many seconds."""
+    before, own, began = cpu_seconds(worker), time.process_time(), time.perf_counter()
+    visitors = Visitors(port, tls)
+    try:
+        visitors.run(requests, per_second, seconds)
+        elapsed = time.perf_counter() - began
+        cpu = (cpu_seconds(worker) - before) / elapsed
+        generator = (time.process_time() - own) / elapsed
+    finally:
+        held = visitors.close()
+    statuses = dict(visitors.statuses)
+    return VisitorsResult(statuses, visitors.seconds, visitors.most_open, held, cpu, generator, per_second)
