@@ -19,12 +19,12 @@ from server.core.city import City, load_city
 from server.core.districts import District
 from server.fairness.allotment import Candidates, Rules, allot, in_order
 from server.fairness.draw import commitment
-from server.fairness.result_file import list_root
+from server.fairness.result_lines import list_root
 from server.fairness.verification import MadePublic, verify_allotment
 from server.night.published import Published
 
 _SEED = bytes(range(32))
-_CHUNK = 50_000
+_CHUNK = 5_000  # as many as a night reads at a time
 _STEPS = ("take in", "order", "allot", "list root", "write", "verify")
 _GIB = 1 << 30
 
@@ -106,8 +106,7 @@ def _night(
     coming = waiting(city, district, count, seed)
     while chunk := list(islice(coming, _CHUNK)):
         with watch("take in"):
-            for candidate in chunk:
-                candidates.add(candidate)
+            candidates.extend(chunk)
     with watch("list root"):
         listed = list_root(rules, candidates)
     with watch("order"):
@@ -115,7 +114,7 @@ def _night(
     with watch("allot"):
         night = allot(rules, offered, candidates, _SEED, order)
     with watch("write"):
-        root = results.write(rules, _SEED, offered, night)
+        root = results.write(rules, _SEED, offered, night, listed)
     file = results.path(NIGHT, district.code)
     if file is None:
         raise RuntimeError("no result file")

@@ -11,6 +11,7 @@ import msgspec
 
 HASH_BYTES: Final = 32
 _COUNT_BYTES: Final = 8
+_PAIRS_AT_ONCE: Final = 8192
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -75,7 +76,7 @@ class Tree:
 
     def root(self) -> str:
         """Hex."""
-        return self._levels[-1].hex() if self.leaves else hashlib.sha256().hexdigest()
+        return _root(self._levels[-1])
 
     def prove(self, index: int) -> Proof:
         """That the leaf with this index is in the list.
@@ -218,10 +219,22 @@ def _way_up(index: int, leaves: int) -> list[tuple[int, int]]:
     return way
 
 
+def root_of(hashes: bytes | bytearray) -> str:
+    """The root (hex) of a list whose leaves' hashes these are, 32 bytes each; as `Tree`, and keeps nothing."""
+    while len(hashes) > HASH_BYTES:
+        hashes = _parents(hashes)
+    return _root(hashes)
+
+
+def _root(top: bytes | bytearray) -> str:
+    return top.hex() or hashlib.sha256().hexdigest()
+
+
 def _parents(level: bytes | bytearray) -> bytearray:
-    parents = bytearray()
     pair = 2 * HASH_BYTES
-    for at in range(0, len(level), pair):
-        children = level[at : at + pair]
-        parents += hashlib.sha256(b"\1" + children).digest() if len(children) == pair else children
-    return parents
+    pairs_end = len(level) - len(level) % pair
+    sha256, parents = hashlib.sha256, bytearray()
+    for begins in range(0, pairs_end, _PAIRS_AT_ONCE * pair):
+        ends = min(pairs_end, begins + _PAIRS_AT_ONCE * pair)
+        parents += b"".join([sha256(b"\1" + level[at : at + pair]).digest() for at in range(begins, ends, pair)])
+    return parents + level[pairs_end:]  # an odd one goes up as it is

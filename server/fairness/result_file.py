@@ -8,15 +8,13 @@ Every line is written in exactly one way (fields in the order of the structs bel
 so that a file can be compared octet by octet.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
-from typing import Annotated, BinaryIO, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
-from server.fairness.allotment import Allotment, Candidate, Candidates, OfferedSlot, Rules, WhyNot, cohorts_of
-from server.fairness.draw import commitment
-from server.fairness.merkle import Frontier, Tree, leaf_hash
+from server.fairness.allotment import Candidate, OfferedSlot, Rules, WhyNot
 
 FORMAT: Final = "jiaohao allotment 1"
 
@@ -80,72 +78,3 @@ class Foot(msgspec.Struct, forbid_unknown_fields=True):
 
 
 encode = msgspec.json.Encoder().encode
-
-
-def write(
-    out: BinaryIO, rules: Rules, seed: bytes, offered: Iterable[tuple[OfferedSlot, int]], night: Allotment
-) -> Tree:
-    """Write the result file of a night.
-
-    Args:
-        out: where to; nothing is read back or sought.
-        rules, seed, offered: what `allot` was given.
-        night: what it gave back.
-
-    Returns:
-        the tree over all lines but the last: the proof of line n (from 1) is `tree.prove(n - 1)`.
-    """
-    hashes = bytearray()
-    for line in lines(rules, seed, offered, night):
-        hashes += leaf_hash(line)
-        out.write(line + b"\n")
-    tree = Tree(hashes)
-    out.write(foot(night, tree.root()) + b"\n")
-    return tree
-
-
-def lines(rules: Rules, seed: bytes, offered: Iterable[tuple[OfferedSlot, int]], night: Allotment) -> Iterator[bytes]:
-    """The file's lines but for the last, without the newline."""
-    yield encode(head(rules, seed, offered, night))
-    for i in night.order.indices:
-        yield line_of(night, i)
-
-
-def head(rules: Rules, seed: bytes, offered: Iterable[tuple[OfferedSlot, int]], night: Allotment) -> Head:
-    """The first line."""
-    return Head(
-        FORMAT,
-        rules,
-        commitment(seed),
-        seed.hex(),
-        len(night.candidates),
-        list_root(rules, night.candidates),
-        [(*slot, free) for slot, free in offered],
-    )
-
-
-def line_of(night: Allotment, i: int) -> bytes:
-    """The line of the candidate with index i."""
-    no, slot, reason, reached, moved = night.outcome(i)
-    _, first_dose, product, wishes, any_site, not_before, _, together = night.candidates[i]
-    return encode(
-        Line(
-            no, night.order.cohorts[i], first_dose, product, wishes, any_site, not_before, together,
-            tie=night.order.tie(i).hex(), slot=slot, moved=moved, reason=reason, reached=reached,
-        )
-    )  # fmt: skip
-
-
-def foot(night: Allotment, root: str) -> bytes:
-    """The last line, given the root of the lines before it."""
-    return encode(Foot(night.counts(), night.reached, root))
-
-
-def list_root(rules: Rules, candidates: Candidates) -> str:
-    """The Merkle root of a list of registrations, by number: published when it is frozen, before the seed is."""
-    frontier = Frontier()
-    cohorts, numbers = cohorts_of(rules, candidates), candidates.no
-    for i in sorted(range(len(candidates)), key=numbers.__getitem__):
-        no, first_dose, product, wishes, any_site, not_before, _, together = candidates[i]
-        frontier.append(encode(Entry(no, cohorts[i], first_dose, product, wishes, any_site, not_before, together)))
-    return frontier.root()

@@ -16,7 +16,6 @@ from typing import BinaryIO, NamedTuple
 
 from server.fairness.allotment import Allotment, OfferedSlot, Rules
 from server.fairness.merkle import Proof, Tree, prove_from
-from server.fairness.result_file import write
 
 _OFFSET_BYTES = 8
 _offsets = struct.Struct(">QQ")
@@ -70,46 +69,40 @@ class Published:
         except (FileNotFoundError, IndexError):
             return None
 
-    def write(self, rules: Rules, seed: bytes, offered: Iterable[tuple[OfferedSlot, int]], night: Allotment) -> str:
-        """Write the result of a district's night; its root, hex. The arguments are those of `results.write`.
+    def write(
+        self,
+        rules: Rules,
+        seed: bytes,
+        offered: Iterable[tuple[OfferedSlot, int]],
+        night: Allotment,
+        listed: str | None = None,
+    ) -> str:
+        """Write the result of a district's night; its root, hex. The arguments are those of `result_lines.write`.
 
         Raises:
             OSError: a full disk, say; no result has been put in place.
             ValueError: this machine has no folder for results.
         """
+        from server.fairness.result_lines import write  # with numpy: whoever only reads results does without
+
         if self._folder is None:
             raise ValueError("no folder for results")
         file = self._file(self._folder, rules.date, rules.district)
         file.parent.mkdir(parents=True, exist_ok=True)
         proof, aside, proof_aside = file.with_suffix(".proof"), file.with_suffix(".new"), file.with_suffix(".proof-new")
         with aside.open("wb", _BUFFER_BYTES) as out:
-            counted = _Counting(out)
-            tree = write(counted, rules, seed, offered, night)  # type: ignore[arg-type]
+            written = write(out, rules, seed, offered, night, listed)
             _sync(out)
         with proof_aside.open("wb", _BUFFER_BYTES) as out:
-            _save(tree, counted.begins, out)
+            _save(*written, out)
             _sync(out)
         proof_aside.replace(proof)
         aside.replace(file)
         _sync_folder(file.parent)
-        return tree.root()
+        return written.tree.root()
 
     def _file(self, folder: Path, day: date, district: str) -> Path:
         return folder / day.isoformat() / f"{district}.jsonl"
-
-
-class _Counting:
-    """A file that knows where each of its writes began."""
-
-    def __init__(self, out: BinaryIO) -> None:
-        self._out = out
-        self._at = 0
-        self.begins = array("Q")
-
-    def write(self, data: bytes) -> int:
-        self.begins.append(self._at)
-        self._at += len(data)
-        return self._out.write(data)
 
 
 def _save(tree: Tree, begins: "array[int]", out: BinaryIO) -> None:

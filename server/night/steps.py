@@ -17,7 +17,6 @@ from server.core.districts import District
 from server.core.errors import SetupError
 from server.core.keys import day_tag
 from server.fairness.allotment import Rules, allot
-from server.fairness.result_file import list_root
 from server.messages.store import OutboxStore
 from server.night.giving import Means, Result, Stretches, may_owe
 from server.night.inputs import Free, Tonight, batches
@@ -144,6 +143,8 @@ class Steps:
 
     async def freeze(self, district: District) -> None:
         """The list, the slots and the rules of the night stand from now on; the list's root is public."""
+        from server.fairness.result_lines import list_root  # with numpy, which no worker of the web needs
+
         tag, token = self._tag(district), self.lease.token
         await self._list.gather(district, self._day)
         rules = self._tonight.rules(district, self._day)
@@ -188,10 +189,10 @@ class Steps:
 
     async def publish(self, district: District) -> None:
         """The result file is on disk, then its root and the seed are public."""
-        result = await self._result(district)
+        result, listed = await self._result(district), self._nights[district.code].list_root
         try:
             root = await asyncio.to_thread(
-                self._published.write, result.rules, result.seed, result.offered, result.night
+                self._published.write, result.rules, result.seed, result.offered, result.night, listed
             )
         except OSError as error:
             raise SetupError(

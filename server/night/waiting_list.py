@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, timedelta
+from functools import lru_cache
 
 import msgspec
 import structlog
@@ -70,6 +71,14 @@ class Listed:
 
     def add(self, part: Sequence[ListedWaiting]) -> None:
         """Add all but the damaged registrations, which keep nobody else from a slot."""
+        try:
+            self.people.extend([waiting.candidate() for waiting in part])
+        except ValueError:
+            self._add_the_others(part)
+        else:
+            self.residents += b"".join([waiting.resident for waiting in part])
+
+    def _add_the_others(self, part: Sequence[ListedWaiting]) -> None:
         for waiting in part:
             try:
                 self.people.add(waiting.candidate())
@@ -279,5 +288,6 @@ def days_after(done: date | None, day: date) -> list[date]:
     return [first + timedelta(days=n) for n in range((day - first).days + 1)]
 
 
+@lru_cache(maxsize=4096)
 def _day(text: str) -> date | None:
     return date.fromisoformat(text) if text else None

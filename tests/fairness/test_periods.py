@@ -12,7 +12,7 @@ from server.core.city import City, load_city
 from server.core.keys import registration_no
 from server.core.periods import Period
 from server.fairness.allotment import Candidate, Candidates, OfferedSlot, Rules, allot
-from server.fairness.result_file import write
+from server.fairness.result_lines import write
 from server.fairness.verification import WrongFile, verify_allotment
 
 SEED = bytes(range(32))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from server.fairness.allotment import Candidates
 from server.fairness.merkle import Frontier, Proof, Tree, check, leaf_hash, prove_from
-from server.fairness.result_file import list_root
+from server.fairness.result_lines import list_root
 from tests.support.results import NOS, PEOPLE, RULES, SEED, a_file, rfc_path, rfc_root
 
 

@@ -8,7 +8,7 @@ from server.core.city import load_city
 from server.core.keys import registration_no
 from server.fairness.allotment import Candidate, Candidates, OfferedSlot, Rules, allot
 from server.fairness.merkle import Tree
-from server.fairness.result_file import write
+from server.fairness.result_lines import write
 
 SEED = bytes(range(32))
 NIGHT = date(2021, 7, 2)
@@ -42,8 +42,8 @@ def a_file(people: list[Candidate] = PEOPLE) -> tuple[bytes, Tree]:
     """A night's result file and its tree."""
     offered = RULES.offered(TABLE)
     out = io.BytesIO()
-    tree = write(out, RULES, SEED, offered, allot(RULES, offered, Candidates(people, RULES.periods), SEED))
-    return out.getvalue(), tree
+    written = write(out, RULES, SEED, offered, allot(RULES, offered, Candidates(people, RULES.periods), SEED))
+    return out.getvalue(), written.tree
 
 
 def rfc_root(leaves: list[bytes]) -> bytes:

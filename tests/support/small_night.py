@@ -7,7 +7,7 @@ from typing import NamedTuple
 from server.core.city import load_city
 from server.core.keys import day_tag
 from server.fairness.allotment import Allotment, Candidate, Candidates, OfferedSlot, Rules, allot
-from server.fairness.result_file import list_root
+from server.fairness.result_lines import list_root
 from server.night.published import Published
 from server.records.night import NightRecord
 from server.records.registration import Appointment

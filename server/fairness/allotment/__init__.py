@@ -9,17 +9,9 @@ for outcome in night.outcomes(): ...
 """
 
 from server.fairness.allotment.candidates import Candidate, Candidates
+from server.fairness.allotment.order import Order, cohorts_of, in_order, tie_break
 from server.fairness.allotment.rules import FIRST, PRIORITY, REASONS, SECOND, SENT_BACK, OfferedSlot, Rules, WhyNot
-from server.fairness.allotment.serial import (
-    Allotment,
-    Decision,
-    Order,
-    allot,
-    cohorts_of,
-    in_order,
-    refuse_twice,
-    tie_break,
-)
+from server.fairness.allotment.serial import Allotment, Decision, allot
 
 __all__ = [
     "FIRST",
@@ -38,6 +30,5 @@ __all__ = [
     "allot",
     "cohorts_of",
     "in_order",
-    "refuse_twice",
     "tie_break",
 ]

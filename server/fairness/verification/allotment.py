@@ -9,11 +9,12 @@ from typing import Any, BinaryIO, Final, NamedTuple
 import msgspec
 
 from server.core.keys import is_registration_no
-from server.fairness.allotment import Allotment, Candidates, Order, allot, refuse_twice, tie_break
+from server.fairness.allotment import Allotment, Candidates, Order, tie_break
 from server.fairness.draw import commitment
 from server.fairness.merkle import Frontier
-from server.fairness.result_file import Foot, Head, Line, encode, foot, line_of, list_root
+from server.fairness.result_file import Foot, Head, Line, encode
 from server.fairness.verification.reading import WrongFile, decode
+from server.fairness.verification.replay import allot_again, foot_of, line_of, list_root_of, refuse_twice
 
 _FIELD_CHARS: Final = 120
 
@@ -56,11 +57,10 @@ def verify_allotment(path: Path, published: MadePublic | None = None, progress: 
         size = f.seek(0, 2)
         f.seek(0)
         head, candidates, order, last = _read(_lines(f, progress))
-        found = list_root(head.rules, candidates)
+        found = list_root_of(order.cohorts, candidates)
         if found != head.list_root:
             raise WrongFile(1, f"list_root: it says {head.list_root}, the registrations below give {found}")
-        seed = bytes.fromhex(head.seed)
-        night = allot(head.rules, head.offered(), candidates, seed, order)
+        night = allot_again(head.rules, head.offered(), candidates, order)
         f.seek(0)
         ending = _compare(_lines(f, lambda n: progress(size + n)), night, last)
     public = published or MadePublic()
@@ -163,7 +163,7 @@ def _compare(lines: Iterator[tuple[int, bytes, bool]], night: Allotment, last: i
             if raw != expected:
                 raise WrongFile(number, _difference(raw, expected, Line))
         frontier.append(raw)
-    ending = foot(night, frontier.root())
+    ending = foot_of(night, frontier.root())
     if raw != ending:
         decode(last, raw, _foot)
         raise WrongFile(last, _difference(raw, ending, Foot))
