@@ -119,7 +119,7 @@ def serve(name: str, port: int) -> None:
     """Serve a variant with one worker; `jiaohao` itself as `jiaohao serve` does."""
     if name == "jiaohao":
         settings = from_environment()
-        Workers(bound("127.0.0.1", port), 1, settings.head_seconds, settings.connections).serve()
+        Workers(bound("127.0.0.1", port), 1, settings).serve()
         return
     Granian(
         f"loadtests.bench.variants:{name}", factory=True, address="127.0.0.1", port=port,

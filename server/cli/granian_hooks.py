@@ -78,14 +78,29 @@ class HookedServer(MPServer):
     Args:
         listener: where; bound, and not listening yet.
         target: makes the application of a worker.
+        workers: how many.
         backlog: how many connections may wait.
+        aside: a listener of its own, and what makes the application of the one worker that it has; that one is
+            supervised and replaced like the others.
         options: all else as Granian has it.
     """
 
-    def __init__(self, listener: socket.socket, target: str, *, backlog: int, **options: Any) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        target: str,
+        *,
+        workers: int = 1,
+        backlog: int,
+        aside: tuple[socket.socket, str] | None = None,
+        **options: Any,
+    ) -> None:
         host, port, *_ = listener.getsockname()
         self._listener = listener
-        super().__init__(target, address=host, port=port, backlog=backlog, **options)
+        self._aside = aside
+        self._index_aside = workers if aside else None
+        workers += aside is not None
+        super().__init__(target, address=host, port=port, workers=workers, backlog=backlog, **options)
 
     def serve(self, *args: Any, **kwargs: Any) -> None:
         """Serve, until SIGTERM or Ctrl-C; requests are shown to `AnswersAtOnce` first."""
@@ -105,12 +120,27 @@ class HookedServer(MPServer):
         A queue for each (SO_REUSEPORT) is reset with its worker. A connection is taken from the queue once its request
         is there: a worker that is told to go closes those on which nothing has come yet.
         """
-        listener = self._listener
-        if hasattr(socket, "TCP_DEFER_ACCEPT"):
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _SILENT_SECONDS)
-        listener.setblocking(False)
-        listener.listen(self.backlog)
-        self._shd, self._sso = _Listener(listener, self.backlog), None  # type: ignore[assignment]
+        for listener in [self._listener, *([self._aside[0]] if self._aside else [])]:
+            if hasattr(socket, "TCP_DEFER_ACCEPT"):
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _SILENT_SECONDS)
+            listener.setblocking(False)
+            listener.listen(self.backlog)
+        self._shd, self._sso = _Listener(self._listener, self.backlog), None  # type: ignore[assignment]
+
+    def _spawn_worker(  # type: ignore[override]  # of Granian's two, MPServer's
+        self, idx: int, target: Any, callback_loader: Any
+    ) -> Any:
+        """A worker of the shared listener, or the one that has its own."""
+        if self._aside is None or idx != self._index_aside:
+            return super()._spawn_worker(idx, target, callback_loader)
+        listener, application = self._aside
+        load = partial(callback_loader.func, application, *callback_loader.args[1:], **callback_loader.keywords)
+        shared = self._shd
+        try:
+            self._shd = _Listener(listener, self.backlog)  # type: ignore[assignment]
+            return super()._spawn_worker(idx, target, load)
+        finally:
+            self._shd = shared
 
     def signal_handler_reload(self, *args: Any, **kwargs: Any) -> None:
         """Granian's handler of SIGHUP."""

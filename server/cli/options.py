@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
@@ -13,6 +13,33 @@ from server.core.errors import SetupError
 from server.core.settings import Settings, from_environment, local_secrets
 from server.store.embedded import store_url
 
+
+class OperationsAddress(NamedTuple):
+    """Where operators are listened to; no host: nowhere."""
+
+    host: str
+    port: int
+
+
+class _HostPort(click.ParamType[OperationsAddress]):
+    """HOST:PORT, or `off`."""
+
+    name = "HOST:PORT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> OperationsAddress:
+        """Parse; a bare port would be open to whoever is near, so a host is asked for."""
+        if isinstance(value, OperationsAddress):
+            return value
+        if value == "off":
+            return OperationsAddress("", 0)
+        host, _, port = str(value).rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not host or not port.isdecimal() or int(port) > 65535:
+            self.fail(f"{value!r} is neither an address like 127.0.0.1:9088 nor `off`", param, ctx)
+        return OperationsAddress(host, int(port))
+
+
+OPERATIONS = OperationsAddress("127.0.0.1", 9088)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -87,7 +114,17 @@ def city_option(command: F) -> F:
 
 
 def serving_options(command: F) -> F:
-    """--host, --port, --workers, --clock, --reset-clock."""
+    """--host, --port, --operations, --workers, --clock, --reset-clock."""
+    command = click.option(
+        "--operations",
+        type=_HostPort(),
+        envvar="JIAOHAO_OPERATIONS",
+        show_envvar=True,
+        help="A listener for operators and monitoring, with a worker of its own that the crowd cannot keep busy: "
+        "/healthz, /readyz (do the workers answer too?), /metrics, /ops. Keep it private; port 0: a free one; `off`: "
+        f"none. Default: {OPERATIONS.host}:{OPERATIONS.port} for `serve` (a free port where that is taken), "
+        "none for `up`.",
+    )(command)
     command = click.option(
         "--reset-clock",
         is_flag=True,

@@ -1,12 +1,13 @@
 """`jiaohao serve`."""
 
 import os
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 
 import click
 
-from server.cli.options import city_option, serving_options
+from server.cli.options import OPERATIONS, OperationsAddress, city_option, serving_options
 from server.core import logs
 from server.core.city import load_city
 from server.core.settings import from_environment
@@ -28,6 +29,7 @@ from server.core.settings import from_environment
 def command(
     host: str,
     port: int,
+    operations: OperationsAddress | None,
     workers: int | None,
     clock: datetime | None,
     reset_clock: bool,
@@ -42,7 +44,7 @@ def command(
     `appendfsync always`, `maxmemory-policy noeviction`. The night and the messages are commands of their
     own: see `jiaohao night --help` for the line in cron, and `jiaohao notify --help`.
     """
-    from server.cli.serving import CityClock, bound, look_at_store, serve
+    from server.cli.serving import CityClock, bound, bound_for_operations, look_at_store, serve
 
     logs.configure()
     city = load_city(city_file)
@@ -52,6 +54,6 @@ def command(
         env["JIAOHAO_RESULTS"] = str(results.resolve())
     if city_file is not None:
         env["JIAOHAO_CITY"] = str(city_file.resolve())
-    with bound(host, port) as listener:
+    with bound(host, port) as listener, bound_for_operations(operations, OPERATIONS) or nullcontext() as aside:
         settings = look_at_store(from_environment(env), city, CityClock(clock, reset_clock))
-        serve(settings, listener, workers)
+        serve(settings, listener, workers, aside)

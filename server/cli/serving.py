@@ -16,18 +16,22 @@ from typing import NamedTuple
 import click
 import msgspec
 
+from server.cli.options import OperationsAddress
 from server.core.city import City
 from server.core.clock import from_ms
 from server.core.errors import SetupError
 from server.core.open_files import allow_files, files_needed
-from server.core.settings import Settings
+from server.core.settings import PUBLIC_LISTENER, Settings
 from server.operations.store_findings import store_findings
 from server.store.address import read_address
 from server.store.setup import agree_on_clock, open_store
 
 
-def bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int, options: str = "--host or --port") -> socket.socket:
     """A socket with this port, 0 for any that is free; nobody can connect to it yet.
+
+    Args:
+        options: by which the two were given.
 
     Raises:
         SetupError: another server has it, or the address is not this machine's.
@@ -38,9 +42,29 @@ def bound(host: str, port: int) -> socket.socket:
         s.bind((host, port))
     except OSError as error:
         s.close()
-        other = "--port" if error.errno == errno.EADDRINUSE else "--host or --port"
+        other = options.rpartition(" ")[2] if error.errno == errno.EADDRINUSE else options
         raise SetupError(f"cannot listen on {host}:{port} ({error.strerror}); give another {other}") from None
     return s
+
+
+def bound_for_operations(asked: OperationsAddress | None, default: OperationsAddress | None) -> socket.socket | None:
+    """A socket for the operators, or None where there is to be none.
+
+    Args:
+        asked: by the option.
+        default: where nothing was asked; where another server has it, a free port is taken, for it is that one's twin.
+
+    Raises:
+        SetupError: what was asked for cannot be had.
+    """
+    if asked is not None:
+        return bound(asked.host, asked.port, "--operations") if asked.host else None
+    if default is None:
+        return None
+    try:
+        return bound(default.host, default.port)
+    except SetupError:
+        return bound(default.host, 0)
 
 
 class CityClock(NamedTuple):
@@ -87,7 +111,11 @@ def _say(line: str) -> None:
 
 
 def serve(
-    settings: Settings, listener: socket.socket, workers: int | None, nights: AbstractContextManager[None] | None = None
+    settings: Settings,
+    listener: socket.socket,
+    workers: int | None,
+    operations: socket.socket | None = None,
+    nights: AbstractContextManager[None] | None = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; prints `ready: http://HOST:PORT` once requests are taken.
 
@@ -97,6 +125,7 @@ def serve(
         settings: of the workers, from `look_at_store`.
         listener: where, from `bound`.
         workers: how many.
+        operations: for the operators, from `bound_for_operations`.
         nights: runs the nights meanwhile.
     """
     from server.cli.workers import Workers
@@ -110,8 +139,12 @@ def serve(
         settings = msgspec.structs.replace(settings, connections=connections)
     with tempfile.TemporaryDirectory(prefix="jiaohao-metrics-") as metrics_dir, nights or nullcontext():
         os.environ.update(settings.environment(), PROMETHEUS_MULTIPROC_DIR=metrics_dir)
-        server = Workers(listener, workers or os.cpu_count() or 1, settings.head_seconds, connections)
+        server = Workers(listener, workers or os.cpu_count() or 1, settings, operations)
         host, port, *_ = listener.getsockname()
+        os.environ[PUBLIC_LISTENER] = f"{_reached(host)}:{port}"
+        if operations is not None:
+            its_host, its_port, *_ = operations.getsockname()
+            click.echo(f"operations: http://{shown(its_host)}:{its_port} (/healthz, /readyz, /metrics, /ops)")
         threading.Thread(target=_announce, args=(host, port), name="announcer", daemon=True).start()
         server.serve()
 
@@ -121,8 +154,13 @@ def shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def _reached(host: str) -> str:
+    """Where this machine reaches a listener of its own."""
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, shown(host))  # noqa: S104
+
+
 def _announce(host: str, port: int) -> None:
-    reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, shown(host))  # noqa: S104
+    reached = _reached(host)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + 120
     time.sleep(0.5)  # the workers are started first

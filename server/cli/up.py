@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from datetime import datetime
 from pathlib import Path
 
 import click
 
-from server.cli.options import city_option, serving_options, store_options
+from server.cli.options import OperationsAddress, city_option, serving_options, store_options
 from server.core import logs
 from server.core.city import load_city
 from server.core.settings import OF_CONNECTIONS, from_environment, local_secrets
@@ -22,6 +22,7 @@ from server.core.settings import OF_CONNECTIONS, from_environment, local_secrets
 def command(
     host: str,
     port: int,
+    operations: OperationsAddress | None,
     workers: int | None,
     clock: datetime | None,
     reset_clock: bool,
@@ -40,7 +41,7 @@ def command(
     Data and secrets are kept in --data-dir. SIGTERM and Ctrl-C end it cleanly.
     """
     from server.cli.night_watch import NightWatch
-    from server.cli.serving import CityClock, bound, look_at_store, serve, shown
+    from server.cli.serving import CityClock, bound, bound_for_operations, look_at_store, serve, shown
     from server.operations.demo import add_demo, describe
     from server.store.embedded import EmbeddedStore
 
@@ -49,6 +50,7 @@ def command(
     data_dir = data_dir.resolve()
     with ExitStack() as stack:
         listener = stack.enter_context(bound(host, port))
+        aside = stack.enter_context(bound_for_operations(operations, None) or nullcontext())
         is_ours = redis_url is None
         if redis_url is None:
             redis_url = stack.enter_context(EmbeddedStore(data_dir)).url
@@ -73,4 +75,4 @@ def command(
         secrets_at = "JIAOHAO_OPERATOR_TOKEN" if os.environ.get("JIAOHAO_OPERATOR_TOKEN") else data_dir / "secrets.json"
         click.echo(f"operator token: see {secrets_at}")
         click.echo(f"nights' results: see {settings.results_dir}")
-        serve(settings, listener, workers, nights=NightWatch(settings, city))
+        serve(settings, listener, workers, aside, nights=NightWatch(settings, city))

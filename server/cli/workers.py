@@ -13,6 +13,7 @@ from granian.log import LogLevels
 
 from server.cli.granian_hooks import HookedServer
 from server.core.open_files import with_reserve
+from server.core.settings import Settings
 
 # A new worker has so long to take requests before the one that it replaces takes no more and ends what it has.
 _READY_SECONDS = 6.0
@@ -35,25 +36,29 @@ class Workers(HookedServer):
     Args:
         listener: where; bound.
         workers: how many.
-        head_seconds: how long a request's head may take, and how long a connection may stay without a request.
-        connections: how many a worker holds.
+        settings: how long connections are held, and how many.
+        operations: bound, for operators and monitoring: one more worker answers there, whatever the crowd does.
     """
 
-    def __init__(self, listener: socket.socket, workers: int, head_seconds: float, connections: int) -> None:
+    def __init__(
+        self, listener: socket.socket, workers: int, settings: Settings, operations: socket.socket | None = None
+    ) -> None:
         # forked from us, a new worker would have the modules that we have, and our threads' locks
         multiprocessing.set_start_method("spawn", force=True)
+        head_ms = round(settings.head_seconds * 1000)
         super().__init__(
             listener,
             "server.web.app:create_app",
+            aside=(operations, "server.web.app:create_operations_app") if operations else None,
             factory=True,
             interface=Interfaces.RSGI,
             loop=Loops.uvloop,
             http=HTTPModes.http1,
-            http1_settings=HTTP1Settings(header_read_timeout=round(head_seconds * 1000), max_buffer_size=_LARGEST_HEAD),
+            http1_settings=HTTP1Settings(header_read_timeout=head_ms, max_buffer_size=_LARGEST_HEAD),
             websockets=False,
             workers=workers,
             backlog=_BACKLOG,
-            backpressure=with_reserve(connections),  # beyond these nothing is taken, and nothing said
+            backpressure=with_reserve(settings.connections),  # beyond these nothing is taken, and nothing said
             respawn_failed_workers=True,
             respawn_interval=_READY_SECONDS,
             workers_kill_timeout=_DRAIN_SECONDS,

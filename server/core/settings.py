@@ -16,6 +16,8 @@ OF_CONNECTIONS = (
     "JIAOHAO_HEAD_SECONDS", "JIAOHAO_BODY_SECONDS", "JIAOHAO_CONNECTIONS", "JIAOHAO_KEEP_SECONDS", "JIAOHAO_LET_GO",
 )  # fmt: skip
 """How long connections are held, and how many."""
+PUBLIC_LISTENER = "JIAOHAO_PUBLIC_LISTENER"
+"""Where the worker of the operations' listener finds the others, HOST:PORT: the command that serves says it."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

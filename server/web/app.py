@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 import re
 import signal
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from litestar.openapi.spec import Components, Reference, SecurityScheme
 from server import __version__
 from server.core import logs
 from server.core.errors import Invalid, Refusal
-from server.core.settings import Settings, from_environment
+from server.core.settings import PUBLIC_LISTENER, Settings, from_environment
 from server.services import Services, running
 from server.web import assets, plain, routes
 from server.web.bodies import LARGEST_BODY
@@ -26,6 +27,7 @@ from server.web.connections import CLOSE, Connections
 from server.web.hot import HotCalls
 from server.web.incoming import Patience
 from server.web.problems import render
+from server.web.public_workers import PublicWorkers
 from server.web.routes.common import language_of
 
 log = structlog.get_logger()
@@ -54,10 +56,25 @@ def application(run: Callable[[], contextlib.AbstractAsyncContextManager[Service
 
 def create_app() -> HotCalls:
     """The application of a worker; granian calls this in each of them."""
+    return _create(is_aside=False)
+
+
+def create_operations_app() -> HotCalls:
+    """The application of the worker on the operations' listener: the same one, which also looks at the others."""
+    return _create(is_aside=True)
+
+
+def _create(*, is_aside: bool) -> HotCalls:
     logs.configure()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal's end reaches us all; what to do is for who started us
     settings = from_environment()
-    app = application(lambda: running(settings), settings)
+    if is_aside:
+        # a few connections, all of operators: none is let go, and what it holds is not counted with the crowd's
+        connections = Connections(settings.connections, float("inf"), counts=False)
+        litestar = behind_hot_calls(PublicWorkers(os.environ[PUBLIC_LISTENER]))
+        app = HotCalls(litestar, lambda: running(settings), Patience(settings.body_seconds), connections)
+    else:
+        app = application(lambda: running(settings), settings)
     # The modules live as long as the worker, and thousands of requests are alive at once: without this the collector
     # walks them again and again, and takes about a tenth of a join.
     gc.freeze()
@@ -65,8 +82,12 @@ def create_app() -> HotCalls:
     return app
 
 
-def behind_hot_calls() -> Litestar:
-    """All that is not hot: the other calls, the pages, the descriptions."""
+def behind_hot_calls(others: PublicWorkers | None = None) -> Litestar:
+    """All that is not hot: the other calls, the pages, the descriptions.
+
+    Args:
+        others: workers that readiness is asked of too.
+    """
     schemes: dict[str, SecurityScheme | Reference] = {
         name: SecurityScheme(type="http", scheme="bearer", description=words) for name, words in _BEARERS.items()
     }
@@ -87,6 +108,7 @@ def behind_hot_calls() -> Litestar:
         ),
         request_max_body_size=LARGEST_BODY,
         logging_config=None,
+        state=State({"others": others}),
     )
 
 

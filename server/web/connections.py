@@ -37,6 +37,7 @@ class Connections:
         most: how many are held; beyond that requests are refused.
         keep_seconds: who is told to come back later than that is let go with the answer.
         lets_go: False where all who connect are proxies.
+        counts: False where they are not counted with the crowd's.
 
     Attributes:
         is_near: every answer ends its connection.
@@ -45,11 +46,12 @@ class Connections:
         refused: requests refused as `overloaded`, so far.
     """
 
-    def __init__(self, most: int, keep_seconds: float, *, lets_go: bool = True) -> None:
+    def __init__(self, most: int, keep_seconds: float, *, lets_go: bool = True, counts: bool = True) -> None:
         self.is_near = self.is_full = False
         self.let_go = self.refused = 0
         self._most = most
         self._keep_seconds = keep_seconds if lets_go else float("inf")
+        self._counts = counts
         self._refusals: dict[Language, list[tuple[int, Headers, bytes]]] = {}
 
     def lets_go(self, seconds: float | None, headers: RequestHeaders | Mapping[str, str]) -> bool:
@@ -82,7 +84,8 @@ class Connections:
             while True:
                 open_ = max(0, files.count() - before)
                 self.is_near, self.is_full = open_ >= _NEAR * self._most, open_ >= self._most
-                metrics.connections(open_, self._most, self.let_go, self.refused)
+                if self._counts:
+                    metrics.connections(open_, self._most, self.let_go, self.refused)
                 await asyncio.sleep(_SELDOM_SECONDS if files.is_costly else _LOOK_SECONDS)
         finally:
             files.close()

@@ -27,6 +27,7 @@ LOOK = f"Granian {version('granian')} is not the one that server/cli/granian_hoo
 METHODS = {
     "_init_shared_socket": ["self"],
     "signal_handler_reload": ["self", "args", "kwargs"],
+    "_spawn_worker": ["self", "idx", "target", "callback_loader"],
     "_respawn_workers": ["self", "workers", "spawn_target", "target_loader", "delay"],
 }
 # Who calls these, and who reads what we write: in (owner, method) stands (text).

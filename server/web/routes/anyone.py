@@ -25,6 +25,7 @@ from server.waiting_room.opening import OpeningState
 from server.web.assets import takes_gzip
 from server.web.problems import title
 from server.web.public_opening import OpeningView
+from server.web.public_workers import PublicWorkers
 from server.web.routes.common import PROBLEMS, PUBLIC, AnyRequest, DistrictCode, language_of, services_of
 
 _FOR_A_MINUTE: Final = {"cache-control": "public, max-age=60"}
@@ -201,6 +202,9 @@ async def readyz(request: AnyRequest) -> dict[Literal["status"], str]:
     await services.connection.ping()
     if not services.room.fresh():
         raise StoreUnavailable
+    others: PublicWorkers | None = request.app.state.others
+    if others is not None:
+        await others.answer()
     return {"status": "ready"}
 
 
