@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +18,7 @@ from loadtests.bench import night as allotting
 from loadtests.bench import night_store as in_the_night
 from loadtests.bench import night_whole as whole_night
 from loadtests.bench import scripts as in_the_store
+from loadtests.bench import steady as one_by_one
 from loadtests.bench import waiting as who_wait
 from loadtests.bench.drive import DriveResult
 from loadtests.bench.night_city import DEMAND
@@ -96,16 +96,36 @@ def journey(**options: Any) -> None:
     click.echo(f"One resident: {worker:.0f} µs of CPU in the worker, {store:.0f} µs in the store.")
 
 
+@bench.command()
+@click.option("--rate", default=1200.0, show_default=True, help="Requests a second.")
+@click.option("--seconds", default=5.0, show_default=True, help="Of each call in each round.")
+@click.option("--rounds", default=3, show_default=True)
+@click.option("--connections", default=64, show_default=True, help="Under way at once, at most.")
+@click.option("--pin/--no-pin", default=True, help="Keep the worker on core 0, the driver and the store on the others.")
+def steady(rate: float, seconds: float, rounds: int, connections: int, pin: bool) -> None:
+    """CPU of each call where few come at once, as in an opening; the closed loops of the other benches see a crowd."""
+    most = round(rate * seconds * rounds * 1.2)
+    with contextlib.ExitStack() as stack:
+        settings, env, store = stack.enter_context(over_http.stage(130))
+        if pin:
+            over_http.keep_off_the_first_core(store)
+        asyncio.run(over_http.prepare(settings, 3 * most))
+        port, worker = stack.enter_context(over_http.server("jiaohao", env, 0 if pin else None))
+        requests = asyncio.run(over_http.journey(settings, most, most, most))._asdict()
+        calls = {call: _supply("jiaohao", requests[call], once=call in _ONCE) for call in _GOALS}
+        one_by_one.report(
+            calls, port, worker, store, per_second=rate, connections=connections, seconds=seconds, rounds=rounds
+        )
+
+
 def _compare(
     calls: list[str], rounds: int, seconds: float, connections: int, residents: int, pin: bool
 ) -> list[list[DriveResult]]:
     """Measure calls of residents and print what came out; the loads of ours, by call."""
     with contextlib.ExitStack() as stack:
         settings, env, store = stack.enter_context(over_http.stage(130))
-        cores = range(os.cpu_count() or 1)
-        if pin and len(cores) > 1:
-            os.sched_setaffinity(0, cores[1:])
-            os.sched_setaffinity(store.pid, cores[1:])
+        if pin:
+            over_http.keep_off_the_first_core(store)
         counts = {call: residents if call in calls else 0 for call in _ONCE}
         if "called_poll" in calls:
             counts["claim"] = residents

@@ -87,11 +87,20 @@ def stage(seconds_after_opening: int) -> Iterator[tuple[Settings, dict[str, str]
         yield settings, settings.environment(), psutil.Process(int((Path(folder) / "store.pid").read_text()))
 
 
+def keep_off_the_first_core(store: psutil.Process) -> None:
+    """Keep this process and the store on the other cores, where there are any: the first one is the server's."""
+    others = set(range(1, os.cpu_count() or 1))
+    if others:
+        os.sched_setaffinity(0, others)
+        os.sched_setaffinity(store.pid, others)
+
+
 def papers(index: int) -> tuple[str, str, str]:
-    """Return (ID number, name, phone) of a made-up resident."""
+    """Return (ID number, name, phone) of a made-up resident; a name as most are, three Han characters."""
     year, month, day = 50 + index // 280_000, 1 + index // 28_000 % 10, 1 + index // 1000 % 28
     body = f"44010619{year:02d}{month:02d}{day:02d}{index % 1000:03d}"
-    return body + mod_11_2.calc_check_digit(body), f"张{index}", f"13{index:09d}"
+    name = f"张{chr(0x4E00 + index // 4000)}{chr(0x4E00 + index % 4000)}"
+    return body + mod_11_2.calc_check_digit(body), name, f"13{index:09d}"
 
 
 def resident_of(settings: Settings, index: int) -> bytes:

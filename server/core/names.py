@@ -18,6 +18,9 @@ LONGEST_NAME: Final = 64
 # One dot for the names that have dots in them: keyboards differ in which they type.
 _NAME_DOTS = str.maketrans("•‧∙⋅・", "·····")
 HAN: Final = "\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff"
+# What nearly all names here are made of: letters that no rule of this module has anything to say about. Left out of the
+# Han letters are those of which signs of a lost name are made (屯, 某, 烫, 锟), and the planes beyond.
+PLAIN_HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u5c6e\u5c70-\u67cf\u67d1-\u70ea\u70ec-\u951e\u9520-\u9fff]{1,64}")
 _SPACE_IN_HAN = re.compile(f"(?<=[{HAN}]) (?=[{HAN}])")
 
 # Signs of Unicode's symbol kinds that people type for the dot; punctuation needs no list, it is never part of a name.
@@ -76,7 +79,7 @@ def normalise_name(raw: str) -> str:
     characters goes, and the dot in a name such as 阿依古丽·买买提 is U+00B7 for the commonest keyboards. Everything
     else stays as it was written. The store holds keyed hashes of this spelling: it never changes.
     """
-    if len(raw) > LONGEST_INPUT:
+    if len(raw) > LONGEST_INPUT or PLAIN_HAN.fullmatch(raw):
         return raw
     if raw.isascii():
         return " ".join(raw.upper().split())
@@ -92,6 +95,8 @@ def check_name(name: str) -> NameFault | None:
 
     `lost` is what exports and masks leave of a name (`赵?`, `张*`, `未知`): whoever typed that would be the person.
     """
+    if PLAIN_HAN.fullmatch(name):
+        return "lost" if name in _PLACEHOLDERS else None
     if not name:
         return "empty"
     if len(name) > LONGEST_NAME:

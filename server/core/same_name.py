@@ -22,7 +22,7 @@ from typing import Final
 
 import msgspec
 
-from server.core.names import HAN, in_letters
+from server.core.names import HAN, PLAIN_HAN, in_letters
 from server.core.unihan import representatives
 
 _HAN = re.compile(f"[{HAN}]")
@@ -53,7 +53,7 @@ def forms(name: str, rule: SameName) -> list[str]:
     The forms of the other rules follow: a line keeps the rule of the day when it was written, and no city file that is
     changed afterwards may lock people out. Each begins with its rule, so that one rule's is never another's.
     """
-    letters = _letters(name)
+    letters = name if PLAIN_HAN.fullmatch(name) else _letters(name)
     # A switch that cannot concern a name makes no form of its own.
     if _HAN.search(letters):
         either = (rule.traditional, not rule.traditional)

@@ -1,6 +1,6 @@
 """Request bodies: read within bounds and decoded strictly, for the hot calls and for the routes alike."""
 
-import asyncio
+import time
 from collections.abc import Generator
 from functools import cache
 from typing import Any, TypeVar
@@ -19,19 +19,24 @@ Body = TypeVar("Body")
 LARGEST_BODY = 16_384
 
 
+def is_short(headers: RequestHeaders) -> bool:
+    """Whether a request says how long its body is, and that is no more than this server takes."""
+    length = headers.get("content-length", "")
+    return length.isdigit() and int(length) <= LARGEST_BODY
+
+
 async def read_body(headers: RequestHeaders, exchange: Exchange, patience: Patience) -> bytes:
     """The request's body, all of it.
 
     Raises:
         Refusal: `malformed` when it is larger than anything this server takes, breaks off, or takes too long.
     """
-    length = headers.get("content-length", "")
-    if length:
-        if not length.isdigit() or int(length) > LARGEST_BODY:
+    if headers.get("content-length", ""):
+        if not is_short(headers):
             raise Refusal("malformed")
         try:
             # faster than piece by piece; what breaks off is told from what ends here
-            return await patience.wait(exchange(), patience.due(asyncio.get_running_loop().time()))
+            return await patience.wait(exchange(), patience.due(time.monotonic()))
         except Gone:
             raise broken_off() from None
     body = b""

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextvars import Context
 from datetime import datetime
+from functools import partial
 from time import perf_counter
 from typing import Any, TypeAlias
 
@@ -20,10 +22,10 @@ from server.registry.registry import Applicant
 from server.services import Services
 from server.waiting_room.joining import TicketIssued
 from server.waiting_room.polling import TicketStatus
-from server.web.bodies import decode, read_body
+from server.web.bodies import decode, is_short, read_body
 from server.web.bridge import Exchange, RequestHeaders, Scope, over_asgi
 from server.web.connections import CLOSE, Connections, Ending
-from server.web.incoming import Incoming, Patience
+from server.web.incoming import ComingBody, Incoming, Patience, come
 from server.web.problems import bearer, render
 from server.web.public_opening import PublicOpenings
 from server.web.qr import qr_svg
@@ -53,6 +55,8 @@ _wishes = msgspec.json.Decoder(Wishes)
 
 # Status, what is told, and the word under which it is counted.
 _Told: TypeAlias = tuple[int, Any, str]
+# Gives a request's body, or says why there is none.
+_Reading: TypeAlias = Callable[[], Awaitable[bytes]]
 
 
 class PassView(msgspec.Struct):
@@ -86,6 +90,8 @@ class HotCalls:
         self._life = AsyncExitStack()
         self._services: Services
         self._openings: PublicOpenings
+        self._loop: asyncio.AbstractEventLoop
+        self._context = Context()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -93,6 +99,7 @@ class HotCalls:
         async with self._run() as services:
             self._services = self._litestar.state.services = services
             self._openings = PublicOpenings(services)
+            self._loop = asyncio.get_running_loop()
             watches = [self._patience.watch(), self._connections.watch(services.metrics)]
             tasks = [asyncio.create_task(watch) for watch in watches]
             try:
@@ -108,22 +115,48 @@ class HotCalls:
         loop.run_until_complete(self._life.aclose())
 
     def at_once(self, scope: Scope, exchange: Exchange) -> bool:
-        """Answer what needs neither the store nor a body; False for all else, which comes by `__rsgi__`.
+        """Answer what needs neither the store nor a body, and begin what needs one; False for what is for `__rsgi__`.
 
         Granian's own thread calls this, beside the event loop's: see `server.cli.granian_hooks`.
         """
-        path = scope.path
+        path, method = scope.path, scope.method
         if self._connections.is_near:
             if self._connections.is_full and path != _ALIVE:
                 self._connections.refuse(exchange, self._language_of(scope.headers))
                 return True
             exchange = Ending(exchange)
-        if path == _TICKET:
-            return scope.method in _READING and self._poll_at_once(scope.headers, exchange)
-        if path.endswith(_QR[1]) and path.startswith(_QR[0]) and scope.method in _READING:
-            self._draw_qr(path[len(_QR[0]) : -len(_QR[1])], scope.headers, exchange)
-            return True
+        if method in _READING:
+            if path == _TICKET:
+                return self._poll_at_once(scope.headers, exchange)
+            if path.startswith(_OPENING) and path.find("/", len(_OPENING)) < 0:
+                self._show_opening(path[len(_OPENING) :], scope.headers, exchange)
+                return True
+            if path.endswith(_QR[1]) and path.startswith(_QR[0]):
+                self._draw_qr(path[len(_QR[0]) : -len(_QR[1])], scope.headers, exchange)
+                return True
+        elif method == "POST" and (
+            path == _REGISTRATIONS or (path.endswith(_TICKETS[1]) and path.startswith(_OPENING))
+        ):
+            headers = scope.headers
+            if is_short(headers):
+                coming = exchange()
+                self._patience.expect(coming)
+                coming.add_done_callback(partial(self._has_come, path, headers, exchange), context=self._context)
+                return True
         return False
+
+    def _has_come(self, path: str, headers: RequestHeaders, exchange: Exchange, body: ComingBody) -> None:
+        """Go on with a request whose body was read before the event loop heard of it: it is woken once for both."""
+        self._patience.forget(body)
+        self._loop.create_task(self._answer_to(path, headers, exchange, partial(come, body)))
+
+    def _answer_to(
+        self, path: str, headers: RequestHeaders, exchange: Exchange, read: _Reading
+    ) -> Coroutine[Any, Any, None]:
+        if path == _REGISTRATIONS:
+            return self._answer("register", self._register(headers, read), headers, exchange)
+        district = path[len(_TICKETS[0]) : -len(_TICKETS[1])]
+        return self._answer("join", self._join(district, read), headers, exchange)
 
     def __rsgi__(self, scope: Scope, exchange: Exchange) -> Awaitable[None]:
         path, method = scope.path, scope.method
@@ -140,11 +173,8 @@ class HotCalls:
             headers = scope.headers
             if path == _PASSES:
                 return self._answer("claim", self._claim(headers), headers, exchange)
-            if path == _REGISTRATIONS:
-                return self._answer("register", self._register(headers, exchange), headers, exchange)
-            if path.endswith(_TICKETS[1]) and path.startswith(_TICKETS[0]):
-                district = path[len(_TICKETS[0]) : -len(_TICKETS[1])]
-                return self._answer("join", self._join(district, headers, exchange), headers, exchange)
+            if path == _REGISTRATIONS or (path.endswith(_TICKETS[1]) and path.startswith(_TICKETS[0])):
+                return self._answer_to(path, headers, exchange, partial(read_body, headers, exchange, self._patience))
         return over_asgi(self._litestar, scope, exchange, Incoming(scope.headers, exchange, self._patience))
 
     async def _answer(self, call: str, work: Awaitable[_Told], headers: RequestHeaders, exchange: Exchange) -> None:
@@ -160,8 +190,8 @@ class HotCalls:
         self._services.metrics.observe(call, word, started)
         exchange.response_bytes(status, shown, body)
 
-    async def _join(self, district: str, headers: RequestHeaders, exchange: Exchange) -> _Told:
-        applicant = decode(_applicant, await read_body(headers, exchange, self._patience))
+    async def _join(self, district: str, read: _Reading) -> _Told:
+        applicant = decode(_applicant, await read())
         place, fresh = await self._services.room.join(district, applicant)
         return (201, place, "joined") if fresh else (200, place, "again")
 
@@ -193,6 +223,9 @@ class HotCalls:
         exchange.response_bytes(status, shown, body)
 
     async def _opening(self, district: str, headers: RequestHeaders, exchange: Exchange) -> None:
+        self._show_opening(district, headers, exchange)
+
+    def _show_opening(self, district: str, headers: RequestHeaders, exchange: Exchange) -> None:
         known = headers.get("if-none-match", "")
         try:
             status, shown, body, word = self._openings.answer(district, known)
@@ -210,10 +243,10 @@ class HotCalls:
         view = PassView(text, expires_at)
         return (201, view, "claimed") if fresh else (200, view, "again")
 
-    async def _register(self, headers: RequestHeaders, exchange: Exchange) -> _Told:
+    async def _register(self, headers: RequestHeaders, read: _Reading) -> _Told:
         services = self._services
         pass_, _ = services.room.read_pass(bearer(headers.get("authorization", "")))  # before the body is looked at
-        wishes = decode(_wishes, await read_body(headers, exchange, self._patience))
+        wishes = decode(_wishes, await read())
         lang = language(headers.get("accept-language", ""), services.city.default_language)
         told, fresh = await services.registrations.register(pass_, wishes, lang)
         return (201, told, "registered") if fresh else (200, told, "again")

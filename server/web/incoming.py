@@ -1,8 +1,9 @@
 """A request's body as it comes: the whole of it or nothing, and not for ever."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from server.core.errors import Refusal
 from server.web.bridge import Exchange, Gone, RequestHeaders
@@ -11,6 +12,19 @@ T = TypeVar("T")
 
 # Beyond the seconds that every body has, one more for so much that has come.
 _OCTETS_A_SECOND = 16_384
+
+
+class ComingBody(Protocol):
+    """A request's body that is on its way: what granian gives for the whole of it, which is like an asyncio.Future."""
+
+    def add_done_callback(self, callback: Any, *, context: Any) -> None:
+        """Have the event loop call this once it has come, or been ended."""
+
+    def cancel(self) -> bool:
+        """Wait for it no longer."""
+
+    def result(self) -> bytes:
+        """The body, once it has come."""
 
 
 class Patience:
@@ -25,14 +39,16 @@ class Patience:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._due: dict[asyncio.Task[object], float] = {}
+        self._expected: dict[ComingBody, float] = {}
         self._over: set[asyncio.Task[object]] = set()
 
     async def watch(self) -> None:
         """End what has taken too long, until cancelled."""
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._seconds / 4)
-            now = loop.time()
+            now = time.monotonic()
+            for body in [body for body, due in list(self._expected.items()) if due <= now]:
+                body.cancel()  # `come` says why
             for task in [task for task, due in self._due.items() if due <= now]:
                 del self._due[task]
                 self._over.add(task)
@@ -42,8 +58,16 @@ class Patience:
         """Until when to wait for the rest of a body that began at `since` and of which so much has come."""
         return since + self._seconds + octets / _OCTETS_A_SECOND
 
+    def expect(self, body: ComingBody) -> None:
+        """Have a body ended that takes too long; in any thread, and until it is forgotten."""
+        self._expected[body] = self.due(time.monotonic())
+
+    def forget(self, body: ComingBody) -> None:
+        """It has come, or been ended."""
+        self._expected.pop(body, None)
+
     async def wait(self, coming: Awaitable[T], due: float) -> T:
-        """What comes, until `due` in the loop's time.
+        """What comes, until `due` by the monotonic clock.
 
         Raises:
             Refusal: `malformed`: it has not come.
@@ -62,6 +86,20 @@ class Patience:
             self._over.discard(task)
 
 
+async def come(body: ComingBody) -> bytes:
+    """A body that was expected, now that it has come or been ended.
+
+    Raises:
+        Refusal: `malformed`: it has broken off, or took too long.
+    """
+    try:
+        return body.result()
+    except asyncio.CancelledError:
+        raise Refusal("malformed", reason="too-slow") from None
+    except Gone:
+        raise broken_off() from None
+
+
 class Incoming:
     """The pieces of a body, which end only where the body does.
 
@@ -74,7 +112,7 @@ class Incoming:
     def __init__(self, headers: RequestHeaders, exchange: Exchange, patience: Patience) -> None:
         self._announced = headers.get("content-length", "")
         self._patience = patience
-        self._since = asyncio.get_running_loop().time()
+        self._since = time.monotonic()
         self._pieces: AsyncIterator[bytes] = aiter(exchange)
         self._octets = 0
         self._empty = 0

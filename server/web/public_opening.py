@@ -115,7 +115,8 @@ class PublicOpenings:
         # What does not move is told by the timetable, however long ago this worker has heard from the store.
         if it.opens_ms <= now_ms < it.closes_ms and now_ms - it.seen_ms > STALE_MS:
             raise StoreUnavailable
-        body = _encode(OpeningView(**opening_fields(self._services, it)))
+        with it.following:  # it may be asked for beside the event loop
+            body = _encode(OpeningView(**opening_fields(self._services, it)))
         tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
         headers = [("content-type", "application/json"), ("cache-control", "public, max-age=1"), ("etag", tag)]
         return _Made(it, it.views, now_ms // 1000, tag, headers, body)

@@ -1,6 +1,7 @@
 """A paper, phone or name is refused only when it cannot be one, and has one spelling however it was typed."""
 
 import string
+import unicodedata
 from datetime import date
 
 import phonenumbers
@@ -9,6 +10,7 @@ from hypothesis import assume, example, given, reject
 from hypothesis import strategies as st
 from stdnum.iso7064 import mod_11_2
 
+from server.core.names import PLAIN_HAN
 from server.core.papers import (
     ID_TYPES,
     IdType,
@@ -314,3 +316,12 @@ def test_a_wrong_name_says_what_is_wrong(name: str, fault: str) -> None:
 def test_the_longest_name_and_a_rare_character_are_accepted() -> None:
     assert check_name("张" * 64) is None
     assert check_name("张\ue863") is None  # private use, where old systems keep rare characters
+
+
+def test_a_letter_that_no_rule_concerns_is_taken_as_it_is_and_no_other_letter_is() -> None:
+    han = [chr(code) for code in range(0x3400, 0xA000)]
+    assert [c for c in han if PLAIN_HAN.fullmatch(c) and unicodedata.normalize("NFKC", c).upper() != c] == []
+    assert [c for c in han if c.isalpha() and not PLAIN_HAN.fullmatch(c)] == ["屯", "某", "烫", "锟"]
+    others = ("张a", "张 三", "张·三", "張三?", "\u2f00三", "\uf900三", "三" * 65, "", "张\u200b", "\U0002f800")
+    assert not any(PLAIN_HAN.fullmatch(name) for name in others)
+    assert [check_name(name) for name in ("未知", "张某", "烫烫烫", "锟斤拷", "屯屯屯", "屯")] == ["lost"] * 5 + [None]

@@ -304,7 +304,9 @@ class Granian(httpx.AsyncBaseTransport):
         )
         assert isinstance(request.stream, httpx.AsyncByteStream)
         exchange = _Exchange(request.stream)
-        if not self._app.at_once(scope, exchange):
+        if self._app.at_once(scope, exchange):
+            await exchange.answered.wait()
+        else:
             await self._app.__rsgi__(scope, exchange)
         return httpx.Response(
             exchange.status, headers=exchange.headers, stream=httpx.ByteStream(b"".join(exchange.body))
@@ -317,8 +319,12 @@ class _Exchange:
     def __init__(self, stream: httpx.AsyncByteStream) -> None:
         self._stream = stream
         self.status, self.headers, self.body = 0, list[tuple[str, str]](), list[bytes]()
+        self.answered = asyncio.Event()
 
-    async def __call__(self) -> bytes:
+    def __call__(self) -> asyncio.Future[bytes]:
+        return asyncio.ensure_future(self._read())
+
+    async def _read(self) -> bytes:
         return b"".join([piece async for piece in self._stream])
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -329,6 +335,7 @@ class _Exchange:
 
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.status, self.headers, self.body = status, headers, [body]
+        self.answered.set()
 
     def response_stream(self, status: int, headers: list[tuple[str, str]]) -> "_Exchange":
         self.status, self.headers = status, headers
