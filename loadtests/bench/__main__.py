@@ -22,11 +22,14 @@ from loadtests.bench import steady as one_by_one
 from loadtests.bench import waiting as who_wait
 from loadtests.bench.drive import DriveResult
 from loadtests.bench.night_city import DEMAND
+from loadtests.bench.peers import compare as beside_peers
+from loadtests.report.host import python_build
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def bench() -> None:
     """Paired micro-benchmarks on this machine; quote the ratios, the absolute figures are noisy."""
+    click.echo(python_build())
 
 
 # What each call of a resident is compared with. "store call per request" is the same service in the ordinary way.
@@ -116,6 +119,21 @@ def steady(rate: float, seconds: float, rounds: int, connections: int, pin: bool
         one_by_one.report(
             calls, port, worker, store, per_second=rate, connections=connections, seconds=seconds, rounds=rounds
         )
+
+
+@bench.command()
+@click.option("--rounds", default=5, show_default=True, help="Pairs; one more warms up.")
+@click.option("--seconds", default=2.0, show_default=True, help="Of each side in each round.")
+@click.option(
+    "--connections", default=[256, 1024], show_default=True, multiple=True, help="Several for several tables."
+)
+@click.option("--residents", default=300_000, show_default=True, help="Who join.")
+@click.option(
+    "--pin/--no-pin", default=True, help="Keep both servers on core 0, the driver and the store on the others."
+)
+def peers(rounds: int, seconds: float, connections: tuple[int, ...], residents: int, pin: bool) -> None:
+    """Polls and joins beside a waiting room written by hand in nginx and Lua, on the same store."""
+    beside_peers.run(rounds, seconds, list(connections), residents, pin=pin)
 
 
 def _compare(

