@@ -1,4 +1,4 @@
-"""A cluster of our own as a rehearsal's store: three primaries, each with a replica, every write on disk."""
+"""A cluster of our own as a rehearsal's store: three primaries with replicas, every write on disk."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ _NODE_TIMEOUT_MS = 2000
 
 
 class OwnCluster:
-    """Six nodes in `folder`; the first three are primaries, the others their replicas.
+    """Nodes in `folder`; the first three are primaries, the others their replicas.
+
+    Args:
+        replicas: so many of each primary.
 
     Attributes:
         url: of a replica, for a client asks whichever node it knows where everything is, and a primary may be killed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, replicas: int = 1) -> None:
         self._folder = folder
+        self._copies = 1 + replicas
         self._nodes: list[subprocess.Popen[bytes]] = []
         self._ports: list[int] = []
         self._buses: list[int] = []
@@ -42,7 +46,7 @@ class OwnCluster:
         Raises:
             TimeoutError: they did not come together.
         """
-        count = 2 * _PRIMARIES
+        count = self._copies * _PRIMARIES
         ports = free_ports(2 * count)
         self._ports, self._buses = ports[:count], ports[count:]
         self._nodes = [self._spawn(i) for i in range(count)]
@@ -59,12 +63,12 @@ class OwnCluster:
             ids = [client.execute_command("CLUSTER", "MYID").decode() for client in clients]
             for client in clients:
                 _until(lambda c=client: _knows(c) >= count, "all nodes have met")  # type: ignore[misc]
-            for client, primary in zip(clients[_PRIMARIES:], ids[:_PRIMARIES], strict=True):
-                client.execute_command("CLUSTER", "REPLICATE", primary)
+            for i, client in enumerate(clients[_PRIMARIES:]):
+                client.execute_command("CLUSTER", "REPLICATE", ids[i % _PRIMARIES])
             for client in clients[_PRIMARIES:]:
                 _until(lambda c=client: _follows(c), "each replica follows its primary")  # type: ignore[misc]
             for client in clients:
-                _until(lambda c=client: _is_whole(c), "the cluster is whole")  # type: ignore[misc]
+                _until(lambda c=client: _is_whole(c, self._copies), "the cluster is whole")  # type: ignore[misc]
         self.url = f"redis://127.0.0.1:{self._ports[-1]}"
 
     def pids(self) -> list[int]:
@@ -77,7 +81,7 @@ class OwnCluster:
         Raises:
             LookupError: nobody does.
         """
-        return self._holders(key)[0]
+        return self.holders_of(key)[0]
 
     def replica_of(self, key: str) -> int:
         """Return the process of the node that follows the one that decides over this key.
@@ -85,10 +89,14 @@ class OwnCluster:
         Raises:
             LookupError: nobody does.
         """
-        return self._holders(key)[1]
+        return self.holders_of(key)[1]
 
-    def _holders(self, key: str) -> list[int]:
-        """Return the processes of the primary and its replicas."""
+    def holders_of(self, key: str) -> list[int]:
+        """Return the processes of the node that decides over this key, and of those that follow it.
+
+        Raises:
+            LookupError: nobody does.
+        """
         with Redis.from_url(self.url) as client:
             asked: Any = client
             slot = asked.execute_command("CLUSTER", "KEYSLOT", key)
@@ -97,10 +105,13 @@ class OwnCluster:
                     return [self._nodes[self._ports.index(port)].pid for _, port, *_ in nodes]
         raise LookupError(f"no node has {key}")
 
+    def port_of(self, pid: int) -> int:
+        """Return where this node listens."""
+        return self._ports[[node.pid for node in self._nodes].index(pid)]
+
     def replicas_of(self, pid: int) -> int:
         """Say how many replicas this node says follow it."""
-        port = self._ports[[node.pid for node in self._nodes].index(pid)]
-        with Redis(port=port) as client:
+        with Redis(port=self.port_of(pid)) as client:
             return int(client.info("replication")["connected_slaves"])
 
     def restart_dead(self) -> list[int]:
@@ -164,10 +175,10 @@ def _knows(client: Any) -> int:
     return int(_info(client)["cluster_known_nodes"])
 
 
-def _is_whole(client: Any) -> bool:
-    """Return whether this node sees every slot served, by a primary and a replica."""
+def _is_whole(client: Any, copies: int) -> bool:
+    """Return whether this node sees every slot served, by a primary and its replicas."""
     info, nodes = _info(client), [nodes for _, _, *nodes in _ranges(client)]
-    return info["cluster_state"] == "ok" and len(nodes) == _PRIMARIES and all(len(each) == 2 for each in nodes)
+    return info["cluster_state"] == "ok" and len(nodes) == _PRIMARIES and all(len(each) == copies for each in nodes)
 
 
 def _follows(client: Any) -> bool:

@@ -197,7 +197,6 @@ class OwnServer:
                 self.cluster.start()
                 # outside `up` with its own store there is no default for secrets
                 self.environment |= {"JIAOHAO_SECRET": token_hex(32), "JIAOHAO_OPERATOR_TOKEN": token_hex(16)}
-                self.environment |= {"JIAOHAO_REPLICAS": "1"}
             self.fault.prepare(self)
         except (FaultError, TimeoutError) as error:
             raise CannotRehearse(f"--fault {self.fault.name}: {error}") from None

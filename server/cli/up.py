@@ -55,7 +55,7 @@ def command(
         if redis_url is None:
             redis_url = stack.enter_context(EmbeddedStore(data_dir)).url
         env = local_secrets(data_dir) | {"JIAOHAO_REDIS_URL": redis_url}
-        env["JIAOHAO_REPLICAS"] = os.environ.get("JIAOHAO_REPLICAS") or "0"
+        env["JIAOHAO_REPLICAS"] = os.environ.get("JIAOHAO_REPLICAS") or "all"
         env["JIAOHAO_SMS_FILE"] = os.environ.get("JIAOHAO_SMS_FILE") or str(data_dir / "sms.jsonl")
         env |= {name: os.environ.get(name, "") for name in OF_CONNECTIONS}
         if city_file is not None:

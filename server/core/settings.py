@@ -5,6 +5,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -27,7 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     resident keys are derived. `offset_ms`: city time minus wall-clock time.
     `sms_file`: write messages there instead of leaving them to `jiaohao notify`.
     `results_dir`: where the nights' result files are; None where this machine has none.
-    `replicas`: how many replicas of the store must have what an answer tells of.
+    `replicas`: how many replicas of the store must have what an answer tells of; all that could become its primary.
     `head_seconds`: how long a request's head may take, and how long a connection may stay without a request.
     `body_seconds`: how long a request's body may take; one second more for each 16 KiB of it that has come.
     `connections`: how many open ones a worker holds; beyond that it says `overloaded`.
@@ -43,7 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     offset_ms: int = 0
     sms_file: Path | None = None
     results_dir: Path | None = None
-    replicas: int = 0
+    replicas: int | Literal["all"] = "all"
     head_seconds: float = 10.0
     body_seconds: float = 10.0
     connections: int = 8192
@@ -89,9 +90,11 @@ def _offset_ms(value: str) -> int:
         raise SetupError("JIAOHAO_OFFSET_MS: expected a whole number of milliseconds") from None
 
 
-def _replicas(value: str) -> int:
+def _replicas(value: str) -> int | Literal["all"]:
+    if value == "all":
+        return "all"
     if not re.fullmatch("[0-9]", value):
-        raise SetupError("JIAOHAO_REPLICAS: expected how many replicas must have an answer before it is given, 0 to 9")
+        raise SetupError("JIAOHAO_REPLICAS: expected which replicas must have what an answer tells of: all, or 0 to 9")
     return int(value)
 
 
@@ -147,7 +150,7 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         sms_file=Path(env["JIAOHAO_SMS_FILE"]) if env.get("JIAOHAO_SMS_FILE") else None,
         results_dir=Path(env["JIAOHAO_RESULTS"]) if env.get("JIAOHAO_RESULTS") else None,
         offset_ms=_offset_ms(env.get("JIAOHAO_OFFSET_MS") or "0"),
-        replicas=_replicas(env.get("JIAOHAO_REPLICAS") or "0"),
+        replicas=_replicas(env.get("JIAOHAO_REPLICAS") or "all"),
         head_seconds=_patience(env, "JIAOHAO_HEAD_SECONDS"),
         body_seconds=_patience(env, "JIAOHAO_BODY_SECONDS"),
         connections=_connections(env.get("JIAOHAO_CONNECTIONS") or "8192"),

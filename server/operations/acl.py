@@ -54,7 +54,10 @@ OPENS = (
     Grant(("get",), ("clock",), "the city's clock"),
     Grant(("command", "cluster|slots"), (), "on a cluster: which node has what"),
 )
-_WAITS = Grant(("set", "wait"), ("mark",), "with JIAOHAO_REPLICAS: a replica has what an answer tells of")
+_WAITS = (
+    Grant(("set", "wait"), ("mark",), "with replicas: they have what an answer tells of"),
+    Grant(("info", "cluster|nodes"), (), "which replicas there are (not with JIAOHAO_REPLICAS=0, or a number)"),
+)
 _SERVES = (
     Grant(("set", "time"), ("clock",), "the city's clock: who comes first sets it"),
     Grant(("info",), (), "at the start: versions, memory, replicas of each node"),
@@ -143,12 +146,12 @@ def _prelude() -> dict[str, str]:
 def users() -> Sequence[User]:
     """All that a city needs."""
     others = [name for name in load_scripts() if name not in _KEEPERS_SCRIPTS]
-    serves = (*OPENS, *_SERVES, _WAITS, *_scripts(others))
+    serves = (*OPENS, *_SERVES, *_WAITS, *_scripts(others))
     imports = (*serves, *_IMPORTS, *_scripts(_KEEPERS_SCRIPTS))
     return (
         User("jiaohao", "serve, night, notify, outbox, token; up --no-demo", serves),
         User("jiaohao-import", "import: whoever is not in the file any more is taken out of line", imports),
-        User("jiaohao-keeper", "purge, reseal", (*OPENS, *_KEEPS, _WAITS, *_scripts(_KEEPERS_SCRIPTS)), ("clock",)),
+        User("jiaohao-keeper", "purge, reseal", (*OPENS, *_KEEPS, *_WAITS, *_scripts(_KEEPERS_SCRIPTS)), ("clock",)),
         User("jiaohao-doctor", "doctor", (*OPENS, *_EXAMINES), tuple(
             kind for grant in (*OPENS, *_EXAMINES) for kind in grant.kinds if kind != "pepper"
         )),

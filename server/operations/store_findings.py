@@ -162,11 +162,20 @@ def _replicas(settings: Settings, connection: Connection, infos: Mapping[str, di
         cure = "look at its log: it cannot take over"
         yield Finding("bad", f"replicas: no link to the primary{_on(broken)}", cure)
     wanted = settings.replicas
+    if wanted == "all":
+        following = {name: _following(info) for name, info in primaries.items()}
+        counts = " or ".join(map(str, sorted(set(following.values()))))
+        alone = [name for name, count in following.items() if not count]
+        if alone and connection.is_cluster:
+            what = f"replicas: none{_on(alone)}: if it dies, its openings are away until it is back"
+            yield Finding("note", what, "start two for each primary")
+        elif following and not alone:
+            yield Finding("ok", f"replicas: an answer waits for all of them, {counts} for each primary")
+        return
     if not wanted:
-        if connection.is_cluster:
+        if connection.is_cluster or any(map(_following, primaries.values())):
             what = "replicas: no answer waits for one, so a failover may lose the last of them"
-            cure = "set JIAOHAO_REPLICAS=1 wherever jiaohao runs, with a replica for each primary"
-            yield Finding("note", what, cure)
+            yield Finding("note", what, "take JIAOHAO_REPLICAS=0 away: by default an answer waits for all")
         return
     few = {name: have for name, info in primaries.items() if (have := _following(info)) < wanted}
     for have, where in _grouped(few).items():

@@ -3,7 +3,7 @@
 import contextlib
 import ssl
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 from hiredis import pack_command
@@ -22,9 +22,17 @@ from redis.exceptions import (
 from server.core.errors import SetupError
 from server.records.fields import Arg
 from server.store.address import Address, name_of, read_address
-from server.store.primaries import CONNECT_SECONDS, NO_PRIMARY, QUIET, Greeting, Primaries, Seeking, greeting
+from server.store.primaries import CONNECT_SECONDS, NO_PRIMARY, QUIET, Greeting, Primaries, Seeking, Watchers, greeting
 
 Client: TypeAlias = Redis | RedisCluster
+
+
+class Opened(NamedTuple):
+    """A client, and the Sentinels that watch over what it speaks to, where there are any."""
+
+    client: Client
+    watchers: Watchers | None
+
 
 CALL_SECONDS = 5.0
 """How long a call may take."""
@@ -36,6 +44,11 @@ _OLDEST = {"redis": (7, 0), "valkey": (7, 2)}
 
 
 async def connect(url: str) -> Client:
+    """The client of `open_client`."""
+    return (await open_client(url)).client
+
+
+async def open_client(url: str) -> Opened:
     """A client for the store at `redis://`, `rediss://`, `redis+sentinel://` or `unix://` (see `server.store.address`).
 
     A cluster is recognised by itself; then any of several hosts will do that answers. Else the hosts are candidates,
@@ -45,21 +58,22 @@ async def connect(url: str) -> Client:
         SetupError: why there is no store to work with.
     """
     address = read_address(url)
-    greeted = await (_greeted_by_sentinels(address) if address.watched_as else _greeted(address))
+    watchers = Watchers(address) if address.watched_as else None
+    greeted = await (_greeted(address) if watchers is None else _greeted_by(watchers, address))
     if greeted.mode == "cluster":
-        return await _cluster(address)
-    primaries = None if address.path else Primaries(address)
-    return Redis.from_pool(ConnectionPool(**_of_server(address, primaries)))
+        return Opened(await _cluster(address), None)
+    primaries = None if address.path else Primaries(address, watchers)
+    return Opened(Redis.from_pool(ConnectionPool(**_of_server(address, primaries))), watchers)
 
 
-async def _greeted_by_sentinels(address: Address) -> Greeting:
+async def _greeted_by(watchers: Watchers, address: Address) -> Greeting:
     """The greeting of the server that the Sentinels name.
 
     Raises:
         SetupError: none of them names one, or nobody can work with it.
     """
     try:
-        hosts = await Primaries(address).candidates()
+        host = await watchers.primary()
     except CLIENT_ERRORS as error:  # of all Sentinels in one: its text names the kind of error of each
         if AuthenticationError.__name__ in str(error):
             raise SetupError(
@@ -69,7 +83,7 @@ async def _greeted_by_sentinels(address: Address) -> Greeting:
             f"no Sentinel at {address.shown} knows of a primary of that name: is one of them there, and is it what "
             "`sentinel monitor` says?"
         ) from None
-    greeted = await _greeted(msgspec.structs.replace(address, hosts=hosts, watched_as=""))
+    greeted = await _greeted(msgspec.structs.replace(address, hosts=(host,), watched_as=""))
     if greeted.mode == "cluster":
         raise SetupError(
             f"{address.shown} is a cluster, which needs no Sentinel: name its nodes, redis://HOST:PORT,..."

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import structlog
@@ -13,7 +13,10 @@ from server.core.errors import BrokenRecord, StoreUnavailable, UnknownStatus
 from server.core.keys import key
 from server.records.fields import Arg
 from server.records.statuses import Statuses, shown
+from server.store.cluster import ClusterCalls
 from server.store.connecting import CALL_SECONDS, CALLS_AT_ONCE, CLIENT_ERRORS, Client
+from server.store.primaries import Watchers
+from server.store.replicas import Ask, Behind, Replicas, Rule, check_marked, marking
 from server.store.scripts import load_scripts
 
 log = structlog.get_logger()
@@ -28,8 +31,6 @@ T = TypeVar("T")
 _PING_SECONDS = 1.0
 # Plain commands whose work a replica must have before it is told of; their first argument is the key.
 _WRITES = frozenset({"SET", "HSET", "HSETNX", "HDEL", "XADD", "UNLINK"})
-# A replica that is further behind makes an answer a refusal: what was asked for may be there, and asking again tells.
-_REPLICAS_MS = 1000
 
 
 class Node(NamedTuple):
@@ -64,13 +65,17 @@ class Connection:
     Args:
         client: from `connect`.
         offset_ms: city time minus the store's TIME.
-        replicas: a write is answered once so many replicas of its node have it; 0 = the node alone.
+        replicas: a write is answered once so many replicas of its node have it, or all that could take over.
+        watchers: the Sentinels, where there are any.
     """
 
-    def __init__(self, client: Client, offset_ms: int = 0, replicas: int = 0) -> None:
+    def __init__(
+        self, client: Client, offset_ms: int = 0, replicas: Rule = "all", watchers: Watchers | None = None
+    ) -> None:
         self._client = client
         self.offset_ms = offset_ms
-        self._replicas = replicas
+        self._replicas = Replicas(replicas, self._primaries, watchers)
+        self._cluster = ClusterCalls(client, self._replicas) if isinstance(client, RedisCluster) else None
         self._scripts = load_scripts()
         self._turns = asyncio.Semaphore(CALLS_AT_ONCE)
         self.unknown_statuses: Counter[str] = Counter()  # by script, until the metrics take them over
@@ -83,7 +88,15 @@ class Connection:
 
     async def close(self) -> None:
         """Give the connections back."""
+        await self._replicas.close()
         await self._client.aclose()
+
+    def _primaries(self) -> Mapping[str, Ask]:
+        """How to ask each primary, by its name: "" is the only one there is."""
+        client = self._client
+        if not isinstance(client, RedisCluster):
+            return {"": client.execute_command}
+        return {node.name: node.execute_command for node in client.get_primaries()}
 
     async def run(self, name: str, tag: str, *args: Arg) -> Any:
         """The answer of a script on the keys of one tag.
@@ -198,45 +211,36 @@ class Connection:
         try:
             with Cancellable():
                 async with asyncio.timeout(CALL_SECONDS), self._turns:
-                    answers = await self._answers(commands, tags if self._replicas else ())
+                    return await self._answers(commands, tags)
+        except Behind as behind:
+            log.warning("replicas behind", what=str(behind)[:200])
+            raise StoreUnavailable from None
         except CLIENT_ERRORS as error:
             log.warning("store unavailable", command=str(commands[0][0]), error=type(error).__name__)
             raise StoreUnavailable from error
-        for kept in answers[len(commands) + 1 :: 2]:
-            if isinstance(kept, Exception) or kept < self._replicas:
-                log.warning("replicas behind", wanted=self._replicas, have=str(kept)[:200])
-                raise StoreUnavailable
-        return answers[: len(commands)]
 
-    async def _answers(self, commands: Sequence[Sequence[Arg]], wait_for: Sequence[str]) -> list[Any]:
-        if len(commands) == 1 and not wait_for:
+    async def _answers(self, commands: Sequence[Sequence[Arg]], tags: Sequence[str]) -> list[Any]:
+        if self._cluster is not None:
+            return await self._cluster.answers(commands, tags)
+        wanted = 0
+        if tags:
+            await self._replicas.follow("")
+            wanted = self._replicas.wanted("")
+        if len(commands) == 1 and not wanted:
             try:
                 return [await self._client.execute_command(*commands[0])]
             except ResponseError as error:
                 return [error]
-        pipe = self._client.pipeline(transaction=False)
+        pipe: Any = self._client.pipeline(transaction=False)
         for command in commands:
             pipe.execute_command(*command)
-        if wait_for:
-            self._wait_for_replicas(pipe, wait_for)
+        if wanted:
+            for command in marking(key("mark", tags[0]), wanted):
+                pipe.execute_command(*command)
         answers: list[Any] = await pipe.execute(raise_on_error=False)
-        return answers
-
-    def _wait_for_replicas(self, pipe: Any, tags: Iterable[str]) -> None:
-        """Two more commands for each node that holds one of the tags: the second answers how many replicas have it all.
-
-        WAIT counts from what its own connection wrote last. A call that is repeated, because the replicas were behind,
-        finds its work done and writes nothing: so a mark is written first.
-        """
-        client = self._client
-        if isinstance(client, RedisCluster):
-            marks = {client.get_node_from_key(mark): mark for mark in (key("mark", tag) for tag in tags)}
-            nodes = [(mark, {"target_nodes": node}) for node, mark in marks.items()]
-        else:
-            nodes = [(key("mark", next(iter(tags))), {})]
-        for mark, where in nodes:
-            pipe.execute_command("SET", mark, 1, "PX", 1)
-            pipe.execute_command("WAIT", self._replicas, _REPLICAS_MS, **where)
+        if wanted:
+            check_marked(answers[-2:], wanted)
+        return answers[: len(commands)]
 
     def clock(self) -> tuple[int, int]:
         """A script's first two arguments: the time in ms, 0 for the store's TIME and what the city adds to it."""

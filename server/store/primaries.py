@@ -1,5 +1,9 @@
 """Which server is the primary: asked when a connection is made, and again once a server is none any more."""
 
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from redis.asyncio.connection import Connection
@@ -45,30 +49,51 @@ def greeting(answer: Any) -> Greeting:
     return Greeting(*words)
 
 
-class Primaries:
-    """Where the primary may be; one for all connections of a pool.
-
-    Attributes:
-        changes: how often a server has turned out to be no primary any more. A connection that was made before the last
-            of them may be to that server, and is not used again.
+class Watchers:
+    """The Sentinels that watch over the servers.
 
     Args:
-        address: of the servers, or of the Sentinels that know.
+        address: of them.
     """
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self.changes = 0
+        self._enough = len(address.hosts) // 2 + 1
 
-    async def candidates(self) -> tuple[tuple[str, int], ...]:
-        """(host, port) of those that may be it, in the order in which to try them.
+    async def primary(self) -> tuple[str, int]:
+        """(host, port) of the primary, as the first of them says that answers.
 
         Raises:
-            ConnectionError: no Sentinel answers, or none knows of a primary just now.
+            ConnectionError: none answers, or none knows of a primary just now.
         """
+        async with self._asked() as watching:
+            host, port = await watching.discover_master(self._address.watched_as)
+            return host, int(port)
+
+    async def agree_are_down(self) -> set[str] | None:
+        """The replicas (HOST:PORT) that most of the Sentinels cannot reach; None where not so many answer.
+
+        None of these is made the primary.
+        """
+        async with self._asked() as watching:
+            told = await asyncio.gather(*(self._down(each) for each in watching.sentinels))
+        views = [view for view in told if view is not None]
+        if len(views) < self._enough:
+            return None
+        down = Counter(name for view in views for name in view)
+        return {name for name, times in down.items() if times >= self._enough}
+
+    async def _down(self, sentinel: Any) -> set[str] | None:
+        try:
+            replicas = await sentinel.sentinel_slaves(self._address.watched_as)
+        except (RedisError, OSError):
+            return None
+        return {f"{it['ip']}:{it['port']}" for it in replicas if it["is_sdown"] or it["is_odown"]}
+
+    @asynccontextmanager
+    async def _asked(self) -> AsyncIterator[Sentinel]:
+        """Made anew each time: they are asked rarely, and a connection to them need not be kept."""
         address = self._address
-        if not address.watched_as:
-            return address.hosts
         theirs = {name: value for name, value in address.options.items() if name.startswith("ssl_")}
         theirs |= QUIET | {
             "username": address.sentinel_username,
@@ -79,14 +104,38 @@ class Primaries:
             # without it one that is away would cost four seconds before the next is asked
             "retry": Retry(NoBackoff(), 0),
         }
-        # They are asked in turn. Made anew each time: a connection is made rarely, and theirs need not be kept.
         watching = Sentinel(list(address.hosts), sentinel_kwargs=theirs)  # type: ignore[no-untyped-call]
         try:
-            host, port = await watching.discover_master(address.watched_as)
+            yield watching
         finally:
             for sentinel in watching.sentinels:
                 await sentinel.aclose()
-        return ((host, int(port)),)
+
+
+class Primaries:
+    """Where the primary may be; one for all connections of a pool.
+
+    Attributes:
+        changes: how often a server has turned out to be no primary any more. A connection that was made before the last
+            of them may be to that server, and is not used again.
+
+    Args:
+        address: of the servers.
+        watchers: the Sentinels that know, where there are any.
+    """
+
+    def __init__(self, address: Address, watchers: Watchers | None) -> None:
+        self._hosts = address.hosts
+        self._watchers = watchers
+        self.changes = 0
+
+    async def candidates(self) -> tuple[tuple[str, int], ...]:
+        """(host, port) of those that may be it, in the order in which to try them.
+
+        Raises:
+            ConnectionError: no Sentinel answers, or none knows of a primary just now.
+        """
+        return self._hosts if self._watchers is None else (await self._watchers.primary(),)
 
 
 class Seeking(Connection):

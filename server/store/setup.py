@@ -13,7 +13,7 @@ from server.core.errors import SetupError, StoreUnavailable
 from server.core.keys import Pepper
 from server.core.settings import Settings
 from server.store.agreed import Agreement
-from server.store.connecting import connect
+from server.store.connecting import open_client
 from server.store.connection import Connection
 
 T = TypeVar("T")
@@ -40,7 +40,8 @@ async def open_store(settings: Settings) -> Connection:
             nobody in it could be found.
         StoreUnavailable: it answers, and cannot be read just now.
     """
-    connection = Connection(await connect(settings.redis_url), settings.offset_ms, settings.replicas)
+    opened = await open_client(settings.redis_url)
+    connection = Connection(opened.client, settings.offset_ms, settings.replicas, opened.watchers)
     try:
         if not await Agreement(connection).agree_on_pepper(Pepper(settings.pepper).mark):
             raise SetupError(

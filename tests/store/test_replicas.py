@@ -1,18 +1,23 @@
 """On a cluster, what has been answered is on a replica too: a primary that dies takes nothing along."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from redis import Redis
 
 from loadtests.run.own_cluster import OwnCluster
 from server.core.errors import SetupError, StoreUnavailable
 from server.core.settings import from_environment
 from server.records.statuses import known
 from server.store.connecting import connect
+from server.store.replicas import Rule
 from tests.support.serving import OPERATOR, until
 from tests.support.stores import Store
 
@@ -41,7 +46,7 @@ async def test_an_answer_waits_for_the_replica_and_asking_again_does_too(cluster
     store = await prepared(Store(await connect(cluster.url), replicas=1))
     other = Store(await connect(cluster.url), replicas=1)
     other.now_ms = 1000
-    careless = Store(await connect(cluster.url))
+    careless = Store(await connect(cluster.url), replicas=0)
     careless.now_ms = 1000
     resident = b"r" * 16
     (first,) = known(await store.join(TAG, [b"q" * 16]))
@@ -83,9 +88,137 @@ async def test_a_store_without_replicas_cannot_promise_them(store_url: str) -> N
     await store.close()
 
 
+# All that could take over
+
+
+@pytest.fixture
+def wide_cluster(tmp_path: Path) -> Iterator[OwnCluster]:
+    """Three primaries with two replicas each."""
+    own = OwnCluster(tmp_path, replicas=2)
+    try:
+        own.start()
+        yield own
+    finally:
+        own.stop()
+
+
+@contextmanager
+def standing_still(*pids: int) -> Iterator[None]:
+    """These nodes neither hear nor say anything, as if they were cut off."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        for pid in pids:
+            until(lambda it=pid: psutil.Process(it).status() == psutil.STATUS_STOPPED, "it stands still")  # type: ignore[misc]
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def opened(cluster: OwnCluster, replicas: Rule = "all") -> Store:
+    store = Store(await connect(cluster.url), replicas=replicas)
+    store.now_ms = 1000
+    return store
+
+
+async def kept(store: Store, resident: bytes) -> bool:
+    """Whether a join was acknowledged."""
+    try:
+        known(await store.join(TAG, [resident]))
+    except StoreUnavailable:
+        return False
+    return True
+
+
+async def soon(store: Store, resident: bytes) -> None:
+    async with asyncio.timeout(30):
+        while not await kept(store, resident):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
+async def test_an_answer_waits_for_every_replica_until_the_majority_has_given_one_up(wide_cluster: OwnCluster) -> None:
+    store = await prepared(await opened(wide_cluster))
+    one = await opened(wide_cluster, 1)
+    assert await kept(store, b"a" * 16)
+    _, first, second = wide_cluster.holders_of(f"opening:{{{TAG}}}")
+    with standing_still(second):
+        assert await kept(one, b"b" * 16), "one is enough for who wants one"
+        assert not await kept(store, b"b" * 16), "that one may become the primary, and has not heard of it"
+        await soon(store, b"b" * 16)  # it can no longer: the majority has declared it failed
+        with standing_still(first):
+            assert not await kept(store, b"c" * 16), "the other one still may"
+    await soon(store, b"c" * 16)
+
+    async def counted_again() -> bool:
+        with standing_still(second):
+            return not await kept(store, os.urandom(16))
+
+    async with asyncio.timeout(30):  # back, and caught up: it may become the primary again
+        while not await counted_again():  # noqa: ASYNC110
+            await asyncio.sleep(0.3)
+    for each in (store, one):
+        await each.close()
+
+
+async def test_a_primary_that_is_cut_off_with_one_replica_acknowledges_nothing(wide_cluster: OwnCluster) -> None:
+    """Its worker with it. The others make the second replica their primary: it must have all that was acknowledged."""
+    store = await prepared(await opened(wide_cluster))
+    one = await opened(wide_cluster, 1)
+    assert await kept(store, b"a" * 16)
+    assert await kept(one, b"a" * 16)
+    primary, first, _ = wide_cluster.holders_of(f"opening:{{{TAG}}}")
+    others = [pid for pid in wide_cluster.pids() if pid not in (primary, first)]
+    with standing_still(*others):
+        assert await kept(one, b"b" * 16), "as with a number: and it would be lost"
+        tries = 0
+        async with asyncio.timeout(60):
+            while tries < 4:
+                assert not await kept(store, os.urandom(16))
+                tries += 1
+    await soon(store, b"c" * 16)
+    for each in (store, one):
+        await each.close()
+
+
+async def test_after_its_slot_has_moved_a_call_waits_for_the_replicas_of_the_node_that_has_it_now(
+    cluster: OwnCluster,
+) -> None:
+    """The worker still believes that it is where it was: the old node sends it on."""
+    store = await prepared(await opened(cluster))
+    where = f"opening:{{{TAG}}}"
+    source = cluster.holders_of(where)[0]
+    tags = [f"44010{n}:2021-06-19" for n in range(9)]
+    other = next(tag for tag in tags if cluster.holders_of(f"opening:{{{tag}}}")[0] != source)
+    target, its_replica = cluster.holders_of(f"opening:{{{other}}}")
+    assert await kept(store, b"a" * 16)
+    move_slot(cluster, where, source, target)
+    with standing_still(its_replica):
+        assert not await kept(store, b"b" * 16)
+        assert not await kept(store, b"b" * 16), "asked again, on the node that has it"
+    await soon(store, b"b" * 16)
+    (told,) = known(await store.join(TAG, [b"b" * 16]))
+    assert (told.entry, told.fresh) == (1, False)
+    await store.close()
+
+
+def move_slot(cluster: OwnCluster, name: str, source: int, target: int) -> None:
+    """Give the slot of this key to another node, as operators do."""
+    with Redis(port=cluster.port_of(source)) as old, Redis(port=cluster.port_of(target)) as new:
+        clients: tuple[Any, Any] = (old, new)
+        slot = clients[0].execute_command("CLUSTER", "KEYSLOT", name)
+        ids = [client.execute_command("CLUSTER", "MYID").decode() for client in clients]
+        clients[1].execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
+        clients[0].execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
+        keys = clients[0].execute_command("CLUSTER", "GETKEYSINSLOT", slot, 1000)
+        clients[0].execute_command("MIGRATE", "127.0.0.1", cluster.port_of(target), "", 0, 5000, "KEYS", *keys)
+        for client in reversed(clients):
+            client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
+
+
 def test_the_number_comes_from_the_environment_and_goes_to_the_workers() -> None:
     env = {"JIAOHAO_REDIS_URL": "redis://x", "JIAOHAO_SECRET": "ab" * 32, "JIAOHAO_OPERATOR_TOKEN": OPERATOR}
-    assert from_environment(env).replicas == 0
+    assert from_environment(env).replicas == "all"
     settings = from_environment(env | {"JIAOHAO_REPLICAS": "2"})
     assert (settings.replicas, settings.environment()["JIAOHAO_REPLICAS"]) == (2, "2")
     with pytest.raises(SetupError, match="JIAOHAO_REPLICAS"):

@@ -24,6 +24,7 @@ from server.store.connecting import Client
 from server.store.connection import Connection
 from server.store.pointers import Pointers
 from server.store.registrations import RegistrationReader
+from server.store.replicas import Rule
 from server.waiting_room.store import OpeningStore
 
 FIELDS: Final[dict[str, Arg]] = {
@@ -61,7 +62,7 @@ class Store(
     `now_ms`: what the scripts take for the time; 0 = the store's own.
     """
 
-    def __init__(self, client: Client, offset_ms: int = 0, replicas: int = 0) -> None:
+    def __init__(self, client: Client, offset_ms: int = 0, replicas: Rule = "all") -> None:
         Connection.__init__(self, client, offset_ms, replicas)
         self._connection = self
         self.now_ms = 0

@@ -1,0 +1,150 @@
+"""Many commands to a cluster at once: each node's in one round trip, and what is redirected waits where it was obeyed.
+
+The client's own pipeline repeats a redirected command by itself, on the node that has taken over its slot, while the
+`WAIT` behind it has been answered by the node of before.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from redis.asyncio.cluster import ClusterNode, PipelineCommand, RedisCluster
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    ConnectionError,
+    MovedError,
+    RedisClusterException,
+    TryAgainError,
+)
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from server.core.keys import key
+from server.records.fields import Arg
+from server.store.replicas import Replicas, check_marked, marking
+
+_TRIES = 6
+_PAUSE_SECONDS = 0.02
+_REDIRECTED = (MovedError, AskError, TryAgainError)
+_AWAY = (ConnectionError, RedisTimeoutError, ClusterDownError, OSError)
+
+
+class ClusterCalls:
+    """Sends commands to the nodes that have their keys.
+
+    Args:
+        client: of the cluster.
+        replicas: how many must have what is written.
+    """
+
+    def __init__(self, client: RedisCluster, replicas: Replicas) -> None:
+        self._client = client
+        self._replicas = replicas
+        self._marks: dict[str, int] = {}  # by node: which mark is its own
+
+    async def answers(self, commands: Sequence[Sequence[Arg]], waits_for: Collection[str]) -> list[Any]:
+        """The answer, or its error, of each command; the replicas have what was written to these tags.
+
+        A command whose slot is on its way to another node is repeated there; every script may be.
+
+        Raises:
+            Behind: a replica has not got it in time.
+            RedisError, RedisClusterException, OSError: a node is away.
+        """
+        answers: list[Any] = [None] * len(commands)
+        left = list(range(len(commands)))
+        asked: dict[int, ClusterNode] = {}
+        for attempt in range(_TRIES):
+            groups: dict[ClusterNode, list[int]] = {}
+            for i in left:
+                node = asked.get(i) or self._node_of(commands[i])
+                groups.setdefault(node, []).append(i)
+            await asyncio.gather(
+                *(self._on(node, mine, commands, answers, asked.keys(), waits_for) for node, mine in groups.items())
+            )
+            left = [i for i in left if isinstance(answers[i], (*_REDIRECTED, *_AWAY))]
+            if not left or attempt == _TRIES - 1:
+                break
+            asked = await self._find_again([answers[i] for i in left], left)
+            await asyncio.sleep(_PAUSE_SECONDS * attempt)
+        for i in left:
+            raise answers[i]
+        return answers
+
+    def _node_of(self, command: Sequence[Arg]) -> ClusterNode:
+        node = self._client.get_node_from_key(_key_of(command))
+        if node is None:
+            raise RedisClusterException("no node has this slot")
+        return node
+
+    async def _find_again(self, errors: Sequence[Any], left: Sequence[int]) -> dict[int, ClusterNode]:
+        """Where commands with these errors belong now; those for which another node is to be asked just this once."""
+        asked: dict[int, ClusterNode] = {}
+        nodes = self._client.nodes_manager
+        if any(isinstance(error, _AWAY) for error in errors):
+            await nodes.initialize()
+        for error in errors:
+            if isinstance(error, MovedError):  # which is an AskError to the client
+                await nodes.move_slot(error)
+        for i, error in zip(left, errors, strict=True):
+            if isinstance(error, AskError) and not isinstance(error, MovedError):
+                node = self._client.get_node(host=error.host, port=error.port)
+                if node is None:
+                    await nodes.initialize()
+                    node = self._client.get_node(host=error.host, port=error.port)
+                if node is not None:
+                    asked[i] = node
+        return asked
+
+    async def _on(
+        self,
+        node: ClusterNode,
+        mine: Sequence[int],
+        commands: Sequence[Sequence[Arg]],
+        answers: list[Any],
+        asking: Collection[int],
+        waits_for: Collection[str],
+    ) -> None:
+        await self._replicas.follow(node.name)
+        wanted = self._replicas.wanted(node.name) if any(_tag_of(commands[i]) in waits_for for i in mine) else 0
+        sent: list[PipelineCommand] = []
+        own: list[PipelineCommand] = []
+        for i in mine:
+            if i in asking:
+                sent.append(PipelineCommand(len(sent), "ASKING"))
+            own.append(PipelineCommand(len(sent), *commands[i]))
+            sent.append(own[-1])
+        marks = self._marking(node, wanted) if wanted else []
+        await node.execute_pipeline([*sent, *marks])
+        for i, command in zip(mine, own, strict=True):
+            answers[i] = command.result
+        if not wanted or any(isinstance(command.result, _AWAY) for command in own):
+            return
+        for _ in range(_TRIES):
+            if not isinstance(marks[0].result, _REDIRECTED):
+                break
+            self._marks[node.name] += 1  # that slot is on its way: another one is as good
+            marks = self._marking(node, wanted)
+            await node.execute_pipeline(marks)
+        check_marked([command.result for command in marks], wanted)
+
+    def _marking(self, node: ClusterNode, wanted: int) -> list[PipelineCommand]:
+        """The mark is in a slot of this node: that of what was written may be on its way to another."""
+        n = self._marks.get(node.name, 0)
+        while (owner := self._client.get_node_from_key(key("mark", str(n)))) is None or owner.name != node.name:
+            n += 1
+        self._marks[node.name] = n
+        return [PipelineCommand(i, *command) for i, command in enumerate(marking(key("mark", str(n)), wanted))]
+
+
+def _key_of(command: Sequence[Arg]) -> str:
+    """Of a script the first key, of a plain command the first word with a tag, before which others may stand."""
+    if command[0] in ("EVALSHA", "EVAL"):
+        return str(command[3])
+    words = (word.decode("latin-1") if isinstance(word, bytes) else str(word) for word in command[1:])
+    return next(word for word in words if "{" in word)
+
+
+def _tag_of(command: Sequence[Arg]) -> str:
+    name = _key_of(command)
+    return name[name.index("{") + 1 : name.rindex("}")]
