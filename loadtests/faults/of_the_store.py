@@ -167,7 +167,7 @@ class KillPrimary(StoreFault):
     """What if the primary that holds the opening dies (`kill -9`)? Its replica takes over, and nothing is lost.
 
     The own server runs on a cluster of three primaries, each with a replica (`run/own_cluster.py`), and answers only
-    what every replica has that could take over. The election takes `cluster-node-timeout`, 2 s here, and about one more.
+    what every replica has that could take over. The election takes `cluster-node-timeout`, 2 s here, and a second more.
     The dead node is started again after eight seconds, and follows its successor.
     """
 
