@@ -10,6 +10,7 @@ from loadtests.crowd.arrivals import CurveError, parse_arrivals
 from loadtests.crowd.crowd_file import CrowdError, load_profile
 from loadtests.faults.catalogue import FAULTS
 from loadtests.report.against import AgainstError, load_run
+from loadtests.run.front import problem_of_front
 from loadtests.run.options import Options
 
 
@@ -41,6 +42,10 @@ def problem_of(options: Options, *, faults_by_hand: bool = False) -> str | None:
         return why_not
     if options.night and (options.host is not None or options.redis_url is not None):
         return "--night puts the store's clock forward: only that of a server of our own, with its embedded store"
+    if options.front is not None and options.host is not None:
+        return "--front stands before a server of our own, so not together with --host"
+    if options.front is not None and (why_not := problem_of_front(options.front)) is not None:
+        return why_not
     if not 0 < options.fault_at < 1:
         return "--fault-at: expected a share between 0 and 1"
     if not 0 <= options.warm_up_seconds < options.minutes * 60:

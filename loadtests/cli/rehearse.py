@@ -57,6 +57,10 @@ def _question(doc: str | None) -> str:
     "--city", type=click.Path(exists=True, dir_okay=False, resolve_path=True), help="City file of the own server."
 )
 @click.option("--workers", type=click.IntRange(1), help="Workers of the own server.")
+@click.option(
+    "--front", help="A proxy in front of the own server, as `jiaohao front` sets it up: nginx or haproxy (by TLS), or "
+    "varnish.",
+)  # fmt: skip
 @click.option("--fault", help="What fails in the middle of it, on the own server: see below.")
 @click.option("--fault-at", type=float, help="When, as a share of the minutes; default 0.35.")
 @click.option("--night", is_flag=True, default=None, help="Hold the night as well, and audit slots, ranks and SMS.")

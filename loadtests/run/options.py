@@ -36,6 +36,7 @@ class Options(msgspec.Struct, kw_only=True):
         city: city file for the own server.
         workers: of the own server; None is its default.
         fault: None, or a name of `loadtests.faults`; only for the own server.
+        front: None, or a name of `loadtests.run.front`: a proxy in front of the own server.
         fault_at: when, as a share of the minutes.
         night: hold the night once the crowd is gone, and audit it (`run/night.py`); only on a server of
             our own with its embedded store.
@@ -66,6 +67,7 @@ class Options(msgspec.Struct, kw_only=True):
     workers: int | None = None
     fault: str | None = None
     fault_at: float = 0.35
+    front: str | None = None
     night: bool = False
     lines: int = 400
     processes: int = 1

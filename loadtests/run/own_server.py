@@ -25,6 +25,7 @@ from loadtests.crowd.files import write_files
 from loadtests.faults.catalogue import FAULTS
 from loadtests.faults.fault import Fault, FaultError
 from loadtests.run.city_file import HOME
+from loadtests.run.front import Front
 from loadtests.run.options import CannotRehearse, Options
 from loadtests.run.own_cluster import OwnCluster
 from loadtests.run.watch import pids_in
@@ -78,6 +79,7 @@ class OwnServer:
         self.environment = self._clean_environment()
         self.fault: Fault | None = FAULTS[options.fault]() if options.fault is not None else None
         self.cluster: OwnCluster | None = None
+        self._front = Front(options.front, self.environment) if options.front is not None else None
         self._up: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._log = self.folder / "up.log"
@@ -102,6 +104,8 @@ class OwnServer:
     def pids(self) -> dict[str, list[int]]:
         """Say who is who: `{"store": [pid, ...], "workers": [pid, ...]}`."""
         who = pids_in(self.data_dir, self.pid)()
+        if self._front is not None:
+            who["front"] = self._front.pids()
         return who if self.cluster is None else who | {"store": self.cluster.pids()}
 
     def workers(self) -> list[int]:
@@ -116,7 +120,7 @@ class OwnServer:
         return [pid for pid in self.pids()["store"] if pid in family]
 
     def start(self) -> str:
-        """Write the files, import them, serve. Returns the server's address.
+        """Write the files, import them, serve. Returns the server's address, or that of what is in front of it.
 
         Raises:
             CannotRehearse: an import or the server failed; its own last words are in the message.
@@ -146,7 +150,7 @@ class OwnServer:
         deadline = time.monotonic() + _READY_SECONDS
         while time.monotonic() < deadline:
             if found:
-                return found[0]
+                return self._front.start(found[0]) if self._front is not None else found[0]
             if self._up.poll() is not None:
                 raise CannotRehearse(f"jiaohao up ended with {self._up.returncode}: {self.last_words()}")
             time.sleep(0.05)
@@ -165,9 +169,11 @@ class OwnServer:
         return " | ".join(lines[-3:]) or "it said nothing"
 
     def stop(self) -> None:
-        """End the fault, the server and its store, and remove the folder."""
+        """End the fault, what is in front, the server and its store, and remove the folder."""
         if self.fault is not None:
             self.fault.heal(self)
+        if self._front is not None:
+            self._front.stop()
         if self._up is not None and self._up.poll() is None:
             family = psutil.Process(self._up.pid).children(recursive=True)
             self._up.terminate()

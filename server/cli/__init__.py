@@ -25,6 +25,7 @@ class _Commands(click.Group):
         "night": "server.cli.night",
         "notify": "server.cli.notify",
         "outbox": "server.cli.outbox",
+        "front": "server.cli.front",
         "doctor": "server.cli.doctor",
         "reseal": "server.cli.reseal",
         "purge": "server.cli.purge",

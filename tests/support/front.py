@@ -21,11 +21,11 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
-def _command(name: str) -> str:
+def command_of(name: str) -> str:
     """A proxy's command; where it is not installed, the test is skipped (never in CI)."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     if found is None:
-        pytest.skip(f"no {name} here (Debian: apt-get install nginx varnish)")
+        pytest.skip(f"no {name} here (Debian: apt-get install nginx haproxy varnish)")
     return found
 
 
@@ -42,7 +42,7 @@ def nginx(upstream: str, folder: Path) -> Iterator[str]:
         f"events {{}}\nhttp {{ access_log off; {scratch}\n"
         f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass {upstream}; }} }} }}\n"
     )
-    with _running([_command("nginx"), "-p", str(folder), "-c", str(file), "-e", str(folder / "nginx.log")]):
+    with _running([command_of("nginx"), "-p", str(folder), "-c", str(file), "-e", str(folder / "nginx.log")]):
         yield _answering(f"http://127.0.0.1:{port}")
 
 
@@ -51,7 +51,7 @@ def varnish(upstream: str, folder: Path) -> Iterator[str]:
     """The address of a Varnish with its built-in rules."""
     port, at = free_port(), urlsplit(upstream).netloc
     options = ["-F", "-a", f"127.0.0.1:{port}", "-b", at, "-n", str(folder), "-s", "malloc,16m", "-j", "none"]
-    with _running([_command("varnishd"), *options]):
+    with _running([command_of("varnishd"), *options]):
         yield _answering(f"http://127.0.0.1:{port}")
 
 
