@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 
-from loadtests.audit.draw import Numbers
 from loadtests.audit.machine import MachineLoad
 from loadtests.audit.seen import OpeningSeen, Seen, StoreSeen
 from loadtests.audit.slo import Slo
 from loadtests.audit.truth import OpeningTruth, Truth
 from loadtests.capacity.ramp_steps import RampResult
+from loadtests.client.draw import Numbers
 from loadtests.client.measure import Meters
 from loadtests.crowd.crowd import Crowd
 from loadtests.faults.catalogue import FAULTS

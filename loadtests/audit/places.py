@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from loadtests.audit.draw import commitment
 from loadtests.audit.evidence import CLOCK_SLACK_MS, Check, Evidence, claim_ms, serving_steps, unjudged, verdict
 from loadtests.audit.truth import OpeningTruth
+from loadtests.client.draw import commitment
 from loadtests.crowd.behaviour import INELIGIBLE
 from loadtests.resident.facts import Fact
 from loadtests.resident.observations import Observations
@@ -151,9 +151,14 @@ def draw_order(e: Evidence) -> Check:
                 f"{number} in place of {numbers.number(entry)}"
             )
         total += len(told)
+    contradictions, example = e.contradictions("number not the draw's")
+    if contradictions:
+        faults.append(f"{contradictions} were told another number than they had worked out{example}")
     if not faults and not total:
         return Check(name, promise, None, "nobody was told a number")
-    return verdict(name, promise, faults, f"{total} numbers agree with the permutation")
+    own = sum(1 for number in e.observations.own_number if number)
+    detail = f"{total} numbers agree with the permutation, {own} were worked out by those who wait"
+    return verdict(name, promise, faults, detail)
 
 
 def eligibility(e: Evidence) -> Check:

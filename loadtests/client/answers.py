@@ -16,6 +16,26 @@ class Draw(msgspec.Struct):
     seed: str | None = None
 
 
+class Look(msgspec.Struct):
+    """When to look again (`client/public_wait.py`)."""
+
+    floor_seconds: float
+    ceiling_seconds: float
+    share: float
+    stretch: float
+    per_second: float
+
+
+class Wait(msgspec.Struct):
+    """What it takes to wait without asking a worker."""
+
+    pace_per_second: float
+    free: int
+    given_up: list[tuple[int, int]]
+    claim_seconds: float
+    look: Look
+
+
 class Opening(msgspec.Struct):
     """`GET /openings/{district}`."""
 
@@ -30,6 +50,7 @@ class Opening(msgspec.Struct):
     waiting: int
     rate_per_second: float
     draw: Draw
+    wait: Wait | None = None
 
 
 class Place(msgspec.Struct):
@@ -208,6 +229,10 @@ class Requests:
 
     def poll(self, ticket: bytes) -> bytes:
         return self._poll + ticket + b"\r\n\r\n"
+
+    def look(self, district: str) -> bytes:
+        """Return the request for the public answer, of one who waits: their browser has an older one."""
+        return b'GET /api/v1/openings/%b%bIf-None-Match: "some seconds ago"\r\n\r\n' % (district.encode(), self._tail)
 
     def leave(self, ticket: bytes) -> bytes:
         return self._leave + ticket + b"\r\n\r\n"

@@ -174,6 +174,8 @@ class CrowdProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     Attributes:
         about: one line: what this crowd is for.
         come: districts that come, where the run does not say which.
+        plain_share: of the crowd, whose client is old or without scripts: it asks a worker how its place stands, where
+            the others look at the public answer. Called that in the file.
         request_bytes: of a request as a browser sends it, for the time that it takes on a slow line.
     """
 
@@ -190,6 +192,7 @@ class CrowdProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     reactions: Reactions = msgspec.field(default=Reactions(), name="whims")  # the key in crowd files
     families: Families = Families()
     networks: tuple[Network, ...] = ()
+    plain_share: Share = 0.03
     request_bytes: Annotated[int, msgspec.Meta(gt=0)] = 800
     bots: tuple[Bots, ...] = ()
 

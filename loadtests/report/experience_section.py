@@ -20,7 +20,7 @@ def experience_section(e: Evidence, summary: Summary) -> Iterable[str]:
     spreads = {spread.name: spread for spread in view.spreads}
     yield tiles(_at_a_glance(spreads, summary), "six")
     promised, minutes = _in_minutes(view.promised, both=True)
-    polls, waited = _in_minutes(view.polls, both=False)
+    looks, waited = _in_minutes(view.looks, both=False)
     step = 60 if e.end_second >= 300 else 5
     order = [(f"{o.second // 60}:{o.second % 60:02d}", 100 * o.wrong / o.pairs if o.pairs else 0.0)
              for o in in_steps(out_of_order(e), step)]  # fmt: skip
@@ -33,8 +33,8 @@ def experience_section(e: Evidence, summary: Summary) -> Iterable[str]:
               band_chart(promised, unit=f"{minutes} waited", x_label=f"{minutes} promised", equal="as promised")),
         card("Out of order", f"pairs of claims, by {'the minute' if step == 60 else '5 s'} of the later one, in which "
               "the higher number came first", bar_chart(order, unit="%", x_label="minute of the run")),
-        card("Asking until the call", "polls of those who waited as long",
-              band_chart(polls, unit="polls", x_label=f"{waited} waited")),
+        card("Looking until the call", "at the public answer or the ticket, of those who waited as long",
+              band_chart(looks, unit="looks", x_label=f"{waited} waited")),
         card("Requests of a resident", "of any kind, of everyone who sent any", _requests(e)),
     )  # fmt: skip
     yield f'<div class="charts">{"".join(cards)}</div>'
@@ -87,6 +87,8 @@ def _at_a_glance(spreads: dict[str, Distribution], summary: Summary) -> Iterable
     yield _percent(sum(o.wrong for o in steps), sum(o.pairs for o in steps)), "of pairs out of order (Kendall)"
     for share in summary.residents_view.shares[:3]:
         yield _percent(share.part, share.whole), share.name
+    for name, what in (("tickets", "GET /ticket"), ("looks", "public looks")):
+        yield f"{summary.residents_view.a_place[name]:.2f}", f"{what} a place"
     yield figure(at("requests", "p50")), "requests a resident, median"
     for name, way in (("bytes up", "sent"), ("bytes down", "received")):
         kilobytes = at(name, "p50")

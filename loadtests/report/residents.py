@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from loadtests.audit.evidence import Evidence
+from loadtests.client.answers import Call
 from loadtests.crowd.behaviour import INELIGIBLE
 from loadtests.report.experience import out_of_order
 from loadtests.resident.facts import NEVER, Fact
@@ -72,7 +73,9 @@ class ResidentsView:
 
     Attributes:
         promised: real wait for the call in s, by the wait that was promised.
-        polls: how often residents asked until they were told of the call, by how long that took in s.
+        looks: how often residents looked until they were told of the call, at the public answer or their ticket, by how
+            long that took in s.
+        a_place: requests for each place that was told: `tickets` (`GET /ticket`) and `looks` (`GET /openings/…`).
         totals: requests, bytes up and bytes down of all residents.
     """
 
@@ -80,7 +83,8 @@ class ResidentsView:
     shares: Sequence[Share]
     fairness_by_minute: Sequence[Order]
     promised: Sequence[Band]
-    polls: Sequence[Band]
+    looks: Sequence[Band]
+    a_place: dict[str, float]
     totals: dict[str, int]
 
 
@@ -131,7 +135,9 @@ def residents_view(e: Evidence) -> ResidentsView:
                 "how far the first waiting time promised for a place was from the real one, early and late alike"),
         _spread("called late", "s", (max(wait - promised, 0) for _, promised, wait in kept), 1000,
                 "how much later than first promised the call came; 0 for who was called early or in time"),
-        _spread("polls until the call", "polls", (observations.polls[i] for i, _ in waits_ms(e)), 1,
+        _spread("looks until the call", "looks", (observations.looks[i] for i, _ in waits_ms(e)), 1,
+                "at the public answer, which a cache may give, until the ticket told of the call"),
+        _spread("tickets asked until the call", "tickets", (observations.polls[i] for i, _ in waits_ms(e)), 1,
                 "answered polls of the place until the one that told of the call; joining again is none"),
         _spread("requests", "requests", (observations.requests[i] for i in asking), 1,
                 "of any kind, by each resident who sent any; the page's own files are not in it"),
@@ -145,9 +151,16 @@ def residents_view(e: Evidence) -> ResidentsView:
         _shares(e, asking),
         in_steps(out_of_order(e), 60),
         bands(((promised, wait) for _, promised, wait in kept), 1000, 1000),
-        bands(((wait, observations.polls[i]) for i, wait in waits_ms(e)), 1000, 1),
+        bands(((wait, observations.polls[i] + observations.looks[i]) for i, wait in waits_ms(e)), 1000, 1),
+        _a_place(e),
         {name: sum(getattr(observations, name)) for name in ("requests", "bytes_up", "bytes_down")},
     )
+
+
+def _a_place(e: Evidence) -> dict[str, float]:
+    places = sum(1 for entry in e.observations.entry if entry >= 0) + len(e.observations.spent)
+    asked = {"tickets": Call.POLL, "looks": Call.OPENING}
+    return {name: e.meters.whole(call).total / places if places else 0.0 for name, call in asked.items()}
 
 
 def _shares(e: Evidence, asking: Sequence[int]) -> list[Share]:

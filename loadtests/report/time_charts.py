@@ -28,6 +28,7 @@ def time_charts(e: Evidence) -> Iterable[str]:
     rates = [Series("arrivals", _counted(counts["arrivals"]))]
     for call, word in (
         (Call.JOIN, "joins"),
+        (Call.OPENING, "public looks"),
         (Call.POLL, "polls"),
         (Call.CLAIM, "claims"),
         (Call.REGISTER, "registrations"),
@@ -45,6 +46,7 @@ def time_charts(e: Evidence) -> Iterable[str]:
     )  # fmt: skip
     for call, word in (
         (Call.JOIN, "Joining"),
+        (Call.OPENING, "Looking"),
         (Call.POLL, "Polling"),
         (Call.CLAIM, "Claiming"),
         (Call.REGISTER, "Registering"),

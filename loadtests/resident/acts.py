@@ -36,6 +36,7 @@ class Act(IntEnum):
     ASK_CODE = 19  # has lost the receipt, or never had one
     SHOW_CODE = 20  # types some code: the SMS is not read here
     CALENDAR = 21  # after the run, a sample: there is no appointment before the night
+    WATCH = 22  # looks at the public answer: how far the calls have come
 
 
 CALL_OF = {
@@ -61,4 +62,5 @@ CALL_OF = {
     Act.ASK_CODE: Call.ACCESS_CODE,
     Act.SHOW_CODE: Call.ACCESS_TOKEN,
     Act.CALENDAR: Call.CALENDAR,
+    Act.WATCH: Call.OPENING,
 }

@@ -29,8 +29,8 @@ from loadtests.resident.run_opening import RunOpening
 
 _OF_WHAT_IS_HELD = frozenset(
     (
-        Act.POLL, Act.LEAVE, *CLAIMS, Act.REGISTER, Act.REGISTER_AGAIN, Act.LOOK_UP, Act.SHOW_QR, Act.OPEN_AGAIN,
-        Act.CHANGE, Act.CANCEL, Act.CALENDAR,
+        Act.POLL, Act.WATCH, Act.LEAVE, *CLAIMS, Act.REGISTER, Act.REGISTER_AGAIN, Act.LOOK_UP, Act.SHOW_QR,
+        Act.OPEN_AGAIN, Act.CHANGE, Act.CANCEL, Act.CALENDAR,
     )
 )  # fmt: skip
 """Acts that are about the place, or the registration, that its resident holds when they are sent."""
@@ -52,9 +52,9 @@ class Journey(Residents):
     ) -> None:
         super().__init__(crowd, openings, curves, pace, agenda, meters, share)
         self.registering = Registering(self, requests)
-        self._queueing = Queueing(self, self.registering, requests)
+        self.queueing = Queueing(self, self.registering, requests)
         self._refusals = Refusals(self, self.registering)
-        self._accepted = self._queueing.accepted | self.registering.accepted
+        self._accepted = self.queueing.accepted | self.registering.accepted
 
     def everyone_arrives(self, now_us: int) -> None:
         """File the arrival of every resident of the share; nobody is due before now."""
@@ -69,7 +69,7 @@ class Journey(Residents):
 
     def request(self, i: int, act: Act, now_us: int) -> bytes | None:
         """Return the bytes to send for an event; None where it has become pointless. Notes that it is being sent."""
-        steps: Queueing | Registering = self._queueing if act in self._queueing.accepted else self.registering
+        steps: Queueing | Registering = self.queueing if act in self.queueing.accepted else self.registering
         return steps.request(i, act, now_us)
 
     def asks(self, i: int, now_us: int) -> RequestContext:

@@ -50,7 +50,9 @@ class Observations:
 
     Attributes:
         came_ms: to the page: the opening for who was at the door, the first join for who came later.
-        polls: answered ones of the place they hold, up to the one that told them of the call.
+        number: as a worker told them; `own_number`: as they worked it out of the public answer.
+        polls: answered ones of the place they hold, up to the one that told them of the call; `looks`: of the public
+            answer, until then.
         requests: sent, of any kind; a request that the connection lost unanswered and sent again counts once.
         bytes_up: HTTP as sent, heads included; what is below HTTP, TCP or TLS, is not.
         bytes_down: the same of the answers.
@@ -62,6 +64,7 @@ class Observations:
         self.came_ms = array("i", [NEVER]) * residents
         self.entry = array("i", [-1]) * residents
         self.number = array("i", [0]) * residents
+        self.own_number = array("i", [0]) * residents
         self.joined_ms = array("i", [NEVER]) * residents
         self.ready_ms = array("i", [NEVER]) * residents
         self.claim_before_ms = array("i", [NEVER]) * residents
@@ -73,6 +76,7 @@ class Observations:
         self.registration_no = array("Q", bytes(8 * residents))
         self.promised_wait_ms = array("i", [NEVER]) * residents  # from joining to the call, as first promised
         self.polls = array("I", bytes(4 * residents))
+        self.looks = array("I", bytes(4 * residents))
         self.requests = array("I", bytes(4 * residents))
         self.bytes_up = array("I", bytes(4 * residents))
         self.bytes_down = array("I", bytes(4 * residents))
@@ -122,8 +126,8 @@ class Observations:
             if self.has(i, Fact.CANCELLED):
                 self._close(i, before)
             self.facts[i] &= ~OF_THE_PLACE
-            self.number[i] = 0
-            self.polls[i] = 0
+            self.number[i] = self.own_number[i] = 0
+            self.polls[i] = self.looks[i] = 0
             for times in (
                 self.ready_ms, self.claim_before_ms, self.claim_sent_ms, self.claimed_ms, self.expires_ms,
                 self.promised_wait_ms,
@@ -155,6 +159,18 @@ class Observations:
         if self.number[i] and self.number[i] != number:
             self.contradict("number changed", i, f"{self.number[i]}, then {number}")
         self.number[i] = number
+        self._compare_numbers(i)
+
+    def worked_out(self, i: int, number: int) -> None:
+        """Resident `i` has worked out the number of the place; a worker must say the same."""
+        if self.own_number[i] != number:
+            self.own_number[i] = number
+            self._compare_numbers(i)
+
+    def _compare_numbers(self, i: int) -> None:
+        own, told = self.own_number[i], self.number[i]
+        if own and told and own != told:
+            self.contradict("number not the draw's", i, f"worked out {own}, told {told}")
 
     def spent_since(self, i: int, entry: int, ms: int) -> bool:
         """Return whether resident `i` held this place at `ms`, and has got another one since."""
@@ -190,6 +206,11 @@ class Observations:
         """Resident `i` was told how the place stands."""
         if not self.facts[i] & _READY:
             self.polls[i] += 1
+
+    def looked(self, i: int) -> None:
+        """Resident `i` has seen how far the calls have come."""
+        if not self.facts[i] & _READY:
+            self.looks[i] += 1
 
     def wish_turns(self, i: int) -> tuple[int, ...]:
         """Say which of their wishes (`Crowd.wishes`) the store may hold for resident `i`: two while a change is

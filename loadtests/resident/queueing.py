@@ -1,7 +1,7 @@
-"""What a resident does for a place: look, join, poll as told, leave, claim when called.
+"""What a resident does for a place: look, join, leave, claim when called.
 
-What they do with the pass is in `registering.py`. A request turns an event into bytes, an answer into statements and
-further events.
+How they wait is in `watching.py`, what they do with the pass in `registering.py`. A request turns an event into bytes,
+an answer into statements and further events.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from loadtests.resident.acts import SECOND_US, Act
 from loadtests.resident.facts import Fact
 from loadtests.resident.registering import Registering
 from loadtests.resident.residents import Residents
+from loadtests.resident.watching import Watching
 
 JOINS = (Act.JOIN, Act.REFRESH, Act.OTHER_DEVICE)
 CLAIMS = (Act.JUMP, Act.CLAIM, Act.CLAIM_AGAIN)
@@ -33,11 +34,13 @@ class Queueing:
         self._residents, self._registering, self._requests = residents, registering, requests
         self.crowd, self.observations = residents.crowd, residents.observations
         self._refreshed: Counter[int] = Counter()  # by resident
+        self.watching = Watching(residents, requests)
         self.accepted = {
             Act.LOOK: self._looked,
             Act.LOOK_CLOSER: self._looked,
             **dict.fromkeys(JOINS, self._joined),
             Act.POLL: self._polled,
+            Act.WATCH: self.watching.watched,
             Act.LEAVE: self._left,
             **dict.fromkeys(CLAIMS, self._claimed),
         }
@@ -47,6 +50,8 @@ class Queueing:
         observations, ticket = self.observations, self.observations.ticket[i]
         if act is Act.POLL:
             return None if ticket is None or observations.has(i, _POLL_POINTLESS) else self._requests.poll(ticket)
+        if act is Act.WATCH:
+            return self.watching.request(i, now_us)
         if act in JOINS:
             return self._join_request(i, act, now_us)
         if act in CLAIMS:
@@ -91,6 +96,8 @@ class Queueing:
     def _looked(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
         if act is Act.LOOK:
             self._residents.file(now_us, i, Act.LOOK_CLOSER)
+        else:
+            self.watching.has_looked(i, answer, now_us)
 
     def _joined(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
         observations, behaviour = self.observations, self.crowd.behaviour(i)
@@ -145,10 +152,10 @@ class Queueing:
                     observations.contradict("not told when to ask again", i, place.state)
                 if place.eta_seconds is not None:
                     observations.promised(i, place.eta_seconds, now_us // 1000)
-                pause = place.poll_after_seconds or 30.0
+                act, pause = self.watching.next_look(i, place, now_us)
                 if forgets:
                     pause += self._residents.random.uniform(*self._residents.pace.forget)
-                self._residents.file(now_us + int(pause * SECOND_US), i, Act.POLL)
+                self._residents.file(now_us + int(pause * SECOND_US), i, act)
             case "ready":
                 self._called(i, place, now_us, joining=place.entry is not None)
             case "missed":

@@ -343,6 +343,11 @@ def _promises_too_much(x: Exchange) -> None:
     place = x.told("GET", "/ticket", 200) or x.told("POST", "/openings/*", 200, 201)
     if place and place.get("eta_seconds") is not None:
         x.change(eta_seconds=place["eta_seconds"] * 3)
+    # who waits by the public answer works it out
+    opening = x.told("GET", "/openings/*", 200)
+    if opening and opening["wait"] is not None:
+        slower = {"pace_per_second": opening["wait"]["pace_per_second"] / 3, "free": 0}
+        x.change(wait=opening["wait"] | slower)
 
 
 def _broken_image(x: Exchange) -> None:

@@ -48,8 +48,8 @@ def test_polls_are_counted_until_the_call(desk: Desk) -> None:
     assert desk.observations.polls[i] == 2
 
 
-def test_an_ordinary_resident_goes_from_join_to_registration(desk: Desk) -> None:
-    i = desk.someone(Behaviour.ORDINARY)
+def test_an_old_client_goes_from_join_to_registration(desk: Desk) -> None:
+    i = desk.someone(Behaviour.ORDINARY, plain=True)
     request = desk.sends(i, Act.JOIN)
     who = desk.journey.crowd.resident(i)
     head, _, body = request.partition(b"\r\n\r\n")
@@ -112,7 +112,7 @@ def test_a_refresh_keeps_the_place_and_a_change_is_noted(desk: Desk) -> None:
     i = desk.someone(Behaviour.REFRESHES)
     desk.gets_a_place(i)
     acts = {event[2] for event in iter(desk.next, None) if event}
-    assert acts == {Act.POLL, Act.REFRESH}
+    assert acts == {Act.WATCH, Act.REFRESH}
     desk.sends(i, Act.REFRESH, 5 * S)
     desk.hears(i, Act.REFRESH, 200, place(7, "drawing", after=55), 5 * S)
     assert desk.next() is None  # the page already knows when to ask
@@ -131,7 +131,7 @@ def test_a_second_device_joins_at_the_same_time(desk: Desk) -> None:
 def test_giving_up_ends_the_waiting(desk: Desk) -> None:
     i = desk.someone(Behaviour.GIVES_UP)
     desk.gets_a_place(i)
-    assert {event[2] for event in iter(desk.next, None) if event} == {Act.POLL, Act.LEAVE}
+    assert {event[2] for event in iter(desk.next, None) if event} == {Act.WATCH, Act.LEAVE}
     assert desk.sends(i, Act.LEAVE).startswith(b"DELETE /api/v1/ticket ")
     desk.journey.answered(i, Act.LEAVE, Answer(204, b"", b""), 0)
     assert desk.observations.has(i, Fact.LEFT)
@@ -144,7 +144,7 @@ def test_one_who_forgets_the_page_comes_back_late(desk: Desk) -> None:
     desk.gets_a_place(i)
     event = desk.next()
     assert event is not None
-    assert event[2] is Act.POLL
+    assert event[2] is Act.WATCH
     assert event[0] > 90 * S
 
 
@@ -179,7 +179,7 @@ def test_a_missed_call_leads_to_a_new_place_at_the_back(desk: Desk) -> None:
 def test_jumping_the_line_is_refused_and_no_error(desk: Desk) -> None:
     i = desk.someone(Behaviour.IMPATIENT)
     desk.gets_a_place(i)
-    assert {event[2] for event in iter(desk.next, None) if event} == {Act.POLL, Act.JUMP}
+    assert {event[2] for event in iter(desk.next, None) if event} == {Act.WATCH, Act.JUMP}
     desk.sends(i, Act.JUMP, 9 * S)
     desk.hears(i, Act.JUMP, 425, refusal("not-your-turn", ahead=9), 9 * S, retry_after=5)
     assert sum(desk.meters.counts["early claims refused"].values()) == 1
@@ -672,7 +672,7 @@ def test_every_act_is_one_of_the_pages_calls(desk: Desk) -> None:
     i = desk.someone(thought=Afterthought.LOSES_RECEIPT)
     sent: dict[Act, bytes] = {act: desk.sends(i, act) for act in (Act.CHECK, Act.LOOK, Act.LOOK_CLOSER, Act.JOIN)}
     desk.gets_a_place(i)
-    for act in (Act.REFRESH, Act.OTHER_DEVICE, Act.POLL, Act.JUMP):
+    for act in (Act.REFRESH, Act.OTHER_DEVICE, Act.POLL, Act.WATCH, Act.JUMP):
         sent[act] = desk.sends(i, act)
     desk.observations.facts[i] &= ~Fact.CLAIM_SENT
     sent[Act.LEAVE] = desk.sends(i, Act.LEAVE)

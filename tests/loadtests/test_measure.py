@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.audit.draw import Numbers, commitment
 from loadtests.client.answers import Call
+from loadtests.client.draw import Numbers, commitment
 from loadtests.client.measure import LONGEST_US, Histogram, Meters
 from tests.support import SUPPORT
 

@@ -97,7 +97,7 @@ def test_what_each_resident_sent_and_got(view: ResidentsView) -> None:
     assert figures(view, "requests") == (5, 1.0, 3.0, 9.0, 9.0)
     assert figures(view, "bytes up") == (5, 100.0, 300.0, 900.0, 900.0)
     assert figures(view, "bytes down") == (5, 200.0, 600.0, 1800.0, 1800.0)
-    assert figures(view, "polls until the call") == (3, 1.0, 3.0, 4.0, 4.0)
+    assert figures(view, "tickets asked until the call") == (3, 1.0, 3.0, 4.0, 4.0)
     assert view.totals == {"requests": 21, "bytes_up": 2150, "bytes_down": 4300}
 
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from loadtests.audit.draw import Numbers
 from loadtests.audit.evidence import Evidence
 from loadtests.audit.promises import audit
 from loadtests.audit.seen import OpeningSeen, Seen, StoreSeen
 from loadtests.audit.truth import OpeningTruth, RegistrationTruth, Truth
 from loadtests.client.answers import Call
+from loadtests.client.draw import Numbers
 from loadtests.client.measure import Meters
 from loadtests.crowd.behaviour import INELIGIBLE
 from loadtests.crowd.crowd import Crowd

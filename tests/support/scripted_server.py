@@ -40,6 +40,7 @@ class Desk:
         thought: Afterthought = Afterthought.NONE,
         *,
         sites: bool = False,
+        plain: bool = False,
     ) -> int:
         crowd, registering = self.journey.crowd, self.journey.registering
         return next(
@@ -48,6 +49,7 @@ class Desk:
             if crowd.behaviour(i) is behaviour
             and crowd.afterthought(i) is thought
             and registering.asks_for_sites(i) is sites
+            and self.journey.queueing.watching.is_plain(i) is plain
         )
 
     def sends(self, i: int, act: Act, now_us: int = 0) -> bytes:

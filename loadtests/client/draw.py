@@ -1,4 +1,4 @@
-"""The draw's permutation, written again from the contract alone: the audit trusts no code of the server."""
+"""The draw's permutation, written again from the contract alone: residents and audit trust no code of the server."""
 
 from __future__ import annotations
 
