@@ -5,19 +5,23 @@ import itertools
 import os
 import resource
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
+import psutil
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.bench.drive import request
+from loadtests.bench.drive import cpu_seconds, request
 from loadtests.bench.http import join_request, poll_request, prepare, stage
 from loadtests.bench.served import Served, served
 from loadtests.bench.visitors import VisitorsResult, visit
+from loadtests.run.front import FRONTS, Front
 
 _BENCH_VIA = b"via: 1.1 bench\r\n"
 _FAR = 5_000_000  # an entry that is not called while this runs
@@ -74,8 +78,17 @@ def _ask(server: Served, look: bytes, many: int) -> list[socket.socket]:
 @click.option("--call", type=click.Choice(["join", "poll"]), default="join", show_default=True)
 @click.option("--rounds", default=1, show_default=True)
 @click.option("--before", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Another checkout.")
+@click.option("--front", type=click.Choice(FRONTS), help="Through this proxy, as `jiaohao front` sets it up.")
 @click.option("--pin/--no-pin", default=True, help="Keep the server on core 0, generator and store on the others.")
-def visitors(rates: tuple[float, ...], seconds: float, call: str, rounds: int, before: Path | None, pin: bool) -> None:
+def visitors(
+    rates: tuple[float, ...],
+    seconds: float,
+    call: str,
+    rounds: int,
+    before: Path | None,
+    front: str | None,
+    pin: bool,
+) -> None:
     """New visitors a second: each has a connection of their own, asks once, and does not close it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -101,19 +114,49 @@ def visitors(rates: tuple[float, ...], seconds: float, call: str, rounds: int, b
                 for side, code in sides.items():
                     with served(env, store, code, 0 if pin else None) as server:
                         ready = iter(list(itertools.islice(requests, int(rate * seconds) + 1)))
-                        found.append((side, visit(server.port, ready, rate, seconds, server.worker)))
+                        found.append((side, _visit(server, front, env, ready, rate, seconds)))
         _report(call, found)
+
+
+def _visit(
+    server: Served, front: str | None, env: dict[str, str], ready: Iterator[bytes], rate: float, seconds: float
+) -> VisitorsResult:
+    """Let them come, straight to the worker or through a proxy."""
+    if front is None:
+        return visit(server.port, ready, rate, seconds, server.worker)
+    before_it = Front(front, os.environ | env)
+    try:
+        url = urlsplit(before_it.start(f"http://127.0.0.1:{server.port}"))
+        certificate = before_it.certificate
+        trust = ssl.create_default_context(cafile=certificate) if certificate else None
+        proxy = [psutil.Process(pid) for pid in before_it.pids()]
+        used = sum(map(cpu_seconds, proxy))
+        found = visit(int(url.port or 0), ready, rate, seconds, server.worker, trust)
+        found.proxy_cpu = (sum(map(cpu_seconds, proxy)) - used) / seconds
+        return found
+    finally:
+        before_it.stop()
 
 
 def _report(call: str, found: list[tuple[str, VisitorsResult]]) -> None:
     title = f"New visitors, each on a connection of their own, who {call} once and leave it open"
     table = Table(title=title, title_justify="left")
-    for column in ("", "a second", "p50 ms", "p99 ms", "open at most", "worker's core", "generator's", "statuses"):
+    for column in (
+        "",
+        "a second",
+        "p50 ms",
+        "p99 ms",
+        "open at most",
+        "worker's core",
+        "proxy's",
+        "generator's",
+        "statuses",
+    ):
         table.add_column(column, justify="left" if column in ("", "statuses") else "right")
     for side, it in found:
         table.add_row(
             side, f"{it.rate:,.0f}", f"{it.percentile(0.5):,.1f}", f"{it.percentile(0.99):,.1f}", f"{it.most_open:,}",
-            f"{it.worker_cpu:.2f}", f"{it.generator_cpu:.2f}", str(it.statuses),
+            f"{it.worker_cpu:.2f}", f"{it.proxy_cpu:.2f}", f"{it.generator_cpu:.2f}", str(it.statuses),
         )  # fmt: skip
     Console(width=140).print(table)
     Console(width=140).print("  0: no answer in 5 s, or none at all; goal: 2,000 a second with p99 ≤ 1 s")

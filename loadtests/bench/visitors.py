@@ -39,6 +39,7 @@ class VisitorsResult(msgspec.Struct):
     worker_cpu: float
     generator_cpu: float
     rate: float
+    proxy_cpu: float = 0.0
 
     def percentile(self, share: float) -> float:
         """Return the milliseconds in which this share of all visitors had an answer; infinite for who had none."""
@@ -94,13 +95,15 @@ class Visitors:
 
     def _arrive(self, due: float, request: bytes) -> None:
         turn = next(self._turn)
-        s = socket.socket()
+        try:
+            s = socket.socket()
+        except OSError:  # so many wait already that this process has no file left
+            self.statuses[0] += 1
+            return
         s.setblocking(False)
         s.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT: the port is chosen with the address asked
         s.bind((f"127.0.1.{1 + turn % _LOOPBACKS}", 0))
         s.connect_ex(("127.0.0.1", self._port))
-        if self._tls is not None:
-            s = self._tls.wrap_socket(s, server_hostname="localhost", do_handshake_on_connect=False)
         self._open[s.fileno()] = Visit(s, due, request)
         self._epoll.register(s.fileno(), select.EPOLLOUT)
         heapq.heappush(self._unanswered, (due + _PATIENCE_SECONDS, turn, s.fileno()))
@@ -112,8 +115,8 @@ class Visitors:
             return
         try:
             if not visit.connected:
-                if isinstance(visit.socket, ssl.SSLSocket):
-                    visit.socket.do_handshake()
+                if self._tls is not None:
+                    self._shake_hands(self._tls, visit)
                 visit.connected = True
                 visit.socket.send(visit.request)
                 self._epoll.modify(fd, select.EPOLLIN)
@@ -130,6 +133,12 @@ class Visitors:
             visit.got = data
             self.statuses[int(data[9:12])] += 1
             self.seconds.append(time.perf_counter() - visit.due)
+
+    def _shake_hands(self, tls: ssl.SSLContext, visit: Visit) -> None:
+        """Raises SSLWantReadError: the other side has not said its part yet."""
+        if not isinstance(visit.socket, ssl.SSLSocket):
+            visit.socket = tls.wrap_socket(visit.socket, server_hostname="localhost", do_handshake_on_connect=False)
+        visit.socket.do_handshake()
 
     def _end(self, fd: int, visit: Visit) -> None:
         """The server has closed it."""
