@@ -1,6 +1,7 @@
 """`jiaohao doctor`: each thing that is wrong is said, with its cure, and makes the exit code 1."""
 
 import re
+import resource
 import time
 from datetime import datetime
 from pathlib import Path
@@ -53,6 +54,16 @@ def test_what_jiaohao_up_makes_is_well(tmp_path: Path) -> None:
         assert (seen.returncode, bad(seen.stdout)) == (0, []), seen.stdout
         assert "sites: 30 in 10 districts" in seen.stdout
         assert all(f"store: {name} {value}" in seen.stdout for name, value in GOOD.items())
+
+
+def test_connections_that_this_machine_has_no_open_files_for(jiaohao: Jiaohao, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, out, _ = jiaohao("doctor")
+    assert re.search(r"ok +connections: 8192 a worker .*, 7[0-9] MB", out), out
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    monkeypatch.setenv("JIAOHAO_CONNECTIONS", "9999999")
+    _, out, _ = jiaohao("doctor")
+    found = re.search(r"note +connections: ([0-9]+) a worker, not 9999999,.*→ ulimit -Hn ([0-9]+)", out)
+    assert found and int(found[1]) < hard < 9_999_999 < int(found[2])
 
 
 def test_messages_that_nobody_sends(jiaohao: Jiaohao, store_url: str) -> None:
