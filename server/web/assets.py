@@ -12,7 +12,7 @@ from litestar.datastructures import State
 from litestar.types import ControllerRouterHandler
 
 from server.core.languages import Language
-from server.web.scripts import joined
+from server.web.scripts import joined, without_comments
 from server.web.worded import worded_page, worded_script
 
 PAGES = Path(__file__).parent / "pages"
@@ -92,7 +92,7 @@ def _asset(file: Path, default_language: Language) -> Asset:
         text = text.replace(_HTML, f'{_HTML[:-1]} data-language="{default_language}">')
         text = worded_page(text).replace(_ICON, f'<link rel="icon" href="data:image/svg+xml;base64,{icon}">')
     elif file.suffix == ".js":
-        text = worded_script(joined(file))
+        text = without_comments(worded_script(joined(file)))
     plain = text.encode()
     headers = {
         **security_headers(*styles, camera=file.stem == _WITH_CAMERA),

@@ -9,12 +9,18 @@ from pathlib import Path
 
 _IMPORT = re.compile(r'^import (\{[^}]*\}|\* as \w+) from "(\.{1,2}/[\w/-]+\.js)";\n', re.MULTILINE)
 _PASSED_ON = re.compile(r'^export (\{[^}]*\}) from "(\.{1,2}/[\w/-]+\.js)";\n', re.MULTILINE)
+_COMMENT = re.compile(r"^\s*//.*\n", re.MULTILINE)  # for who reads the source: a fifth of a script's bytes
 _EXPORT = re.compile(r"^export (?:\{[^}]*\};\n|(?=const |let |function |async function ))", re.MULTILINE)
 
 
 def joined(script: Path) -> str:
     """A script of pages/ with all its pieces."""
     return _Joined(script).text
+
+
+def without_comments(text: str) -> str:
+    """A script without its lines of comment."""
+    return _COMMENT.sub("", text)
 
 
 class _Joined:

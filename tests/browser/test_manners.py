@@ -74,6 +74,7 @@ class Line:
         self.here = here
         self.city = server.call("GET", f"{API}/city").json()
         self.opening = server.call("GET", f"{API}/openings/{TIANHE}").json() | {"state": "open", "rate_per_second": 1.0}
+        del self.opening["wait"]  # as a server of before: what becomes of a place only a worker tells
         self.start = datetime.fromisoformat("2021-06-19T08:30:00+08:00")
         self.at_s = 0.0
         self.places: dict[str, dict[str, Any]] = {}
@@ -154,7 +155,7 @@ class Line:
         route.fulfill(status=status, headers=headers, json=data)
         text, kind = "", "application/json"
         if status < 300:  # what is made up here is what the schema says
-            text = json.dumps(data)
+            text = json.dumps(data | ({"wait": None} if "draw" in data else {}))
             self.here.calls.append(Call(method, path, status, text, kind))
         return None
 

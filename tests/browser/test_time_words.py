@@ -59,6 +59,7 @@ class Device:
         self.city = city.json() | {"draw_seconds": DRAW_SECONDS}
         self.opening = server.call("GET", f"{API}/openings/{TIANHE}").json()
         self.opening["draw"]["seconds"] = DRAW_SECONDS
+        del self.opening["wait"]  # as a server of before: what becomes of a place only a worker tells
         self.offline = False
         self.headers: dict[str, str] = {}
         self.late_s = 0.0  # how old the answers are that come out of a cache

@@ -29,18 +29,29 @@ def command_of(name: str) -> str:
     return found
 
 
+# As the README has it.
+_CACHE = (
+    "proxy_cache openings; proxy_cache_key $host$uri; proxy_cache_lock on; proxy_cache_use_stale updating; "
+    "proxy_pass {upstream};"
+)
+
+
 @contextmanager
-def nginx(upstream: str, folder: Path) -> Iterator[str]:
-    """The address of an nginx that passes everything on and is told nothing else."""
+def nginx(upstream: str, folder: Path, *, caches_openings: bool = False) -> Iterator[str]:
+    """The address of an nginx that passes everything on and is told nothing else, but for its cache where asked for."""
     port = free_port()
     file = folder / "nginx.conf"
     scratch = "".join(
         f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
+    store, places = "", f"location / {{ proxy_pass {upstream}; }}"
+    if caches_openings:
+        store = f"proxy_cache_path {folder}/cache keys_zone=openings:1m inactive=10s;"
+        places += f" location /api/v1/openings/ {{ {_CACHE.format(upstream=upstream)} }}"
     file.write_text(
         f"pid {folder}/nginx.pid; error_log {folder}/nginx.log; daemon off; master_process off;\n"
-        f"events {{}}\nhttp {{ access_log off; {scratch}\n"
-        f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass {upstream}; }} }} }}\n"
+        f"events {{}}\nhttp {{ access_log off; {scratch} {store}\n"
+        f"server {{ listen 127.0.0.1:{port}; {places} }} }}\n"
     )
     with _running([command_of("nginx"), "-p", str(folder), "-c", str(file), "-e", str(folder / "nginx.log")]):
         yield _answering(f"http://127.0.0.1:{port}")

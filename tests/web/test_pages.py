@@ -168,3 +168,10 @@ def test_the_desk_keeps_every_file_that_it_needs_without_a_network() -> None:
     # Those that are asked for at once are named in the page, so that none waits for another.
     at_once = {path for path in re.findall(r'from "\.(/[\w-]+\.js)"', sent["/staff.js"])}
     assert at_once == set(re.findall(r'modulepreload" href="([^"]+)"', sent["/staff"]))
+
+
+def test_scripts_go_out_without_the_lines_that_are_for_who_reads_them() -> None:
+    for asset in assets.load():
+        if asset.path.endswith(".js"):
+            assert not re.search(rb"^\s*//", asset.plain, re.MULTILINE), asset.path
+            assert b"https://" not in asset.plain

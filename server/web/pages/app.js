@@ -14,7 +14,7 @@ import { polite } from "./app/screen.js";
 
 // What the modules of the journey need of it.
 export {
-  $, LIVE, all, clock, count, countdown, day, knows, lasts, long, nameOf, page, periodOf, places, recall, receipts, remember, spaced,
+  $, LIVE, all, clock, count, countdown, day, keepLook, knows, lastLook, lasts, long, nameOf, page, periodOf, places, recall, receipts, remember, spaced,
   span, t, teach, today, troubles, until_ms, when, whenLanguageChanges, zh,
 } from "./app/base.js";
 export { standingOf, stroke } from "./app/districts.js";

@@ -1,7 +1,7 @@
 // One opening: how it stands, my papers, may I register, and the join.
 
 import {
-  $, PAINT, bring, clear, count, clock, countdown, fault, go, insist, kit, load, long, mark, nameOf, now_ms, page, paint,
+  $, PAINT, bring, clear, count, clock, countdown, fault, go, insist, keepLook, kit, load, long, mark, nameOf, now_ms, page, paint,
   places, polite, read, recall, receipts, remember, run, route, set, show, standingOf, stroke, t, tell, teach, unmark, until,
   until_ms, watch, when, zh,
 } from "./app.js";
@@ -14,7 +14,10 @@ let spread = false; // one random wait a visit
 let again; // the label of whoever joins again
 const papers = new Map(); // by place, in memory only: who was passed over need not type them again
 
-const look = async (mine) => { page.opening = await read(mine, `/openings/${page.district.code}`); };
+const look = async (mine) => {
+  page.opening = await read(mine, `/openings/${page.district.code}`);
+  keepLook(page.opening);
+};
 export { look };
 export const drawEnds_ms = () => (standing().opens ?? Date.parse(page.opening.opens_at)) + page.opening.draw.seconds * 1000;
 // By the timetable, so that nobody has to ask when the hour strikes.
@@ -147,7 +150,7 @@ async function join(mine, body) {
     return ms;
   }, mine);
   const { code } = page.district;
-  const { date, window: nth } = page.opening;
+  const { date, window: nth, draw: { commitment } } = page.opening;
   $("stop").hidden = true; // it is on its way
   let key;
   const heard = ({ ok, data }) => {
@@ -155,7 +158,7 @@ async function join(mine, body) {
     if (!ok) return;
     key = `${code}:${date}:${data.entry}${nth > 1 ? `.${nth}` : ""}`; // entries are counted anew in each window
     if (mine.gone && recall(`place:${key}`)) return; // asked for once more meanwhile
-    keepPlace(key, code, date, { ...data, window: nth }, body);
+    keepPlace(key, code, date, { ...data, window: nth, commitment }, body);
     if (mine.gone) elsewhere(key);
   };
   const answer = await insist(mine, "POST", `/openings/${code}/tickets`, { body, heard });

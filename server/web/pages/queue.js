@@ -1,129 +1,13 @@
-// The places in line: each is asked about when the server said, by one tab; and what the holder of a place sees.
+// What the holder of a place in line sees; when and whom it asks is in queue/asking.js.
 
 import {
-  $, LIVE, PAINT, WAIT, all, ask, call, check, clock, closing, count, countdown, day, eta_s, go, insist, kit, labelOf, lasts, limit_ms, load,
-  now_ms, page, paint, patience_ms, places, polite, read, receipts, recall, remember, run, set, show, span, sure, t, teach,
-  today, troubles, until_ms, when, zh,
+  $, LIVE, PAINT, all, ask, call, clock, closing, count, countdown, day, eta_s, go, insist, keepLook, kit, labelOf, lastLook, lasts, load,
+  now_ms, page, places, read, receipts, recall, remember, run, set, show, span, sure, t, teach, today, until_ms, when, zh,
 } from "./app.js";
+import { change, ending, keep, look, waitsAlone, wake } from "./queue/asking.js";
 import WORDS from "./words/queue.js";
 
 teach(WORDS);
-
-const LEASE_MS = 5000; // more than a request may take
-const FAR_S = 600;
-const NEAR_S = 300;
-const SHUT_SPREAD_MS = 60_000; // everybody who waits when the window closes asks once more, not at once
-const shut_ms = 1000 + Math.random() * SHUT_SPREAD_MS;
-const asking = new Map(); // by place: how often it has failed
-const tab_ms = Math.random() * 700; // so that two tabs do not wake at once
-
-// When to ask: as told; a hidden page that is far from its turn waits until it is near.
-function due_ms(it) {
-  const far = document.hidden && it.state === "waiting" && it.eta_seconds !== null && it.eta_seconds > FAR_S; // null: in a pause, nobody knows
-  const near_ms = it.seen + (it.eta_seconds - NEAR_S) * 1000;
-  const told_ms = (far ? Math.max(it.due, near_ms) : it.due) + tab_ms;
-  const shut_at = Date.now() + closing(it) - now_ms(); // by the device's clock, as all here
-  return it.due - it.wait_ms < shut_at ? Math.min(told_ms, shut_at + shut_ms) : told_ms;
-}
-function look() {
-  const open = page.city && mineNow();
-  if (open && ["queue", "ready"].includes(page.view) && past(open)) wake(); // the day has turned under it
-  if (navigator.onLine === false || !page.city) return;
-  for (const it of places()) {
-    // A device whose clock was set back must not wait for ever.
-    if (it.due > Date.now() + it.wait_ms + 1000) later({ ...it, seen: Math.min(it.seen, Date.now()) }, it.wait_ms);
-    if (LIVE.includes(it.state) && !asking.get(it.key)?.on && Date.now() >= due_ms(it)) poll(it.key);
-  }
-}
-const keep = (it) => remember(`place:${it.key}`, it);
-const later = (it, wait_ms) => keep({ ...it, due: Date.now() + wait_ms, wait_ms });
-// One tab at a time; who comes second finds the answer, or the lease of the first, in the store.
-async function poll(key) {
-  const mine = asking.get(key) ?? { tries: 0 };
-  asking.set(key, mine);
-  mine.on = true;
-  const task = async () => {
-    const it = recall(`place:${key}`);
-    if (!it || Date.now() < due_ms(it)) return;
-    const most_ms = limit_ms(mine.tries + 1);
-    later(it, most_ms + LEASE_MS);
-    take(key, await call("GET", "/ticket", { token: it.ticket, limit_ms: most_ms }), mine);
-  };
-  try {
-    if (navigator.locks) await navigator.locks.request(`jiaohao:${key}`, { ifAvailable: true }, (lock) => lock && task());
-    else await task();
-  } finally {
-    mine.on = false;
-    wake();
-  }
-}
-function take(key, answer, mine) {
-  const was = recall(`place:${key}`);
-  if (!was) return troubles.delete(key); // given up meanwhile
-  const { ok, status, data, after_s } = answer;
-  if (WAIT(answer) || data.code === "maintenance") {
-    mine.tries += 1;
-    const wait_ms = patience_ms(mine.tries, after_s);
-    const text = status ? data.detail ?? t("busy") : t("offlineKept");
-    troubles.set(key, { status, text, due: performance.now() + wait_ms });
-    if (mine.tries === 1) polite(text);
-    return later(was, wait_ms);
-  }
-  mine.tries = 0;
-  troubles.delete(key);
-  if (!ok) return keep({ ...was, ...ending(data), due: null });
-  const it = { ...was, ...data, seen: Date.now() };
-  if (was.state === "drawing" && it.number) it.drawn = true;
-  if (it.state === "waiting") {
-    it.from = Math.max(it.from ?? 0, it.ahead, 1);
-    if (!(it.ahead > it.told / 2)) {
-      it.told = it.ahead;
-      if (page.key === key) polite(t("told", it.number, it.ahead));
-    }
-  }
-  if (it.state === "ready" && was.state !== "ready") ring(it);
-  it.idle = was.state === it.state && was.serving === it.serving;
-  return later(it, data.poll_after_seconds * 1000);
-}
-function ending({ code, state, title, detail }) {
-  const over = code === "expired" ? state : ["used", "ended"].includes(code) ? code : null;
-  return { state: over ?? "over", title, detail };
-}
-
-// The flow wakes when a place has changed, in this tab or in another.
-let sleepers = [];
-function wake() {
-  const all = sleepers;
-  sleepers = [];
-  for (const it of all) it();
-}
-addEventListener("storage", wake);
-const change = (mine) => new Promise((resolve) => { sleepers.push(resolve); }).then(() => check(mine));
-
-// A called relative is told by a sound too, where the browser allows it.
-let sound;
-addEventListener("pointerdown", () => {
-  const Audio = window.AudioContext ?? window.webkitAudioContext;
-  if (!sound && Audio) try { sound = new Audio(); } catch { /* none */ }
-  sound?.resume?.().catch(() => {});
-});
-function ring(it) {
-  polite(t("turnOf", labelOf(it)));
-  navigator.vibrate?.([300, 150, 300]);
-  if (sound?.state !== "running") return;
-  [[0, 660], [0.35, 880], [0.7, 660]].forEach(([at_s, hertz]) => {
-    const tone = sound.createOscillator();
-    const gain = sound.createGain();
-    const start_s = sound.currentTime + at_s;
-    tone.frequency.value = hertz;
-    gain.gain.setValueAtTime(0.0001, start_s);
-    gain.gain.exponentialRampToValueAtTime(0.3, start_s + 0.03);
-    gain.gain.exponentialRampToValueAtTime(0.0001, start_s + 0.33);
-    tone.connect(gain).connect(sound.destination);
-    tone.start(start_s);
-    tone.stop(start_s + 0.35);
-  });
-}
 
 // One place
 const past = (it) => sure() && it.date !== today();
@@ -132,7 +16,7 @@ export async function place(mine, key) {
   const first = recall(`place:${key}`);
   page.district = page.city.districts.find((it) => it.code === (first?.district ?? key.split(":")[0]));
   const [opening] = await load(mine, "opening", "papers");
-  await opening.look(mine);
+  await freshOpening(mine, opening);
   for (;;) {
     const it = recall(`place:${key}`);
     if (!it || it.state === "used") {
@@ -150,8 +34,20 @@ export async function place(mine, key) {
     }
     show(it.state === "ready" ? "ready" : "queue");
     await change(mine);
-    if (recall(`place:${key}`)?.idle && it.state === "waiting") await opening.look(mine); // is there word from the operator?
+    page.opening = lastLook(page.district.code) ?? page.opening; // this tab's, or another's
+    const now = recall(`place:${key}`);
+    if (now?.idle && it.state === "waiting" && !waitsAlone(now)) await opening.look(mine); // is there word from the operator?
   }
+}
+// How the opening stands; while nobody can say, as it stood when somebody last could.
+async function freshOpening(mine, opening) {
+  const { code } = page.district;
+  const last = lastLook(code);
+  if (last?.date !== today()) return opening.look(mine);
+  const { ok, data } = await call("GET", `/openings/${code}`);
+  if (ok) keepLook(data);
+  page.opening = ok ? data : last;
+  return null;
 }
 // A place that has come to its end, as a refusal says.
 export function spent(key, data) {
@@ -248,12 +144,8 @@ for (const it of all(".leave")) {
     if (await ask(title, number + more, t("leave"), t("stay"))) run((flow) => leave(flow, mine));
   };
 }
-document.addEventListener("visibilitychange", () => { if (!document.hidden) { look(); wake(); paint(); } });
-addEventListener("online", () => {
-  for (const it of places()) if (troubles.get(it.key)?.status === 0) keep({ ...it, due: Date.now() + troubles.get(it.key).due - performance.now() });
-});
-// A page that goes away in the middle of a question gives the lease back.
-addEventListener("pagehide", () => {
-  for (const it of places()) if (asking.get(it.key)?.on) later(it, 1000);
-});
-setInterval(look, 500);
+setInterval(() => {
+  const open = page.city && mineNow();
+  if (open && ["queue", "ready"].includes(page.view) && past(open)) wake(); // the day has turned under it
+  look();
+}, 500);

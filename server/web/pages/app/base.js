@@ -38,6 +38,9 @@ export function places() {
   return entries("place:").filter((it) => it.date === date);
 }
 export const receipts = () => entries("receipt:");
+// The last public answer on a district's opening: one tab's look serves all of them.
+export const lastLook = (code) => recall(`look:${code}`);
+export const keepLook = (opening) => remember(`look:${opening.district}`, opening);
 export const LIVE = ["drawing", "waiting", "ready", "claimed"];
 
 // Words
