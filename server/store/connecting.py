@@ -1,5 +1,6 @@
 """Opens the store: the one place in which a client is made, and says in one line why it cannot be."""
 
+import asyncio
 import contextlib
 import ssl
 from collections.abc import Iterable, Iterator, Sequence
@@ -114,7 +115,8 @@ async def _ask(address: Address, host: tuple[str, int] | None) -> Greeting:
     client = Redis.from_pool(ConnectionPool(**_of_server(one, None) | {"max_connections": 1}))
     try:
         with _explained(one):
-            answer = await client.execute_command("HELLO")  # type: ignore[no-untyped-call]
+            async with asyncio.timeout(CALL_SECONDS):
+                answer = await client.execute_command("HELLO")  # type: ignore[no-untyped-call]
     finally:
         with contextlib.suppress(*CLIENT_ERRORS):
             await client.aclose()
@@ -172,7 +174,9 @@ def _of_server(address: Address, primaries: Primaries | None) -> dict[str, Any]:
         "username": address.username,
         "password": address.password,
         "db": address.db,
-        "socket_timeout": CALL_SECONDS,
+        # A call as a whole has its time (`Connection`). A timer of redis-py's for each reply, and a task for each thing
+        # that is sent, which is how it keeps its own, are a quarter of a registration.
+        "socket_timeout": None,
         "socket_connect_timeout": CONNECT_SECONDS,
         "max_connections": 2 * CALLS_AT_ONCE,  # some of them may just be on their way back
         # One more try covers a pooled connection that a restarted store has cut; more would keep residents hanging.
