@@ -94,7 +94,9 @@ def drive_steadily(
     for line in sockets.values():
         line.close()
     poll.close()
-    each = 1 / max(1, len(latencies))
+    if not latencies:
+        raise RuntimeError("nobody is left to call; take fewer --rounds or --seconds")
+    each = 1 / len(latencies)
     latencies.sort()
     return SteadyResult(
         answers=len(latencies),
