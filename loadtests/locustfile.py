@@ -7,9 +7,10 @@
 
 With the web UI (without --headless), --csv, --processes N, or --master and --worker as ever: workers share the crowd
 without overlap, and the master audits what all of them were told. A master listens on all addresses unless it is told
---master-bind-host 127.0.0.1. Users are connections, not residents (see `generator/dispatcher.py`); the shape below sets
-their number and the end of the run. The audit runs at the end, and the exit code is its verdict. A fault (--fault) is
-yours to make here, at the moment that the terminal says: recovery is judged from there.
+--master-bind-host 127.0.0.1. Users are no residents (see `generator/dispatcher.py`): of shared connections there is one
+for each, else one does for a generator; the shape below sets their number and the end of the run. The audit runs at the
+end, and the exit code is its verdict. A fault (--fault) is yours to make here, at the moment that the terminal says:
+recovery is judged from there.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ def _options(parser: ArgumentParser) -> None:
     group.add_argument("--rate", type=float, help="of a ramp's first step: residents a second")
     group.add_argument("--fault", help="which one you inject when told to, for the recovery's line")
     group.add_argument("--fault-at", type=float, help="when, as a share of the minutes")
-    group.add_argument("--lines", type=int, help="connections; sets the number of users")
+    group.add_argument(
+        "--connections", choices=("own", "shared"), help="one each, kept as browsers do, or a few for all"
+    )
+    group.add_argument("--lines", type=int, help="how many shared connections; sets the number of users")
     group.add_argument("--redis-url", help="the store, for the audit")
     group.add_argument("--slo", help="what must hold; see loadtests/slo.toml")
     group.add_argument("--report", help="default: rehearsal.html")
@@ -62,8 +66,8 @@ def _options(parser: ArgumentParser) -> None:
 
 
 _GIVEN = (
-    "residents", "minutes", "crowd", "arrivals", "seed", "rate", "fault", "fault_at", "lines", "redis_url", "slo",
-    "report", "junit", "against",
+    "residents", "minutes", "crowd", "arrivals", "seed", "rate", "fault", "fault_at", "connections", "lines",
+    "redis_url", "slo", "report", "junit", "against",
 )  # fmt: skip
 
 
@@ -122,7 +126,7 @@ def _end(environment: Environment, **_: Any) -> None:
 
 
 class RehearsalShape(LoadTestShape):
-    """As many users as lines, until the run is over."""
+    """As many users as the run needs, until it is over."""
 
     use_common_options = False
 
@@ -144,7 +148,7 @@ class RehearsalShape(LoadTestShape):
         except CannotRehearse as reason:
             _fail(environment, str(reason))
             return None
-        return run.options.lines, run.options.lines
+        return run.options.users, run.options.users
 
     def _tell_fault(self, run: Run) -> None:
         options = run.options

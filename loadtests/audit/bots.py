@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import median
 
 from loadtests.audit.evidence import Check, Evidence, unjudged, verdict
 from loadtests.client.answers import Call
-from loadtests.crowd.profile import BotKind
+from loadtests.crowd.profile import CONNECTION_KINDS, BotKind
 from loadtests.resident.acts import SECOND_US
 
 SCRIPTS_PER_REQUEST = 1.25
@@ -25,14 +25,17 @@ _WITHOUT_STORE = (Call.CITY, Call.OPENING, Call.POLL, Call.SITES, Call.QR)
 def bots(e: Evidence) -> list[Check]:
     """Return a check for each kind of bots that the crowd has."""
     kinds = {bot.kind for bot in e.crowd.profile.bots}
-    checks = {
+    checks: dict[BotKind, tuple[Callable[[Evidence], Check], ...]] = {
         "fast-poller": (fast_polls_answered, fast_polls_free),
         "forger": (forgeries_refused,),
         "replayer": (replays_harmless,),
         "code-hammer": (codes_limited,),
+        "slow-head": (slow_heads_ended,),
+        "slow-body": (slow_bodies_ended,),
+        "idle-herd": (idle_herds_ended,),
     }
     found = [check(e) for kind, judges in checks.items() if kind in kinds for check in judges]
-    return [*found, bots_served(e)] if kinds else []
+    return [*found, bots_served(e)] if kinds - {*CONNECTION_KINDS} else found
 
 
 def fast_polls_answered(e: Evidence) -> Check:
@@ -105,6 +108,21 @@ def codes_limited(e: Evidence) -> Check:
     )  # fmt: skip
 
 
+def slow_heads_ended(e: Evidence) -> Check:
+    """Who sends a head a byte at a time is sent away."""
+    return _ended(e, "slow-head", "slow heads ended", "a head has a deadline")
+
+
+def slow_bodies_ended(e: Evidence) -> Check:
+    """Who sends a body a byte at a time is sent away."""
+    return _ended(e, "slow-body", "slow bodies ended", "a body has a deadline")
+
+
+def idle_herds_ended(e: Evidence) -> Check:
+    """A connection that asks for nothing is ended."""
+    return _ended(e, "idle-herd", "idle connections ended", "who asks for nothing is let go")
+
+
 def bots_served(e: Evidence) -> Check:
     """Bots, too, get the contract's answers, or are told to come again; only around a fault are they pushed back."""
     forgiven = e.forgiven or range(0)
@@ -128,3 +146,15 @@ def _told(e: Evidence, kind: BotKind, name: str, promise: str, *kinds: str) -> C
         faults.append(f"no {kind} was answered")
     told = ", ".join(f"{n} x {status} {code}".strip() for n, status, code in answers)
     return verdict(name, promise, faults, told)
+
+
+def _ended(e: Evidence, kind: BotKind, name: str, promise: str) -> Check:
+    """Red where the server bore a connection longer than the crowd's file says it may, or ended none."""
+    limits = [bot.borne_seconds for bot in e.crowd.profile.bots if bot.kind == kind and bot.borne_seconds is not None]
+    total, example = e.contradictions(f"{kind} borne")
+    ended = {status: n for (who, status, _), n in e.meters.bots.items() if who == kind}
+    told = ", ".join(f"{n} told {status}" if status else f"{n} closed" for status, n in sorted(ended.items()))
+    faults = [f"{total} not ended within {limits[0]:g} s{example}"] if total else []
+    if limits and not ended and e.end_second > limits[0] + 2:
+        faults.append("none was ended")
+    return verdict(name, promise, faults, f"ended by the server: {told or 'none'}")

@@ -25,6 +25,13 @@ class Errors(_Table, frozen=True):
     share: Share
 
 
+class Connections(_Table, frozen=True):
+    """Of new connections, from when the first request on one was due: until it is there, and until TLS is agreed on."""
+
+    connect_p99_ms: Positive | None = None
+    handshake_p99_ms: Positive | None = None
+
+
 class Lateness(_Table, frozen=True):
     p99_ms: Positive
 
@@ -77,6 +84,7 @@ class Slo(_Table, frozen=True):
 
     p99_ms: dict[str, Positive] = {}
     errors: Errors | None = None
+    connections: Connections | None = None
     lateness: Lateness | None = None
     eta: Eta | None = None
     fairness: Fairness | None = None
@@ -95,6 +103,7 @@ class Slo(_Table, frozen=True):
 _TABLES: dict[str, type[msgspec.Struct]] = {
     "": Slo,
     "errors": Errors,
+    "connections": Connections,
     "lateness": Lateness,
     "eta": Eta,
     "fairness": Fairness,

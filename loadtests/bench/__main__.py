@@ -12,6 +12,7 @@ import msgspec
 
 from loadtests.bench import connections
 from loadtests.bench import costs as by_call
+from loadtests.bench import generator as of_the_generator
 from loadtests.bench import guessing as who_guesses
 from loadtests.bench import http as over_http
 from loadtests.bench import night as allotting
@@ -264,6 +265,7 @@ def night(
 
 bench.add_command(connections.idle)
 bench.add_command(connections.visitors)
+bench.add_command(of_the_generator.generator)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ def problem_of(options: Options, *, faults_by_hand: bool = False) -> str | None:
         return "--rate: expected more than 0"
     if options.processes < 1 or options.lines < options.processes:
         return "--processes: expected at least 1, and no more than --lines"
+    if options.tls and not (options.host or "").startswith("https://"):
+        return "--tls: jiaohao up speaks no TLS, what is in front of it does: give its --host https://HOST:PORT"
     if options.fault is not None and options.fault not in FAULTS:
         return f"--fault: expected one of {', '.join(FAULTS)}"
     if options.fault is not None and options.host is not None and not faults_by_hand:

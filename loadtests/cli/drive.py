@@ -30,6 +30,7 @@ from loadtests.generator.locust_user import ConnectionUser
 from loadtests.generator.pool import pool_of
 from loadtests.generator.worker import GeneratorWorker
 from loadtests.report.verdict import conclude
+from loadtests.run.holdable import holdable
 from loadtests.run.night import NoNight, hold_night
 from loadtests.run.options import CannotRehearse, Options, crowd_of
 from loadtests.run.own_city import check_city
@@ -64,9 +65,12 @@ def drive(options: Options, console: Console) -> int:
         environment = Environment(user_classes=[ConnectionUser], host=host)
         with _runner(environment, options) as runner:
             setting = find_setting(host, crowd.districts)
+            if options.connections == "own":
+                can = holdable(setting.address.host, options.processes)
+                console.print(f"[dim]this machine holds {can.in_words(options.processes)}[/dim]", soft_wrap=True)
             pool = pool_of(options, crowd, setting, environment)
             run = Run(options, crowd, setting, pool, redis_url, pids)
-            runner.start(options.lines, spawn_rate=options.lines)
+            runner.start(options.users, spawn_rate=options.users)
             run.begin()
             with _progress(console) as progress:
                 _play(run, server, options, console, progress)

@@ -64,7 +64,13 @@ def _question(doc: str | None) -> str:
 @click.option("--fault", help="What fails in the middle of it, on the own server: see below.")
 @click.option("--fault-at", type=float, help="When, as a share of the minutes; default 0.35.")
 @click.option("--night", is_flag=True, default=None, help="Hold the night as well, and audit slots, ranks and SMS.")
-@click.option("--lines", type=int, help="Connections of the load generators together; default 400.")
+@click.option(
+    "--connections", type=click.Choice(["own", "shared"]),
+    help="own: each resident and each second device has one, kept as browsers do; shared: a few that all use. "
+    "Default own.",
+)  # fmt: skip
+@click.option("--tls", is_flag=True, default=None, help="By TLS: with --host https://…, which says it already.")
+@click.option("--lines", type=int, help="How many shared connections the load generators have together; default 400.")
 @click.option("--processes", type=int, help="Load generators; default 1. More share the crowd and audit together.")
 @click.option("--slo", help="What must hold, as TOML; default: loadtests/slo.toml, which explains itself.")
 @click.option(

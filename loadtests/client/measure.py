@@ -18,20 +18,39 @@ from loadtests.client.answers import Call
 LONGEST_US = 300_000_000
 _DIGITS = 2
 _COUNTER_BYTES = 4
+_FINEST_BITS = 8
+"""Two digits need 200 steps: a bucket has 256, each but the first in its upper half (HDR's layout)."""
+_FINEST = (1 << _FINEST_BITS) - 1
+_HALF_BITS = _FINEST_BITS - 1
 _MOST_ERRORS = 50
 
 
 class Histogram:
     """Durations in microseconds: negative ones count as 0, longer ones than five minutes as five minutes."""
 
-    __slots__ = ("hdr",)
+    __slots__ = ("_counts", "hdr")
 
     def __init__(self) -> None:
         self.hdr = HdrHistogram(1, LONGEST_US, _DIGITS, word_size=_COUNTER_BYTES)
+        self._counts = self.hdr.counts
 
     def add(self, us: int) -> None:
-        """Record one duration."""
-        self.hdr.record_value(min(max(us, 0), LONGEST_US))
+        """Record one duration.
+
+        What the package's `record_value` does in seven calls, at a quarter of its cost: the generator does it three
+        times a request.
+        """
+        if us < 0:
+            us = 0
+        elif us > LONGEST_US:
+            us = LONGEST_US
+        hdr, bucket = self.hdr, (us | _FINEST).bit_length() - _FINEST_BITS
+        self._counts[(bucket << _HALF_BITS) + (us >> bucket)] += 1
+        hdr.total_count += 1
+        if us > hdr.max_value:
+            hdr.max_value = us
+        if us < hdr.min_value:
+            hdr.min_value = us
 
     @property
     def total(self) -> int:
@@ -88,6 +107,7 @@ class _Sent(msgspec.Struct):
     on_wire: dict[int, str]
     lateness: dict[int, str]
     counts: dict[str, dict[int, int]]
+    set_up: dict[str, dict[int, str]]
     answers: list[tuple[int, int, str, int]]
     errors: list[str]
     bots: list[tuple[str, int, str, int]]
@@ -109,9 +129,14 @@ class Meters:
         from_due: by call, by second in which the request was due: from the moment the resident was due to
             the answer. This is what the resident waits, and it holds the generator's own lateness too.
         on_wire: by call, of the whole time from the opening on: from the moment the request was sent.
+        set_up: of new connections, `connect` and `handshake`, by second in which the first request on it was due: from
+            that moment to the server's machine having taken it, and to TLS agreed on.
         lateness: by second: how late the generator was, with a line free, in sending what was due.
         counts: by series name, by second: `arrivals`, `requests`, `retries`, `errors`, `pushed back` (those of the
-            errors that too much to do explains), `lines_busy`;
+            errors that too much to do explains), `lines_busy`; of connections: `connections open` (at the end of the
+            second), `connections reused` for another request, `connections ended` (by the server, while idle),
+            `connections let go` (with an answer), `connections expired` (by the browser), `connections left standing`
+            (as their network had gone), `connections closed for room`, `sessions resumed` of TLS;
             of bots: `bot requests`, `bots pushed back`, `polls from memory` (of a number not called), `codes asked by
             bots`.
         answers: how often each (call, status, code) was given.
@@ -123,6 +148,7 @@ class Meters:
     def __init__(self) -> None:
         self.from_due: dict[Call, dict[int, Histogram]] = {call: {} for call in Call}
         self.on_wire: dict[Call, Histogram] = defaultdict(Histogram)
+        self.set_up: dict[str, dict[int, Histogram]] = {"connect": {}, "handshake": {}}
         self.lateness: dict[int, Histogram] = {}
         self.counts: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         self.answers: Counter[tuple[Call, int, str]] = Counter()
@@ -130,6 +156,7 @@ class Meters:
         self.bots: Counter[tuple[str, int, str]] = Counter()
         self.last_error: str | None = None
         self._requests = self.counts["requests"]
+        self._open_seen = LONGEST_US  # no second yet
 
     def answered(self, call: Call, due_us: int, sent_us: int, now_us: int) -> None:
         """Record a request that got an answer."""
@@ -141,6 +168,22 @@ class Meters:
         if second >= 0:
             self.on_wire[call].add(now_us - sent_us)
         self._requests[now_us // 1_000_000] += 1
+
+    def connected(self, how: str, needed_us: int, now_us: int) -> None:
+        """Record a new connection: `connect`, or the TLS `handshake`, is done."""
+        second = needed_us // 1_000_000
+        by_second = self.set_up[how]
+        histogram = by_second.get(second)
+        if histogram is None:
+            histogram = by_second[second] = Histogram()
+        histogram.add(now_us - needed_us)
+
+    def holds_open(self, connections: int, now_us: int) -> None:
+        """Record how many connections are open; a look that comes late speaks for all the seconds since the last."""
+        second, seen = now_us // 1_000_000, self.counts["connections open"]
+        for since in range(min(self._open_seen, second - 1) + 1, second + 1):
+            seen[since] = connections
+        self._open_seen = second
 
     def late(self, late_us: int, now_us: int) -> None:
         """Record how late the generator itself was."""
@@ -182,6 +225,7 @@ class Meters:
             {int(call): histogram.encoded() for call, histogram in self.on_wire.items()},
             _texts(self.lateness),
             self.counts,
+            {how: _texts(by_second) for how, by_second in self.set_up.items()},
             [(int(call), status, code, n) for (call, status, code), n in self.answers.items()],
             self.errors,
             [(*told, n) for told, n in self.bots.items()],
@@ -200,6 +244,8 @@ class Meters:
         for call, text in sent.on_wire.items():
             self.on_wire[Call(call)].take_in(Histogram.decoded(text))
         _join(self.lateness, sent.lateness)
+        for how, by_second in sent.set_up.items():
+            _join(self.set_up[how], by_second)
         for series, counts in sent.counts.items():
             for second, n in counts.items():
                 self.counts[series][second] += n

@@ -1,8 +1,5 @@
-"""One keep-alive HTTP/1.1 connection on gevent, with next to no cost of its own.
-
-The generator shares two cores with the server it measures. On these, a request and its answer cost it 10 µs
-this way, 62 µs through geventhttpclient's `HTTPClient`; and an answer is the contract's, so little parsing
-is needed. Not for general use: no redirects, bodies by Content-Length or chunked. TLS is in `client/wire_tls.py`.
+"""One keep-alive HTTP/1.1 connection on gevent for whoever waits for its answer: the watch, and what is asked before a
+run. The crowd's connections, of which thousands are open, are in `client/channel.py`. TLS is in `client/wire_tls.py`.
 """
 
 from __future__ import annotations
@@ -15,23 +12,15 @@ from gevent import socket as gevent_socket
 from gevent.hub import get_hub
 from gevent.monkey import get_original
 
+from loadtests.client.http import Answer, Broken, read_answer
+
+__all__ = ["Address", "Answer", "Broken", "Connection", "Stuck"]
+
 # gevent's patches, where Locust has made them, would put its own class here
 _PlainSocket: type[socket.socket] = get_original("socket", "socket")
 _READ = 1
 _CHUNK = 65_536
 _IDLE_SECONDS = 1.0
-
-
-class Broken(Exception):
-    """The connection failed before an answer was complete.
-
-    `kept` says that it was a kept-alive connection that ended before one byte of the answer came: any client
-    then connects again and repeats the request.
-    """
-
-    def __init__(self, reason: str, *, kept: bool = False) -> None:
-        super().__init__(reason)
-        self.kept = kept
 
 
 class Address(NamedTuple):
@@ -45,31 +34,6 @@ class Address(NamedTuple):
     def authority(self) -> str:
         """Return it as the Host header has it."""
         return f"{self.host}:{self.port}"
-
-
-class Answer(NamedTuple):
-    """An HTTP answer; `head` is in lower case."""
-
-    status: int
-    head: bytes
-    body: bytes
-
-    @property
-    def size(self) -> int:
-        """Return the bytes it took, head included; the lengths between its chunks, where it came in chunks, left
-        out."""
-        return len(self.head) + 2 + len(self.body)
-
-    def seconds(self, header: bytes) -> float | None:
-        """Return a header in seconds, such as Retry-After; None where it is absent or no number."""
-        at = self.head.find(b"\r\n" + header + b":")
-        if at < 0:
-            return None
-        value = self.head[at + len(header) + 3 : self.head.find(b"\r\n", at + 2)]
-        try:
-            return float(value)
-        except ValueError:
-            return None
 
 
 class Stuck(Exception):
@@ -146,27 +110,15 @@ class Connection:
         data = self._receive()
         if not data:
             raise Broken("closed before the answer", kept=self._used)
-        while (end := data.find(b"\r\n\r\n")) < 0:
-            data += self._more()
-        head = data[: end + 2].lower()
-        try:
-            status = int(head[9:12])
-            at = head.find(b"\r\ncontent-length:")
-            if at >= 0:
-                needed = end + 4 + int(head[at + 17 : head.find(b"\r\n", at + 2)])
-                while len(data) < needed:
-                    data += self._more()
-                body = data[end + 4 : needed]
-            elif b"\r\ntransfer-encoding: chunked\r\n" in head:
-                body = self._chunks(data[end + 4 :])
-            else:
-                body = b""
-        except ValueError:
-            raise Broken("not HTTP") from None
+        while (answer := read_answer(data)) is None:
+            more = self._receive()
+            if not more:
+                raise Broken("closed inside the answer")
+            data += more
         self._used, self._heard_at = True, monotonic()
-        if b"\r\nconnection: close\r\n" in head:
+        if answer.closes:
             self.close()
-        return Answer(status, head, body)
+        return answer
 
     def _send(self, data: bytes) -> None:
         assert self._socket is not None  # noqa: S101 (for the type checker)
@@ -182,22 +134,3 @@ class Connection:
                 return self._socket.recv(_CHUNK)
             except BlockingIOError:
                 continue
-
-    def _more(self) -> bytes:
-        data = self._receive()
-        if not data:
-            raise Broken("closed inside the answer")
-        return data
-
-    def _chunks(self, data: bytes) -> bytes:
-        body = b""
-        while True:
-            while (end := data.find(b"\r\n")) < 0:
-                data += self._more()
-            size = int(data[:end].split(b";")[0], 16)
-            while len(data) < end + 2 + size + 2:
-                data += self._more()
-            if size == 0:
-                return body
-            body += data[end + 2 : end + 2 + size]
-            data = data[end + 2 + size + 2 :]

@@ -83,9 +83,7 @@ class Curve:
         if part.name == "door":
             if early < self.door.early:
                 return Arrival(-self.door.early_seconds * (1 - early / self.door.early), place, True)
-            # the page leaves the draw's last moment alone, so that nobody slips past its end on a slow line
-            length = min(self.draw_seconds, self.seconds)
-            return Arrival(place * max(length - _LAST_OF_DRAW_SECONDS, length / 2), place, True)
+            return Arrival(place * self._door_seconds, place, True)
         if part.name == "stampede":
             return Arrival(place, place, True)
         if part.name == "even":
@@ -93,6 +91,33 @@ class Curve:
         # inverse of the distribution function of an exponential cut at the end
         cut = 1 - math.exp(-(self.seconds - part.from_seconds) / part.constant_seconds)
         return Arrival(part.from_seconds - part.constant_seconds * math.log(1 - place * cut), place)
+
+    def share_between(self, first_s: float, last_s: float) -> float:
+        """Return the share of the residents who come between two moments, in seconds from the opening; who press before
+        it are taken to come in it."""
+        return sum(part.share * (self._come_by(part, last_s) - self._come_by(part, first_s)) for part in self.parts)
+
+    def _come_by(self, part: CurvePart, at_s: float) -> float:
+        """Return the share of a part who have come by then."""
+        at_s = min(max(at_s, 0.0), self.seconds)
+        match part.name:
+            case "door":
+                return min(at_s / self._door_seconds, 1.0) if self._door_seconds else float(at_s > 0)
+            case "stampede":
+                return min(at_s, 1.0)
+            case "even":
+                return at_s / self.seconds
+        if at_s <= part.from_seconds:
+            return 0.0
+        cut = 1 - math.exp(-(self.seconds - part.from_seconds) / part.constant_seconds)
+        return (1 - math.exp(-(at_s - part.from_seconds) / part.constant_seconds)) / cut
+
+    @property
+    def _door_seconds(self) -> float:
+        """Say how long those at the door come: the page leaves the draw's last moment alone, so that nobody slips past
+        its end on a slow line."""
+        length = min(self.draw_seconds, self.seconds)
+        return max(length - _LAST_OF_DRAW_SECONDS, length / 2)
 
     def describe(self) -> str:
         """Return the curve in a sentence, for the report."""

@@ -127,6 +127,10 @@ class Crowd:
         """Return the index in `districts` of where resident `i` lives and queues; a family lives together."""
         return self._homes[self.stir(self.head(i)) % 1000]
 
+    def share_at(self, home: int) -> float:
+        """Return the share of the residents who live in the district of this index."""
+        return self._homes.count(home) / len(self._homes)
+
     def behaviour(self, i: int) -> Behaviour:
         """Say how resident `i` behaves, with the shares of the crowd's file."""
         return Behaviour(self._behaviours[(self.stir(i) >> 20) % 1000])

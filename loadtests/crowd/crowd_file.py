@@ -13,6 +13,7 @@ from loadtests.crowd.profile import (
     Afterthoughts,
     ArrivalPart,
     Bots,
+    Browsers,
     CrowdProfile,
     Door,
     Families,
@@ -71,6 +72,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "families": Families,
     "networks": Network,
     "bots": Bots,
+    "browsers": Browsers,
 }
 
 

@@ -157,15 +157,38 @@ class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reconnects: Share = 0.0
 
 
-BotKind = Literal["fast-poller", "forger", "replayer", "code-hammer"]
+class Browsers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What browsers do with their connections, where each resident has their own (`generator/connections.py`).
+
+    Attributes:
+        keep_alive_seconds: how long an idle one is kept, where the server does not end it before.
+        spare: share of connections that are opened together with another one, as for a second tab, which stays idle.
+    """
+
+    keep_alive_seconds: Moment = 115.0
+    spare: Share = 0.0
+
+
+BotKind = Literal[
+    "fast-poller", "forger", "replayer", "code-hammer", "slow-head", "slow-body", "idle-herd", "connection-flood"
+]
+CONNECTION_KINDS: tuple[BotKind, ...] = ("slow-head", "slow-body", "idle-herd", "connection-flood")
+"""Those that abuse connections, and hear no answers (`generator/connection_bots.py`)."""
 
 
 class Bots(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Programs of one kind (`resident/bots.py`), besides the residents: how many for each of them, and their beat."""
+    """Programs of one kind (`resident/bots.py`), besides the residents: how many for each of them, and their beat.
+
+    Attributes:
+        connections: of each program that abuses connections.
+        borne_seconds: how long a server may let one of those stand at the most; None: it promises nothing.
+    """
 
     kind: BotKind
     per_resident: Annotated[float, msgspec.Meta(gt=0, le=1)]
     every_seconds: Moment
+    connections: Annotated[int, msgspec.Meta(ge=1, le=500)] = 1
+    borne_seconds: Moment | None = None
 
 
 class CrowdProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -195,6 +218,7 @@ class CrowdProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     plain_share: Share = 0.03
     request_bytes: Annotated[int, msgspec.Meta(gt=0)] = 800
     bots: tuple[Bots, ...] = ()
+    browsers: Browsers = Browsers()
 
     @property
     def eligible(self) -> float:

@@ -15,13 +15,16 @@ from loadtests.client.answers import Requests
 from loadtests.client.measure import Meters
 from loadtests.crowd.crowd import Crowd
 from loadtests.crowd.shares import EVERYONE, CrowdShare
+from loadtests.generator.connection_bots import ConnectionBots
 from loadtests.generator.dispatcher import Dispatcher
+from loadtests.generator.locust_statistics import LocustStatistics
 from loadtests.resident.acts import SECOND_US, Act
 from loadtests.resident.agenda import Agenda
 from loadtests.resident.bots import Fleet
 from loadtests.resident.facts import Fact
 from loadtests.resident.journey import Journey
 from loadtests.run.generators import ArrivalBatch
+from loadtests.run.holdable import check_connections
 from loadtests.run.options import Options
 from loadtests.run.setting import Setting, curves_of, pace_of
 
@@ -38,7 +41,7 @@ class LoadGenerator:
         environment: Locust's; its users are the lines.
 
     Raises:
-        CannotRehearse: the crowd's curve does not fit the openings.
+        CannotRehearse: the crowd's curve does not fit the openings, or this machine cannot hold its connections.
     """
 
     def __init__(
@@ -51,8 +54,14 @@ class LoadGenerator:
         requests = Requests(setting.address.authority)
         self.journey = Journey(crowd, setting.openings, curves, pace, requests, self.agenda, self.meters, share)
         self.fleet = Fleet(self.journey, requests)
-        fire = environment.events.request.fire
-        self.dispatcher = Dispatcher(self.journey, self.fleet, self.clock, setting.address, fire)
+        most = check_connections(options, crowd, setting, share)
+        self.dispatcher = Dispatcher(
+            self.journey, self.fleet, self.clock, setting.address, LocustStatistics(environment),
+            own=options.connections == "own", most=most,
+        )  # fmt: skip
+        self.connection_bots = ConnectionBots(
+            self.journey, self.clock, self.dispatcher.target, setting.address.authority, tls=setting.address.tls
+        )
         users: Any = environment.user_classes
         for user in users:
             user.dispatcher = self.dispatcher
@@ -66,6 +75,7 @@ class LoadGenerator:
         self.fleet.begin(self.clock.now_us() + SECOND_US)
         gc.freeze()  # the crowd stays: looking through it again and again is time taken from the server
         self.dispatcher.start()
+        self.connection_bots.begin()
 
     def arrive(self, batch: ArrivalBatch) -> None:
         """File the arrivals of a batch."""
@@ -78,6 +88,7 @@ class LoadGenerator:
     def end(self) -> None:
         """Stop the crowd, hear the last answers, then let a sample of residents look their registrations up."""
         observations = self.journey.observations
+        self.connection_bots.end()
         self.unserved = self.agenda.overdue(self.clock.now_us() - SECOND_US)
         self._wait_until(self._finished)
         registered = [i for i in self.share.of_all(observations.residents) if observations.has(i, Fact.REGISTERED)]

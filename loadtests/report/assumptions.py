@@ -51,8 +51,11 @@ def assumptions_of(crowd: Crowd, options: Options, curve: str, pace: str) -> lis
         ),
         (
             "Network",
-            f"{Networks(crowd).describe()}; {options.lines} kept-alive connections serve everyone, and whoever "
-            "is due while all of them wait for the server waits too, which counts",
+            Networks(crowd).describe(),
+        ),
+        (
+            "Connections",
+            _connections(crowd, options),
         ),
         (
             "Latency",
@@ -62,6 +65,20 @@ def assumptions_of(crowd: Crowd, options: Options, curve: str, pace: str) -> lis
         ("Warm-up", f"before the opening and {options.warm_up_seconds} s after it: kept apart, judged by no SLO"),
         *more,
     ]
+
+
+def _connections(crowd: Crowd, options: Options) -> str:
+    browsers = crowd.profile.browsers
+    if options.connections == "shared":
+        return (
+            f"{options.lines} kept-alive connections serve everyone, and whoever is due while all of them wait for the "
+            "server waits too, which counts"
+        )
+    return (
+        "each resident and each second device has their own, kept while the server keeps it, and "
+        f"{browsers.keep_alive_seconds:g} s at the longest; with {browsers.spare:.0%} of them another one is opened, "
+        "which stays idle; who changes networks leaves the old one standing"
+    )
 
 
 def _shares(shares: Sequence[tuple[IntEnum, float]]) -> str:

@@ -81,6 +81,13 @@ def _timed(e: Evidence) -> Iterator[Objective]:
             yield _percentile(name, 99, e.meters.from_due[call], limit_us / 1000, "ms", e.judged)
     if slo.errors is not None:
         yield _errors(e, slo.errors.share)
+    if slo.connections is not None:
+        for how, limit in (
+            ("connect", slo.connections.connect_p99_ms),
+            ("handshake", slo.connections.handshake_p99_ms),
+        ):
+            if limit is not None:
+                yield _percentile(f"p99 {how}", 99, e.meters.set_up[how], limit, "ms", e.judged)
     if slo.lateness is not None:  # the generator's own: so its marked seconds count here
         inside = e.measured.__contains__
         yield _percentile("generator late, p99", 99, e.meters.lateness, slo.lateness.p99_ms, "ms", inside)

@@ -9,6 +9,7 @@ from pathlib import Path
 from loadtests.audit.evidence import Evidence
 from loadtests.report.against import Compared
 from loadtests.report.charts import short
+from loadtests.report.connections import connections_section
 from loadtests.report.experience_section import experience_section
 from loadtests.report.markup import figure, table, tiles
 from loadtests.report.objectives import in_words
@@ -40,6 +41,8 @@ def render(e: Evidence, summary: Summary) -> str:
         _latencies(summary.latency_ms, summary.on_wire_ms),
         "<h3>Apart: before the opening, the warm-up, marked seconds, around a fault, after the end</h3>",
         _latencies(summary.apart_ms, None),
+        "<h2>Connections</h2>",
+        *connections_section(summary.connections),
         "<h2>Answers</h2>",
         table(("call", "status", "code", "count"), summary.answers, numeric=(1, 3)),
     ]

@@ -88,6 +88,9 @@ def _samples(e: Evidence, red: int) -> Iterator[Sample]:
     for call, by_second in e.meters.from_due.items():
         if seconds := _encoded(e, by_second):
             yield Durations(call.name.lower(), "ms", (50, 99), seconds)
+    for how, by_second in e.meters.set_up.items():
+        if seconds := _encoded(e, by_second):
+            yield Durations(how, "ms", (50, 99), seconds)
     if seconds := _encoded(e, eta_errors(e)):
         yield Durations("ETA error", "s", (50, 90), seconds)
     if seconds := _encoded(e, e.meters.lateness):

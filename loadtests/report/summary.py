@@ -15,6 +15,7 @@ from loadtests.client.answers import Call
 from loadtests.client.measure import Histogram
 from loadtests.report.against import Comparison, compare
 from loadtests.report.assumptions import assumptions_of
+from loadtests.report.connections import ConnectionsView, connections_view
 from loadtests.report.host import describe_host
 from loadtests.report.objectives import Objective, judge
 from loadtests.report.residents import ResidentsView, residents_view
@@ -60,6 +61,7 @@ class Summary:
     apart_ms: dict[str, dict[str, float]]
     on_wire_ms: dict[str, dict[str, float]]
     residents_view: ResidentsView
+    connections: ConnectionsView
     ramp: RampResult | None
     answers: list[tuple[str, int, str, int]]
     bots: list[tuple[str, int, str, int]]
@@ -94,6 +96,7 @@ class Summary:
         plain: dict[str, Any] = {"format": FORMAT, **vars(self), "passed": self.passed}
         del plain["settings"]  # `options` has them as they are
         plain["residents_view"] = asdict(self.residents_view)
+        plain["connections"] = asdict(self.connections)
         for name in ("objectives", "checks"):
             plain[name] = [vars(one) for one in plain[name]]
         plain["against"] = asdict(self.against) if self.against is not None else None
@@ -151,6 +154,7 @@ def summarise(
         apart_ms=_percentiles((call, e.meters.whole(call, lambda s: not e.judged(s))) for call in Call),
         on_wire_ms=_percentiles(e.meters.on_wire.items()),
         residents_view=residents_view(e),
+        connections=connections_view(e),
         ramp=e.ramp,
         answers=sorted((call.name.lower(), status, code, n) for (call, status, code), n in e.meters.answers.items()),
         bots=sorted((*observations, n) for observations, n in e.meters.bots.items()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from loadtests.audit.evidence import Evidence
 from loadtests.client.answers import Call
@@ -55,8 +55,9 @@ def time_charts(e: Evidence) -> Iterable[str]:
         yield card(
             f"{word}: latency",
             "from the moment the resident was due" + (", p99 objective dashed" if limit_us else ""),
-            over_time(_latency(e, call), "ms", log=True, limit=limit_us / 1000 if limit_us else None),
+            over_time(_latency(e.meters.from_due[call]), "ms", log=True, limit=limit_us / 1000 if limit_us else None),
         )
+    yield from _connections(e, over_time)
     around = [
         Series(word, _counted({second: h.total for second, h in e.meters.from_due[call].items()}))
         for call, word in (
@@ -93,6 +94,31 @@ def time_charts(e: Evidence) -> Iterable[str]:
                    over_time(trouble, "per second"))  # fmt: skip
 
 
+def _connections(e: Evidence, over_time: Callable[..., str]) -> Iterable[str]:
+    counts, set_up = e.meters.counts, e.meters.set_up
+    if counts["connections open"]:
+        yield card("Connections", "of the crowd, open at the end of each second",
+                   over_time([Series("open", _counted(counts["connections open"]))], "open"))  # fmt: skip
+    series = [("opened", {second: h.total for second, h in set_up["connect"].items()})]
+    series += [(name, counts[f"connections {name}"]) for name in ("let go", "ended", "expired", "reused")]
+    changes = [Series(name, _counted(by_second)) for name, by_second in series if by_second]
+    if changes:
+        yield card(
+            "Connections: changes",
+            "per second; by the server: let go with an answer, ended while idle; by the browser: expired",
+            over_time(changes, "per second"),
+        )
+    for how, word in (("connect", "Connecting"), ("handshake", "TLS handshakes")):
+        if set_up[how]:
+            slo = e.slo.connections
+            limit = getattr(slo, f"{how}_p99_ms") if slo is not None else None
+            yield card(
+                f"{word}: latency",
+                "from the moment the first request on it was due" + (", p99 objective dashed" if limit else ""),
+                over_time(_latency(set_up[how]), "ms", log=True, limit=limit),
+            )
+
+
 def _counted(by_second: dict[int, int]) -> list[tuple[float, float]]:
     if not by_second:
         return []
@@ -112,8 +138,7 @@ def _looked(e: Evidence, name: str) -> list[tuple[float, float]]:
     return line
 
 
-def _latency(e: Evidence, call: Call) -> list[Series]:
-    by_second = e.meters.from_due[call]
+def _latency(by_second: Mapping[int, Histogram]) -> list[Series]:
     if not by_second:
         return []
     # enough of them in each point for a percentile to mean something

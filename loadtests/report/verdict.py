@@ -65,6 +65,7 @@ def show(summary: Summary, console: Console, options: Options) -> None:
         figures = (f"{row[name]:.1f}" for name in ("p50", "p95", "p99", "p99.9"))
         latencies.add_row(call, f"{row['count']:,.0f}", *figures, f"{wire:.1f}")
     console.print(latencies)
+    console.print(summary.connections.in_words(), soft_wrap=True)
     _show_residents(summary.residents_view, console)
     if summary.ramp is not None:
         _show_ramp(summary.ramp, console)

@@ -14,7 +14,7 @@ import msgspec
 from loadtests.client import answers
 from loadtests.client.answers import Requests
 from loadtests.client.wire import Answer
-from loadtests.crowd.profile import BotKind, Bots
+from loadtests.crowd.profile import CONNECTION_KINDS, BotKind, Bots
 from loadtests.resident.acts import SECOND_US, Act
 from loadtests.resident.facts import Fact
 from loadtests.resident.journey import Journey
@@ -53,7 +53,8 @@ class Fleet:
         self._crowd, self._observations = journey.crowd, journey.observations
         self._bots: list[Bots] = []
         for bots in self._crowd.profile.bots:
-            self._bots += [bots] * fleet_size(bots, self._crowd.residents)
+            if bots.kind not in CONNECTION_KINDS:
+                self._bots += [bots] * fleet_size(bots, self._crowd.residents)
         self._turns = [0] * len(self._bots)
         self._sent: dict[int, BotRequest] = {}
         self._open: set[int] = set()  # who waits for an answer: a bot has one request on its way at a time

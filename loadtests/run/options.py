@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -40,7 +41,9 @@ class Options(msgspec.Struct, kw_only=True):
         fault_at: when, as a share of the minutes.
         night: hold the night once the crowd is gone, and audit it (`run/night.py`); only on a server of
             our own with its embedded store.
-        lines: connections of the generators together.
+        connections: `own`, one for each resident and each second device, or `shared`, `lines` for everybody.
+        tls: the own server is asked by TLS, at what is in front of it.
+        lines: shared connections of the generators together.
         processes: generators; more than one are a Locust master with so many workers.
         slo: the file that says what must hold (`loadtests/slo.toml` is the default).
         warm_up_seconds: how long after the opening what is seen is kept apart; what is before it always is.
@@ -69,6 +72,8 @@ class Options(msgspec.Struct, kw_only=True):
     fault_at: float = 0.35
     front: str | None = None
     night: bool = False
+    connections: Literal["own", "shared"] = "own"
+    tls: bool = False
     lines: int = 400
     processes: int = 1
     slo: str = str(SHIPPED_SLO)
@@ -79,6 +84,11 @@ class Options(msgspec.Struct, kw_only=True):
     against: str | None = None
     opening: str = "2021-06-19T08:00:00+08:00"
     lead_seconds: float | None = None
+
+    @property
+    def users(self) -> int:
+        """Say how many users Locust has: one for each shared connection, else one for each generator."""
+        return self.lines if self.connections == "shared" else self.processes
 
     @property
     def lead(self) -> float:

@@ -14,6 +14,7 @@ from loadtests.crowd.crowd import Crowd
 from loadtests.resident.acts import SECOND_US
 from loadtests.resident.run_opening import RunOpening
 from loadtests.run.city_file import CityFileError, Window, read_city
+from loadtests.run.holdable import holdable, needed, refuse_too_many
 from loadtests.run.options import CannotRehearse, Options
 from loadtests.run.setting import curves_of, opens_too_late
 
@@ -22,7 +23,8 @@ def check_city(options: Options, crowd: Crowd) -> None:
     """Hold the run against the city file that the own server will have.
 
     Raises:
-        CannotRehearse: the file cannot be used, has no such opening, or the run does not fit its windows or draws.
+        CannotRehearse: the file cannot be used, has no such opening, the run does not fit its windows or draws, or this
+            machine cannot hold the crowd's connections.
     """
     try:
         city = read_city(Path(options.city) if options.city is not None else None)
@@ -47,7 +49,8 @@ def check_city(options: Options, crowd: Crowd) -> None:
         )
         for code, opens, closes in found
     )  # fmt: skip
-    curves_of(options, crowd, openings)
+    need = needed(crowd, openings, curves_of(options, crowd, openings))
+    refuse_too_many(options, holdable("127.0.0.1", options.processes), need, options.processes)
 
 
 def _opening(windows: Sequence[Window], at: datetime) -> tuple[datetime, datetime]:

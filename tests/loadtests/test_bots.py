@@ -86,7 +86,8 @@ def test_as_many_bots_come_as_the_file_says() -> None:
     profile = load_profile("bots")
     crowd = Crowd(2000, profile.come, date(2021, 6, 19), 1, profile)
     sizes = {bots.kind: fleet_size(bots, crowd.residents) for bots in profile.bots}
-    assert sizes == {"fast-poller": 40, "forger": 10, "replayer": 10, "code-hammer": 4}
+    asking = {"fast-poller": 40, "forger": 10, "replayer": 10, "code-hammer": 4}
+    assert sizes == asking | {"slow-head": 4, "slow-body": 4, "idle-herd": 1, "connection-flood": 1}
     assert fleet_size(Bots("forger", 0.001, 1), 10) == 1
 
 
@@ -304,7 +305,7 @@ def test_well_kept_bots_are_green_and_counted_apart() -> None:
     checks = audit(Infested().evidence)
     assert [check for check in checks if not check.ok] == []
     details = {check.name: check.detail for check in checks}
-    assert len(checks) == 23 + 6
+    assert len(checks) == 23 + 9
     assert details["forgeries refused"] == "30 x 401 forged"
     # by hand: looks from 1 to 9 s, so 8 times 20 scripts; 1.25 each for ten joins in ten seconds, ten ticks in nine
     assert details["fast polls free"] == (

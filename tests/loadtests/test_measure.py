@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +22,16 @@ def test_percentiles_err_on_the_slow_side_only(durations: list[int], percent: fl
     found = histogram.percentile_us(percent)
     assert found is not None
     assert exact <= found <= exact * 1.01 + 1
+
+
+@given(st.lists(st.integers(0, LONGEST_US), min_size=1, max_size=200))
+def test_a_duration_is_recorded_as_the_package_records_it(durations: list[int]) -> None:
+    ours, theirs = Histogram(), HdrHistogram(1, LONGEST_US, 2, word_size=4)
+    for us in durations:
+        ours.add(us)
+        assert theirs.record_value(us)
+    assert ours.encoded() == theirs.encode().decode()
+    assert (ours.total, ours.hdr.min_value, ours.hdr.max_value) == (len(durations), min(durations), max(durations))
 
 
 def test_an_empty_histogram_has_no_percentile() -> None:
@@ -60,6 +71,20 @@ def test_latency_counts_from_due_and_from_sending_apart() -> None:
     assert (due.percentile_us(99) or 0) >= 1_000_000 > 101_000 >= (wire.percentile_us(99) or 0)
     assert meters.whole(Call.JOIN, lambda second: second != 1).total == 0
     assert meters.whole(Call.JOIN).total == 1
+
+
+def test_new_connections_count_from_when_they_were_needed_and_several_generators_add_up() -> None:
+    whole = Meters()
+    for _ in range(2):
+        meters = Meters()
+        meters.connected("connect", needed_us=1_000_000, now_us=1_250_000)
+        meters.connected("handshake", needed_us=1_000_000, now_us=1_500_000)
+        meters.holds_open(7, 1_600_000)
+        meters.holds_open(5, 3_700_000)
+        whole.take_in(meters.encoded())
+    assert [(how, by_second[1].total) for how, by_second in whole.set_up.items()] == [("connect", 2), ("handshake", 2)]
+    assert 250_000 <= (whole.set_up["connect"][1].percentile_us(50) or 0) <= 252_500
+    assert whole.counts["connections open"] == {1: 14, 2: 10, 3: 10}
 
 
 def test_the_audits_draw_is_the_contracts() -> None:

@@ -35,7 +35,7 @@ def test_every_line_of_an_honest_opening_is_held() -> None:
     assert found["ETA error, median"].figure == pytest.approx(2, rel=0.01)
     assert found["recovery after a fault"].figure == 0
     assert all(not line.seconds for line in found.values() if line.name != "fairness")
-    assert len(found) == len(STRICT.p99_ms) + 8
+    assert len(found) == len(STRICT.p99_ms) + 10
 
 
 @pytest.mark.parametrize(

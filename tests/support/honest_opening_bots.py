@@ -15,7 +15,8 @@ class Infested(World):
         meters, seen = self.evidence.meters, self.evidence.seen
         meters.bots.update(
             {("fast-poller", 200, ""): 2000, ("forger", 401, "forged"): 30, ("replayer", 200, ""): 30,
-             ("code-hammer", 429, "too-many-requests"): 30, ("code-hammer", 202, ""): 1}
+             ("code-hammer", 429, "too-many-requests"): 30, ("code-hammer", 202, ""): 1,
+             ("slow-head", 408, ""): 20, ("slow-body", 408, ""): 20, ("idle-herd", 0, "closed"): 20}
         )  # fmt: skip
         # the draw takes 10 s: ten joins a second, forty fast polls, ten ticks
         meters.from_due[Call.JOIN].clear()

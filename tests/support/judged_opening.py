@@ -25,6 +25,9 @@ def world_with_slo() -> World:
     for call in Call:
         for second in range(END_S):
             world.evidence.meters.answered(call, second * 1_000_000, second * 1_000_000, second * 1_000_000 + 5000)
+    for second in range(END_S):
+        for how in ("connect", "handshake"):
+            world.evidence.meters.connected(how, second * 1_000_000, second * 1_000_000 + 5000)
     for i in range(world.observations.residents):
         if world.observations.ready_ms[i] > 0:
             world.observations.promised_wait_ms[i] = (
