@@ -37,7 +37,9 @@ class Timetable:
     claim_seconds: int
     pass_seconds: int
     poll_floor_seconds: int
+    poll_ceiling_seconds: int
     poll_budget_per_second: int
+    look_budget_per_second: int
     sms_per_second: int
     sms_begins_s: int
     sms_ends_s: int

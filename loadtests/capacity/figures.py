@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from loadtests.capacity.demand import percentile
-from loadtests.capacity.load import LOADS, Load, Moment
+from loadtests.capacity.load import CACHED_PER_SECOND, LOADS, POLLS_OF_A_CALL, Load, Moment
 
 LATE_SECONDS = 0.25
 """The longest that a call to the store may take at the peak, of the second that an answer has (slo.toml)."""
@@ -19,9 +19,9 @@ SMS_SHARE = 0.3
 
 Mark = Literal["measured", "extrapolated"]
 _ADDS = frozenset(
-    ("joins/s", "polls/s", "claims/s", "registrations/s", "worker cores, busy", "workers", "store cores, busy",
-     "store shards", "store memory, GB", "network in, Mbit/s", "network out, Mbit/s", "SMS/s by day",
-     "not called that day")
+    ("joins/s", "public looks/s", "looks at workers/s", "polls/s", "claims/s", "registrations/s", "worker cores, busy",
+     "workers", "store cores, busy", "store shards", "store memory, GB", "network in, Mbit/s", "network out, Mbit/s",
+     "SMS/s by day", "not called that day")
 )  # fmt: skip
 
 
@@ -59,13 +59,32 @@ def figures(load: Load) -> list[Figure]:
 def _rates(load: Load) -> Iterator[Figure]:
     hows = {
         "join": f"residents at the door ÷ draw_seconds + the first of the others, × {load.joins_each:.3g}",
-        "poll": f"waiting ÷ poll_floor_seconds, at most {load.known.sizes.polls.of_budget:g} × an opening's budget",
+        "opening": f"{CACHED_PER_SECOND:g} of a district: a new one a second, fetched twice at worst by the cache"
+        if load.asked.cache
+        else "all of them, and the page's own: no cache in front (--cache)",
+        "poll": f"{load.plain:g} of those who wait are old clients (the crowd's plain_share); at their pace",
         "claim": "rate_per_second of the openings that call at once (or max_active ÷ the seconds one is active)",
         "register": "as many as claim",
     }
-    for call, name in (("join", "joins"), ("poll", "polls"), ("claim", "claims"), ("register", "registrations")):
+    yield _public_looks(load)
+    names = {
+        "join": "joins",
+        "opening": "looks at workers",
+        "poll": "polls",
+        "claim": "claims",
+        "register": "registrations",
+    }
+    for call, name in names.items():
         most = max(it.calls[call] for it in load.moments)
         yield Figure(f"{name}/s", most, _number(most), _mark(most <= load.known.per_second(call)), hows[call])
+
+
+def _public_looks(load: Load) -> Figure:
+    most = max(
+        sum(load.public_looks(it) for it in load.queues if it.district.name in at.districts) for at in load.moments
+    )
+    how = f"waiting ÷ poll_floor_seconds, at most {load.known.sizes.polls.of_budget:g} × look_budget_per_second each"
+    return Figure("public looks/s", most, _number(most), _mark(most <= load.known.per_second("opening")), how)
 
 
 def _machines(load: Load) -> Iterator[Figure]:
@@ -132,6 +151,11 @@ def _waits(load: Load) -> Iterator[Figure]:
     for name, share in (("median", 0.5), ("p90", 0.9), ("longest", 1.0)):
         seconds = percentile(samples, share) if samples else math.inf
         yield Figure(f"wait, {name}", seconds, duration(seconds), measured, how)
+    tickets = load.tickets_each()
+    yield Figure(
+        "tickets a place", tickets, _number(tickets), measured,
+        f"GET /ticket: {POLLS_OF_A_CALL:g} of who is called, and of old clients each time that they look",
+    )  # fmt: skip
     missed = sum(max(0.0, it.residents - it.called) for it in load.queues)
     missed = 0.0 if missed < 0.5 else missed
     yield Figure(

@@ -13,8 +13,11 @@ from loadtests.crowd.profile import CrowdProfile
 
 LINGER_SECONDS = 0.005
 """How long a worker gathers calls for the store before it sends them (server/waiting_room/batches.py)."""
+_SHARE_OF_WAIT = 0.6
 POLLS_OF_A_CALL = 1.2
 """Assumption: polls of somebody who has been called, until they claim."""
+CACHED_PER_SECOND = 2.0
+"""Public answers of a district that reach a worker through a cache: a new one a second, fetched twice at worst."""
 LOADS = ("join", "poll", "ready", "claim", "register", "look_up", "qr", "opening", "city")
 
 
@@ -76,6 +79,7 @@ class Load:
             + habits.gives_up * reactions.regrets
         )
         self.looks = reactions.looks
+        self.plain = crowd.plain_share
         thoughts = crowd.afterthoughts
         self.look_ups = thoughts.changes + thoughts.cancels + thoughts.returns
         self.active_seconds = (
@@ -156,24 +160,55 @@ class Load:
     def _drawing(self, it: Queue) -> dict[str, float]:
         """Calls a second of an opening in the first second of its draw."""
         looks = it.joins_per_second * self.looks
-        return {"join": it.joins_per_second * self.joins_each, "opening": looks, "city": looks}
+        return {"join": it.joins_per_second * self.joins_each, "opening": self._reaching(looks), "city": looks}
+
+    def public_looks(self, it: Queue) -> float:
+        """Return the looks a second at an opening's public answer when the most wait, wherever they are answered."""
+        return (1 - self.plain) * self._asking(it, self.timetable.look_budget_per_second)
+
+    def looks_each(self, wait_s: float) -> float:
+        """Return how often somebody looks who waits so long: each time after a share of what is left.
+
+        The rule is the page's, and the server's for old clients (`poll_after_s` in `server/waiting_room/opening.py`);
+        unstretched, as a budget makes it fewer.
+        """
+        near_s, far_s = (
+            seconds / _SHARE_OF_WAIT
+            for seconds in (self.timetable.poll_floor_seconds, self.timetable.poll_ceiling_seconds)
+        )
+        near = min(wait_s, near_s) / self.timetable.poll_floor_seconds
+        middle = math.log(max(min(wait_s, far_s), near_s) / near_s) / -math.log(1 - _SHARE_OF_WAIT)
+        return 1 + near + middle + max(0.0, wait_s - far_s) / self.timetable.poll_ceiling_seconds
+
+    def tickets_each(self) -> float:
+        """Return `GET /ticket` a place: of those called, and of old clients while they wait."""
+        places = sum(it.residents for it in self.queues)
+        called = sum(it.called for it in self.queues)
+        plain = sum(it.residents * self.looks_each(it.waits_s[0]) for it in self.queues if it.waits_s)
+        return (called * POLLS_OF_A_CALL + self.plain * plain) / places
+
+    def _asking(self, it: Queue, budget_per_second: float) -> float:
+        """Return how many of those who wait ask a second, if all ask the same: the server stretches their pace so that
+        they keep to the budget."""
+        budget = budget_per_second * self.known.sizes.polls.of_budget
+        return min(it.longest_queue / self.timetable.poll_floor_seconds, budget)
+
+    def _reaching(self, looks: float) -> float:
+        """Return the looks a second at a district's public answer that reach a worker."""
+        return min(looks, CACHED_PER_SECOND) if self.asked.cache else looks
 
     def _calling(self, it: Queue) -> dict[str, float]:
-        """Calls a second of an opening when its draw has closed and the most wait.
-
-        The rule of the polls is the server's: `poll_after_s` in `server/waiting_room/opening.py`.
-        """
+        """Calls a second of an opening when its draw has closed and the most wait."""
         pace, looks = it.calls_per_second, it.later * self.looks
-        budget = self.timetable.poll_budget_per_second * self.known.sizes.polls.of_budget
         return {
             "join": it.later * self.joins_each,
-            "poll": min(it.longest_queue / self.timetable.poll_floor_seconds, budget),
+            "poll": self.plain * self._asking(it, self.timetable.poll_budget_per_second),
             "ready": pace * POLLS_OF_A_CALL,
             "claim": pace,
             "register": pace,
             "qr": pace,
             "look_up": pace * self.look_ups,
-            "opening": looks,
+            "opening": self._reaching(looks + self.public_looks(it)),
             "city": looks,
         }
 

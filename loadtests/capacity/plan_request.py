@@ -28,6 +28,8 @@ class PlanRequest:
         openings: in place of the city's districts so many equal ones, in the first one's window.
         rate_per_second: of calls, in place of the city's; `enough`: so many that everyone is called in the window, and
             as many active as that takes.
+        cache: one in front carries the public answer, so that no more than `CACHED_PER_SECOND` of a district reach a
+            worker.
     """
 
     residents: float | None
@@ -38,6 +40,7 @@ class PlanRequest:
     cities: int = 1
     openings: int | None = None
     rate_per_second: float | Literal["enough"] | None = None
+    cache: bool = False
 
     def check(self) -> None:
         """Raises PlanError: what cannot be."""

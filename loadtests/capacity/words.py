@@ -19,9 +19,10 @@ _CALLS = {
     "register": "registration",
 }  # fmt: skip
 _ROWS = (
-    "joins/s", "polls/s", "claims/s", "registrations/s", "worker cores, busy", "workers", "store cores, busy",
-    "store shards", "store memory, GB", "network in, Mbit/s", "network out, Mbit/s", "SMS/s by day",
-    "SMS of the night, minutes", "wait, median", "wait, p90", "wait, longest", "not called that day", "night, minutes",
+    "joins/s", "public looks/s", "looks at workers/s", "polls/s", "tickets a place", "claims/s", "registrations/s",
+    "worker cores, busy", "workers", "store cores, busy", "store shards", "store memory, GB", "network in, Mbit/s",
+    "network out, Mbit/s", "SMS/s by day", "SMS of the night, minutes", "wait, median", "wait, p90", "wait, longest",
+    "not called that day", "night, minutes",
 )  # fmt: skip
 
 

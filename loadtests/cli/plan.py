@@ -54,6 +54,7 @@ class _Rate(click.ParamType[float | Literal["enough"]]):
 @click.option(
     "--cities", default=1, show_default=True, help="So many equal set-ups, each with its own store and workers."
 )
+@click.option("--cache", is_flag=True, help="A cache in front carries the public answer (jiaohao front).")
 @click.option("--utilisation", type=float, default=0.6, show_default=True, help="Of a core, at the peak.")
 @click.option(
     "--measured",
@@ -78,6 +79,7 @@ def command(
     rate_per_second: float | Literal["enough"] | None,
     openings: int | None,
     cities: int,
+    cache: bool,
     utilisation: float,
     measured: tuple[Path, ...],
     as_json: bool,
@@ -133,6 +135,7 @@ def command(
             openings=openings,
             cities=cities,
             rate_per_second=rate_per_second,
+            cache=cache,
         )
         asked.check()  # before the city file, which takes a process to read
         plan = make(_timetable(read_city(city), districts), asked, known)
@@ -155,18 +158,18 @@ def _cases() -> list[tuple[str, tuple[str, ...], Path | None, PlanRequest]]:
 
     shanghai = Path(loadtests.__file__).parent / "cities" / "shanghai.toml"
     return [
-        ("Guangzhou", ("--residents 4836000",), None, PlanRequest(4_836_000)),
+        ("Guangzhou", ("--residents 4836000", "--cache"), None, PlanRequest(4_836_000, cache=True)),
         (
             "Shanghai",
-            ("--residents 25000000", "--city loadtests/cities/shanghai.toml"),
+            ("--residents 25000000", "--cache", "--city loadtests/cities/shanghai.toml"),
             shanghai,
-            PlanRequest(25_000_000),
+            PlanRequest(25_000_000, cache=True),
         ),
         (
             "the planet",
-            ("--joins-per-second 1000000", "--cities 100", "--openings 4", "--rate enough"),
+            ("--joins-per-second 1000000", "--cache", "--cities 100", "--openings 4", "--rate enough"),
             None,
-            PlanRequest(None, 1_000_000, cities=100, openings=4, rate_per_second="enough"),
+            PlanRequest(None, 1_000_000, cities=100, openings=4, rate_per_second="enough", cache=True),
         ),
     ]
 
@@ -206,7 +209,9 @@ def _timetable(city: CityFile, codes: tuple[str, ...]) -> Timetable:
         claim_seconds=policy.claim_seconds,
         pass_seconds=policy.pass_seconds,
         poll_floor_seconds=policy.poll_floor_seconds,
+        poll_ceiling_seconds=policy.poll_ceiling_seconds,
         poll_budget_per_second=policy.poll_budget_per_second,
+        look_budget_per_second=policy.look_budget_per_second,
         sms_per_second=city.sms.per_second,
         sms_begins_s=_seconds(quiet.ends) if quiet.ends else 0,
         sms_ends_s=_seconds(quiet.begins) if quiet.begins else _DAY_SECONDS,

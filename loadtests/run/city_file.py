@@ -42,7 +42,9 @@ class Policy(msgspec.Struct, frozen=True):
     claim_seconds: int
     pass_seconds: int
     poll_floor_seconds: int
+    poll_ceiling_seconds: int
     poll_budget_per_second: int
+    look_budget_per_second: int
     grace_seconds: int
 
 

@@ -24,8 +24,8 @@ EIGHT, NOON = 8 * 3600, 12 * 3600
 TIANHE = PlannedDistrict("440106", "Tianhe", 1, EIGHT, NOON, 100.0, 30_000)
 GUANGZHOU = Timetable(
     name="Guangzhou", districts=(TIANHE,), draw_seconds=120, claim_seconds=300, pass_seconds=600,
-    poll_floor_seconds=5, poll_budget_per_second=1500, sms_per_second=1000, sms_begins_s=EIGHT,
-    sms_ends_s=21 * 3600, night_seconds=42_600,
+    poll_floor_seconds=5, poll_ceiling_seconds=600, poll_budget_per_second=1500, look_budget_per_second=4000,
+    sms_per_second=1000, sms_begins_s=EIGHT, sms_ends_s=21 * 3600, night_seconds=42_600,
 )  # fmt: skip
 AT_THE_DOOR = Arrivals(door=1.0, minutes=240.0)
 ALL_CALLS = ("join", "poll", "ready", "claim", "register", "look_up", "qr", "opening", "city")
@@ -167,7 +167,10 @@ def test_a_city_by_hand() -> None:
     assert it.figure("store cores, busy").value == pytest.approx(calls * 20e-6)
     assert it.figure("store shards").value == 1
     assert it.figure("claims/s").value == 100
-    assert it.figure("polls/s").value == 1500
+    # 1.2 million wait: all could look every 5 s, and the budgets stretch it; 3 % are old clients, who poll
+    assert it.figure("public looks/s").value == pytest.approx(0.97 * 4000)
+    assert it.figure("looks at workers/s").value == pytest.approx(0.97 * 4000)  # after the draw nobody comes any more
+    assert it.figure("polls/s").value == pytest.approx(0.03 * 1500)
     # a browser's request is 800 bytes, an answer 400 here; each with 80 of TCP/IP
     assert it.figure("network in, Mbit/s").value == pytest.approx(calls * 880 * 8 / 1e6)
     assert it.figure("network out, Mbit/s").value == pytest.approx(calls * 480 * 8 / 1e6)
@@ -177,6 +180,22 @@ def test_a_city_by_hand() -> None:
     # 14,280 s × 100 calls a second
     assert it.limits[0].name == "calls (rate_per_second of Tianhe)"
     assert it.limits[0].factor == pytest.approx(14_280 * 100 / 1_200_000)
+
+
+def test_through_a_cache_no_more_than_two_looks_a_second_of_a_district_reach_a_worker() -> None:
+    without, behind = plan(PlanRequest(1_200_000, door=1.0)), plan(PlanRequest(1_200_000, door=1.0, cache=True))
+    assert behind.figure("public looks/s").value == without.figure("public looks/s").value
+    assert behind.figure("looks at workers/s").value == 2
+    assert behind.figure("worker cores, busy").value < without.figure("worker cores, busy").value
+
+
+def test_a_ticket_is_asked_for_by_who_is_called_and_by_old_clients() -> None:
+    it = plan(PlanRequest(12_000, door=1.0))
+    # All are called, half of them after 120 s or more: 60 s of the draw and 60 s of calls. An old client looks
+    # when it has joined, then after 0.6 of the rest each time until 8.3 s are left, and every five seconds from there.
+    wait_s = it.figure("wait, median").value
+    looks = 1 + math.log(wait_s / (5 / 0.6)) / -math.log(0.4) + 1 / 0.6
+    assert it.figure("tickets a place").value == pytest.approx(1.2 + 0.03 * looks, rel=0.02)
 
 
 def test_what_was_measured_is_told_from_what_was_not() -> None:
@@ -437,7 +456,7 @@ def test_the_commands_of_the_table_give_its_figures(jiaohao: Jiaohao) -> None:
         row,
         strict=True,
     ):
-        code, out, _ = jiaohao("plan", *arguments, "--json")
+        code, out, _ = jiaohao("plan", *arguments, "--cache", "--json")
         figures = {it["name"]: it["words"] for it in json.loads(out)["figures"]}
         assert (code, figures["worker cores, busy"]) == (0, cell.strip().rstrip("†"))
 
