@@ -1,12 +1,13 @@
 """New visitors: each opens a connection of their own, asks once, and leaves it open for as long as the server does."""
 
 import heapq
+import multiprocessing
 import select
 import socket
 import ssl
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 
 import msgspec
@@ -35,11 +36,17 @@ class VisitorsResult(msgspec.Struct):
     statuses: dict[int, int]
     seconds: list[float]
     most_open: int
-    held_at_end: int
     worker_cpu: float
     generator_cpu: float
     rate: float
     proxy_cpu: float = 0.0
+
+    def with_(self, other: "VisitorsResult") -> "VisitorsResult":
+        """Return both as one: of two generators that ran at the same time."""
+        return VisitorsResult(
+            dict(Counter(self.statuses) + Counter(other.statuses)), self.seconds + other.seconds,
+            self.most_open + other.most_open, 0.0, self.generator_cpu + other.generator_cpu, self.rate + other.rate,
+        )  # fmt: skip
 
     def percentile(self, share: float) -> float:
         """Return the milliseconds in which this share of all visitors had an answer; infinite for who had none."""
@@ -84,14 +91,12 @@ class Visitors:
                 self._go_on(fd, events)
         self.most_open = max(self.most_open, len(self._open))
 
-    def close(self) -> int:
-        """Close what is still open; how many that were."""
-        held = len(self._open)
+    def close(self) -> None:
+        """Close what is still open."""
         for visit in self._open.values():
             visit.socket.close()
         self._open.clear()
         self._epoll.close()
-        return held
 
     def _arrive(self, due: float, request: bytes) -> None:
         turn = next(self._turn)
@@ -161,18 +166,40 @@ class Visitors:
 
 
 def visit(
-    port: int, requests: Iterator[bytes], per_second: float, seconds: float, worker: psutil.Process,
-    tls: ssl.SSLContext | None = None,
+    port: int, requests: Sequence[bytes], per_second: float, seconds: float, worker: psutil.Process,
+    tls: ssl.SSLContext | None = None, generators: int = 1,
 ) -> VisitorsResult:  # fmt: skip
-    """Let so many visitors a second come, for so many seconds."""
-    before, own, began = cpu_seconds(worker), time.process_time(), time.perf_counter()
+    """Let so many visitors a second come, for so many seconds, from so many processes."""
+    context = multiprocessing.get_context("fork")
+    told: multiprocessing.Queue[VisitorsResult] = context.Queue()
+    before, began = cpu_seconds(worker), time.perf_counter()
+    shares = [requests[n::generators] for n in range(generators)]
+    processes = [
+        context.Process(target=_generate, args=(port, share, per_second / generators, seconds, tls, told))
+        for share in shares
+    ]
+    for process in processes:
+        process.start()
+    parts = [told.get(timeout=seconds + 60) for _ in processes]
+    for process in processes:
+        process.join()
+    found = parts[0]
+    for part in parts[1:]:
+        found = found.with_(part)
+    found.worker_cpu = (cpu_seconds(worker) - before) / (time.perf_counter() - began)
+    return found
+
+
+def _generate(
+    port: int, requests: Sequence[bytes], per_second: float, seconds: float, tls: ssl.SSLContext | None,
+    told: "multiprocessing.Queue[VisitorsResult]",
+) -> None:  # fmt: skip
+    """One generator, in a process of its own."""
+    own, began = time.process_time(), time.perf_counter()
     visitors = Visitors(port, tls)
     try:
-        visitors.run(requests, per_second, seconds)
-        elapsed = time.perf_counter() - began
-        cpu = (cpu_seconds(worker) - before) / elapsed
-        generator = (time.process_time() - own) / elapsed
+        visitors.run(iter(requests), per_second, seconds)
+        cpu = (time.process_time() - own) / (time.perf_counter() - began)
     finally:
-        held = visitors.close()
-    statuses = dict(visitors.statuses)
-    return VisitorsResult(statuses, visitors.seconds, visitors.most_open, held, cpu, generator, per_second)
+        visitors.close()
+    told.put(VisitorsResult(dict(visitors.statuses), visitors.seconds, visitors.most_open, 0.0, cpu, per_second))
