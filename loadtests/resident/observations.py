@@ -26,7 +26,10 @@ from loadtests.resident.facts import (
 
 _LATEST = (1 << 31) - 1
 _EXAMPLES = 5
-_READY = int(Fact.READY)  # what is looked at often: a flag takes ten times as long as a number
+# What is looked at often: a flag takes ten times as long as a number.
+_READY = int(Fact.READY)
+_JOINING = int(Fact.JOIN_SENT | Fact.JOIN_OPEN)
+_NO_JOIN_OPEN = int(~Fact.JOIN_OPEN)
 
 
 class _Encoded(msgspec.Struct):
@@ -94,10 +97,10 @@ class Observations:
 
     def has(self, i: int, fact: Fact) -> bool:
         """Return whether any of these facts holds for resident `i`."""
-        return bool(self.facts[i] & fact)
+        return self.facts[i] & int(fact) != 0
 
     def note(self, i: int, fact: Fact) -> None:
-        self.facts[i] |= fact
+        self.facts[i] |= int(fact)
 
     def contradict(self, what: str, i: int, detail: str) -> None:
         """Record an answer that contradicts an earlier one or the contract; any of these fails the audit."""
@@ -139,14 +142,14 @@ class Observations:
 
     def join_sent(self, i: int) -> None:
         """Resident `i` asks for a place."""
-        self.note(i, Fact.JOIN_SENT | Fact.JOIN_OPEN)
+        self.facts[i] |= _JOINING
         self._joins[i] += 1
 
     def join_heard(self, i: int) -> None:
         """One of their joins was answered: once none is on its way, what they were told is what holds."""
         self.join_unheard(i)
         if i not in self._joins:
-            self.facts[i] &= ~Fact.JOIN_OPEN
+            self.facts[i] &= _NO_JOIN_OPEN
 
     def join_unheard(self, i: int) -> None:
         """One of their joins will not be answered any more."""

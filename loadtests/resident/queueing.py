@@ -20,6 +20,10 @@ from loadtests.resident.watching import Watching
 
 JOINS = (Act.JOIN, Act.REFRESH, Act.OTHER_DEVICE)
 CLAIMS = (Act.JUMP, Act.CLAIM, Act.CLAIM_AGAIN)
+_REFRESH_POINTLESS = Fact.LEAVE_SENT | Fact.CLAIM_SENT | Fact.REFUSED
+_CLAIM_AGAIN_POINTLESS = Fact.LEAVE_SENT | Fact.MISSED | Fact.REGISTER_SENT
+_CLAIM_POINTLESS = _CLAIM_AGAIN_POINTLESS | Fact.CLAIMED
+_JUMP_POINTLESS = _CLAIM_POINTLESS | Fact.READY
 _POLL_POINTLESS = Fact.CLAIMED | Fact.LEAVE_SENT | Fact.MISSED | Fact.ENDED
 
 
@@ -69,7 +73,7 @@ class Queueing:
 
     def _join_request(self, i: int, act: Act, now_us: int) -> bytes | None:
         observations = self.observations
-        if act is not Act.JOIN and observations.has(i, Fact.LEAVE_SENT | Fact.CLAIM_SENT | Fact.REFUSED):
+        if act is not Act.JOIN and observations.has(i, _REFRESH_POINTLESS):
             return None
         if act is Act.JOIN and not observations.has(i, Fact.JOIN_SENT):
             self._residents.meters.count("arrivals", now_us)
@@ -81,10 +85,8 @@ class Queueing:
 
     def _claim_request(self, i: int, act: Act, ticket: bytes, now_us: int) -> bytes | None:
         observations = self.observations
-        pointless = Fact.LEAVE_SENT | Fact.MISSED | Fact.REGISTER_SENT
-        if act is not Act.CLAIM_AGAIN:
-            pointless |= Fact.CLAIMED | (Fact.READY if act is Act.JUMP else Fact(0))
-        if observations.has(i, pointless):
+        pointless = {Act.CLAIM_AGAIN: _CLAIM_AGAIN_POINTLESS, Act.JUMP: _JUMP_POINTLESS}
+        if observations.has(i, pointless.get(act, _CLAIM_POINTLESS)):
             return None
         if not observations.has(i, Fact.CLAIM_SENT):
             observations.claim_sent_ms[i] = now_us // 1000

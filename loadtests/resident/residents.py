@@ -21,6 +21,8 @@ from loadtests.resident.observations import Observations
 from loadtests.resident.pace import Pace
 from loadtests.resident.run_opening import RunOpening
 
+_UNKNOWN = 255  # a crowd's districts are indices below it
+
 
 class Residents:
     """The residents of one share of the crowd: their clock, agenda and observations in one place.
@@ -43,6 +45,7 @@ class Residents:
     ) -> None:
         self.crowd, self.openings, self.curves, self.pace, self.share = crowd, openings, curves, pace, share
         self.agenda, self.meters, self.observations = agenda, meters, Observations(crowd.residents)
+        self._home = bytearray([_UNKNOWN]) * crowd.residents
         self.random = random.Random(crowd.seed + share.index)
         self.reactions, self.networks = crowd.profile.reactions, Networks(crowd)
 
@@ -56,7 +59,7 @@ class Residents:
     def arrival(self, i: int) -> Arrival:
         """Say when resident `i` comes; of a family one after the other, as they share a phone, but in the run's
         time."""
-        head, curve = self.crowd.head(i), self.curves[self.crowd.home(i)]
+        head, curve = self.crowd.head(i), self.curves[self.home(i)]
         arrival = curve.arrival(self.crowd.stir(head, 3))
         if head == i:
             return arrival
@@ -64,9 +67,16 @@ class Residents:
         latest_seconds = max(arrival.at_seconds, curve.seconds - 1)
         return replace(arrival, at_seconds=min(arrival.at_seconds + after_seconds, latest_seconds))
 
+    def home(self, i: int) -> int:
+        """Return the index of the opening of resident `i`: worked out once, as it is asked for at every step."""
+        known = self._home[i]
+        if known == _UNKNOWN:
+            known = self._home[i] = self.crowd.home(i)
+        return known
+
     def opening(self, i: int) -> RunOpening:
         """Return the opening of resident `i`."""
-        return self.openings[self.crowd.home(i)]
+        return self.openings[self.home(i)]
 
     def file(self, due_us: int, i: int, act: Act) -> None:
         """File what resident `i` does at `due_us`: for when its request reaches the server."""

@@ -39,7 +39,7 @@ class Watching:
         observations = self._observations
         if observations.ticket[i] is None or observations.has(i, _POINTLESS):
             return None
-        kept = self._public[self._crowd.home(i)].latest
+        kept = self._public[self._residents.home(i)].latest
         if kept is not None and 0 <= now_us // 1000 - self._looked_ms[i] < _BROWSER_KEEPS_MS:
             self._sees(i, kept, now_us)
             return None
@@ -48,7 +48,7 @@ class Watching:
     def next_look(self, i: int, place: Place, now_us: int) -> tuple[Act, float]:
         """Say what resident `i`, whom a worker has told that they wait, looks at next, and after how many seconds."""
         told, own = place.poll_after_seconds or 30.0, self._observations.own_number[i]
-        public = self._public[self._crowd.home(i)]
+        public = self._public[self._residents.home(i)]
         # by the public answer they are called: a worker that says otherwise has not heard of it yet
         is_called = own > 0 and public.latest is not None and own <= public.latest.serving
         if is_called or self.is_plain(i):
@@ -62,12 +62,12 @@ class Watching:
 
     def has_looked(self, i: int, answer: Answer, now_us: int) -> None:
         """Resident `i`, who is about to join, has looked at the opening."""
-        self._public[self._crowd.home(i)].read(answer.body)
+        self._public[self._residents.home(i)].read(answer.body)
         self._looked_ms[i] = now_us // 1000
 
     def watched(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
         """Take in the public answer that resident `i` has asked for."""
-        public = self._public[self._crowd.home(i)]
+        public = self._public[self._residents.home(i)]
         told = public.latest if answer.status == 304 else public.read(answer.body)
         if told is None:
             raise ValueError("unchanged since nothing was told")
@@ -80,7 +80,7 @@ class Watching:
         observations, residents = self._observations, self._residents
         entry = observations.entry[i]
         try:
-            wait, numbers = self._public[self._crowd.home(i)].numbers(told, entry)
+            wait, numbers = self._public[self._residents.home(i)].numbers(told, entry)
         except Unfit:
             residents.file(now_us, i, Act.POLL)
             return
