@@ -10,7 +10,7 @@ from loadtests.crowd.arrivals import CurveError, parse_arrivals
 from loadtests.crowd.crowd_file import CrowdError, load_profile
 from loadtests.faults.catalogue import FAULTS
 from loadtests.report.against import AgainstError, load_run
-from loadtests.run.front import problem_of_front
+from loadtests.run.front import TLS_FRONTS, problem_of_front
 from loadtests.run.options import Options
 
 
@@ -30,8 +30,11 @@ def problem_of(options: Options, *, faults_by_hand: bool = False) -> str | None:
         return "--rate: expected more than 0"
     if options.processes < 1 or options.lines < options.processes:
         return "--processes: expected at least 1, and no more than --lines"
-    if options.tls and not (options.host or "").startswith("https://"):
-        return "--tls: jiaohao up speaks no TLS, what is in front of it does: give its --host https://HOST:PORT"
+    if options.tls and not ((options.host or "").startswith("https://") or options.front in TLS_FRONTS):
+        return (
+            "--tls: jiaohao up speaks no TLS, what is in front of it does: take "
+            f"{' or '.join(f'--front {name}' for name in TLS_FRONTS)}, or --host https://HOST:PORT"
+        )
     if options.fault is not None and options.fault not in FAULTS:
         return f"--fault: expected one of {', '.join(FAULTS)}"
     if options.fault is not None and options.host is not None and not faults_by_hand:

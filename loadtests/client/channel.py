@@ -74,12 +74,12 @@ class Channel:
         "_data",
         "_holder",
         "_io",
+        "_kept",
         "_ready",
         "_request",
         "_socket",
         "_source",
         "_target",
-        "_used",
         "idle_since_us",
         "is_open",
         "is_waiting",
@@ -94,26 +94,22 @@ class Channel:
         self._target, self._holder, self._source = target, holder, source
         self.owner, self.needed_us, self.idle_since_us = owner, needed_us, needed_us
         self.next_idle: Channel | None = None
-        self.is_open = self.is_waiting = self._ready = self._used = False
+        self.is_open = self.is_waiting = self._ready = self._kept = False
         self._request = self._data = b""
         self._socket: Any = None
         self._io: Any = None
 
-    @property
-    def was_used(self) -> bool:
-        """Return whether it has brought an answer already."""
-        return self._used
-
     def ask(self, request: bytes) -> None:
         """Send a whole request, and open the connection first where it is not."""
         self.is_waiting, self._request = True, request
+        self._kept = self.is_open  # from an earlier request, or opened ahead: it may be ended just now
         try:
             if self._ready:
                 self._transmit(request)
             elif not self.is_open:
                 self._open()
         except OSError as failure:
-            self._break(_reason(failure), kept=self._used)
+            self._break(_reason(failure), kept=self._kept)
 
     def connect(self) -> None:
         """Open the connection though there is nothing to ask yet."""
@@ -184,14 +180,14 @@ class Channel:
         except BlockingIOError:
             return
         except OSError as failure:
-            self._break(_reason(failure), kept=self._used and not self._data)
+            self._break(_reason(failure), kept=self._kept and not self._data)
             return
         if data and self.is_waiting:
             self._take(self._data + data if self._data else data)
         elif self._data:
             self._break("closed inside the answer", kept=False)
         else:  # what is said unasked is a goodbye as well
-            self._break("closed before the answer", kept=self._used)
+            self._break("closed before the answer", kept=self._kept)
 
     def _take(self, data: bytes) -> None:
         try:
@@ -203,7 +199,7 @@ class Channel:
             self._data = data
             return
         self._data = b""
-        self._used, self.is_waiting = True, False
+        self.is_waiting = False
         if answer.closes:
             self._close()
         try:

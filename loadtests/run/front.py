@@ -55,6 +55,7 @@ _KINDS = {
     ),
 }
 FRONTS = tuple(_KINDS)
+TLS_FRONTS = tuple(name for name, kind in _KINDS.items() if kind.tls)
 
 
 def problem_of_front(name: str) -> str | None:

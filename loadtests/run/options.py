@@ -42,7 +42,7 @@ class Options(msgspec.Struct, kw_only=True):
         night: hold the night once the crowd is gone, and audit it (`run/night.py`); only on a server of
             our own with its embedded store.
         connections: `own`, one for each resident and each second device, or `shared`, `lines` for everybody.
-        tls: the own server is asked by TLS, at what is in front of it.
+        tls: nothing is begun but by TLS, of what is in front of the own server or of a `host`.
         lines: shared connections of the generators together.
         processes: generators; more than one are a Locust master with so many workers.
         slo: the file that says what must hold (`loadtests/slo.toml` is the default).

@@ -264,3 +264,15 @@ def test_where_no_tls_is_spoken_the_handshake_fails(holder: Holder) -> None:
             while len(holder.heard) < 2:
                 gevent.sleep(0.002)
     assert holder.heard[1].startswith("broke: no TLS")
+
+
+def test_one_opened_ahead_that_ends_as_it_is_first_used_is_a_kept_one(holder: Holder) -> None:
+    def handle(peer: socket, _: str) -> None:
+        peer.recv(1000)
+
+    with server(handle) as target:
+        channel = Channel(target, holder, 1, 0)
+        channel.connect()
+        holder.await_("connected")
+        channel.ask(b"x")
+        holder.await_("connected", "broke: closed before the answer, kept")

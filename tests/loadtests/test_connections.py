@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from loadtests.cli.checks import problem_of
 from loadtests.client.measure import Meters
 from loadtests.crowd.arrivals import Curve, parse_curve
 from loadtests.crowd.crowd import Crowd, mix
@@ -236,3 +237,9 @@ def test_the_share_that_comes_in_a_second_is_that_of_the_arrivals(arrivals: str)
         seen = seconds.count(second) / len(seconds)
         assert curve.share_between(second, second + 1) == pytest.approx(seen, abs=0.01)
     assert curve.share_between(0, 60) == pytest.approx(1)
+
+
+def test_tls_needs_somebody_who_speaks_it() -> None:
+    assert (problem_of(Options(tls=True)) or "").startswith("--tls: jiaohao up speaks no TLS")
+    assert (problem_of(Options(tls=True, host="http://127.0.0.1:1")) or "").startswith("--tls: ")
+    assert problem_of(Options(tls=True, host="https://127.0.0.1:1")) is None
