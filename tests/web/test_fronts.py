@@ -24,6 +24,7 @@ CALLS = 40
 class Fronted(NamedTuple):
     """A server, and the address of what stands before it."""
 
+    name: str
     server: Up
     url: str
     certificate: Path | None
@@ -58,7 +59,7 @@ def fronted(request: pytest.FixtureRequest, served: Up) -> Iterator[Fronted]:
     with ExitStack() as stack:
         front = Front(request.param, environment())
         stack.callback(front.stop)
-        yield Fronted(served, front.start(served.url), front.certificate)
+        yield Fronted(request.param, served, front.start(served.url), front.certificate)
 
 
 def test_what_is_public_is_asked_of_a_worker_once_in_a_while_and_nothing_else_is_kept(fronted: Fronted) -> None:
@@ -88,6 +89,11 @@ def test_browsers_are_let_go_where_the_wait_is_long_and_its_own_connections_to_t
         assert place.json()["poll_after_seconds"] > 5 and place.headers["connection"] == "close"
         poll = client.get(f"{API}/ticket", headers={"authorization": f"Bearer {place.json()['ticket']}"})
         assert poll.headers["connection"] == "close"
+        opening = client.get(f"{API}/openings/{TIANHE}")
+        assert opening.headers.get("connection") != "close", "a page that is loaded goes on to join"
+        waits = client.get(f"{API}/openings/{TIANHE}", headers={"if-none-match": opening.headers["etag"]})
+        if fronted.name != "nginx":  # which ends connections by path and by time alone
+            assert waits.headers["connection"] == "close"
         for path in ("/", "/resident.js", f"{API}/city"):
             assert client.get(path).headers.get("connection") != "close", path
         assert fronted.counted("connections_let_go_total") == before
