@@ -85,14 +85,16 @@ const lookAt = (code) => alone(`look:${code}`, async (mine) => {
   for (const { key } of all) {
     const it = recall(`place:${key}`);
     if (!it) continue;
-    if (after_ms) hold(it, answer, mine, after_ms); else follow(it, answer);
+    if (after_ms) hold(it, answer, mine, after_ms); else if (follow(it, answer)) poll(key);
   }
 });
+// Takes over what a public answer says; whether a worker is to be asked.
 function follow(it, { ok, data }) {
   troubles.delete(it.key);
   const { after_s, ask, ...news } = ok ? kit.wait.standing(it, data) : { ask: "once" };
-  if (ask) return later({ ...it, ask }, 0);
-  return came(it, news, after_s * 1000);
+  if (ask) later({ ...it, ask }, -tab_ms); // at once
+  else came(it, news, after_s * 1000);
+  return Boolean(ask);
 }
 // How long to leave a server alone that could not answer; 0 where it has.
 function failed(answer, mine) {
