@@ -69,7 +69,10 @@ class Registry:
         self._pepper = pepper
         self._cipher = cipher
         self._guesses = guesses
-        self._lookups: Coalescer[bytes, Resident] = Coalescer(self._registry_store.residents, max_batch=256)
+        # At an opening's rate registrations come one by one: without lingering each pays for a store call of its own.
+        self._lookups: Coalescer[bytes, Resident] = Coalescer(
+            self._registry_store.residents, max_batch=256, linger_s=0.005
+        )
         # One verdict for all who had the same product on the same day: asked for each join.
         self._verdict = lru_cache(maxsize=16_384)(self._judge)
 

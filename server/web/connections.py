@@ -60,8 +60,11 @@ class Connections:
         Args:
             headers: of the request.
         """
-        if seconds is None or seconds <= self._keep_seconds or any(headers.get(name, "") for name in _OF_PROXIES):
+        if seconds is None or seconds <= self._keep_seconds:
             return False
+        for name in _OF_PROXIES:  # a loop costs a poll half of what `any` does
+            if headers.get(name, ""):
+                return False
         self.let_go += 1
         return True
 
