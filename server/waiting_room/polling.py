@@ -1,6 +1,6 @@
 """Polling: how a ticket stands; from memory until its number is called."""
 
-from typing import Literal, assert_never
+from typing import Literal, NamedTuple, assert_never
 
 import msgspec
 
@@ -27,6 +27,14 @@ class TicketStatus(msgspec.Struct):
     ticket: str | msgspec.UnsetType = msgspec.UNSET
 
 
+class Called(NamedTuple):
+    """A ticket whose number has been called: how it stands is for the store to say."""
+
+    token: Token
+    opening: Opening
+    number: int
+
+
 class Polling:
     """Tells residents how their tickets stand.
 
@@ -45,8 +53,8 @@ class Polling:
         self._lines = openings.lines
         self._tickets = tickets
 
-    def poll(self, text: str | bytes) -> TicketStatus | None:
-        """How a ticket stands, from this worker's memory; None for one that has been called: ask `poll_called`.
+    def poll(self, text: str | bytes) -> TicketStatus | Called:
+        """How a ticket stands, from this worker's memory; one that has been called is for `poll_called`.
 
         It may be called beside the event loop: what it reads of an opening does not change meanwhile.
 
@@ -56,11 +64,11 @@ class Polling:
         token, opening = self._tickets.read(text)
         with opening.following:
             status = self._from_memory(token, opening)
-        if status and token.stale_key:
+        if token.stale_key and isinstance(status, TicketStatus):
             status.ticket = self._signer.sign(TokenKind.TICKET, token)
         return status
 
-    def _from_memory(self, token: Token, opening: Opening) -> TicketStatus | None:
+    def _from_memory(self, token: Token, opening: Opening) -> TicketStatus | Called:
         now_ms = self._clock.now_ms()
         if now_ms - opening.seen_ms > STALE_MS:
             raise StoreUnavailable
@@ -69,7 +77,7 @@ class Polling:
         if opening.left.any and entry in opening.left:
             return TicketStatus("left", number, serving, None, None, 3600.0)
         if number is not None and number <= serving:
-            return None
+            return Called(token, opening, number)
         if now_ms >= opening.closes_ms:
             return TicketStatus("ended", number, serving, None, None, 3600.0)
         if number is None:
@@ -79,15 +87,13 @@ class Polling:
         eta_seconds, after = opening.eta_seconds(ahead), opening.poll_after_s(ahead)
         return TicketStatus("waiting", number, serving, ahead, eta_seconds, round(after, 1))
 
-    async def poll_called(self, text: str | bytes) -> TicketStatus:
+    async def poll_called(self, called: Called) -> TicketStatus:
         """How a ticket stands whose number has been called; shares a store call with others.
 
         Raises:
-            Refusal: `forged`, `expired`, `store-unavailable`.
+            Refusal: `store-unavailable`.
         """
-        token, opening = self._tickets.read(text)
-        number = opening.number(token.entry)
-        assert number is not None  # noqa: S101  (`poll` has looked)
+        token, opening, number = called
         place = Place(token.entry, number, token.resident)
         standing, until_ms = await self._lines[opening.tag].standings.submit(place)
         if standing == "absent":  # this worker's view is ahead of a store that was set back: wait for the next tick

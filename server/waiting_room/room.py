@@ -9,10 +9,10 @@ from server.store.connection import Connection
 from server.waiting_room.claiming import Claiming
 from server.waiting_room.joining import Joining, TicketIssued
 from server.waiting_room.openings import Openings
-from server.waiting_room.polling import Polling, TicketStatus
+from server.waiting_room.polling import Called, Polling, TicketStatus
 from server.waiting_room.tickets import Tickets
 
-__all__ = ["TicketIssued", "TicketStatus", "WaitingRoom"]
+__all__ = ["Called", "TicketIssued", "TicketStatus", "WaitingRoom"]
 
 
 class WaitingRoom:

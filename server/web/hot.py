@@ -21,7 +21,7 @@ from server.records.registration import Wishes
 from server.registry.registry import Applicant
 from server.services import Services
 from server.waiting_room.joining import TicketIssued
-from server.waiting_room.polling import TicketStatus
+from server.waiting_room.polling import Called, TicketStatus
 from server.web.bodies import decode, is_short, read_body
 from server.web.bridge import Exchange, RequestHeaders, Scope, over_asgi
 from server.web.connections import CLOSE, Connections, Ending
@@ -127,7 +127,11 @@ class HotCalls:
             exchange = Ending(exchange)
         if method in _READING:
             if path == _TICKET:
-                return self._poll_at_once(scope.headers, exchange)
+                headers = scope.headers
+                if called := self._poll_at_once(headers, exchange):
+                    asks = self._poll_called(called, headers, exchange)
+                    self._loop.call_soon_threadsafe(self._loop.create_task, asks)
+                return True
             if path.startswith(_OPENING) and path.find("/", len(_OPENING)) < 0:
                 self._show_opening(path[len(_OPENING) :], scope.headers, exchange)
                 return True
@@ -195,32 +199,35 @@ class HotCalls:
         place, fresh = await self._services.room.join(district, applicant)
         return (201, place, "joined") if fresh else (200, place, "again")
 
-    def _poll_at_once(self, headers: RequestHeaders, exchange: Exchange) -> bool:
+    def _poll_at_once(self, headers: RequestHeaders, exchange: Exchange) -> Called | None:
+        """Answer a poll from memory, or say that it has been called, which is for `_poll_called`."""
         services = self._services
         try:
             told = services.room.poll(bearer(headers.get("authorization", "")))
-            if told is None:
-                return False
+            if isinstance(told, Called):
+                return told
             status, shown, body, word = 200, self._headers_for(told, headers), _encode(told), told.state
         except Exception as error:
             status, shown, body = self._refuse(error, "poll", headers)
             word = _word_of(error)
         services.metrics.tally("poll", word)
         exchange.response_bytes(status, shown, body)
-        return True
+        return None
 
-    async def _poll(self, headers: RequestHeaders, exchange: Exchange) -> None:
-        if self._poll_at_once(headers, exchange):
-            return
+    async def _poll_called(self, called: Called, headers: RequestHeaders, exchange: Exchange) -> None:
         services = self._services
         try:
-            told = await services.room.poll_called(bearer(headers.get("authorization", "")))
+            told = await services.room.poll_called(called)
             status, shown, body, word = 200, self._headers_for(told, headers), _encode(told), told.state
         except Exception as error:
             status, shown, body = self._refuse(error, "poll", headers)
             word = _word_of(error)
         services.metrics.tally("poll", word)
         exchange.response_bytes(status, shown, body)
+
+    async def _poll(self, headers: RequestHeaders, exchange: Exchange) -> None:
+        if called := self._poll_at_once(headers, exchange):
+            await self._poll_called(called, headers, exchange)
 
     async def _opening(self, district: str, headers: RequestHeaders, exchange: Exchange) -> None:
         self._show_opening(district, headers, exchange)

@@ -20,6 +20,7 @@ from server.fairness.allotment import Candidate, OfferedSlot
 from server.fairness.verification import verify_inclusion
 from server.messages.gateways import FileGateway
 from server.records.registration_changes import PassedOver
+from server.waiting_room.room import TicketStatus
 from tests.support.people import COMPLETE, OF_BAIYUN, TOO_SOON
 from tests.support.plain_page import FORM, Form, Phone, number
 from tests.support.serving import BAIYUN, HAIZHU, HUANGPU, OPERATOR, TIANHE, House, Person, person
@@ -199,7 +200,7 @@ async def test_the_refresh_is_the_poll_interval_rounded_up(
     await house.at("08:00:00")
     await phone.join(person(0))
     status = house.services.room.poll(phone.client.cookies["ticket"].split(".")[1])
-    assert status is not None
+    assert isinstance(status, TicketStatus)
     for after, wanted in ((61.2, 62), (7.0, 7), (0.4, 1), (599.01, 600)):
         status.poll_after_seconds = after
         monkeypatch.setattr(house.services.room, "poll", lambda _: status)

@@ -15,7 +15,7 @@ from server.core.papers import ID_TYPES, IdType
 from server.core.sms import CODE_MINUTES
 from server.registry.registry import Applicant
 from server.waiting_room.opening import Opening, OpeningState
-from server.waiting_room.room import TicketStatus
+from server.waiting_room.room import Called, TicketStatus
 from server.web.plain.pages import go_to, page, refresh, trouble_of
 from server.web.plain.visit import HOME, PlainVisit, safe_way_back, text_fields
 from server.web.routes.common import AnyRequest, DistrictCode
@@ -199,7 +199,9 @@ async def ticket(request: AnyRequest) -> Response[str]:
     """How one's place stands; comes again by itself, when the server says, never sooner."""
     visit = PlainVisit(request)
     held, services = visit.held(), visit.services
-    status = services.room.poll(held.token) or await services.room.poll_called(held.token)
+    status = services.room.poll(held.token)
+    if isinstance(status, Called):
+        status = await services.room.poll_called(status)
     services.metrics.tally("poll", status.state)
     now = services.room.now()
     claim_before = datetime.fromisoformat(status.claim_before) if status.claim_before else None
