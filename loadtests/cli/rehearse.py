@@ -69,7 +69,9 @@ def _question(doc: str | None) -> str:
     help="own: each resident and each second device has one, kept as browsers do; shared: a few that all use. "
     "Default own.",
 )  # fmt: skip
-@click.option("--tls", is_flag=True, default=None, help="Insist on TLS: of --front nginx or haproxy, or of --host https://…")
+@click.option(
+    "--tls", is_flag=True, default=None, help="Insist on TLS: of --front nginx or haproxy, or of --host https://…"
+)
 @click.option("--lines", type=int, help="How many shared connections the load generators have together; default 400.")
 @click.option("--processes", type=int, help="Load generators; default 1. More share the crowd and audit together.")
 @click.option("--slo", help="What must hold, as TOML; default: loadtests/slo.toml, which explains itself.")

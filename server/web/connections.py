@@ -22,11 +22,9 @@ CLOSE = ("connection", "close")
 
 # From this share on every answer ends its connection, so that the rest is there for who comes next.
 _NEAR = 0.75
-# Headers by which proxies make themselves known. Theirs are shared: each serves one resident after the other.
-_OF_PROXIES = ("x-forwarded-for", "via", "forwarded")
 _LOOK_SECONDS, _SELDOM_SECONDS = 0.1, 1.0
-# An answer `overloaded` asks to come again in so many seconds, one after the other, so that not all come at once.
 _IS_LINUX = sys.platform == "linux"
+# An answer `overloaded` asks to come again in so many seconds, one after the other, so that not all come at once.
 _AGAIN_SECONDS = (3, 4, 5, 6, 7)
 
 
@@ -62,9 +60,9 @@ class Connections:
         """
         if seconds is None or seconds <= self._keep_seconds:
             return False
-        for name in _OF_PROXIES:  # a loop costs a poll half of what `any` does
-            if headers.get(name, ""):
-                return False
+        # Proxies make themselves known by these. Their connections are shared: each serves one resident after another.
+        if headers.get("x-forwarded-for", "") or headers.get("via", "") or headers.get("forwarded", ""):
+            return False
         self.let_go += 1
         return True
 
@@ -91,6 +89,7 @@ class Connections:
                     metrics.connections(open_, self._most, self.let_go, self.refused)
                 await asyncio.sleep(_SELDOM_SECONDS if files.is_costly else _LOOK_SECONDS)
         finally:
+            self.is_near = self.is_full = False  # nobody looks any more
             files.close()
 
 
