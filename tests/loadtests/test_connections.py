@@ -243,3 +243,13 @@ def test_tls_needs_somebody_who_speaks_it() -> None:
     assert (problem_of(Options(tls=True)) or "").startswith("--tls: jiaohao up speaks no TLS")
     assert (problem_of(Options(tls=True, host="http://127.0.0.1:1")) or "").startswith("--tls: ")
     assert problem_of(Options(tls=True, host="https://127.0.0.1:1")) is None
+
+
+def test_what_stands_in_front_is_known_and_stands_before_a_server_of_our_own() -> None:
+    assert (problem_of(Options(front="apache")) or "").startswith("--front: expected one of nginx, haproxy, varnish")
+    assert "not together with --host" in (problem_of(Options(front="nginx", host="http://127.0.0.1:1")) or "")
+
+
+def test_a_front_that_is_not_installed_is_said_before_anything_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    assert "there is no varnishd here" in (problem_of(Options(front="varnish")) or "")
