@@ -55,7 +55,7 @@ def test_the_draw_the_wait_a_pause_and_no_network(tmp_path: Path, visit: Visits)
 
 def test_a_window_that_closes_under_a_half_filled_form(tmp_path: Path, visit: Visits) -> None:
     city = quick_city(tmp_path, grace_seconds=6, poll_floor_seconds=1)
-    clock = ("--clock", "2021-06-19T11:59:40+08:00")
+    clock = ("--clock", "2021-06-19T11:59:30+08:00")
     with up(tmp_path / "data", "--city", str(city), *clock, "--workers", "1") as server:
         page = visit(server).open(f"/#{TIANHE}")
         fill_papers(page, demo(0))
