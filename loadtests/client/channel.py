@@ -19,6 +19,7 @@ from loadtests.client.http import Answer, Broken, read_answer
 PlainSocket: type[socket.socket] = get_original("socket", "socket")
 _READ, _WRITE = 1, 2
 _CHUNK = 65_536
+_REQUEST_TIMEOUT = 408
 _BIND_ADDRESS_NO_PORT = getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24)
 
 
@@ -199,6 +200,10 @@ class Channel:
             self._data = data
             return
         self._data = b""
+        if answer.status == _REQUEST_TIMEOUT and self._kept:
+            # said before our request was there, to a connection that had been silent too long: browsers repeat it
+            self._break("408 before the request was there", kept=True)
+            return
         self.is_waiting = False
         if answer.closes:
             self._close()

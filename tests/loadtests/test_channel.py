@@ -276,3 +276,18 @@ def test_one_opened_ahead_that_ends_as_it_is_first_used_is_a_kept_one(holder: Ho
         holder.await_("connected")
         channel.ask(b"x")
         holder.await_("connected", "broke: closed before the answer, kept")
+
+
+def test_a_408_on_a_kept_connection_was_meant_for_its_silence(holder: Holder) -> None:
+    late = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    with server(says(PLAIN, late)) as target:
+        channel = Channel(target, holder, 1, 0)
+        channel.ask(b"x")
+        holder.await_("connected", "answered")
+        channel.ask(b"x")
+        holder.await_("connected", "answered", "broke: 408 before the request was there, kept")
+    with server(says(late)) as target:
+        Channel(target, holder, 1, 0).ask(b"x")
+        holder.await_(
+            "connected", "answered", "broke: 408 before the request was there, kept", "connected", "answered, closed"
+        )
