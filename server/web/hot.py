@@ -115,7 +115,7 @@ class HotCalls:
         loop.run_until_complete(self._life.aclose())
 
     def at_once(self, scope: Scope, exchange: Exchange) -> bool:
-        """Answer what needs neither the store nor a body, and begin what needs one; False for what is for `__rsgi__`.
+        """Answer what needs neither the store nor a body, and begin the crowd's other calls; False for all else.
 
         Granian's own thread calls this, beside the event loop's: see `server.cli.granian_hooks`.
         """
@@ -129,8 +129,7 @@ class HotCalls:
             if path == _TICKET:
                 headers = scope.headers
                 if called := self._poll_at_once(headers, exchange):
-                    asks = self._poll_called(called, headers, exchange)
-                    self._loop.call_soon_threadsafe(self._loop.create_task, asks)
+                    self._begin(self._poll_called(called, headers, exchange))
                 return True
             if path.startswith(_OPENING) and path.find("/", len(_OPENING)) < 0:
                 self._show_opening(path[len(_OPENING) :], scope.headers, exchange)
@@ -138,16 +137,21 @@ class HotCalls:
             if path.endswith(_QR[1]) and path.startswith(_QR[0]):
                 self._draw_qr(path[len(_QR[0]) : -len(_QR[1])], scope.headers, exchange)
                 return True
-        elif method == "POST" and (
-            path == _REGISTRATIONS or (path.endswith(_TICKETS[1]) and path.startswith(_OPENING))
-        ):
+        elif method == "POST":
             headers = scope.headers
-            if is_short(headers):
-                coming = exchange()
-                self._patience.expect(coming)
-                coming.add_done_callback(partial(self._has_come, path, headers, exchange), context=self._context)
+            if path == _PASSES:
+                self._begin(self._answer("claim", self._claim(headers), headers, exchange))
                 return True
+            if path == _REGISTRATIONS or (path.endswith(_TICKETS[1]) and path.startswith(_OPENING)):
+                if is_short(headers):
+                    coming = exchange()
+                    self._patience.expect(coming)
+                    coming.add_done_callback(partial(self._has_come, path, headers, exchange), context=self._context)
+                    return True
         return False
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._loop.call_soon_threadsafe(self._loop.create_task, work)
 
     def _has_come(self, path: str, headers: RequestHeaders, exchange: Exchange, body: ComingBody) -> None:
         """Go on with a request whose body was read before the event loop heard of it: it is woken once for both."""
