@@ -16,7 +16,7 @@ from tests.broken.rehearsing import found, held, prepare, red_of, serving
 pytestmark = pytest.mark.long
 
 # The machine's own slowness is not what is asked here.
-UNHURRIED = {"slo.toml": {"[p99_ms]\njoin = 3000\npoll = 3000\nclaim = 3000\nregister = 3000\n": ""}}
+UNHURRIED = {"slo.toml": {"[p99_ms]\njoin = 3000\nopening = 3000\npoll = 3000\nclaim = 3000\nregister = 3000\n": ""}}
 LEAD_SECONDS = 20
 
 
