@@ -21,7 +21,7 @@ Mark = Literal["measured", "extrapolated"]
 _ADDS = frozenset(
     ("joins/s", "public looks/s", "looks at workers/s", "polls/s", "claims/s", "registrations/s", "worker cores, busy",
      "workers", "store cores, busy", "store shards", "store memory, GB", "network in, Mbit/s", "network out, Mbit/s",
-     "SMS/s by day", "not called that day")
+     "new connections/s", "connections held", "TLS, cores of a proxy", "SMS/s by day", "not called that day")
 )  # fmt: skip
 
 
@@ -39,7 +39,7 @@ class Figure:
         """Of so many cities together, where it is something that adds up."""
         if self.name not in _ADDS:
             return self
-        return replace(self, value=self.value * cities, words=_number(self.value * cities), mark="extrapolated")
+        return replace(self, value=self.value * cities, words=number(self.value * cities), mark="extrapolated")
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _rates(load: Load) -> Iterator[Figure]:
     }
     for call, name in names.items():
         most = max(it.calls[call] for it in load.moments)
-        yield Figure(f"{name}/s", most, _number(most), _mark(most <= load.known.per_second(call)), hows[call])
+        yield Figure(f"{name}/s", most, number(most), _mark(most <= load.known.per_second(call)), hows[call])
 
 
 def _public_looks(load: Load) -> Figure:
@@ -84,7 +84,7 @@ def _public_looks(load: Load) -> Figure:
         sum(load.public_looks(it) for it in load.queues if it.district.name in at.districts) for at in load.moments
     )
     how = f"waiting ÷ poll_floor_seconds, at most {load.known.sizes.polls.of_budget:g} × look_budget_per_second each"
-    return Figure("public looks/s", most, _number(most), _mark(most <= load.known.per_second("opening")), how)
+    return Figure("public looks/s", most, number(most), _mark(most <= load.known.per_second("opening")), how)
 
 
 def _machines(load: Load) -> Iterator[Figure]:
@@ -92,28 +92,28 @@ def _machines(load: Load) -> Iterator[Figure]:
     law = known.law
     added = f"by the law of σ {law.law.contention:.3g}, κ {law.law.coherence:.2g}" if law else "linear is assumed"
     yield Figure(
-        "workers", workers, _number(workers), _mark(workers <= known.most_workers),
+        "workers", workers, number(workers), _mark(workers <= known.most_workers),
         f"Σ calls/s × CPU = {peak.worker_cores:.3g} cores at {clock(peak.at_s)} ({peak.phase}) ÷ "
         f"{load.asked.utilisation:.0%} of a core each, less the looks at the openings; {added}",
     )  # fmt: skip
     yield Figure(
-        "worker cores, busy", peak.worker_cores, _number(peak.worker_cores), _mark(workers <= known.most_workers),
+        "worker cores, busy", peak.worker_cores, number(peak.worker_cores), _mark(workers <= known.most_workers),
         "Σ calls/s × CPU a call at few connections" + _corrected(load, "workers"),
     )  # fmt: skip
     cores = max(load.store_cores(it) for it in load.moments)
     shards = max(1, math.ceil(cores / load.asked.utilisation - 1e-9))
     yield Figure(
-        "store cores, busy", cores, _number(cores), _mark(shards == 1 and workers <= known.most_workers),
+        "store cores, busy", cores, number(cores), _mark(shards == 1 and workers <= known.most_workers),
         "Σ calls/s × CPU a call + looks of the workers" + _corrected(load, "store"),
     )  # fmt: skip
     yield Figure(
-        "store shards", shards, _number(shards), _mark(shards == 1 and workers <= known.most_workers),
+        "store shards", shards, number(shards), _mark(shards == 1 and workers <= known.most_workers),
         f"busy store cores ÷ {load.asked.utilisation:.0%}; one core each, and an opening is on one of them",
     )  # fmt: skip
     sizes = known.sizes
     memory = load.residents * (sizes.store_bytes.place + sizes.store_bytes.after_night)
     yield Figure(
-        "store memory, GB", memory / 1e9, _number(memory / 1e9),
+        "store memory, GB", memory / 1e9, number(memory / 1e9),
         _mark(load.residents <= sizes.night.registrations),
         f"residents × ({sizes.store_bytes.place:g} a place + {sizes.store_bytes.after_night:g} a registration "
         "after its night); have twice that, for the copy when the append-only file is written anew",
@@ -122,7 +122,7 @@ def _machines(load: Load) -> Iterator[Figure]:
     for name, direction in (("in", "bytes_in"), ("out", "bytes_out")):
         most = max(_mbits(load, it, direction) for it in load.moments)
         yield Figure(
-            f"network {name}, Mbit/s", most, _number(most), carried,
+            f"network {name}, Mbit/s", most, number(most), carried,
             "Σ calls/s × (bytes of HTTP + TCP/IP)"
             + (f"; a browser's request is taken as {load.crowd.request_bytes} bytes" if name == "in" else "")
             + "; without TLS and the page itself",
@@ -153,13 +153,13 @@ def _waits(load: Load) -> Iterator[Figure]:
         yield Figure(f"wait, {name}", seconds, duration(seconds), measured, how)
     tickets = load.tickets_each()
     yield Figure(
-        "tickets a place", tickets, _number(tickets), measured,
+        "tickets a place", tickets, number(tickets), measured,
         f"GET /ticket: {POLLS_OF_A_CALL:g} of who is called, and of old clients each time that they look",
     )  # fmt: skip
     missed = sum(max(0.0, it.residents - it.called) for it in load.queues)
     missed = 0.0 if missed < 0.5 else missed
     yield Figure(
-        "not called that day", missed, _number(missed), measured,
+        "not called that day", missed, number(missed), measured,
         "residents − those called when their window closes; they come again on another day",
     )  # fmt: skip
 
@@ -168,20 +168,20 @@ def _messages(load: Load) -> Iterator[Figure]:
     cap, known = load.timetable.sms_per_second, load.known
     wanted = max(it.calls["register"] for it in load.moments)
     yield Figure(
-        "SMS/s by day", wanted, _number(wanted), "extrapolated",
+        "SMS/s by day", wanted, number(wanted), "extrapolated",
         f"one a registration; sms.per_second allows {cap:,}; no provider's line has been measured",
     )  # fmt: skip
     registered = sum(it.called for it in load.queues)
     count = registered * SMS_SHARE
     hours = (load.timetable.sms_ends_s - load.timetable.sms_begins_s) % 86_400 or 86_400
     yield Figure(
-        "SMS of the night, minutes", count / cap / 60, _number(count / cap / 60), "extrapolated",
+        "SMS of the night, minutes", count / cap / 60, number(count / cap / 60), "extrapolated",
         f"{SMS_SHARE:.0%} of the registrations are given a slot (assumption) ÷ sms.per_second ({cap:,}), from "
         f"{clock(load.timetable.sms_begins_s)}; {hours / 3600:.0f} hours are allowed",
     )  # fmt: skip
     night = registered / known.sizes.night.registrations * known.sizes.night.seconds
     yield Figure(
-        "night, minutes", night / 60, _number(night / 60),
+        "night, minutes", night / 60, number(night / 60),
         _mark(registered <= known.sizes.night.registrations),
         f"registrations × {known.sizes.night.seconds / known.sizes.night.registrations * 1e6:.0f} µs, one process",
     )  # fmt: skip
@@ -260,9 +260,9 @@ def _mark(measured: bool) -> Mark:
     return "measured" if measured else "extrapolated"
 
 
-def _number(number: float) -> str:
+def number(value: float) -> str:
     """With as many digits as it is worth."""
-    return f"{number:,.0f}" if number >= 100 or number == int(number) else f"{number:.3g}"
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
 
 
 def clock(seconds: float) -> str:

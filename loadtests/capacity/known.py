@@ -44,11 +44,19 @@ class Largest(_Table, frozen=True):
     residents: Positive
 
 
+class Connections(_Table, frozen=True):
+    bytes_each: Positive
+    kept_seconds: Positive
+    tls_us: Positive
+    new_per_second: Positive
+
+
 class Sizes(_Table, frozen=True):
     store_bytes: StoreBytes
     night: Night
     polls: Polls
     largest: Largest
+    connections: Connections
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,19 @@ class Moment:
     workers: int
     openings: int
 
+    public_looks: float = 0.0
+    """At openings, a second, wherever they are answered."""
+
+    @property
+    def connections_per_second(self) -> float:
+        """New ones: whoever comes, looks, is called, or has filled in the form has let the one before go.
+
+        What follows at once goes over the same one: the poll of who is called and the claim, the receipt and its image.
+        """
+        calls = self.calls
+        alone = ("join", "poll", "claim", "register", "look_up")
+        return self.public_looks + sum(calls[call] for call in alone)
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -238,6 +251,7 @@ class Load:
                         cores,
                         self._workers(cores, openings),
                         openings,
+                        sum(map(self.public_looks, open_ if phase == "draw" else [*group, *open_])),
                     )
                 )
         return tuple(found)

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from loadtests.capacity.connections import connection_figures
 from loadtests.capacity.demand import Queue, Timetable
 from loadtests.capacity.figures import Figure, Limit, clock, figures, limits, notes
 from loadtests.capacity.known import Known
@@ -70,7 +71,7 @@ def make(timetable: Timetable, asked: PlanRequest, known: Known) -> Plan:
     if not timetable.districts:
         raise PlanError("no district has a window, so nothing opens")
     load = Load(timetable, asked, known, load_profile(DEFAULT_CROWD))
-    found = figures(load)
+    found = [*figures(load), *connection_figures(load)]
     return Plan(
         _name(timetable, asked),
         asked,

@@ -55,6 +55,7 @@ SIZES = msgspec.convert(
         "night": {"registrations": 1_000_000, "seconds": 300},
         "polls": {"of_budget": 1.0},
         "largest": {"residents": 600_000},
+        "connections": {"bytes_each": 10_000, "kept_seconds": 5, "tls_us": 500, "new_per_second": 1000},
     },
     Sizes,
 )
@@ -187,6 +188,19 @@ def test_through_a_cache_no_more_than_two_looks_a_second_of_a_district_reach_a_w
     assert behind.figure("public looks/s").value == without.figure("public looks/s").value
     assert behind.figure("looks at workers/s").value == 2
     assert behind.figure("worker cores, busy").value < without.figure("worker cores, busy").value
+
+
+def test_connections_follow_who_comes_looks_and_is_called_and_not_who_waits() -> None:
+    it = plan(PlanRequest(1_200_000, door=1.0))
+    # at the door 10,000 a second, each on one of their own; once the draw is over 97 % of 4,000 look
+    assert it.figure("new connections/s").value == pytest.approx(10_000 * JOINS_EACH)
+    assert it.figure("connections held").value == pytest.approx(10_000 * JOINS_EACH * 5)
+    assert it.figure("TLS, cores of a proxy").value == pytest.approx(10_000 * JOINS_EACH * 500e-6)
+    assert it.figure("new connections/s").mark == "extrapolated"
+    later = plan(PlanRequest(1_200_000, door=0.0)).moments
+    assert max(at.connections_per_second for at in later) < 10_000
+    few = plan(PlanRequest(1_200, door=1.0)).figure("new connections/s")
+    assert few.mark == "measured" and few.value > 10 * JOINS_EACH
 
 
 def test_a_ticket_is_asked_for_by_who_is_called_and_by_old_clients() -> None:
