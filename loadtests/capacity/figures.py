@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from loadtests.capacity.demand import percentile
-from loadtests.capacity.load import CACHED_PER_SECOND, LOADS, POLLS_OF_A_CALL, Load, Moment
+from loadtests.capacity.load import CACHED_PER_SECOND, LOADS, POLLS_OF_A_CALL, Load
+from loadtests.capacity.moments import Moment
 
 LATE_SECONDS = 0.25
 """The longest that a call to the store may take at the peak, of the second that an answer has (slo.toml)."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from loadtests.capacity.demand import Arrivals, PlannedDistrict, Queue, Timetable, needed_rate, queue
 from loadtests.capacity.known import Known
+from loadtests.capacity.moments import Moment, Shard
 from loadtests.capacity.plan_request import PlanError, PlanRequest
 from loadtests.crowd.profile import CrowdProfile
 
@@ -19,51 +20,6 @@ POLLS_OF_A_CALL = 1.2
 CACHED_PER_SECOND = 2.0
 """Public answers of a district that reach a worker through a cache: a new one a second, fetched twice at worst."""
 LOADS = ("join", "poll", "ready", "claim", "register", "look_up", "qr", "opening", "city")
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A time of the day at which the load has a peak: the districts in their draw, and those that are being called."""
-
-    at_s: int
-    phase: str
-    districts: tuple[str, ...]
-    calls: Mapping[str, float]
-    worker_cores: float
-    workers: int
-    openings: int
-
-    public_looks: float = 0.0
-    """At openings, a second, wherever they are answered."""
-
-    @property
-    def connections_per_second(self) -> float:
-        """New ones: whoever comes, looks, is called, or has filled in the form has let the one before go.
-
-        What follows at once goes over the same one: the poll of who is called and the claim, the receipt and its image.
-        """
-        calls = self.calls
-        alone = ("join", "poll", "claim", "register", "look_up")
-        return self.public_looks + sum(calls[call] for call in alone)
-
-
-@dataclass(frozen=True)
-class Shard:
-    """What the busiest opening asks of the one shard that holds it.
-
-    Attributes:
-        district: whose.
-        least: share of the core with calls in the largest batches.
-        busy: with batches as they come; 1 where they grow by themselves, as a core has no more.
-        call_seconds: what a call to the store takes then.
-        most_joins: a second, of this opening, that its shard takes.
-    """
-
-    district: str
-    least: float
-    busy: float
-    call_seconds: float
-    most_joins: float
 
 
 class Load:

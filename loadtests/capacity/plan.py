@@ -13,7 +13,8 @@ from loadtests.capacity.connections import connection_figures
 from loadtests.capacity.demand import Queue, Timetable
 from loadtests.capacity.figures import Figure, Limit, clock, figures, limits, notes
 from loadtests.capacity.known import Known
-from loadtests.capacity.load import Load, Moment, Shard
+from loadtests.capacity.load import Load
+from loadtests.capacity.moments import Moment, Shard
 from loadtests.capacity.plan_request import PlanError, PlanRequest
 from loadtests.crowd.crowd_file import DEFAULT_CROWD, load_profile
 

@@ -206,7 +206,6 @@ def test_a_deploy_replaces_the_workers_without_a_gap_and_a_bad_one_changes_nothi
         server.process.send_signal(signal.SIGHUP)
         names: set[str] = set()
         where = httpx.URL(server.url)
-        slow = [socket.create_connection((where.host, where.port), timeout=10) for _ in range(5)]
 
         def asked() -> bool:
             answer = server.call("GET", f"{API}/city")
@@ -214,10 +213,13 @@ def test_a_deploy_replaces_the_workers_without_a_gap_and_a_bad_one_changes_nothi
             names.update(d["name_zh"] for d in answer.json()["districts"] if d["code"] == TIANHE)
             return not before.is_running()
 
+        until(lambda: asked() or len(names) > 1, "the worker of now answers too")
+        # before that a slow machine may take longer than a silent connection is borne
+        slow = [socket.create_connection((where.host, where.port), timeout=10) for _ in range(5)]
         until(asked, "the worker of before has left")
         assert asked()
         assert names == {"天河区", "新河区"}
-        for line in slow:  # connected before the deploy, asking after it
+        for line in slow:  # connected before the worker of before has left, asking after it
             with line:
                 line.sendall(f"GET {API}/city HTTP/1.1\r\nHost: {where.host}\r\n\r\n".encode())
                 assert line.recv(100).startswith(b"HTTP/1.1 200 ")

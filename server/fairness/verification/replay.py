@@ -23,7 +23,7 @@ def refuse_twice(candidates: Candidates) -> None:
     numbers = candidates.no
     if len(set(numbers)) != len(numbers):
         no = next(no for no, count in Counter(numbers).items() if count > 1)
-        raise ValueError(f"the registration {no:015d} stands twice in the list")
+        raise ValueError(f"registration {no:015d} is listed twice")
 
 
 def allot_again(
