@@ -45,6 +45,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
     yield make
     for each in made:
         each.check()
+        each.context.unroute_all(behavior="ignoreErrors")  # a page may be asking; nobody sees that answer any more
         each.context.close()
 
 

@@ -223,6 +223,7 @@ def drawn(it: Morning, entry: int) -> Page:
     join(page, demo(0))
     it.go_by(21, 1)  # the page spreads joins
     expect(page.locator("#queue")).to_be_visible()
+    it.go_by(1)  # it asks for its rules when it looks at its clock, which stands still when nobody moves it
     until(lambda: page.evaluate("1") and "/wait.js" in it.scripts, "its rules are there")
     return page
 

@@ -1,10 +1,10 @@
 // What the holder of a place in line sees; when and whom it asks is in queue/asking.js.
 
 import {
-  $, LIVE, PAINT, all, ask, call, clock, closing, count, countdown, day, eta_s, go, insist, keepLook, kit, labelOf, lastLook, lasts, load,
+  $, LIVE, PAINT, all, ask, call, check, clock, closing, count, countdown, day, eta_s, go, insist, keepLook, kit, labelOf, lastLook, lasts, load,
   now_ms, page, places, read, receipts, recall, remember, run, set, show, span, sure, t, teach, today, until_ms, when, zh,
 } from "./app.js";
-import { change, ending, keep, look, waitsAlone, wake } from "./queue/asking.js";
+import { change, ending, hear, keep, look, unheard, wake } from "./queue/asking.js";
 import WORDS from "./words/queue.js";
 
 teach(WORDS);
@@ -36,7 +36,8 @@ export async function place(mine, key) {
     await change(mine);
     page.opening = lastLook(page.district.code) ?? page.opening; // this tab's, or another's
     const now = recall(`place:${key}`);
-    if (now?.idle && it.state === "waiting" && !waitsAlone(now)) await opening.look(mine); // is there word from the operator?
+    if (now && it.state === "waiting" && unheard(now)) await hear(now);
+    check(mine);
   }
 }
 // How the opening stands; while nobody can say, as it stood when somebody last could.

@@ -88,6 +88,18 @@ const lookAt = (code) => alone(`look:${code}`, async (mine) => {
     if (after_ms) hold(it, answer, mine, after_ms); else if (follow(it, answer)) poll(key);
   }
 });
+// Is there word from the operator? Where a worker is asked and nothing has moved, the opening is looked at: once for each of
+// a worker's answers, by one tab. The other sees that in the store, and must not take it for another reason to look.
+export const unheard = (it) => it.idle && it.heard !== it.seen && !waitsAlone(it);
+export const hear = ({ key, district }) => alone(`hear:${district}`, async () => {
+  const it = recall(`place:${key}`);
+  if (!it || !unheard(it)) return;
+  keep({ ...it, heard: it.seen });
+  const { ok, data } = await call("GET", `/openings/${district}`);
+  if (!ok) return; // with the next answer
+  keepLook(data);
+  if (page.district?.code === district && page.opening) page.opening = data;
+});
 // Takes over what a public answer says; whether a worker is to be asked.
 function follow(it, { ok, data }) {
   troubles.delete(it.key);
