@@ -13,12 +13,11 @@
 -- RETURNS {now_ms, passes_alive, opening (field, value, ...), entries given up after `left_seen`}
 --         the opening is empty when it has not been prepared
 -- COST O(log passes + log numbers + numbers called or passed over / 8)
--- Clocks of well kept nodes are less apart.
-local SET_BACK_MS = 1000
-
 local opening, done, calls, passes, left = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
 local left_seen, max_steps, max_left = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+-- Clocks of well kept nodes are less apart.
+local SET_BACK_MS = 1000
 
 -- The number up to which `wanted` of those after `from` are still there, and how many they are (fewer where the line
 -- ends). Numbers that were given up cost nothing, and a stretch of them is passed over at once: the search doubles its

@@ -105,8 +105,10 @@ class ClusterCalls:
         asking: Collection[int],
         waits_for: Collection[str],
     ) -> None:
-        await self._replicas.follow(node.name)
-        wanted = self._replicas.wanted(node.name) if any(_tag_of(commands[i]) in waits_for for i in mine) else 0
+        wanted = 0
+        if waits_for and any(_tag_of(commands[i]) in waits_for for i in mine):
+            await self._replicas.follow(node.name)
+            wanted = self._replicas.wanted(node.name)
         sent: list[PipelineCommand] = []
         own: list[PipelineCommand] = []
         for i in mine:

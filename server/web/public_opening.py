@@ -116,7 +116,7 @@ class PublicOpenings:
         if it.opens_ms <= now_ms < it.closes_ms and now_ms - it.seen_ms > STALE_MS:
             raise StoreUnavailable
         with it.following:  # it may be asked for beside the event loop
-            body = _encode(OpeningView(**opening_fields(self._services, it)))
+            view, body = it.views, _encode(OpeningView(**opening_fields(self._services, it)))
         tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
         headers = [("content-type", "application/json"), ("cache-control", "public, max-age=1"), ("etag", tag)]
-        return _Made(it, it.views, now_ms // 1000, tag, headers, body)
+        return _Made(it, view, now_ms // 1000, tag, headers, body)

@@ -7,8 +7,8 @@ import asyncio
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from server.core.settings import Settings
 from server.operations.demo import RESIDENTS_PER_DISTRICT, add_demo, demo_resident
 from server.store.connecting import connect
 from tests.support.post import Phones, open_post
+from tests.support.relay import Relay, listening
 from tests.support.serving import (
     REPO,
     Jiaohao,
@@ -357,35 +358,6 @@ async def test_an_address_that_is_not_understood_is_refused_at_the_start(url: st
     assert says in await refusal(url)
 
 
-@asynccontextmanager
-async def front(path: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """The port at which the store behind a socket is reached by TCP, or by TLS."""
-    pumps: set[asyncio.Task[None]] = set()
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.close()
-
-    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        theirs, to_them = await asyncio.open_unix_connection(path)
-        both = [asyncio.create_task(pump(reader, to_them)), asyncio.create_task(pump(theirs, writer))]
-        pumps.update(both)
-        await asyncio.gather(*both)
-
-    server = await asyncio.start_server(meet, "127.0.0.1", 0, ssl=tls)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        await asyncio.gather(*pumps, return_exceptions=True)
-
-
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
     """A certificate for `localhost` that signs itself, and a server's context with it."""
@@ -411,7 +383,7 @@ def certificate(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
 
 async def test_tls_by_the_address(store_url: str, certificate: tuple[Path, ssl.SSLContext]) -> None:
     file, context = certificate
-    async with front(store_url.removeprefix("unix://"), context) as port:
+    async with listening(Relay(store_url), context) as port:
         for url in (
             f"rediss://localhost:{port}?ssl_ca_certs={quote(str(file))}",
             f"rediss://127.0.0.1:{port}?ssl_ca_certs={quote(str(file))}&ssl_check_hostname=false",
@@ -423,7 +395,7 @@ async def test_tls_by_the_address(store_url: str, certificate: tuple[Path, ssl.S
 
 
 async def test_tls_with_a_store_that_has_none(store_url: str) -> None:
-    async with front(store_url.removeprefix("unix://")) as port:
+    async with listening(Relay(store_url)) as port:
         assert "no TLS with the store" in await refusal(f"rediss://:secret@localhost:{port}")
 
 
@@ -462,7 +434,7 @@ async def test_where_nobody_answers(tmp_path: Path) -> None:
 async def test_a_replica_is_refused_and_of_several_servers_the_primary_is_taken() -> None:
     """Also when it has become another one: what a failover leaves is found again."""
     with standalone_server() as one, standalone_server() as two:
-        async with front(one.removeprefix("unix://")) as first, front(two.removeprefix("unix://")) as second:
+        async with listening(Relay(one)) as first, listening(Relay(two)) as second:
             with Redis.from_url(one) as a, Redis.from_url(two) as b:
                 a.replicaof("127.0.0.1", 1)
                 assert "a read-only replica" in await refusal(f"redis://:secret@127.0.0.1:{first}")

@@ -1,14 +1,14 @@
 """The primary is found wherever it is, and left once it is none any more: by Sentinels, by name, among several."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 import pytest
 from redis import Redis
 
 from server.core.errors import SetupError, StoreUnavailable
 from server.store.connecting import connect
+from tests.support.relay import Relay, listening
 from tests.support.stores import Store
 from tests.support.valkey import standalone_server, watched_servers
 
@@ -65,47 +65,11 @@ async def test_what_is_wrong_with_sentinels_is_one_line() -> None:
             await connect(f"redis://:other%2Fword@{sentinel}")
 
 
-class Name:
-    """An address behind which a server stands, and then another one: a DNS name or a VIP that moves."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-
-@asynccontextmanager
-async def moving(name: Name) -> AsyncIterator[int]:
-    """Its port. Connections that are there stay where they are."""
-    pumps: set[asyncio.Task[None]] = set()
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.close()
-
-    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        theirs, to_them = await asyncio.open_unix_connection(name.path)
-        both = [asyncio.create_task(pump(reader, to_them)), asyncio.create_task(pump(theirs, writer))]
-        pumps.update(both)
-        await asyncio.gather(*both)
-
-    server = await asyncio.start_server(meet, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        await asyncio.gather(*pumps, return_exceptions=True)
-
-
 async def test_behind_a_name_that_moves_no_connection_stays_with_the_server_that_was_the_primary() -> None:
     """Neither one that writes, which is told, nor one that only reads, which is not."""
     with standalone_server() as one, standalone_server() as two:
-        name = Name(one.removeprefix("unix://"))
-        async with moving(name) as port:
+        name = Relay(one)
+        async with listening(name) as port:
             store = Store(await connect(f"redis://127.0.0.1:{port}"))
 
             async def told() -> list[str]:
@@ -120,7 +84,7 @@ async def test_behind_a_name_that_moves_no_connection_stays_with_the_server_that
                     old.replicaof("127.0.0.1", 1)
                     with pytest.raises(StoreUnavailable):
                         await store.ping()  # the name has not moved yet: nothing there can be written to
-                    name.path = two.removeprefix("unix://")
+                    name.lead_to(two)
                     await store.ping()
                     assert await asyncio.gather(*(told() for _ in range(20))) == [["new"]] * 20
                 finally:
