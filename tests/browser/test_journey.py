@@ -110,7 +110,7 @@ def test_an_appointment_is_shown_goes_into_a_calendar_and_is_cancelled(morning: 
 
 def test_todays_appointment_can_no_longer_be_cancelled(morning: Up, visit: Visits) -> None:
     page = visit(morning).open()
-    find_by_code(page, morning, demo(17))
+    find_by_code(page, morning, demo(17, "440112"))
     expect(page.locator("#appointment")).to_contain_text("6月19日")
     if page.locator("#cancel").is_visible():
         page.click("#cancel")

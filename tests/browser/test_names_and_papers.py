@@ -11,7 +11,7 @@ from tests.support.steps import choose, demo, fill_papers
 def test_lost_and_unknown_letters_are_told_beside_the_name_and_another_dot_and_15_digits_let_in(
     morning: Up, visit: Visits
 ) -> None:
-    who = demo(2)
+    who = demo(11)
     page = visit(morning).open()
     choose(page)
     for name, told in (
