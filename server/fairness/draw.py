@@ -1,16 +1,65 @@
-"""The draw: a permutation of the entries that anyone can compute from the revealed seed (contract.md)."""
+"""The draw: a permutation of the entries that anyone can compute once its key is public (contract.md).
+
+In its first version the key is the seed, which somebody with access to the store may have known beforehand. In the
+second one it is made when nobody can choose an entry any more: of the seed, of the root over all entries, and of a
+beacon's randomness that did not exist yet when the root was made public.
+"""
 
 import hashlib
 import hmac
 from typing import Final
 
+from server.fairness.merkle import leaf_hash
+
 ROUNDS: Final = 8
 SEED_BYTES: Final = 32
+BLIND_BYTES: Final = 16
+_ENTRY_BYTES: Final = 8
 
 
 def commitment(seed: bytes) -> str:
     """The hex SHA-256 of the seed, public before the opening."""
     return hashlib.sha256(seed).hexdigest()
+
+
+def leaf_of(entry: int, blind: bytes) -> bytes:
+    """The leaf of an entry in the tree whose root binds the draw: which it is, and a blind that hides whose."""
+    return entry.to_bytes(_ENTRY_BYTES, "big") + blind
+
+
+def leaf_hashes(blinds: bytes, first: int = 0) -> bytes:
+    """The hashes of entries from `first` on whose blinds these are, one after the other; for `merkle.root_of`, `Tree`.
+
+    Raises:
+        ValueError: a blind is cut off.
+    """
+    if len(blinds) % BLIND_BYTES:
+        raise ValueError(f"expected blinds of {BLIND_BYTES} bytes each, got {len(blinds)} bytes")
+    count = len(blinds) // BLIND_BYTES
+    each = (blinds[at : at + BLIND_BYTES] for at in range(0, len(blinds), BLIND_BYTES))
+    return b"".join([leaf_hash(leaf_of(*it)) for it in zip(range(first, first + count), each, strict=True)])
+
+
+def draw_key(seed: bytes, tag: str, root: str, randomness: bytes = b"") -> bytes:
+    """The key of a draw of the second version.
+
+    Args:
+        seed: what was committed to.
+        tag: of the opening, DISTRICT:DATE, with :WINDOW from the day's second on.
+        root: over all entries of the draw, hex.
+        randomness: of the beacon; nothing where there was none.
+    """
+    return _bound_key(b"jiaohao draw 2\n", seed, tag, root, randomness)
+
+
+def night_key(seed: bytes, tag: str, list_root: str, randomness: bytes = b"") -> bytes:
+    """The key of a night's ties in the second version; `tag` is DISTRICT:DATE, `list_root` that of its list, hex."""
+    return _bound_key(b"jiaohao night 2\n", seed, tag, list_root, randomness)
+
+
+def _bound_key(what: bytes, seed: bytes, tag: str, root: str, randomness: bytes) -> bytes:
+    check_seed(seed)
+    return hmac.digest(seed, what + f"{tag}\n".encode() + bytes.fromhex(root) + randomness, "sha256")
 
 
 class _Round(dict[int, int]):
@@ -47,7 +96,7 @@ class Draw:
     """The numbers of one opening, once its draw has closed. Make one and keep it: it gets faster with use.
 
     Args:
-        seed: 32 bytes.
+        seed: 32 bytes: the seed, or from the second version on the draw's key (`draw_key`).
         entries: N, how many joined while the draw was open; 0 and 1 work.
 
     Raises:
