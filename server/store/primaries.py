@@ -70,25 +70,27 @@ class Watchers:
             host, port = await watching.discover_master(self._address.watched_as)
             return host, int(port)
 
-    async def agree_are_down(self) -> set[str] | None:
-        """The replicas (HOST:PORT) that most of the Sentinels cannot reach; None where not so many answer.
+    async def agree_may_take_over(self) -> tuple[set[str], set[str]] | None:
+        """The replicas (HOST:PORT) that any of the Sentinels knows, and of those the ones that most cannot reach.
 
-        None of these is made the primary.
+        One that nobody knows, as the primary itself, or that most see down, is not made the primary. None where not
+        most of them answer.
         """
         async with self._asked() as watching:
-            told = await asyncio.gather(*(self._down(each) for each in watching.sentinels))
+            told = await asyncio.gather(*(self._replicas(each) for each in watching.sentinels))
         views = [view for view in told if view is not None]
         if len(views) < self._enough:
             return None
-        down = Counter(name for view in views for name in view)
-        return {name for name, times in down.items() if times >= self._enough}
+        down = Counter(name for view in views for name, is_down in view.items() if is_down)
+        return {name for view in views for name in view}, {name for name, n in down.items() if n >= self._enough}
 
-    async def _down(self, sentinel: Any) -> set[str] | None:
+    async def _replicas(self, sentinel: Any) -> dict[str, bool] | None:
+        """Whether it sees each replica down."""
         try:
             replicas = await sentinel.sentinel_slaves(self._address.watched_as)
         except (RedisError, OSError):
             return None
-        return {f"{it['ip']}:{it['port']}" for it in replicas if it["is_sdown"] or it["is_odown"]}
+        return {f"{it['ip']}:{it['port']}": it["is_sdown"] or it["is_odown"] for it in replicas}
 
     @asynccontextmanager
     async def _asked(self) -> AsyncIterator[Sentinel]:

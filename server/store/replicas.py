@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import structlog
+from redis.exceptions import RedisClusterException, RedisError
 
 from server.records.fields import Arg
 from server.store.primaries import Watchers
@@ -64,6 +65,7 @@ class Replicas:
         self._primaries = primaries
         self._watchers = watchers
         self._counting: dict[str, set[str]] = {}  # by primary: those that must have every write
+        self._caught_up: set[str] = set()  # replicas that have had all that their primary has, of whichever primary
         self._looked_at = -_FRESH_SECONDS
         self._looking: asyncio.Task[None] | None = None
 
@@ -79,16 +81,31 @@ class Replicas:
         return len(self._counting.get(primary, ()))
 
     async def follow(self, primary: str) -> None:
-        """Look how they are, once a second while somebody writes; a primary that was never looked at is waited for."""
+        """Look how they are, once a second while somebody writes.
+
+        Raises:
+            Behind: this primary has become one just now, and how its replicas are cannot be seen.
+        """
         if self._rule != "all":
             return
-        now = asyncio.get_running_loop().time()
-        if self._looking is None and now - self._looked_at >= _FRESH_SECONDS:
-            self._looked_at = now
-            self._looking = asyncio.create_task(self._look())
-            self._looking.add_done_callback(self._over)
-        if primary not in self._counting and self._looking is not None:
-            await asyncio.wait([self._looking])
+        if self._looking is None and self._is_due():
+            self._look_soon()
+        if primary in self._counting:
+            return
+        for _ in range(2):  # the look that is under way may have begun before it was a primary
+            await asyncio.wait([self._looking or self._look_soon()])
+            if primary in self._counting:
+                return
+        raise Behind("replicas not known")
+
+    def _is_due(self) -> bool:
+        return asyncio.get_running_loop().time() - self._looked_at >= _FRESH_SECONDS
+
+    def _look_soon(self) -> asyncio.Task[None]:
+        self._looked_at = asyncio.get_running_loop().time()
+        self._looking = asyncio.create_task(self._look())
+        self._looking.add_done_callback(self._over)
+        return self._looking
 
     def _over(self, task: asyncio.Task[None]) -> None:
         self._looking = None
@@ -112,25 +129,46 @@ class Replicas:
             async with asyncio.timeout(_LOOK_SECONDS):
                 info = await ask("INFO", "replication")
                 view = await ask("CLUSTER NODES") if primary else None
-                gone = await self._watchers.agree_are_down() if self._watchers is not None else None
-        except (OSError, TimeoutError):
+                agreed = await self._watchers.agree_may_take_over() if self._watchers is not None else None
+        except (RedisError, RedisClusterException, OSError, TimeoutError):
             return
         if isinstance(info, BaseException) or isinstance(view, BaseException):
             return
-        online = _online(info)
-        known = self._counting.get(primary, set())
+        online, known = _online(info), self._counting.get(primary, set())
         if view is not None:
-            self._counting[primary] = {name for name in _replicas_of_itself(view) if name in known | online}
+            self._counting[primary] = self._could_take_over(view, info)
         elif self._watchers is not None:
-            self._counting[primary] = (known | online) - (gone or set())
+            listed, down = agreed if agreed is not None else (known, set())
+            self._counting[primary] = (known & listed | online) - down
         else:
             self._counting[primary] = online
+
+    def _could_take_over(self, view: Mapping[str, Mapping[str, Any]], info: Mapping[str, Any]) -> set[str]:
+        """Of a cluster's node: its replicas, but for those that the majority has declared failed, or that are new.
+
+        One that is not connected just now counts: after a failover those of the primary of before are still on their
+        way, with all that it had. Where connections come from elsewhere than the nodes say that they are, it cannot be
+        seen which of them are new, so all count.
+        """
+        for name, it in view.items():
+            flags = it["flags"].split(",")
+            if "master" in flags or "fail" in flags:
+                self._caught_up.discard(name)
+        self._caught_up |= _online(info)
+        connected = _connected(info)
+        new = connected.keys() - self._caught_up if connected.keys() <= view.keys() else set()
+        return _replicas_of_itself(view) - new
 
 
 def _online(info: Mapping[str, Any]) -> set[str]:
     """Replicas that have what the primary had when they came, and receive what it writes."""
+    return {name for name, state in _connected(info).items() if state == "online"}
+
+
+def _connected(info: Mapping[str, Any]) -> dict[str, str]:
+    """In which state each replica is that is connected, by the address it came with."""
     replicas = (info.get(f"slave{i}") for i in range(int(info.get("connected_slaves", 0))))
-    return {f"{it['ip']}:{it['port']}" for it in replicas if isinstance(it, dict) and it.get("state") == "online"}
+    return {f"{it['ip']}:{it['port']}": it["state"] for it in replicas if isinstance(it, dict)}
 
 
 def _replicas_of_itself(view: Mapping[str, Mapping[str, Any]]) -> set[str]:

@@ -32,7 +32,7 @@ from server.core.settings import Settings
 from server.operations.demo import RESIDENTS_PER_DISTRICT, add_demo, demo_resident
 from server.store.connecting import connect
 from tests.support.post import Phones, open_post
-from tests.support.relay import Relay, listening
+from tests.support.relay import Name, listening
 from tests.support.serving import (
     REPO,
     Jiaohao,
@@ -383,7 +383,7 @@ def certificate(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
 
 async def test_tls_by_the_address(store_url: str, certificate: tuple[Path, ssl.SSLContext]) -> None:
     file, context = certificate
-    async with listening(Relay(store_url), context) as port:
+    async with listening(Name(store_url), context) as port:
         for url in (
             f"rediss://localhost:{port}?ssl_ca_certs={quote(str(file))}",
             f"rediss://127.0.0.1:{port}?ssl_ca_certs={quote(str(file))}&ssl_check_hostname=false",
@@ -395,7 +395,7 @@ async def test_tls_by_the_address(store_url: str, certificate: tuple[Path, ssl.S
 
 
 async def test_tls_with_a_store_that_has_none(store_url: str) -> None:
-    async with listening(Relay(store_url)) as port:
+    async with listening(Name(store_url)) as port:
         assert "no TLS with the store" in await refusal(f"rediss://:secret@localhost:{port}")
 
 
@@ -434,7 +434,7 @@ async def test_where_nobody_answers(tmp_path: Path) -> None:
 async def test_a_replica_is_refused_and_of_several_servers_the_primary_is_taken() -> None:
     """Also when it has become another one: what a failover leaves is found again."""
     with standalone_server() as one, standalone_server() as two:
-        async with listening(Relay(one)) as first, listening(Relay(two)) as second:
+        async with listening(Name(one)) as first, listening(Name(two)) as second:
             with Redis.from_url(one) as a, Redis.from_url(two) as b:
                 a.replicaof("127.0.0.1", 1)
                 assert "a read-only replica" in await refusal(f"redis://:secret@127.0.0.1:{first}")

@@ -7,8 +7,9 @@ import pytest
 from redis import Redis
 
 from server.core.errors import SetupError, StoreUnavailable
-from server.store.connecting import connect
-from tests.support.relay import Relay, listening
+from server.store.connecting import connect, open_client
+from server.store.connection import Connection
+from tests.support.relay import Name, listening
 from tests.support.stores import Store
 from tests.support.valkey import standalone_server, watched_servers
 
@@ -47,6 +48,23 @@ async def test_sentinels_say_where_the_primary_is_and_where_it_is_after_its_deat
             await again.close()
 
 
+async def test_the_replica_that_has_become_the_primary_is_not_waited_for() -> None:
+    """Nor the dead one, once the Sentinels agree that it is."""
+    with watched_servers() as watched:
+        opened = await open_client(watched.url)
+        connection = Connection(opened.client, watchers=opened.watchers)
+
+        async def write() -> None:
+            await connection.plain([("SET", "written:{here}", 1)])
+
+        try:
+            await write()
+            watched.kill_primary()
+            await soon(write)
+        finally:
+            await connection.close()
+
+
 async def test_what_is_wrong_with_sentinels_is_one_line() -> None:
     with watched_servers() as watched:
         for url, says in (
@@ -68,7 +86,7 @@ async def test_what_is_wrong_with_sentinels_is_one_line() -> None:
 async def test_behind_a_name_that_moves_no_connection_stays_with_the_server_that_was_the_primary() -> None:
     """Neither one that writes, which is told, nor one that only reads, which is not."""
     with standalone_server() as one, standalone_server() as two:
-        name = Relay(one)
+        name = Name(one)
         async with listening(name) as port:
             store = Store(await connect(f"redis://127.0.0.1:{port}"))
 

@@ -12,12 +12,13 @@ import psutil
 import pytest
 from redis import Redis
 
+from loadtests.faults.network import Network
 from loadtests.run.own_cluster import OwnCluster
 from server.core.errors import SetupError, StoreUnavailable
 from server.core.settings import from_environment
 from server.records.statuses import known
 from server.store.connecting import connect
-from server.store.replicas import Rule
+from server.store.replicas import Ask, Behind, Replicas, Rule
 from tests.support.serving import OPERATOR, until
 from tests.support.stores import Store
 
@@ -179,6 +180,69 @@ async def test_a_primary_that_is_cut_off_with_one_replica_acknowledges_nothing(w
     await soon(store, b"c" * 16)
     for each in (store, one):
         await each.close()
+
+
+def told(view: dict[str, tuple[str, str]], info: dict[str, str]) -> Ask:
+    """A primary that says of each node whom it follows and its flags, and of each connected replica its state."""
+    nodes = {name: {"node_id": name, "master_id": of, "flags": flags} for name, (of, flags) in view.items()}
+    replicas = [(*name.split(":"), state) for name, state in info.items()]
+    slaves = {f"slave{i}": {"ip": ip, "port": port, "state": state} for i, (ip, port, state) in enumerate(replicas)}
+
+    async def ask(*command: str) -> Any:
+        return nodes if command[0] == "CLUSTER NODES" else {"connected_slaves": len(slaves), **slaves}
+
+    return ask
+
+
+async def away(*command: str) -> Any:
+    raise ConnectionRefusedError
+
+
+async def test_a_primary_of_just_now_is_looked_at_before_anything_is_told_of_it() -> None:
+    before = {"p:1": ("-", "myself,master"), "q:1": ("p:1", "slave"), "r:1": ("p:1", "slave")}
+    after = {"p:1": ("-", "master,fail"), "q:1": ("-", "myself,master"), "r:1": ("q:1", "slave")}
+    primaries = {"p:1": told(before, {"q:1": "online", "r:1": "online"})}
+    replicas = Replicas("all", lambda: primaries, None)
+    await replicas.follow("p:1")
+    assert replicas.wanted("p:1") == 2
+    primaries.clear()
+    primaries["q:1"] = away
+    with pytest.raises(Behind):  # and not: nobody is waited for
+        await replicas.follow("q:1")
+    primaries["q:1"] = told(after, {})
+    await replicas.follow("q:1")
+    assert replicas.wanted("q:1") == 1, "on its way from the primary of before, with all that it had"
+
+
+async def test_a_replica_that_is_new_is_not_waited_for_before_it_has_everything() -> None:
+    view = {"p:1": ("-", "myself,master"), "q:1": ("p:1", "slave"), "r:1": ("p:1", "slave")}
+    for states, wanted in (
+        ({"q:1": "online", "r:1": "wait_bgsave"}, 1),
+        ({"q:1": "online", "r:1": "online"}, 2),
+        # connected from an address that the cluster does not know it by: which one it is cannot be said
+        ({"q:1": "online", "z:1": "wait_bgsave"}, 2),
+        ({"y:1": "online", "z:1": "online"}, 2),
+    ):
+        replicas = Replicas("all", lambda of=states: {"p:1": told(view, of)}, None)  # type: ignore[misc]
+        await replicas.follow("p:1")
+        assert replicas.wanted("p:1") == wanted
+
+
+async def test_replicas_count_where_nodes_tell_others_another_address_than_they_connect_from(tmp_path: Path) -> None:
+    """As behind NAT: `cluster-announce-ip` without `replica-announce-ip`."""
+    network = Network()
+    own = OwnCluster(tmp_path, network=network)
+    network.start()
+    try:
+        own.start()
+        store = await prepared(await opened(own))
+        assert await kept(store, b"a" * 16)
+        with standing_still(own.replica_of(f"opening:{{{TAG}}}")):
+            assert not await kept(store, b"b" * 16)
+        await store.close()
+    finally:
+        own.stop()
+        network.stop()
 
 
 async def test_after_its_slot_has_moved_a_call_waits_for_the_replicas_of_the_node_that_has_it_now(
