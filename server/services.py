@@ -6,7 +6,7 @@ import hmac
 import os
 import random
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import structlog
@@ -44,6 +44,7 @@ from server.waiting_room.room import WaitingRoom
 log = structlog.get_logger()
 
 _PATIENCE_SECONDS = 30
+_READY_SECONDS = 0.2
 
 
 class Services(msgspec.Struct, frozen=True):
@@ -70,6 +71,24 @@ class Services(msgspec.Struct, frozen=True):
     metrics: Metrics
     guesses: Guesses
     sms_file: str | None
+
+    async def ready(self) -> None:
+        """The store takes writes, and what is told of it is fresh.
+
+        Raises:
+            StoreUnavailable: else.
+        """
+        await self.connection.ping()
+        if not self.room.fresh():
+            raise StoreUnavailable
+
+    async def tell_when_ready(self, tell: Callable[[], None]) -> None:
+        """Call `tell` as soon as this worker is ready for the first time."""
+        while True:
+            with contextlib.suppress(StoreUnavailable):
+                await self.ready()
+                return tell()
+            await asyncio.sleep(_READY_SECONDS)
 
 
 def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -> Services:

@@ -23,7 +23,8 @@ from server.core.errors import SetupError
 from server.core.open_files import allow_files, files_needed
 from server.core.settings import PUBLIC_LISTENER, Settings
 from server.operations.store_findings import store_findings
-from server.store.address import read_address
+from server.store.address import name_of, naming_also, read_address
+from server.store.connection import Connection
 from server.store.setup import agree_on_clock, open_store
 
 
@@ -81,7 +82,7 @@ def look_at_store(settings: Settings, city: City, clock: CityClock) -> Settings:
     There is one clock for all who work on a store: whoever comes first sets it, the others follow, and say so.
 
     Returns:
-        The settings, by that clock.
+        The settings, by that clock; of a cluster they name all its nodes.
 
     Raises:
         SetupError: no store answers.
@@ -101,9 +102,19 @@ async def _look_at_store(settings: Settings, city: City, clock: CityClock) -> Se
         async for finding in store_findings(settings, connection, thorough=is_anybody):
             if finding.level != "ok":
                 _say(f"{finding.what}; {finding.cure}")
-        return msgspec.structs.replace(settings, offset_ms=agreed.offset_ms)
+        return msgspec.structs.replace(
+            settings, redis_url=_with_nodes(settings.redis_url, connection), offset_ms=agreed.offset_ms
+        )
     finally:
         await connection.close()
+
+
+def _with_nodes(url: str, connection: Connection) -> str:
+    """Where a worker that is started later finds the cluster: also while the node that was named is away."""
+    if not connection.is_cluster:
+        return url
+    named = (node.name.rpartition(":") for node in connection.known_nodes())
+    return naming_also(url, [name_of(host, int(port)) for host, _, port in named])
 
 
 def _say(line: str) -> None:

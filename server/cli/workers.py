@@ -15,8 +15,10 @@ from server.cli.granian_hooks import HookedServer
 from server.core.open_files import with_reserve
 from server.core.settings import Settings
 
-# A new worker has so long to take requests before the one that it replaces takes no more and ends what it has.
-_READY_SECONDS = 6.0
+# In which a new worker must have heard from the store; it waits for one that is away for half of that.
+_READY_SECONDS = 60.0
+# A worker that has died is started again so long after it was started last, at the earliest.
+_AGAIN_SECONDS = 6.0
 _DRAIN_SECONDS = 10
 _BACKLOG = 4096
 # Octets of a request's head; Granian itself would keep 408 KiB for each of its thousands of connections.
@@ -50,6 +52,7 @@ class Workers(HookedServer):
             listener,
             "server.web.app:create_app",
             aside=(operations, "server.web.app:create_operations_app") if operations else None,
+            patience_seconds=_READY_SECONDS,
             factory=True,
             interface=Interfaces.RSGI,
             loop=Loops.uvloop,
@@ -66,7 +69,7 @@ class Workers(HookedServer):
             backlog=_BACKLOG,
             backpressure=with_reserve(settings.connections),  # beyond these nothing is taken, and nothing said
             respawn_failed_workers=True,
-            respawn_interval=_READY_SECONDS,
+            respawn_interval=_AGAIN_SECONDS,
             workers_kill_timeout=_DRAIN_SECONDS,
             log_level=LogLevels.warning,
         )
@@ -85,3 +88,11 @@ class Workers(HookedServer):
             click.echo(f"jiaohao: the workers stay, for a new one would not start: {why}", err=True)
             return
         self.replace_workers()
+
+    def replacement_failed(self, index: int) -> None:
+        """Say that a new worker was not ready, and what to do."""
+        click.echo(
+            f"jiaohao: the workers stay, for a new one was not ready in {_READY_SECONDS:.0f} s; "
+            "see the log above and `jiaohao doctor`, then send SIGHUP again",
+            err=True,
+        )

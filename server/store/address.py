@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -92,6 +92,16 @@ def read_address(url: str) -> Address:
         hosts=found, tls=tls, username=username, password=secret, db=db, watched_as=watched_as, options=options,
         **for_sentinels,
     )  # fmt: skip
+
+
+def naming_also(url: str, names: Iterable[str]) -> str:
+    """An address that names these nodes too (`HOST:PORT`), behind those that it names already."""
+    scheme, separator, rest = url.partition("://")
+    rest, question, query = rest.partition("?")
+    user, at, place = rest.rpartition("@")
+    hosts, slash, behind = place.partition("/")
+    all_hosts = ",".join(dict.fromkeys([*hosts.split(","), *names]))
+    return f"{scheme}{separator}{user}{at}{all_hosts}{slash}{behind}{question}{query}"
 
 
 def _malformed(why: str, form: str = _FORM) -> SetupError:

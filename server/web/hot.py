@@ -91,6 +91,7 @@ class HotCalls:
         self._services: Services
         self._openings: PublicOpenings
         self._loop: asyncio.AbstractEventLoop
+        self._tell_ready: Callable[[], None] | None = None
         self._context = Context()
 
     @contextlib.asynccontextmanager
@@ -101,12 +102,18 @@ class HotCalls:
             self._openings = PublicOpenings(services)
             self._loop = asyncio.get_running_loop()
             watches = [self._patience.watch(), self._connections.watch(services.metrics)]
+            if self._tell_ready is not None:
+                watches.append(services.tell_when_ready(self._tell_ready))
             tasks = [asyncio.create_task(watch) for watch in watches]
             try:
                 yield
             finally:
                 for task in tasks:
                     task.cancel()
+
+    def when_ready(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called once the store has been heard of: an old worker is kept until then."""
+        self._tell_ready = tell
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(self._life.enter_async_context(self.running()))

@@ -30,6 +30,7 @@ from server.core.errors import SetupError
 from server.core.keys import Pepper, key, resident_tag
 from server.core.settings import Settings
 from server.operations.demo import RESIDENTS_PER_DISTRICT, add_demo, demo_resident
+from server.store.address import naming_also, read_address
 from server.store.connecting import connect
 from tests.support.post import Phones, open_post
 from tests.support.relay import Name, listening
@@ -483,3 +484,13 @@ def test_serve_says_at_the_start_that_the_replicas_are_missing(store_url: str, t
 def test_demo_people_have_their_own_papers() -> None:
     """Made-up numbers are of no place that exists: nobody real can be one of them."""
     assert {demo_resident(load_city(), d, i)[0][:2] for d in (1, 2) for i in range(3)} == {"99"}
+
+
+def test_a_worker_that_starts_later_finds_the_cluster_without_the_node_that_was_named(cluster_url: str) -> None:
+    named = cluster_url.removeprefix("redis://")
+    settings = look_at_store(settings_of(cluster_url), load_city(), CityClock(None, anew=False))
+    first, *others = read_address(settings.redis_url).hosts
+    assert f"{first[0]}:{first[1]}" == named and len(others) == 2
+    assert read_address(naming_also("rediss://me:p%40w@a:1,b/0?protocol=2", ["[::1]:7", "b"])) == read_address(
+        "rediss://me:p%40w@a:1,b,[::1]:7/0?protocol=2"
+    )

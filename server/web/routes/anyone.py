@@ -16,7 +16,7 @@ from litestar.response import Stream
 from server.appointments.periods import PeriodView, periods_of
 from server.appointments.sites import Site
 from server.core.districts import District
-from server.core.errors import Refusal, StoreUnavailable
+from server.core.errors import Refusal
 from server.core.phases import Phase
 from server.core.windows import Window
 from server.night.status import Announced, announced
@@ -198,10 +198,7 @@ async def healthz() -> dict[Literal["status"], str]:
 
 @get("/readyz", responses={503: PROBLEMS[503]}, media_type=MediaType.JSON, summary="The store can be reached too")
 async def readyz(request: AnyRequest) -> dict[Literal["status"], str]:
-    services = services_of(request)
-    await services.connection.ping()
-    if not services.room.fresh():
-        raise StoreUnavailable
+    await services_of(request).ready()
     others: PublicWorkers | None = request.app.state.others
     if others is not None:
         await others.answer()
