@@ -103,7 +103,11 @@ def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -
     appointments = Appointments(city, connection, clock)
     unmatched = Unmatched(city, connection, clock, appointments)
     published = Published(settings.results_dir)
-    registrations = Registrations(city, connection, clock, signer, registry, room, sites, appointments, published)
+    # from the pepper, which no rotation of secrets changes: heads are checked by one key for good
+    public_log = PublicLog(city, connection, room, hmac.digest(settings.pepper, b"jiaohao public log", "sha256"))
+    registrations = Registrations(
+        city, connection, clock, signer, registry, room, sites, appointments, published, public_log.head
+    )
     sender = Sender(city, connection, clock, cipher, pepper, sites)
     return Services(
         city=city,
@@ -123,8 +127,7 @@ def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -
         sites=sites,
         published=published,
         night=Night(city, connection, clock, appointments, published),
-        # from the pepper, which no rotation of secrets changes: heads are checked by one key for good
-        public_log=PublicLog(city, connection, room, hmac.digest(settings.pepper, b"jiaohao public log", "sha256")),
+        public_log=public_log,
         metrics=metrics,
         guesses=guesses,
         sms_file=str(settings.sms_file) if settings.sms_file else None,

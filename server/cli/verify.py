@@ -1,5 +1,6 @@
 """`jiaohao verify draw|allotment|inclusion|log`."""
 
+import re
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from server.core.errors import SetupError
 from server.fairness.verification import (
     LogFiles,
     MadePublic,
+    Printed,
     WrongFile,
     verify_allotment,
     verify_draw,
@@ -17,6 +19,7 @@ from server.fairness.verification import (
     verify_log,
 )
 
+_SIZE, _START_OF_ROOT = re.compile("[1-9][0-9]{0,11}"), re.compile("[0-9a-f]{16,64}")
 _file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
 
@@ -31,6 +34,19 @@ class _Hash(click.ParamType[str]):
         if len(text) != 64 or set(text) - set("0123456789abcdef"):
             self.fail(f"{value!r} is not 64 hexadecimal digits", param, ctx)
         return text
+
+
+class _Receipt(click.ParamType[Printed]):
+    """What a receipt has in print of the log: how many entries, and 16 or more digits of their root."""
+
+    name = "SIZE:ROOT"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Printed:
+        """Commas in the size and spaces in the root are how people read them."""
+        size, _, root = "".join(value.split()).replace(",", "").lower().partition(":")
+        if not _SIZE.fullmatch(size) or not _START_OF_ROOT.fullmatch(root):
+            self.fail(f"{value!r} is not as on a receipt, 1,234:9f3a61c20b4d77e0", param, ctx)
+        return Printed(int(size), root)
 
 
 @click.group("verify")
@@ -125,7 +141,10 @@ def draw(file: Path, commitment: str | None, entry: int | None) -> None:
     "--earlier", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A head kept from before."
 )
 @click.option("--growth", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="GET /log/growth, saved.")
-def log(head: Path, key: str, entries: Path | None, earlier: Path | None, growth: Path | None) -> None:
+@click.option("--printed", type=_Receipt(), help="As a receipt has it: entries and the first digits of the root.")
+def log(
+    head: Path, key: str, entries: Path | None, earlier: Path | None, growth: Path | None, printed: Printed | None
+) -> None:
     """Check the city's public log: who signed its head, that the entries are its, and that it has only grown.
 
     \b
@@ -133,9 +152,11 @@ def log(head: Path, key: str, entries: Path | None, earlier: Path | None, growth
       curl -s SITE/api/v1/log/entries > entries       (1,000 lines; further ones with ?start=1000 and so on)
       jiaohao verify log HEAD --key KEY --earlier OLD --entries entries
     or, without the entries, with the proof that GET /api/v1/log/growth?first=M&second=N gives (--growth).
+    What a receipt has in print is compared by the entries:
+      jiaohao verify log HEAD --key KEY --entries entries --printed "1,234:9f3a 61c2 0b4d 77e0"
     """
     try:
-        found = verify_log(LogFiles(head, earlier, entries, growth), key)
+        found = verify_log(LogFiles(head, earlier, entries, growth), key, printed)
     except (WrongFile, OSError) as error:
         raise SetupError(f"no: {error}") from None
     except ValueError as error:
@@ -145,3 +166,5 @@ def log(head: Path, key: str, entries: Path | None, earlier: Path | None, growth
         click.echo(", ".join(f"{kind} {count:,}" for kind, count in sorted(found.kinds.items())))
     if found.earlier is not None:
         click.echo(f"it begins with what it was when it had {found.earlier.size:,}")
+    if printed is not None:
+        click.echo(f"its first {printed.size:,} are those that the receipt stands for")

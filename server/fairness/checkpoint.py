@@ -37,6 +37,14 @@ class Checkpoint(NamedTuple):
         return f"{self.origin}\n{self.size}\n{base64.b64encode(bytes.fromhex(self.root)).decode()}\n"
 
 
+class SignedHead(NamedTuple):
+    """A head and the note that its log's key has signed."""
+
+    size: int
+    root: str
+    note: str
+
+
 class Verifier:
     """Checks the heads of one log.
 
@@ -106,11 +114,11 @@ class Notary:
         encoded = base64.b64encode(self._public).decode()
         return f"{self.origin}+{_key_id(self.origin, self._public).hex()}+{encoded}"
 
-    def sign(self, size: int, root: str) -> str:
+    def sign(self, size: int, root: str) -> SignedHead:
         """The signed head of the log with so many entries and this root (hex)."""
         text = Checkpoint(self.origin, size, root).text
         signature = _key_id(self.origin, self._public) + self._private.sign(text.encode())
-        return f"{text}\n{_DASH} {self.origin} {base64.b64encode(signature).decode()}\n"
+        return SignedHead(size, root, f"{text}\n{_DASH} {self.origin} {base64.b64encode(signature).decode()}\n")
 
 
 def _key_id(name: str, public: bytes) -> bytes:

@@ -20,7 +20,7 @@ from server.core.city import City
 from server.core.clock import from_ms
 from server.core.errors import Refusal, StoreUnavailable
 from server.core.keys import day_tag, opening_tag
-from server.fairness.checkpoint import Notary
+from server.fairness.checkpoint import Notary, SignedHead
 from server.fairness.draw import commitment
 from server.fairness.merkle import HASH_BYTES, Proof, Tree, leaf_hash
 from server.night.store import NightStore
@@ -65,6 +65,7 @@ class PublicLog:
         self._notary = Notary(city.log_name, seed)
         self._hashes = bytearray()
         self._tree = Tree(b"")
+        self._head = self._notary.sign(0, self._tree.root())
         self._told: dict[str, str] = {}  # audit tag -> id of the last line that has been appended
         self._known: set[str] = set()  # what has been appended, of today's openings and nights
 
@@ -78,9 +79,9 @@ class PublicLog:
         """How many entries this worker knows."""
         return self._tree.leaves
 
-    def head(self) -> str:
+    def head(self) -> SignedHead:
         """The signed head of what this worker knows."""
-        return self._notary.sign(self._tree.leaves, self._tree.root())
+        return self._head
 
     async def growth(self, first: int, second: int) -> list[str]:
         """The proof that the log with `second` entries begins with the one with `first`.
@@ -186,6 +187,7 @@ class PublicLog:
                 self._hashes += leaf_hash(entry)
         if len(self._hashes) // HASH_BYTES != before:
             self._tree = Tree(bytes(self._hashes))
+            self._head = self._notary.sign(self.size, self._tree.root())  # once, as every receipt carries it
 
 
 def _fact(of: str, what: str, fields: dict[str, Any]) -> Fact:

@@ -1,5 +1,6 @@
 """Registrations: a pass becomes one, once; its receipt finds, changes and cancels it."""
 
+from collections.abc import Callable
 from typing import assert_never
 
 from server.appointments.appointments import Appointments
@@ -9,6 +10,7 @@ from server.core.clock import Clock
 from server.core.errors import Refusal, StoreUnavailable
 from server.core.keys import window_of
 from server.core.tokens import Signer, Token
+from server.fairness.checkpoint import SignedHead
 from server.night.published import Published
 from server.records.registration import Wishes, wishes_fields
 from server.records.registration_changes import CancelStatus, Change
@@ -38,6 +40,7 @@ class Registrations:
         sites: the districts' sites.
         appointments: frees the slot of a cancelled one.
         published: the nights' results.
+        log_head: gives the head of the public log, which goes with every receipt.
     """
 
     def __init__(
@@ -51,13 +54,14 @@ class Registrations:
         sites: Sites,
         appointments: Appointments,
         published: Published,
+        log_head: Callable[[], SignedHead],
     ) -> None:
         self._clock = clock
         self._reader = RegistrationReader(connection)
         self._registration_store = RegistrationStore(connection)
         self._appointments = appointments
         self._rules = WishRules(city, clock, sites)
-        self._views = Views(city, connection, published)
+        self._views = Views(city, connection, published, log_head)
         self._receipts = Receipts(city, clock, signer)
         registering = Registering(city, connection, registry, room, self._rules, self._views, self._receipts)
         self.register = registering.register

@@ -1,5 +1,6 @@
 """A registration as its holder sees it."""
 
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ import msgspec
 from server.core.city import City
 from server.core.clock import from_ms
 from server.core.errors import Refusal
+from server.fairness.checkpoint import SignedHead
 from server.fairness.merkle import Proof, check
 from server.night.published import Published
 from server.night.status import announced
@@ -70,6 +72,17 @@ class MessageView(msgspec.Struct, omit_defaults=True):
     why: str | None = None
 
 
+class LogHeadView(msgspec.Struct):
+    """How far the city's public log was when this was answered: its entries, their Merkle root (hex), and both signed.
+
+    Whoever keeps it can show, with `GET /log/growth` or the entries, that nothing before it was changed since.
+    """
+
+    size: int
+    root: str
+    checkpoint: str
+
+
 class RegistrationView(msgspec.Struct):
     """A registration as its holder sees it (contract, `GET /registrations/{no}`)."""
 
@@ -89,6 +102,7 @@ class RegistrationView(msgspec.Struct):
     messages: list[MessageView]
     no_shows: int
     barred: bool
+    log: LogHeadView
 
 
 class Views:
@@ -98,13 +112,17 @@ class Views:
         city: hours, time zone.
         connection: where they are.
         published: the nights' results.
+        log_head: gives the head of the public log.
     """
 
-    def __init__(self, city: City, connection: Connection, published: Published) -> None:
+    def __init__(
+        self, city: City, connection: Connection, published: Published, log_head: Callable[[], SignedHead]
+    ) -> None:
         self._city = city
         self._connection = connection
         self._reader = RegistrationReader(connection)
         self._published = published
+        self._log_head = log_head
 
     async def find(self, no: str, resident: bytes) -> tuple[Registration, History]:
         """The resident's latest registration, which is to be this one, and what happened to it.
@@ -149,6 +167,7 @@ class Views:
             messages=self._messages(it),
             no_shows=history.no_shows,
             barred=history.barred,
+            log=LogHeadView(*self._log_head()),
         )
 
     def cancel_before(self, it: Registration) -> datetime | None:

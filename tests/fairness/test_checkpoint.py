@@ -49,7 +49,8 @@ def test_a_changed_one_is_not(what: str, becomes: str) -> None:
 
 def test_what_we_sign_has_that_form_and_is_read_by_our_key_alone() -> None:
     notary = Notary("example.org/log", b"s" * 32)
-    note = notary.sign(7, ROOT)
+    size, root, note = notary.sign(7, ROOT)
+    assert (size, root) == (7, ROOT)
     text, _, signature = note.partition("\n\n")
     assert text.splitlines() == ["example.org/log", "7", base64.b64encode(bytes.fromhex(ROOT)).decode()]
     dash, name, encoded = signature.removesuffix("\n").split(" ")

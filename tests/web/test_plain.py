@@ -65,6 +65,7 @@ async def test_the_whole_journey_without_javascript(house: House, phone: Phone, 
     await phone.get(f"/{TIANHE}")
     drawing = await phone.join(who)
     assert 'data-state="drawing"' in drawing.text
+    await house.services.public_log.look()
     await house.at("08:02:01")
     called = await phone.get("/ticket")
     assert 'data-state="ready"' in called.text and "08:07:1" in called.text  # the draw's end, 11 s, 300 s
@@ -75,6 +76,11 @@ async def test_the_whole_journey_without_javascript(house: House, phone: Phone, 
     no = number(shown)
     assert f'src="/api/v1/registrations/{no}/qr.svg"' in shown.text
     assert "接种点T1 · 上午" in shown.text and "接种点T2 · 哪个时段都可以" in shown.text
+    # How far the public record is, in print: as many digits as `verify log --printed` asks for
+    head = house.services.public_log.head()
+    assert head.size > 0 and head.note in unescape(shown.text)
+    printed = re.search('id="record-short">([^<]+)<', shown.text)
+    assert printed and "".join(printed[1].split()) == f"{head.size:,}条·{head.root[:16]}"
     # Other wishes
     change = await phone.get("/change")
     assert '<option value="T1" selected>' in change.text

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from server.appointments.staff import Role
+from server.fairness.checkpoint import Verifier
 from tests.support.results import rfc_path, rfc_root
-from tests.support.serving import OPERATOR, TIANHE, House, Jiaohao
+from tests.support.serving import OPERATOR, TIANHE, House, Jiaohao, person
 
 TAG = f"{TIANHE}:2021-06-19"
 
@@ -103,6 +104,15 @@ async def test_anybody_can_check_it_and_a_changed_one_is_found_out(
     assert code == 0 and f"has {now:,} entries" in out and f"when it had {was:,}" in out
     assert said("--earlier", old, "--growth", growth)[0] == 0
     whole = entries.read_text()
+    root = rfc_root([line.encode() for line in whole.splitlines()[:was]]).hex()
+    printed = f"{was:,}:{root[:4]} {root[4:8]} {root[8:12]} {root[12:16]}"
+    code, out = said("--entries", entries, "--printed", printed)
+    assert code == 0 and f"first {was:,}" in out
+    other = "0" if root[0] != "0" else "1"
+    for wrong in (f"{was}:{other}{root[1:16]}", f"{was + 1}:{root[:16]}", f"{now + 1}:{root[:16]}"):
+        assert said("--entries", entries, "--printed", wrong)[0] == 1
+    assert said("--printed", printed)[0] == 1  # nothing to compare by
+    assert said("--entries", entries, "--printed", f"{was}:{root[:12]}")[0] == 2  # too few digits stand for nothing
     for broken in (whole.replace("opening", "openinG", 1), whole.partition("\n")[2], "{}\n" + whole, whole[:-1]):
         entries.write_text(broken)
         code, out = said("--entries", entries)
@@ -135,3 +145,17 @@ async def test_what_there_is_no_proof_of_is_not_found(path: str, house: House) -
     await house.at("08:10:00")
     await lines(house)
     assert (await house.call("GET", f"/log/{path}")).status_code == 404
+
+
+async def test_every_receipt_carries_the_head_that_stands_for_what_was_before_it(house: House) -> None:
+    await house.at("09:00:00")
+    written = len(await lines(house))
+    done = await house.registered(person(0))
+    entries = [line.encode() for line in (await text(house, "/log/entries")).splitlines()]
+    head = Verifier((await text(house, "/log/key")).strip()).read(done["log"]["checkpoint"])
+    assert (head.size, head.root) == (done["log"]["size"], done["log"]["root"])
+    assert (head.size, head.root) == (written, rfc_root(entries[:written]).hex())
+    await house.call("PATCH", f"/openings/{TIANHE}", bearer=OPERATOR, json={"message": "请稍候"})
+    await lines(house)
+    later = await house.get(f"/registrations/{done['registration_no']}", bearer=done["receipt"])
+    assert later["log"]["size"] == head.size + 1

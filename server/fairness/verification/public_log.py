@@ -32,6 +32,13 @@ class LogFiles(NamedTuple):
     growth: Path | None = None
 
 
+class Printed(NamedTuple):
+    """A head as a receipt has it in print: how many entries, and the first digits of their root (hex)."""
+
+    size: int
+    root: str
+
+
 class VerifiedLog(NamedTuple):
     """The head, the earlier one, and what the entries are, by kind; empty where none were given."""
 
@@ -40,20 +47,23 @@ class VerifiedLog(NamedTuple):
     kinds: dict[str, int]
 
 
-def verify_log(files: LogFiles, key: str) -> VerifiedLog:
+def verify_log(files: LogFiles, key: str, printed: Printed | None = None) -> VerifiedLog:
     """Check what was saved of a log.
 
     Args:
         files: entries or the proof of growth must be among them where there is an earlier head.
         key: the log's, from somewhere else than the files.
+        printed: what a receipt says; the entries must be among the files.
 
     Raises:
         WrongFile: the first thing that is wrong.
-        ValueError: that is no key, or there is nothing to compare the earlier head by.
+        ValueError: that is no key, or there is nothing to compare the earlier head or the printed one by.
         OSError: a file cannot be read.
     """
     if files.earlier is not None and files.entries is None and files.growth is None:
         raise ValueError("an earlier head is compared by the entries or by the proof of growth: give one of them")
+    if printed is not None and files.entries is None:
+        raise ValueError("what a receipt says is compared by the entries: give them")
     verifier = Verifier(key)
     head = _head(files.head, verifier)
     earlier = _head(files.earlier, verifier) if files.earlier is not None else None
@@ -66,6 +76,8 @@ def verify_log(files: LogFiles, key: str) -> VerifiedLog:
         _compare(lines, head, "head")
         if earlier is not None:
             _compare(lines, earlier, "earlier head")
+        if printed is not None:
+            _compare(lines, printed, "receipt")
     if files.growth is not None and earlier is not None:
         _check_growth(files.growth, earlier, head)
     return VerifiedLog(head, earlier, _kinds(lines[: head.size]))
@@ -85,14 +97,14 @@ def _lines(file: Path) -> list[bytes]:
     return text.split(b"\n")[:-1]
 
 
-def _compare(lines: Sequence[bytes], head: Checkpoint, which: str) -> None:
+def _compare(lines: Sequence[bytes], head: Checkpoint | Printed, which: str) -> None:
     """Entries that came after a head are none of its business."""
     if len(lines) < head.size:
         raise WrongFile(len(lines), f"there are {len(lines)} entries, the {which} is of {head.size}")
     frontier = Frontier()
     for line in lines[: head.size]:
         frontier.append(line)
-    if frontier.root() != head.root:
+    if not frontier.root().startswith(head.root):  # of a receipt, its first digits
         raise WrongFile(0, f"root: the {which} says {head.root}, the entries give {frontier.root()}")
 
 

@@ -1,7 +1,7 @@
 // The receipt: what has become of a registration, and what its holder may do with it.
 
 import {
-  $, DATED, PAINT, all, ask, call, clock, count, day, go, insist, kit, knows, labelOf, lasts, make, nameOf, page, paint, periodOf, polite,
+  $, DATED, PAINT, all, ask, call, clock, count, day, go, insist, kit, knows, labelOf, lasts, load, make, nameOf, now_ms, page, paint, periodOf, polite,
   read, recall, refill, remember, run, set, show, spaced, t, teach, until_ms, when, whenLanguageChanges, zh,
 } from "./app.js";
 import MESSAGES from "./words/message.js";
@@ -62,6 +62,30 @@ function drawSms(data) {
   set("sms-note", t("smsNote"));
 }
 
+// The public record as this device first heard of it, with this registration.
+const short = ({ size, root }) => t("record-short", count(size), root.slice(0, 16).replace(/.{4}(?=.)/g, "$&\u00a0"));
+const recordOf = (data) => (data?.log.size > 0 ? data.log : null);
+function drawRecord({ kept: { no }, data, record }) {
+  const first = recall(`receipt:${no}`)?.record;
+  $("record").hidden = !recordOf(data);
+  if (!recordOf(data)) return;
+  set("record-first", t("record-first", when(first?.seen ?? now_ms()), short(first ?? data.log)));
+  const said = record === undefined ? "" : record === null ? t("record-later") : record.fits ? hasGrown(first, record.is) : t("record-differs", when(first.seen), short(first), short(record.is));
+  $("record-said").hidden = !said;
+  $("record-said").className = record ? `notice ${record.fits ? "good" : "bad"}` : "notice";
+  set("record-said", said);
+}
+function hasGrown({ seen, size }, is) {
+  const fits = t("record-fits", when(seen), count(size));
+  return is.size > size ? [fits, t("record-more", count(is.size - size))].join(zh() ? "" : " ") : fits;
+}
+async function checkRecord(mine, { no }) {
+  const [{ compare }] = await load(mine, "record");
+  page.receipt.record = await compare(mine, recall(`receipt:${no}`).record);
+  draw();
+  polite($("record-said").textContent);
+}
+
 export async function receipt(mine, no) {
   const kept = recall(`receipt:${no}`);
   page.district = page.city.districts.find((it) => it.code === kept.district);
@@ -82,7 +106,8 @@ export async function receipt(mine, no) {
 export function keep(kept, data) {
   const { state, appointment } = data;
   const { date, period } = (DATED.includes(state) && appointment) || {};
-  remember(`receipt:${kept.no}`, { ...kept, ...recall(`receipt:${kept.no}`), state, date_booked: date, period_booked: period, seen: Date.now() });
+  const record = recordOf(data) && { ...data.log, seen: now_ms() };
+  remember(`receipt:${kept.no}`, { record, ...kept, ...recall(`receipt:${kept.no}`), state, date_booked: date, period_booked: period, seen: Date.now() });
   if (page.receipt?.kept.no === kept.no) Object.assign(page.receipt, { data, refusal: null });
 }
 export async function refresh(kept) {
@@ -104,6 +129,7 @@ function lines(data) {
     [t("others"), open && accept_any_site && t("fine")], [t("from"), open && not_before],
     [t("relative"), open && together && spaced(together)], [t("nights"), open && night?.nights > 0 && count(night.nights)],
     [t("sms"), told && (told === "soon" ? t("sms-soon") : smsWords(told))], [t("noShows"), no_shows > 0 && t("times", no_shows)],
+    [t("record"), recordOf(data) && short(data.log)],
   ].filter(([, value]) => value);
 }
 // The scripts' own words are known here; what a manager gave as a reason is shown as it is.
@@ -160,6 +186,7 @@ function draw() {
   refill($("history"), ...past.map(([at, words]) => make("li", {}, `${when(Date.parse(at))} ${words}`)));
   drawNight(kept.no, data);
   drawSms(data);
+  drawRecord(page.receipt);
   set("kept-here", t(lasts ? "keptHere" : "keptNot"));
   const again = dead && state !== "fulfilled" && part !== "barred";
   $("another").textContent = lost ? t("findIt") : again ? t("joinAgain") : t("forRelative");
@@ -217,6 +244,11 @@ $("ics").onclick = () => run(download);
 $("save-proof").onclick = () => {
   const { receipt: secret, ...data } = page.receipt.data; // whoever has the receipt could cancel
   save(`${data.registration_no}-${data.night.date}.json`, "application/json", JSON.stringify(data, null, 1));
+};
+$("check-record").onclick = () => run((mine) => checkRecord(mine, page.receipt.kept));
+$("save-record").onclick = () => {
+  const { no, record } = recall(`receipt:${page.receipt.kept.no}`);
+  save(`${no}-${record.size}.txt`, "text/plain", record.checkpoint);
 };
 $("print").onclick = () => print();
 $("speak").onclick = () => {

@@ -17,6 +17,13 @@ async def _site_names(visit: PlainVisit, found: RegistrationView) -> dict[str, S
     return await visit.services.sites.of(found.district, removed=True)
 
 
+def _record_short(visit: PlainVisit, found: RegistrationView) -> str:
+    """How far the public record was, as a receipt has it in print."""
+    digits = found.log.root[:16]
+    root = "\N{NO-BREAK SPACE}".join(digits[at : at + 4] for at in range(0, len(digits), 4))
+    return visit.t("receipt.record-short", f"{found.log.size:,}", root)
+
+
 @get("/registration")
 async def registration(request: AnyRequest) -> Response[str]:
     """The registration that was opened last."""
@@ -48,6 +55,7 @@ async def registration(request: AnyRequest) -> Response[str]:
         advice=night.advice(visit, found),
         gave=night.gave(visit, found),
         rank=night.rank(visit, found),
+        record_short=_record_short(visit, found),
         message=night.message_of(found),
         message_words=lambda it: night.message_words(visit, it),
         lost=night.LOST,

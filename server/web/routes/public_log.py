@@ -24,7 +24,7 @@ class Growth(msgspec.Struct):
 
 @get("/log/head", responses=PROBLEMS, media_type="text/plain; charset=utf-8", summary="Signed head of the public log")
 async def head(request: AnyRequest) -> Response[str]:
-    return Response(services_of(request).public_log.head(), headers=_FOR_SECONDS, media_type=MediaType.TEXT)
+    return Response(services_of(request).public_log.head().note, headers=_FOR_SECONDS, media_type=MediaType.TEXT)
 
 
 @get("/log/key", responses=PROBLEMS, media_type="text/plain; charset=utf-8", summary="What the heads are checked by")
