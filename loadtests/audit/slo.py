@@ -46,7 +46,10 @@ class Fairness(_Table, frozen=True):
 
 
 class Recovery(_Table, frozen=True):
+    """After any fault, and after those of which another time is asked."""
+
     seconds: Positive
+    of: dict[str, Positive] = {}
 
 
 class Memory(_Table, frozen=True):

@@ -51,6 +51,11 @@ class Network:
                     pipe.close()
             self._relay = None
 
+    @property
+    def net(self) -> str:
+        """Return what all addresses begin with."""
+        return f"{self._net}."
+
     def node(self, i: int) -> str:
         """Return where a node is."""
         return self._address(_NODES, i)
@@ -106,3 +111,14 @@ class Network:
 
 
 _made = itertools.count()
+
+
+def own_addresses(network: Network, folder: Path, host: int | None = None) -> dict[str, str]:
+    """Return the environment in which each Python process has an address of its own; with a `host`, all have that."""
+    kept = folder / "addresses"
+    kept.mkdir(exist_ok=True)
+    (kept / "free").write_text(" ".join(network.host(i) for i in range(_KEPT_FOR_A_KIND)))
+    (folder / "sitecustomize.py").write_text("import loadtests.faults.own_address\n")
+    path = os.pathsep.join(filter(None, (str(folder), _HOME, os.environ.get("PYTHONPATH"))))
+    environment = {"JIAOHAO_REHEARSAL_ADDRESSES": str(kept), "JIAOHAO_REHEARSAL_NET": network.net, "PYTHONPATH": path}
+    return environment | ({"JIAOHAO_REHEARSAL_HOST": network.host(host)} if host is not None else {})

@@ -161,29 +161,3 @@ class FullDisk(StoreFault):
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
             raise FaultError(f"cannot mount a disk: {' '.join(done.stderr.split())}")
-
-
-class KillPrimary(StoreFault):
-    """What if the primary that holds the opening dies (`kill -9`)? Its replica takes over, and nothing is lost.
-
-    The own server runs on a cluster of three primaries, each with a replica (`run/own_cluster.py`), and answers only
-    what every replica has that could take over. The election takes `cluster-node-timeout`, 2 s here, and a second more.
-    The dead node is started again after eight seconds, and follows its successor.
-    """
-
-    name = "kill-primary"
-    lasts_seconds = 8.0
-    needs_cluster = True
-
-    def inject(self, server: FaultTarget) -> str:
-        """Kill the primary of the first district's opening."""
-        if server.cluster is None:
-            raise FaultError("the server is not on a cluster of ours")
-        pid = server.cluster.primary_of(server.opening_key)
-        os.kill(pid, signal.SIGKILL)
-        return f"killed the opening's primary, process {pid}"
-
-    def heal(self, server: FaultTarget) -> str:
-        """Start it again: it becomes its successor's replica."""
-        started = server.cluster.restart_dead() if server.cluster is not None else []
-        return f"started it again, process {started[0]}" if started else ""

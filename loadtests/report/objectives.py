@@ -102,7 +102,7 @@ def _timed(e: Evidence) -> Iterator[Objective]:
     if slo.fairness is not None:
         yield _fairness(e, slo.fairness.kendall)
     if slo.recovery is not None:
-        yield _recovery(e, slo.recovery.seconds)
+        yield _recovery(e, slo.recovery.of.get(e.fault or "", slo.recovery.seconds))
     if slo.memory is not None:
         yield _memory(e, slo.memory.workers_mb_an_hour)
 

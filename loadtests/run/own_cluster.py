@@ -126,6 +126,17 @@ class OwnCluster:
                     return [pid for pid in pids if pid is not None]
         raise LookupError(f"no node has {key}")
 
+    def primaries(self) -> list[int]:
+        """Return the processes of the nodes that decide over any key.
+
+        Raises:
+            LookupError: no node answers.
+        """
+        by_name = {(node.told, node.port): node for node in self._nodes}
+        with self._any() as asked:
+            pids = [by_name[nodes[0][0].decode(), nodes[0][1]].pid for _, _, *nodes in _ranges(asked)]
+        return list(dict.fromkeys(pid for pid in pids if pid is not None))
+
     def port_of(self, pid: int) -> int:
         """Return where this node listens."""
         return self._of(pid).port

@@ -24,6 +24,7 @@ from loadtests.crowd.crowd import Crowd
 from loadtests.crowd.files import write_files
 from loadtests.faults.catalogue import FAULTS
 from loadtests.faults.fault import Fault, FaultError
+from loadtests.faults.network import Network, own_addresses
 from loadtests.run.city_file import HOME
 from loadtests.run.front import Front
 from loadtests.run.options import CannotRehearse, Options
@@ -188,6 +189,8 @@ class OwnServer:
         self._end_orphaned_store()
         if self.cluster is not None:
             self.cluster.stop()
+            if self.cluster.network is not None:
+                self.cluster.network.stop()
         if self.fault is not None:
             self.fault.clean_up(self)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -199,13 +202,28 @@ class OwnServer:
         try:
             if self.fault.needs_cluster:
                 self._say("starting a cluster of three primaries and their replicas")
-                self.cluster = OwnCluster(self.folder / "cluster")
+                self.cluster = self._own_cluster()
                 self.cluster.start()
                 # outside `up` with its own store there is no default for secrets
                 self.environment |= {"JIAOHAO_SECRET": token_hex(32), "JIAOHAO_OPERATOR_TOKEN": token_hex(16)}
             self.fault.prepare(self)
         except (FaultError, TimeoutError) as error:
             raise CannotRehearse(f"--fault {self.fault.name}: {error}") from None
+
+    def _own_cluster(self) -> OwnCluster:
+        """Two replicas each, and where the fault needs it a network in which each of our processes has its address."""
+        network = None
+        if self.fault is not None and self.fault.needs_network:
+            network = Network()
+            network.start()
+            self.environment |= own_addresses(network, self.folder)
+        return OwnCluster(self.folder / "cluster", replicas=2, network=network)
+
+    def worker_addresses(self) -> list[str]:
+        """Return where the workers' calls come from in the cluster's network, the first one first."""
+        workers = {str(pid) for pid in self.workers()}
+        files = sorted(self.folder.joinpath("addresses").glob("*.*.*.*"), key=lambda file: int(file.suffix[1:]))
+        return [file.name for file in files if file.read_text() in workers]
 
     def _end_orphaned_store(self) -> None:
         """A store whose starter was killed runs on; in our folder it is ours."""
@@ -221,7 +239,7 @@ class OwnServer:
         flags = ["--data-dir", str(self.data_dir)]
         if self._options.city is not None:
             flags += ["--city", str(Path(self._options.city).resolve())]
-        url = self.cluster.url if self.cluster is not None else self._options.redis_url
+        url = self.cluster.urls if self.cluster is not None else self._options.redis_url
         if url is not None:
             flags += ["--redis-url", url]
         return flags

@@ -141,7 +141,7 @@ def test_a_killed_primary_is_succeeded_by_its_replica() -> None:
         cluster = server.cluster
         assert cluster is not None
         nodes, primary = cluster.pids(), cluster.primary_of(server.opening_key)
-        assert len(nodes) == 6
+        assert len(nodes) == 9
         fault = FAULTS["kill-primary"]()
         assert str(primary) in fault.inject(server)
         until(lambda: cluster.pids() == [pid for pid in nodes if pid != primary], "the primary is gone")
@@ -151,10 +151,24 @@ def test_a_killed_primary_is_succeeded_by_its_replica() -> None:
         assert fault.heal(server)
         assert fault.heal(server) == ""
         nodes += cluster.pids()
-        assert len(cluster.pids()) == 6
+        assert len(cluster.pids()) == 9
         successor = cluster.primary_of(server.opening_key)
-        until(lambda: cluster.replicas_of(successor) == 1, "the old one follows the new one")
+        until(lambda: cluster.replicas_of(successor) == 2, "the old one follows the new one")
     assert all(gone(pid) for pid in nodes)
+
+
+def test_each_worker_has_an_address_of_its_own_where_the_fault_is_of_the_network() -> None:
+    """The one that is cut off says quickly that it is not ready; the others serve."""
+    with own_server("partition-worker", workers=2) as (server, url):
+        until(lambda: len(server.worker_addresses()) == 2, "both have asked the store")
+        cluster = server.cluster
+        assert cluster is not None and cluster.network is not None
+        fault = FAULTS["partition-worker"]()
+        assert server.worker_addresses()[0] in fault.inject(server)
+        until(lambda: not ready(url), "one of them answers that it is not")
+        until(lambda: ready(url), "the other that it is")
+        assert fault.heal(server)
+        until(lambda: all(ready(url) for _ in range(20)), "both are again")
 
 
 def test_one_workers_clock_is_wrong_and_the_citys_is_right() -> None:
