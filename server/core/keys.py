@@ -9,6 +9,7 @@ import binascii
 import hashlib
 import hmac
 from datetime import date
+from functools import cache
 from typing import Final, NamedTuple
 
 from stdnum.iso7064 import mod_11_10
@@ -18,6 +19,8 @@ from server.core.same_name import SameName, forms
 
 _MONTHS_A_WINDOW: Final = 20
 _TO_URL = bytes.maketrans(b"+/", b"-_")
+_SLOTS: Final = 16384
+_SLOT_DIGITS: Final = 6
 
 
 MOST_WINDOWS: Final = 5
@@ -45,6 +48,42 @@ def opening_tags(district: str, day: date) -> list[str]:
 def resident_tag(resident: bytes) -> str:
     """Tag shared by all keys of one resident: 22 characters of base64url."""
     return binascii.b2a_base64(resident, newline=False)[:22].translate(_TO_URL).decode()
+
+
+def beside(tag: str, day: str) -> str:
+    """Tag of a day's list of who has registered, in the cluster slot of this resident's tag.
+
+    What lies in one slot is on one node, and its replicas follow it in one order: a node that takes over has both the
+    registration and its line, or neither.
+    """
+    return _before(day) + _slot_tags()[(binascii.crc_hqx(tag.encode(), 0) ^ _shift(day)) % _SLOTS]
+
+
+def beside_all(day: str) -> list[str]:
+    """The tags of a day's list in all slots."""
+    return [_before(day) + each for each in _slot_tags()]
+
+
+def _before(day: str) -> str:
+    return f"city:{day}:"
+
+
+@cache
+def _slot_tags() -> list[str]:
+    """For each slot, digits of which it is the slot: some dozen milliseconds, once."""
+    found: dict[int, str] = {}
+    n = 0
+    while len(found) < _SLOTS:
+        text = f"{n:0{_SLOT_DIGITS}o}"
+        found.setdefault(binascii.crc_hqx(text.encode(), 0) % _SLOTS, text)
+        n += 1
+    return [found[slot] for slot in range(_SLOTS)]
+
+
+@cache
+def _shift(day: str) -> int:
+    """What this day, put before digits, changes in their checksum: a CRC of so many bytes is linear in them."""
+    return binascii.crc_hqx(bytes(_SLOT_DIGITS), binascii.crc_hqx(_before(day).encode(), 0))
 
 
 def key(kind: str, tag: str) -> str:

@@ -10,8 +10,8 @@ from server.core.clock import from_ms
 from server.core.districts import District
 from server.core.keys import day_tag
 from server.fairness.allotment import OfferedSlot, Rules
+from server.night.registered import days_after
 from server.night.store import NightStore
-from server.night.waiting_list import days_after
 from server.records.registration import Registration
 from server.records.slot import Overbooked, RosterEntry, SitePeriod
 from server.store.connection import Connection

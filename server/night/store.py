@@ -3,13 +3,13 @@
 Tags: `night` for the lease, `district:date` for a district's night, `district` for what goes on from night to night.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import date
 from functools import partial
 from typing import Any, Final
 
 from server.core.errors import UnknownStatus
-from server.core.keys import key, resident_tag
+from server.core.keys import beside_all, key, resident_tag
 from server.records.fields import fields_of, items_of
 from server.records.night import (
     ENTER_NIGHT,
@@ -122,10 +122,27 @@ class NightStore(FeatureStore):
         async for page in self._pages("claims", tag):
             yield [Claim(int(entry), bytes(claim[:_RESIDENT_BYTES])) for entry, claim in page]
 
-    async def claimed_in(self, tags: Sequence[str]) -> set[str]:
-        """Those of these openings in which somebody has claimed a place."""
-        found = await self._connection.plain([("EXISTS", key("claims", tag), key("passes", tag)) for tag in tags])
+    async def registered(self, day: date) -> AsyncIterator[list[tuple[str, bytes]]]:
+        """(number, resident key) of everybody who has registered in the city's openings of a day, a page at a time."""
+        names = [key("registered", tag) for tag in beside_all(day.isoformat())]
+        for start in range(0, len(names), _PAGE):
+            page = names[start : start + _PAGE]
+            if self._connection.is_cluster:
+                lists = await self._connection.plain([("GET", name) for name in page])
+            else:
+                (lists,) = await self._connection.plain([("MGET", *page)])
+            yield [line for text in lists if text for line in _lines(text)]
+
+    async def held(self, tags: Sequence[str]) -> set[str]:
+        """Those of these openings that there have been."""
+        kinds = ("opening", "claims", "passes")
+        found = await self._connection.plain([("EXISTS", *(key(kind, tag) for kind in kinds)) for tag in tags])
         return {tag for tag, is_there in zip(tags, found, strict=True) if is_there}
+
+    async def may_register_until(self, tag: str) -> int:
+        """Until when a pass of an opening may live, in ms; 0 where the opening is not there any more."""
+        ((closes, grace),) = await self._connection.plain([("HMGET", key("opening", tag), "closes_ms", "grace_ms")])
+        return int(closes or 0) + int(grace or 0)
 
     async def pending(self, district: str) -> AsyncIterator[list[tuple[str, bytes]]]:
         """Those who wait for a slot, as far as is known: (number, resident key), a page at a time, perhaps twice."""
@@ -175,3 +192,12 @@ class NightStore(FeatureStore):
             yield list(items_of(page))
             if int(cursor) == 0:
                 return
+
+
+def _lines(text: bytes) -> Iterator[tuple[str, bytes]]:
+    """(number, resident key) of each line that `register` has appended; a resident key may have any byte in it."""
+    at = 0
+    while at < len(text):
+        end = text.index(b"\n", at + _RESIDENT_BYTES)
+        yield text[at + _RESIDENT_BYTES : end].decode(), text[at : at + _RESIDENT_BYTES]
+        at = end + 1

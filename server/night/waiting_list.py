@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import AsyncIterator, Sequence
-from datetime import date, timedelta
+from datetime import date
 from functools import lru_cache
 
 import msgspec
@@ -14,8 +14,9 @@ from server.appointments.store import AppointmentStore
 from server.core.city import City
 from server.core.districts import District
 from server.core.errors import BrokenRecord
-from server.core.keys import opening_tag, opening_tags, registration_no
+from server.core.keys import opening_tag
 from server.fairness.allotment import Candidate, Candidates
+from server.night.registered import RegisteredOn
 from server.night.store import NightStore
 from server.records.registration_views import Latest, WaitingRegistration
 from server.registry.store import RegistryStore
@@ -26,8 +27,6 @@ from server.store.registrations import RegistrationReader
 log = structlog.get_logger()
 
 RESIDENT_BYTES = 16
-# So far back an opening is looked at that no night has looked at yet; nobody is left out for a few nights' failure.
-MOST_DAYS_BACK = 34
 _PART = 5_000
 
 
@@ -109,7 +108,7 @@ def unpack(data: bytes) -> list[ListedWaiting]:
 class WaitingList:
     """Those who wait for a slot in each district.
 
-    `pending` holds who is left from earlier nights or was sent back since; the rest are those who claimed a place in an
+    `pending` holds who is left from earlier nights or was sent back since; the rest are those who have registered in an
     opening that no night has looked at yet. Neither grows with the city. What the registry says now of their first dose
     holds, not what it said when they registered.
 
@@ -122,18 +121,12 @@ class WaitingList:
     def __init__(self, city: City, connection: Connection, appointments: Appointments) -> None:
         self._city = city
         self._night_store = NightStore(connection)
+        self._registered = RegisteredOn(connection)
         self._reader = RegistrationReader(connection)
         self._appointment_store = AppointmentStore(connection)
         self._pointers = Pointers(connection)
         self._registry_store = RegistryStore(connection)
         self._corrections = Corrections(city, connection, appointments)
-
-    async def claimed(self, district: District, day: date, window: int) -> AsyncIterator[list[tuple[str, bytes]]]:
-        """(number, resident) of who has registered in one opening, and still is, a page at a time."""
-        async for page in self._night_store.claims(opening_tag(district.code, day, window)):
-            latest = await self._reader.numbers([claim.resident for claim in page])
-            numbers = [registration_no(district.no, day, claim.entry, window) for claim in page]
-            yield [(no, claim.resident) for claim, no, its in zip(page, numbers, latest, strict=True) if its == no]
 
     async def gather(self, district: District, day: date) -> None:
         """Take over into `pending` who registered in the openings up to a day that are not taken over yet.
@@ -141,16 +134,15 @@ class WaitingList:
         From the first day on in which somebody may still register, all are looked at again the next night.
         """
         all_over = True
-        for each, windows in await self._openings_to_gather(district, day):
+        for each, windows in await self._registered.openings(district, day):
+            # Not while somebody may still register there: a grace that was shortened since, say. Asked before it
+            # is read, as who registers behind the reading gives the pass back with it.
             for window in windows:
-                # Not while somebody may still register there: a grace that was shortened since, say. Asked before it
-                # is read, as who registers behind the reading gives the pass back with it.
-                _, alive = await self._night_store.passes_alive(opening_tag(district.code, each, window))
-                async for page in self.claimed(district, each, window):
-                    await self._appointment_store.keep_pending(district.code, page)
-                    # Here, too, what a crash left unsaid since the morning is found.
-                    await self._pointers.write_pointers([(district.code, resident) for _, resident in page])
-                all_over = all_over and not alive
+                all_over = all_over and await self._registered.is_over(opening_tag(district.code, each, window))
+            async for page in self._registered.of(district, each, windows):
+                await self._appointment_store.keep_pending(district.code, page)
+                # Here, too, what a crash left unsaid since the morning is found.
+                await self._pointers.write_pointers([(district.code, resident) for _, resident in page])
             if all_over:
                 await self._night_store.note_through(district.code, "gathered", each)
 
@@ -191,13 +183,12 @@ class WaitingList:
         async for page in self.waiting(district, drop=False):
             seen.update(waiting.no for waiting in page)
             yield page
-        for each, windows in await self._openings_to_gather(district, day):
-            for window in windows:
-                async for claimed in self.claimed(district, each, window):
-                    fresh = [(no, resident) for no, resident in claimed if no not in seen]
-                    found, _ = await self._read(fresh, correct=False)
-                    seen.update(no for no, _ in claimed)
-                    yield found
+        for each, windows in await self._registered.openings(district, day):
+            async for registered in self._registered.of(district, each, windows):
+                fresh = [(no, resident) for no, resident in registered if no not in seen]
+                found, _ = await self._read(fresh, correct=False)
+                seen.update(no for no, _ in registered)
+                yield found
 
     async def thaw(self, tag: str, parts: int, periods: Sequence[str]) -> Listed:
         """The list of a district's night as it was frozen, when these were the periods of the day.
@@ -212,13 +203,6 @@ class WaitingList:
                 raise LookupError(f"part {part} of the frozen list is gone")
             result.add(unpack(data))
         return result
-
-    async def _openings_to_gather(self, district: District, day: date) -> list[tuple[date, list[int]]]:
-        """The days that no night has looked at yet, each with those of its openings in which somebody was let in."""
-        (through,) = await self._night_store.through([district.code])
-        tags = {each: opening_tags(district.code, each) for each in days_after(through.gathered, day)}
-        there = await self._night_store.claimed_in([tag for of_day in tags.values() for tag in of_day])
-        return [(each, [n for n, tag in enumerate(of_day, 1) if tag in there]) for each, of_day in tags.items()]
 
     async def _read(
         self, pending: Sequence[tuple[str, bytes]], *, correct: bool
@@ -275,17 +259,6 @@ def _waiting(resident: bytes, it: WaitingRegistration, word: Word | None) -> Lis
 def _may_wait(latest: Latest | BrokenRecord, no: str) -> bool:
     """Whether the registration of this number waits for a slot; also where that cannot be read."""
     return isinstance(latest, BrokenRecord) or (latest.no == no and latest.state == "proposed")
-
-
-def days_after(done: date | None, day: date) -> list[date]:
-    """The days after the one up to which something is done (None = never), up to `day`.
-
-    What is said to be done beyond `day` was so before the clock was set back, and counts for nothing.
-    """
-    first = day - timedelta(days=MOST_DAYS_BACK)
-    if done is not None and done <= day:
-        first = max(first, done + timedelta(days=1))
-    return [first + timedelta(days=n) for n in range((day - first).days + 1)]
 
 
 @lru_cache(maxsize=4096)

@@ -22,6 +22,7 @@ _CLOSED: Final = frozenset({b"cancelled", b"fulfilled", b"noshow"})
 
 OPENING_KINDS: Final = frozenset(
     {"places", "done", "calls", "passes", "left", "leavers", "claims", "roster", "vacated", "unsettled", "frozen"}
+    | {"registered"}
 )
 """What goes with an old opening. `opening`, `night`, `audit` and a day's slots stay: nobody is named there."""
 
@@ -93,7 +94,7 @@ async def purge(
     openings: set[str] = set()
     async for keys in walk(connection, progress):
         old = [(kind, tag) for kind, tag in keys if kind in OPENING_KINDS and _date_of(tag) < before]
-        openings.update(tag for _, tag in old)
+        openings.update(tag for kind, tag in old if kind != "registered")  # of the city's day, in many parts
         if not dry_run:
             await OperationStore(connection).unlink(old)
         await work.forget([tag for kind, tag in keys if kind == "registration"])

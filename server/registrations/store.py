@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from server.core.errors import UnknownStatus
-from server.core.keys import resident_tag
+from server.core.keys import beside, resident_tag
 from server.records.fields import Arg
 from server.records.registration import NewRegistration
 from server.records.registration_changes import AMEND, REGISTER, AmendStatus, Change, RegisterAnswer
 from server.store.connection import FeatureStore
+from server.store.scripts import Beside
 
 
 class RegistrationStore(FeatureStore):
@@ -18,7 +19,9 @@ class RegistrationStore(FeatureStore):
         calls = []
         for resident, expires_ms, no, first_dose, fields in requests:
             flat = [x for field in fields.items() for x in field]
-            calls.append((resident_tag(resident), (*self._connection.clock(), expires_ms, no, first_dose, *flat)))
+            tag, line = resident_tag(resident), resident + f"{no}\n".encode()
+            tags = Beside(tag, "registered", beside(tag, str(fields["date"])))
+            calls.append((tags, (*self._connection.clock(), expires_ms, no, first_dose, line, *flat)))
         return self._connection.read_each(
             await self._connection.run_each("register", calls),
             lambda a: RegisterAnswer(self._connection.read(REGISTER, a[0]), a[1], a[2].decode(), a[3]),

@@ -17,7 +17,7 @@ from server.store.cluster import ClusterCalls
 from server.store.connecting import CALL_SECONDS, CALLS_AT_ONCE, CLIENT_ERRORS, Client
 from server.store.primaries import Watchers
 from server.store.replicas import Ask, Behind, Replicas, Rule, check_marked, marking
-from server.store.scripts import load_scripts
+from server.store.scripts import Tags, load_scripts, written
 
 log = structlog.get_logger()
 
@@ -107,7 +107,7 @@ class Connection:
         return (await self.run_each(name, [(tag, args)]))[0]
 
     async def run_each(
-        self, name: str, calls: Sequence[tuple[str | Sequence[str], Sequence[Arg]]], *, waits: bool = True
+        self, name: str, calls: Sequence[tuple[Tags, Sequence[Arg]]], *, waits: bool = True
     ) -> list[Any]:
         """Run one script for each (tag, arguments) in one round trip; every script must succeed.
 
@@ -120,12 +120,9 @@ class Connection:
         for tag, args in calls:
             if not script.takes(len(args)):
                 raise TypeError(f"{name}.lua takes {script.args}, got {len(args)} arguments")
-            tags_of_it = (tag,) if isinstance(tag, str) else tag
-            keys = [
-                f"{kind}:{{{each}}}" for each in tags_of_it for kind in script.keys
-            ]  # as `key`, which takes its time
+            keys = script.names(tag)
             commands.append((len(keys), *keys, *args))
-        tags = [tag for tag, _ in calls if isinstance(tag, str)] if waits else []
+        tags = [one for tag, _ in calls if (one := written(tag)) is not None] if waits else []
         answers = await self.pipeline([("EVALSHA", script.sha, *c) for c in commands], tags)
         forgotten = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if forgotten:  # the store has restarted

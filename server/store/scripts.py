@@ -2,13 +2,27 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 LUA_DIR = Path(__file__).resolve().parents[2] / "lua"
 _LINE = re.compile(r"^-- (KEYS|ARGV)\[(\d+)(\.\.)?\]\s+(\w+)\s+(\w+)\s+\S")
+
+
+class Beside(NamedTuple):
+    """Keys of one tag, but for those of one kind, which are under another tag of the same cluster slot."""
+
+    tag: str
+    kind: str
+    other: str
+
+
+Tags: TypeAlias = str | Beside | Sequence[str]
+"""Under which tags a script's keys are; a sequence is of several people, for a script whose keys repeat."""
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -30,6 +44,21 @@ class Script(msgspec.Struct, frozen=True):
     def takes(self, count: int) -> bool:
         """Whether the script can be called with this many arguments."""
         return count >= len(self.args) - 1 if self.variadic else count == len(self.args)
+
+    def names(self, tags: Tags) -> list[str]:
+        """Its keys under these tags; as `server.core.keys.key`, which takes its time."""
+        if isinstance(tags, str):
+            return [f"{kind}:{{{tags}}}" for kind in self.keys]
+        if isinstance(tags, Beside):
+            return [f"{kind}:{{{tags.other if kind == tags.kind else tags.tag}}}" for kind in self.keys]
+        return [f"{kind}:{{{tag}}}" for tag in tags for kind in self.keys]
+
+
+def written(tags: Tags) -> str | None:
+    """The tag of which the replicas are to have what is written; None where people are only looked up."""
+    if isinstance(tags, Beside):
+        return tags.tag
+    return tags if isinstance(tags, str) else None
 
 
 def parse(name: str, source: str, prelude: str) -> Script:

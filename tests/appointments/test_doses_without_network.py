@@ -21,7 +21,7 @@ from server.records.statuses import known
 from tests.support.resident_scripts import T0, booked, miss, past, r, register, stop
 from tests.support.resident_scripts import cancel as cancel_one
 from tests.support.serving import OPERATOR, TIANHE, House, enrol, keep_sites, open_house, person, refused
-from tests.support.stores import Store
+from tests.support.stores import FIELDS, Store
 
 SATURDAY, SUNDAY, MONDAY, TUESDAY, THURSDAY = (date(2021, 6, day) for day in (19, 20, 21, 22, 24))
 
@@ -241,7 +241,7 @@ async def test_an_earlier_number_fulfils_the_latest_registration_unless_that_is_
     ):
         change = await booked(store, "A", resident)
         assert await cancel_one(store, change, HERE.day) == "cancelled"
-        new = NewRegistration(r(resident), T0 + 600_000, "B", first_dose, {"district": "440106"})
+        new = NewRegistration(r(resident), T0 + 600_000, "B", first_dose, FIELDS)
         assert known(await store.register([new]))[0].status == "registered"
         done = await store.reconcile_attendance(change, HERE, "", "")
         assert (done.status, done.no) == (status, "B")
@@ -264,7 +264,7 @@ async def test_a_no_show_that_was_charged_meanwhile_is_put_right_and_its_bar(sto
 
 async def test_what_was_typed_for_a_first_dose_stays_once_it_was_given(store: Store) -> None:
     await store.enrol([(r(1), FirstDoseRecord(0, "", "440106", b"m" * 12))], 60_000)
-    new = NewRegistration(r(1), T0 + 600_000, "A", "", {"district": "440106"})
+    new = NewRegistration(r(1), T0 + 600_000, "A", "", FIELDS)
     store.now_ms = T0
     assert known(await store.register([new]))[0].status == "registered"
     change = Change(r(1), "A", "T1/desk")

@@ -45,7 +45,7 @@ async def settle(store: Store, name: str, seq: int, outcome: SendOutcome = "acce
 async def register(store: Store, no: str = "A", resident: int = 1, now: int = T0) -> Change:
     """A registration; it owes the message `registered`, number 1 of its resident's."""
     store.now_ms = now
-    new = NewRegistration(r(resident), now + 600_000, no, "2021-05-01", {"district": TIANHE})
+    new = NewRegistration(r(resident), now + 600_000, no, "2021-05-01", {"district": TIANHE, "date": "2021-06-19"})
     assert known(await store.register([new]))[0].status == "registered"
     return Change(r(resident), no, "night")
 

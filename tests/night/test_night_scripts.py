@@ -8,7 +8,7 @@ from server.records.registration import Appointment, NewRegistration
 from server.records.registration_changes import Booking, Change, PassedOver
 from server.records.slot import RosterEntry, Slot
 from server.records.statuses import known
-from tests.support.stores import Store
+from tests.support.stores import FIELDS, Store
 
 T0 = 1_624_363_800_000  # 2021-06-22 20:10 in Guangzhou
 TAG = "440106:2021-06-22"
@@ -22,7 +22,7 @@ SEED, OTHER_SEED = b"\x01" * 32, b"\x02" * 32
 async def registered(store: Store) -> None:
     """A registration that waits."""
     store.now_ms = T0
-    await store.register([NewRegistration(RESIDENT, T0 + 1, "A", "2021-05-01", {"district": "440106"})])
+    await store.register([NewRegistration(RESIDENT, T0 + 1, "A", "2021-05-01", FIELDS)])
 
 
 async def book(store: Store, **more: Any) -> str:

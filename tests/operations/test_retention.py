@@ -26,7 +26,7 @@ from server.records.registration import NewRegistration
 from server.records.statuses import known
 from server.store.connecting import connect
 from tests.support.serving import BAIYUN, TIANHE, Jiaohao, person, registry_csv
-from tests.support.stores import Store, swap
+from tests.support.stores import FIELDS, Store, swap
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 BEFORE = date(2021, 9, 1)
@@ -107,6 +107,15 @@ async def test_an_opening_that_is_long_over_names_nobody_any_more(store: Store) 
     }
     assert len(before) - len(after) == 2 * 8
     assert await purge(store, BEFORE, SHANGHAI) == Purged()
+
+
+async def test_who_had_registered_on_a_day_goes_with_it(store: Store) -> None:
+    for no, day in (("108310100000015", "2021-08-31"), ("109010100000018", "2021-09-01")):
+        new = NewRegistration(resident(int(no) % 97), 9_000_000_000_000, no, "", {**FIELDS, "date": day})
+        assert known(await store.register([new]))[0].status == "registered"
+    await purge(store, BEFORE, SHANGHAI)
+    assert [line async for page in store.registered(date(2021, 8, 31)) for line in page] == []
+    assert len([line async for page in store.registered(date(2021, 9, 1)) for line in page]) == 1
 
 
 async def test_a_day_begins_in_the_city(store: Store) -> None:
@@ -204,7 +213,7 @@ async def test_who_registers_again_in_that_moment_loses_nothing(store: Store, mo
     async def read_then_they_register(*args: Any) -> Any:
         found = await read(*args)
         pass_expires_ms = 9_000_000_000_000
-        new = NewRegistration(who, pass_expires_ms, "190210100000016", "", {})
+        new = NewRegistration(who, pass_expires_ms, "190210100000016", "", FIELDS)
         assert known(await store.register([new]))[0].status == "registered"
         return found
 

@@ -1,6 +1,7 @@
 """The scripts of a resident, each branch, on a standalone server and on a cluster: what nobody may lose."""
 
 import asyncio
+from datetime import date
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from tests.support.resident_scripts import (
     register,
     stop,
 )
-from tests.support.stores import Store
+from tests.support.stores import FIELDS, Store
 
 
 async def state(store: Store, resident: int = 1) -> str:
@@ -48,6 +49,7 @@ async def test_a_registration_is_kept_and_found_again_by_the_same_pass(store: St
         "registered_ms": str(T0),
         "first_dose": FIRST_DOSE,
         "district": "440106",
+        "date": "2021-06-19",
     }
     assert [x.stop for x in await store.residents([r(1), r(2)])] == ["open A", None]
 
@@ -74,10 +76,30 @@ async def test_a_closed_registration_makes_way_but_its_pass_is_used(store: Store
     assert (await store.registration_fields(r(1)))["no"] == "B"
 
 
+async def test_whoever_takes_over_has_the_registration_and_its_line_or_neither(store: Store) -> None:
+    """The line of the day's list lies in the slot of the resident's own keys, and is written with the registration."""
+    client: Any = store.client
+    for i in range(40):
+        await register(store, T0, f"10619010000{i:04d}", i)
+        names = [name async for name in client.scan_iter(match="registered:*") if r(i) in await client.get(name)]
+        if store.is_cluster:
+            names.append(key("registration", resident_tag(r(i))).encode())
+            assert len({client.keyslot(name) for name in names}) == 1, "as the client has it, which is the store's"
+    await register(store, T0, "106190100000000", 0)
+    found = [line async for page in store.registered(date(2021, 6, 19)) for line in page]
+    assert sorted(found) == sorted((f"10619010000{i:04d}", r(i)) for i in range(40)), "each once"
+    assert [line async for page in store.registered(date(2021, 6, 20)) for line in page] == []
+    lifetimes = [await client.pttl(name) async for name in client.scan_iter(match="registered:*")]
+    assert 35 * 86_400_000 < min(lifetimes) <= max(lifetimes) <= 36 * 86_400_000
+
+
 async def test_many_residents_register_in_one_round_trip_each_with_their_answer(store: Store) -> None:
     """On a cluster they live on all three nodes."""
     store.now_ms = T0
-    some = [NewRegistration(r(i), PASS_UNTIL if i % 3 else T0, f"N{i}", "", {"x": i}) for i in range(200)]
+    some = [
+        NewRegistration(r(i), PASS_UNTIL if i % 3 else T0, f"N{i}", "", {"date": "2021-06-19", "x": i})
+        for i in range(200)
+    ]
     answers = known(await store.register(some))
     assert answers == [("registered", T0, f"N{i}", 0) if i % 3 else ("expired", 0, f"N{i}", 0) for i in range(200)]
 
@@ -215,7 +237,7 @@ async def test_what_was_typed_for_a_first_dose_goes_again_after_cancelling(store
     client: Any = store.client
     await store.enrol([(r(1), record())], 60_000)
     store.now_ms = T0
-    await store.register([NewRegistration(r(1), PASS_UNTIL, "A", "", {})])
+    await store.register([NewRegistration(r(1), PASS_UNTIL, "A", "", FIELDS)])
     name = key("registry", resident_tag(r(1)))
     assert await client.pttl(name) == -1
     assert await cancel(store, Change(r(1), "A", "resident")) == "cancelled"
@@ -350,7 +372,7 @@ async def test_a_dose_that_was_given_meanwhile_ends_a_journey(store: Store) -> N
     assert (await store.registration_fields(r(1)))["no"] == "A"
     store.now_ms = T0
     later = NewRegistration(
-        r(1), PASS_UNTIL, "C", SLOT.day, {}
+        r(1), PASS_UNTIL, "C", SLOT.day, FIELDS
     )  # that dose was their first, as the registry says by now
     assert [kept.status for kept in known(await store.register([later]))] == ["registered"]
 

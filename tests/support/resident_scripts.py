@@ -20,7 +20,9 @@ def r(i: int) -> bytes:
 
 async def register(store: Store, now: int, no: str, resident: int = 1, **fields: Arg) -> RegisterAnswer:
     store.now_ms = now
-    new = NewRegistration(r(resident), PASS_UNTIL, no, FIRST_DOSE, {"district": "440106", **fields})
+    new = NewRegistration(
+        r(resident), PASS_UNTIL, no, FIRST_DOSE, {"district": "440106", "date": "2021-06-19", **fields}
+    )
     (answer,) = known(await store.register([new]))
     return answer
 

@@ -708,7 +708,7 @@ async def test_a_restarted_store_that_forgot_the_scripts_is_told_again(store: St
         await client.script_flush()
         store.now_ms = AFTER
         answers = await store.register(
-            [NewRegistration(r(i), AFTER + PASS_MS, f"N{i}", "", {"x": i}) for i in range(50)]
+            [NewRegistration(r(i), AFTER + PASS_MS, f"N{i}", "", {"date": "2021-06-19", "x": i}) for i in range(50)]
         )
         assert len(answers) == 50
     assert await room.count("issued") == 1
