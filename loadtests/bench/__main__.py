@@ -18,6 +18,7 @@ from loadtests.bench import http as over_http
 from loadtests.bench import night as allotting
 from loadtests.bench import night_store as in_the_night
 from loadtests.bench import night_whole as whole_night
+from loadtests.bench import replicas as with_replicas
 from loadtests.bench import scripts as in_the_store
 from loadtests.bench import steady as one_by_one
 from loadtests.bench import waiting as who_wait
@@ -264,6 +265,7 @@ def night(
 
 
 bench.add_command(connections.idle)
+bench.add_command(with_replicas.replicas)
 bench.add_command(connections.visitors)
 bench.add_command(of_the_generator.generator)
 
