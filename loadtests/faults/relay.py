@@ -190,7 +190,8 @@ class _End(asyncio.Protocol):
             self.feeds.source.go_on()
 
     def write(self, data: bytes) -> None:
-        self._transport.write(data)
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     def finish(self) -> None:
         self._transport.close()

@@ -22,6 +22,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from server.core.keys import key
 from server.records.fields import Arg
 from server.store.replicas import Replicas, check_marked, marking
+from server.store.topology import Left, Topology
 
 _TRIES = 6
 _PAUSE_SECONDS = 0.02
@@ -40,7 +41,12 @@ class ClusterCalls:
     def __init__(self, client: RedisCluster, replicas: Replicas) -> None:
         self._client = client
         self._replicas = replicas
+        self._topology = Topology(client)
         self._marks: dict[str, int] = {}  # by node: which mark is its own
+
+    async def close(self) -> None:
+        """Look at the nodes no more."""
+        await self._topology.close()
 
     async def answers(self, commands: Sequence[Sequence[Arg]], waits_for: Collection[str]) -> list[Any]:
         """The answer, or its error, of each command; the replicas have what was written to these tags.
@@ -63,7 +69,7 @@ class ClusterCalls:
                 *(self._on(node, mine, commands, answers, asked.keys(), waits_for) for node, mine in groups.items())
             )
             left = [i for i in left if isinstance(answers[i], (*_REDIRECTED, *_AWAY))]
-            if not left or attempt == _TRIES - 1:
+            if not left or attempt == _TRIES - 1 or self._nobody_answers(left, answers, commands):
                 break
             asked = await self._find_again([answers[i] for i in left], left)
             await asyncio.sleep(_PAUSE_SECONDS * attempt)
@@ -77,12 +83,16 @@ class ClusterCalls:
             raise RedisClusterException("no node has this slot")
         return node
 
+    def _nobody_answers(self, left: Sequence[int], answers: Sequence[Any], commands: Sequence[Sequence[Arg]]) -> bool:
+        """Whether all of these were for nodes that do not answer, and have no successor yet: no use in waiting here."""
+        return all(isinstance(answers[i], Left) and self._topology.is_dark(self._node_of(commands[i])) for i in left)
+
     async def _find_again(self, errors: Sequence[Any], left: Sequence[int]) -> dict[int, ClusterNode]:
         """Where commands with these errors belong now; those for which another node is to be asked just this once."""
         asked: dict[int, ClusterNode] = {}
         nodes = self._client.nodes_manager
         if any(isinstance(error, _AWAY) for error in errors):
-            await nodes.initialize()
+            await self._topology.look()
         for error in errors:
             if isinstance(error, MovedError):  # which is an AskError to the client
                 await nodes.move_slot(error)
@@ -90,13 +100,29 @@ class ClusterCalls:
             if isinstance(error, AskError) and not isinstance(error, MovedError):
                 node = self._client.get_node(host=error.host, port=error.port)
                 if node is None:
-                    await nodes.initialize()
+                    await self._topology.look()
                     node = self._client.get_node(host=error.host, port=error.port)
                 if node is not None:
                     asked[i] = node
         return asked
 
     async def _on(
+        self,
+        node: ClusterNode,
+        mine: Sequence[int],
+        commands: Sequence[Sequence[Arg]],
+        answers: list[Any],
+        asking: Collection[int],
+        waits_for: Collection[str],
+    ) -> None:
+        try:
+            with self._topology.asking(node):
+                await self._ask(node, mine, commands, answers, asking, waits_for)
+        except _AWAY as away:
+            for i in mine:
+                answers[i] = away
+
+    async def _ask(
         self,
         node: ClusterNode,
         mine: Sequence[int],

@@ -89,6 +89,8 @@ class Connection:
     async def close(self) -> None:
         """Give the connections back."""
         await self._replicas.close()
+        if self._cluster is not None:
+            await self._cluster.close()
         await self._client.aclose()
 
     def _primaries(self) -> Mapping[str, Ask]:
@@ -252,9 +254,11 @@ class Connection:
         try:
             with Cancellable():
                 async with asyncio.timeout(_PING_SECONDS):
-                    await self._client.execute_command("SET", key("ping", "ping"), 1, "PX", 1)
+                    (answer,) = await self._answers([("SET", key("ping", "ping"), 1, "PX", 1)], ())
         except CLIENT_ERRORS as error:
             raise StoreUnavailable from error
+        if isinstance(answer, Exception):
+            raise StoreUnavailable from answer
 
     async def plain(self, commands: Sequence[Sequence[Arg]], *, waits: bool = True) -> list[Any]:
         """The answers to commands, in one round trip a node; what they wrote is on the replicas, where it `waits`.
