@@ -1,5 +1,6 @@
 """A real `jiaohao up`: ready soon, ended cleanly, and no kill -9 costs anybody more than a retry."""
 
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import httpx
 import psutil
 import pytest
 
+from loadtests.run.own_cluster import OwnCluster
 from tests.support import SUPPORT
 from tests.support.serving import (
     API,
@@ -225,3 +227,30 @@ def test_a_deploy_replaces_the_workers_without_a_gap_and_a_bad_one_changes_nothi
                 assert line.recv(100).startswith(b"HTTP/1.1 200 ")
         assert server.stop() == 0
         assert "Traceback" not in server.logged()
+
+
+def test_a_deploy_while_the_node_that_was_named_is_away_ends_no_worker_before_the_next_one_answers(
+    tmp_path: Path, city: Path, registry: Path
+) -> None:
+    cluster = OwnCluster(tmp_path / "cluster")
+    secrets: dict[str, Any] = {"JIAOHAO_SECRET": "5e" * 32, "JIAOHAO_OPERATOR_TOKEN": "operators-of-a-test"}
+    options = ("--workers", "1", "--city", str(city), "--no-demo", *AT_EIGHT)
+    try:
+        cluster.start()
+        store = ("--redis-url", cluster.url)
+        done = run_cli("import", "registry", str(registry), *store, **secrets)
+        assert done.returncode == 0, done.stderr
+        with up(tmp_path / "data", *store, *options, **secrets) as it:
+            (before,) = it.workers()
+            os.kill(cluster.pids()[-1], signal.SIGKILL)  # the only one in the address
+            until(lambda: it.call("GET", "/readyz").status_code == 200, "the others know that it is away")
+            it.process.send_signal(signal.SIGHUP)
+
+            def replaced() -> bool:
+                assert it.call("GET", f"{API}/city").status_code == 200, "there is always one that answers"
+                return not before.is_running()
+
+            until(replaced, "another worker")
+            assert it.join(person(0))["entry"] == 0
+    finally:
+        cluster.stop()
