@@ -19,6 +19,7 @@ from server.core.city import City, load_city
 from server.core.districts import District
 from server.fairness.allotment import Candidates, Rules, allot, in_order
 from server.fairness.draw import commitment
+from server.fairness.lots import Lots
 from server.fairness.result_lines import list_root
 from server.fairness.verification import MadePublic, verify_allotment
 from server.night.published import Published
@@ -114,7 +115,7 @@ def _night(
     with watch("allot"):
         night = allot(rules, offered, candidates, _SEED, order)
     with watch("write"):
-        root = results.write(rules, _SEED, offered, night, listed)
+        root = results.write(rules, Lots(_SEED), offered, night, listed)
     file = results.path(NIGHT, district.code)
     if file is None:
         raise RuntimeError("no result file")

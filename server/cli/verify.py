@@ -8,11 +8,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from server.core.errors import SetupError
+from server.fairness.beacon import BeaconUnverifiable
 from server.fairness.verification import (
     LogFiles,
     MadePublic,
     Printed,
     WrongFile,
+    night_in_log,
     verify_allotment,
     verify_draw,
     verify_inclusion,
@@ -20,7 +22,8 @@ from server.fairness.verification import (
 )
 
 _SIZE, _START_OF_ROOT = re.compile("[1-9][0-9]{0,11}"), re.compile("[0-9a-f]{16,64}")
-_file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+_saved = click.Path(exists=True, dir_okay=False, path_type=Path)
+_file = click.argument("file", type=_saved)
 
 
 class _Hash(click.ParamType[str]):
@@ -62,11 +65,12 @@ def command() -> None:
 @click.option("--commitment", type=_Hash(), help="The seed's commitment, as published before the night.")
 @click.option("--list-root", type=_Hash(), help="The frozen list's root, as published before the seed.")
 @click.option("--root", type=_Hash(), help="The root of the whole file, as published or as on a resident's status.")
-def allotment(file: Path, commitment: str | None, list_root: str | None, root: str | None) -> None:
+@click.option("--log", type=_saved, help="Entries of the public log, saved, that have all of these.")
+def allotment(file: Path, commitment: str | None, list_root: str | None, root: str | None, log: Path | None) -> None:
     """Allot a night's registrations anew from its result file and compare every line.
 
     A file that somebody has written anew from beginning to end is consistent in itself: give what was
-    published (--commitment, --list-root, --root) to know that it is the night's own.
+    published (--commitment, --list-root, --root, or --log) to know that it is the night's own.
     """
     console = Console(stderr=True)
     bar = Progress(
@@ -79,12 +83,20 @@ def allotment(file: Path, commitment: str | None, list_root: str | None, root: s
             held = verify_allotment(
                 file, MadePublic(commitment, list_root, root), lambda n: bar.update(task, completed=n)
             )
+        if log is not None:
+            rules = held.head.rules
+            held.compare(night_in_log(log, rules.district, rules.date.isoformat()))
     except (WrongFile, OSError) as error:
         raise SetupError(f"no: {file}: {error}") from None
+    except BeaconUnverifiable as error:
+        raise SetupError(str(error)) from None
     counts = ", ".join(f"{name} {count:,}" for name, count in held.foot.counts.items() if count)
     click.echo(f"yes: {held.head.rules.district} {held.head.rules.date}: {held.head.registrations:,} registrations")
     if counts:
         click.echo(counts)
+    if (beacon := held.head.beacon) is not None:
+        missing = f" is missing: {beacon.missing}" if beacon.missing else ""
+        click.echo(f"round {beacon.round} of {beacon.chain}{missing}")
     click.echo(f"root {held.foot.root}")
 
 
@@ -134,13 +146,11 @@ def draw(file: Path, commitment: str | None, entry: int | None) -> None:
 
 
 @command.command("log")
-@click.argument("head", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("head", type=_saved)
 @click.option("--key", required=True, help="The log's key, NAME+ID+KEY, as it was published.")
-@click.option("--entries", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="All entries up to HEAD.")
-@click.option(
-    "--earlier", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A head kept from before."
-)
-@click.option("--growth", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="GET /log/growth, saved.")
+@click.option("--entries", type=_saved, help="All entries up to HEAD.")
+@click.option("--earlier", type=_saved, help="A head kept from before.")
+@click.option("--growth", type=_saved, help="GET /log/growth, saved.")
 @click.option("--printed", type=_Receipt(), help="As a receipt has it: entries and the first digits of the root.")
 def log(
     head: Path, key: str, entries: Path | None, earlier: Path | None, growth: Path | None, printed: Printed | None

@@ -1,7 +1,8 @@
 """The result file of a night: everything that is needed to allot it again, and what came out, on lines of JSON.
 
 The first line is the head: the rules, the seed with the commitment that was public before the night, the slots that
-were free, and the Merkle root of the list as it was frozen. Then one line a registration, in order. The last line is
+were free, the Merkle root of the list as it was frozen and, from the second version on, when that was and the beacon's
+round that the lots are bound to as well. Then one line a registration, in order. The last line is
 the foot: the counts and the Merkle root of all lines before it. No name, number of papers, phone or resident key.
 
 Every line is written in exactly one way (fields in the order of the structs below, what is empty left out, no spaces),
@@ -14,25 +15,43 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from server.core.keys import day_tag
 from server.fairness.allotment import Candidate, OfferedSlot, Rules, WhyNot
+from server.fairness.lots import BeaconRound, Lots, Version
 
-FORMAT: Final = "jiaohao allotment 1"
+Format = Literal["jiaohao allotment 1", "jiaohao allotment 2"]
+FORMATS: Final[dict[Version, Format]] = {1: "jiaohao allotment 1", 2: "jiaohao allotment 2"}
 
 Number = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{15}\Z")]
 Hash = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 
 
-class Head(msgspec.Struct, forbid_unknown_fields=True):
-    """The first line. `slots`: date, site, period of the day, product, how many were free."""
+class Head(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """The first line. `slots`: date, site, period of the day, product, how many were free.
 
-    format: Literal["jiaohao allotment 1"]
+    `frozen_ms` and `beacon`: of the second version; without a beacon the city names none.
+    """
+
+    format: Format
     rules: Rules
     commitment: Hash
     seed: Hash
     registrations: Count
     list_root: Hash
     slots: list[tuple[date, str, str, str, Count]]
+    frozen_ms: Annotated[int, msgspec.Meta(ge=1, le=10**14)] | None = None
+    beacon: BeaconRound | None = None
+
+    @property
+    def lots(self) -> Lots:
+        """What the lots were drawn from."""
+        return Lots(bytes.fromhex(self.seed), 1 if self.format == FORMATS[1] else 2, self.frozen_ms, self.beacon)
+
+    @property
+    def tag(self) -> str:
+        """Of the district's night."""
+        return day_tag(self.rules.district, self.rules.date)
 
     def offered(self) -> list[tuple[OfferedSlot, int]]:
         """As `Rules.offered` gives them."""

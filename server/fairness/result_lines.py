@@ -16,9 +16,9 @@ from server.fairness.allotment import REASONS, Allotment, Candidates, OfferedSlo
 from server.fairness.allotment.candidates import ANY_SITE, day_of
 from server.fairness.allotment.order import TIE_BYTES
 from server.fairness.allotment.serial import COHORTS, FULL
-from server.fairness.draw import commitment
+from server.fairness.lots import Lots
 from server.fairness.merkle import Tree, root_of
-from server.fairness.result_file import FORMAT, Foot, Head, encode
+from server.fairness.result_file import FORMATS, Foot, Head, encode
 
 _BLOCK: Final = 1024
 _NO_DIGITS: Final = 15
@@ -52,7 +52,7 @@ def list_root(rules: Rules, candidates: Candidates) -> str:
 def write(
     out: BinaryIO,
     rules: Rules,
-    seed: bytes,
+    lots: Lots,
     offered: Iterable[tuple[OfferedSlot, int]],
     night: Allotment,
     listed: str | None = None,
@@ -61,12 +61,13 @@ def write(
 
     Args:
         out: where to; nothing is read back or sought.
-        rules, seed, offered: what `allot` was given.
+        rules, offered: what `allot` was given.
+        lots: what its key was made of.
         night: what it gave back.
         listed: the list's root, where it is known.
     """
     hashes, lengths = bytearray(), array("I")
-    for leaves in _leaves(rules, seed, offered, night, listed):
+    for leaves in _leaves(rules, lots, offered, night, listed):
         hashes += _hashes(each := leaves.split(b"\n"))
         lengths.extend(map(len, each))  # with its mark, or its newline instead
         out.write(leaves.replace(_LEAF_MARK, b"") + b"\n")
@@ -78,12 +79,15 @@ def write(
 
 
 def _leaves(
-    rules: Rules, seed: bytes, offered: Iterable[tuple[OfferedSlot, int]], night: Allotment, listed: str | None
+    rules: Rules, lots: Lots, offered: Iterable[tuple[OfferedSlot, int]], night: Allotment, listed: str | None
 ) -> Iterator[bytes]:
     """The file's lines but for the last, some at a time, each with the mark of a leaf before it."""
     root = listed or list_root(rules, night.candidates)
     slots = [(*slot, free) for slot, free in offered]
-    head = Head(FORMAT, rules, commitment(seed), seed.hex(), len(night.candidates), root, slots)
+    head = Head(
+        FORMATS[lots.version], rules, lots.commitment, lots.seed.hex(), len(night.candidates), root, slots,
+        lots.frozen_ms, lots.beacon,
+    )  # fmt: skip
     yield _LEAF_MARK + encode(head)
     entries, outcomes = _Entries(night.candidates, night.order.cohorts), _Outcomes(night)
     ties = np.frombuffer(night.order.ties, np.uint8).reshape(-1, TIE_BYTES)

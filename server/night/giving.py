@@ -11,6 +11,7 @@ from server.core.clock import Clock
 from server.core.districts import District
 from server.core.errors import UnknownStatus
 from server.fairness.allotment import Allotment, Rules
+from server.fairness.lots import Lots
 from server.night.inputs import Free
 from server.night.published import Published
 from server.night.store import NightStore
@@ -37,7 +38,7 @@ class Result(NamedTuple):
     """The allotment of a district's night, and what it was made of."""
 
     rules: Rules
-    seed: bytes
+    lots: Lots
     offered: list[Free]
     list: Listed
     night: Allotment

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from server.fairness.allotment import Allotment, OfferedSlot, Rules
+from server.fairness.lots import Lots
 from server.fairness.merkle import Proof, Tree, prove_from
 
 _OFFSET_BYTES = 8
@@ -72,7 +73,7 @@ class Published:
     def write(
         self,
         rules: Rules,
-        seed: bytes,
+        lots: Lots,
         offered: Iterable[tuple[OfferedSlot, int]],
         night: Allotment,
         listed: str | None = None,
@@ -91,7 +92,7 @@ class Published:
         file.parent.mkdir(parents=True, exist_ok=True)
         proof, aside, proof_aside = file.with_suffix(".proof"), file.with_suffix(".new"), file.with_suffix(".proof-new")
         with aside.open("wb", _BUFFER_BYTES) as out:
-            written = write(out, rules, seed, offered, night, listed)
+            written = write(out, rules, lots, offered, night, listed)
             _sync(out)
         with proof_aside.open("wb", _BUFFER_BYTES) as out:
             _save(*written, out)

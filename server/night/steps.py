@@ -17,6 +17,7 @@ from server.core.districts import District
 from server.core.errors import SetupError
 from server.core.keys import day_tag
 from server.fairness.allotment import Rules, allot
+from server.fairness.lots import Lots
 from server.messages.store import OutboxStore
 from server.night.giving import Means, Result, Stretches, may_owe
 from server.night.inputs import Free, Tonight, batches
@@ -192,7 +193,7 @@ class Steps:
         result, listed = await self._result(district), self._nights[district.code].list_root
         try:
             root = await asyncio.to_thread(
-                self._published.write, result.rules, result.seed, result.offered, result.night, listed
+                self._published.write, result.rules, result.lots, result.offered, result.night, listed
             )
         except OSError as error:
             raise SetupError(
@@ -250,8 +251,10 @@ class Steps:
                 people = await self._list.thaw(self._tag(district), kept.parts, rules.periods)
             except LookupError as error:
                 raise SetupError(f"the night of {self._day} in {code} cannot be finished: {error}") from None
-            night = await asyncio.to_thread(allot, rules, offered, people.people, kept.seed_bytes)
-            self._results[code] = Result(rules, kept.seed_bytes, offered, people, night)
+            lots = Lots(kept.seed_bytes)
+            key = lots.key(self._tag(district), kept.list_root or "")
+            night = await asyncio.to_thread(allot, rules, offered, people.people, key)
+            self._results[code] = Result(rules, lots, offered, people, night)
         return self._results[code]
 
     async def _note(self, district: District, news: NightRecord) -> None:

@@ -12,6 +12,7 @@ from server.core.city import City, load_city
 from server.core.keys import registration_no
 from server.core.periods import Period
 from server.fairness.allotment import Candidate, Candidates, OfferedSlot, Rules, allot
+from server.fairness.lots import Lots
 from server.fairness.result_lines import write
 from server.fairness.verification import WrongFile, verify_allotment
 
@@ -92,7 +93,7 @@ def _file(tmp_path: Path, rules: Rules) -> Path:
     people = [someone(0, ("S1", "evening")), someone(1, ("S1", "any"))]
     offered = rules.offered({slot(period): 1 for period in rules.periods}.items())
     out = io.BytesIO()
-    write(out, rules, SEED, offered, allot(rules, offered, Candidates(people, rules.periods), SEED))
+    write(out, rules, Lots(SEED), offered, allot(rules, offered, Candidates(people, rules.periods), SEED))
     path = tmp_path / "night.jsonl"
     path.write_bytes(out.getvalue())
     return path

@@ -9,6 +9,7 @@ import pytest
 
 from server.fairness.allotment import Candidates, allot
 from server.fairness.allotment.order import ranked
+from server.fairness.lots import Lots
 from server.fairness.verification import verify_allotment
 from server.night.published import Published
 from tests.support.seeded_nights import seeded_night
@@ -85,7 +86,7 @@ def test_a_night_writes_the_octets_that_it_always_wrote(name: str, tmp_path: Pat
     offered = night.rules.offered(night.table.items())
     allotted = allot(night.rules, offered, Candidates(night.people, night.rules.periods), night.seed)
     results = Published(tmp_path)
-    root = results.write(night.rules, night.seed, offered, allotted)
+    root = results.write(night.rules, Lots(night.seed), offered, allotted)
     file = results.path(night.rules.date, night.rules.district)
     assert file is not None
     assert hashlib.sha256(file.read_bytes() + file.with_suffix(".proof").read_bytes()).hexdigest() == expected

@@ -18,6 +18,7 @@ from server.fairness.merkle import Frontier, Tree, leaf_hash
 from server.fairness.verification import MadePublic, WrongFile, verify_allotment, verify_draw, verify_inclusion
 from tests.support import SUPPORT
 from tests.support.results import NOS, PEOPLE, a_file
+from tests.support.single_changes import changes, compact
 
 VECTORS: dict[str, Any] = json.loads((SUPPORT / "draw_vectors.json").read_text("utf-8"))
 TEXT, TREE = a_file()
@@ -27,10 +28,6 @@ RAW = TEXT.splitlines()
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "result.jsonl"
-
-
-def compact(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def refused(path: Path, lines: list[bytes], published: MadePublic | None = None) -> WrongFile:
@@ -47,42 +44,6 @@ def with_root(lines: list[bytes]) -> list[bytes]:
     for line in lines[:-1]:
         frontier.append(line)
     return [*lines[:-1], compact(json.loads(lines[-1]) | {"root": frontier.root()})]
-
-
-def other_values(value: Any) -> list[Any]:
-    """Values of the same kind, near and far, and of other kinds."""
-    if isinstance(value, bool):
-        return [not value]
-    if isinstance(value, int):
-        return [value + 1, value - 1, str(value), None]
-    if value is None:
-        return ["2021-06-03", 0]
-    if isinstance(value, str):
-        near = value[:-1] + ("1" if value[-1] != "1" else "2") if value else "inactivated"
-        far = {"am": "pm", "pm": "am", "any": "am", "inactivated": "cho", "full": "too-early"}
-        return [near, far.get(value, value + "0"), "", None, 7]
-    return []
-
-
-def changes(value: Any) -> Iterator[tuple[str, Any]]:
-    """(what was changed, the whole value with one field of it changed, dropped, doubled or added)."""
-    if isinstance(value, dict):
-        for key in value:
-            yield f"without {key}", {k: v for k, v in value.items() if k != key}
-            for what, other in changes(value[key]):
-                yield f"{key}: {what}", value | {key: other}
-        yield "one more", value | {"note": 1}
-    elif isinstance(value, list):
-        for i in range(len(value)):
-            yield f"without {i}", value[:i] + value[i + 1 :]
-            yield f"{i} twice", [*value[:i], value[i], *value[i:]]
-            for what, other in changes(value[i]):
-                yield f"{i}: {what}", [*value[:i], other, *value[i + 1 :]]
-        if len(value) > 1 and value[0] != value[1]:
-            yield "the other way round", [value[1], value[0], *value[2:]]
-    else:
-        for other in other_values(value):
-            yield f"{value!r} -> {other!r}", other
 
 
 def changed_files() -> Iterator[tuple[int, str, list[bytes]]]:
@@ -215,11 +176,13 @@ def _rank(line: bytes) -> tuple[int, str, str]:
 def test_what_was_published_is_compared(path: Path) -> None:
     path.write_bytes(TEXT)
     head, foot = json.loads(RAW[0]), json.loads(RAW[-1])
-    right = MadePublic(head["commitment"], head["list_root"], foot["root"])
+    right = MadePublic(head["commitment"], head["list_root"], foot["root"], round=0)
     verify_allotment(path, right)
-    for field in MadePublic._fields:
+    for field in ("commitment", "list_root", "root"):
         with pytest.raises(WrongFile, match=f"{field}: published was 00"):
-            verify_allotment(path, right._replace(**{field: "00" * 32}))
+            verify_allotment(path, right._replace(**{field: "00" * 32}))  # type: ignore[arg-type]
+    with pytest.raises(WrongFile, match="round: published was 7"):
+        verify_allotment(path, right._replace(round=7))
 
 
 def test_the_command_says_yes_with_the_counts(path: Path) -> None:

@@ -7,8 +7,9 @@ from datetime import date
 from server.core.city import load_city
 from server.core.keys import registration_no
 from server.fairness.allotment import Candidate, Candidates, OfferedSlot, Rules, allot
+from server.fairness.lots import BeaconRound, Lots
 from server.fairness.merkle import Tree
-from server.fairness.result_lines import write
+from server.fairness.result_lines import list_root, write
 
 SEED = bytes(range(32))
 NIGHT = date(2021, 7, 2)
@@ -38,12 +39,28 @@ PEOPLE = [
 ]  # fmt: skip
 
 
-def a_file(people: list[Candidate] = PEOPLE) -> tuple[bytes, Tree]:
+FIRST_VERSION = Lots(SEED)
+# A round that drand-verify's README has, and its signature.
+ROUND = 657413
+SIGNATURE = (
+    "b713718a38ae728dfd477991af2822e08d2f305e47718cef9f7848ce4050e7be41076862b98fad56e91a6b85b89cd97b"
+)  # fmt: skip
+FROZEN_MS = (1692803367 + 3 * (ROUND - 2)) * 1000  # three seconds before it is due
+
+
+def a_file(people: list[Candidate] = PEOPLE, lots: Lots = FIRST_VERSION) -> tuple[bytes, Tree]:
     """A night's result file and its tree."""
-    offered = RULES.offered(TABLE)
+    offered, candidates = RULES.offered(TABLE), Candidates(people, RULES.periods)
+    listed = list_root(RULES, candidates)
     out = io.BytesIO()
-    written = write(out, RULES, SEED, offered, allot(RULES, offered, Candidates(people, RULES.periods), SEED))
+    key = lots.key(f"{RULES.district}:{RULES.date}", listed)
+    written = write(out, RULES, lots, offered, allot(RULES, offered, candidates, key), listed)
     return out.getvalue(), written.tree
+
+
+def bound(missing: str | None = None) -> Lots:
+    """The lots of the second version, with a beacon's round or without."""
+    return Lots(SEED, 2, FROZEN_MS, BeaconRound("quicknet", ROUND, None if missing else SIGNATURE, missing))
 
 
 def rfc_root(leaves: list[bytes]) -> bytes:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from server.core.city import load_city
 from server.core.keys import day_tag
 from server.fairness.allotment import Allotment, Candidate, Candidates, OfferedSlot, Rules, allot
+from server.fairness.lots import Lots
 from server.fairness.result_lines import list_root
 from server.night.published import Published
 from server.records.night import NightRecord
@@ -75,7 +76,7 @@ class SmallNight:
             await self._note(NightRecord(allotted_ms=2))
         elif name == "published":
             night = self._allot()
-            self.root = self.published.write(self.rules, self.seed, self.offered, night)
+            self.root = self.published.write(self.rules, Lots(self.seed), self.offered, night)
             await self._note(NightRecord(root=self.root, counts=night.counts(), reached=night.reached, published_ms=3))
         else:
             await self._note(NightRecord(told_ms=4))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from server.fairness.allotment import Candidate, OfferedSlot
+from server.fairness.lots import Lots
 from server.fairness.verification import verify_allotment, verify_inclusion
 from server.records.registration_changes import PassedOver
 from tests.support.results import rfc_root
@@ -140,7 +141,7 @@ async def test_the_result_file_is_there_once_the_root_is_and_holds(held: Held, t
     await night.hold("allotted")
     refused(await house.call("GET", f"{PUBLIC}/file"), "not-found", 404)
     # Written, but its root is not noted yet: nobody is told the seed that stands in it.
-    night.published.write(night.rules, night.seed, night.offered, night._allot())
+    night.published.write(night.rules, Lots(night.seed), night.offered, night._allot())
     refused(await house.call("GET", f"{PUBLIC}/file"), "not-found", 404)
     await night.step("published")
     answer = await house.call("GET", f"{PUBLIC}/file", headers={"accept-encoding": "identity"})
@@ -207,7 +208,7 @@ async def test_everybody_sees_their_own_line_under_the_root_that_all_see(held: H
 
 async def test_nothing_of_the_result_is_told_before_its_root(held: Held) -> None:
     await held.night.hold("allotted")
-    held.night.published.write(held.night.rules, held.night.seed, held.night.offered, held.night._allot())
+    held.night.published.write(held.night.rules, Lots(held.night.seed), held.night.offered, held.night._allot())
     await held.morning()
     mine = (await held.look(0))["night"]
     assert [mine[name] for name in ("line", "root", "proof", "seed", "file_url")] == [None] * 5

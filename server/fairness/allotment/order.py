@@ -1,4 +1,4 @@
-"""Who goes before whom: by cohort, first-dose date, HMAC-SHA256(seed, registration number) (contract, "The draw")."""
+"""Who goes before whom: by cohort, first-dose date, HMAC-SHA256(key, registration number) (contract, "The draw")."""
 
 import hashlib
 import hmac
@@ -39,23 +39,23 @@ class Order(NamedTuple):
         return self.ties[TIE_BYTES * i : TIE_BYTES * i + TIE_BYTES]
 
 
-def tie_break(seed: bytes, no: int) -> bytes:
-    """HMAC-SHA256(seed, registration number), 32 bytes; the smaller goes first."""
-    return hmac.digest(seed, b"%015d" % no, "sha256")
+def tie_break(key: bytes, no: int) -> bytes:
+    """HMAC-SHA256(key, registration number), 32 bytes; the smaller goes first."""
+    return hmac.digest(key, b"%015d" % no, "sha256")
 
 
-def in_order(rules: Rules, candidates: Candidates, seed: bytes) -> Order:
+def in_order(rules: Rules, candidates: Candidates, key: bytes) -> Order:
     """Candidates by cohort, first-dose date (none: last) and tie-break.
 
     Raises:
-        ValueError: a registration twice, a seed of another length.
+        ValueError: a registration twice, a key of another length.
     """
     import numpy as np  # here, as everywhere in this room: no worker of the web needs its 16 MB
 
-    check_seed(seed)
+    check_seed(key)
     _refuse_twice(candidates)
     cohorts = cohorts_of(rules, candidates)
-    ties = _tie_breaks(seed, candidates.no)
+    ties = _tie_breaks(key, candidates.no)
     day = np.asarray(candidates.first_dose)
     group = np.asarray(cohorts).astype(np.uint32) << 24 | np.where(day == 0, _NO_DATE, day).astype(np.uint32)
     indices = array("I")
@@ -77,11 +77,11 @@ def ranked(group: "np.ndarray[Any, Any]", ties: bytes) -> "np.ndarray[Any, Any]"
     return indices
 
 
-def _tie_breaks(seed: bytes, numbers: Iterable[int]) -> bytes:
+def _tie_breaks(key: bytes, numbers: Iterable[int]) -> bytes:
     """Each one's `tie_break`: with the two halves of the key hashed once, a third of the work."""
-    key = seed.ljust(_HASH_BLOCK_BYTES, b"\0")
-    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in key)).copy
-    outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in key)).copy
+    padded = key.ljust(_HASH_BLOCK_BYTES, b"\0")
+    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded)).copy
+    outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded)).copy
     remaining = iter(numbers)
     ties = bytearray()
     while chunk := list(islice(remaining, _CHUNK)):

@@ -78,7 +78,7 @@ def allot(
     rules: Rules,
     offered: Sequence[tuple[OfferedSlot, int]],
     candidates: Candidates,
-    seed: bytes,
+    key: bytes,
     order: Order | None = None,
 ) -> Allotment:
     """Allot the night's slots.
@@ -87,7 +87,7 @@ def allot(
         rules: of the night.
         offered: of `Rules.offered`.
         candidates: everybody who waits.
-        seed: 32 bytes, committed to before the list was frozen.
+        key: 32 bytes, of the tie-breaks (`Lots.key`).
         order: if it is known already.
 
     Raises:
@@ -97,7 +97,7 @@ def allot(
         raise ValueError(f"expected candidates of the periods {rules.periods}, got {candidates.periods}")
     from server.fairness.allotment.turns import take_turns  # with numpy
 
-    result = Allotment(candidates, Table(rules, offered), order or in_order(rules, candidates, seed))
+    result = Allotment(candidates, Table(rules, offered), order or in_order(rules, candidates, key))
     result.got = take_turns(rules, candidates, result.table, result.order.indices)
     result.reached = _reached(result)
     if candidates.together:

@@ -4,10 +4,10 @@ the public log."""
 from server.fairness.verification.allotment import MadePublic, verify_allotment
 from server.fairness.verification.inclusion import verify_inclusion
 from server.fairness.verification.opening_draw import verify_draw
-from server.fairness.verification.public_log import LogFiles, Printed, VerifiedLog, verify_log
+from server.fairness.verification.public_log import LogFiles, Printed, VerifiedLog, night_in_log, verify_log
 from server.fairness.verification.reading import WrongFile
 
 __all__ = [
-    "LogFiles", "MadePublic", "Printed", "VerifiedLog", "WrongFile", "verify_allotment", "verify_draw",
+    "LogFiles", "MadePublic", "Printed", "VerifiedLog", "WrongFile", "night_in_log", "verify_allotment", "verify_draw",
     "verify_inclusion", "verify_log",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ import msgspec
 
 from server.core.keys import is_registration_no
 from server.fairness.allotment import Allotment, Candidates, Order, tie_break
-from server.fairness.draw import commitment
+from server.fairness.beacon import NotOfTheBeacon
 from server.fairness.merkle import Frontier
 from server.fairness.result_file import Foot, Head, Line, encode
 from server.fairness.verification.reading import WrongFile, decode
@@ -24,18 +24,36 @@ _head, _line, _foot = msgspec.json.Decoder(Head), msgspec.json.Decoder(Line), ms
 
 
 class MadePublic(NamedTuple):
-    """What was made public elsewhere, to compare the file with; None is not compared."""
+    """What was made public elsewhere, to compare the file with; None is not compared. `round`: 0 = of no beacon."""
 
     commitment: str | None = None
     list_root: str | None = None
     root: str | None = None
+    round: int | None = None
 
 
 class Held(NamedTuple):
-    """A result file that holds."""
+    """A result file that holds, of so many lines."""
 
     head: Head
     foot: Foot
+    lines: int
+
+    def compare(self, public: MadePublic) -> None:
+        """Compare it with what was made public elsewhere.
+
+        Raises:
+            WrongFile: it is another night's, or somebody's own.
+        """
+        head, beacon = self.head, self.head.beacon
+        for line, name, said, in_file in (
+            (1, "commitment", public.commitment, head.commitment),
+            (1, "list_root", public.list_root, head.list_root),
+            (1, "round", public.round, beacon.round if beacon else 0),
+            (self.lines, "root", public.root, self.foot.root),
+        ):
+            if said is not None and said != in_file:
+                raise WrongFile(line, f"{name}: published was {said}, the file has {in_file}")
 
 
 def verify_allotment(path: Path, published: MadePublic | None = None, progress: ToldOfLines = lambda _: None) -> Held:
@@ -51,6 +69,7 @@ def verify_allotment(path: Path, published: MadePublic | None = None, progress: 
 
     Raises:
         WrongFile: the first thing that is wrong.
+        BeaconUnverifiable: this Python cannot check the beacon's signature.
         OSError: the file cannot be read.
     """
     with path.open("rb") as f:
@@ -63,15 +82,9 @@ def verify_allotment(path: Path, published: MadePublic | None = None, progress: 
         night = allot_again(head.rules, head.offered(), candidates, order)
         f.seek(0)
         ending = _compare(_lines(f, lambda n: progress(size + n)), night, last)
-    public = published or MadePublic()
-    for line, name, said, in_file in (
-        (1, "commitment", public.commitment, head.commitment),
-        (1, "list_root", public.list_root, head.list_root),
-        (last, "root", public.root, ending.root),
-    ):
-        if said is not None and said != in_file:
-            raise WrongFile(line, f"{name}: published was {said}, the file has {in_file}")
-    return Held(head, ending)
+    held = Held(head, ending, last)
+    held.compare(published or MadePublic())
+    return held
 
 
 def _lines(f: BinaryIO, progress: ToldOfLines) -> Iterator[tuple[int, bytes, bool]]:
@@ -97,13 +110,13 @@ def _without_newline(number: int, raw: bytes) -> bytes:
 
 
 def _read(lines: Iterator[tuple[int, bytes, bool]]) -> tuple[Head, Candidates, Order, int]:
-    """What went in: the head, the list and its order, and which line is the last; ties are those of the seed."""
+    """What went in: the head, the list and its order, and which line is the last; ties are those of the key."""
     number, raw, is_last = next(lines)
     head = decode(number, raw, _head)
     _check_head(head)
     if is_last:
         raise WrongFile(number, "cut off: there is nothing but the first line")
-    seed, rules = bytes.fromhex(head.seed), head.rules
+    key, rules = head.lots.key(head.tag, head.list_root), head.rules
     candidates, cohorts, ties = Candidates(periods=head.rules.periods), array("B"), bytearray()
     before: tuple[int, date, bytes] | None = None
     district = ""
@@ -119,7 +132,7 @@ def _read(lines: Iterator[tuple[int, bytes, bool]]) -> tuple[Head, Candidates, O
             raise WrongFile(number, f"no: {line.no} is another district's than the ones before it")
         if line.cohort != rules.cohort(line.first_dose, sent_back=line.cohort == 0):
             raise WrongFile(number, f"cohort: {line.cohort} is not that of a first dose of {line.first_dose}")
-        tie = tie_break(seed, int(line.no))
+        tie = tie_break(key, int(line.no))
         here = (line.cohort, line.first_dose or date.max, tie)
         if before is not None and here <= before:
             raise WrongFile(number, "order: it ranks before the line above it (cohort, first dose, tie-break)")
@@ -140,9 +153,18 @@ def _read(lines: Iterator[tuple[int, bytes, bool]]) -> tuple[Head, Candidates, O
 
 
 def _check_head(head: Head) -> None:
-    expected = commitment(bytes.fromhex(head.seed))
-    if expected != head.commitment:
-        raise WrongFile(1, f"commitment: that of the seed is {expected}")
+    lots = head.lots
+    if lots.commitment != head.commitment:
+        raise WrongFile(1, f"commitment: that of the seed is {lots.commitment}")
+    if lots.version == 1 and (head.beacon is not None or head.frozen_ms is not None):
+        raise WrongFile(1, "format: there is no beacon in the first version")
+    if lots.version > 1 and head.frozen_ms is None:
+        raise WrongFile(1, "frozen_ms: there is none")
+    if head.beacon is not None:
+        try:
+            head.beacon.check(head.frozen_ms or 0)
+        except NotOfTheBeacon as error:
+            raise WrongFile(1, f"beacon: {error}") from None
     offered = head.offered()
     try:
         ordered = head.rules.offered(offered)

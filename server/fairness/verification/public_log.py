@@ -8,6 +8,7 @@ import msgspec
 
 from server.fairness.checkpoint import Checkpoint, NotSigned, Verifier
 from server.fairness.merkle import Frontier, check_growth
+from server.fairness.verification.allotment import MadePublic
 from server.fairness.verification.reading import WrongFile, parse
 
 
@@ -81,6 +82,52 @@ def verify_log(files: LogFiles, key: str, printed: Printed | None = None) -> Ver
     if files.growth is not None and earlier is not None:
         _check_growth(files.growth, earlier, head)
     return VerifiedLog(head, earlier, _kinds(lines[: head.size]))
+
+
+class _Round(msgspec.Struct):
+    round: int
+
+
+class _NightEntry(msgspec.Struct):
+    """An entry of a night: its promise, its frozen list, or its result."""
+
+    what: str
+    district: str = ""
+    date: str = ""
+    commitment: str | None = None
+    list_root: str | None = None
+    root: str | None = None
+    beacon: _Round | None = None
+
+
+_of_night = msgspec.json.Decoder(_NightEntry)
+
+
+def night_in_log(entries: Path, district: str, date: str) -> MadePublic:
+    """What a log says of a district's night: the commitment, the frozen list's root and the round, the result's root.
+
+    Args:
+        entries: of the log, themselves checked by `verify_log`.
+        district, date: of the night.
+
+    Raises:
+        WrongFile: it does not say all of it, or twice.
+        OSError: the file cannot be read.
+    """
+    found: dict[str, _NightEntry] = {}
+    for number, line in enumerate(_lines(entries), 1):
+        if parse(number, line, _entry).what in ("night", "frozen", "result"):
+            it = parse(number, line, _of_night)
+            if (it.district, it.date) != (district, date):
+                continue
+            if it.what in found:
+                raise WrongFile(number, f"{entries.name} has the entry {it.what} of this night twice")
+            found[it.what] = it
+    for what in ("night", "frozen", "result"):
+        if what not in found:
+            raise WrongFile(0, f"{entries.name} has no entry {what} of this night")
+    night, frozen, result = (found[what] for what in ("night", "frozen", "result"))
+    return MadePublic(night.commitment, frozen.list_root, result.root, frozen.beacon.round if frozen.beacon else 0)
 
 
 def _head(file: Path, verifier: Verifier) -> Checkpoint:
