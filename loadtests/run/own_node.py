@@ -67,6 +67,8 @@ class OwnNode:
             "cluster-node-timeout": self.node_timeout_ms,
             # the other two thirds of the residents are served meanwhile
             "cluster-require-full-coverage": "no",
+            # each primary keeps the replicas that it was given, so that one can tell when all is as it was
+            "cluster-allow-replica-migration": "no",
             # a new replica is sent the data at once
             "repl-diskless-sync-delay": 0,
         }

@@ -1,0 +1,106 @@
+"""`python -m loadtests.nemesis`: many partitions and failovers, each by its seed; exit code 1 where a promise broke.
+
+A world (a cluster in a network of its own, and two hosts that serve) has a district for each seed, and a night at its
+end. `--measure NAME` measures for how long nothing is written while a fault lasts (`loadtests/nemesis/measure.py`).
+"""
+
+# ruff: noqa: E402
+from gevent import monkey
+
+monkey.patch_all()
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from loadtests.nemesis.judge import broken, hold_night
+from loadtests.nemesis.storm import RESIDENTS, Outcome, Storm
+from loadtests.nemesis.world import World, WorldError
+
+_CADENCE_SECONDS = 19.0
+
+
+def main() -> int:
+    """Play the seeds; 0 where every promise held, 1 where one did not, 2 where it could not be held."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.nemesis", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10, help="how many")
+    parser.add_argument("--first", type=int, default=1, help="the first of them")
+    parser.add_argument("--a-world", type=int, default=20, help="seeds that are played in one world, before its night")
+    parser.add_argument("--rule", default="all", help="JIAOHAO_REPLICAS of the hosts")
+    parser.add_argument("--node-timeout-ms", type=int, default=1000, help="cluster-node-timeout")
+    parser.add_argument("--json", type=Path, help="where to write what came of each seed")
+    parser.add_argument("--keep", type=Path, help="where to keep what hosts and nodes have logged")
+    options = parser.parse_args()
+    rows: list[dict[str, object]] = []
+    left = list(range(options.first, options.first + options.seeds))
+    try:
+        while left:
+            seeds, left = left[: options.a_world], left[options.a_world :]
+            rows += _world(seeds, options)
+            if options.json is not None:
+                options.json.write_text(json.dumps(rows, indent=1))
+    except (WorldError, TimeoutError) as error:
+        print(f"cannot be held: {error}")
+        return 2
+    red = [row for row in rows if row["broken"]]
+    faults, kept = (sum(int(str(row[name])) for row in rows) for name in ("faults", "registered"))
+    print(f"{len(rows)} seeds, {faults} faults, {kept} registrations acknowledged: {len(red)} seeds broke a promise")
+    return 1 if red else 0
+
+
+def _world(seeds: list[int], options: argparse.Namespace) -> list[dict[str, object]]:
+    world = World(len(seeds), RESIDENTS, _CADENCE_SECONDS, options.rule, options.node_timeout_ms)
+    try:
+        world.start()
+        outcomes = []
+        for district, seed in enumerate(seeds):
+            outcomes.append(Storm(world, seed, district).play())
+            _say(outcomes[-1])
+        world.cluster.await_whole()
+        unseen = hold_night(world, outcomes)
+        for outcome in outcomes:
+            for words in unseen[outcome.district]:
+                print(f"seed {outcome.seed}: {words}", flush=True)
+        return [_row(outcome, unseen[outcome.district]) for outcome in outcomes]
+    finally:
+        if options.keep is not None:
+            _keep(world, options.keep)
+        world.stop()
+
+
+def _say(outcome: Outcome) -> None:
+    wrong = list(broken(outcome))
+    acknowledged = sum(len(seen.told) for seen in outcome.seen)
+    kept = sum(bool(seen.no) for seen in outcome.seen)
+    befell = ", ".join(f"{at:g} s {what.partition(':')[0]}" for at, what in outcome.befell)
+    print(
+        f"seed {outcome.seed}: {befell}; {acknowledged} acknowledged, {kept} registered"
+        f"{'; ' + outcome.problem if outcome.problem else ''}",
+        flush=True,
+    )
+    for words in wrong:
+        print(f"seed {outcome.seed}: {words}", flush=True)
+
+
+def _row(outcome: Outcome, unseen: list[str]) -> dict[str, object]:
+    return {
+        "seed": outcome.seed,
+        "befell": outcome.befell,
+        "faults": outcome.faults,
+        "acknowledged": sum(len(seen.told) for seen in outcome.seen),
+        "registered": sum(bool(seen.no) for seen in outcome.seen),
+        "problem": outcome.problem,
+        "broken": [*broken(outcome), *unseen],
+    }
+
+
+def _keep(world: World, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in (*world.folder.glob("host-*.log"), *world.folder.glob("cluster/*/valkey.log")):
+        name = file.name if file.parent == world.folder else f"node-{file.parent.name}.log"
+        (folder / name).write_bytes(file.read_bytes())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
