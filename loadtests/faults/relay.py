@@ -46,7 +46,7 @@ class Way(msgspec.Struct, frozen=True):
         if not self.loss:
             return self.delay_seconds
         first = self.delay_seconds * 2 + 0.2
-        times = [_losses(self.loss) for _ in range(-(-octets // _SEGMENT))]
+        times = [_losses(self.loss) for _ in range(max(1, -(-octets // _SEGMENT)))]
         return self.delay_seconds + first * (2.0 ** max(times) - 1)
 
 

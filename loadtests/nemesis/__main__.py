@@ -14,7 +14,9 @@ import json
 import sys
 from pathlib import Path
 
+from loadtests.faults.catalogue import CLUSTER_FAULTS
 from loadtests.nemesis.judge import broken, hold_night
+from loadtests.nemesis.measure import PEOPLE, Measured, measure, table
 from loadtests.nemesis.storm import RESIDENTS, Outcome, Storm
 from loadtests.nemesis.world import World, WorldError
 
@@ -29,9 +31,13 @@ def main() -> int:
     parser.add_argument("--a-world", type=int, default=20, help="seeds that are played in one world, before its night")
     parser.add_argument("--rule", default="all", help="JIAOHAO_REPLICAS of the hosts")
     parser.add_argument("--node-timeout-ms", type=int, default=1000, help="cluster-node-timeout")
+    parser.add_argument("--measure", nargs="*", metavar="NAME", help="in place of seeds: these faults (none: all)")
+    parser.add_argument("--runs", type=int, default=3, help="of each that is measured")
     parser.add_argument("--json", type=Path, help="where to write what came of each seed")
     parser.add_argument("--keep", type=Path, help="where to keep what hosts and nodes have logged")
     options = parser.parse_args()
+    if options.measure is not None:
+        return _measure(options.measure or [name for name in CLUSTER_FAULTS if name != "clock"], options)
     rows: list[dict[str, object]] = []
     left = list(range(options.first, options.first + options.seeds))
     try:
@@ -47,6 +53,27 @@ def main() -> int:
     faults, kept = (sum(int(str(row[name])) for row in rows) for name in ("faults", "registered"))
     print(f"{len(rows)} seeds, {faults} faults, {kept} registrations acknowledged: {len(red)} seeds broke a promise")
     return 1 if red else 0
+
+
+def _measure(names: list[str], options: argparse.Namespace) -> int:
+    found: list[Measured] = []
+    for _ in range(options.runs):
+        world = World(len(names), PEOPLE, _CADENCE_SECONDS, options.rule, options.node_timeout_ms)
+        try:
+            world.start()
+            for district, name in enumerate(names):
+                found.append(measure(world, name, district))
+                it = found[-1]
+                print(
+                    f"{name}: {it.seconds_without:.1f} s, {it.on_a_host:.1f} s on a host, "
+                    f"{it.answered} of {it.asked} answered", flush=True,
+                )  # fmt: skip
+        finally:
+            if options.keep is not None:
+                _keep(world, options.keep)
+            world.stop()
+    print("\n".join(table(found)))
+    return 0
 
 
 def _world(seeds: list[int], options: argparse.Namespace) -> list[dict[str, object]]:

@@ -92,7 +92,9 @@ def people(district: int, count: int) -> list[Person]:
     """Return those who come to a district."""
     return [
         Person(
-            resident_id_number(f"{440100 + district % 90:06d}", f"{1950 + i % 50}{1 + district // 90:02d}11", i),
+            resident_id_number(
+                f"{440100 + district % 90:06d}", f"{1950 + i % 50}{1 + i // 1000:02d}{11 + district // 90}", i % 1000
+            ),
             made_up_name(district * 131 + i * 7),
             f"139{district:04d}{i:04d}",
         )

@@ -26,6 +26,8 @@ from server.store.topology import Left, Topology
 
 _TRIES = 6
 _PAUSE_SECONDS = 0.02
+# So many are tried: of 16,384 slots a node has one at least, or has just lost its last.
+_MARKS = 60_000
 _REDIRECTED = (MovedError, AskError, TryAgainError)
 _AWAY = (ConnectionError, RedisTimeoutError, ClusterDownError, OSError)
 
@@ -142,27 +144,38 @@ class ClusterCalls:
                 sent.append(PipelineCommand(len(sent), "ASKING"))
             own.append(PipelineCommand(len(sent), *commands[i]))
             sent.append(own[-1])
-        marks = self._marking(node, wanted) if wanted else []
+        marks = self._marking(node, wanted, commands[mine[0]] if mine[0] in asking else None) if wanted else []
         await node.execute_pipeline([*sent, *marks])
         for i, command in zip(mine, own, strict=True):
             answers[i] = command.result
         if not wanted or any(isinstance(command.result, _AWAY) for command in own):
             return
         for _ in range(_TRIES):
-            if not isinstance(marks[0].result, _REDIRECTED):
+            if not isinstance(marks[-2].result, _REDIRECTED):
                 break
             self._marks[node.name] += 1  # that slot is on its way: another one is as good
-            marks = self._marking(node, wanted)
+            marks = self._marking(node, wanted, None)
             await node.execute_pipeline(marks)
-        check_marked([command.result for command in marks], wanted)
+        check_marked([command.result for command in marks[-2:]], wanted)
 
-    def _marking(self, node: ClusterNode, wanted: int) -> list[PipelineCommand]:
-        """The mark is in a slot of this node: that of what was written may be on its way to another."""
-        n = self._marks.get(node.name, 0)
-        while (owner := self._client.get_node_from_key(key("mark", str(n)))) is None or owner.name != node.name:
-            n += 1
-        self._marks[node.name] = n
-        return [PipelineCommand(i, *command) for i, command in enumerate(marking(key("mark", str(n)), wanted))]
+    def _marking(self, node: ClusterNode, wanted: int, asked: Sequence[Arg] | None) -> list[PipelineCommand]:
+        """The mark is in a slot of this node: that of what was written may be on its way to another.
+
+        A node that is only just being given its first slot has none but that of the command it is asked for.
+
+        Raises:
+            Left: it decides over nothing any more.
+        """
+        known = self._marks.get(node.name, 0)
+        for n in range(known, known + _MARKS):
+            owner = self._client.get_node_from_key(key("mark", str(n)))
+            if owner is not None and owner.name == node.name:
+                self._marks[node.name] = n
+                return [PipelineCommand(i, *command) for i, command in enumerate(marking(key("mark", str(n)), wanted))]
+        if asked is None:
+            raise Left(node.name)
+        mark = marking(key("mark", _tag_of(asked)), wanted)
+        return [PipelineCommand(i, *command) for i, command in enumerate((("ASKING",), *mark))]
 
 
 def _key_of(command: Sequence[Arg]) -> str:

@@ -122,7 +122,6 @@ class Topology:
             async with asyncio.timeout(_DARK_SECONDS):
                 view = _ranges(await node.execute_command("CLUSTER SLOTS"), await node.execute_command("CLUSTER NODES"))
         except (RedisError, RedisClusterException, OSError, TimeoutError):
-            self._views.pop(node.name, None)
             if node.name not in self._dark:
                 self._dark.add(node.name)
                 log.warning("node does not answer", node=node.name)

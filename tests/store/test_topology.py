@@ -103,3 +103,21 @@ async def test_a_worker_that_is_cut_off_refuses_and_goes_on_when_it_is_not(dark:
         return not any(await asyncio.gather(*map(dark.refused, dark.keys)))
 
     await soon(written)
+
+
+async def test_a_replica_that_takes_over_in_order_is_followed(dark: Dark) -> None:
+    name = dark.keys[0]
+    await dark.write(name)
+    primary, replica = dark.cluster.holders_of(name)
+    with dark.cluster.asking(replica) as client:
+        client.execute_command("CLUSTER", "FAILOVER")
+
+    async def taken_over() -> bool:
+        await dark.refused(name)
+        return dark.cluster.primary_of(name) == replica
+
+    async with asyncio.timeout(30):
+        await soon(taken_over)
+        while await dark.refused(name):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert dark.cluster.primary_of(name) != primary
