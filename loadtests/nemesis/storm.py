@@ -17,7 +17,7 @@ from loadtests.nemesis.world import World
 
 FAULTS = (
     "partition", "partition", "partition", "partition-replica", "partition-worker", "dark-host", "one-way",
-    "one-way-in", "lagging-replica", "kill-primary", "kill-primary", "failover", "reshard", "reshard-classic",
+    "one-way-in", "lagging-replica", "lossy", "kill-primary", "kill-primary", "failover", "reshard", "reshard-classic",
 )  # fmt: skip
 """Which befall, by how likely each is."""
 RESIDENTS = 30
