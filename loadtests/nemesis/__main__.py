@@ -17,10 +17,10 @@ from pathlib import Path
 from loadtests.faults.catalogue import CLUSTER_FAULTS
 from loadtests.nemesis.judge import broken, hold_night
 from loadtests.nemesis.measure import PEOPLE, Measured, measure, table
-from loadtests.nemesis.storm import RESIDENTS, Outcome, Storm
+from loadtests.nemesis.storm import SMALL, WHOLE, Outcome, Storm
 from loadtests.nemesis.world import World, WorldError
 
-_CADENCE_SECONDS = 19.0
+_MEASURED_EVERY_SECONDS = 19.0
 
 
 def main() -> int:
@@ -28,6 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtests.nemesis", description=__doc__)
     parser.add_argument("--seeds", type=int, default=10, help="how many")
     parser.add_argument("--first", type=int, default=1, help="the first of them")
+    parser.add_argument("--small", action="store_true", help="ten people and one fault each")
     parser.add_argument("--a-world", type=int, default=20, help="seeds that are played in one world, before its night")
     parser.add_argument("--rule", default="all", help="JIAOHAO_REPLICAS of the hosts")
     parser.add_argument("--node-timeout-ms", type=int, default=1000, help="cluster-node-timeout")
@@ -58,7 +59,7 @@ def main() -> int:
 def _measure(names: list[str], options: argparse.Namespace) -> int:
     found: list[Measured] = []
     for _ in range(options.runs):
-        world = World(len(names), PEOPLE, _CADENCE_SECONDS, options.rule, options.node_timeout_ms)
+        world = World(len(names), PEOPLE, _MEASURED_EVERY_SECONDS, options.rule, options.node_timeout_ms)
         try:
             world.start()
             for district, name in enumerate(names):
@@ -66,7 +67,7 @@ def _measure(names: list[str], options: argparse.Namespace) -> int:
                 it = found[-1]
                 print(
                     f"{name}: {it.seconds_without:.1f} s, {it.on_a_host:.1f} s on a host, "
-                    f"{it.answered} of {it.asked} answered", flush=True,
+                    f"{it.answered} of {it.asked} answered, {it.said}", flush=True,
                 )  # fmt: skip
         finally:
             if options.keep is not None:
@@ -77,12 +78,13 @@ def _measure(names: list[str], options: argparse.Namespace) -> int:
 
 
 def _world(seeds: list[int], options: argparse.Namespace) -> list[dict[str, object]]:
-    world = World(len(seeds), RESIDENTS, _CADENCE_SECONDS, options.rule, options.node_timeout_ms)
+    size = SMALL if options.small else WHOLE
+    world = World(len(seeds), size.residents, size.cadence_seconds, options.rule, options.node_timeout_ms)
     try:
         world.start()
         outcomes = []
         for district, seed in enumerate(seeds):
-            outcomes.append(Storm(world, seed, district).play())
+            outcomes.append(Storm(world, seed, district, size).play())
             _say(outcomes[-1])
         world.cluster.await_whole()
         unseen = hold_night(world, outcomes)

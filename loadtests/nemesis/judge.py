@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from loadtests.nemesis.papers import DAY, MAX_ACTIVE, code
+from loadtests.nemesis.papers import DAY, DRAW_SECONDS, MAX_ACTIVE, RATE_PER_SECOND, code
 from loadtests.nemesis.seen import Seen
 from loadtests.nemesis.storm import Outcome
 from loadtests.nemesis.world import World
@@ -26,6 +26,14 @@ def broken(outcome: Outcome) -> Iterator[str]:
     alive = most_alive(outcome.seen)
     if alive > MAX_ACTIVE:
         yield f"{alive} passes were alive at once, of {MAX_ACTIVE}"
+    for came, number in sorted(called for seen in outcome.seen for called in seen.called):
+        if number > (allowed := _calls_allowed(came - outcome.opened_at - DRAW_SECONDS)):
+            yield f"number {number} was called when {allowed:.0f} could be at most"
+
+
+def _calls_allowed(seconds: float) -> float:
+    """Say how many may have been called so long after the draw; a second's worth may be kept for later."""
+    return RATE_PER_SECOND * (seconds + 1.0) + 1
 
 
 def _shared(what: str, held: Iterable[tuple[int, object]]) -> Iterator[str]:

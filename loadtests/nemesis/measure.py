@@ -7,6 +7,7 @@ the requests meanwhile that were answered 2xx.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -37,6 +38,7 @@ class Measured:
         seconds_without: the longest between two writes that were acknowledged, on any host.
         on_a_host: the longest on the host that fared worst.
         asked, answered: requests while it lasted, and those that were answered 2xx.
+        said: how often each status was told, before and after too; 0: no answer.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Measured:
     on_a_host: float
     asked: int
     answered: int
+    said: dict[int, int]
 
 
 class Writers:
@@ -54,6 +57,7 @@ class Writers:
         self._people = iter(people(district, PEOPLE))
         self.written: list[list[float]] = [[] for _ in world.hosts]
         self.asked: list[tuple[float, bool]] = []
+        self.said: Counter[int] = Counter()
         self._lives = [
             gevent.spawn_later(0.02 * n, self._live, host)
             for n in range(_WRITERS_A_HOST)
@@ -76,9 +80,11 @@ class Writers:
         sent, done = monotonic(), False
         try:
             with gevent.Timeout(_ANSWER_SECONDS):
-                done = connection.exchange(request).status in (200, 201)
+                status = connection.exchange(request).status
+                done = status in (200, 201)
         except (Broken, gevent.Timeout):
-            pass
+            status = 0
+        self.said[status] += 1
         if done:
             self.written[host].append(monotonic())
         self.asked.append((sent, done))
@@ -104,7 +110,7 @@ def measure(world: World, name: str, district: int) -> Measured:
     each = [_longest(times, began, ended) for times in writers.written]
     during = [done for sent, done in writers.asked if began <= sent < ended - _AFTER_SECONDS]
     everything = sorted(time for times in writers.written for time in times)
-    return Measured(name, _longest(everything, began, ended), max(each), len(during), sum(during))
+    return Measured(name, _longest(everything, began, ended), max(each), len(during), sum(during), dict(writers.said))
 
 
 def _longest(times: list[float], began: float, ended: float) -> float:

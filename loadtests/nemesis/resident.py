@@ -95,6 +95,7 @@ class Resident:
                     seen.wrong.append(f"number {told['number']}, after {seen.number}")
                 seen.number = told["number"]
             if told["state"] in ("ready", "claimed"):
+                seen.called.append((monotonic(), seen.number or 0))
                 break
             if told["state"] in _MISSED:
                 return False

@@ -28,7 +28,9 @@ class Seen:
         wishes: of the last answer that acknowledged some.
         asked_wishes: of the last request, which may have been obeyed without an answer.
         cancel_asked, cancelled: whether it was asked for, and acknowledged.
-        places: every (entry, number) they were told of.
+        places: every entry they were told of.
+        called: when they were told that their number is called, and the number.
+        wrong: what they were told that cannot be.
     """
 
     who: int
@@ -47,6 +49,7 @@ class Seen:
     cancel_asked: bool = False
     cancelled: bool = False
     places: list[int] = field(default_factory=list)
+    called: list[tuple[float, int]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     def placed(self, entry: int, fresh: bool) -> None:

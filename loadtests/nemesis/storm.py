@@ -10,7 +10,7 @@ import gevent
 
 from loadtests.faults.catalogue import CLUSTER_FAULTS
 from loadtests.faults.fault import FaultError
-from loadtests.nemesis.papers import RATE_PER_SECOND, code, people, site
+from loadtests.nemesis.papers import code, people, site
 from loadtests.nemesis.resident import Resident
 from loadtests.nemesis.seen import Seen
 from loadtests.nemesis.world import World
@@ -20,10 +20,30 @@ FAULTS = (
     "one-way-in", "lagging-replica", "lossy", "kill-primary", "kill-primary", "failover", "reshard", "reshard-classic",
 )  # fmt: skip
 """Which befall, by how likely each is."""
-RESIDENTS = 30
-_COME_SECONDS = 6.0
-_FAULTS = 3
 _AGAIN_SECONDS = 12.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of a storm it is.
+
+    Attributes:
+        residents: who come.
+        come_seconds: after the opening, evenly.
+        faults: one after the other.
+        last_seconds: each at most, a second at least.
+        cadence_seconds: from one storm to the next.
+    """
+
+    residents: int
+    come_seconds: float
+    faults: int
+    last_seconds: float
+    cadence_seconds: float
+
+
+WHOLE = Size(30, 6.0, 3, 4.0, 19.0)
+SMALL = Size(10, 2.5, 1, 1.8, 4.0)
 
 
 @dataclass
@@ -34,6 +54,7 @@ class Outcome:
         befell: what was done, and when, in seconds from the opening.
         seen: of each resident.
         problem: why it could not be held; "" where it could.
+        opened_at: by the monotonic clock.
     """
 
     seed: int
@@ -41,6 +62,7 @@ class Outcome:
     befell: list[tuple[float, str]] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
     problem: str = ""
+    opened_at: float = 0.0
 
     @property
     def faults(self) -> int:
@@ -51,22 +73,21 @@ class Outcome:
 class Storm:
     """Plays one seed in one district of the world; same seed, same people, faults and times to try them at."""
 
-    def __init__(self, world: World, seed: int, district: int) -> None:
-        self._world, self._random = world, random.Random(seed)
+    def __init__(self, world: World, seed: int, district: int, size: Size = WHOLE) -> None:
+        self._world, self._random, self._size = world, random.Random(seed), size
         self.outcome = Outcome(seed, district)
-        self._opened_at = 0.0
 
     def play(self) -> Outcome:
         """Wait for the opening, let all of it happen, and look again when all is well."""
         world, outcome = self._world, self.outcome
         world.harm(outcome.district)
         gevent.sleep(max(0.0, world.seconds_until(outcome.district) - 0.5))
-        self._opened_at = monotonic() + max(0.0, world.seconds_until(outcome.district))
-        residents = self._residents(self._opened_at + max(world.cadence_seconds, 14.0) + 4.0)
+        self.outcome.opened_at = monotonic() + max(0.0, world.seconds_until(outcome.district))
+        residents = self._residents(self.outcome.opened_at + max(world.cadence_seconds, 14.0) + 4.0)
         lives = [gevent.spawn_later(seconds, resident.live) for seconds, resident in residents]
         try:
-            for n in range(_FAULTS):
-                self._befall(self._opened_at + 0.5 + n * 3.0 + self._random.random())
+            for n in range(self._size.faults):
+                self._befall(self.outcome.opened_at + 0.5 + n * 3.0 + self._random.random())
             gevent.joinall(lives)
             world.cluster.await_whole()
             again = [gevent.spawn(resident.look_again, monotonic() + _AGAIN_SECONDS) for _, resident in residents]
@@ -85,31 +106,26 @@ class Storm:
         world, district, chance = self._world, self.outcome.district, self._random
         place: tuple[str, str] = code(district), site(district)
         made: list[tuple[float, Resident]] = []
-        for i, who in enumerate(people(district, RESIDENTS)):
+        for i, who in enumerate(people(district, self._size.residents)):
             seen = Seen(i)
             self.outcome.seen.append(seen)
             hosts = world.hosts if chance.random() < 0.5 else world.hosts[::-1]
             resident = Resident(seen, who, place, hosts, until, chance.random(), world.monotonic_at)
-            comes = self._opened_at - monotonic() + chance.random() * _COME_SECONDS
+            comes = self.outcome.opened_at - monotonic() + chance.random() * self._size.come_seconds
             made.append((max(0.0, comes), resident))
         return made
 
     def _befall(self, at: float) -> None:
         world, chance = self._world, self._random
-        fault, lasts = CLUSTER_FAULTS[chance.choice(FAULTS)](), 1.0 + chance.random() * 3.0
+        fault, lasts = CLUSTER_FAULTS[chance.choice(FAULTS)](), 1.0 + chance.random() * (self._size.last_seconds - 1.0)
         gevent.sleep(max(0.0, at - monotonic()))
         try:
             done = fault.inject(world)
         except (FaultError, LookupError, OSError) as error:
             done = f"could not: {error}"
-        self.outcome.befell.append((round(monotonic() - self._opened_at, 1), f"{fault.name}: {done}"))
+        self.outcome.befell.append((round(monotonic() - self.outcome.opened_at, 1), f"{fault.name}: {done}"))
         gevent.sleep(lasts)
         while not fault.over(world, fault.lasts_seconds):
             gevent.sleep(0.05)
         fault.heal(world)
         world.cluster.await_whole()
-
-
-def calls_allowed(seconds: float) -> float:
-    """Say how many may be called in so many seconds; a second's worth may have been kept, and one more is under way."""
-    return RATE_PER_SECOND * (seconds + 1.0) + 1

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import structlog
-from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.cluster import ClusterNode, PipelineCommand, RedisCluster
 from redis.cluster import PRIMARY, REPLICA
 from redis.exceptions import ConnectionError, RedisClusterException, RedisError
 
@@ -24,8 +24,8 @@ _SUSPECT_SECONDS = 0.4
 _BETWEEN_SECONDS = 0.2
 # A look is told of what it has found after this long; nodes that say something later are still heard.
 _LOOK_SECONDS = 0.5
-# Who has not said a word in this time is left.
-_DARK_SECONDS = 1.5
+# Who has not said a word in this time is left. Where every fifth packet is lost an answer may take two seconds.
+_DARK_SECONDS = 2.5
 
 Place = tuple[str, int]
 
@@ -55,6 +55,7 @@ class Topology:
         self._under_way: dict[asyncio.Task[Any], tuple[ClusterNode, float]] = {}
         self._left: set[asyncio.Task[Any]] = set()
         self._dark: set[str] = set()
+        self._heard_at: dict[str, float] = {}  # by node: when it last answered a call
         self._views: dict[str, tuple[Range, ...]] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._watching: asyncio.Task[None] | None = None
@@ -80,6 +81,7 @@ class Topology:
             self._watching.add_done_callback(self._watched)
         try:
             yield
+            self._heard_at[node.name] = asyncio.get_running_loop().time()
         except asyncio.CancelledError:
             if task in self._left and task.uncancel() == 0:
                 raise Left(node.name) from None
@@ -118,10 +120,17 @@ class Topology:
         await asyncio.wait(list(self._asking.values()), timeout=_LOOK_SECONDS)
 
     async def _ask(self, node: ClusterNode) -> None:
+        began, asked = (
+            asyncio.get_running_loop().time(),
+            [PipelineCommand(0, "CLUSTER SLOTS"), PipelineCommand(1, "CLUSTER NODES")],
+        )
         try:
             async with asyncio.timeout(_DARK_SECONDS):
-                view = _ranges(await node.execute_command("CLUSTER SLOTS"), await node.execute_command("CLUSTER NODES"))
-        except (RedisError, RedisClusterException, OSError, TimeoutError):
+                await node.execute_pipeline(asked)
+            slots, nodes = (_answered(command.result) for command in asked)
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+            if isinstance(error, TimeoutError) and self._heard_at.get(node.name, 0.0) > began:
+                return
             if node.name not in self._dark:
                 self._dark.add(node.name)
                 log.warning("node does not answer", node=node.name)
@@ -130,6 +139,7 @@ class Topology:
         if node.name in self._dark:
             self._dark.discard(node.name)
             log.info("node answers again", node=node.name)
+        view = _ranges(slots, nodes)
         if self._views.get(node.name) != view:
             self._views[node.name] = view
             self._apply()
@@ -169,6 +179,12 @@ class Topology:
 
 def _place(node: ClusterNode) -> Place:
     return node.host, int(node.port)
+
+
+def _answered(answer: Any) -> Any:
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def _ranges(slots: list[Any], view: dict[str, dict[str, Any]]) -> tuple[Range, ...]:
