@@ -76,18 +76,20 @@ class Storm:
     def __init__(self, world: World, seed: int, district: int, size: Size = WHOLE) -> None:
         self._world, self._random, self._size = world, random.Random(seed), size
         self.outcome = Outcome(seed, district)
+        self._begins_at = 0.0
 
     def play(self) -> Outcome:
         """Wait for the opening, let all of it happen, and look again when all is well."""
         world, outcome = self._world, self.outcome
         world.harm(outcome.district)
         gevent.sleep(max(0.0, world.seconds_until(outcome.district) - 0.5))
-        self.outcome.opened_at = monotonic() + max(0.0, world.seconds_until(outcome.district))
-        residents = self._residents(self.outcome.opened_at + max(world.cadence_seconds, 14.0) + 4.0)
+        self.outcome.opened_at = monotonic() + world.seconds_until(outcome.district)
+        self._begins_at = max(monotonic(), self.outcome.opened_at)
+        residents = self._residents(self._begins_at + max(world.cadence_seconds, 14.0) + 4.0)
         lives = [gevent.spawn_later(seconds, resident.live) for seconds, resident in residents]
         try:
             for n in range(self._size.faults):
-                self._befall(self.outcome.opened_at + 0.5 + n * 3.0 + self._random.random())
+                self._befall(self._begins_at + 0.5 + n * 3.0 + self._random.random())
             gevent.joinall(lives)
             world.cluster.await_whole()
             again = [gevent.spawn(resident.look_again, monotonic() + _AGAIN_SECONDS) for _, resident in residents]
@@ -111,7 +113,7 @@ class Storm:
             self.outcome.seen.append(seen)
             hosts = world.hosts if chance.random() < 0.5 else world.hosts[::-1]
             resident = Resident(seen, who, place, hosts, until, chance.random(), world.monotonic_at)
-            comes = self.outcome.opened_at - monotonic() + chance.random() * self._size.come_seconds
+            comes = self._begins_at - monotonic() + chance.random() * self._size.come_seconds
             made.append((max(0.0, comes), resident))
         return made
 
@@ -123,7 +125,7 @@ class Storm:
             done = fault.inject(world)
         except (FaultError, LookupError, OSError) as error:
             done = f"could not: {error}"
-        self.outcome.befell.append((round(monotonic() - self.outcome.opened_at, 1), f"{fault.name}: {done}"))
+        self.outcome.befell.append((round(monotonic() - self._begins_at, 1), f"{fault.name}: {done}"))
         gevent.sleep(lasts)
         while not fault.over(world, fault.lasts_seconds):
             gevent.sleep(0.05)

@@ -21,7 +21,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from server.core.keys import key
 from server.records.fields import Arg
-from server.store.replicas import Replicas, check_marked, marking
+from server.store.replicas import Replicas, marking
 from server.store.topology import Left, Topology
 
 _TRIES = 6
@@ -156,7 +156,14 @@ class ClusterCalls:
             self._marks[node.name] += 1  # that slot is on its way: another one is as good
             marks = self._marking(node, wanted, None)
             await node.execute_pipeline(marks)
-        check_marked([command.result for command in marks[-2:]], wanted)
+        await self._replicas.hold(
+            node.name, [command.result for command in marks[-2:]], wanted, lambda now: self._mark_again(node, now)
+        )
+
+    async def _mark_again(self, node: ClusterNode, wanted: int) -> list[Any]:
+        marks = self._marking(node, wanted, None)
+        await node.execute_pipeline(marks)
+        return [command.result for command in marks]
 
     def _marking(self, node: ClusterNode, wanted: int, asked: Sequence[Arg] | None) -> list[PipelineCommand]:
         """The mark is in a slot of this node: that of what was written may be on its way to another.

@@ -16,7 +16,7 @@ from server.records.statuses import Statuses, shown
 from server.store.cluster import ClusterCalls
 from server.store.connecting import CALL_SECONDS, CALLS_AT_ONCE, CLIENT_ERRORS, Client
 from server.store.primaries import Watchers
-from server.store.replicas import Ask, Behind, Replicas, Rule, check_marked, marking
+from server.store.replicas import Ask, Behind, Replicas, Rule, marking
 from server.store.scripts import Tags, load_scripts, written
 
 log = structlog.get_logger()
@@ -238,8 +238,15 @@ class Connection:
                 pipe.execute_command(*command)
         answers: list[Any] = await pipe.execute(raise_on_error=False)
         if wanted:
-            check_marked(answers[-2:], wanted)
+            await self._replicas.hold("", answers[-2:], wanted, lambda now: self._mark_again(tags[0], now))
         return answers[: len(commands)]
+
+    async def _mark_again(self, tag: str, wanted: int) -> list[Any]:
+        pipe: Any = self._client.pipeline(transaction=False)
+        for command in marking(key("mark", tag), wanted):
+            pipe.execute_command(*command)
+        answers: list[Any] = await pipe.execute(raise_on_error=False)
+        return answers
 
     def clock(self) -> tuple[int, int]:
         """A script's first two arguments: the time in ms, 0 for the store's TIME and what the city adds to it."""

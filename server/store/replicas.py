@@ -25,8 +25,8 @@ Ask: TypeAlias = Callable[..., Awaitable[Any]]
 """Asks one primary: its answer to a command."""
 
 # A replica that is further behind makes an answer a refusal: what was asked for may be there, and asking again tells.
-# Two seconds, so that on a network that loses every fifth packet most writes are not refused.
-_REPLICAS_MS = 2000
+# It is waited for twice, with a look between: the second time for those only that still count.
+_REPLICAS_MS = 1000
 _FRESH_SECONDS = 1.0
 # A primary that is away is not waited for longer than what it would cost a write.
 _LOOK_SECONDS = 1.0
@@ -98,6 +98,22 @@ class Replicas:
             if primary in self._counting:
                 return
         raise Behind("replicas not known")
+
+    async def hold(
+        self, primary: str, marked: Sequence[Any], wanted: int, mark_again: Callable[[int], Awaitable[Sequence[Any]]]
+    ) -> None:
+        """Wait once more, for those that count now, where these answers to `marking` say that not so many have it.
+
+        Raises:
+            Behind: nor have they then.
+        """
+        try:
+            check_marked(marked, wanted)
+        except Behind:
+            if self._rule == "all":
+                await asyncio.wait([self._looking or self._look_soon()])
+            if wanted := self.wanted(primary):
+                check_marked(await mark_again(wanted), wanted)
 
     def _is_due(self) -> bool:
         return asyncio.get_running_loop().time() - self._looked_at >= _FRESH_SECONDS

@@ -245,10 +245,22 @@ async def test_replicas_count_where_nodes_tell_others_another_address_than_they_
         network.stop()
 
 
+@pytest.fixture
+def patient_cluster(tmp_path: Path) -> Iterator[OwnCluster]:
+    """Nobody is declared failed while a test of two refusals lasts."""
+    own = OwnCluster(tmp_path, node_timeout_ms=10_000)
+    try:
+        own.start()
+        yield own
+    finally:
+        own.stop()
+
+
 async def test_after_its_slot_has_moved_a_call_waits_for_the_replicas_of_the_node_that_has_it_now(
-    cluster: OwnCluster,
+    patient_cluster: OwnCluster,
 ) -> None:
     """The worker still believes that it is where it was: the old node sends it on."""
+    cluster = patient_cluster
     store = await prepared(await opened(cluster))
     where = f"opening:{{{TAG}}}"
     source = cluster.holders_of(where)[0]
