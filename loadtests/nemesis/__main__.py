@@ -11,16 +11,21 @@ monkey.patch_all()
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
 from loadtests.faults.catalogue import CLUSTER_FAULTS
+from loadtests.faults.fault import FaultError
+from loadtests.faults.namespaces import Namespaces, problem
+from loadtests.faults.network import Network
 from loadtests.nemesis.judge import broken, hold_night
 from loadtests.nemesis.measure import PEOPLE, Measured, measure, table
 from loadtests.nemesis.storm import SMALL, WHOLE, Outcome, Storm
 from loadtests.nemesis.world import World, WorldError
 
 _MEASURED_EVERY_SECONDS = 19.0
+_INSIDE = "JIAOHAO_NEMESIS_INSIDE"  # set for the process that is in a namespace of its own
 
 
 def main() -> int:
@@ -36,7 +41,16 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3, help="of each that is measured")
     parser.add_argument("--json", type=Path, help="where to write what came of each seed")
     parser.add_argument("--keep", type=Path, help="where to keep what hosts and nodes have logged")
+    parser.add_argument(
+        "--namespaces", action="store_true", help="in network namespaces (root on Linux), without relay"
+    )
     options = parser.parse_args()
+    if options.namespaces and not os.environ.get(_INSIDE):
+        if (why_not := problem()) is not None:
+            parser.error(why_not)
+        os.environ[_INSIDE] = "1"
+        command = ["unshare", "--net", sys.executable, "-m", "loadtests.nemesis", *sys.argv[1:]]
+        os.execvp(command[0], command)  # noqa: S606
     if options.measure is not None:
         return _measure(options.measure or [name for name in CLUSTER_FAULTS if name != "clock"], options)
     rows: list[dict[str, object]] = []
@@ -47,7 +61,7 @@ def main() -> int:
             rows += _world(seeds, options)
             if options.json is not None:
                 options.json.write_text(json.dumps(rows, indent=1))
-    except (WorldError, TimeoutError) as error:
+    except (WorldError, FaultError, TimeoutError) as error:
         print(f"cannot be held: {error}")
         return 2
     red = [row for row in rows if row["broken"]]
@@ -56,10 +70,15 @@ def main() -> int:
     return 1 if red else 0
 
 
+def _made(districts: int, residents: int, cadence_seconds: float, options: argparse.Namespace) -> World:
+    network = Namespaces() if options.namespaces else Network()
+    return World(districts, residents, cadence_seconds, options.rule, options.node_timeout_ms, network)
+
+
 def _measure(names: list[str], options: argparse.Namespace) -> int:
     found: list[Measured] = []
     for _ in range(options.runs):
-        world = World(len(names), PEOPLE, _MEASURED_EVERY_SECONDS, options.rule, options.node_timeout_ms)
+        world = _made(len(names), PEOPLE, _MEASURED_EVERY_SECONDS, options)
         try:
             world.start()
             for district, name in enumerate(names):
@@ -79,7 +98,7 @@ def _measure(names: list[str], options: argparse.Namespace) -> int:
 
 def _world(seeds: list[int], options: argparse.Namespace) -> list[dict[str, object]]:
     size = SMALL if options.small else WHOLE
-    world = World(len(seeds), size.residents, size.cadence_seconds, options.rule, options.node_timeout_ms)
+    world = _made(len(seeds), size.residents, size.cadence_seconds, options)
     try:
         world.start()
         outcomes = []

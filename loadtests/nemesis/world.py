@@ -35,6 +35,7 @@ class World:
 
     Args:
         rule: `JIAOHAO_REPLICAS` of both hosts.
+        network: of namespaces, say; by default of loopback addresses behind a relay.
         cadence_seconds: from one district's opening to the next one's.
 
     Attributes:
@@ -44,10 +45,16 @@ class World:
     """
 
     def __init__(
-        self, districts: int, residents: int, cadence_seconds: float, rule: str = "all", node_timeout_ms: int = 1000
+        self,
+        districts: int,
+        residents: int,
+        cadence_seconds: float,
+        rule: str = "all",
+        node_timeout_ms: int = 1000,
+        network: Network | None = None,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="jiaohao-nemesis-"))
-        self.network = Network()
+        self.network = network or Network()
         self.cluster = OwnCluster(self.folder / "cluster", 2, self.network, node_timeout_ms)
         self.cadence_seconds = cadence_seconds
         self.hosts: list[tuple[str, int]] = []
@@ -133,10 +140,12 @@ class World:
         place = self.folder / f"host-{host}"
         place.mkdir()
         environment = self._environment | own_addresses(self.network, place, host)
-        command = ["serve", "--port", "0", "--workers", "1", "--city", str(self.folder / "city.toml"), *flags]
+        prefix = self.network.prefix(self.network.host(host))
+        where = ["--host", self.network.host(host)] if prefix else []
+        command = ["serve", *where, "--port", "0", "--workers", "1", "--city", str(self.folder / "city.toml"), *flags]
         with (self.folder / f"host-{host}.log").open("w") as log:
             server = subprocess.Popen(
-                [sys.executable, "-m", "server.cli", *command, "--redis-url", self.cluster.urls], cwd=HOME,
+                [*prefix, sys.executable, "-m", "server.cli", *command, "--redis-url", self.cluster.urls], cwd=HOME,
                 env=environment, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
             )  # fmt: skip
         self._servers.append(server)

@@ -188,10 +188,12 @@ class OwnCluster:
         for i in range(count):
             port, bus = ports[i], ports[count + i]
             address = told = "127.0.0.1"
+            prefix: tuple[str, ...] = ()
             if self.network is not None:
                 self.network.lead(i, port, bus)
                 address, told = self.network.node(i), self.network.told(i)
-            nodes.append(OwnNode(address, told, port, bus, self._folder / str(i), self._node_timeout_ms))
+                prefix = self.network.prefix(address)
+            nodes.append(OwnNode(address, told, port, bus, self._folder / str(i), self._node_timeout_ms, prefix=prefix))
         return nodes
 
     def _of(self, pid: int) -> OwnNode:

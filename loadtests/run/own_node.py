@@ -27,6 +27,7 @@ class OwnNode:
         folder: its data, kept when it is started again.
         node_timeout_ms: of the cluster.
         environment: of its process, beside ours.
+        prefix: what its command begins with (`Network.prefix`).
         process: the last one.
     """
 
@@ -37,6 +38,7 @@ class OwnNode:
     folder: Path
     node_timeout_ms: int
     environment: Mapping[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -72,6 +74,8 @@ class OwnNode:
             # a new replica is sent the data at once
             "repl-diskless-sync-delay": 0,
         }
+        if self.prefix:
+            options["protected-mode"] = "no"  # nobody else is in its namespace
         if self.told != self.address:
             options |= {
                 "bind-source-addr": self.address,
@@ -81,7 +85,7 @@ class OwnNode:
             }
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         self.process = subprocess.Popen(
-            [str(get_binary_path()), *words], env=os.environ | self.environment,
+            [*self.prefix, str(get_binary_path()), *words], env=os.environ | self.environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         return self.process.pid

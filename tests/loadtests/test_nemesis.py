@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from loadtests.faults.namespaces import problem
 from loadtests.nemesis.judge import broken, most_alive
 from loadtests.nemesis.papers import DRAW_SECONDS, MAX_ACTIVE, people
 from loadtests.nemesis.seen import Seen, Told
@@ -21,6 +22,16 @@ def test_in_ten_small_storms_nothing_acknowledged_is_lost_and_the_night_sees_it_
     found = re.search(r"10 seeds, 10 faults, (\d+) registrations acknowledged: 0 seeds broke a promise", done.stdout)
     assert found is not None
     assert int(found[1]) > 80, done.stdout
+
+
+@pytest.mark.long
+def test_the_same_between_network_namespaces_where_there_is_root() -> None:
+    if (why_not := problem()) is not None:
+        pytest.skip(why_not)
+    command = ["-m", "loadtests.nemesis", "--namespaces", "--small", "--seeds", "2", "--node-timeout-ms", "700"]
+    done = subprocess.run([sys.executable, *command], cwd=REPO, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert "2 seeds, 2 faults, 20 registrations acknowledged: 0 seeds broke a promise" in done.stdout
 
 
 def told(*residents: Seen) -> list[str]:
