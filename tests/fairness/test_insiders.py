@@ -105,7 +105,7 @@ def p_value(points: list[float]) -> float:
     n = len(points)
     apart = max(max((i + 1) / n - u, u - i / n) for i, u in enumerate(sorted(points)))
     scaled = (math.sqrt(n) + 0.12 + 0.11 / math.sqrt(n)) * apart
-    return min(1.0, max(0.0, 2 * sum((-1) ** (k - 1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101))))
+    return min(1.0, max(0.0, 2 * sum((1 if k % 2 else -1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101))))
 
 
 def held(
