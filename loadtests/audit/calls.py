@@ -92,7 +92,7 @@ def passes_capped(e: Evidence) -> Check:
     if e.truth is None:
         return unjudged(name, promise)
     faults, most = [], 0
-    for opening, truth in e.openings_with_truth():
+    for (opening, truth), told in zip(e.openings_with_truth(), e.opening_histories, strict=True):
         cap = max(
             [int(float(look.fields["max_active"])) for look in e.counters(opening)] or [truth.count("max_active")]
         )
@@ -108,6 +108,7 @@ def passes_capped(e: Evidence) -> Check:
         for _, change in sorted(moments, key=lambda moment: (moment[0], moment[1])):
             alive += change
             held = max(held, alive)
+        held = max(held, told.most_passes())
         if max(in_store, held) > cap:
             faults.append(f"{opening.district}: {max(in_store, held)} passes alive, {cap} allowed")
         most = max(most, in_store, held)

@@ -18,12 +18,15 @@ from loadtests.client.draw import Numbers
 from loadtests.client.measure import Meters
 from loadtests.crowd.crowd import Crowd
 from loadtests.faults.catalogue import FAULTS
+from loadtests.history.opening import OpeningHistory, of_openings
+from loadtests.history.state import Rules
 from loadtests.resident.facts import Fact, ObservedPass, SpentPlace
 from loadtests.resident.observations import Observations
 from loadtests.resident.run_opening import RunOpening
 
 CLOCK_SLACK_MS = 2000
 """Doubt about when something seen once a second happened."""
+_EVER_MS = 10**9
 RECOVERY_SECONDS = 30
 """How long after a fault errors are forgiven: a restart costs residents a retry, nothing else."""
 
@@ -79,6 +82,26 @@ class Evidence:
     fault_end_second: int | None = None
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     cores: int = field(default_factory=lambda: os.cpu_count() or 1)
+
+    @cached_property
+    def history_rules(self) -> list[Rules]:
+        """Return what each opening's histories are held to, but for when its numbers were called."""
+        troubled = (0, -1)
+        if self.machine.too_busy is not None:  # a worker that has no CPU does not hear how far the calls have come
+            troubled = -_EVER_MS, _EVER_MS
+        elif self.aftermath is not None:
+            troubled = self.aftermath.start * 1000, self.aftermath.stop * 1000
+        return [
+            Rules(troubled=troubled, claim_ms=claim_ms(self, opening), may_repeat=self.fault is not None)
+            for opening in self.openings
+        ]
+
+    @cached_property
+    def opening_histories(self) -> list[OpeningHistory]:
+        """Return what all residents' calls say of each opening."""
+        history = self.observations.history
+        homes = bytes(self.crowd.home(i) for i in range(self.crowd.residents))
+        return of_openings(history, homes, self.history_rules, self.clock_doubt_ms)
 
     @property
     def measured(self) -> range:

@@ -6,7 +6,7 @@ breaks the truth for each.
 
 from __future__ import annotations
 
-from loadtests.audit import bots, calls, changes, places, registrations, service
+from loadtests.audit import bots, calls, changes, histories, places, registrations, service
 from loadtests.audit.evidence import Check, Evidence
 
 PROMISES = (
@@ -30,6 +30,8 @@ PROMISES = (
     places.eligibility,
     registrations.receipts,
     changes.codes_alike,
+    histories.linearizable,
+    histories.told_in_turn,
 )
 
 

@@ -14,6 +14,7 @@ from loadtests.bench import connections
 from loadtests.bench import costs as by_call
 from loadtests.bench import generator as of_the_generator
 from loadtests.bench import guessing as who_guesses
+from loadtests.bench import histories as of_an_opening
 from loadtests.bench import http as over_http
 from loadtests.bench import night as allotting
 from loadtests.bench import night_store as in_the_night
@@ -267,6 +268,7 @@ def night(
 bench.add_command(connections.idle)
 bench.add_command(with_replicas.replicas)
 bench.add_command(connections.visitors)
+bench.add_command(of_an_opening.histories)
 bench.add_command(of_the_generator.generator)
 
 

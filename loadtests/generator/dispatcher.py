@@ -19,10 +19,12 @@ from loadtests.client.wire import Address
 from loadtests.generator.channels import ChannelFactory
 from loadtests.generator.connections import Connections, OwnConnections, SharedConnections
 from loadtests.generator.locust_statistics import LocustStatistics
+from loadtests.history.record import Flag
 from loadtests.resident.acts import CALL_OF, Act
 from loadtests.resident.bots import Fleet
 from loadtests.resident.facts import RequestContext
 from loadtests.resident.journey import Journey
+from loadtests.resident.recording import Recording
 from loadtests.run.clock import RunClock
 
 _TICK_SECONDS = 0.002
@@ -48,6 +50,11 @@ class _Exchange:
         self.due_us, self.sent_us, self.i, self.act, self.asked = due_us, sent_us, i, act, asked
         self.request, self.repeated = request, False
 
+    @property
+    def entry(self) -> int:
+        """Return the place that it is about; below 0 where there was none."""
+        return -1 if self.asked is None else self.asked.entry
+
 
 class Dispatcher:
     """Sends the requests of due residents, and bots, and hands on their answers.
@@ -63,6 +70,7 @@ class Dispatcher:
     ) -> None:  # fmt: skip
         self.journey, self.fleet, self._clock, self._statistics = journey, fleet, clock, statistics
         self._meters, self._residents = journey.meters, journey.crowd.residents
+        self._recording = Recording(journey, fleet)
         self._loop = get_hub().loop
         factory = ChannelFactory(address, self, own=own)
         self.target, make = factory.target, factory.make
@@ -90,6 +98,8 @@ class Dispatcher:
         if self._each_second is not None:
             self._each_second.kill()
         self.journey.agenda.clear()
+        for exchange in self._exchanges.values():
+            self._record_unanswered(exchange)
         self._statistics.hand_over()
         self.connections.close()
 
@@ -164,8 +174,11 @@ class Dispatcher:
             meters.answered(call, due_us, exchange.sent_us, now_us)
             self.journey.observations.exchanged(i, len(exchange.request), answer.size)
             self.journey.answered(i, act, answer, now_us, exchange.asked)
+            flags = Flag.SENT_TWICE if exchange.repeated else 0
+            self._recording.answered(i, act, exchange.entry, exchange.sent_us, now_us, exchange.request, answer, flags)
         else:
             meters.count("bot requests", now_us)
+            self._record_of_a_bot(exchange, now_us, answer)
             self.fleet.answered(i, act, answer, now_us)
         self._log(exchange, call, now_us, len(answer.body))
         if self._starved:
@@ -183,6 +196,7 @@ class Dispatcher:
             again.ask(exchange.request)
             return
         self._meters.last_error = None
+        self._record_unanswered(exchange)
         if exchange.i < self._residents:
             self.journey.observations.exchanged(exchange.i, len(exchange.request), 0)
             self.journey.unanswered(exchange.i, exchange.act, str(broken), now_us)
@@ -193,6 +207,25 @@ class Dispatcher:
     def ended(self, channel: Channel) -> None:
         self.connections.closed(channel)
         self._meters.count("connections ended", self._clock.now_us())
+
+    def _record_of_a_bot(self, exchange: _Exchange, now_us: int, answer: Answer) -> None:
+        sent = self._recording.of_a_bot(exchange.i)
+        if sent is not None:
+            flags = Flag.BY_A_BOT | (Flag.SENT_TWICE if exchange.repeated else 0)
+            self._recording.answered(
+                sent.owner, sent.act, sent.entry, exchange.sent_us, now_us, exchange.request, answer, flags
+            )
+
+    def _record_unanswered(self, exchange: _Exchange) -> None:
+        flags = Flag.SENT_TWICE if exchange.repeated else 0
+        if exchange.i < self._residents:
+            self._recording.unanswered(
+                exchange.i, exchange.act, exchange.entry, exchange.sent_us, exchange.request, flags
+            )
+        elif (sent := self._recording.of_a_bot(exchange.i)) is not None:
+            self._recording.unanswered(
+                sent.owner, sent.act, sent.entry, exchange.sent_us, exchange.request, flags | Flag.BY_A_BOT
+            )
 
     def _log(self, exchange: _Exchange, call: Call, now_us: int, length: int) -> None:
         i = exchange.i

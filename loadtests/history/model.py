@@ -71,7 +71,7 @@ def _poll(s: State, c: CallRecord, rules: Rules) -> State | None:
         case Told.CLAIMED:
             return numbered if s.phase in _HELD else None
         case Told.MISSED:
-            if s.phase == Phase.MISSED:
+            if s.phase == Phase.MISSED or _frees_its_pass(s, c, rules):
                 return numbered
             missed = _missed(numbered, c, rules)
             # who leaves a place that was missed just before is told "missed" ever after
@@ -128,13 +128,13 @@ def _claim(s: State, c: CallRecord, rules: Rules) -> State | None:
         case Outcome.DONE:
             if s.phase == Phase.HELD and rules.may_repeat:
                 return s._replace(phase=Phase.CLAIMED, pass_=c.shown, until_ms=c.extra)
-            if s.phase not in _HELD or s.pass_ not in (c.shown, SOME_PASS):
+            if s.phase not in _HELD or (s.pass_ != SOME_PASS and (s.pass_, s.until_ms) != (c.shown, c.extra)):
                 return None
             return s if s.pass_ == c.shown else s._replace(pass_=c.shown, until_ms=c.extra)
         case Outcome.NOT_YOUR_TURN | Outcome.ENDED:
             return s if s.phase == Phase.HELD else None
         case Outcome.EXPIRED:
-            return s if s.phase in _OVER else _missed(s, c, rules)
+            return s if s.phase in _OVER or _frees_its_pass(s, c, rules) else _missed(s, c, rules)
         case Outcome.USED:
             return s if s.phase == Phase.USED else None
     return s
@@ -160,6 +160,14 @@ def _missed(s: State, c: CallRecord, rules: Rules) -> State | None:
     if s.phase == Phase.USED or c.returned_ms < since_ms:
         return None
     return s._replace(phase=Phase.MISSED, moment_ms=max(s.moment_ms, since_ms))
+
+
+def _frees_its_pass(s: State, c: CallRecord, rules: Rules) -> bool:
+    """Return whether who registered at the last moment may be told that the pass has lapsed.
+
+    The registration is what counts, and its pass is freed after it; the contract says nothing of the moment between.
+    """
+    return s.phase == Phase.USED and s.until_ms != UNTOLD and c.returned_ms >= s.until_ms - rules.clock_slack_ms
 
 
 def _lapses_ms(s: State, rules: Rules) -> int:

@@ -160,6 +160,18 @@ class History:
         """Return one call."""
         return CallRecord._make(_LAYOUT.unpack_from(self._records, index * RECORD_BYTES))
 
+    def span_ms(self) -> tuple[int, int]:
+        """Say when the first call was sent, and the last one answered; from 0 to 0 where there is none."""
+        sent, answered = 0, 0
+        for _, called_ms, returned_ms, *_ in self.plain():
+            if called_ms < sent:
+                sent = called_ms
+            if answered < returned_ms < OPEN:
+                answered = returned_ms
+            elif called_ms > answered:
+                answered = called_ms
+        return sent, answered
+
     def by_resident(self, residents: int) -> Iterator[list[CallRecord]]:
         """Return the calls of each resident who made any, in the order in which they were sent."""
         latest, before = array("i", [-1]) * residents, array("i")

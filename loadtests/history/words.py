@@ -17,20 +17,21 @@ _OF_A_REGISTRATION = (Kind.REGISTER, Kind.READ, Kind.AMEND, Kind.CANCEL)
 
 
 def counterexample(calls: Sequence[CallRecord], why: Unexplained) -> str:
-    """Return one resident's calls in order of time, and why no order of them explains what each was told."""
+    """Say why no order explains what each of a resident's calls was told, then list them in order of time."""
     stuck = [k for k, call in enumerate(calls, 1) if any(call[:8] == other[:8] for other in why.stuck)]
     which = " or ".join(f"({k})" for k in stuck)
-    return _listed(calls, max(stuck, default=len(calls))) + (
-        f"; no order explains it: at the furthest {state_in_words(why.state)}, "
-        f"which is not what {which} {'were' if len(stuck) > 1 else 'was'} told"
+    return (
+        f"resident {calls[0].who}: no order explains {which}: at the furthest {state_in_words(why.state)}. "
+        f"{_listed(calls, max(stuck, default=len(calls)))}"
     )
 
 
 def contradiction_in_words(calls: Sequence[CallRecord], found: Contradiction) -> str:
-    """Return one resident's calls, and the two of them that contradict each other."""
+    """Say which two of a resident's calls contradict each other, then list them in order of time."""
     before, after = calls.index(found.before) + 1, calls.index(found.after) + 1
-    return _listed(calls, max(before, after)) + (
-        f"; of place {found.after.entry} ({before}) and ({after}) cannot both be right: {found.what}"
+    return (
+        f"resident {calls[0].who}: ({before}) and ({after}) cannot both be right of place {found.after.entry}: "
+        f"{found.what}. {_listed(calls, max(before, after))}"
     )
 
 
@@ -39,7 +40,7 @@ def _listed(calls: Sequence[CallRecord], last: int) -> str:
     first = max(0, last - _MOST_SHOWN)
     lines = [f"({k}) {call_in_words(call)}" for k, call in enumerate(calls, 1) if first < k <= last]
     left_out = [f"{first} calls before"] if first else []
-    return f"resident {calls[0].who}: " + "; ".join([*left_out, *lines])
+    return "; ".join([*left_out, *lines])
 
 
 def call_in_words(call: CallRecord) -> str:

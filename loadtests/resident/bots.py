@@ -27,7 +27,7 @@ _SLACK_US = 2 * SECOND_US
 _OF_THE_MEMORY = ("drawing", "waiting")
 """States of a number that has not been called: a worker answers them from its memory."""
 _REPLAY_REFUSALS = ("used", "expired", "ended", "too-late", "already-registered")
-_TRY_LATER = (429, 503)
+_TRY_LATER = 429, 503
 
 
 class BotRequest(NamedTuple):
@@ -67,6 +67,10 @@ class Fleet:
         """Say what actor `i` does."""
         return self._bots[i - self._crowd.residents].kind
 
+    def sent(self, i: int) -> BotRequest | None:
+        """Return what actor `i` has sent last, as long as it matters."""
+        return self._sent.get(i)
+
     def begin(self, now_us: int) -> None:
         """File everybody's first beat: all over the first of them, from the opening on."""
         for b in self._journey.share.of_all(len(self._bots)):
@@ -76,8 +80,7 @@ class Fleet:
             self._journey.agenda.file(opens_us + int(share * bots.every_seconds * SECOND_US), i, Act.POLL)
 
     def request(self, i: int, act: Act, now_us: int) -> bytes | None:
-        """Return the bytes of the next beat of bot `i`, None where it finds nobody to abuse; the beat goes on either
-        way."""
+        """Return the bytes of the next beat of bot `i`; None where it finds nobody to abuse, and the beat goes on."""
         b = i - self._crowd.residents
         bots = self._bots[b]
         self._turns[b] += 1

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from loadtests.history.record import History
 from loadtests.resident.facts import (
     NEVER,
     OF_THE_PLACE,
@@ -46,6 +47,7 @@ class _Encoded(msgspec.Struct):
     codes_asked: dict[int, int]
     contradictions: dict[str, int]
     examples: dict[str, list[str]]
+    history: bytes
 
 
 class Observations:
@@ -59,10 +61,12 @@ class Observations:
         requests: sent, of any kind; a request that the connection lost unanswered and sent again counts once.
         bytes_up: HTTP as sent, heads included; what is below HTTP, TCP or TLS, is not.
         bytes_down: the same of the answers.
+        history: every call that changes or reads how a resident stands.
     """
 
     def __init__(self, residents: int) -> None:
         self.residents = residents
+        self.history = History()
         self.facts = array("I", bytes(4 * residents))
         self.came_ms = array("i", [NEVER]) * residents
         self.entry = array("i", [-1]) * residents
@@ -240,7 +244,7 @@ class Observations:
         arrays = {name: values[part::parts].tobytes() for name, values in self._arrays().items()}
         sent = _Encoded(
             self.residents, part, parts, arrays, self.spent, self.spent_passes, self.closed, self.not_found,
-            self.codes_asked, self.contradictions, self.examples,
+            self.codes_asked, self.contradictions, self.examples, self.history.encoded(),
         )  # fmt: skip
         return msgspec.msgpack.encode(sent)
 
@@ -257,6 +261,7 @@ class Observations:
             raise ValueError(f"statements of {sent.residents} residents, expected {self.residents}")
         for name, values in own.items():
             values[sent.part :: sent.parts] = array(values.typecode, sent.arrays[name])
+        self.history.take_in(sent.history)
         self.spent += sent.spent
         self.spent_passes += sent.spent_passes
         self.closed |= sent.closed

@@ -60,6 +60,10 @@ class Watching:
         spread = self._observations.entry[i] / public.looks_per_second + self._residents.random.random()
         return Act.WATCH, max(drawn_us - now_us, 0) / SECOND_US + spread
 
+    def latest(self, i: int) -> Opening | None:
+        """Return the public answer of their opening that was read last; None before the first."""
+        return self._public[self._residents.home(i)].latest
+
     def has_looked(self, i: int, answer: Answer, now_us: int) -> None:
         """Resident `i`, who is about to join, has looked at the opening."""
         self._public[self._residents.home(i)].read(answer.body)

@@ -34,7 +34,8 @@ class Broken:
         exchange = Exchange(scope.method, scope.path.removeprefix("/api/v1"), bearer)
         exchange.asked = await theirs()
         await self._fault.before(exchange)
-        await self._app.__rsgi__(scope, _Held(exchange, theirs))
+        if not exchange.status:  # else the fault has answered, and nothing is done
+            await self._app.__rsgi__(scope, _Held(exchange, theirs))
         self._fault.after(exchange)
         headers = [(name, value) for name, value in exchange.headers if name.lower() != "content-length"]
         theirs.response_bytes(exchange.status, headers, exchange.body)

@@ -58,7 +58,7 @@ class Fault:
 
     Attributes:
         scripts: Lua in place of a script, which is there as `honest()`.
-        before: done before a call is answered.
+        before: done before a call is answered; where it sets a status, that is the answer, and the call is not done.
         after: may change an answer.
     """
 
@@ -397,6 +397,78 @@ def _replays_pushed_back(x: Exchange) -> None:
         x.headers.append(("retry-after", "1"))
 
 
+# What only a history shows: each answer is one that the contract allows at some time
+
+
+class _BeforeTheWrite:
+    """Who has claimed is told, one time in two, that they may claim: the answer of the poll before."""
+
+    def __init__(self) -> None:
+        self._before: dict[bytes, dict[str, Any]] = {}
+        self._turn = 0
+
+    def __call__(self, x: Exchange) -> None:
+        place = x.told("GET", "/ticket", 200)
+        if place and place["state"] == "ready":
+            self._before[x.bearer] = place
+        elif place and place["state"] == "claimed" and x.bearer in self._before:
+            self._turn += 1
+            if self._turn % 2:
+                x.change(**self._before[x.bearer] | {"serving": place["serving"]})
+
+
+class _ForgetsWhoLeaves:
+    """Who gives up a place whose number they know is told that it is given up, and it is not."""
+
+    def __init__(self) -> None:
+        self._numbered: set[bytes] = set()
+
+    async def before(self, x: Exchange) -> None:
+        if x.method == "DELETE" and x.path == "/ticket" and x.bearer in self._numbered:
+            x.status = 204
+
+    def after(self, x: Exchange) -> None:
+        place = x.told("GET", "/ticket", 200)
+        if place and place["number"] is not None:
+            self._numbered.add(x.bearer)
+
+
+class _FoundByItsPass:
+    """A pass that has made a registration finds it, open, though it was cancelled."""
+
+    def __init__(self) -> None:
+        self._made: dict[bytes, dict[str, Any]] = {}
+
+    def __call__(self, x: Exchange) -> None:
+        if made := x.told("POST", "/registrations", 201):
+            self._made[x.bearer] = made
+        elif x.told("POST", "/registrations", 409) and x.bearer in self._made:
+            x.say(200, self._made[x.bearer])
+
+
+def _always_the_first(x: Exchange) -> None:
+    if x.told("POST", "/openings/*", 200) and x.path.endswith("/tickets"):
+        x.status = 201
+
+
+class _Yesterday:
+    """Of every four seconds, one in which the opening is what it was four seconds ago, as if it were now."""
+
+    def __init__(self) -> None:
+        self._known: list[tuple[float, dict[str, Any]]] = []
+
+    def __call__(self, x: Exchange) -> None:
+        opening, now = x.told("GET", "/openings/*", 200), time.monotonic()
+        if opening is None or opening["draw"]["seed"] is None:
+            return
+        self._known.append((now, opening))
+        earlier = [known for at, known in self._known if at < now - 4]
+        if earlier and now % 4 < 1:
+            x.change(**earlier[-1] | {"now": opening["now"]})
+
+
+_LEAVES = _ForgetsWhoLeaves()
+
 FAULTS = {
     "none": Fault(),
     "another commitment": Fault(after=_another_commitment),
@@ -432,4 +504,9 @@ FAULTS = {
     "replays pushed back": Fault(after=_replays_pushed_back),
     "polls refused": Fault(after=_TiredOfPolls()),
     "polls cost a call": Fault(before=_AsksTheStore()),
+    "stale read after write": Fault(after=_BeforeTheWrite()),
+    "lost update": Fault(before=_LEAVES.before, after=_LEAVES.after),
+    "resurrected registration": Fault(after=_FoundByItsPass()),
+    "double first answer": Fault(after=_always_the_first),
+    "time going backwards": Fault(after=_Yesterday()),
 }

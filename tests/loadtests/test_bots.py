@@ -305,7 +305,7 @@ def test_well_kept_bots_are_green_and_counted_apart() -> None:
     checks = audit(Infested().evidence)
     assert [check for check in checks if not check.ok] == []
     details = {check.name: check.detail for check in checks}
-    assert len(checks) == 23 + 9
+    assert len(checks) == 25 + 9
     assert details["forgeries refused"] == "30 x 401 forged"
     # by hand: looks from 1 to 9 s, so 8 times 20 scripts; 1.25 each for ten joins in ten seconds, ten ticks in nine
     assert details["fast polls free"] == (

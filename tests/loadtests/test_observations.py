@@ -8,6 +8,7 @@ import pytest
 from loadtests.audit.promises import audit
 from loadtests.client.answers import Call
 from loadtests.client.measure import Meters
+from loadtests.history.record import History
 from loadtests.resident.facts import NEVER, ClosedRegistration, Fact, ObservedPass, SpentPlace
 from loadtests.resident.observations import Observations
 from tests.support.honest_opening import World
@@ -98,6 +99,10 @@ def test_a_divided_run_is_audited_like_a_whole_one() -> None:
         world.spent = [spent for spent in world.spent if spent.resident % 3 == part]
         world.spent_passes = [p for p in world.spent_passes if p.resident % 3 == part]
         world.closed = {i: closed for i, closed in world.closed.items() if i % 3 == part}
+        calls, world.history = world.history, History()
+        for call in calls:
+            if call.who % 3 == part:
+                world.history.add(*call)
         observations.take_in(world.encoded(part, 3))
     meters = Meters()
     meters.take_in(whole.evidence.meters.encoded())

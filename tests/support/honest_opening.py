@@ -14,6 +14,7 @@ from loadtests.client.draw import Numbers
 from loadtests.client.measure import Meters
 from loadtests.crowd.behaviour import INELIGIBLE
 from loadtests.crowd.crowd import Crowd
+from loadtests.history.record import UNTOLD, Kind, Outcome, Told, place_value
 from loadtests.resident.facts import Fact
 from loadtests.resident.observations import Observations
 from loadtests.resident.run_opening import RunOpening
@@ -47,6 +48,7 @@ class Opening:
             observations.place(i, entry, 100 + entry * (200 if entry < self.drawn else 350))
             observations.numbered(i, self.numbers.number(entry))
             self.places[self.key(i)] = entry
+            self.is_told_a_place(i)
         # number 2 gives up while waiting, number 3 is called and never comes, then starts again at the back
         self.leaves(self.who(2))
         self.calls(self.who(3))
@@ -60,6 +62,24 @@ class Opening:
         self.cancels(self.who(6))
         self.cancels(self.who(7))
         self.returns(self.who(7))
+
+    def is_told_a_place(self, i: int) -> None:
+        """Resident `i` has joined, and was told so."""
+        at_ms, number = self.observations.joined_ms[i], self.observations.number[i]
+        told, shown = (Told.DRAWING, 0) if at_ms < DRAW_MS else (Told.WAITING, number)
+        self.told(i, at_ms, Kind.JOIN, told=told, value=place_value(shown, self.serving(at_ms)))
+
+    def told(
+        self, i: int, at_ms: int, kind: Kind, outcome: Outcome = Outcome.FIRST, told: Told = Told.NOTHING, *,
+        value: int = 0, extra: int = UNTOLD, wishes: int = 0,
+    ) -> None:  # fmt: skip
+        """A call of resident `i` was answered at this moment, about the place they hold."""
+        self.observations.history.add(
+            i, at_ms - 20, at_ms, kind, outcome, told, 0, self.observations.entry[i], value, extra, wishes, wishes
+        )
+
+    def serving(self, ms: int) -> int:
+        return max(0, min(9, int((ms - DRAW_MS) / 1000 * RATE)))
 
     def key(self, i: int) -> bytes:
         return hashlib.sha256(b"%d" % i).digest()[:16]
@@ -75,11 +95,14 @@ class Opening:
         del self.places[self.key(i)]
         self.left.append(self.observations.entry[i])
         self.done.add(self.observations.number[i])
+        self.told(i, DRAW_MS + 100, Kind.LEAVE, Outcome.DONE)
 
     def calls(self, i: int) -> None:
         at_ms = self.called_ms(self.observations.number[i])
         self.observations.note(i, Fact.READY)
         self.observations.ready_ms[i], self.observations.claim_before_ms[i] = at_ms + 300, at_ms + CLAIM_MS
+        value = place_value(self.observations.number[i], self.serving(at_ms + 300))
+        self.told(i, at_ms + 300, Kind.POLL, Outcome.DONE, Told.READY, value=value, extra=at_ms + CLAIM_MS)
 
     def claims_pass(self, i: int) -> None:
         observations, at_ms = self.observations, self.observations.ready_ms[i] + 1000
@@ -89,6 +112,7 @@ class Opening:
         observations.note(i, Fact.CLAIM_SENT | Fact.CLAIMED)
         self.claims[observations.entry[i]] = (self.key(i), 1_000_000)
         self.done.add(observations.number[i])
+        self.told(i, at_ms, Kind.CLAIM, extra=1_000_000, wishes=observations.entry[i] + 1)
 
     def registers(self, i: int) -> None:
         observations = self.observations
@@ -104,6 +128,7 @@ class Opening:
             RegistrationTruth(self.key(i), no, "proposed", self.opening.district, DAY, observations.entry[i], wishes)
         )
         self.stops[self.key(i)] = f"open {no:015d}"
+        self.told(i, observations.registered_ms[i], Kind.REGISTER, told=Told.PROPOSED, value=no, wishes=1)
 
     def becomes(self, i: int, **changes: Any) -> RegistrationTruth:
         """The registration that resident `i` holds has been changed in the store."""
@@ -115,15 +140,22 @@ class Opening:
         self.observations.note(i, Fact.CHANGE_SENT | Fact.CHANGED)
         history = ((self.observations.registration_no[i], "proposed"),)
         self.becomes(i, wishes=self.crowd.wishes(i, self.opening.sites, 1), history=history)
+        self.told_of_the_registration(i, Kind.AMEND, Told.PROPOSED, wishes=2)
 
     def cancels(self, i: int) -> None:
         self.observations.note(i, Fact.CANCEL_SENT | Fact.CANCELLED)
         self.becomes(i, state="cancelled", history=((self.observations.registration_no[i], "cancelled"),))
         del self.stops[self.key(i)]
+        self.told_of_the_registration(i, Kind.CANCEL, Told.CANCELLED, wishes=1)
+
+    def told_of_the_registration(self, i: int, kind: Kind, told: Told, *, wishes: int) -> None:
+        at_ms, no = self.observations.registered_ms[i] + 1500, self.observations.registration_no[i]
+        self.told(i, at_ms, kind, Outcome.DONE, told, value=no, wishes=wishes)
 
     def returns(self, i: int) -> None:
         self.observations.place(i, self.issued, 29_000)
         self.observations.numbered(i, self.issued + 1)
+        self.is_told_a_place(i)
         self.places[self.key(i)] = self.issued
         self.issued += 1
 
@@ -132,12 +164,13 @@ class Opening:
         self.observations.note(i, Fact.MISSED)
         self.observations.place(i, self.issued, self.observations.claim_before_ms[i] + 1000)
         self.observations.numbered(i, self.issued + 1)
+        self.is_told_a_place(i)
         self.places[self.key(i)] = self.issued
         self.issued += 1
 
     def fields(self, ms: int) -> dict[str, str]:
         """The opening's counters as they were at a time; nobody else is called after number 9."""
-        serving = max(0, min(9, int((ms - DRAW_MS) / 1000 * RATE)))
+        serving = self.serving(ms)
         missed = len(self.missed) if ms > 30_000 else 0
         claims = [at_ms for at_ms in self.claimed_ms if at_ms <= ms]
         values = {
