@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 import gevent
+from redis.exceptions import RedisError
 
 from loadtests.faults.catalogue import CLUSTER_FAULTS
 from loadtests.faults.fault import FaultError
@@ -94,7 +95,7 @@ class Storm:
             world.cluster.await_whole()
             again = [gevent.spawn(resident.look_again, monotonic() + _AGAIN_SECONDS) for _, resident in residents]
             gevent.joinall(again)
-        except (FaultError, TimeoutError, LookupError, OSError) as error:
+        except (RedisError, FaultError, TimeoutError, LookupError, OSError) as error:
             outcome.problem = f"{type(error).__name__}: {error}"
         finally:
             gevent.killall(lives)
@@ -123,7 +124,7 @@ class Storm:
         gevent.sleep(max(0.0, at - monotonic()))
         try:
             done = fault.inject(world)
-        except (FaultError, LookupError, OSError) as error:
+        except (RedisError, FaultError, LookupError, OSError) as error:
             done = f"could not: {error}"
         self.outcome.befell.append((round(monotonic() - self._begins_at, 1), f"{fault.name}: {done}"))
         gevent.sleep(lasts)

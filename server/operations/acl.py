@@ -52,7 +52,9 @@ class User(NamedTuple):
 OPENS = (
     Grant(("get", "set"), ("pepper",), "the pepper that the store was filled under"),
     Grant(("get",), ("clock",), "the city's clock"),
-    Grant(("command", "cluster|slots"), (), "on a cluster: which node has what"),
+    Grant(
+        ("command", "cluster|slots", "asking"), (), "on a cluster: which node has what, and what is on its way to it"
+    ),
 )
 _WAITS = (
     Grant(("set", "wait"), ("mark",), "with replicas: they have what an answer tells of"),

@@ -21,7 +21,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from server.core.keys import key
 from server.records.fields import Arg
-from server.store.replicas import Replicas, marking
+from server.store.replicas import MARKING, Replicas, marking
 from server.store.topology import Left, Topology
 
 _TRIES = 6
@@ -133,10 +133,11 @@ class ClusterCalls:
         asking: Collection[int],
         waits_for: Collection[str],
     ) -> None:
-        wanted = 0
+        wanted, waits = 0, False
         if waits_for and any(_tag_of(commands[i]) in waits_for for i in mine):
             await self._replicas.follow(node.name)
             wanted = self._replicas.wanted(node.name)
+            waits = wanted > 0 or self._replicas.rule == "all"  # one may have come since it was looked
         sent: list[PipelineCommand] = []
         own: list[PipelineCommand] = []
         for i in mine:
@@ -144,20 +145,20 @@ class ClusterCalls:
                 sent.append(PipelineCommand(len(sent), "ASKING"))
             own.append(PipelineCommand(len(sent), *commands[i]))
             sent.append(own[-1])
-        marks = self._marking(node, wanted, commands[mine[0]] if mine[0] in asking else None) if wanted else []
+        marks = self._marking(node, wanted, commands[mine[0]] if mine[0] in asking else None) if waits else []
         await node.execute_pipeline([*sent, *marks])
         for i, command in zip(mine, own, strict=True):
             answers[i] = command.result
-        if not wanted or any(isinstance(command.result, _AWAY) for command in own):
+        if not waits or any(isinstance(command.result, _AWAY) for command in own):
             return
         for _ in range(_TRIES):
-            if not isinstance(marks[-2].result, _REDIRECTED):
+            if not isinstance(marks[-MARKING].result, _REDIRECTED):
                 break
             self._marks[node.name] += 1  # that slot is on its way: another one is as good
             marks = self._marking(node, wanted, None)
             await node.execute_pipeline(marks)
         await self._replicas.hold(
-            node.name, [command.result for command in marks[-2:]], wanted, lambda now: self._mark_again(node, now)
+            node.name, [command.result for command in marks[-MARKING:]], wanted, lambda now: self._mark_again(node, now)
         )
 
     async def _mark_again(self, node: ClusterNode, wanted: int) -> list[Any]:

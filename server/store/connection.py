@@ -16,7 +16,7 @@ from server.records.statuses import Statuses, shown
 from server.store.cluster import ClusterCalls
 from server.store.connecting import CALL_SECONDS, CALLS_AT_ONCE, CLIENT_ERRORS, Client
 from server.store.primaries import Watchers
-from server.store.replicas import Ask, Behind, Replicas, Rule, marking
+from server.store.replicas import MARKING, Ask, Behind, Replicas, Rule, marking
 from server.store.scripts import Tags, load_scripts, written
 
 log = structlog.get_logger()
@@ -238,7 +238,7 @@ class Connection:
                 pipe.execute_command(*command)
         answers: list[Any] = await pipe.execute(raise_on_error=False)
         if wanted:
-            await self._replicas.hold("", answers[-2:], wanted, lambda now: self._mark_again(tags[0], now))
+            await self._replicas.hold("", answers[-MARKING:], wanted, lambda now: self._mark_again(tags[0], now))
         return answers[: len(commands)]
 
     async def _mark_again(self, tag: str, wanted: int) -> list[Any]:

@@ -25,8 +25,9 @@ Ask: TypeAlias = Callable[..., Awaitable[Any]]
 """Asks one primary: its answer to a command."""
 
 # A replica that is further behind makes an answer a refusal: what was asked for may be there, and asking again tells.
-# It is waited for twice, with a look between: the second time for those only that still count.
-_REPLICAS_MS = 1000
+# So long that on a network that loses every fifth packet most writes are not refused; then it is looked who still
+# counts, and waited once more for those only.
+_REPLICAS_MS = 2000
 _FRESH_SECONDS = 1.0
 # A primary that is away is not waited for longer than what it would cost a write.
 _LOOK_SECONDS = 1.0
@@ -36,20 +37,17 @@ class Behind(Exception):
     """The replicas do not have what was written."""
 
 
-def marking(mark: str, wanted: int) -> tuple[tuple[Arg, ...], tuple[Arg, ...]]:
-    """Two more commands, behind those that write: the second one's answer is how many replicas have it all.
+def marking(mark: str, wanted: int) -> tuple[tuple[Arg, ...], ...]:
+    """Three more commands, behind those that write; the second one's answer is how many replicas have it all.
 
     WAIT counts from what its own connection wrote last. A call that is repeated, because the replicas were behind,
-    finds its work done and writes nothing: so a mark is written first.
+    finds its work done and writes nothing: so a mark is written first. The third says who was connected then.
     """
-    return ("SET", mark, 1, "PX", 1), ("WAIT", wanted, _REPLICAS_MS)
+    return ("SET", mark, 1, "PX", 1), ("WAIT", wanted, _REPLICAS_MS), ("INFO", "replication")
 
 
-def check_marked(answers: Sequence[Any], wanted: int) -> None:
-    """Raises Behind: by these answers to `marking`, so many do not have it."""
-    marked, have = answers
-    if isinstance(marked, Exception) or isinstance(have, Exception) or have < wanted:
-        raise Behind(f"wanted {wanted}, have {marked if isinstance(marked, Exception) else have}")
+MARKING = 3
+"""So many commands."""
 
 
 class Replicas:
@@ -66,6 +64,7 @@ class Replicas:
         self._primaries = primaries
         self._watchers = watchers
         self._counting: dict[str, set[str]] = {}  # by primary: those that must have every write
+        self._online: dict[str, set[str]] = {}  # by primary: those that were connected, whether they count or not
         self._caught_up: set[str] = set()  # replicas that have had all that their primary has, of whichever primary
         self._looked_at = -_FRESH_SECONDS
         self._looking: asyncio.Task[None] | None = None
@@ -108,12 +107,27 @@ class Replicas:
             Behind: nor have they then.
         """
         try:
-            check_marked(marked, wanted)
+            self._check(primary, marked, wanted)
         except Behind:
             if self._rule == "all":
                 await asyncio.wait([self._looking or self._look_soon()])
             if wanted := self.wanted(primary):
-                check_marked(await mark_again(wanted), wanted)
+                self._check(primary, await mark_again(wanted), wanted)
+
+    def _check(self, primary: str, marked: Sequence[Any], wanted: int) -> None:
+        """Raises Behind: by these answers to `marking`, so many do not have it, or not all that have come meanwhile.
+
+        The count of those that could take over may be a second old. One that has come since then may be the one that
+        takes over next, and the others' word is not its own: it is in what the primary says behind the WAIT.
+        """
+        for answer in marked:
+            if isinstance(answer, Exception) and (self._rule == "all" or answer is not marked[2]):
+                raise Behind(f"wanted {wanted}, have {answer}")
+        _, have, info = marked
+        if have < wanted:
+            raise Behind(f"wanted {wanted}, have {have}")
+        if self._rule == "all" and (info["role"] != "master" or _online(info) - self._online.get(primary, set())):
+            raise Behind(f"wanted {wanted} of those who were there")
 
     def _is_due(self) -> bool:
         return asyncio.get_running_loop().time() - self._looked_at >= _FRESH_SECONDS
@@ -137,7 +151,7 @@ class Replicas:
     async def _look(self) -> None:
         asked = self._primaries()
         for gone in self._counting.keys() - asked.keys():
-            del self._counting[gone]
+            del self._counting[gone], self._online[gone]
         await asyncio.gather(*(self._look_at(name, ask) for name, ask in asked.items()))
 
     async def _look_at(self, primary: str, ask: Ask) -> None:
@@ -152,6 +166,7 @@ class Replicas:
         if isinstance(info, BaseException) or isinstance(view, BaseException):
             return
         online, known = _online(info), self._counting.get(primary, set())
+        self._online[primary] = online
         if view is not None:
             self._counting[primary] = self._could_take_over(view, info)
         elif self._watchers is not None:
@@ -174,7 +189,7 @@ class Replicas:
         self._caught_up |= _online(info)
         connected = _connected(info)
         new = connected.keys() - self._caught_up if connected.keys() <= view.keys() else set()
-        return _replicas_of_itself(view) - new
+        return _replicas_of_itself(view, self._caught_up) - new
 
 
 def _online(info: Mapping[str, Any]) -> set[str]:
@@ -188,11 +203,23 @@ def _connected(info: Mapping[str, Any]) -> dict[str, str]:
     return {f"{it['ip']}:{it['port']}": it["state"] for it in replicas if isinstance(it, dict)}
 
 
-def _replicas_of_itself(view: Mapping[str, Mapping[str, Any]]) -> set[str]:
-    """Of `CLUSTER NODES`: the replicas of the node that answers, but for those declared failed by the majority."""
+def _replicas_of_itself(view: Mapping[str, Mapping[str, Any]], of_others: set[str]) -> set[str]:
+    """Of `CLUSTER NODES`: the replicas of the node that answers, but for those declared failed by the majority.
+
+    Just after it has taken over, the others of the primary of before have not said yet that they follow it. Of these,
+    who are among `of_others`, each follows one that follows it itself, or one that has failed and has no slot any more.
+    """
     itself = next((it["node_id"] for it in view.values() if "myself" in it["flags"].split(",")), None)
+    before = {
+        it["node_id"]
+        for it in view.values()
+        if it["master_id"] == itself
+        or ("master" in (flags := it["flags"].split(",")) and "fail" in flags and not it.get("slots"))
+    }
     return {
         name
         for name, it in view.items()
-        if it["master_id"] == itself and "slave" in it["flags"].split(",") and "fail" not in it["flags"].split(",")
+        if "slave" in (flags := it["flags"].split(","))
+        and "fail" not in flags
+        and (it["master_id"] == itself or (it["master_id"] in before and name in of_others))
     }

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import structlog
 from redis.asyncio.cluster import ClusterNode, PipelineCommand, RedisCluster
 from redis.cluster import PRIMARY, REPLICA
-from redis.exceptions import ConnectionError, RedisClusterException, RedisError
+from redis.exceptions import ConnectionError, RedisClusterException, RedisError, ResponseError
 
 log = structlog.get_logger()
 
@@ -127,7 +127,7 @@ class Topology:
         try:
             async with asyncio.timeout(_DARK_SECONDS):
                 await node.execute_pipeline(asked)
-            slots, nodes = (_answered(command.result) for command in asked)
+            slots, view = (_heard(command.result) for command in asked)
         except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
             if isinstance(error, TimeoutError) and self._heard_at.get(node.name, 0.0) > began:
                 return
@@ -139,9 +139,8 @@ class Topology:
         if node.name in self._dark:
             self._dark.discard(node.name)
             log.info("node answers again", node=node.name)
-        view = _ranges(slots, nodes)
-        if self._views.get(node.name) != view:
-            self._views[node.name] = view
+        if slots is not None and view is not None and self._views.get(node.name) != (ranges := _ranges(slots, view)):
+            self._views[node.name] = ranges
             self._apply()
 
     def _leave(self, which: Callable[[ClusterNode, float], bool]) -> None:
@@ -181,7 +180,14 @@ def _place(node: ClusterNode) -> Place:
     return node.host, int(node.port)
 
 
-def _answered(answer: Any) -> Any:
+def _heard(answer: Any) -> Any:
+    """An answer; None where it is that one may not ask.
+
+    Raises:
+        RedisError: it is none.
+    """
+    if isinstance(answer, ResponseError):
+        return None
     if isinstance(answer, Exception):
         raise answer
     return answer

@@ -95,7 +95,7 @@ async def test_a_store_without_replicas_cannot_promise_them(store_url: str) -> N
 @pytest.fixture
 def wide_cluster(tmp_path: Path) -> Iterator[OwnCluster]:
     """Three primaries with two replicas each."""
-    own = OwnCluster(tmp_path, replicas=2)
+    own = OwnCluster(tmp_path, replicas=2, node_timeout_ms=4000)  # a refusal takes two seconds
     try:
         own.start()
         yield own
@@ -212,6 +212,44 @@ async def test_a_primary_of_just_now_is_looked_at_before_anything_is_told_of_it(
     primaries["q:1"] = told(after, {})
     await replicas.follow("q:1")
     assert replicas.wanted("q:1") == 1, "on its way from the primary of before, with all that it had"
+
+
+async def test_the_replicas_of_the_primary_before_count_until_they_have_said_whom_they_follow() -> None:
+    before = {"p:1": ("-", "myself,master"), "q:1": ("p:1", "slave"), "r:1": ("p:1", "slave")}
+    died = {"p:1": ("-", "master,fail"), "q:1": ("-", "myself,master"), "r:1": ("p:1", "slave")}
+    handed_over = {"p:1": ("q:1", "slave"), "q:1": ("-", "myself,master"), "r:1": ("p:1", "slave")}
+    for after, wanted in ((died, 1), (handed_over, 2)):
+        primaries = {"p:1": told(before, {"q:1": "online", "r:1": "online"})}
+        replicas = Replicas("all", lambda of=primaries: of, None)  # type: ignore[misc]
+        await replicas.follow("p:1")
+        primaries.clear()
+        primaries["q:1"] = told(after, {})
+        await replicas.follow("q:1")
+        assert replicas.wanted("q:1") == wanted
+
+
+async def test_a_replica_that_has_come_since_the_last_look_must_have_it_too() -> None:
+    view = {"p:1": ("-", "myself,master"), "q:1": ("p:1", "slave"), "r:1": ("p:1", "slave")}
+    replicas = Replicas("all", lambda: {"p:1": told(view, {"q:1": "online", "r:1": "wait_bgsave"})}, None)
+    await replicas.follow("p:1")
+    assert replicas.wanted("p:1") == 1
+
+    def said(have: int, *online: str, role: str = "master") -> tuple[Any, ...]:
+        slaves = {f"slave{i}": {"ip": name, "port": 1, "state": "online"} for i, name in enumerate(online)}
+        return True, have, {"role": role, "connected_slaves": len(online), **slaves}
+
+    asked: list[int] = []
+
+    async def once_more(wanted: int) -> tuple[Any, ...]:
+        asked.append(wanted)
+        return said(1, "q", "r")
+
+    await replicas.hold("p:1", said(1, "q"), 1, once_more)
+    assert asked == []
+    for first in (said(1, "q", "r"), said(1, role="slave"), said(0, "q")):
+        with pytest.raises(Behind):
+            await replicas.hold("p:1", first, 1, once_more)
+    assert asked == [1, 1, 1]
 
 
 async def test_a_replica_that_is_new_is_not_waited_for_before_it_has_everything() -> None:
