@@ -10,12 +10,17 @@
 -- ARGV[3] left_seen  int    so many entries given up are known to the caller
 -- ARGV[4] max_steps  int    call steps to expire at most: an advance makes one at most, so a few are enough
 -- ARGV[5] max_left   int    entries given up to tell at most
+-- ARGV[6] issued     int    how far the caller was told that this opening had come: places given,
+-- ARGV[7] drawn      int    N, -1 = not known,
+-- ARGV[8] serving    int    the highest number called,
+-- ARGV[9] claimed    int    places claimed
 -- RETURNS {now_ms, passes_alive, opening (field, value, ...), entries given up after `left_seen`}
 --         the opening is empty when it has not been prepared
 -- COST O(log passes + log numbers + numbers called or passed over / 8)
 local opening, done, calls, passes, left = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
 local left_seen, max_steps, max_left = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local issued, drawn, serving, claimed = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 -- Clocks of well kept nodes are less apart.
 local SET_BACK_MS = 1000
 
@@ -42,13 +47,30 @@ end
 
 local o = load_opening(opening)
 if not o then return {now, 0, {}, {}} end
+local held = is_held(opening, o, now)
+give_no_fewer(opening, o, issued)
+if not o.drawn and drawn >= 0 then fix_draw(opening, o, drawn) end
 close_draw_when_due(opening, o, now)
+if o.settled == 1 and serving > o.serving then
+  -- Numbers that were told as called stay called, all at this moment, and have cost what they cost.
+  serving = math.min(serving, o.issued)
+  local live = serving - o.serving - call('BITCOUNT', done, o.serving + 1, serving, 'BIT')
+  o.serving, o.called, o.credit = serving, o.called + live, o.credit - live
+  call('ZADD', calls, serving, string.format('%.0f:%.0f', serving, now))
+  call('HSET', opening, 'serving', serving, 'called', o.called, 'credit', string.format('%.17g', o.credit))
+end
+if claimed > math.max(o.claimed, o.claimed_seen) then
+  -- As many passes may be alive that nobody counts. Each is of a place that counts as called: none of these is taken for
+  -- missed while such a pass may live.
+  o.hold_ms = math.max(o.hold_ms, now + math.max(0, o.pass_ms - o.claim_ms))
+  call('HSET', opening, 'claimed_seen', claimed, 'hold_ms', o.hold_ms)
+end
 -- Lapsed passes stay for a minute: a clock set back a little must not find a pass good that nobody counts.
 call('ZREMRANGEBYSCORE', passes, '-inf', now - 60000)
 local alive = call('ZCOUNT', passes, '(' .. now, '+inf')
 
 -- Called and not come in time: their reserved passes go to the next in line.
-if o.missed_to < o.serving then
+if o.missed_to < o.serving and not held then
   local missed, missed_to = o.missed, o.missed_to
   for _, step in ipairs(call('ZRANGE', calls, 0, max_steps - 1)) do
     local upto, called_ms = string.match(step, '^(%d+):(%d+)$')
@@ -72,13 +94,13 @@ if o.settled == 1 and now < o.last_ms - SET_BACK_MS then
   call('HSET', opening, 'last_ms', o.last_ms)
 end
 
-if o.settled == 1 and o.paused == 0 and now < o.closes_ms and now > o.last_ms and o.serving < o.issued then
+if o.settled == 1 and o.paused == 0 and not held and now < o.closes_ms and now > o.last_ms and o.serving < o.issued then
   local credit = math.min(o.credit + (now - o.last_ms) / 1000 * o.rate, burst(o.rate))
   local wanted = math.min(math.floor(credit), o.max_active - pending(o) - alive)
   if wanted >= 1 then
-    local serving, live = next_in_line(o.serving, o.issued, wanted)
-    call('ZADD', calls, serving, string.format('%.0f:%.0f', serving, now))
-    call('HSET', opening, 'serving', serving, 'called', o.called + live,
+    local upto, live = next_in_line(o.serving, o.issued, wanted)
+    call('ZADD', calls, upto, string.format('%.0f:%.0f', upto, now))
+    call('HSET', opening, 'serving', upto, 'called', o.called + live,
       'credit', string.format('%.17g', credit - live), 'last_ms', now)
   end
 end

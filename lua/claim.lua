@@ -5,28 +5,28 @@
 -- KEYS[4] calls      ZSET   call steps that can still be claimed
 -- KEYS[5] claims     HASH   entry -> resident key and pass expiry (0 once registered)
 -- KEYS[6] passes     ZSET   passes alive: score = expiry ms, member = entry
+-- KEYS[7] leavers    HASH   resident key -> how many places they have given up
 -- ARGV[1] now_ms     int    0 = the store's TIME
 -- ARGV[2] offset_ms  int    city time minus TIME
 -- ARGV[3..] ticket   mixed  entry, number, resident key, entry, number, resident key, ...
--- RETURNS {status, outcome, expires_ms, ...}  status: ok | absent;
---         outcome: fresh | claimed (again) | waiting | ready (no pass free: max_active was lowered) | lapsed | used | missed | left | ended
+-- RETURNS {status, claimed, outcome, expires_ms, ...}  status: ok | absent; claimed: so many places of the opening are;
+--         outcome: fresh | claimed (again) | waiting | ready (no pass free: max_active was lowered, or another node has just
+--         become the primary) | lapsed | used | missed | left | ended | lost (a roll-back: the place is not theirs)
 -- COST O(tickets * log passes)
-local opening, places, done, calls, claims, passes = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local opening, places, done, calls, claims, passes, leavers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
 
 local o = load_opening(opening)
 if not o then return {'absent'} end
+local held = is_held(opening, o, now)
 local alive = call('ZCOUNT', passes, '(' .. now, '+inf')
 local expires_ms = math.min(now + o.pass_ms, o.closes_ms + o.grace_ms)
 local claimed = o.claimed
-local answers = {'ok'}
+local answers = {'ok', 0}
 for i = 3, #ARGV, 3 do
   local entry, number, resident = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), ARGV[i + 2]
-  local outcome, until_ms = standing_of(o, claims, done, calls, entry, number, now)
-  if outcome == 'ready' and tonumber(call('HGET', places, resident)) ~= entry then
-    -- Replaced by a place further back; only a clock set back or a longer hold can bring the old one here again.
-    outcome, until_ms = 'missed', 0
-  elseif outcome == 'ready' and alive < o.max_active then
+  local outcome, until_ms = standing_for(o, places, leavers, claims, done, calls, entry, number, resident, now)
+  if outcome == 'ready' and alive < o.max_active and not held then
     call('SETBIT', done, number, 1)
     call('HSET', claims, entry, resident .. string.format('%.0f', expires_ms))
     call('ZADD', passes, expires_ms, entry)
@@ -40,4 +40,5 @@ for i = 3, #ARGV, 3 do
   answers[#answers + 1] = until_ms
 end
 if claimed > o.claimed then call('HSET', opening, 'claimed', claimed) end
+answers[2] = claimed
 return answers

@@ -6,18 +6,21 @@
 -- ARGV[2] offset_ms  int    city time minus TIME
 -- ARGV[3] residents  bytes  16-byte resident keys, one after the other, at most 1024
 -- ARGV[4] most       int    who has given up so many places gets no other one; 0 = no such bound
+-- ARGV[5] told       int    so many places have been given, as the caller was told
 -- RETURNS {status, drawn, serving, answer...}  status: ok | early | paused | ended | absent; drawn: N, -1 during the draw;
 --         answer: 2 * entry, + 1 where the place is new, or where there is none: -1 (none is given now),
---         -2 (they have given up too many) or -3 (the opening has given all that it can)
+--         -2 (they have given up too many), -3 (the opening has given all that it can) or -4 (another node has just
+--         become the primary: in a moment)
 -- COST O(residents), a few store calls whatever their number
 local opening, places, leavers = KEYS[1], KEYS[2], KEYS[3]
 local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
-local residents, most = ARGV[3], tonumber(ARGV[4])
+local residents, most, told = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local n = #residents / 16
 assert(n >= 1 and n <= 1024 and n % 1 == 0, 'residents: 1 to 1024 keys of 16 bytes')
 
 local o = load_opening(opening)
 if not o then return {'absent'} end
+give_no_fewer(opening, o, told)
 close_draw_when_due(opening, o, now)
 local status = 'ok'
 if now < o.opens_ms then status = 'early'
@@ -27,6 +30,15 @@ elseif o.paused == 1 then status = 'paused' end
 local keys = {}
 for i = 1, n do keys[i] = string.sub(residents, i * 16 - 15, i * 16) end
 local known = call('HMGET', places, unpack(keys))
+local held = false
+if status == 'ok' then
+  for i = 1, n do
+    if not known[i] then
+      held = is_held(opening, o, now)
+      break
+    end
+  end
+end
 local spent
 if status == 'ok' and most > 0 and o.left > 0 then
   local strangers = {}
@@ -49,6 +61,8 @@ for i = 1, n do
     answers[i + 3] = 2 * entry
   elseif status ~= 'ok' then
     answers[i + 3] = -1
+  elseif held then
+    answers[i + 3] = -4
   elseif spent and spent[resident] then
     answers[i + 3] = -2
   elseif issued >= MOST_PLACES then

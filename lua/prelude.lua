@@ -6,7 +6,7 @@ local call = redis.call
 local FIELDS = {
   'opens_ms', 'draw_ms', 'closes_ms', 'claim_ms', 'pass_ms', 'grace_ms', 'poll_budget',
   'rate', 'max_active', 'paused', 'issued', 'drawn', 'settled', 'serving', 'called', 'claimed',
-  'missed', 'missed_to', 'left', 'left_called', 'credit', 'last_ms', 'hold_ms',
+  'missed', 'missed_to', 'left', 'left_called', 'credit', 'last_ms', 'hold_ms', 'held_ms', 'claimed_seen',
 }
 
 -- So many places an opening gives: a registration number has seven digits for the entry (server/core/keys.py).
@@ -15,6 +15,10 @@ local MOST_PLACES = 10000000
 -- A public answer lives a second, and a cache may go on giving it for ten more (server/waiting_room/opening.py).
 local OLDEST_ANSWER_MS = 11000
 
+-- A node that has taken over, or was started again, gives nothing for so long: the workers tell it several times a second
+-- how far they had been told (`advance`), and it may have lost the last writes.
+local HELD_MS = 1000
+
 -- The one clock: what a test passes in, or the store's TIME moved by the city's offset.
 local function clock(now_ms, offset_ms)
   if now_ms > 0 then return now_ms end
@@ -22,26 +26,53 @@ local function clock(now_ms, offset_ms)
   return t[1] * 1000 + math.floor(t[2] / 1000) + offset_ms
 end
 
--- The opening as a table of numbers, or nil when it has not been prepared.
+-- The opening as a table of numbers (but for `primary`), or nil when it has not been prepared.
 local function load_opening(key)
-  local values = call('HMGET', key, unpack(FIELDS))
-  if not values[1] then return nil end
-  local o = {}
-  for i, field in ipairs(FIELDS) do o[field] = tonumber(values[i]) end
+  local values = call('HMGET', key, 'primary', unpack(FIELDS))
+  if not values[2] then return nil end
+  local o = {primary = values[1] or nil}
+  for i, field in ipairs(FIELDS) do o[field] = tonumber(values[i + 1]) end
+  o.held_ms, o.claimed_seen = o.held_ms or 0, o.claimed_seen or 0
   return o
 end
 
--- Fixes N at the first look after the draw's time, whichever script that is: nobody can slip in late.
--- Everyone in the draw was told to come back at draw_ms + entry / poll_budget (`poll_after_draw_s` in
--- server/waiting_room/opening.py), or looks at the public answer after as long, which a cache may have kept for
--- OLDEST_ANSWER_MS: no call's claim time starts before the last of them has looked (hold_ms).
-local function close_draw_when_due(key, o, now)
-  if o.drawn or now < o.draw_ms then return end
-  o.drawn = o.issued
+-- Whether this node has just become the primary, or was started: then nobody new gets a place, a pass or a call yet.
+-- Replication gives each primary a name of its own; the opening has the one under which it was last written.
+local function is_held(key, o, now)
+  local primary = string.match(call('INFO', 'replication'), 'master_replid:(%x+)')
+  if primary ~= o.primary then
+    o.held_ms = o.primary and now + HELD_MS or 0
+    o.primary, o.claimed_seen = primary, 0
+    call('HSET', key, 'primary', primary, 'held_ms', o.held_ms, 'claimed_seen', 0)
+  end
+  return now < o.held_ms and now >= o.held_ms - HELD_MS
+end
+
+-- So many places have been given, as was told: a store that knows of fewer was rolled back, and does not give these
+-- again. They are a gap: nobody's, until their holders show their tickets (`rejoin`).
+local function give_no_fewer(key, o, issued)
+  issued = math.min(issued, MOST_PLACES)
+  if issued <= o.issued then return end
+  local gaps = call('HGET', key, 'gaps') or ''
+  call('HSET', key, 'issued', issued, 'gaps', gaps .. string.format('%.0f-%.0f ', o.issued, issued - 1))
+  call('HINCRBY', key, 'rollbacks', 1)
+  o.issued = issued
+end
+
+-- Fixes N: from now on the numbers are known. Everyone in the draw was told to come back at draw_ms + entry / poll_budget
+-- (`poll_after_draw_s` in server/waiting_room/opening.py), or looks at the public answer after as long, which a cache may
+-- have kept for OLDEST_ANSWER_MS: no call's claim time starts before the last of them has looked (hold_ms).
+local function fix_draw(key, o, drawn)
+  o.drawn = drawn
   o.settled = o.left == 0 and 1 or 0
   o.hold_ms = o.draw_ms
-  if o.issued > 0 then o.hold_ms = o.draw_ms + OLDEST_ANSWER_MS + math.ceil(o.issued * 1000 / o.poll_budget) end
+  if drawn > 0 then o.hold_ms = o.draw_ms + OLDEST_ANSWER_MS + math.ceil(drawn * 1000 / o.poll_budget) end
   call('HSET', key, 'drawn', o.drawn, 'settled', o.settled, 'hold_ms', o.hold_ms)
+end
+
+-- At the first look after the draw's time, whichever script that is: nobody can slip in late.
+local function close_draw_when_due(key, o, now)
+  if not o.drawn and now >= o.draw_ms and not is_held(key, o, now) then fix_draw(key, o, o.issued) end
 end
 
 -- Called and neither claimed, missed nor left: each has a pass reserved.
@@ -78,6 +109,21 @@ local function standing_of(o, claims, done, calls, entry, number, now)
   local deadline, over = claim_deadline(o, tonumber(string.match(step, ':(%d+)$')), now)
   if over then return 'missed', 0 end
   return 'ready', deadline
+end
+
+-- The same for who shows a ticket or a pass: two of them may be signed for one entry, where a roll-back has made the
+-- store forget the first. Also: lost (it is not theirs; they may have no place at all)
+local function standing_for(o, places, leavers, claims, done, calls, entry, number, resident, now)
+  local standing, until_ms = standing_of(o, claims, done, calls, entry, number, now)
+  local claim = call('HGET', claims, entry)
+  local mine = claim and string.sub(claim, 1, 16) == resident
+  if mine or standing == 'left' then return standing, until_ms end
+  local held = tonumber(call('HGET', places, resident))
+  -- Replaced by a place further back; only a clock set back, a longer hold or a roll-back brings the old one here again.
+  if held and held ~= entry then return 'missed', 0 end
+  if claim then return 'lost', 0 end
+  if held then return standing, until_ms end
+  return call('HEXISTS', leavers, resident) == 1 and 'left' or 'lost', 0
 end
 
 -- One line of a resident's history, which is the audit log of their registrations: who made what of it, when and why.

@@ -55,7 +55,7 @@ async def _in_opening(
         "join": lambda batch: OpeningStore(connection).join(waiting, [os.urandom(16) for _ in batch]),
         "ready": lambda batch: OpeningStore(connection).standing(called, batch),
         "claim": lambda batch: OpeningStore(connection).claim(called, batch),
-        "register": lambda batch: OpeningStore(connection).release(called, [place.entry for place in batch]),
+        "register": lambda batch: OpeningStore(connection).release(called, batch),
     }
     found: dict[str, dict[Level, float]] = {name: {} for name in scripts}
     for level, size in sizes.items():

@@ -206,7 +206,8 @@ async def _call(settings: Settings, residents: Sequence[bytes], claimed: int) ->
         await OpeningStore(connection).advance([(_TAG, 0)])
         for start in range(0, claimed, 1000):
             places = [Place(i, i + 1, residents[i]) for i in range(start, min(start + 1000, claimed))]
-            outcomes = {outcome for outcome, _ in known(await OpeningStore(connection).claim(_TAG, places))}
+            claims, _ = await OpeningStore(connection).claim(_TAG, places)
+            outcomes = {outcome for outcome, _ in known(claims)}
             if outcomes != {"fresh"}:
                 raise RuntimeError(f"not everyone could claim: {outcomes}")
     finally:

@@ -142,6 +142,10 @@ class SlotStore(FeatureStore):
             return bytes(claim[:_RESIDENT_BYTES])
         return bytes(barred) if barred else None
 
+    async def spare(self, tag: str) -> int:
+        """An entry of an opening that nobody is given."""
+        return int(await self._connection.run("spare", tag))
+
     async def bars(self, districts: Sequence[str]) -> list[dict[str, bytes]]:
         """Who is barred in each district: registration number -> resident key."""
         answers = await self._connection.plain([("HGETALL", key("bars", district)) for district in districts])

@@ -7,7 +7,7 @@ from functools import partial
 import msgspec
 
 from server.core.errors import UnknownStatus
-from server.core.keys import key, resident_tag
+from server.core.keys import beside, key, resident_tag
 from server.records.fields import items_of
 from server.records.registration import Appointment
 from server.records.registration_changes import (
@@ -18,6 +18,7 @@ from server.records.registration_changes import (
     LIFT,
     MISS,
     RECONCILE,
+    RENUMBER,
     REOPEN,
     AttendStatus,
     Booking,
@@ -27,10 +28,12 @@ from server.records.registration_changes import (
     Correction,
     CorrectStatus,
     MissStatus,
+    RenumberStatus,
     ReopenStatus,
 )
 from server.records.slot import AttendedDay, KeptAttendance, Reconciled
 from server.store.connection import FeatureStore
+from server.store.scripts import Beside
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(KeptAttendance).decode
@@ -79,6 +82,14 @@ class AppointmentStore(FeatureStore):
         """Send a registration back to be allotted; the status."""
         args = (*self._connection.clock(), change.no, *slot, change.actor, why)
         return self._connection.read(REOPEN, await self._connection.run("reopen", resident_tag(change.resident), *args))
+
+    async def renumber(self, change: Change, new_no: str, entry: int, day: date) -> RenumberStatus:
+        """Another number, of this entry, for a registration that waits since this day; the status."""
+        tag, line = resident_tag(change.resident), change.resident + f"{new_no}\n".encode()
+        args = (*self._connection.clock(), change.no, new_no, entry, change.actor, line)
+        tags = Beside(tag, "registered", beside(tag, day.isoformat()))
+        (status,) = await self._connection.run_each("renumber", [(tags, args)])
+        return self._connection.read(RENUMBER, status)
 
     async def lift(self, change: Change, why: str) -> bool:
         """Lift a bar; False where there is none."""

@@ -29,6 +29,7 @@ class _Commands(click.Group):
         "doctor": "server.cli.doctor",
         "reseal": "server.cli.reseal",
         "purge": "server.cli.purge",
+        "repair": "server.cli.repair",
         "verify": "server.cli.verify",
     }
 

@@ -57,6 +57,7 @@ class Metrics:
                 ("waiting", "Places neither called nor left"),
                 ("pending", "Called and not yet claimed"),
                 ("passes_alive", "Passes alive"),
+                ("forgotten", "Places that a roll-back of the store has forgotten"),
             )
         }
         self._guessed = {

@@ -49,13 +49,13 @@ class RegisteredOn:
         async for page in self._night_store.registered(day):
             mine = [(no, resident) for no, resident in page if no[5:7] == ours]
             listed.update(mine)
-            yield await self._still(mine)
+            yield await self.still(mine)
         for window in windows:
             async for claims in self._night_store.claims(opening_tag(district.code, day, window)):
                 claimed = [(registration_no(district.no, day, it.entry, window), it.resident) for it in claims]
-                yield await self._still([(no, resident) for no, resident in claimed if listed.get(no) != resident])
+                yield await self.still([(no, resident) for no, resident in claimed if listed.get(no) != resident])
 
-    async def _still(self, registered: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    async def still(self, registered: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
         """Those whose latest registration has this number."""
         latest = await self._reader.numbers([resident for _, resident in registered])
         return [each for each, its in zip(registered, latest, strict=True) if its == each[0]]

@@ -10,6 +10,7 @@ import structlog
 
 from server.appointments.appointments import Appointments
 from server.appointments.corrections import Corrections, Told, Word, word_of
+from server.appointments.numbers import Numbers
 from server.appointments.store import AppointmentStore
 from server.core.city import City
 from server.core.districts import District
@@ -122,6 +123,7 @@ class WaitingList:
         self._city = city
         self._night_store = NightStore(connection)
         self._registered = RegisteredOn(connection)
+        self._numbers = Numbers(city, connection)
         self._reader = RegistrationReader(connection)
         self._appointment_store = AppointmentStore(connection)
         self._pointers = Pointers(connection)
@@ -139,12 +141,23 @@ class WaitingList:
             # is read, as who registers behind the reading gives the pass back with it.
             for window in windows:
                 all_over = all_over and await self._registered.is_over(opening_tag(district.code, each, window))
-            async for page in self._registered.of(district, each, windows):
+            async for page in self._apart(self._registered.of(district, each, windows)):
                 await self._appointment_store.keep_pending(district.code, page)
                 # Here, too, what a crash left unsaid since the morning is found.
                 await self._pointers.write_pointers([(district.code, resident) for _, resident in page])
             if all_over:
                 await self._night_store.note_through(district.code, "gathered", each)
+
+    async def _apart(self, pages: AsyncIterator[list[tuple[str, bytes]]]) -> AsyncIterator[list[tuple[str, bytes]]]:
+        """The same pages, but for those of two residents with one number who have got another one by now."""
+        holders: dict[str, bytes] = {}
+        async for page in pages:
+            twice = [(no, who) for no, who in page if holders.setdefault(no, who) != who]
+            for no, who in twice:
+                await self._numbers.part(no, [holders[no], who], "night")
+            # Whoever keeps it may be either of them: the list follows their registrations as they are now.
+            both = [(no, each) for no, who in twice for each in (holders[no], who)]
+            yield [each for each in page if each not in twice] + await self._registered.still(both)
 
     async def waiting(self, district: District, *, drop: bool) -> AsyncIterator[list[ListedWaiting]]:
         """Those of `pending` who wait indeed, each once, a page at a time; with `drop` the others are forgotten, and

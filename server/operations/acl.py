@@ -95,7 +95,8 @@ _IMPORTS = (
     Grant(("hset", "hdel", "hgetall"), ("sites", "slots"), "import sites, import capacity"),
     Grant(("get", "mget", "set"), ("registry",), "import registry"),
     Grant(("get", "set"), ("imports",), "what the last import of a kind has brought"),
-    Grant(("scan",), (), "--replace: who is not in the file"),
+    Grant(("scan", "dbsize"), (), "--replace: who is not in the file; repair: all keys are looked at"),
+    Grant(("hget",), ("pending",), "repair: who waits"),
     Grant(("get",), ("demo", "looking"), "no real registry beside made-up residents"),
 )
 _KEEPS = (
@@ -154,7 +155,7 @@ def users() -> Sequence[User]:
     imports = (*serves, *_IMPORTS, *_scripts(_KEEPERS_SCRIPTS))
     return (
         User("jiaohao", "serve, night, notify, outbox, token; up --no-demo", serves),
-        User("jiaohao-import", "import: whoever is not in the file any more is taken out of line", imports),
+        User("jiaohao-import", "import, repair: whoever is not in the file any more is taken out of line", imports),
         User("jiaohao-keeper", "purge, reseal", (*OPENS, *_KEEPS, *_WAITS, *_scripts(_KEEPERS_SCRIPTS)), ("clock",)),
         User("jiaohao-doctor", "doctor", (*OPENS, *_EXAMINES), tuple(
             kind for grant in (*OPENS, *_EXAMINES) for kind in grant.kinds if kind != "pepper"

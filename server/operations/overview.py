@@ -126,6 +126,7 @@ class Overview:
         return OpeningNow(
             it.day, it.state(self._clock.now_ms()), opens_at, closes_at, it.issued, it.serving, it.waiting, it.pending,
             it.passes_alive, it.rate, it.max_active, it.paused, it.message or None, it.window,
+            it.floors.forgotten,
         )  # fmt: skip
 
     async def _capacity(

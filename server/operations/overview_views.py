@@ -18,7 +18,7 @@ _Day: TypeAlias = date
 
 class OpeningNow(msgspec.Struct):
     """The current one of a district's openings of today. `pending`: called and not yet claimed; `window`: which one of
-    the day's, from 1."""
+    the day's, from 1; `forgotten`: places of which a roll-back of the store has forgotten who has them."""
 
     date: date
     state: OpeningState
@@ -34,6 +34,7 @@ class OpeningNow(msgspec.Struct):
     paused: bool
     message: str | None
     window: int
+    forgotten: int
 
 
 class NightNow(msgspec.Struct):

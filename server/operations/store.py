@@ -1,6 +1,8 @@
 """The operators' part of the store: what purges delete, who was called, and what the last imports brought."""
 
+from base64 import urlsafe_b64decode
 from collections.abc import Sequence
+from datetime import date
 from typing import NamedTuple
 
 from server.core.keys import key, resident_tag
@@ -19,6 +21,22 @@ class Purgeable(NamedTuple):
     closed_ms: bytes
     stop: bytes
     record: bytes
+
+
+class Waits(NamedTuple):
+    """Of a resident's latest registration what a repair looks at; empty: none. `day`: of its opening, YYYY-MM-DD."""
+
+    tag: str
+    no: str
+    state: str
+    district: str
+    day: str
+    entry: str
+
+    @property
+    def date(self) -> date:
+        """The opening's day."""
+        return date.fromisoformat(self.day)
 
 
 class OperationStore(FeatureStore):
@@ -43,6 +61,32 @@ class OperationStore(FeatureStore):
             Purgeable(tag, no or b"", state or b"", closed_ms or b"", stop or b"", record or b"")
             for tag, (no, state, closed_ms), stop, record in found
         ]
+
+    async def waits(self, tags: Sequence[str]) -> list[Waits]:
+        """What a repair looks at, of each resident's tag."""
+        fields = ("no", "state", "district", "date", "entry")
+        answers = await self._connection.plain([("HMGET", key("registration", tag), *fields) for tag in tags])
+        return [Waits(tag, *((it or b"").decode() for it in answer)) for tag, answer in zip(tags, answers, strict=True)]
+
+    async def are_listed(self, wanted: Sequence[tuple[Waits, tuple[str, str] | None]]) -> list[bool]:
+        """Whether the next night sees each of these that wait: among those who do since before, or by the tags of the
+        day's list and of the opening, where it looks there."""
+        commands: list[tuple[Arg, ...]] = []
+        for it, ways in wanted:
+            commands.append(("HGET", key("pending", it.district), it.no))
+            if ways:
+                commands.append(("GET", key("registered", ways[0])))
+                commands.append(("HGET", key("claims", ways[1]), it.entry))
+        answers = iter(await self._connection.plain(commands))
+        found = []
+        for it, ways in wanted:
+            resident = urlsafe_b64decode(it.tag + "==")
+            is_seen = next(answers) is not None  # if it is another resident, that is a number that two have
+            if ways:
+                listed, claim = next(answers) or b"", next(answers) or b""
+                is_seen |= resident + f"{it.no}\n".encode() in listed or claim.startswith(resident)
+            found.append(is_seen)
+        return found
 
     async def are_registered(self, tags: Sequence[str]) -> list[bool]:
         """Whether each of these residents' tags has a registration."""

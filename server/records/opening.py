@@ -10,20 +10,21 @@ from server.records.statuses import Statuses, words
 
 PrepareStatus = Literal["prepared", "kept"]
 JoinStatus = Literal["ok", "early", "paused", "ended", "absent"]
-RejoinStatus = Literal["rejoined", "kept", "early", "paused", "ended", "spent", "full", "absent"]
-NoPlace = Literal["early", "paused", "ended", "spent", "full", "absent"]
+RejoinStatus = Literal["rejoined", "kept", "early", "paused", "ended", "spent", "full", "held", "absent"]
+NoPlace = Literal["early", "paused", "ended", "spent", "full", "held", "absent"]
 """Why `join` or `rejoin` gives no place."""
 CloseDrawStatus = Literal["early", "unsettled", "settled", "absent"]
 OpeningStatus = Literal["ok", "absent"]
-Standing = Literal["waiting", "ready", "claimed", "lapsed", "used", "missed", "left"]
-ClaimOutcome = Literal["fresh", "claimed", "waiting", "ready", "lapsed", "used", "missed", "left", "ended"]
+Standing = Literal["waiting", "ready", "claimed", "lapsed", "used", "missed", "left", "lost"]
+ClaimOutcome = Literal["fresh", "claimed", "waiting", "ready", "lapsed", "used", "missed", "left", "ended", "lost"]
+ReleaseStatus = Literal["released", "again", "other"]
 LeaveStatus = Literal["left", "gone", "used", "unsettled", "unnumbered", "absent"]
 AdjustStatus = Literal["adjusted", "absent"]
 
 PREPARE: Final[Statuses[PrepareStatus]] = words("prepare", PrepareStatus)
 JOIN: Final[Statuses[JoinStatus]] = words("join", JoinStatus)
-JOIN_WITHOUT_PLACE: Final[Statuses[Literal["none", "spent", "full"]]] = Statuses(
-    "join", {-1: "none", -2: "spent", -3: "full"}, "answer"
+JOIN_WITHOUT_PLACE: Final[Statuses[Literal["none", "spent", "full", "held"]]] = Statuses(
+    "join", {-1: "none", -2: "spent", -3: "full", -4: "held"}, "answer"
 )
 REJOIN: Final[Statuses[RejoinStatus]] = words("rejoin", RejoinStatus)
 CLOSE_DRAW: Final[Statuses[CloseDrawStatus]] = words("close_draw", CloseDrawStatus)
@@ -31,6 +32,7 @@ STANDING: Final[Statuses[OpeningStatus]] = words("standing", OpeningStatus)
 STANDING_OF_PLACE: Final[Statuses[Standing]] = words("standing", Standing, "standing")
 CLAIM: Final[Statuses[OpeningStatus]] = words("claim", OpeningStatus)
 CLAIM_OUTCOME: Final[Statuses[ClaimOutcome]] = words("claim", ClaimOutcome, "outcome")
+RELEASE: Final[Statuses[ReleaseStatus]] = words("release", ReleaseStatus)
 LEAVE: Final[Statuses[LeaveStatus]] = words("leave", LeaveStatus)
 ADJUST: Final[Statuses[AdjustStatus]] = words("adjust", AdjustStatus)
 
@@ -83,6 +85,18 @@ class OpeningRecord(msgspec.Struct, frozen=True, kw_only=True):
     credit: float | None = None
     last_ms: int | None = None
     hold_ms: int
+    primary: str = ""
+    held_ms: int = 0
+    gaps: str = ""
+    rollbacks: int = 0
+    claimed_seen: int = 0
+    renumbered: int = 0
+
+    @property
+    def gap_entries(self) -> tuple[range, ...]:
+        """The entries that nobody is known to have, since a roll-back."""
+        ends = (gap.split("-") for gap in self.gaps.split())
+        return tuple(range(int(first), int(last) + 1) for first, last in ends)
 
     @classmethod
     def unpack(cls, stored: Mapping[str, str]) -> "OpeningRecord":
@@ -98,6 +112,16 @@ class Advance(NamedTuple):
     passes_alive: int
     opening: OpeningRecord | None
     left: list[int]
+
+
+class Told(NamedTuple):
+    """How far an opening had come, as the store has told: none of these goes back, whatever a node that takes over
+    knows. `drawn`: -1 = not known."""
+
+    issued: int = 0
+    drawn: int = -1
+    serving: int = 0
+    claimed: int = 0
 
 
 class Place(NamedTuple):

@@ -17,6 +17,7 @@ RemindStatus = Literal["reminded", "again", "other"]
 AttendStatus = Literal["attended", "again", "other", "absent"]
 MissStatus = Literal["missed", "barred", "again", "other", "absent"]
 ReopenStatus = Literal["reopened", "unbarred", "other", "absent"]
+RenumberStatus = Literal["renumbered", "other"]
 ReconcileStatus = Literal["reconciled", "again", "other", "moved", "absent"]
 
 REGISTER: Final[Statuses[RegisterStatus]] = words("register", RegisterStatus)
@@ -30,6 +31,7 @@ ATTEND: Final[Statuses[AttendStatus]] = words("attend", AttendStatus)
 MISS: Final[Statuses[MissStatus]] = words("miss", MissStatus)
 REOPEN: Final[Statuses[ReopenStatus]] = words("reopen", ReopenStatus)
 RECONCILE: Final[Statuses[ReconcileStatus]] = words("reconcile_attendance", ReconcileStatus)
+RENUMBER: Final[Statuses[RenumberStatus]] = words("renumber", RenumberStatus)
 LIFT: Final = flag("lift")
 CALLED: Final = flag("called")
 UNENROL: Final = flag("unenrol")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from server.core.clock import Clock
-from server.core.errors import Refusal
+from server.core.errors import Refusal, UnknownStatus
 from server.records.first_dose import Compared
 from server.records.opening import Claimed, Joined, Place, Stood
 from server.registry.registry import Registry, Try
@@ -29,9 +29,7 @@ class Batches:
         tag = opening.tag
         self.opening = opening
         self.joins: Coalescer[Try, Joined] = Coalescer(self._admit_and_join, linger_s=_LINGER_SECONDS)
-        self.claims: Coalescer[Place, Claimed] = Coalescer(
-            lambda batch: OpeningStore(connection).claim(tag, batch), linger_s=_LINGER_SECONDS
-        )
+        self.claims: Coalescer[Place, Claimed] = Coalescer(self._claim, linger_s=_LINGER_SECONDS)
         self.standings: Coalescer[Place, Stood] = Coalescer(
             lambda batch: OpeningStore(connection).standing(tag, batch), linger_s=_LINGER_SECONDS
         )
@@ -51,7 +49,9 @@ class Batches:
         admitted = [i for i in range(len(batch)) if i not in answers]
         if admitted:
             wanted = [batch[i].resident for i in admitted]
-            joined = await self._opening_store.join(opening.tag, wanted, opening.places_per_person)
+            floors = opening.floors
+            joined = await self._opening_store.join(opening.tag, wanted, opening.places_per_person, floors.told.issued)
+            floors.follow_joins(joined)
             answers |= zip(admitted, joined, strict=True)
             unreached = [
                 i
@@ -60,6 +60,11 @@ class Batches:
             ]
             answers |= await self._keep_contacts(unreached, batch, known)
         return [answers[i] for i in range(len(batch))]
+
+    async def _claim(self, batch: list[Place]) -> list[Claimed | UnknownStatus]:
+        outcomes, claimed = await self._opening_store.claim(self.opening.tag, batch)
+        self.opening.floors.reach(claimed=claimed)
+        return outcomes
 
     def _refusals(self, whose: Iterable[int], known: Sequence[Compared]) -> dict[int, Joined | Exception]:
         refusals: dict[int, Joined | Exception] = {}

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import assert_never
 
+import structlog
+
 from server.core.city import City
 from server.core.clock import Clock, from_ms
 from server.core.errors import Refusal, StoreUnavailable
@@ -12,10 +14,13 @@ from server.core.tokens import Forged, Signer, Token, TokenKind
 from server.records.opening import Place
 from server.registry.store import RegistryStore
 from server.store.connection import Connection
+from server.waiting_room.giving_back import GivingBack
 from server.waiting_room.opening import Opening
 from server.waiting_room.openings import Openings
 from server.waiting_room.store import OpeningStore
 from server.waiting_room.tickets import Tickets
+
+log = structlog.get_logger()
 
 
 class Claiming:
@@ -28,10 +33,18 @@ class Claiming:
         signer: signs passes.
         openings: those of today, and their lines.
         tickets: reads them.
+        giving_back: of places that the store has forgotten.
     """
 
     def __init__(
-        self, city: City, connection: Connection, clock: Clock, signer: Signer, openings: Openings, tickets: Tickets
+        self,
+        city: City,
+        connection: Connection,
+        clock: Clock,
+        signer: Signer,
+        openings: Openings,
+        tickets: Tickets,
+        giving_back: GivingBack,
     ) -> None:
         self._city = city
         self._opening_store = OpeningStore(connection)
@@ -41,6 +54,7 @@ class Claiming:
         self._openings = openings
         self._lines = openings.lines
         self._tickets = tickets
+        self._giving_back = giving_back
 
     async def claim(self, text: str | bytes) -> tuple[str, datetime, bool]:
         """Turn a called ticket into a pass; (pass, expiry, whether it is new).
@@ -61,6 +75,11 @@ class Claiming:
             raise _not_your_turn(ahead, opening.poll_after_s(ahead))
         place = Place(token.entry, number, token.resident)
         outcome, until_ms = await self._lines[opening.tag].claims.submit(place)
+        if outcome == "lost":
+            kept = await self._giving_back.give_back(opening, token)
+            if kept.entry != token.entry:
+                raise Refusal("expired", state="missed")  # who joins again has that place
+            outcome, until_ms = await self._lines[opening.tag].claims.submit(place)
         match outcome:
             case "fresh" | "claimed":
                 return *self._pass(token, until_ms), outcome == "fresh"
@@ -71,7 +90,7 @@ class Claiming:
                 raise Refusal("used")
             case "ended":
                 raise self._openings.ended(opening)
-            case "absent":
+            case "absent" | "lost":
                 raise StoreUnavailable
             case "left":
                 raise Refusal("expired", state="left")
@@ -128,14 +147,18 @@ class Claiming:
 
     async def release(self, tokens: Sequence[Token]) -> None:
         """Free passes that have done their work; if the store is away, they lapse by themselves."""
-        entries: dict[str, list[int]] = {}
+        ours: dict[str, list[Place]] = {}
         for token in tokens:
             opening = self._openings.of(token)
             if opening is not None:
-                entries.setdefault(opening.tag, []).append(token.entry)
-        for tag, of_it in entries.items():
+                place = Place(token.entry, opening.number(token.entry) or 0, token.resident)
+                ours.setdefault(opening.tag, []).append(place)
+        for tag, places in ours.items():
             with contextlib.suppress(Refusal):
-                await self._opening_store.release(tag, of_it)
+                statuses = await self._opening_store.release(tag, places)
+                for place, status in zip(places, statuses, strict=True):
+                    if status == "other":  # if both register, the night gives one of them another number
+                        log.error("entry of two residents", opening=tag, entry=place.entry)
 
 
 def _not_your_turn(ahead: int | None, poll_after_s: float) -> Refusal:

@@ -1,16 +1,15 @@
 """Joining: a resident gets a place in an opening, once."""
 
-import secrets
 from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
-from typing import TypeVar, assert_never
+from typing import TypeVar
 
 import msgspec
 
 from server.core.clock import Clock
-from server.core.errors import Invalid, PapersRefused, Refusal, StoreUnavailable
+from server.core.errors import Invalid, PapersRefused, StoreUnavailable
 from server.records.first_dose import Compared, FirstDoseRecord
-from server.records.opening import Joined, NoPlace, Place
+from server.records.opening import Joined, Place
 from server.registry.guesses import Guesses
 from server.registry.registry import Applicant, Registry, Try
 from server.store.coalescer import Coalescer
@@ -94,7 +93,7 @@ class Joining:
                 raise
         entry, fresh = joined.entry, joined.fresh
         if entry is None:
-            raise self._no_place(opening, joined.status) if joined.status != "ok" else StoreUnavailable
+            raise self._openings.no_place(opening, joined.status) if joined.status != "ok" else StoreUnavailable
         if not fresh and joined.drawn is not None:
             entry, fresh = await self._place_again(opening, joined.drawn, joined.serving, entry, resident)
         return self._tell_place(opening, resident, entry, joined, now_ms), fresh
@@ -160,11 +159,11 @@ class Joining:
         if number > serving:
             return entry, False
         status, place = await self._opening_store.rejoin(
-            opening.tag, Place(entry, number, resident), opening.places_per_person
+            opening.tag, Place(entry, number, resident), opening.places_per_person, opening.floors.told.issued
         )
         if status == "rejoined" or status == "kept":
             return place, status == "rejoined"
-        raise self._no_place(opening, status)
+        raise self._openings.no_place(opening, status)
 
     def _tell_place(self, opening: Opening, resident: bytes, entry: int, joined: Joined, now_ms: int) -> TicketIssued:
         ticket = self._tickets.issue(opening, entry, resident)
@@ -177,20 +176,3 @@ class Joining:
         ahead = opening.ahead(number, joined.serving)
         eta_seconds, after = opening.eta_seconds(ahead), opening.poll_after_s(ahead)
         return TicketIssued(ticket, entry, number, joined.serving, ahead, eta_seconds, round(after, 1), "waiting")
-
-    def _no_place(self, opening: Opening, status: NoPlace) -> Refusal:
-        """Why the store has given no place."""
-        match status:
-            case "absent":
-                return StoreUnavailable()
-            case "early":
-                return self._openings.not_open(opening, self._clock.now_ms())
-            case "ended":
-                return self._openings.ended(opening)
-            case "spent" | "full":
-                return self._openings.no_more_places(opening, whole=status == "full")
-            case "paused":
-                wait_s = 30 + secrets.randbelow(30)  # so that they do not all come back at once
-                return Refusal("paused", retry_after_seconds=wait_s, message=opening.message or None)
-            case _:
-                assert_never(status)

@@ -14,6 +14,7 @@ from server.core.districts import District
 from server.core.keys import opening_tag
 from server.fairness.draw import Draw, commitment
 from server.records.opening import Advance, OpeningRecord
+from server.waiting_room.floors import Floors
 from server.waiting_room.given_up import GivenUp
 
 OpeningState = Literal["maintenance", "closed", "draw", "open", "paused", "ended", "unassigned"]
@@ -75,6 +76,8 @@ class Opening:
         self.places_per_person = city.policy.places_per_person
         self.left = GivenUp()
         self.left_seen = 0
+        self.floors = Floors(self.tag)
+        self._primary = ""
         self.seen_ms = 0
         self.views = 0  # so often it has followed the store
         self.pace = self.rate
@@ -125,13 +128,16 @@ class Opening:
         self.max_active = kept.max_active
         self.paused = kept.paused
         self.message = kept.message
-        self.issued, self.serving = kept.issued, kept.serving
+        self.floors.follow(kept)
+        self.issued, self.serving = kept.issued, self.floors.told.serving
         self.pending = kept.called - kept.claimed - kept.missed - kept.left_called
         self.waiting = kept.issued - kept.called - (kept.left - kept.left_called)
         self.passes_alive = news.passes_alive
         self.hold_ms = kept.hold_ms
         self.left.update(news.left)
-        self.left_seen += len(news.left)
+        # Another node may have forgotten some of them, and have others in their place.
+        self.left_seen = self.left_seen + len(news.left) if self._primary in ("", kept.primary) else 0
+        self._primary = kept.primary
         if self.draw is not None:
             self.left.number(self.draw.number)
         self._follow_tokens(kept, news.now_ms)
@@ -153,6 +159,7 @@ class Opening:
             "waiting": self.waiting,
             "pending": self.pending,
             "passes_alive": self.passes_alive,
+            "forgotten": self.floors.forgotten,
         }
 
     def _follow_tokens(self, kept: OpeningRecord, now_ms: int) -> None:

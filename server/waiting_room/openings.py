@@ -5,7 +5,7 @@ import itertools
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 
 import structlog
 
@@ -14,6 +14,7 @@ from server.core.clock import Clock, from_ms, to_ms
 from server.core.districts import District
 from server.core.errors import Refusal, StoreUnavailable
 from server.core.tokens import Token
+from server.records.opening import NoPlace
 from server.registry.registry import Registry
 from server.store.connection import Connection
 from server.waiting_room.batches import Batches
@@ -99,12 +100,13 @@ class Openings:
 
     async def _look(self, openings: Sequence[Opening]) -> None:
         for _ in range(_LOOKS_AT_ONCE):
-            news = await self._opening_store.advance([(o.tag, o.left_seen) for o in openings])
+            told = {o.tag: o.floors.told for o in openings}
+            news = await self._opening_store.advance([(o.tag, o.left_seen) for o in openings], told)
             for opening, report in zip(openings, news, strict=True):
                 opening.follow(report)
             self._clock.follow(news[-1].now_ms)
             # More have left than one look tells, as a worker finds that has just started.
-            openings = [o for o, report in zip(openings, news, strict=True) if len(report.left) == MOST_LEFT]
+            openings = [o for o, it in zip(openings, news, strict=True) if len(it.left) == MOST_LEFT]
             if not openings:
                 return
 
@@ -221,6 +223,23 @@ class Openings:
             return Refusal("ended", reason="full", next_opens_at=next_at)
         wait_s = -(-(to_ms(next_at) - self._clock.now_ms()) // 1000) if next_at else 86_400
         return Refusal("too-many-requests", retry_after_seconds=max(1, wait_s), reason="places", next_opens_at=next_at)
+
+    def no_place(self, opening: Opening, status: NoPlace) -> Refusal:
+        """Why the store has given no place."""
+        match status:
+            case "absent" | "held":
+                return StoreUnavailable()
+            case "early":
+                return self.not_open(opening, self._clock.now_ms())
+            case "ended":
+                return self.ended(opening)
+            case "spent" | "full":
+                return self.no_more_places(opening, whole=status == "full")
+            case "paused":
+                wait_s = 30 + secrets.randbelow(30)  # so that they do not all come back at once
+                return Refusal("paused", retry_after_seconds=wait_s, message=opening.message or None)
+            case _:
+                assert_never(status)
 
     # The operator
 

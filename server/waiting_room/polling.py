@@ -1,6 +1,6 @@
 """Polling: how a ticket stands; from memory until its number is called."""
 
-from typing import Literal, NamedTuple, assert_never
+from typing import Literal, NamedTuple, TypeAlias, assert_never
 
 import msgspec
 
@@ -8,10 +8,14 @@ from server.core.city import City
 from server.core.clock import Clock, from_ms
 from server.core.errors import StoreUnavailable
 from server.core.tokens import Signer, Token, TokenKind
-from server.records.opening import Place, Standing
+from server.records.opening import Place
+from server.waiting_room.giving_back import GivingBack
 from server.waiting_room.opening import Opening
 from server.waiting_room.openings import STALE_MS, Openings
 from server.waiting_room.tickets import Tickets
+
+Kept: TypeAlias = Literal["waiting", "ready", "claimed", "lapsed", "used", "missed", "left"]
+"""How a place stands that is its holder's."""
 
 
 class TicketStatus(msgspec.Struct):
@@ -28,7 +32,8 @@ class TicketStatus(msgspec.Struct):
 
 
 class Called(NamedTuple):
-    """A ticket whose number has been called: how it stands is for the store to say."""
+    """A ticket whose number has been called, or whose place the store may have forgotten: how it stands is for the
+    store to say."""
 
     token: Token
     opening: Opening
@@ -44,14 +49,18 @@ class Polling:
         signer: renews tickets that an earlier secret has signed.
         openings: those of today, and their lines.
         tickets: reads them.
+        giving_back: of places that the store has forgotten.
     """
 
-    def __init__(self, city: City, clock: Clock, signer: Signer, openings: Openings, tickets: Tickets) -> None:
+    def __init__(
+        self, city: City, clock: Clock, signer: Signer, openings: Openings, tickets: Tickets, giving_back: GivingBack
+    ) -> None:
         self._city = city
         self._clock = clock
         self._signer = signer
         self._lines = openings.lines
         self._tickets = tickets
+        self._giving_back = giving_back
 
     def poll(self, text: str | bytes) -> TicketStatus | Called:
         """How a ticket stands, from this worker's memory; one that has been called is for `poll_called`.
@@ -74,6 +83,9 @@ class Polling:
             raise StoreUnavailable
         entry, serving = token.entry, opening.serving
         number = opening.number(entry)
+        floors = opening.floors
+        if (floors.gaps or entry >= floors.told.issued) and floors.is_unsure(entry) and now_ms < opening.closes_ms:
+            return Called(token, opening, number or 0)
         if opening.left.any and entry in opening.left:
             return TicketStatus("left", number, serving, None, None, 3600.0)
         if number is not None and number <= serving:
@@ -91,13 +103,32 @@ class Polling:
         """How a ticket stands whose number has been called; shares a store call with others.
 
         Raises:
-            Refusal: `store-unavailable`.
+            Refusal: `store-unavailable`; where its place is lost and no other is given now, what a join would be told.
         """
+        ticket, opening, _ = called
+        status = None if opening.floors.is_unsure(ticket.entry) else await self._of_the_store(called)
+        if status is None:
+            kept = await self._giving_back.give_back(opening, ticket)
+            with opening.following:
+                found = self._from_memory(kept, opening)
+            status = await self._of_the_store(found) if isinstance(found, Called) else found
+            if status is None:  # lost again in this very moment
+                raise StoreUnavailable
+            if kept.entry != ticket.entry:
+                status.ticket = self._signer.sign(TokenKind.TICKET, kept)
+        if ticket.stale_key and status.ticket is msgspec.UNSET:
+            status.ticket = self._signer.sign(TokenKind.TICKET, ticket)
+        return status
+
+    async def _of_the_store(self, called: Called) -> TicketStatus | None:
+        """How the place of a called number stands; None where it is lost."""
         token, opening, number = called
         place = Place(token.entry, number, token.resident)
         standing, until_ms = await self._lines[opening.tag].standings.submit(place)
         if standing == "absent":  # this worker's view is ahead of a store that was set back: wait for the next tick
             raise StoreUnavailable
+        if standing == "lost":
+            return None
         state = _state_of(standing)
         status = TicketStatus(state, number, opening.serving, 0, 0, 3600.0)
         if state == "waiting":
@@ -105,12 +136,10 @@ class Polling:
         elif state == "ready":
             status.poll_after_seconds = float(self._city.policy.poll_floor_seconds)
             status.claim_before = from_ms(until_ms, self._city.tz).isoformat()
-        if token.stale_key:
-            status.ticket = self._signer.sign(TokenKind.TICKET, token)
         return status
 
 
-def _state_of(standing: Standing) -> Literal["waiting", "ready", "claimed", "missed", "left"]:
+def _state_of(standing: Kept) -> Literal["waiting", "ready", "claimed", "missed", "left"]:
     """What a resident is told of it."""
     match standing:
         case "waiting" | "ready" | "claimed" | "missed" | "left":

@@ -7,6 +7,7 @@ from server.registry.guesses import Guesses
 from server.registry.registry import Registry
 from server.store.connection import Connection
 from server.waiting_room.claiming import Claiming
+from server.waiting_room.giving_back import GivingBack
 from server.waiting_room.joining import Joining, TicketIssued
 from server.waiting_room.openings import Openings
 from server.waiting_room.polling import Called, Polling, TicketStatus
@@ -48,11 +49,12 @@ class WaitingRoom:
         self.join = joining.join
         self.check = joining.check
 
-        polling = Polling(city, clock, signer, openings, tickets)
+        giving_back = GivingBack(connection, openings)
+        polling = Polling(city, clock, signer, openings, tickets, giving_back)
         self.poll = polling.poll
         self.poll_called = polling.poll_called
 
-        claiming = Claiming(city, connection, clock, signer, openings, tickets)
+        claiming = Claiming(city, connection, clock, signer, openings, tickets, giving_back)
         self.claim = claiming.claim
         self.leave = claiming.leave
         self.read_pass = claiming.read_pass

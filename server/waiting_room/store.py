@@ -1,6 +1,8 @@
 """The waiting room's part of the store: the scripts of an opening, its places, calls and passes."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from server.core.errors import UnknownStatus
@@ -15,6 +17,7 @@ from server.records.opening import (
     LEAVE,
     PREPARE,
     REJOIN,
+    RELEASE,
     STANDING,
     STANDING_OF_PLACE,
     Advance,
@@ -28,7 +31,9 @@ from server.records.opening import (
     OpeningStatus,
     Place,
     RejoinStatus,
+    ReleaseStatus,
     Stood,
+    Told,
 )
 from server.records.statuses import Statuses
 from server.store.connection import FeatureStore
@@ -38,6 +43,7 @@ S = TypeVar("S")
 _MOST_STEPS = 32
 MOST_LEFT = 5000
 """So many entries given up one `advance` tells at most."""
+_NOTHING = Told()
 
 
 class OpeningStore(FeatureStore):
@@ -66,9 +72,15 @@ class OpeningStore(FeatureStore):
         )
         return self._connection.read(PREPARE, status) == "prepared"
 
-    async def join(self, tag: str, residents: Sequence[bytes], most: int = 0) -> list[Joined | UnknownStatus]:
-        """A place for each resident key, or the one they have; none for who has given up `most` (0 = no such bound)."""
-        answer, *rest = await self._connection.run("join", tag, *self._connection.clock(), b"".join(residents), most)
+    async def join(
+        self, tag: str, residents: Sequence[bytes], most: int = 0, issued: int = 0
+    ) -> list[Joined | UnknownStatus]:
+        """A place for each resident key, or the one they have; none for who has given up `most` (0 = no such bound).
+
+        `issued`: so many have been given, as the caller was told.
+        """
+        args = (*self._connection.clock(), b"".join(residents), most, issued)
+        answer, *rest = await self._connection.run("join", tag, *args)
         status = self._connection.read(JOIN, answer)
         if status == "absent":
             return [Joined(status, None, None, False)] * len(residents)
@@ -92,11 +104,11 @@ class OpeningStore(FeatureStore):
             raise self._connection.unknown("join", answer)
         return status
 
-    async def rejoin(self, tag: str, place: Place, most: int = 0) -> tuple[RejoinStatus, int]:
-        """(status, entry): a place at the back for one whose earlier place is spent; `most` as for `join`."""
-        answer = await self._connection.run(
-            "rejoin", tag, *self._connection.clock(), place.resident, place.entry, place.number, most
-        )
+    async def rejoin(self, tag: str, place: Place, most: int = 0, issued: int = 0) -> tuple[RejoinStatus, int]:
+        """(status, entry): a place at the back for one whose earlier place is spent, or the one that the store has
+        forgotten; `most` and `issued` as for `join`."""
+        args = (*self._connection.clock(), place.resident, place.entry, place.number, most, issued)
+        answer = await self._connection.run("rejoin", tag, *args)
         return self._connection.read(REJOIN, answer[0]), answer[1]
 
     async def close_draw(self, tag: str, numbers: Sequence[int] = ()) -> tuple[CloseDrawStatus, int, list[int]]:
@@ -104,30 +116,33 @@ class OpeningStore(FeatureStore):
         status, drawn, *entries = await self._connection.run("close_draw", tag, *self._connection.clock(), *numbers)
         return self._connection.read(CLOSE_DRAW, status), drawn, [int(e) for e in entries]
 
-    async def advance(self, wanted: Sequence[tuple[str, int]]) -> list[Advance]:
-        """Advance each (tag, left_seen) and tell how it stands, all in one round trip."""
-        calls = [(tag, (*self._connection.clock(), left_seen, _MOST_STEPS, MOST_LEFT)) for tag, left_seen in wanted]
+    async def advance(
+        self, wanted: Sequence[tuple[str, int]], told: Mapping[str, Told] = MappingProxyType({})
+    ) -> list[Advance]:
+        """Advance each (tag, left_seen) and tell how it stands, all in one round trip; `told`: what was told before, by
+        tag."""
+        calls = [
+            (tag, (*self._connection.clock(), left_seen, _MOST_STEPS, MOST_LEFT, *told.get(tag, _NOTHING)))
+            for tag, left_seen in wanted
+        ]
         return [_advance(*answer) for answer in await self._connection.run_each("advance", calls)]
 
     async def standing(self, tag: str, places: Sequence[Place]) -> list[Stood | UnknownStatus]:
         """(standing, until_ms) of each place."""
-        flat = [x for p in places for x in (p.entry, p.number)]
+        flat = [x for place in places for x in place]
         answer = await self._connection.run("standing", tag, *self._connection.clock(), *flat)
         return self._pairs(answer, len(places), STANDING, STANDING_OF_PLACE)
 
-    async def claim(self, tag: str, places: Sequence[Place]) -> list[Claimed | UnknownStatus]:
-        """(outcome, until_ms) of each ticket."""
-        flat = [x for p in places for x in p]
-        return self._pairs(
-            await self._connection.run("claim", tag, *self._connection.clock(), *flat),
-            len(places),
-            CLAIM,
-            CLAIM_OUTCOME,
-        )
+    async def claim(self, tag: str, places: Sequence[Place]) -> tuple[list[Claimed | UnknownStatus], int]:
+        """(outcome, until_ms) of each ticket; and how many places of the opening are claimed."""
+        flat = [x for place in places for x in place]
+        status, *rest = await self._connection.run("claim", tag, *self._connection.clock(), *flat)
+        return self._pairs([status, *rest[1:]], len(places), CLAIM, CLAIM_OUTCOME), rest[0] if rest else 0
 
-    async def release(self, tag: str, entries: Sequence[int]) -> int:
-        """Free the passes of those who have registered; how many were not free yet."""
-        return int(await self._connection.run("release", tag, *entries))
+    async def release(self, tag: str, places: Sequence[Place]) -> list[ReleaseStatus | UnknownStatus]:
+        """Free the passes of those who have registered; what came of each. `number` 0: not known."""
+        answers = await self._connection.run("release", tag, *(x for place in places for x in place))
+        return self._connection.read_each(answers, partial(self._connection.read, RELEASE))
 
     async def leave(self, tag: str, place: Place) -> LeaveStatus:
         """Give a place up; the status."""

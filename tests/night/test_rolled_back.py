@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from server.core.keys import day_tag, key
+from server.core.keys import day_tag, is_registration_no, key, parts_of, resident_tag
+from server.operations.repairing import repair
+from server.records.registration import NewRegistration
+from server.records.statuses import known
 from tests.support.nights import DAY, NightHouse, fill
 from tests.support.stores import Store
 
@@ -77,3 +80,84 @@ async def test_an_opening_is_looked_at_again_until_the_last_pass_must_be_over(ho
     await client.delete(key("claims", day_tag(TIANHE, DAY)))
     await house.run(DAY + timedelta(days=1))
     assert {line["no"] for line in house.lines(TIANHE, DAY + timedelta(days=1))} >= late.keys()
+
+
+# Two registrations of one number
+
+
+async def put_twice(house: NightHouse) -> tuple[str, bytes, bytes]:
+    """A number, and the two residents who have it, the first one first; the claim that is left is the second one's."""
+    await prepare(house.store)
+    put = await fill(house.store, 3, per_slot=9, districts=(TIANHE,))
+    no, first = next((no, it["resident"]) for no, it in put.items() if it["entry"] == 1)
+    second = b"second".ljust(16, b"2")
+    fields = {name: value for name, value in put[no].items() if name != "resident"}
+    house.at("12:05:00")
+    new = NewRegistration(second, 1 << 52, no, "2021-05-01", fields)
+    assert known(await house.store.register([new]))[0].status == "registered"
+    client: Any = house.store.client
+    await client.hset(key("claims", day_tag(TIANHE, DAY)), "1", second + b"0")
+    return no, first, second
+
+
+async def check_parted(house: NightHouse, no: str, first: bytes, second: bytes) -> str:
+    """Who was first keeps the number; the other one has another, and is told so."""
+    assert (await house.store.registration_fields(first))["no"] == no
+    its = await house.store.registration_fields(second)
+    assert its["no"] != no and is_registration_no(its["no"])
+    assert parts_of(its["no"], DAY) == (DAY, int(no[5:7]), int(its["entry"]), 1)
+    assert (await house.owed(second))[:2] == ["registered", "registered"]
+    assert (await house.store.residents([second]))[0].stop == f"open {its['no']}"
+    event = (await house.store.history(second)).events[0]
+    assert (event.no, event.state, event.why) == (its["no"], "renumbered", no)
+    assert await house.store.is_number_of(second, no), "the number that it had still leads to them"
+    return its["no"]
+
+
+async def test_the_night_loses_neither_of_two_registrations_of_one_number(house: NightHouse) -> None:
+    no, first, second = await put_twice(house)
+    brought = await house.run()
+    new_no = await check_parted(house, no, first, second)
+    assert brought[TIANHE].registrations == 4
+    assert {no, new_no} <= {line["no"] for line in house.lines(TIANHE)}
+    assert (await house.store.registration_fields(second))["night"] == str(DAY)
+
+
+async def test_a_repair_finds_both_kinds_of_damage_once(house: NightHouse) -> None:
+    no, first, second = await put_twice(house)
+    client: Any = house.store.client
+    for name in [name async for name in client.scan_iter(match="registered:*")]:
+        await client.delete(name)
+    await client.hdel(key("claims", day_tag(TIANHE, DAY)), "0")
+    before = await house.everything()
+    dry = await repair(house.city, house.store, dry_run=True)
+    assert await house.everything() == before
+    assert (dry.registrations, len(dry.unseen), [it for it, _ in dry.renumbered], dry.left) == (4, 2, [no], [])
+    done = await repair(house.city, house.store)
+    assert sorted(done.unseen) == sorted(dry.unseen)
+    new_no = await check_parted(house, no, first, second)
+    assert done.renumbered == [(no, new_no)]
+    again = await repair(house.city, house.store)
+    assert (again.registrations, again.unseen, again.renumbered, again.left) == (4, [], [], [])
+    assert (await house.run())[TIANHE].registrations == 4
+
+
+async def test_a_repair_sees_whom_a_night_has_passed_by(house: NightHouse) -> None:
+    await prepare(house.store)
+    put = await fill(house.store, 3, districts=(TIANHE,))
+    await house.run()
+    client: Any = house.store.client
+    (no,) = [no for no, it in put.items() if it["entry"] == 2]
+    await client.hset(key("registration", resident_tag(put[no]["resident"])), "state", "proposed")
+    await client.hdel(key("pending", TIANHE), no)
+    assert (await repair(house.city, house.store)).unseen == [no]
+    assert no in {no async for page in house.store.pending(TIANHE) for no, _ in page}
+
+
+async def test_where_both_have_an_appointment_a_repair_says_so_and_leaves_it(house: NightHouse) -> None:
+    no, first, second = await put_twice(house)
+    client: Any = house.store.client
+    for each in (first, second):
+        await client.hset(key("registration", resident_tag(each)), "state", "booked")
+    done = await repair(house.city, house.store)
+    assert (done.renumbered, done.left) == ([], [no])

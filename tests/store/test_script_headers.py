@@ -108,10 +108,13 @@ def test_only_declared_keys_are_touched(name: str) -> None:
     keys = set(load_scripts()[name].keys)
     body = _body(_source(name))
     touched = re.findall(r"\bcall\('([A-Z]+)'(?:, ([^,)]+))?", body)
-    touched += re.findall(r"\b(load_opening|close_draw_when_due|note|owe)\((\w+)", body)
+    touched += re.findall(r"\b(load_opening|close_draw_when_due|fix_draw|is_held|give_no_fewer|note|owe)\((\w+)", body)
     for looked_up in re.findall(r"\bstanding_of\(o, (\w+), (\w+), (\w+),", body):
         assert looked_up == ("claims", "done", "calls")
         touched += [("standing_of", key) for key in looked_up]
+    for looked_up in re.findall(r"\bstanding_for\(o, (\w+), (\w+), (\w+), (\w+), (\w+),", body):
+        assert looked_up == ("places", "leavers", "claims", "done", "calls")
+        touched += [("standing_for", key) for key in looked_up]
     assert touched
     if load_scripts()[name].repeats:
         keys.add("unpack(KEYS")
@@ -127,7 +130,7 @@ def test_every_declared_key_is_of_use(name: str) -> None:
 
 def test_the_prelude_touches_only_what_it_is_given() -> None:
     keys = set(re.findall(r"call\('[A-Z]+', (\w+)", _PRELUDE))
-    assert keys <= {"key", "claims", "done", "calls", "history", "owed"}
+    assert keys <= {"key", "places", "leavers", "claims", "done", "calls", "history", "owed"}
     assert "KEYS" not in _PRELUDE and "ARGV" not in _PRELUDE
 
 
@@ -224,7 +227,8 @@ def test_a_script_answers_with_no_word_that_its_header_does_not_name(name: str) 
     sets = _sets_of_words(name)
     can_answer = _literals("\n".join(_source(name).splitlines()[len(_header(_source(name))) :]))
     if sets.keys() & {"standing", "outcome"}:
-        can_answer |= _literals(_PRELUDE.partition("local function standing_of")[2].partition("\nend\n")[0])
+        for function in ("standing_of", "standing_for"):
+            can_answer |= _literals(_PRELUDE.partition(f"local function {function}(")[2].partition("\nend\n")[0])
     assert can_answer == set().union(*sets.values())
 
 

@@ -172,6 +172,14 @@ class WaitingRoom:
 
     def standing(self, now: int, place: Place) -> tuple[str, int]:
         """(standing, until when)."""
+        found = self._stands(now, place)
+        held = self.holds.get(place.resident)
+        if held is place or found[0] == "left" or place.state in ("claimed", "used"):
+            return found
+        return ("missed", 0) if held else ("left", 0)  # they have had another one since, or gave this one up
+
+    def _stands(self, now: int, place: Place) -> tuple[str, int]:
+        """The same, whoever has it."""
         if place.state == "claimed":
             return ("claimed" if place.expires_ms > now else "lapsed"), place.expires_ms
         if place.state == "called":
@@ -187,8 +195,6 @@ class WaitingRoom:
             outcome, until_ms = self.standing(now, place)
             if outcome == "waiting" and now >= self.closes_ms:
                 outcome = "ended"
-            elif outcome == "ready" and self.holds.get(place.resident) is not place:
-                outcome, until_ms = "missed", 0
             elif outcome == "ready" and self.alive(now) < self.max_active:
                 place.state = "claimed"
                 place.expires_ms = min(now + self.pass_ms, self.closes_ms + self.grace_ms)
@@ -197,14 +203,13 @@ class WaitingRoom:
             answers.append((outcome, until_ms))
         return answers
 
-    def release(self, places: Sequence[Place]) -> int:
-        """Registered: how many were not released before."""
-        released = 0
+    def release(self, places: Sequence[Place]) -> list[str]:
+        """They have registered, each with a pass of their place."""
+        answers = []
         for place in places:
-            if place.state == "claimed":
-                place.state = "used"
-                released += 1
-        return released
+            answers.append("released" if place.state == "claimed" else "again")
+            place.state = "used"
+        return answers
 
     def adjust(
         self,

@@ -81,7 +81,11 @@ class Room:
         return {k.decode(): v.decode() for k, v in answer.items()}
 
     async def claim(self, now: int, *places: Place) -> list[tuple[str, int]]:
-        return known(await self.at(now).claim(TAG, places))
+        outcomes, _ = await self.at(now).claim(TAG, places)
+        return known(outcomes)
+
+    async def release(self, *places: Place) -> list[str]:
+        return list(known(await self.store.release(TAG, places)))
 
     async def standing(self, now: int, *places: Place) -> list[tuple[str, int]]:
         return known(await self.at(now).standing(TAG, places))
@@ -137,6 +141,8 @@ async def test_an_opening_follows_the_city_file_until_somebody_joins(room: Room)
     assert float(fields["rate"]) == 20.0 and int(fields["closes_ms"]) == CLOSES + 1
     assert fields["seed"] == SEED.hex(), "the commitment is public: the first seed stays"
     await room.join(OPENS, 1)
+    joined = await room.fields()
+    fields |= {name: joined[name] for name in ("primary", "held_ms", "claimed_seen")}  # under which node it was written
     assert not await room.prepare(rate=99.0)
     assert await room.fields() | {"issued": "0"} == fields
 
@@ -244,7 +250,7 @@ async def test_an_opening_that_is_not_there_gives_nothing(absent: Room) -> None:
     assert await absent.at(OPENS).close_draw(TAG) == ("absent", -1, [])
     assert not await absent.adjust(OPENS, paused=1)
     assert await absent.advance(OPENS) == Advance(OPENS, 0, None, [])
-    assert await absent.store.release(TAG, [0]) == 0
+    assert await absent.release(place(0)) == ["released"]
 
 
 # The draw
@@ -437,7 +443,7 @@ async def test_max_active_bounds_who_is_inside_or_called(absent: Room) -> None:
     assert await absent.serving(AFTER + 60_000) == 3
     await absent.claim(AFTER + 60_000, place(0))
     assert await absent.serving(AFTER + 60_001) == 3, "a claim turns a reserved pass into a real one"
-    await absent.store.release(TAG, [0])
+    await absent.release(place(0))
     assert await absent.serving(AFTER + 60_002) == 4
 
 
@@ -459,7 +465,7 @@ async def test_many_steps_expire_in_bounded_portions(room: Room) -> None:
         await room.advance(DRAW + i * 100)
     late = DRAW + OLDEST_ANSWER_MS + 3_000 + CLAIM_MS
     for expected in (4, 8, 12):
-        await room.at(late).run("advance", TAG, late, 0, 0, 4, 100)
+        await room.at(late).run("advance", TAG, late, 0, 0, 4, 100, 0, -1, 0, 0)
         assert await room.count("missed") == expected
 
 
@@ -517,11 +523,11 @@ async def test_a_pass_lapses(called: Room) -> None:
 
 async def test_a_pass_that_has_done_its_work_is_free_and_used(called: Room) -> None:
     await called.claim(AFTER, place(0), place(1))
-    assert await called.store.release(TAG, [0, 0, 5]) == 1
-    assert await called.store.release(TAG, [0]) == 0
+    assert await called.release(place(0), place(0)) == ["released", "again"]
+    assert await called.release(place(0)) == ["again"]
     assert await called.claim(AFTER, place(0)) == [("used", 0)]
     assert (await called.advance(AFTER)).passes_alive == 1
-    assert await called.store.release(TAG, [1]) == 1, "later than the pass lived, it is recorded all the same"
+    assert await called.release(place(1)) == ["released"], "later than the pass lived, it is recorded all the same"
 
 
 async def test_who_left_cannot_claim(called: Room) -> None:
@@ -552,7 +558,7 @@ async def test_no_more_passes_than_max_active_even_when_it_is_lowered(called: Ro
     await called.adjust(AFTER, max_active=3)
     outcomes = await called.claim(AFTER, *(place(e) for e in range(10)))
     assert [o for o, _ in outcomes] == ["claimed", "claimed", "fresh"] + ["ready"] * 7
-    await called.store.release(TAG, [1])
+    await called.release(place(1))
     assert [o for o, _ in await called.claim(AFTER, place(8), place(9))] == ["fresh", "ready"]
 
 

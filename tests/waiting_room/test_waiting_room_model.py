@@ -148,6 +148,10 @@ class _History:
             self.model.check_one_place_each(self.now)
         self._expect(f"counts after {kind}", self._model_counts(), self._store_counts(self.now))
 
+    async def _claim(self, places: list[StorePlace]) -> Any:
+        outcomes, _ = await self.store.claim(self.tag, places)
+        return outcomes
+
     def _some(self, which: int, more: int) -> list[Place]:
         """A few places, one of them perhaps twice."""
         places = self.model.places
@@ -174,13 +178,14 @@ class _History:
                     f"advance at {now}", (now, alive, model.given_up[which % 4 :]), self._advance(which % 4), now
                 )
             case "claim" if places and model.drawn is not None:
-                self._expect(f"claim {stored}", model.claim(now, places), store.claim(tag, stored), now)
+                self._expect(f"claim {stored}", model.claim(now, places), self._claim(stored), now)
             case "standing" if places and model.drawn is not None:
                 expected = [model.standing(now, p) for p in places]
                 self._expect(f"standing {stored}", expected, store.standing(tag, stored), now)
             case "release" if places:
-                entries = [p.entry for p in places]
-                self._expect(f"release {entries}", model.release(places), store.release(tag, entries), now)
+                registered = [p for p in places if p.state in ("claimed", "used")]
+                stored = [self._stored(p) for p in registered]
+                self._expect(f"release {stored}", model.release(registered), store.release(tag, stored), now)
             case "leave" if places:
                 self._expect(f"leave {stored[0]}", self._leave(places[0]), store.leave(tag, stored[0]), now)
             case "rejoin" if places:

@@ -78,6 +78,7 @@ async def test_an_opening_is_shown_with_its_counts(house: House) -> None:
         "date": "2021-06-19", "state": "open", "opens_at": "2021-06-19T08:00:00+08:00",
         "closes_at": "2021-06-19T12:00:00+08:00", "issued": 5, "serving": 3, "waiting": 2, "pending": 2,
         "passes_alive": 1, "rate_per_second": 3, "max_active": 50, "paused": False, "message": None, "window": 1,
+        "forgotten": 0,
     }  # fmt: skip
     totals = view["totals"]
     assert (totals["issued"], totals["waiting"], totals["passes_alive"]) == (5, 2, 1)

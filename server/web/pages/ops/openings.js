@@ -8,7 +8,7 @@ export function paintOpenings() {
   keyed($("openings-rows"), page.view.districts.map(({ code, name_zh, name_en, opening, papers }) => ({ code, name_zh, name_en, opening, papers })), (it) => it.code, (it) => {
     const o = it.opening;
     const action = o.opens_at ? button(t("change"), t("changeOf", nameOf(it)), () => askChange(it)) : "";
-    return make("tr", {}, th(nameOf(it)), make("td", {}, badge(o.state), o.message && make("small", {}, o.message)),
+    return make("tr", {}, th(nameOf(it)), make("td", {}, badge(o.state), o.message && make("small", {}, o.message), o.forgotten ? make("small", {}, t("forgotten", count(o.forgotten))) : ""),
       td(o.opens_at ? `${o.opens_at.slice(11, 16)}–${o.closes_at.slice(11, 16)}` : "–"), num(o.issued), num(o.serving), num(o.waiting), num(o.pending),
       td(`${count(o.passes_alive)} / ${count(o.max_active)}`, "", { className: "n" }), td(o.rate_per_second.toLocaleString("en"), "", { className: "n" }),
       td(count(it.papers.wrong), it.papers.refused || it.papers.locked ? guessed(it.papers) : "", { className: "n" }), make("td", {}, action));
