@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from server.appointments.giving import SlotGrant
+from server.appointments.numbers import Numbers
 from server.core.errors import StoreUnavailable
 from server.core.keys import day_tag, key, resident_tag
 from server.core.metrics import Metrics
@@ -20,14 +21,16 @@ from server.night.steps import STEPS
 from server.operations.retention import purge
 from server.records.first_dose import FirstDoseRecord
 from server.records.message import DeadLetter, Next, Pointer, Sent
+from server.records.registration import NewRegistration
 from server.records.registration_changes import Change
 from server.records.scripts import SCRIPTS
 from server.records.slot import RosterEntry, Slot
+from server.records.statuses import known
 from server.store.connecting import connect
 from tests.support.nights import DAY, NightHouse, fill, resident_of
 from tests.support.post import Phones, Post, open_post
 from tests.support.serving import OPERATOR, TIANHE, House, enrol, keep_sites, open_house, person, refused
-from tests.support.stores import Store
+from tests.support.stores import FIELDS, Store
 from tests.support.unknown import WORD, Stub
 
 MONDAY = date(2021, 6, 21)
@@ -488,9 +491,37 @@ async def test_nobody_is_counted_as_deleted_of_whom_that_is_not_known(script: st
     stub.off()
 
 
+# What a roll-back has left
+
+
+async def test_a_registration_stands_of_which_it_is_not_known_whether_its_pass_is_free(house: House) -> None:
+    pass_ = await house.claim(await _ticket(house))
+    stub = Stub(house.store, "release")
+    with capture_logs() as logs:
+        assert (await house.register(pass_)).status_code == 201
+        await house.passes_freed()
+    assert logged(logs) == {("release", "surprise")}
+    stub.off()
+
+
+async def test_a_number_of_two_is_parted_again_where_it_is_not_known_whether_it_was(house: House) -> None:
+    no = (await house.registered(person(0)))["registration_no"]
+    other = NewRegistration(house.resident(person(1)), 1 << 52, no, "", FIELDS)
+    assert known(await house.store.register([other]))[0].status == "registered"
+    residents = [house.resident(person(i)) for i in range(2)]
+    stub = Stub(house.store, "renumber")
+    with capture_logs() as logs, pytest.raises(StoreUnavailable):
+        await Numbers(house.services.city, house.store).part(no, residents, "night")
+    assert logged(logs) == {("renumber", "surprise")}
+    stub.off()
+    assert [bool(it.new_no) for it in await Numbers(house.services.city, house.store).part(no, residents, "night")] == [
+        True
+    ]
+
+
 # All of them
 
-_OTHERS = {"prepare", "close_draw", "receipt", "forget", "drop_record"}
+_OTHERS = {"prepare", "close_draw", "receipt", "forget", "drop_record", "release", "renumber"}
 
 
 def test_every_script_that_answers_with_one_of_a_closed_set_has_its_case() -> None:
