@@ -12,7 +12,7 @@
 -- ARGV[4] entry      int    the place
 -- ARGV[5] number     int    its number, 0 while the caller does not know it
 -- RETURNS status     left | gone (already left, missed, or replaced by a place further back) | used (called in and claimed) |
---                    unsettled (the draw has just closed: come again) | unnumbered (come again with the number) | absent
+--                    unsettled (a draw of the first version has just closed: come again) | unnumbered (come again with the number) | absent
 -- COST O(log call steps)
 local opening, places, done, calls, claims, left, leavers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
@@ -22,7 +22,8 @@ local o = load_opening(opening)
 if not o then return 'absent' end
 close_draw_when_due(opening, o, now)
 if tonumber(call('HGET', places, resident)) ~= entry then return 'gone' end
-if o.drawn then
+-- Before a draw of the second version is settled nobody has been called, and no number is needed.
+if o.drawn and (o.settled == 1 or not call('HGET', opening, 'version')) then
   if o.settled == 0 then return 'unsettled' end
   if number == 0 then return 'unnumbered' end
   local standing = standing_of(o, claims, done, calls, entry, number, now)

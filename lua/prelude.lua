@@ -64,7 +64,8 @@ end
 -- have kept for OLDEST_ANSWER_MS: no call's claim time starts before the last of them has looked (hold_ms).
 local function fix_draw(key, o, drawn)
   o.drawn = drawn
-  o.settled = o.left == 0 and 1 or 0
+  -- From the draw's second version on nobody's number is known before its key is (fix_draw.lua).
+  o.settled = o.left == 0 and not call('HGET', key, 'version') and 1 or 0
   o.hold_ms = o.draw_ms
   if drawn > 0 then o.hold_ms = o.draw_ms + OLDEST_ANSWER_MS + math.ceil(drawn * 1000 / o.poll_budget) end
   call('HSET', key, 'drawn', o.drawn, 'settled', o.settled, 'hold_ms', o.hold_ms)

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -19,8 +20,8 @@ from server.appointments.staff import StaffTokens
 from server.appointments.unmatched import Unmatched
 from server.core.city import City, load_city
 from server.core.clock import Clock
-from server.core.encryption import Cipher
-from server.core.errors import StoreUnavailable
+from server.core.encryption import Cipher, SeedCipher
+from server.core.errors import SetupError, StoreUnavailable
 from server.core.keys import Pepper
 from server.core.metrics import Metrics
 from server.core.settings import Settings
@@ -39,7 +40,11 @@ from server.registry.guesses import Guesses
 from server.registry.registry import Registry
 from server.store.connection import Connection
 from server.store.setup import follow_city, keep_time, open_store, patiently
+from server.waiting_room.draws import Draws
 from server.waiting_room.room import WaitingRoom
+
+if TYPE_CHECKING:
+    from server.waiting_room.relays import Relays
 
 log = structlog.get_logger()
 
@@ -98,7 +103,8 @@ def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -
     metrics = Metrics(SCRIPTS)
     guesses = Guesses(city, connection, metrics)
     registry = Registry(city, connection, pepper, cipher, guesses)
-    room = WaitingRoom(city, connection, clock, signer, registry, guesses)
+    draws = Draws(connection, clock, pepper, SeedCipher(settings.secrets), _relays(city, clock))
+    room = WaitingRoom(city, connection, clock, signer, registry, guesses, draws)
     sites = Sites(city, connection)
     appointments = Appointments(city, connection, clock)
     unmatched = Unmatched(city, connection, clock, appointments)
@@ -134,6 +140,14 @@ def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -
     )
 
 
+def _relays(city: City, clock: Clock) -> "Relays | None":
+    if city.beacon is None:
+        return None
+    from server.waiting_room.relays import Relays  # with a client for HTTP, which few workers need
+
+    return Relays(city.beacon, clock)
+
+
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Services]:
     """The services, following the store until the end of the context.
@@ -148,6 +162,12 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     with contextlib.suppress(StoreUnavailable):  # it may be restarting: then the loops below catch up
         await follow_city(connection, services.clock)
         await services.room.tick()
+    if unreadable := services.room.unreadable():
+        await connection.close()
+        raise SetupError(
+            f"the seed of {unreadable[0]} is sealed with a secret that is not here: start with the JIAOHAO_SECRET "
+            "that it was begun with, or name that one in JIAOHAO_PREVIOUS_SECRETS"
+        )
     work = [
         services.room.run(),
         services.public_log.run(),

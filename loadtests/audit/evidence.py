@@ -214,7 +214,7 @@ class Evidence:
             done = [look for look in self.looks(opening) if look.seed and look.entries is not None]
             last = done[-1] if done else None
             found[opening.district] = (
-                Numbers(bytes.fromhex(last.seed), last.entries)
+                Numbers(bytes.fromhex(last.key or last.seed), last.entries)
                 if last and last.seed and last.entries is not None
                 else None
             )

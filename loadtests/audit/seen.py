@@ -18,6 +18,7 @@ class OpeningSeen:
     commitment: str
     entries: int | None
     seed: str | None
+    key: str | None = None
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,9 @@ async def _in_opening(
     connection = Connection(await connect(bench.settings.redis_url), bench.settings.offset_ms)
     waiting, called = f"{WAITING}:{DAY}", f"{CALLED}:{DAY}"
     scripts: dict[str, Callable[[list[Place]], Awaitable[object]]] = {
-        "join": lambda batch: OpeningStore(connection).join(waiting, [os.urandom(16) for _ in batch]),
+        "join": lambda batch: OpeningStore(connection).join(
+            waiting, [os.urandom(16) for _ in batch], 0, 0, os.urandom(16 * len(batch))
+        ),
         "ready": lambda batch: OpeningStore(connection).standing(called, batch),
         "claim": lambda batch: OpeningStore(connection).claim(called, batch),
         "register": lambda batch: OpeningStore(connection).release(called, batch),

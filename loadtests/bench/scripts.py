@@ -25,8 +25,13 @@ async def _open(connection: Connection, tag: str) -> None:
     await OpeningStore(connection).prepare(
         tag, opens_ms=now_ms - 1000, draw_ms=now_ms + _DAY_MS, closes_ms=now_ms + 2 * _DAY_MS,
         claim_ms=300_000, pass_ms=600_000, grace_ms=600_000,
-        poll_budget=1500, rate=100, max_active=30_000, seed=bytes(32), night_seed=bytes(32),
+        poll_budget=1500, rate=100, max_active=30_000, beacon="", commitment="", sealed="", night_seed=bytes(32),
     )  # fmt: skip
+
+
+def _strangers(count: int) -> tuple[list[bytes], int, int, bytes]:
+    """Return so many residents whom nobody has seen, no bound on the places they may give up, and their blinds."""
+    return [os.urandom(16) for _ in range(count)], 0, 0, os.urandom(16 * count)
 
 
 def _spent(redis: "Redis", since: tuple[float, float] = (0.0, 0.0)) -> tuple[float, float]:
@@ -53,15 +58,12 @@ async def _measure(sizes: list[int], batch: int, rounds: int) -> None:
                 while waiting < size - _PROBE // 2:
                     calls = min(50, max(1, (size - _PROBE // 2 - waiting) // batch))
                     await asyncio.gather(
-                        *(
-                            OpeningStore(connection).join(tag, [os.urandom(16) for _ in range(batch)])
-                            for _ in range(calls)
-                        )
+                        *(OpeningStore(connection).join(tag, *_strangers(batch)) for _ in range(calls))
                     )
                     waiting += calls * batch
                 start = _spent(redis)
                 for _ in range(_PROBE // batch):
-                    await OpeningStore(connection).join(tag, [os.urandom(16) for _ in range(batch)])
+                    await OpeningStore(connection).join(tag, *_strangers(batch))
                 script, cpu = _spent(redis, start)
                 joined = _PROBE // batch * batch
                 waiting += joined

@@ -14,6 +14,8 @@ class Draw(msgspec.Struct):
     commitment: str
     entries: int | None = None
     seed: str | None = None
+    key: str | None = None
+    numbers_at: str | None = None
 
 
 class Look(msgspec.Struct):

@@ -12,9 +12,14 @@ def commitment(seed: bytes) -> str:
 
 
 class Numbers:
-    """Numbers of all entries of one opening: the rounds are tabulated, so a whole city is quick to check."""
+    """Numbers of all entries of one opening: the rounds are tabulated, so a whole city is quick to check.
 
-    def __init__(self, seed: bytes, drawn: int) -> None:
+    Args:
+        key: of the draw; in its first version that is the seed.
+        drawn: N.
+    """
+
+    def __init__(self, key: bytes, drawn: int) -> None:
         self.drawn = drawn
         self._width = 1
         while 1 << (2 * self._width) < drawn:
@@ -23,7 +28,7 @@ class Numbers:
         # F(r, v) has only 8 * 2^w values: far fewer than the entries that share them
         self._rounds = [
             [
-                int.from_bytes(hmac.digest(seed, bytes([r]) + v.to_bytes(8, "big"), "sha256")[:8], "big") & self._mask
+                int.from_bytes(hmac.digest(key, bytes([r]) + v.to_bytes(8, "big"), "sha256")[:8], "big") & self._mask
                 for v in range(1 << self._width)
             ]
             for r in range(8)

@@ -67,10 +67,11 @@ class PublicAnswers:
             raise Unfit
         if draw.seed is None or draw.entries is None:
             return wait, None
-        key = draw.seed, draw.entries
+        told_key = draw.key or draw.seed
+        key = draw.seed + told_key, draw.entries
         if key not in self._numbers:
-            seed = bytes.fromhex(draw.seed)
-            self._numbers[key] = Numbers(seed, draw.entries) if commitment(seed) == draw.commitment else None
+            is_kept = commitment(bytes.fromhex(draw.seed)) == draw.commitment
+            self._numbers[key] = Numbers(bytes.fromhex(told_key), draw.entries) if is_kept else None
         numbers = self._numbers[key]
         if numbers is None:
             raise Unfit

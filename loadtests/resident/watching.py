@@ -57,6 +57,8 @@ class Watching:
             return Act.WATCH, told
         opening = self._residents.opening(i)
         drawn_us = opening.opens_us + int(opening.draw_seconds * SECOND_US)
+        if public.latest is not None and public.latest.draw.numbers_at is not None:
+            drawn_us = opening.run_us(public.latest.draw.numbers_at)
         spread = self._observations.entry[i] / public.looks_per_second + self._residents.random.random()
         return Act.WATCH, max(drawn_us - now_us, 0) / SECOND_US + spread
 

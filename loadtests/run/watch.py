@@ -96,6 +96,7 @@ class Watch:
                     o.draw.commitment,
                     o.draw.entries,
                     o.draw.seed,
+                    o.draw.key,
                 )
             )
 

@@ -13,7 +13,7 @@ from server.core.errors import SetupError
 @click.command("reseal")
 @store_options
 def command(redis_url: str | None, data_dir: Path) -> None:
-    """Change the secret that names and phone numbers are encrypted with.
+    """Change the secret that names, phone numbers and seeds are encrypted with.
 
     \b
     1. Make a new secret (openssl rand -hex 32). On every machine set JIAOHAO_SECRET to it, put the one
@@ -26,14 +26,16 @@ def command(redis_url: str | None, data_dir: Path) -> None:
     Exit code: 0 when nothing needs an earlier secret any more, 1 when something cannot be read.
     """
     from server.cli.walking import over_all_keys
-    from server.core.encryption import Cipher
+    from server.core.encryption import Cipher, SeedCipher
     from server.operations.key_rotation import reseal
 
     with ExitStack() as stack:
         settings = store_settings(stack, redis_url, data_dir)
-        cipher = Cipher(settings.secrets)
-        done = over_all_keys(settings, "resealing", lambda store, progress: reseal(store, cipher, progress))
+        cipher, seeds = Cipher(settings.secrets), SeedCipher(settings.secrets)
+        done = over_all_keys(settings, "resealing", lambda store, progress: reseal(store, cipher, seeds, progress))
     click.echo(f"{done.resealed} contacts resealed, {done.current} had the current secret already")
+    if done.seeds:
+        click.echo(f"{done.seeds} seeds of draws and nights to come sealed anew")
     if done.unreadable:
         ids = ", ".join(map(str, sorted(done.unreadable_ids)))
         raise SetupError(

@@ -44,10 +44,11 @@ def command(
     `appendfsync always`, `maxmemory-policy noeviction`. The night and the messages are commands of their
     own: see `jiaohao night --help` for the line in cron, and `jiaohao notify --help`.
     """
-    from server.cli.serving import CityClock, bound, bound_for_operations, look_at_store, serve
+    from server.cli.serving import CityClock, bound, bound_for_operations, check_beacon, look_at_store, serve
 
     logs.configure()
     city = load_city(city_file)
+    check_beacon(city)
     env = dict(os.environ, JIAOHAO_REDIS_URL=redis_url)
     env.pop("JIAOHAO_OFFSET_MS", None)
     if results is not None:

@@ -41,12 +41,13 @@ def command(
     Data and secrets are kept in --data-dir. SIGTERM and Ctrl-C end it cleanly.
     """
     from server.cli.night_watch import NightWatch
-    from server.cli.serving import CityClock, bound, bound_for_operations, look_at_store, serve, shown
+    from server.cli.serving import CityClock, bound, bound_for_operations, check_beacon, look_at_store, serve, shown
     from server.operations.demo import add_demo, describe
     from server.store.embedded import EmbeddedStore
 
     logs.configure()
     city = load_city(city_file)
+    check_beacon(city)
     data_dir = data_dir.resolve()
     with ExitStack() as stack:
         listener = stack.enter_context(bound(host, port))

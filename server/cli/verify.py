@@ -13,10 +13,13 @@ from server.fairness.verification import (
     LogFiles,
     MadePublic,
     Printed,
+    Published,
     WrongFile,
+    is_of_a_draw,
     night_in_log,
     verify_allotment,
     verify_draw,
+    verify_entry,
     verify_inclusion,
     verify_log,
 )
@@ -102,16 +105,22 @@ def allotment(file: Path, commitment: str | None, list_root: str | None, root: s
 
 @command.command("inclusion")
 @_file
-@click.option("--root", type=_Hash(), help="The night's root, as published (GET /api/v1/allotments/DISTRICT/DATE).")
-def inclusion(file: Path, root: str | None) -> None:
-    """Check that one's own line is in a night's result.
+@click.option("--root", type=_Hash(), help="The root, as published (GET .../allotments/DISTRICT/DATE, or a draw's).")
+@click.option(
+    "--draw", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A saved GET .../openings/DISTRICT."
+)
+def inclusion(file: Path, root: str | None, draw: Path | None) -> None:
+    """Check that one's own line is in a night's result, or one's own entry in a draw.
 
-    FILE is a saved answer of GET /api/v1/registrations/NO, as the page's "check it yourself" saves it. Everybody
-    must have the same root: give the one that others see (--root).
+    FILE is a saved answer of GET /api/v1/registrations/NO, as the page's "check it yourself" saves it, or one of
+    GET /api/v1/ticket/proof; then --draw checks the draw as well and says the number. Everybody must have the same
+    root: give the one that others see (--root).
     """
     try:
+        if is_of_a_draw(file):
+            return _say_entry(file, root, draw)
         found = verify_inclusion(file, root)
-    except (WrongFile, OSError) as error:
+    except (WrongFile, BeaconUnverifiable, OSError) as error:
         raise SetupError(f"no: {file}: {error}") from None
     line = found.line
     rank = f"number {found.number - 1:,} of {found.registrations:,}"
@@ -124,23 +133,46 @@ def inclusion(file: Path, root: str | None) -> None:
         )
 
 
+def _say_entry(file: Path, root: str | None, draw: Path | None) -> None:
+    found = verify_entry(file, root, draw)
+    click.echo(f"yes: entry {found.entry} was in the draw of {found.entries:,}")
+    if found.number is not None:
+        click.echo(f"it has number {found.number}")
+    click.echo(f"root {found.root}")
+
+
 @command.command("draw")
 @_file
 @click.option("--commitment", type=_Hash(), help="The commitment, as published before the opening.")
+@click.option("--root", type=_Hash(), help="The root over the entries, as published before the seed.")
+@click.option(
+    "--leaves", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="GET .../draw/leaves, saved."
+)
+@click.option(
+    "--log", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="GET /api/v1/log/entries, saved."
+)
 @click.option("--entry", type=click.IntRange(min=0), help="Say this entry's number as well.")
-def draw(file: Path, commitment: str | None, entry: int | None) -> None:
-    """Check an opening's draw.
+def draw(
+    file: Path, commitment: str | None, root: str | None, leaves: Path | None, log: Path | None, entry: int | None
+) -> None:
+    """Check an opening's draw: that its key follows from the seed that was committed to, from the root over all entries
+    and from the beacon's round, and each number from the key.
 
     \b
     FILE is a saved answer of GET /api/v1/openings/DISTRICT once the draw is done, or
       {"seed": HEX, "commitment": HEX, "entries": N, "numbers": {"ENTRY": NUMBER, ...}}
-    where the numbers, if there are any, are compared too.
+    where the numbers, if there are any, are compared too. With --leaves the root is worked out anew, with --log the
+    whole is compared with the public log.
     """
     try:
-        drawn = verify_draw(file, commitment)
-    except (WrongFile, OSError) as error:
+        drawn = verify_draw(file, Published(commitment, root, leaves, log))
+    except (WrongFile, BeaconUnverifiable, OSError) as error:
         raise SetupError(f"no: {file}: {error}") from None
     click.echo(f"yes: {drawn.draw.entries:,} entries, {drawn.compared:,} numbers compared")
+    if drawn.root:
+        click.echo(f"root {drawn.root}" + ("" if leaves else ", not worked out anew: that takes --leaves"))
+    if drawn.bound_to:
+        click.echo(f"beacon {drawn.bound_to}" + (f", without its randomness: {drawn.missing}" if drawn.missing else ""))
     if entry is not None:
         click.echo(f"entry {entry} has number {drawn.draw.number(entry)}")
 

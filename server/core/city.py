@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from server.core.beacon import Beacon, problems_of_beacon
 from server.core.city_imports import Imports
 from server.core.clock import at, in_zone
 from server.core.districts import District, problems_of_districts
@@ -42,6 +43,7 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 
     ``default_language``: of pages, problems and messages for whoever asks for neither Chinese nor English.
     ``log_name``: of the public log, as its signed heads say it.
+    ``beacon``: what draws and nights are bound to beside their seeds; None: nothing else.
     """
 
     name_zh: Text
@@ -58,6 +60,7 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     imports: Imports = Imports()
     default_language: Language = "zh"
     log_name: LogName = "jiaohao-log"
+    beacon: Beacon | None = None
 
     @cached_property
     def tz(self) -> ZoneInfo:
@@ -72,6 +75,11 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     @cached_property
     def _by_code(self) -> dict[str, District]:
         return {district.code: district for district in self.districts}
+
+    @property
+    def beacon_chain(self) -> str:
+        """The name of the beacon's chain; empty where there is none."""
+        return self.beacon.chain if self.beacon else ""
 
     def district(self, code: str) -> District | None:
         """The district with this code, or None."""
@@ -208,6 +216,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "papers.same_name": SameName,
     "sms": Sms,
     "imports": Imports,
+    "beacon": Beacon,
     "sms.quiet_hours": QuietHours,
     "sms.ends": Ends,
     "districts": District,
@@ -247,6 +256,8 @@ def _problems(city: City) -> Iterator[str]:
     yield from problems_of_policy(city.policy)
     yield from problems_of_periods(city.periods)
     yield from problems_of_sms(city.sms)
+    if city.beacon is not None:
+        yield from problems_of_beacon(city.beacon)
 
 
 def _problems_of_hours(city: City) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Names and phone numbers at rest: AES-256-GCM, bound to the person they belong to.
+"""Names, phone numbers and seeds at rest: AES-256-GCM, bound to the person, the opening or the night they belong to.
 
 What is encrypted says with its first byte which secret it needs, so that secrets can be changed one by one
 (`jiaohao reseal`). Nothing here is ever logged.
@@ -90,3 +90,43 @@ class Cipher:
             return key.decrypt(encrypted[1 : 1 + _NONCE_BYTES], encrypted[1 + _NONCE_BYTES :], bound_to).decode()
         except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce, or no UTF-8
             raise Unreadable(f"key id {key_id}: damaged, or of somebody else") from None
+
+
+class SeedCipher:
+    """Seals the seeds of draws and nights until they are revealed: who can read the store knows none of them before.
+
+    Args:
+        secrets: 32-byte secrets, the current one first. What an earlier one has sealed can still be opened.
+    """
+
+    def __init__(self, secrets: Sequence[bytes]) -> None:
+        self._keys = {fingerprint(s): AESGCM(hmac.digest(s, b"jiaohao seed", "sha256")) for s in reversed(secrets)}
+        self._key_id = fingerprint(secrets[0])
+
+    def seal(self, of: str, seed: bytes) -> str:
+        """Hex: key id (1 byte), nonce (12), ciphertext and tag (16). `of`: what it is the seed of, to open it again."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return (bytes([self._key_id]) + nonce + self._keys[self._key_id].encrypt(nonce, seed, of.encode())).hex()
+
+    def unseal(self, of: str, sealed: str) -> bytes:
+        """The seed that `seal` was given.
+
+        Raises:
+            Unreadable: it cannot be opened with our secrets, or is of something else.
+        """
+        try:
+            raw = bytes.fromhex(sealed)
+        except ValueError:
+            raise Unreadable(f"{of}: what is there is no sealed seed") from None
+        key = self._keys.get(raw[0]) if raw else None
+        if key is None:
+            which = f"key id {raw[0]}" if raw else "nothing"
+            raise Unreadable(f"{of}: its seed is sealed with {which}, which is no secret that this process has")
+        try:
+            return key.decrypt(raw[1 : 1 + _NONCE_BYTES], raw[1 + _NONCE_BYTES :], of.encode())
+        except (InvalidTag, ValueError):
+            raise Unreadable(f"{of}: its sealed seed is damaged, or of something else") from None
+
+    def is_stale(self, sealed: str) -> bool:
+        """Whether it was sealed with another secret than the current one."""
+        return sealed[:2] != f"{self._key_id:02x}"

@@ -125,6 +125,7 @@ class Pepper:
         self._match = Hmac(secret, b"jiaohao identity match")
         self._phone = Hmac(secret, b"jiaohao phone")
         self._code = Hmac(secret, b"jiaohao one-time code")
+        self._blind = Hmac(secret, b"jiaohao blind of an entry")
         self.mark = Hmac(secret, b"jiaohao pepper's mark").digest(b"")[:8].hex()
 
     def resident(self, id_type: str, id_number: str) -> bytes:
@@ -166,6 +167,10 @@ class Pepper:
     def pair(self, resident: bytes, phone: str) -> bytes:
         """16 bytes that stand for a person together with a phone number: who does not know both cannot touch it."""
         return self._phone.digest(resident + phone.encode())[:16]
+
+    def blind(self, tag: str, resident: bytes) -> bytes:
+        """16 bytes that bind an entry of this opening's draw to its resident, and tell nobody else who that is."""
+        return self._blind.digest(tag.encode() + resident)[:16]
 
     def code(self, pair: bytes, code: str) -> bytes:
         """16 bytes to compare a one-time code with; the code itself is kept nowhere."""

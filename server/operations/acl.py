@@ -89,6 +89,7 @@ _SERVES = (
     Grant(("hset", "hsetnx", "hgetall", "hlen", "hdel"), ("attendances",), "doses that a desk has told of"),
     Grant(("xadd", "xrange"), ("audit",), "what an operator has decided"),
     Grant(("lrange",), ("log",), "the public log"),
+    Grant(("getrange", "exists", "hmget"), ("leaves", "opening"), "the entries of a draw"),
     Grant(("hset", "hgetall"), ("sites", "slots"), "sites, and POST /capacity"),
 )
 _IMPORTS = (
@@ -104,6 +105,7 @@ _KEEPS = (
     Grant(("scan", "dbsize"), (), "all keys are looked at"),
     Grant(("unlink",), tuple(sorted(OPENING_KINDS)), "openings that are over"),
     Grant(("hmget", "exists"), ("registration",), "registrations that are over"),
+    Grant(("hget", "hset"), ("opening", "night"), "seeds to be sealed anew"),
     Grant(("get",), ("registry", "stop"), "names and phones to be forgotten or encrypted anew"),
     Grant(("xlen",), ("outbox",), "messages that may need an earlier secret"),
 )

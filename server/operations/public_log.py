@@ -196,13 +196,29 @@ def _fact(of: str, what: str, fields: dict[str, Any]) -> Fact:
 
 def _of_opening(opening: Opening) -> Iterator[Fact]:
     """Before it opens, what its draw is bound to; once the draw is settled, what it came to."""
-    if opening.commitment is None:
+    it, tag = opening.drawing, opening.tag
+    if it.commitment is None:
         return
     which = {"district": opening.district.code, "date": opening.day.isoformat(), "window": opening.window}
-    yield _fact(f"opening:{opening.tag}", "opening", which | {"commitment": opening.commitment})
-    if opening.settled:
-        drawn = {"entries": opening.drawn, "seed": opening.seed.hex()}
-        yield _fact(f"draw:{opening.tag}", "draw", which | drawn)
+    bound = it.bound(opening.draw_ms)
+    promise: dict[str, Any] = {"commitment": it.commitment}
+    if it.version > 1:
+        promise |= {"version": it.version, "beacon": bound and {"chain": bound.chain.name, "round": bound.round}}
+    # a timetable that is changed before anybody has joined changes the round: then that is promised anew
+    yield _fact(f"opening:{tag}" + (f":{bound.chain.name}:{bound.round}" if bound else ""), "opening", which | promise)
+    if it.root is not None:
+        at = from_ms(it.root_ms or 0, opening.tz).isoformat(timespec="milliseconds")
+        yield _fact(f"root:{tag}", "root", which | {"entries": it.drawn, "root": it.root, "at": at})
+    if it.settled:
+        drawn: dict[str, Any] = {"entries": it.drawn, "seed": it.seed.hex()}
+        if it.version > 1:
+            drawn |= {"version": it.version, "root": it.root, "beacon": None, "key": it.key}
+        if bound:
+            drawn["beacon"] = {
+                "chain": bound.chain.name, "round": bound.round, "randomness": bound.randomness,
+                "signature": bound.signature, "missing": bound.missing,
+            }  # fmt: skip
+        yield _fact(f"draw:{tag}", "draw", which | drawn)
 
 
 def _of_night(district: str, day: date, night: NightRecord) -> Iterator[Fact]:

@@ -100,6 +100,15 @@ class OperationStore(FeatureStore):
         """The packed registry line of each of these residents' tags."""
         return list(await self._connection.plain([("GET", key("registry", tag)) for tag in tags]))
 
+    async def sealed_seeds(self, names: Sequence[tuple[str, str]]) -> list[str | None]:
+        """The sealed seed of each of these openings or nights, each (kind, tag); None where there is none."""
+        found = await self._connection.plain([("HGET", key(kind, tag), "sealed") for kind, tag in names])
+        return [each.decode() if each else None for each in found]
+
+    async def keep_sealed(self, sealed: Sequence[tuple[str, str, str]]) -> None:
+        """Keep these seeds sealed so, each (kind, tag, sealed); one that was revealed since nobody reads any more."""
+        await self._connection.plain([("HSET", key(kind, tag), "sealed", text) for kind, tag, text in sealed])
+
     async def count_pointers(self, districts: Sequence[str]) -> int:
         """How many pointers are in these districts' outboxes."""
         return sum(await self._connection.plain([("XLEN", key("outbox", district)) for district in districts]))

@@ -13,7 +13,9 @@ JoinStatus = Literal["ok", "early", "paused", "ended", "absent"]
 RejoinStatus = Literal["rejoined", "kept", "early", "paused", "ended", "spent", "full", "held", "absent"]
 NoPlace = Literal["early", "paused", "ended", "spent", "full", "held", "absent"]
 """Why `join` or `rejoin` gives no place."""
-CloseDrawStatus = Literal["early", "unsettled", "settled", "absent"]
+CloseDrawStatus = Literal["early", "unfixed", "unsettled", "settled", "absent"]
+BindDrawStatus = Literal["bound", "kept", "early", "absent"]
+FixDrawStatus = Literal["fixed", "kept", "unbound", "absent"]
 OpeningStatus = Literal["ok", "absent"]
 Standing = Literal["waiting", "ready", "claimed", "lapsed", "used", "missed", "left", "lost"]
 ClaimOutcome = Literal["fresh", "claimed", "waiting", "ready", "lapsed", "used", "missed", "left", "ended", "lost"]
@@ -28,6 +30,8 @@ JOIN_WITHOUT_PLACE: Final[Statuses[Literal["none", "spent", "full", "held"]]] = 
 )
 REJOIN: Final[Statuses[RejoinStatus]] = words("rejoin", RejoinStatus)
 CLOSE_DRAW: Final[Statuses[CloseDrawStatus]] = words("close_draw", CloseDrawStatus)
+BIND_DRAW: Final[Statuses[BindDrawStatus]] = words("bind_draw", BindDrawStatus)
+FIX_DRAW: Final[Statuses[FixDrawStatus]] = words("fix_draw", FixDrawStatus)
 STANDING: Final[Statuses[OpeningStatus]] = words("standing", OpeningStatus)
 STANDING_OF_PLACE: Final[Statuses[Standing]] = words("standing", Standing, "standing")
 CLAIM: Final[Statuses[OpeningStatus]] = words("claim", OpeningStatus)
@@ -56,8 +60,11 @@ class Joined(NamedTuple):
 class OpeningRecord(msgspec.Struct, frozen=True, kw_only=True):
     """An opening as the store has it; the meaning of each field stands in the key table of `lua/README.md`.
 
-    `drawn` is None until the draw has closed.
+    `drawn` is None until the draw has closed. Of a draw of the first version `seed` is there from the beginning; of one
+    of the second, from when its `key` is.
     """
+
+    version: int = 1
 
     opens_ms: int
     draw_ms: int
@@ -66,7 +73,16 @@ class OpeningRecord(msgspec.Struct, frozen=True, kw_only=True):
     pass_ms: int = 0
     grace_ms: int = 0
     poll_budget: float = 0.0
-    seed: str
+    commitment: str | None = None
+    sealed: str | None = None
+    seed: str | None = None
+    beacon: str = ""
+    root: str | None = None
+    root_ms: int | None = None
+    signature: str = ""
+    no_beacon: str = ""
+    key: str | None = None
+    numbered: int = 0
     rate: float
     max_active: int
     paused: bool

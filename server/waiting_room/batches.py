@@ -9,6 +9,7 @@ from server.records.opening import Claimed, Joined, Place, Stood
 from server.registry.registry import Registry, Try
 from server.store.coalescer import Coalescer
 from server.store.connection import Connection
+from server.waiting_room.draws import Draws
 from server.waiting_room.opening import Opening
 from server.waiting_room.store import OpeningStore
 
@@ -22,10 +23,13 @@ class Batches:
         connection: where they go.
         clock: city time.
         registry: who may have a place.
+        draws: blinds the entries.
         opening: whose line.
     """
 
-    def __init__(self, connection: Connection, clock: Clock, registry: Registry, opening: Opening) -> None:
+    def __init__(
+        self, connection: Connection, clock: Clock, registry: Registry, draws: Draws, opening: Opening
+    ) -> None:
         tag = opening.tag
         self.opening = opening
         self.joins: Coalescer[Try, Joined] = Coalescer(self._admit_and_join, linger_s=_LINGER_SECONDS)
@@ -35,6 +39,7 @@ class Batches:
         )
         self._opening_store = OpeningStore(connection)
         self._registry = registry
+        self._draws = draws
         self._clock = clock
 
     async def _admit_and_join(self, batch: list[Try]) -> list[Joined | Exception]:
@@ -49,8 +54,10 @@ class Batches:
         admitted = [i for i in range(len(batch)) if i not in answers]
         if admitted:
             wanted = [batch[i].resident for i in admitted]
-            floors = opening.floors
-            joined = await self._opening_store.join(opening.tag, wanted, opening.places_per_person, floors.told.issued)
+            floors, blinds = opening.floors, self._draws.blinds(opening, wanted)
+            joined = await self._opening_store.join(
+                opening.tag, wanted, opening.places_per_person, floors.told.issued, blinds
+            )
             floors.follow_joins(joined)
             answers |= zip(admitted, joined, strict=True)
             unreached = [

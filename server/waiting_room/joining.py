@@ -14,6 +14,7 @@ from server.registry.guesses import Guesses
 from server.registry.registry import Applicant, Registry, Try
 from server.store.coalescer import Coalescer
 from server.store.connection import Connection
+from server.waiting_room.draws import Draws
 from server.waiting_room.opening import Opening
 from server.waiting_room.openings import Openings
 from server.waiting_room.store import OpeningStore
@@ -45,6 +46,7 @@ class Joining:
         openings: those of today, and their lines.
         tickets: what proves a place.
         guesses: at what pace wrong papers are answered.
+        draws: which of them this worker can bring to their end.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Joining:
         openings: Openings,
         tickets: Tickets,
         guesses: Guesses,
+        draws: Draws,
     ) -> None:
         self._opening_store = OpeningStore(connection)
         self._clock = clock
@@ -63,6 +66,7 @@ class Joining:
         self._lines = openings.lines
         self._tickets = tickets
         self._guesses = guesses
+        self._draws = draws
         self._looks: Coalescer[tuple[Try, str, date], Compared] = Coalescer(self._compare, max_batch=256)
 
     async def join(self, code: str, applicant: Applicant) -> tuple[TicketIssued, bool]:
@@ -79,7 +83,8 @@ class Joining:
         # A paused opening still knows its residents: they get their place again from the script.
         if not opening.opens_ms <= now_ms < opening.closes_ms:
             raise self._openings.refusal(opening, now_ms)
-        if not opening.prepared:  # the day has just begun, or the store has not answered yet
+        # the day has just begun, or the store has not answered yet; or this worker could not bring the draw to its end
+        if not opening.prepared or not self._draws.can_open(opening):
             raise StoreUnavailable
         one = await self._registry.whose(applicant)
         resident = one.resident
@@ -155,8 +160,8 @@ class Joining:
         self, opening: Opening, drawn: int, serving: int, entry: int, resident: bytes
     ) -> tuple[int, bool]:
         """The place a resident has; where that one is spent (missed, or its pass has lapsed), a new one at the back."""
-        number = opening.number_among(drawn, entry)
-        if number > serving:
+        number = opening.drawing.number_among(drawn, entry)
+        if number is None or number > serving:
             return entry, False
         status, place = await self._opening_store.rejoin(
             opening.tag, Place(entry, number, resident), opening.places_per_person, opening.floors.told.issued
@@ -167,10 +172,10 @@ class Joining:
 
     def _tell_place(self, opening: Opening, resident: bytes, entry: int, joined: Joined, now_ms: int) -> TicketIssued:
         ticket = self._tickets.issue(opening, entry, resident)
-        if joined.drawn is None:
+        number = None if joined.drawn is None else opening.drawing.number_among(joined.drawn, entry)
+        if number is None:
             after = opening.poll_after_draw_s(entry, now_ms)
             return TicketIssued(ticket, entry, None, joined.serving, None, None, round(after, 1), "drawing")
-        number = opening.number_among(joined.drawn, entry)
         if number <= joined.serving:  # called meanwhile: the first poll says until when to claim
             return TicketIssued(ticket, entry, number, joined.serving, 0, 0, 1.0, "ready")
         ahead = opening.ahead(number, joined.serving)

@@ -12,8 +12,8 @@ from server.core.city import City
 from server.core.clock import from_ms, to_ms
 from server.core.districts import District
 from server.core.keys import opening_tag
-from server.fairness.draw import Draw, commitment
 from server.records.opening import Advance, OpeningRecord
+from server.waiting_room.drawing import Drawing
 from server.waiting_room.floors import Floors
 from server.waiting_room.given_up import GivenUp
 
@@ -63,11 +63,9 @@ class Opening:
         self.following = threading.Lock()  # polls come from beside the event loop, and must not see half a look
         self.prepared = False
         self._times_kept = (0, 0, 0)
-        self.seed = b""
-        self.commitment: str | None = None
-        self.drawn: int | None = None
-        self.settled = False
-        self.draw: Draw | None = None
+        self._is_fixed = False
+        self.drawing = Drawing(city.beacon_chain)
+        self.numbers_ms = self.drawing.numbers_ms(self.draw_ms)
         self.issued = self.serving = self.waiting = self.pending = self.passes_alive = self.hold_ms = 0
         self.rate = district.rate_per_second or city.policy.rate_per_second
         self.max_active = district.max_active or city.policy.max_active
@@ -100,7 +98,9 @@ class Opening:
     @property
     def follows_the_city_file(self) -> bool:
         """Whether the store's timetable is the city file's, or can no longer follow it."""
-        return self.prepared and (self._times_kept == (self.opens_ms, self.draw_ms, self.closes_ms) or self.issued > 0)
+        times = self.opens_ms, self.draw_ms, self.closes_ms
+        is_bound_so = self.drawing.version == 1 or self.drawing.chain == self._city.beacon_chain
+        return self.prepared and (self._is_fixed or (self._times_kept == times and is_bound_so))
 
     def follow(self, news: Advance) -> None:
         """Take over what `advance` reported."""
@@ -115,15 +115,11 @@ class Opening:
         if kept is None:
             return
         self._times_kept = (kept.opens_ms, kept.draw_ms, kept.closes_ms)
-        if kept.issued:  # the timetable that residents have been told
+        self._is_fixed = kept.issued > 0 or kept.drawn is not None
+        if self._is_fixed:  # the timetable that residents have been told
             self.opens_ms, self.draw_ms, self.closes_ms = self._times_kept
-        if self.commitment is None:
-            self.seed = bytes.fromhex(kept.seed)
-            self.commitment = commitment(self.seed)
-        if self.drawn is None and kept.drawn is not None:
-            self.drawn = kept.drawn
-            self.number_among(self.drawn, 0)
-        self.settled = kept.settled
+        self.drawing.follow(kept)
+        self.numbers_ms = self.drawing.numbers_ms(self.draw_ms)
         self.rate = kept.rate
         self.max_active = kept.max_active
         self.paused = kept.paused
@@ -138,8 +134,8 @@ class Opening:
         # Another node may have forgotten some of them, and have others in their place.
         self.left_seen = self.left_seen + len(news.left) if self._primary in ("", kept.primary) else 0
         self._primary = kept.primary
-        if self.draw is not None:
-            self.left.number(self.draw.number)
+        if self.drawing.numbers is not None:
+            self.left.number(self.drawing.numbers.number)
         self._follow_tokens(kept, news.now_ms)
         self._follow_pace(news.now_ms, kept.called)
         polls_per_second = self._polls_per_second()
@@ -224,16 +220,8 @@ class Opening:
         return "closed" if now_ms < self.opens_ms else "ended"
 
     def number(self, entry: int) -> int | None:
-        """The number of an entry; None until the draw is done."""
-        if self.draw is None:
-            return None
-        return self.draw.number(entry)
-
-    def number_among(self, drawn: int, entry: int) -> int:
-        """The number of an entry where the store has just told N, perhaps ahead of this worker's view."""
-        if self.draw is None or self.draw.entries != drawn:
-            self.draw = Draw(self.seed, drawn)
-        return self.draw.number(entry)
+        """The number of an entry; None until it is known."""
+        return self.drawing.number(entry)
 
     def is_on(self, now_ms: int) -> bool:
         """Whether the opening needs advancing: its window, and until the last pass has lapsed after it."""
@@ -283,13 +271,15 @@ class Opening:
         return wanted * (0.85 + 0.15 * random.random())  # noqa: S311  (spreads polls; nothing secret)
 
     def poll_after_draw_s(self, entry: int, now_ms: int) -> float:
-        """When someone in the draw should look: at its end, spread by entry so that the polls stay in the budget.
+        """When someone in the draw should look: when the numbers can be expected, spread by entry so that the polls
+        stay in the budget; where they are late, again after as long as they are late.
 
-        `lua/prelude.lua` starts no claim time before the last of them has looked: change both.
+        `lua/prelude.lua` and `lua/fix_draw.lua` start no claim time before the last of them has looked: change all.
         """
         spread_ms = entry * 1000 / self.policy.poll_budget_per_second
-        late_ms = max(self.draw_ms + spread_ms - now_ms, self.draw_ms + 500 - now_ms)
-        return max(1.0, late_ms / 1000 + random.random())  # noqa: S311
+        wait_ms = self.numbers_ms + max(spread_ms, 500) - now_ms
+        late_ms = now_ms - self.numbers_ms - 1000
+        return max(1.0, max(wait_ms, late_ms) / 1000 + random.random())  # noqa: S311
 
     def overtaken_ms(self) -> int:
         """The longest interval that is out there, of polls or of looks, whose answer a cache may have kept: how long a

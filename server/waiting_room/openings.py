@@ -18,6 +18,7 @@ from server.records.opening import NoPlace
 from server.registry.registry import Registry
 from server.store.connection import Connection
 from server.waiting_room.batches import Batches
+from server.waiting_room.draws import Draws
 from server.waiting_room.opening import Opening
 from server.waiting_room.store import MOST_LEFT, OpeningStore
 
@@ -43,14 +44,16 @@ class Openings:
         connection: where the truth is.
         clock: city time.
         registry: who may have a place; for the lines.
+        draws: begins draws and brings them to their end.
     """
 
-    def __init__(self, city: City, connection: Connection, clock: Clock, registry: Registry) -> None:
+    def __init__(self, city: City, connection: Connection, clock: Clock, registry: Registry, draws: Draws) -> None:
         self._city = city
         self._connection = connection
         self._opening_store = OpeningStore(connection)
         self._clock = clock
         self._registry = registry
+        self._draws = draws
         self.today: dict[str, tuple[Opening, ...]] = {}
         self.lines: dict[str, Batches] = {}
 
@@ -58,6 +61,12 @@ class Openings:
 
     async def run(self) -> None:
         """Keep the openings moving and this worker's view of them fresh, until cancelled."""
+        try:
+            await self._keep_moving()
+        finally:
+            self._draws.stop()
+
+    async def _keep_moving(self) -> None:
         for count in itertools.count(1):  # whoever starts this has had a first look at everything
             try:
                 await self.tick(everything=count % _IDLE_TICKS == 0)
@@ -75,6 +84,8 @@ class Openings:
         if not wanted:
             return
         await self._look(wanted)
+        for opening in wanted:
+            await self._draws.follow(opening)
         again = [o for o in wanted if await self._mend(o)]
         if again:
             await self._look(again)
@@ -90,8 +101,9 @@ class Openings:
             self.today[district.code] = openings
             for opening in before:
                 self.lines.pop(opening.tag)
+                self._draws.forget(opening.tag)
             for opening in openings:
-                self.lines[opening.tag] = Batches(self._connection, self._clock, self._registry, opening)
+                self.lines[opening.tag] = Batches(self._connection, self._clock, self._registry, self._draws, opening)
 
     async def catch_up(self, opening: Opening) -> None:
         """Look at one opening between two ticks, and do what it needs."""
@@ -111,8 +123,9 @@ class Openings:
                 return
 
     async def _mend(self, opening: Opening) -> bool:
-        """Prepare an opening that is not in the store, or settle its draw; whether anything was done."""
+        """Prepare an opening that is not in the store, or bring its draw further; whether anything was done."""
         if not opening.follows_the_city_file:
+            promised, sealed = self._draws.begin(opening.tag)
             policy, district = self._city.policy, opening.district
             await self._opening_store.prepare(
                 opening.tag,
@@ -126,21 +139,13 @@ class Openings:
                 poll_budget=min(policy.poll_budget_per_second, policy.look_budget_per_second),
                 rate=policy.rate_per_second if district.rate_per_second is None else district.rate_per_second,
                 max_active=policy.max_active if district.max_active is None else district.max_active,
-                seed=secrets.token_bytes(32),
+                beacon=self._city.beacon_chain,
+                commitment=promised,
+                sealed=sealed,
                 night_seed=secrets.token_bytes(32) if opening.window == 1 else b"",
             )
             return True
-        if opening.drawn is not None and not opening.settled:
-            await self._settle(opening)
-            return True
-        return False
-
-    async def _settle(self, opening: Opening) -> None:
-        """Tell the store the numbers of those who left during the draw; the first call may begin then."""
-        status, drawn, leavers = await self._opening_store.close_draw(opening.tag)
-        if status == "unsettled":
-            numbers = [opening.number_among(drawn, entry) for entry in leavers]
-            await self._opening_store.close_draw(opening.tag, numbers)
+        return self._draws.can_open(opening) and await self._draws.settle(opening)
 
     # Anyone
 
@@ -188,9 +193,14 @@ class Openings:
         return times[0] if times else None
 
     def fresh(self) -> bool:
-        """Whether this worker has lately heard from the store."""
-        seen = [opening.seen_ms for opening in self._assigned()]
-        return bool(seen) and self._clock.now_ms() - max(seen) < STALE_MS
+        """Whether this worker has lately heard from the store, and can bring today's draws to their end."""
+        openings = self._assigned()
+        seen = [opening.seen_ms for opening in openings]
+        return bool(seen) and self._clock.now_ms() - max(seen) < STALE_MS and not self.unreadable()
+
+    def unreadable(self) -> list[str]:
+        """The tags of today's openings whose sealed seed this worker cannot open."""
+        return [it.tag for it in self._assigned() if it.prepared and not self._draws.can_open(it)]
 
     # Why not
 

@@ -69,7 +69,7 @@ def wait_view(it: Opening, now_ms: int) -> WaitView | None:
 
 def _given_up(it: Opening) -> list[tuple[int, int]]:
     first, last = it.serving, it.issued
-    if not it.left.any or it.draw is None or not it.left.between(first, last + 1):
+    if not it.left.any or it.drawing.numbers is None or not it.left.between(first, last + 1):
         return []
     ends = [last]
     while ends[-1] - first > _SHORTEST_PART and len(ends) < _PARTS:

@@ -7,6 +7,7 @@ from server.registry.guesses import Guesses
 from server.registry.registry import Registry
 from server.store.connection import Connection
 from server.waiting_room.claiming import Claiming
+from server.waiting_room.draws import Draws
 from server.waiting_room.giving_back import GivingBack
 from server.waiting_room.joining import Joining, TicketIssued
 from server.waiting_room.openings import Openings
@@ -28,12 +29,20 @@ class WaitingRoom:
         signer: signs tickets and passes.
         registry: who is who, and who may register.
         guesses: the limit on wrong papers.
+        draws: the openings' draws.
     """
 
     def __init__(
-        self, city: City, connection: Connection, clock: Clock, signer: Signer, registry: Registry, guesses: Guesses
+        self,
+        city: City,
+        connection: Connection,
+        clock: Clock,
+        signer: Signer,
+        registry: Registry,
+        guesses: Guesses,
+        draws: Draws,
     ) -> None:
-        openings = Openings(city, connection, clock, registry)
+        openings = Openings(city, connection, clock, registry, draws)
         self.run = openings.run
         self.tick = openings.tick
         self.now = openings.now
@@ -42,10 +51,11 @@ class WaitingRoom:
         self.figures = openings.figures
         self.next_opens_at = openings.next_opens_at
         self.fresh = openings.fresh
+        self.unreadable = openings.unreadable
         self.adjust = openings.adjust
 
         tickets = Tickets(signer, openings)
-        joining = Joining(connection, clock, registry, openings, tickets, guesses)
+        joining = Joining(connection, clock, registry, openings, tickets, guesses, draws)
         self.join = joining.join
         self.check = joining.check
 
@@ -58,4 +68,8 @@ class WaitingRoom:
         self.claim = claiming.claim
         self.leave = claiming.leave
         self.read_pass = claiming.read_pass
+        self.read_ticket = tickets.read
+        self.prove = draws.prove
+        self.bound_draw = draws.bound
+        self.blinds_from = draws.blinds_from
         self.release = claiming.release

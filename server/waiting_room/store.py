@@ -6,12 +6,16 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from server.core.errors import UnknownStatus
+from server.core.keys import key
+from server.fairness.draw import BLIND_BYTES
 from server.records.fields import Arg, fields_of
 from server.records.opening import (
     ADJUST,
+    BIND_DRAW,
     CLAIM,
     CLAIM_OUTCOME,
     CLOSE_DRAW,
+    FIX_DRAW,
     JOIN,
     JOIN_WITHOUT_PLACE,
     LEAVE,
@@ -21,8 +25,10 @@ from server.records.opening import (
     STANDING,
     STANDING_OF_PLACE,
     Advance,
+    BindDrawStatus,
     Claimed,
     CloseDrawStatus,
+    FixDrawStatus,
     Joined,
     JoinStatus,
     LeaveStatus,
@@ -62,24 +68,27 @@ class OpeningStore(FeatureStore):
         poll_budget: float,
         rate: float,
         max_active: int,
-        seed: bytes,
+        beacon: str,
+        commitment: str,
+        sealed: str,
         night_seed: bytes,
     ) -> bool:
         """Create the opening or let it follow the timetable; False once somebody has joined."""
         times = (opens_ms, draw_ms, closes_ms, claim_ms, pass_ms, grace_ms)
         status = await self._connection.run(
-            "prepare", tag, *times, poll_budget, rate, max_active, seed.hex(), night_seed.hex()
+            "prepare", tag, *times, poll_budget, rate, max_active, beacon, commitment, sealed, night_seed.hex()
         )
         return self._connection.read(PREPARE, status) == "prepared"
 
     async def join(
-        self, tag: str, residents: Sequence[bytes], most: int = 0, issued: int = 0
+        self, tag: str, residents: Sequence[bytes], most: int = 0, issued: int = 0, blinds: bytes = b""
     ) -> list[Joined | UnknownStatus]:
         """A place for each resident key, or the one they have; none for who has given up `most` (0 = no such bound).
 
-        `issued`: so many have been given, as the caller was told.
+        `issued`: so many have been given, as the caller was told. `blinds`: of their entries, 16 bytes each, kept while
+        the draw is open; none where it is of the first version.
         """
-        args = (*self._connection.clock(), b"".join(residents), most, issued)
+        args = (*self._connection.clock(), b"".join(residents), most, issued, blinds)
         answer, *rest = await self._connection.run("join", tag, *args)
         status = self._connection.read(JOIN, answer)
         if status == "absent":
@@ -111,10 +120,42 @@ class OpeningStore(FeatureStore):
         answer = await self._connection.run("rejoin", tag, *args)
         return self._connection.read(REJOIN, answer[0]), answer[1]
 
-    async def close_draw(self, tag: str, numbers: Sequence[int] = ()) -> tuple[CloseDrawStatus, int, list[int]]:
-        """(status, N, entries whose numbers are asked for)."""
-        status, drawn, *entries = await self._connection.run("close_draw", tag, *self._connection.clock(), *numbers)
-        return self._connection.read(CLOSE_DRAW, status), drawn, [int(e) for e in entries]
+    async def bind_draw(self, tag: str, drawn: int, root: str) -> tuple[BindDrawStatus, str]:
+        """(status, the root that holds): make the root (hex) over the entries of a draw public."""
+        args = (*self._connection.clock(), drawn, root)
+        status, holds = await self._connection.run("bind_draw", tag, *args)
+        return self._connection.read(BIND_DRAW, status), holds.decode()
+
+    async def fix_draw(
+        self, tag: str, root: str, *, signature: str, no_beacon: str, seed: bytes, draw_key: bytes
+    ) -> FixDrawStatus:
+        """Fix the key of a draw with this root, reveal its seed; the status."""
+        args = (*self._connection.clock(), root, signature, no_beacon, seed.hex(), draw_key.hex())
+        return self._connection.read(FIX_DRAW, await self._connection.run("fix_draw", tag, *args))
+
+    async def close_draw(
+        self, tag: str, numbers: Sequence[int] = (), after: int = 0
+    ) -> tuple[CloseDrawStatus, int, int, list[int]]:
+        """(status, N, after how many of those who left, entries whose numbers are asked for); `numbers` and `after`
+        answer an earlier call."""
+        args = (*self._connection.clock(), after, *numbers)
+        status, drawn, asked_after, *entries = await self._connection.run("close_draw", tag, *args)
+        return self._connection.read(CLOSE_DRAW, status), drawn, asked_after, [int(e) for e in entries]
+
+    async def bound(self, tag: str) -> tuple[str | None, int]:
+        """(root, N) of an opening's draw; no root where it is not bound, or its leaves are not kept any more."""
+        (root, drawn), is_there = await self._connection.plain(
+            [("HMGET", key("opening", tag), "root", "drawn"), ("EXISTS", key("leaves", tag))]
+        )
+        entries = int(drawn or 0)
+        return (root.decode() if root and (is_there or not entries) else None), entries
+
+    async def leaves(self, tag: str, start: int, count: int) -> bytes:
+        """The blinds of so many entries of the draw from this one on, 16 bytes each, or as many as there are."""
+        (found,) = await self._connection.plain(
+            [("GETRANGE", key("leaves", tag), start * BLIND_BYTES, (start + count) * BLIND_BYTES - 1)]
+        )
+        return bytes(found)
 
     async def advance(
         self, wanted: Sequence[tuple[str, int]], told: Mapping[str, Told] = MappingProxyType({})

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from server.core.clock import from_ms
 from server.core.errors import StoreUnavailable
 from server.services import Services
 from server.waiting_room.opening import Opening, OpeningState
@@ -16,13 +17,35 @@ from server.web.assets import has_tag
 _encode = msgspec.json.Encoder().encode
 
 
+class BeaconView(msgspec.Struct):
+    """The beacon's round that a draw is bound to. Randomness and signature (hex) are there once the numbers are fixed,
+    and where there are none `missing` says why."""
+
+    chain: str
+    round: int
+    due_at: datetime
+    randomness: str | None
+    signature: str | None
+    missing: str | None
+
+
 class DrawView(msgspec.Struct):
-    """The draw; entries and seed are revealed once it is done."""
+    """The draw; entries, seed and key are revealed once the numbers are fixed, the root over all entries before that.
+
+    `version` 1: the numbers follow from the seed, and there is neither root nor key; 2: from the key. `numbers_at`:
+    when they can be expected.
+    """
 
     seconds: int
     commitment: str | None
     entries: int | None
     seed: str | None
+    version: int
+    root: str | None
+    root_at: datetime | None
+    beacon: BeaconView | None
+    key: str | None
+    numbers_at: datetime | None
 
 
 class OpeningView(msgspec.Struct):
@@ -50,7 +73,6 @@ def opening_fields(services: Services, it: Opening) -> dict[str, Any]:
     now = services.room.now()
     now_ms = round(now.timestamp() * 1000)
     opens_at, closes_at = it.times() or (None, None)
-    revealed = it.settled
     return {
         "district": it.district.code,
         "date": it.day,
@@ -63,15 +85,35 @@ def opening_fields(services: Services, it: Opening) -> dict[str, Any]:
         "waiting": it.waiting,
         "rate_per_second": it.rate,
         "message": it.message or None,
-        "draw": DrawView(
-            services.city.policy.draw_seconds,
-            it.commitment,
-            it.drawn if revealed else None,
-            it.seed.hex() if revealed else None,
-        ),
+        "draw": _draw_view(it),
         "window": it.window,
         "wait": wait_view(it, now_ms),
     }
+
+
+def _draw_view(it: Opening) -> DrawView:
+    draw, bound = it.drawing, it.drawing.bound(it.draw_ms)
+    revealed = draw.settled
+    beacon = bound and BeaconView(
+        bound.chain.name,
+        bound.round,
+        from_ms(bound.due_ms, it.tz),
+        bound.randomness if revealed else None,
+        bound.signature if revealed else None,
+        bound.missing if revealed else None,
+    )
+    return DrawView(
+        seconds=(it.draw_ms - it.opens_ms) // 1000,
+        commitment=draw.commitment,
+        entries=draw.drawn if revealed else None,
+        seed=draw.seed.hex() if revealed else None,
+        version=draw.version,
+        root=draw.root,
+        root_at=None if draw.root_ms is None else from_ms(draw.root_ms, it.tz),
+        beacon=beacon,
+        key=draw.key if revealed else None,
+        numbers_at=from_ms(it.numbers_ms, it.tz) if it.assigned else None,
+    )
 
 
 class _Made(NamedTuple):

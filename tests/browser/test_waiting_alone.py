@@ -157,6 +157,8 @@ class Morning:
         drawn = at_s >= self.DRAW_S
         draw: dict[str, Any] = {"seconds": int(self.DRAW_S), "commitment": self.committed}
         draw |= {"entries": self.ENTRIES if drawn else None, "seed": self.seed.hex() if drawn else None}
+        # of the first version, as an opening that was prepared by the version before
+        draw |= {"version": 1, "root": None, "root_at": None, "beacon": None, "key": None, "numbers_at": None}
         told: dict[str, Any] = {
             "now": (self.start + timedelta(seconds=int(at_s))).isoformat(),
             "state": "open" if drawn else "draw",

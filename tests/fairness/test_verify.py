@@ -15,7 +15,14 @@ from server.cli import cli, main
 from server.core.keys import registration_no
 from server.fairness.draw import Draw
 from server.fairness.merkle import Frontier, Tree, leaf_hash
-from server.fairness.verification import MadePublic, WrongFile, verify_allotment, verify_draw, verify_inclusion
+from server.fairness.verification import (
+    MadePublic,
+    Published,
+    WrongFile,
+    verify_allotment,
+    verify_draw,
+    verify_inclusion,
+)
 from tests.support import SUPPORT
 from tests.support.results import NOS, PEOPLE, a_file
 from tests.support.single_changes import changes, compact
@@ -393,7 +400,7 @@ def vector(n: int = 0) -> dict[str, Any]:
 
 def test_the_contracts_vectors_hold(path: Path) -> None:
     path.write_bytes(compact(vector()))
-    drawn = verify_draw(path, VECTORS["commitment"])
+    drawn = verify_draw(path, Published(VECTORS["commitment"]))
     assert drawn.compared == drawn.draw.entries == vector()["entries"]
 
 
@@ -433,7 +440,7 @@ def test_every_change_to_a_draw_is_caught(path: Path) -> None:
         (b"{}", "commitment"),
         (compact({"draw": {"commitment": "0" * 64, "entries": None, "seed": None}}), "not revealed"),
         (compact(vector() | {"seed": "xy"}), "seed"),
-        (compact(vector() | {"seed": "00"}), "32 bytes"),
+        (compact(vector() | {"seed": "00"}), "64 hexadecimal"),
         (compact(vector() | {"entries": -1}), "entries"),
         (compact(vector() | {"numbers": {"-1": 1}}), "no entry"),
         (compact(vector() | {"numbers": {"1": 0}}), "cannot be read"),
@@ -448,7 +455,7 @@ def test_what_is_no_draw(text: bytes, why: str, path: Path) -> None:
 def test_another_commitment_was_published(path: Path) -> None:
     path.write_bytes(compact(vector()))
     with pytest.raises(WrongFile, match="published was 00"):
-        verify_draw(path, "00" * 32)
+        verify_draw(path, Published("00" * 32))
 
 
 def test_numbers_after_the_draw_are_in_the_order_of_joining(path: Path) -> None:

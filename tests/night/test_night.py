@@ -79,7 +79,7 @@ async def test_everybody_gets_what_the_published_result_says(house: NightHouse) 
 
 async def test_the_result_is_the_one_that_was_committed_to(house: NightHouse) -> None:
     await fill(house.store, 40)
-    await house.store.prepare(
+    await house.store.prepare_version_1(
         TODAY, opens_ms=1, draw_ms=2, closes_ms=3, claim_ms=1, pass_ms=1, grace_ms=1, poll_budget=1, rate=1,
         max_active=1, seed=bytes(32), night_seed=b"n" * 32,
     )  # fmt: skip
@@ -117,7 +117,7 @@ async def test_once_more_changes_nothing(house: NightHouse) -> None:
 
 async def test_a_dry_run_changes_nothing_and_foresees_the_night(house: NightHouse) -> None:
     await fill(house.store, 80)
-    await house.store.prepare(
+    await house.store.prepare_version_1(
         TODAY, opens_ms=1, draw_ms=2, closes_ms=3, claim_ms=1, pass_ms=1, grace_ms=1, poll_budget=1, rate=1,
         max_active=1, seed=bytes(32), night_seed=b"n" * 32,
     )  # fmt: skip

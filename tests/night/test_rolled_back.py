@@ -26,7 +26,7 @@ def house(store: Store, tmp_path: Path) -> NightHouse:
 
 async def prepare(store: Store) -> None:
     """The day's opening has been, and is over."""
-    await store.prepare(
+    await store.prepare_version_1(
         day_tag(TIANHE, DAY), opens_ms=1, draw_ms=2, closes_ms=3, claim_ms=1, pass_ms=1, grace_ms=1, poll_budget=1,
         rate=1, max_active=1, seed=bytes(32), night_seed=bytes(32),
     )  # fmt: skip
@@ -69,7 +69,7 @@ async def test_the_night_sees_who_registered_under_the_version_before(house: Nig
 async def test_an_opening_is_looked_at_again_until_the_last_pass_must_be_over(house: NightHouse) -> None:
     """A pass that the store has forgotten still registers its holder, while the night goes on."""
     closes_ms = house.clock.now_ms() + 9 * 3_600_000  # 21:00, when the night has begun
-    await house.store.prepare(
+    await house.store.prepare_version_1(
         day_tag(TIANHE, DAY), opens_ms=1, draw_ms=2, closes_ms=closes_ms, claim_ms=1, pass_ms=1, grace_ms=1,
         poll_budget=1, rate=1, max_active=1, seed=bytes(32), night_seed=bytes(32),
     )  # fmt: skip

@@ -15,7 +15,7 @@ from redis import Redis
 from server.appointments.appointments import Appointments
 from server.core.city import load_city
 from server.core.clock import Clock
-from server.core.encryption import Cipher, Contact
+from server.core.encryption import Cipher, Contact, SeedCipher, Unreadable
 from server.core.keys import Pepper, fingerprint
 from server.operations.importing import REGISTRY_COLUMNS, CsvFile, RegistryKeeper, registry_reader
 from server.operations.key_rotation import Resealed, reseal
@@ -256,7 +256,7 @@ async def test_after_a_rotation_the_old_secret_is_not_needed(store: Store) -> No
     new = await keep_record(store, resident(1000), cipher=Cipher([NEW]))
     blank = FirstDoseRecord(737_911, "cho", TIANHE, b"m" * 12)
     await store.keep_first_doses([(resident(1001), blank)])
-    done = await reseal(store, Cipher([NEW, OLD]))
+    done = await reseal(store, Cipher([NEW, OLD]), SeedCipher([NEW, OLD]))
     assert (done.resealed, done.unreadable, done.owed) == (600, 0, 0)
     assert done.current >= 1  # a SCAN may meet a key twice
     only_new = Cipher([NEW])
@@ -268,7 +268,7 @@ async def test_after_a_rotation_the_old_secret_is_not_needed(store: Store) -> No
     assert await record_of(store, resident(1000)) == new
     assert await record_of(store, resident(1001)) == blank
     before_again = await everything(store)
-    again = await reseal(store, Cipher([NEW, OLD]))
+    again = await reseal(store, Cipher([NEW, OLD]), SeedCipher([NEW, OLD]))
     assert (again.resealed, again.unreadable) == (0, 0)
     assert again.current >= 601
     assert await everything(store) == before_again
@@ -279,7 +279,7 @@ async def test_what_cannot_be_read_is_told_and_left_as_it_is(store: Store) -> No
     stolen = FirstDoseRecord(1, "cho", TIANHE, b"m" * 12, Cipher([OLD]).encrypt(resident(9), CONTACT))
     await store.keep_first_doses([(resident(2), stolen)])
     await keep_record(store, resident(3), cipher=Cipher([OLD]))
-    done = await reseal(store, Cipher([NEW, OLD]))
+    done = await reseal(store, Cipher([NEW, OLD]), SeedCipher([NEW, OLD]))
     assert done == Resealed(resealed=1, unreadable=2, unreadable_ids={fingerprint(OTHER), fingerprint(OLD)})
     assert await record_of(store, resident(1)) == lost
     assert await record_of(store, resident(2)) == stolen
@@ -299,7 +299,7 @@ async def test_a_line_imported_in_that_moment_is_not_overwritten(store: Store, m
         return await replace_record(changes)
 
     swap(monkeypatch, store, "replace_record", import_first)
-    assert await reseal(store, Cipher([NEW, OLD])) == Resealed(resealed=1)
+    assert await reseal(store, Cipher([NEW, OLD]), SeedCipher([NEW, OLD])) == Resealed(resealed=1)
     record = await record_of(store, who)
     assert record is not None
     assert (record.day, record.product, record.district) == (737_950, "inactivated", BAIYUN)
@@ -311,8 +311,29 @@ async def test_a_line_that_lives_for_a_time_only_still_does(store: Store) -> Non
     who = resident(1)
     await keep_record(store, who, cipher=Cipher([OLD]))
     await store.client.pexpire(f"registry:{{{tag_of(who)}}}", 3_600_000)
-    await reseal(store, Cipher([NEW, OLD]))
+    await reseal(store, Cipher([NEW, OLD]), SeedCipher([NEW, OLD]))
     assert 0 < await store.client.pttl(f"registry:{{{tag_of(who)}}}") <= 3_600_000
+
+
+async def test_seeds_that_are_not_revealed_yet_need_the_earlier_secret_no_more(store: Store) -> None:
+    earlier, tags = SeedCipher([OLD]), ("440106:2021-06-19", "440106:2021-06-20", "440106:2021-06-21")
+    names = [("opening", tags[0]), ("opening", tags[1]), ("night", tags[0])]
+    lost = SeedCipher([OTHER]).seal(f"draw {tags[2]}", b"d" * 32)
+    sealed = [earlier.seal(f"draw {tag}", b"draw" * 8) for tag in tags[:2]]
+    sealed.append(earlier.seal(f"night {tags[0]}", b"n" * 32))
+    kept = [(kind, tag, text) for (kind, tag), text in zip(names, sealed, strict=True)]
+    await store.keep_sealed([*kept, ("opening", tags[2], lost)])
+    done = await reseal(store, Cipher([NEW, OLD]), SeedCipher([NEW, OLD]))
+    assert (done.seeds, done.unreadable, done.unreadable_ids) == (3, 1, {fingerprint(OTHER)})
+    now = await store.sealed_seeds(names)
+    only_new = SeedCipher([NEW])
+    assert only_new.unseal(f"draw {tags[0]}", now[0] or "") == b"draw" * 8
+    assert only_new.unseal(f"night {tags[0]}", now[2] or "") == b"n" * 32
+    assert await store.sealed_seeds([("opening", tags[2])]) == [lost]
+    with pytest.raises(Unreadable):
+        only_new.unseal(f"draw {tags[1]}", now[0] or "")
+    again = await reseal(store, Cipher([NEW, OLD]), SeedCipher([NEW, OLD]))
+    assert again.seeds == 0
 
 
 # The commands

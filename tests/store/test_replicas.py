@@ -39,7 +39,9 @@ async def prepared(store: Store, tag: str = TAG) -> Store:
     """A store whose opening is open, by times that are passed in."""
     store.now_ms = 1000
     day = {"opens_ms": 0, "draw_ms": 60_000, "closes_ms": 90_000, "claim_ms": 1000, "pass_ms": 1000, "grace_ms": 0}
-    await store.prepare(tag, **day, poll_budget=10, rate=1, max_active=9, seed=b"s" * 32, night_seed=b"n" * 32)
+    await store.prepare_version_1(
+        tag, **day, poll_budget=10, rate=1, max_active=9, seed=b"s" * 32, night_seed=b"n" * 32
+    )
     return store
 
 

@@ -312,15 +312,16 @@ async def test_an_opening_that_is_not_known_to_be_prepared_gives_no_places(house
     await house.join(person(0))
 
 
-async def test_a_draw_that_is_not_known_to_be_settled_is_settled_later(house: House) -> None:
+@pytest.mark.parametrize("script", ["bind_draw", "fix_draw", "close_draw"])
+async def test_a_draw_that_is_not_known_to_be_settled_is_settled_later(script: str, house: House) -> None:
     await house.at("08:00:10", MONDAY)
     tickets = [(await house.join(person(i)))["ticket"] for i in range(2)]
     assert (await house.call("DELETE", "/ticket", bearer=tickets[0])).status_code == 204
-    stub = Stub(house.store, "close_draw")
+    stub = Stub(house.store, script)
     house.set_time("08:10:00")
     with capture_logs() as logs, pytest.raises(StoreUnavailable):
         await house.look()
-    assert logged(logs) == {("close_draw", "surprise")}
+    assert logged(logs) == {(script, "surprise")}
     client: Any = house.store.client
     assert await client.hget(f"opening:{{{TIANHE}:{MONDAY}}}", "settled") == b"0"
     stub.off()
@@ -521,7 +522,7 @@ async def test_a_number_of_two_is_parted_again_where_it_is_not_known_whether_it_
 
 # All of them
 
-_OTHERS = {"prepare", "close_draw", "receipt", "forget", "drop_record", "release", "renumber"}
+_OTHERS = {"prepare", "bind_draw", "fix_draw", "close_draw", "receipt", "forget", "drop_record", "release", "renumber"}
 
 
 def test_every_script_that_answers_with_one_of_a_closed_set_has_its_case() -> None:

@@ -62,11 +62,15 @@ class WaitingRoom:
     rate: Fraction
     max_active: int
     seed: bytes
+    version: int = 1
     places: list[Place] = field(default_factory=list)
     holds: dict[bytes, Place] = field(default_factory=dict)
     given_up: list[int] = field(default_factory=list)
     drawn: int | None = None
     settled: bool = False
+    root: str | None = None
+    fixed: bool = False
+    numbered: int = 0
     paused: bool = False
     adjusted: bool = False
     serving: int = 0
@@ -123,22 +127,46 @@ class WaitingRoom:
             return "paused", -1
         return "rejoined", self._new_place(place.resident).entry
 
-    def close_draw(self, now: int, numbers: Sequence[int]) -> tuple[str, int, list[int]]:
-        """(status, N, entries whose numbers are asked for)."""
+    def bind_draw(self, now: int, drawn: int, root: str) -> tuple[str, str]:
+        """(status, the root that holds)."""
+        self._look(now)
+        if self.drawn != drawn:
+            return "early", ""
+        status = "bound" if self.root is None else "kept"
+        self.root = self.root or root
+        return status, self.root
+
+    def fix_draw(self, root: str, key: bytes) -> str:
+        """The key is this one, from now on."""
+        if self.root != root:
+            return "unbound"
+        if self.fixed:
+            return "kept"
+        self.fixed, self.settled = True, not self.given_up
+        self._number(key)
+        return "fixed"
+
+    def close_draw(self, now: int, numbers: Sequence[int], after: int) -> tuple[str, int, int, list[int]]:
+        """(status, N, after how many, entries whose numbers are asked for)."""
         self._look(now)
         if self.drawn is None:
-            return "early", -1, []
-        if not self.settled and len(numbers) != len(self.given_up):
-            return "unsettled", self.drawn, list(self.given_up)
+            return "early", -1, 0, []
+        if not self.settled and self.version > 1 and not self.fixed:
+            return "unfixed", self.drawn, 0, []
+        if not self.settled:
+            if after == self.numbered:
+                self.numbered += len(numbers)
+            if self.numbered < len(self.given_up):
+                return "unsettled", self.drawn, self.numbered, self.given_up[self.numbered :]
         self.settled = True
-        return "settled", self.drawn, []
+        return "settled", self.drawn, 0, []
 
     def leave(self, now: int, place: Place, number: int) -> str:
         """Give the place up; its number is 0 where the caller does not know it."""
         self._look(now)
         if self.holds.get(place.resident) is not place:
             return "gone"
-        if self.drawn is not None:
+        if self.drawn is not None and (self.settled or self.version == 1):
             if not self.settled:
                 return "unsettled"
             if not number:
@@ -184,7 +212,7 @@ class WaitingRoom:
             return ("claimed" if place.expires_ms > now else "lapsed"), place.expires_ms
         if place.state == "called":
             return ("missed", 0) if self._is_over(place, now) else ("ready", self._deadline(place))
-        if place.state == "left" and not self.settled:
+        if place.state == "left" and not self.settled and place.entry not in self.given_up[: self.numbered]:
             return "waiting", 0  # in the draw nobody knows their number, so the store has not heard whose it is
         return place.state, 0
 
@@ -258,11 +286,16 @@ class WaitingRoom:
         """Its number, 0 before the draw is done."""
         return place.number or 0
 
+    @property
+    def knows_numbers(self) -> bool:
+        """Whether they follow from anything yet."""
+        return self.drawn is not None and (self.fixed or self.version == 1)
+
     def check_guarantees(self) -> None:
         """The contract's guarantees 2 and 8, at this moment."""
         parts = [self.count(s) for s in ("waiting", "called", "missed", "left")] + [self.count("claimed", "used")]
         assert sum(parts) == self.issued
-        if self.drawn is None:
+        if self.drawn is None or not self.knows_numbers:
             assert self.serving == 0
             return
         in_line = sorted(self.places, key=self.number)
@@ -293,11 +326,16 @@ class WaitingRoom:
         if self.drawn is not None or now < self.draw_ms:
             return
         self.drawn = self.issued
-        self.settled = not self.given_up
+        self.settled = not self.given_up and self.version == 1
         oldest_ms = 11_000 if self.drawn else 0  # as old as the answer may be by which they look
         self.hold_ms = self.draw_ms + oldest_ms + math.ceil(self.drawn * 1000 / self.poll_budget)
-        p = permutation(self.seed, self.drawn)
-        for place in self.places:
+        if self.version == 1:
+            self._number(self.seed)
+
+    def _number(self, key: bytes) -> None:
+        assert self.drawn is not None
+        p = permutation(key, self.drawn)
+        for place in self.places[: self.drawn]:
             place.number = 1 + p(place.entry)
 
     def _new_place(self, resident: bytes) -> Place:

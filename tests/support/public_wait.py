@@ -8,13 +8,14 @@ from tests.support.model import permutation
 
 
 def number_of(opening: Mapping[str, Any], entry: int) -> int | None:
-    """The number of an entry, by the contract's draw; None before the seed is out."""
+    """The number of an entry, by the contract's draw; None before what it follows from is out."""
     draw = opening["draw"]
     if draw["seed"] is None:
         return None
     if entry >= draw["entries"]:
         return entry + 1
-    return 1 + permutation(bytes.fromhex(draw["seed"]), draw["entries"])(entry)
+    key = draw["key"] if draw.get("version") == 2 else draw["seed"]
+    return 1 + permutation(bytes.fromhex(key), draw["entries"])(entry)
 
 
 def given_up_before(opening: Mapping[str, Any], number: int) -> tuple[int, float]:

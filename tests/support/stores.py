@@ -71,6 +71,13 @@ class Store(
         """The test's time."""
         return self.now_ms, self.offset_ms
 
+    async def prepare_version_1(self, tag: str, *, seed: bytes, **plan: Any) -> bool:
+        """An opening as it was prepared before the draw's second version; such a one goes on."""
+        is_new = await self.prepare(tag, beacon="", commitment="", sealed="", **plan)
+        await self.plain([("HSETNX", key("opening", tag), "seed", seed.hex())])
+        await self.plain([("HDEL", key("opening", tag), "version", "commitment", "sealed", "beacon")])
+        return is_new
+
     async def registration_fields(self, resident: bytes) -> dict[str, str]:
         """A resident's registration field for field, as it is stored; empty where there is none."""
         (answer,) = await self.plain([("HGETALL", key("registration", resident_tag(resident)))])

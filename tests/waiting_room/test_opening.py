@@ -202,12 +202,12 @@ def test_the_counts_are_the_contracts(city: City) -> None:
     it.follow(told)
     assert (it.pending, it.waiting) == (10, 58)
     assert it.waiting + it.pending + 20 + 5 + 7 == 100
-    assert it.commitment == hashlib.sha256(SEED).hexdigest()
+    assert it.drawing.commitment == hashlib.sha256(SEED).hexdigest()
 
 
 def test_a_worker_that_knows_nothing_yet_says_so(city: City) -> None:
     it = opening(city)
     it.follow(Advance(it.opens_ms, 0, None, []))
     assert not it.prepared
-    assert it.commitment is None
+    assert it.drawing.commitment is None
     assert it.number(0) is None

@@ -83,7 +83,7 @@ async def test_one_person_s_loop_is_nobody_else_s_bound_and_is_over_with_the_ope
 
 
 async def test_the_bound_holds_in_the_draw_and_for_both_of_a_batch(store: Store) -> None:
-    await store.prepare(TAG, **PLAN)
+    await store.prepare_version_1(TAG, **PLAN)
     store.now_ms = OPENS
     looper, other = b"l" * 16, b"o" * 16
     for entry in range(2):
@@ -103,7 +103,7 @@ async def test_only_who_has_left_costs_the_store_more_than_their_place(store_url
     """And no more than 64 bytes, as everybody in line (README)."""
     people = 6_000
     store = Store(await connect(store_url))
-    await store.prepare(TAG, **(PLAN | {"poll_budget": 1500}))
+    await store.prepare_version_1(TAG, **(PLAN | {"poll_budget": 1500}))
     store.now_ms = DRAW
     keys = [random.Random(i).randbytes(16) for i in range(people)]
     for start in range(0, people, 1000):
@@ -127,7 +127,7 @@ async def test_only_who_has_left_costs_the_store_more_than_their_place(store_url
 
 async def in_line(store: Store, gone: list[int], people: int, rate: float) -> None:
     """An empty draw, then so many places, of which these numbers are given up already."""
-    await store.prepare(TAG, **(PLAN | {"rate": rate}))
+    await store.prepare_version_1(TAG, **(PLAN | {"rate": rate}))
     store.now_ms = DRAW
     await store.advance([(TAG, 0)])
     client: Any = store.client
@@ -177,7 +177,7 @@ async def test_whatever_the_pattern_the_rate_is_used_up_and_not_more(store: Stor
 async def test_a_long_hole_is_passed_in_few_steps(store_url: str) -> None:
     """Ten million given up: a hundred looks at the bitmap are far more than the search needs (2 log2 of it)."""
     store = Store(await connect(store_url))
-    await store.prepare(TAG, **PLAN)
+    await store.prepare_version_1(TAG, **PLAN)
     store.now_ms = DRAW
     await store.advance([(TAG, 0)])
     with Redis.from_url(store_url) as client:

@@ -90,7 +90,7 @@ class Opening:
 async def opening(store: Store) -> Opening:
     """Forty in line, nobody called yet; once standalone and once a cluster."""
     opening = Opening(store)
-    await store.prepare(TAG, **PLAN)
+    await store.prepare_version_1(TAG, **PLAN)
     await opening.join(DRAW, *range(40))
     return opening
 
@@ -125,7 +125,7 @@ async def test_for_a_second_after_another_node_has_taken_over_nobody_new_gets_an
 
 async def test_the_draw_does_not_close_before_the_workers_have_said_who_is_in_it(store: Store) -> None:
     opening = Opening(store)
-    await store.prepare(TAG, **PLAN)
+    await store.prepare_version_1(TAG, **PLAN)
     await opening.join(OPENS, *range(5))
     await opening.remember()
     await opening.join(OPENS, 5, 6)
@@ -139,7 +139,7 @@ async def test_the_draw_does_not_close_before_the_workers_have_said_who_is_in_it
 
 async def test_what_was_told_of_the_draw_stays(store: Store) -> None:
     opening = Opening(store)
-    await store.prepare(TAG, **PLAN)
+    await store.prepare_version_1(TAG, **PLAN)
     await opening.join(OPENS, *range(5))
     await opening.remember()
     told = await opening.told(DRAW)

@@ -56,7 +56,7 @@ class Room:
         self.now = DRAW
 
     async def prepare(self, **changes: Any) -> bool:
-        return await self.store.prepare(TAG, **(PLAN | changes))
+        return await self.store.prepare_version_1(TAG, **(PLAN | changes))
 
     def at(self, now: int) -> Store:
         self.now = self.store.now_ms = now
@@ -247,7 +247,7 @@ async def test_an_opening_that_is_not_there_gives_nothing(absent: Room) -> None:
     assert await absent.rejoin(OPENS, place(0)) == ("absent", -1)
     assert await absent.claim(OPENS, place(0), place(1)) == [("absent", 0)] * 2
     assert await absent.standing(OPENS, place(0)) == [("absent", 0)]
-    assert await absent.at(OPENS).close_draw(TAG) == ("absent", -1, [])
+    assert await absent.at(OPENS).close_draw(TAG) == ("absent", -1, 0, [])
     assert not await absent.adjust(OPENS, paused=1)
     assert await absent.advance(OPENS) == Advance(OPENS, 0, None, [])
     assert await absent.release(place(0)) == ["released"]
@@ -258,13 +258,13 @@ async def test_an_opening_that_is_not_there_gives_nothing(absent: Room) -> None:
 
 async def test_the_draw_does_not_close_early(room: Room) -> None:
     await room.join(OPENS, 1)
-    assert await room.at(DRAW - 1).close_draw(TAG) == ("early", -1, [])
-    assert await room.at(DRAW).close_draw(TAG) == ("settled", 1, [])
-    assert await room.at(DRAW + 1).close_draw(TAG) == ("settled", 1, [])
+    assert await room.at(DRAW - 1).close_draw(TAG) == ("early", -1, 0, [])
+    assert await room.at(DRAW).close_draw(TAG) == ("settled", 1, 0, [])
+    assert await room.at(DRAW + 1).close_draw(TAG) == ("settled", 1, 0, [])
 
 
 async def test_an_empty_draw_closes(room: Room) -> None:
-    assert await room.at(DRAW).close_draw(TAG) == ("settled", 0, [])
+    assert await room.at(DRAW).close_draw(TAG) == ("settled", 0, 0, [])
     assert await room.serving(AFTER) == 0
 
 
@@ -274,13 +274,15 @@ async def test_who_left_in_the_draw_is_not_called_and_costs_no_call(room: Room) 
     for entry in leavers:
         assert await room.leave(OPENS + 1, Place(entry, 0, r(entry))) == "left"
     assert await room.serving(AFTER) == 0, "nobody is called before the leavers' numbers are known"
-    assert await room.at(AFTER).close_draw(TAG) == ("unsettled", 20, leavers)
+    assert await room.at(AFTER).close_draw(TAG) == ("unsettled", 20, 0, leavers)
     p = permutation(SEED, 20)
     numbers = [1 + p(entry) for entry in leavers]
-    assert await room.at(AFTER).close_draw(TAG, numbers[:2]) == ("unsettled", 20, leavers), "not all of them"
+    assert await room.at(AFTER).close_draw(TAG, numbers[:2]) == ("unsettled", 20, 2, leavers[2:]), "not all of them"
     assert await room.serving(AFTER) == 0
-    assert await room.at(AFTER).close_draw(TAG, numbers) == ("settled", 20, [])
-    assert await room.at(AFTER).close_draw(TAG, numbers) == ("settled", 20, [])  # another worker, later
+    assert await room.at(AFTER).close_draw(TAG, [1, 1, 1]) == ("unsettled", 20, 2, leavers[2:]), "somebody has told two"
+    assert await room.at(AFTER).close_draw(TAG, [1, 1], 2) == ("unsettled", 20, 2, leavers[2:]), "nobody asked for two"
+    assert await room.at(AFTER).close_draw(TAG, numbers[2:], 2) == ("settled", 20, 0, [])
+    assert await room.at(AFTER).close_draw(TAG, numbers) == ("settled", 20, 0, [])  # another worker, later
     serving = await room.serving(AFTER + 1)
     assert await room.count("called") == 10
     assert serving == sorted(set(range(1, 21)) - set(numbers))[9]
@@ -291,7 +293,7 @@ async def test_everybody_leaves_in_the_draw(room: Room) -> None:
     for entry in range(500):
         await room.leave(OPENS, Place(entry, 0, r(entry)))
     p = permutation(SEED, 500)
-    _, drawn, entries = await room.at(DRAW).close_draw(TAG)
+    _, drawn, _, entries = await room.at(DRAW).close_draw(TAG)
     assert (drawn, entries) == (500, list(range(500)))
     await room.at(DRAW).close_draw(TAG, [1 + p(e) for e in entries])
     assert (await room.join(AFTER, 900))[0].entry == 500
@@ -307,9 +309,11 @@ async def test_ten_thousand_leavers_hold_nobody_up(room: Room) -> None:
     client: Any = room.store._client
     await client.execute_command("RPUSH", tag, *range(10_000))
     await client.execute_command("HSET", f"opening:{{{TAG}}}", "left", 10_000)
-    _, _, entries = await room.at(DRAW).close_draw(TAG)
-    assert len(entries) == 10_000
-    assert (await room.at(DRAW).close_draw(TAG, [e + 1 for e in entries]))[0] == "settled"
+    _, _, _, entries = await room.at(DRAW).close_draw(TAG)
+    assert len(entries) == 5_000, "some at a time"
+    _, _, after, more = await room.at(DRAW).close_draw(TAG, [e + 1 for e in entries])
+    assert (after, more) == (5_000, list(range(5_000, 10_000)))
+    assert (await room.at(DRAW).close_draw(TAG, [e + 1 for e in more], after))[0] == "settled"
     await room.join(DRAW, 77_777)
     now, serving = AFTER, 0
     while serving <= 10_000:

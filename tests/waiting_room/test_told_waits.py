@@ -64,7 +64,7 @@ def played(story: Story) -> tuple[WaitingRoom, int]:
         SEED,
     )  # fmt: skip
     now = draw_ms
-    room.close_draw(now, [])
+    room.close_draw(now, [], 0)
     room.join(now, [bytes([i]) * 16 for i in range(story.people)])
     for index in story.leave:
         place = room.places[index % len(room.places)]

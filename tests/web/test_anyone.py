@@ -132,7 +132,7 @@ async def test_the_seed_is_secret_until_the_draw_is_done_and_kept_its_promise(ho
     assert after["entries"] == 7
     numbers = [(await house.get("/ticket", bearer=ticket))["number"] for ticket in tickets]
     assert sorted(numbers) == list(range(1, 8))
-    assert numbers == [Draw(bytes.fromhex(after["seed"]), 7).number(entry) for entry in range(7)]
+    assert numbers == [Draw(bytes.fromhex(after["key"]), 7).number(entry) for entry in range(7)]
 
 
 async def test_every_opening_and_day_has_a_seed_of_its_own(house: House) -> None:

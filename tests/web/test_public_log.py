@@ -1,5 +1,6 @@
 """The public log: what gets into it, that anybody can check it, and that a changed one is found out."""
 
+import hashlib
 import json
 from datetime import date
 from pathlib import Path
@@ -39,13 +40,17 @@ async def test_an_openings_promise_its_draw_and_every_change_are_in_it_in_that_o
     assert changed.status_code == 200
     await house.at("08:02:01")
     told = [it for it in await lines(house) if it.get("district") == TIANHE]
-    assert [it["what"] for it in told if it["what"] not in ("night",)] == ["opening", "change", "draw"]
+    assert [it["what"] for it in told if it["what"] not in ("night",)] == ["opening", "change", "root", "draw"]
     change = next(it for it in told if it["what"] == "change")
     assert change["at"].startswith("2021-06-19T08:00:30")
     assert set(change["changed"]) == {"rate", "message"} and change["changed"]["rate"].endswith("-> 3.0")
     drawn = await house.get(f"/openings/{TIANHE}")
     draw = next(it for it in told if it["what"] == "draw")
     assert (draw["entries"], draw["seed"]) == (0, drawn["draw"]["seed"])
+    root = next(it for it in told if it["what"] == "root")
+    assert (root["entries"], root["root"]) == (0, hashlib.sha256().hexdigest()), "of nobody"
+    public = drawn["draw"]
+    assert (draw["version"], draw["root"], draw["key"]) == (2, public["root"], public["key"]) and draw["beacon"] is None
 
 
 async def test_a_closed_site_is_in_it_with_who_and_why(house: House) -> None:
@@ -60,7 +65,7 @@ async def test_a_closed_site_is_in_it_with_who_and_why(house: House) -> None:
 
 async def test_a_nights_seed_is_promised_before_and_its_result_is_bound_after(house: House, tmp_path: Path) -> None:
     await house.at("08:10:00")
-    assert [it["what"] for it in await lines(house) if it["district"] == TIANHE] == ["opening", "draw", "night"]
+    assert [it["what"] for it in await lines(house) if it["district"] == TIANHE] == ["opening", "root", "draw", "night"]
     await house.at("20:30:00")
     await house.services.night.run(date(2021, 6, 19))
     told = [it for it in await lines(house) if it["district"] == TIANHE and it["what"] in ("night", "frozen", "result")]

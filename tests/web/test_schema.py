@@ -21,6 +21,8 @@ CALLS = {
     ("get", "/api/v1/city"),
     ("get", "/api/v1/openings/{district}"),
     ("patch", "/api/v1/openings/{district}"),
+    ("get", "/api/v1/openings/{district}/draw/leaves"),
+    ("get", "/api/v1/ticket/proof"),
     ("get", "/api/v1/sites"),
     ("get", "/api/v1/allotments/{district}/{date}"),
     ("get", "/api/v1/allotments/{district}/{date}/file"),
@@ -133,7 +135,7 @@ async def test_the_schema_has_every_call_and_asks_for_no_papers_in_an_address(ho
         p["name"] for item in schema["paths"].values() for call in item.values() for p in call.get("parameters", [])
     }
     log = {"start", "count", "first", "second", "index", "size"}
-    assert parameters == {"district", "no", "site", "date", "slots", "pointer", "confirmed"} | log
+    assert parameters == {"district", "no", "site", "date", "window", "slots", "pointer", "confirmed"} | log
     join = schema["paths"]["/api/v1/openings/{district}/tickets"]["post"]
     assert {"200", "201", "403", "410", "422", "425", "503"} <= join["responses"].keys()
     body = join["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]

@@ -11,7 +11,7 @@ from server.fairness.allotment import tie_break
 from server.fairness.draw import commitment
 from server.fairness.merkle import Proof, check
 from server.fairness.result_file import Line
-from server.fairness.verification.reading import WrongFile, decode, parse
+from server.fairness.verification.reading import WrongFile, compare_root, decode, parse
 
 _line = msgspec.json.Decoder(Line)
 
@@ -83,8 +83,7 @@ def verify_inclusion(path: Path, published: str | None = None) -> Included:
         raise WrongFile(0, "root: the night's result was not public yet; save the answer again later")
     if night.line is None or night.proof is None:
         raise WrongFile(0, "proof: the server had none at hand; save the answer again later")
-    if published is not None and published != night.root:
-        raise WrongFile(0, f"root: published was {published}, the file has {night.root}")
+    compare_root(published, night.root)
     raw = night.line.encode()
     if not check(night.root, raw, night.proof):
         raise WrongFile(0, "proof: the line is not under the root at the place that the proof says")

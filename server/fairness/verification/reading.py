@@ -17,6 +17,12 @@ class WrongFile(Exception):
         self.line = line
 
 
+def compare_root(published: str | None, said: str) -> None:
+    """Raises WrongFile: the root that was published, where it is known, is another than the file's."""
+    if published is not None and published != said:
+        raise WrongFile(0, f"root: published was {published}, the file has {said}")
+
+
 def decode(number: int, raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
     """A line, written as a result file is."""
     found = parse(number, raw, decoder)

@@ -42,7 +42,7 @@ export function standing(place, opening) {
   if (date !== place.date || (place.window && nth !== place.window) || issued <= place.entry) return ONCE;
   if (place.commitment && draw.commitment !== place.commitment) return ALWAYS;
   if (draw.seed !== null && !fits(draw.seed, draw.commitment)) return ALWAYS;
-  const number = draw.seed === null ? null : numberOf(draw.seed, draw.entries, place.entry);
+  const number = draw.seed === null ? null : numberOf(draw.key ?? draw.seed, draw.entries, place.entry);
   if (place.number && number && number !== place.number) return ALWAYS;
   if (number && number <= serving) return { ask: "always", number };
   if (!ON.includes(state)) return Date.parse(now) >= Date.parse(closes_at) ? { state: "ended", ahead: null, eta_seconds: null, after_s: 3600 } : ONCE;

@@ -242,7 +242,7 @@ def _surroundings(visit: PlainVisit, code: str, status: TicketStatus) -> dict[st
         "message": opening.message,
         "draw_ends_at": _draw_ends_at(visit, opening),
         "per_minute": opening.pace * 60,
-        "drawn": opening.drawn,
+        "drawn": opening.drawing.drawn,
         "late": late,
     }
 

@@ -3,11 +3,12 @@
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ControllerRouterHandler
 
-from server.web.routes import anyone, operator, public_log, resident, staff
+from server.web.routes import anyone, draw, operator, public_log, resident, staff
 from server.web.routes.common import options_of
 
 _CALLS: list[HTTPRouteHandler] = [
     *(anyone.city, anyone.opening, anyone.sites, anyone.allotment, anyone.allotment_file),
+    *(draw.leaves, draw.proof),
     *(public_log.head, public_log.key, public_log.entries, public_log.growth, public_log.inclusion),
     *(resident.eligibility, resident.join, resident.poll, resident.leave, resident.claim),
     *(resident.register, resident.registration, resident.amend, resident.cancel),

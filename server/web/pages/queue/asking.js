@@ -44,7 +44,8 @@ export function look() {
 // When the draw is over its entries look one after another, as fast as the public answer can be given.
 function spread(it) {
   const { opens_at, draw, wait } = lastLook(it.district);
-  const left_ms = Date.parse(opens_at) + draw.seconds * 1000 - now_ms();
+  const numbers_at = draw.numbers_at ? Date.parse(draw.numbers_at) : Date.parse(opens_at) + draw.seconds * 1000;
+  const left_ms = numbers_at - now_ms();
   if (wait && left_ms > 0) later({ ...it, spread: true }, left_ms + (it.entry * 1000) / wait.look.per_second + Math.random() * 1000);
 }
 export const keep = (it) => remember(`place:${it.key}`, it);

@@ -4,10 +4,10 @@ import { bytes, hex, hmac, sha256 } from "../check/hash.js";
 
 const ROUNDS = 8;
 
-/** The number of an entry: `seed` in hex, `entries` of the draw. */
-export function numberOf(seed, entries, entry) {
+/** The number of an entry: `drawKey` in hex (of a draw of the first version its seed), `entries` of the draw. */
+export function numberOf(drawKey, entries, entry) {
   if (entry >= entries) return entry + 1;
-  const key = bytes(seed);
+  const key = bytes(drawKey);
   let half = 1; // bits: an opening gives 10^7 places at most, so everything here fits into 32
   while (4 ** half < entries) half += 1;
   const mask = 2 ** half - 1;
