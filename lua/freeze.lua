@@ -1,5 +1,5 @@
 -- freeze: a part of the list of those who wait, as it is tonight; once the night says that it is whole, nothing changes it.
--- KEYS[1] night     HASH   a district's night: seed, fence, what each step has brought
+-- KEYS[1] night     HASH   a district's night: its seed, fence, what each step has brought
 -- KEYS[2] frozen    HASH   number of the part -> the part
 -- ARGV[1] token     int    of the lease
 -- ARGV[2] part      int    its number, from 0; the first one begins the list anew

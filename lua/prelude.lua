@@ -36,6 +36,14 @@ local function load_opening(key)
   return o
 end
 
+-- Fixes the seed of a district's night, sealed, where it has none yet; whether it had none. A night that the version before
+-- has begun has its seed in clear.
+local function commit_seed(key, commitment, sealed)
+  if call('HEXISTS', key, 'seed') == 1 or call('HSETNX', key, 'commitment', commitment) == 0 then return false end
+  call('HSET', key, 'sealed', sealed)
+  return true
+end
+
 -- Whether this node has just become the primary, or was started: then nobody new gets a place, a pass or a call yet.
 -- Replication gives each primary a name of its own; the opening has the one under which it was last written.
 local function is_held(key, o, now)

@@ -13,16 +13,18 @@
 -- ARGV[10] beacon      str    the chain that the draw is bound to; empty = none
 -- ARGV[11] commitment  str    hex SHA-256 of the draw's seed; the first one given stays
 -- ARGV[12] sealed      str    the seed, sealed; likewise
--- ARGV[13] night_seed  str    hex seed of the night; likewise; empty = none (it goes with the day's first opening)
+-- ARGV[13] night_commitment  str  hex SHA-256 of the night's seed; likewise; empty = none (it goes with the day's first opening)
+-- ARGV[14] night_sealed      str  the night's seed, sealed; likewise
 -- RETURNS status       prepared | kept
 -- COST O(1)
 local opening, night = KEYS[1], KEYS[2]
-local rate, max_active, beacon, commitment, sealed, night_seed = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
+local rate, max_active, beacon, commitment, sealed = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
+local night_commitment, night_sealed = ARGV[13], ARGV[14]
 local draw_ms, closes_ms = tonumber(ARGV[2]), tonumber(ARGV[3])
 assert(tonumber(ARGV[1]) < draw_ms and draw_ms <= closes_ms, 'an opening opens, draws and closes, in this order')
 assert(tonumber(ARGV[7]) > 0 and tonumber(rate) >= 0 and tonumber(max_active) >= 0, 'rates and caps are positive')
 
-if night_seed ~= '' then call('HSETNX', night, 'seed', night_seed) end
+if night_commitment ~= '' then commit_seed(night, night_commitment, night_sealed) end
 local timetable = {
   'opens_ms', ARGV[1], 'draw_ms', ARGV[2], 'closes_ms', ARGV[3],
   'claim_ms', ARGV[4], 'pass_ms', ARGV[5], 'grace_ms', ARGV[6], 'poll_budget', ARGV[7],

@@ -28,6 +28,7 @@ from server.core.settings import Settings
 from server.core.tokens import Signer
 from server.messages.gateways import FileGateway
 from server.messages.sender import Sender
+from server.night.lottery import Lottery
 from server.night.published import Published
 from server.night.run import Night
 from server.operations.importing.upload import CapacityUpload
@@ -132,12 +133,17 @@ def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -
         staff_tokens=StaffTokens(signer, clock, sites, settings.operator_token),
         sites=sites,
         published=published,
-        night=Night(city, connection, clock, appointments, published),
+        night=Night(city, connection, clock, appointments, published, lottery_of(settings, city, clock)),
         public_log=public_log,
         metrics=metrics,
         guesses=guesses,
         sms_file=str(settings.sms_file) if settings.sms_file else None,
     )
+
+
+def lottery_of(settings: Settings, city: City, clock: Clock) -> Lottery:
+    """What the nights' lots are drawn from."""
+    return Lottery(clock, SeedCipher(settings.secrets), city.beacon_chain, _relays(city, clock))
 
 
 def _relays(city: City, clock: Clock) -> "Relays | None":

@@ -140,7 +140,7 @@ def rank(night: NightTruth, person: NightRegistration) -> tuple[int, str, bytes]
         cohort = 3
     else:
         cohort = 1 if before is not None and person.first_dose < before else 2
-    lot = hmac.digest(night.seed, person.no.encode(), "sha256")
+    lot = hmac.digest(night.key, person.no.encode(), "sha256")
     return cohort, person.first_dose or _NO_DATE, lot
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from loadtests.audit.truth import registration_tags
+from loadtests.client.draw import bound_key
 
 Slot = tuple[str, str, str, str]
 """Date (YYYY-MM-DD), site, am or pm, product."""
@@ -52,7 +53,7 @@ class NightTruth:
     Attributes:
         rules: as it was frozen: `priority_first_dose_before`, `products` (days to the second dose), ...
         offered: slots of the night, and how many of each were free when it began.
-        seed: that decides among equals.
+        key: that decides among equals.
         capacity, taken: of each slot, of all days.
         rosters: (registration number, slot) of each line of each day.
         people: every registration of the district, the latest of each resident.
@@ -62,7 +63,7 @@ class NightTruth:
     date: str
     rules: dict[str, Any]
     offered: dict[Slot, int]
-    seed: bytes
+    key: bytes
     capacity: dict[Slot, int] = field(default_factory=dict)
     taken: dict[Slot, int] = field(default_factory=dict)
     rosters: list[tuple[str, Slot]] = field(default_factory=list)
@@ -75,7 +76,7 @@ def read_night(client: Any, district: str, day: str) -> NightTruth | None:
     if "told_ms" not in fields:
         return None
     offered = {(d, s, p, product): free for (d, s, p, product), free in json.loads(fields["offered"])}
-    night = NightTruth(district, day, json.loads(fields["rules"]), offered, bytes.fromhex(fields["seed"]))
+    night = NightTruth(district, day, json.loads(fields["rules"]), offered, _key(district, day, fields))
     for kind, into in (("slots", night.capacity), ("taken", night.taken)):
         for of_day, name, count in _of_days(client, kind, district):
             site, period, product = name.decode().split("|")
@@ -85,6 +86,14 @@ def read_night(client: Any, district: str, day: str) -> NightTruth | None:
         night.rosters.append((no.decode(), (of_day, site, period, product)))
     night.people = list(_people(client, district))
     return night
+
+
+def _key(district: str, day: str, fields: dict[str, str]) -> bytes:
+    """Return what the tie-breaks are made with: the seed, or from the second version on what binds the list too."""
+    seed = bytes.fromhex(fields["seed"])
+    if fields.get("version", "1") == "1":
+        return seed
+    return bound_key("night", seed, f"{district}:{day}", fields["list_root"], fields.get("signature", ""))
 
 
 def _of_days(client: Any, kind: str, district: str) -> Iterator[tuple[str, bytes, bytes]]:

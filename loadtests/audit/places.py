@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 from loadtests.audit.evidence import CLOCK_SLACK_MS, Check, Evidence, claim_ms, serving_steps, unjudged, verdict
+from loadtests.audit.seen import OpeningSeen
 from loadtests.audit.truth import OpeningTruth
-from loadtests.client.draw import commitment
+from loadtests.client.draw import bound_key, commitment
 from loadtests.crowd.behaviour import INELIGIBLE
 from loadtests.resident.facts import Fact
 from loadtests.resident.observations import Observations
+from loadtests.resident.run_opening import RunOpening
 
 
 def draw_committed(e: Evidence) -> Check:
@@ -26,11 +28,23 @@ def draw_committed(e: Evidence) -> Check:
             faults.append(f"{opening.district}: the seed revealed is not the one committed to")
         if len({look.entries for look in looks if look.entries is not None}) > 1:
             faults.append(f"{opening.district}: the number of entries in the draw changed")
+        if len({look.root for look in looks if look.root}) > 1:
+            faults.append(f"{opening.district}: the root over the entries changed")
+        if any(look.key and not _is_bound(opening, look) for look in looks):
+            faults.append(f"{opening.district}: the key is not the one that seed, root and beacon give")
         done += bool(seeds)
     name, promise = "draw committed", "2: the order is the seed's, public before as a hash, after as a seed"
     if not faults and done < len(e.openings):
         return Check(name, promise, None, "the run ended before a draw was done")
     return verdict(name, promise, faults, f"{done} seeds match their commitments")
+
+
+def _is_bound(opening: RunOpening, look: OpeningSeen) -> bool:
+    """Return whether a draw's key is the one that its seed, the root over its entries and its beacon give."""
+    if not look.seed or not look.root:
+        return False
+    tag = f"{opening.district}:{opening.date}"
+    return look.key == bound_key("draw", bytes.fromhex(look.seed), tag, look.root, look.signature).hex()
 
 
 def places_dense(e: Evidence) -> Check:

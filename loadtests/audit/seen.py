@@ -19,6 +19,8 @@ class OpeningSeen:
     entries: int | None
     seed: str | None
     key: str | None = None
+    root: str | None = None
+    signature: str = ""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ async def _open(connection: Connection, tag: str) -> None:
     await OpeningStore(connection).prepare(
         tag, opens_ms=now_ms - 1000, draw_ms=now_ms + _DAY_MS, closes_ms=now_ms + 2 * _DAY_MS,
         claim_ms=300_000, pass_ms=600_000, grace_ms=600_000,
-        poll_budget=1500, rate=100, max_active=30_000, beacon="", commitment="", sealed="", night_seed=bytes(32),
+        poll_budget=1500, rate=100, max_active=30_000, beacon="", commitment="", sealed="",
+        night_commitment="", night_sealed="",
     )  # fmt: skip
 
 

@@ -9,6 +9,10 @@ import msgspec
 API = "/api/v1"
 
 
+class Beacon(msgspec.Struct):
+    signature: str | None = None
+
+
 class Draw(msgspec.Struct):
     seconds: float
     commitment: str
@@ -16,6 +20,8 @@ class Draw(msgspec.Struct):
     seed: str | None = None
     key: str | None = None
     numbers_at: str | None = None
+    root: str | None = None
+    beacon: Beacon | None = None
 
 
 class Look(msgspec.Struct):

@@ -11,6 +11,21 @@ def commitment(seed: bytes) -> str:
     return hashlib.sha256(seed).hexdigest()
 
 
+def bound_key(what: str, seed: bytes, tag: str, root: str, signature: str = "") -> bytes:
+    """Say what a draw's or a night's key is in the second version: what binds the seed, the list and the beacon.
+
+    Args:
+        what: draw or night.
+        seed: that was committed to.
+        tag: DISTRICT:DATE, of an opening with :WINDOW from the day's second on.
+        root: of the list, hex.
+        signature: of the beacon's round, hex; nothing where there was none.
+    """
+    randomness = hashlib.sha256(bytes.fromhex(signature)).digest() if signature else b""
+    message = f"jiaohao {what} 2\n{tag}\n".encode() + bytes.fromhex(root) + randomness
+    return hmac.new(seed, message, hashlib.sha256).digest()
+
+
 class Numbers:
     """Numbers of all entries of one opening: the rounds are tabulated, so a whole city is quick to check.
 

@@ -97,6 +97,8 @@ class Watch:
                     o.draw.entries,
                     o.draw.seed,
                     o.draw.key,
+                    o.draw.root,
+                    (o.draw.beacon and o.draw.beacon.signature) or "",
                 )
             )
 

@@ -20,6 +20,7 @@ from server.night.outcome import NightOutcome
 from server.night.published import Published
 from server.night.run import Night
 from server.night.steps import STEPS, Watcher
+from server.services import lottery_of
 from server.store.connection import Connection
 from server.store.setup import city_clock, open_store, patiently
 
@@ -130,7 +131,8 @@ async def _begin(settings: Settings, city: City) -> tuple[Connection, Night, dat
     try:
         clock = await city_clock(connection)
         appointments = Appointments(city, connection, clock)
-        night = Night(city, connection, clock, appointments, Published(settings.results_dir))
+        lottery = lottery_of(settings, city, clock)
+        night = Night(city, connection, clock, appointments, Published(settings.results_dir), lottery)
         return connection, night, await night.due()
     except BaseException:
         await connection.close()

@@ -35,6 +35,11 @@ def day_tag(district: str, day: date) -> str:
     return f"{district}:{day.isoformat()}"
 
 
+def night_seed_name(district: str, day: date) -> str:
+    """What the sealed seed of a district's night is bound to."""
+    return f"night {day_tag(district, day)}"
+
+
 def opening_tag(district: str, day: date, window: int = 1) -> str:
     """Tag shared by all keys of one opening; `window`: which one of the district's day, from 1."""
     return day_tag(district, day) if window == 1 else f"{day_tag(district, day)}:{window}"

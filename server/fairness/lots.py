@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
-from server.fairness.beacon import CHAINS, NotOfTheBeacon, randomness_of
+from server.fairness.beacon import CHAINS, Chain, NotOfTheBeacon, randomness_of
 from server.fairness.draw import commitment, night_key
 
 Version = Literal[1, 2]
@@ -36,16 +36,28 @@ class BeaconRound(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
             NotOfTheBeacon: it is not; the text says why.
             BeaconUnverifiable: this Python cannot check signatures.
         """
-        chain = CHAINS.get(self.chain)
-        if chain is None:
-            raise NotOfTheBeacon(f"chain: {self.chain} is none that is known here")
-        due = chain.round_for(frozen_ms)
+        due = self._known_chain().round_for(frozen_ms)
         if self.round != due:
             raise NotOfTheBeacon(f"round: that of a list frozen then is {due}, not {self.round}")
         if (self.signature is None) == (self.missing is None):
             raise NotOfTheBeacon("signature: expected one, or else why it is missing")
         if self.signature is not None:
-            chain.verify(self.round, self.signature)
+            self.check_signature()
+
+    def check_signature(self) -> None:
+        """Check that its signature is the beacon's.
+
+        Raises:
+            NotOfTheBeacon: it is not; the text says why.
+            BeaconUnverifiable: this Python cannot check signatures.
+        """
+        self._known_chain().verify(self.round, self.signature or "")
+
+    def _known_chain(self) -> Chain:
+        chain = CHAINS.get(self.chain)
+        if chain is None:
+            raise NotOfTheBeacon(f"chain: {self.chain} is none that is known here")
+        return chain
 
 
 class Lots(NamedTuple):

@@ -13,6 +13,7 @@ from server.core.errors import UnknownStatus
 from server.fairness.allotment import Allotment, Rules
 from server.fairness.lots import Lots
 from server.night.inputs import Free
+from server.night.lottery import Lottery
 from server.night.published import Published
 from server.night.store import NightStore
 from server.night.waiting_list import Listed, WaitingList
@@ -32,6 +33,7 @@ class Means(NamedTuple):
     clock: Clock
     appointments: Appointments
     published: Published
+    lottery: Lottery
 
 
 class Result(NamedTuple):
@@ -56,7 +58,7 @@ class Stretches:
     """
 
     def __init__(self, means: Means, district: District, night: NightRecord, day: date, *, too_late: bool) -> None:
-        self._city, connection, _, self._appointments, _ = means
+        self._city, connection, self._appointments = means.city, means.connection, means.appointments
         self._night_store = NightStore(connection)
         self._pointers = Pointers(connection)
         self._list = WaitingList(self._city, connection, self._appointments)

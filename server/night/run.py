@@ -25,6 +25,7 @@ from server.fairness.allotment import allot
 from server.night.giving import Means
 from server.night.inputs import Tonight
 from server.night.lease import Lease
+from server.night.lottery import Lottery
 from server.night.outcome import NightOutcome, outcome_of, outcomes_of
 from server.night.published import Published
 from server.night.steps import STEPS, Steps, Watcher
@@ -50,17 +51,24 @@ class Night:
         clock: city time.
         appointments: gives slots, counts what was missed.
         published: writes the result files.
+        lottery: what the lots are drawn from.
     """
 
     def __init__(
-        self, city: City, connection: Connection, clock: Clock, appointments: Appointments, published: Published
+        self,
+        city: City,
+        connection: Connection,
+        clock: Clock,
+        appointments: Appointments,
+        published: Published,
+        lottery: Lottery,
     ) -> None:
         self._city = city
         self._connection = connection
         self._night_store = NightStore(connection)
         self._clock = clock
         self._published = published
-        self._means = Means(city, connection, clock, appointments, published)
+        self._means = Means(city, connection, clock, appointments, published, lottery)
         self._list = WaitingList(city, connection, appointments)
         self._tonight = Tonight(city, connection)
 
@@ -137,8 +145,8 @@ class Night:
                 async for page in self._list.foreseen(district, day):
                     people.add(page)
                 offered, outcome.over = await self._tonight.offered(rules)
-                seed = kept.seed_bytes or secrets.token_bytes(32)
-                night = await asyncio.to_thread(allot, rules, offered, people.people, seed)
+                key = secrets.token_bytes(32)  # nobody knows yet what the lots will be
+                night = await asyncio.to_thread(allot, rules, offered, people.people, key)
                 outcome.registrations, outcome.counts = len(people.people), night.counts()
                 outcome.offered = sum(free for _, free in offered)
             found.append(outcome)

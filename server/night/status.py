@@ -8,7 +8,8 @@ import msgspec
 
 from server.core.city import City
 from server.core.keys import day_tag
-from server.fairness.draw import commitment
+from server.fairness.beacon import randomness_of
+from server.night.lottery import lots_of
 from server.night.published import Published
 from server.night.store import NightStore
 from server.records.night import NightRecord
@@ -25,7 +26,7 @@ def state_of(night: NightRecord) -> NightState | None:
         (night.allotted_ms, "allotted"),
         (night.list_root, "frozen"),
         (night.fence, "closing"),
-        (night.seed, "committed"),
+        (night.promise, "committed"),
     )
     return next((state for field, state in reached if field is not None), None)
 
@@ -34,7 +35,17 @@ async def is_owed(city: City, connection: Connection, day: date) -> bool:
     """Whether the night of a day has been prepared for, by an opening, and has not come to its end everywhere."""
     tags = [day_tag(district.code, day) for district in city.districts]
     nights = await NightStore(connection).nights(tags)
-    return any(night.seed is not None and not night.is_done("tell") for night in nights)
+    return any(night.promise is not None and not night.is_done("tell") for night in nights)
+
+
+class NightBeaconView(msgspec.Struct):
+    """The beacon's round that the lots are bound to; where it has no signature in the end, `missing` says why."""
+
+    chain: str
+    round: int
+    randomness: str | None
+    signature: str | None
+    missing: str | None
 
 
 class Announced(msgspec.Struct):
@@ -43,7 +54,9 @@ class Announced(msgspec.Struct):
     `commitment`: SHA-256 of the seed, from the day's opening on. `registrations`, `list_root`: of the list as it was
     frozen, before the seed is known. `seed`, `root`, `counts`, `reached`: of the result, once it is published;
     `reached`: cohort 0 to 3 -> first-dose date of the last one in it who got a slot. `file_url`: of the result file,
-    where this machine has it. Hashes and seed are 64 hex digits.
+    where this machine has it. Hashes, seed and key are 64 hex digits. `version`, `beacon`: of what decides among
+    equals, known when the list is frozen (without a beacon the city names none); `key`: of the tie-breaks, once the
+    seed is known.
     """
 
     district: str
@@ -57,12 +70,15 @@ class Announced(msgspec.Struct):
     counts: dict[str, int] | None
     reached: list[dt.date | None] | None
     file_url: str | None
+    version: int | None
+    beacon: NightBeaconView | None
+    key: str | None
 
 
 async def announced(connection: Connection, published: Published, district: str, day: dt.date) -> Announced | None:
     """What is public of a night; None where there is none."""
     (night,) = await NightStore(connection).nights([day_tag(district, day)])
-    if night.seed is None or night.seed_bytes is None:
+    if night.promise is None:
         return None
     root, list_root = night.root, night.list_root
     is_here = root is not None and published.path(day, district) is not None
@@ -70,7 +86,7 @@ async def announced(connection: Connection, published: Published, district: str,
         district=district,
         date=day,
         state=state_of(night) or "committed",
-        commitment=commitment(night.seed_bytes),
+        commitment=night.promise,
         registrations=night.registrations if list_root else None,
         list_root=list_root,
         seed=night.seed if root else None,  # with it, whoever could still register would know their rank
@@ -78,4 +94,20 @@ async def announced(connection: Connection, published: Published, district: str,
         counts=night.counts if root else None,
         reached=night.reached if root else None,
         file_url=f"/api/v1/allotments/{district}/{day.isoformat()}/file" if is_here else None,
+        version=(night.version or 1) if list_root else None,
+        beacon=_beacon(night),
+        key=_key(district, day, night),
     )
+
+
+def _beacon(night: NightRecord) -> NightBeaconView | None:
+    if night.beacon is None or night.round is None:
+        return None
+    randomness = randomness_of(night.signature).hex() if night.signature else None
+    return NightBeaconView(night.beacon, night.round, randomness, night.signature, night.no_beacon)
+
+
+def _key(district: str, day: dt.date, night: NightRecord) -> str | None:
+    if night.root is None or night.seed is None or night.list_root is None:
+        return None
+    return lots_of(night, bytes.fromhex(night.seed)).key(day_tag(district, day), night.list_root).hex()

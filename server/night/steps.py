@@ -5,7 +5,6 @@ already it finds done.
 """
 
 import asyncio
-import secrets
 from datetime import date, timedelta
 from typing import Any, Final, assert_never
 
@@ -17,7 +16,6 @@ from server.core.districts import District
 from server.core.errors import SetupError
 from server.core.keys import day_tag
 from server.fairness.allotment import Rules, allot
-from server.fairness.lots import Lots
 from server.messages.store import OutboxStore
 from server.night.giving import Means, Result, Stretches, may_owe
 from server.night.inputs import Free, Tonight, batches
@@ -61,7 +59,7 @@ class Steps:
 
     def __init__(self, means: Means, day: date, lease: Lease, watcher: Watcher, *, too_late: bool = False) -> None:
         self._means = means
-        self._city, connection, self._clock, self._appointments, self._published = means
+        self._city, connection, self._clock, self._appointments, self._published, self._lottery = means
         self._night_store = NightStore(connection)
         self._slot_store = SlotStore(connection)
         self._reader = RegistrationReader(connection)
@@ -85,7 +83,8 @@ class Steps:
             SetupError: the night cannot be finished, or its result not be written.
             StoreUnavailable: do it again.
         """
-        night = await self._night_store.enter_night(self._tag(district), self.lease.token, secrets.token_bytes(32))
+        promise = self._lottery.promise(district.code, self._day)
+        night = await self._night_store.enter_night(self._tag(district), self.lease.token, *promise)
         if night is None:
             raise self.lease.lost()
         self._nights[district.code] = night
@@ -171,10 +170,13 @@ class Steps:
             parts=parts,
             list_root=await asyncio.to_thread(list_root, rules, people.people),
         )
-        await self._note(district, msgspec.structs.replace(frozen, frozen_ms=self._clock.now_ms()))
+        await self._note(district, frozen.with_news(self._lottery.bind(self._clock.now_ms())))
 
     async def allot(self, district: District) -> None:
         """Everybody in order takes the best free slot of their own ranking; the store gives it, or says why not."""
+        heard = await self._lottery.hear(self._nights[district.code])
+        if heard is not None:  # noted before anything is given: whoever goes on goes by it
+            await self._note(district, heard)
         result = await self._result(district)
         night = self._nights[district.code]
         given, withdrawn = night.given or 0, night.withdrawn or 0
@@ -199,7 +201,8 @@ class Steps:
             raise SetupError(
                 f"the result of {district.code} cannot be written: {error}; slots are given, run the night again"
             ) from None
-        brought = NightRecord(root=root, counts=result.night.counts(), reached=result.night.reached)
+        seed = result.lots.seed.hex()
+        brought = NightRecord(seed=seed, root=root, counts=result.night.counts(), reached=result.night.reached)
         await self._note(district, msgspec.structs.replace(brought, published_ms=self._clock.now_ms()))
         del self._results[district.code]
 
@@ -210,7 +213,8 @@ class Steps:
         at = self._city.at(tomorrow, self._city.sms.reminder_at)
         new_since = self._city.at(self._day, self._city.open_hours.closes)
         reminded = 0
-        await self._night_store.commit_nights({day_tag(district.code, tomorrow): secrets.token_bytes(32)})
+        promise = self._lottery.promise(district.code, tomorrow)
+        await self._night_store.commit_night(day_tag(district.code, tomorrow), *promise)
         roster = await self._slot_store.roster(day_tag(district.code, appointment))
         for batch in batches(roster):
             expected = [(slot.no, slot.resident) for slot in batch]
@@ -243,7 +247,7 @@ class Steps:
         code = district.code
         if code not in self._results:
             kept = self._nights[code]
-            if kept.rules is None or kept.offered is None or kept.parts is None or kept.seed_bytes is None:
+            if kept.rules is None or kept.offered is None or kept.parts is None or kept.list_root is None:
                 raise SetupError(f"the night of {self._day} in {code} cannot be finished: it was not frozen whole")
             rules = msgspec.json.decode(kept.rules, type=Rules)
             offered = msgspec.json.decode(kept.offered, type=list[Free])
@@ -251,8 +255,8 @@ class Steps:
                 people = await self._list.thaw(self._tag(district), kept.parts, rules.periods)
             except LookupError as error:
                 raise SetupError(f"the night of {self._day} in {code} cannot be finished: {error}") from None
-            lots = Lots(kept.seed_bytes)
-            key = lots.key(self._tag(district), kept.list_root or "")
+            lots = self._lottery.lots(code, self._day, kept)
+            key = lots.key(self._tag(district), kept.list_root)
             night = await asyncio.to_thread(allot, rules, offered, people.people, key)
             self._results[code] = Result(rules, lots, offered, people, night)
         return self._results[code]

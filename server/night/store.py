@@ -3,7 +3,7 @@
 Tags: `night` for the lease, `district:date` for a district's night, `district` for what goes on from night to night.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import date
 from functools import partial
 from typing import Any, Final
@@ -12,6 +12,7 @@ from server.core.errors import UnknownStatus
 from server.core.keys import beside_all, key, resident_tag
 from server.records.fields import fields_of, items_of
 from server.records.night import (
+    COMMIT_NIGHT,
     ENTER_NIGHT,
     FREEZE,
     LEASE,
@@ -58,9 +59,15 @@ class NightStore(FeatureStore):
             return None
         return LeaseHolder(False, int(kept["token"]), kept["holder"], int(kept["since_ms"]), int(kept["expires_ms"]))
 
-    async def enter_night(self, tag: str, token: int, seed: bytes) -> NightRecord | None:
-        """Begin or go on with a district's night: how far it has come, or None where somebody holds a later lease."""
-        status, *fields = await self._connection.run("enter_night", tag, token, seed.hex())
+    async def enter_night(self, tag: str, token: int, commitment: str, sealed: str) -> NightRecord | None:
+        """Begin or go on with a district's night: how far it has come, or None where somebody holds a later lease.
+
+        Args:
+            tag: of the night.
+            token: of the lease.
+            commitment, sealed: of a seed, for a night that has none yet.
+        """
+        status, *fields = await self._connection.run("enter_night", tag, token, commitment, sealed)
         if self._connection.read(ENTER_NIGHT, status) != "entered":
             return None
         return NightRecord.unpack(fields_of(fields))
@@ -76,7 +83,7 @@ class NightStore(FeatureStore):
 
     async def nights(self, tags: Sequence[str]) -> list[NightRecord]:
         """How far each district's night has come: without its rules and slots, which in a large city are far too much
-        to read for each who looks. The seed is there, published or not."""
+        to read for each who looks. A seed is there, published or not, of a night that an earlier version has begun."""
         answers = await self._connection.plain([("HMGET", key("night", tag), *_SMALL) for tag in tags])
         return [
             NightRecord.unpack(
@@ -113,9 +120,9 @@ class NightStore(FeatureStore):
         now_ms, alive = await self._connection.run("passes_alive", tag, *self._connection.clock())
         return int(now_ms), int(alive)
 
-    async def commit_nights(self, seeds: Mapping[str, bytes]) -> None:
-        """Fix the seeds of nights to come, by their tags, where there are none yet."""
-        await self._connection.plain([("HSETNX", key("night", tag), "seed", seed.hex()) for tag, seed in seeds.items()])
+    async def commit_night(self, tag: str, commitment: str, sealed: str) -> bool:
+        """Fix the seed of a night to come; False where it has one already."""
+        return self._connection.read(COMMIT_NIGHT, await self._connection.run("commit_night", tag, commitment, sealed))
 
     async def claims(self, tag: str) -> AsyncIterator[list[Claim]]:
         """Who has claimed a place in an opening, a page at a time; somebody may come twice."""

@@ -10,7 +10,6 @@ from server.core.city import City
 from server.core.clock import Clock, from_ms
 from server.core.districts import District
 from server.core.keys import day_tag
-from server.fairness.draw import commitment
 from server.messages.store import OutboxStore
 from server.night.status import state_of
 from server.night.store import NightStore
@@ -97,7 +96,7 @@ class Overview:
         return NightNow(
             date=day,
             state=state_of(it) or "none",
-            commitment=commitment(it.seed_bytes) if it.seed_bytes else None,
+            commitment=it.promise,
             closed_at=self._at(it.closed_ms),
             missed=it.missed,
             charged=it.charged,

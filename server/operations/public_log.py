@@ -10,7 +10,7 @@ appended again, perhaps in another order; a head that somebody has kept then tel
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from datetime import date, timedelta
+from datetime import date, timedelta, tzinfo
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -21,7 +21,6 @@ from server.core.clock import from_ms
 from server.core.errors import Refusal, StoreUnavailable
 from server.core.keys import day_tag, opening_tag
 from server.fairness.checkpoint import Notary, SignedHead
-from server.fairness.draw import commitment
 from server.fairness.merkle import HASH_BYTES, Proof, Tree, leaf_hash
 from server.night.store import NightStore
 from server.operations.log_store import Change, LogStore
@@ -160,7 +159,7 @@ class PublicLog:
         for day in (today - timedelta(days=1), today):
             tags = [day_tag(district.code, day) for district in self._city.districts]
             for district, night in zip(self._city.districts, await self._night_store.nights(tags), strict=True):
-                for fact in _of_night(district.code, day, night):
+                for fact in _of_night(district.code, day, night, self._city.tz):
                     yield fact
 
     async def _append_changes(self, today: date, *, ahead: bool) -> None:
@@ -221,15 +220,24 @@ def _of_opening(opening: Opening) -> Iterator[Fact]:
         yield _fact(f"draw:{tag}", "draw", which | drawn)
 
 
-def _of_night(district: str, day: date, night: NightRecord) -> Iterator[Fact]:
+def _of_night(district: str, day: date, night: NightRecord, tz: tzinfo) -> Iterator[Fact]:
     """Before the night, what its ties are bound to; then the list as it was frozen; then the result."""
-    if night.seed is None or night.seed_bytes is None:
+    if night.promise is None:
         return
     which = {"district": district, "date": day.isoformat()}
     tag = day_tag(district, day)
-    yield _fact(f"night:{tag}", "night", which | {"commitment": commitment(night.seed_bytes)})
+    yield _fact(f"night:{tag}", "night", which | {"commitment": night.promise})
     if night.list_root:
-        frozen = {"registrations": night.registrations, "list_root": night.list_root}
+        frozen: dict[str, Any] = {"registrations": night.registrations, "list_root": night.list_root}
+        if night.version:
+            round_ = {"chain": night.beacon, "round": night.round} if night.beacon else None
+            at = from_ms(night.frozen_ms or 0, tz).isoformat(timespec="milliseconds")
+            frozen |= {"version": night.version, "at": at, "beacon": round_}
         yield _fact(f"frozen:{tag}", "frozen", which | frozen)
     if night.root:
-        yield _fact(f"result:{tag}", "result", which | {"root": night.root, "seed": night.seed})
+        result: dict[str, Any] = {"root": night.root, "seed": night.seed}
+        if night.beacon:
+            result["beacon"] = {
+                "chain": night.beacon, "round": night.round, "signature": night.signature, "missing": night.no_beacon,
+            }  # fmt: skip
+        yield _fact(f"result:{tag}", "result", which | result)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from hashlib import sha256
 from typing import Final, Literal, NamedTuple, assert_never
 
 import msgspec
@@ -18,6 +19,7 @@ LEASE: Final[Statuses[LeaseStatus]] = words("lease", LeaseStatus)
 ENTER_NIGHT: Final[Statuses[EnterNightStatus]] = words("enter_night", EnterNightStatus)
 FREEZE: Final[Statuses[FreezeStatus]] = words("freeze", FreezeStatus)
 NOTE_NIGHT: Final = flag("note_night")
+COMMIT_NIGHT: Final = flag("commit_night")
 
 
 Step = Literal["close", "free", "freeze", "allot", "publish", "tell"]
@@ -34,6 +36,8 @@ class NightRecord(msgspec.Struct, frozen=True, kw_only=True):
     `fairness.Rules` and of its slots with how many of each are free, which are the night's own to read.
     """
 
+    commitment: str | None = None
+    sealed: str | None = None
     seed: str | None = None
     fence: int | None = None
     missed: int | None = None
@@ -49,6 +53,11 @@ class NightRecord(msgspec.Struct, frozen=True, kw_only=True):
     parts: int | None = None
     list_root: str | None = None
     frozen_ms: int | None = None
+    version: int | None = None
+    beacon: str | None = None
+    round: int | None = None
+    signature: str | None = None
+    no_beacon: str | None = None
     given: int | None = None
     withdrawn: int | None = None
     allotted_ms: int | None = None
@@ -60,9 +69,11 @@ class NightRecord(msgspec.Struct, frozen=True, kw_only=True):
     told_ms: int | None = None
 
     @property
-    def seed_bytes(self) -> bytes | None:
-        """The seed itself; known to all once the root is there."""
-        return bytes.fromhex(self.seed) if self.seed else None
+    def promise(self) -> str | None:
+        """The hex SHA-256 of the seed, which is public before the night; None where there is no seed yet."""
+        if self.commitment is not None or self.seed is None:
+            return self.commitment
+        return sha256(bytes.fromhex(self.seed)).hexdigest()  # a night begun by an earlier version
 
     def is_done(self, step: Step) -> bool:
         """Whether a step has come to its end."""

@@ -12,7 +12,7 @@ from server.core.errors import Refusal
 from server.fairness.checkpoint import SignedHead
 from server.fairness.merkle import Proof, check
 from server.night.published import Published
-from server.night.status import announced
+from server.night.status import NightBeaconView, announced
 from server.records.history import History
 from server.records.registration import Preference, Registration
 from server.store.connection import Connection
@@ -45,7 +45,7 @@ class NightView(msgspec.Struct):
     `reason`: why it got nothing; `reached`: the first-dose date that the slots came to, where they were all given;
     `nights`: how many were in vain so far. `line`: its line of the result file, octet by octet, `leaf` (from 0 with the
     head) and `proof`: that it is under `root`; null where the result is not public yet, or not on this machine.
-    `seed`: null as long as there is no root.
+    `seed`, `key`: null as long as there is no root.
     """
 
     date: date
@@ -60,6 +60,9 @@ class NightView(msgspec.Struct):
     commitment: str | None
     seed: str | None
     file_url: str | None
+    version: int | None
+    beacon: NightBeaconView | None
+    key: str | None
 
 
 class MessageView(msgspec.Struct, omit_defaults=True):
@@ -207,6 +210,9 @@ class Views:
             commitment=public.commitment if public else None,
             seed=public.seed if public else None,
             file_url=public.file_url if public else None,
+            version=public.version if public else None,
+            beacon=public.beacon if public else None,
+            key=public.key if public else None,
         )
 
     def _messages(self, it: Registration) -> list[MessageView]:

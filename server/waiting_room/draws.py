@@ -15,7 +15,7 @@ import structlog
 from server.core.clock import Clock
 from server.core.encryption import SeedCipher, Unreadable
 from server.core.errors import Refusal
-from server.core.keys import Pepper
+from server.core.keys import Pepper, night_seed_name
 from server.fairness.beacon import randomness_of
 from server.fairness.draw import BLIND_BYTES, SEED_BYTES, Draw, commitment, draw_key
 from server.fairness.merkle import Proof
@@ -62,6 +62,11 @@ class Draws:
         """(commitment, sealed seed) of a new draw."""
         seed = secrets.token_bytes(SEED_BYTES)
         return commitment(seed), self._seeds.seal(_of(tag), seed)
+
+    def begin_night(self, opening: Opening) -> tuple[str, str]:
+        """(commitment, sealed seed) of the night after an opening."""
+        seed = secrets.token_bytes(SEED_BYTES)
+        return commitment(seed), self._seeds.seal(night_seed_name(opening.district.code, opening.day), seed)
 
     def blinds(self, opening: Opening, residents: Iterable[bytes]) -> bytes:
         """The blinds of residents who join, one after the other; none where the draw is of the first version."""

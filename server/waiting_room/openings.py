@@ -126,6 +126,7 @@ class Openings:
         """Prepare an opening that is not in the store, or bring its draw further; whether anything was done."""
         if not opening.follows_the_city_file:
             promised, sealed = self._draws.begin(opening.tag)
+            night_promised, night_sealed = self._draws.begin_night(opening) if opening.window == 1 else ("", "")
             policy, district = self._city.policy, opening.district
             await self._opening_store.prepare(
                 opening.tag,
@@ -142,7 +143,8 @@ class Openings:
                 beacon=self._city.beacon_chain,
                 commitment=promised,
                 sealed=sealed,
-                night_seed=secrets.token_bytes(32) if opening.window == 1 else b"",
+                night_commitment=night_promised,
+                night_sealed=night_sealed,
             )
             return True
         return self._draws.can_open(opening) and await self._draws.settle(opening)

@@ -71,13 +71,13 @@ class OpeningStore(FeatureStore):
         beacon: str,
         commitment: str,
         sealed: str,
-        night_seed: bytes,
+        night_commitment: str,
+        night_sealed: str,
     ) -> bool:
         """Create the opening or let it follow the timetable; False once somebody has joined."""
         times = (opens_ms, draw_ms, closes_ms, claim_ms, pass_ms, grace_ms)
-        status = await self._connection.run(
-            "prepare", tag, *times, poll_budget, rate, max_active, beacon, commitment, sealed, night_seed.hex()
-        )
+        seeds = (commitment, sealed, night_commitment, night_sealed)
+        status = await self._connection.run("prepare", tag, *times, poll_budget, rate, max_active, beacon, *seeds)
         return self._connection.read(PREPARE, status) == "prepared"
 
     async def join(

@@ -11,7 +11,8 @@ import pytest
 
 from server.fairness.beacon import can_verify
 from server.fairness.lots import BeaconRound, Lots
-from server.fairness.verification import MadePublic, WrongFile, night_in_log, verify_allotment
+from server.fairness.merkle import Tree
+from server.fairness.verification import MadePublic, WrongFile, night_in_log, verify_allotment, verify_inclusion
 from tests.support.results import FROZEN_MS, PEOPLE, ROUND, SEED, SIGNATURE, a_file, bound, rfc_root
 from tests.support.serving import Jiaohao
 from tests.support.single_changes import changes, compact
@@ -165,3 +166,51 @@ def test_what_the_public_log_says_of_the_night_is_held_to(tmp_path: Path, raw: l
 def test_a_round_is_checked_by_its_chain() -> None:
     BeaconRound("quicknet", ROUND, SIGNATURE).check(FROZEN_MS)
     assert BeaconRound("quicknet", ROUND, SIGNATURE).randomness.hex() == RANDOMNESS
+
+
+# One's own line
+
+
+def status(raw: list[bytes], tree: Tree, number: int) -> dict[str, Any]:
+    """What the holder of this line (from 1) is told, by hand."""
+    head, line, root = json.loads(raw[0]), json.loads(raw[number - 1]), json.loads(raw[-1])["root"]
+    message = b"jiaohao night 2\n440106:2021-07-02\n" + bytes.fromhex(head["list_root"] + RANDOMNESS)
+    night = {
+        "date": "2021-07-02", "reason": line.get("reason"), "reached": line.get("reached"), "nights": 1,
+        "line": raw[number - 1].decode(), "leaf": number - 1, "root": root,
+        "proof": {"index": number - 1, "leaves": len(raw) - 1, "hashes": tree.prove(number - 1).hashes},
+        "list_root": head["list_root"], "commitment": head["commitment"], "seed": head["seed"], "file_url": None,
+        "version": 2, "key": hmac.new(SEED, message, hashlib.sha256).hexdigest(),
+        "beacon": head["beacon"] | {"randomness": RANDOMNESS, "missing": None},
+    }  # fmt: skip
+    slot = line.get("slot")
+    return {
+        "registration_no": line["no"], "state": "booked" if slot else "proposed", "district": "440106",
+        "priority": {"first_dose_date": line.get("first_dose")}, "night": night,
+        "appointment": {"date": slot[0], "site": slot[1], "period": slot[2]} if slot else None,
+    }  # fmt: skip
+
+
+def test_ones_own_line_is_held_to_the_key_and_all_that_it_is_made_of(tmp_path: Path) -> None:
+    text, tree = a_file(lots=bound())
+    raw, file = text.splitlines(), tmp_path / "status.json"
+    for number in (2, len(raw) - 1):
+        said = status(raw, tree, number)
+        file.write_bytes(compact(said))
+        assert verify_inclusion(file).line.no == said["registration_no"]
+        night, count = said["night"], 0
+        for name in ("seed", "commitment", "list_root", "key", "beacon", "version"):
+            for what, other in changes({name: night[name]}):
+                # why a signature is missing, where there is one, and a field more say nothing
+                if what in ("one more", "beacon: one more") or "missing" in what:
+                    continue
+                changed = {field: value for field, value in night.items() if field != name} | other
+                file.write_bytes(compact(said | {"night": changed}))
+                with pytest.raises(WrongFile):
+                    verify_inclusion(file)
+                count += 1
+        for wrong in (said | {"district": "440111"}, said | {"night": night | {"date": "2021-07-03"}}):
+            file.write_bytes(compact(wrong))
+            with pytest.raises(WrongFile, match="key"):
+                verify_inclusion(file)
+        assert count > 30

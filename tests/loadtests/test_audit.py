@@ -1,5 +1,6 @@
 """The audit can fail: an honest opening is all green, and each broken promise turns its own check red."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,9 +17,11 @@ from loadtests.audit.evidence import GrowingValue
 from loadtests.audit.promises import audit
 from loadtests.audit.truth import RegistrationTruth
 from loadtests.client.answers import Call
+from loadtests.client.draw import bound_key
 from loadtests.crowd.behaviour import Behaviour
 from loadtests.crowd.crowd import Wishes
 from loadtests.resident.facts import Fact
+from tests.support import SUPPORT
 from tests.support.honest_opening import DAY, END_S, World
 
 
@@ -87,6 +90,15 @@ def _another_seed(w: World) -> None:
 
 def _seed_shown_early(w: World) -> None:
     w.looks[3] = replace(w.looks[3], seed=w.first.seed.hex())
+
+
+def _key_of_ones_own(w: World) -> None:
+    """The numbers fit the key, and the key fits nothing that was public."""
+    w.looks[:] = [replace(look, key=look.seed, root="ab" * 32) if look.seed is not None else look for look in w.looks]
+
+
+def _root_changed(w: World) -> None:
+    w.looks[12], w.looks[13] = (replace(w.looks[n], root=it * 32) for n, it in ((12, "ab"), (13, "cd")))
 
 
 def _called_out_of_turn(w: World) -> None:
@@ -268,6 +280,8 @@ def _busy_generator(w: World) -> None:
         (_number_not_the_seeds, {"draw order"}),
         (_another_seed, {"draw committed", "draw order", "called in turn", "counts add up"}),
         (_seed_shown_early, {"draw committed"}),
+        (_key_of_ones_own, {"draw committed"}),
+        (_root_changed, {"draw committed"}),
         (_called_out_of_turn, {"called in turn"}),
         (_let_in_out_of_turn, {"called in turn"}),
         (_calls_went_back, {"called in turn"}),
@@ -455,6 +469,16 @@ def test_without_the_store_nothing_is_claimed_about_it() -> None:
         "cancellations kept", "wishes kept", "one open registration", "registrations add up",
     }  # fmt: skip
     assert world.red() == unjudged
+
+
+def test_keys_are_bound_as_the_contracts_vectors_have_it() -> None:
+    cases = json.loads((SUPPORT / "draw_vectors_2.json").read_text("utf-8"))["cases"]
+    plain = [case for case in cases if not case["beacon"]]
+    assert len(plain) >= 3
+    for case in plain:
+        seed = bytes.fromhex(case["seed"])
+        for what, key in (("draw", case["key"]), ("night", case["night_key"])):
+            assert bound_key(what, seed, case["tag"], case["root"]).hex() == key
 
 
 def test_a_run_that_ends_in_the_draw_judges_no_order() -> None:

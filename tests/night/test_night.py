@@ -645,11 +645,13 @@ async def test_who_registers_with_the_last_pass_while_the_night_reads_the_openin
 async def test_the_seeds_of_the_next_night_are_fixed_before_anybody_registers_for_it(house: NightHouse) -> None:
     await house.run()
     tags = [day_tag(district.code, DAY + timedelta(days=1)) for district in house.city.districts]
-    seeds = [night.seed or "" for night in await house.store.nights(tags)]
-    assert all(len(seed) == 64 for seed in seeds)
-    assert len(set(seeds)) == len(seeds)
+    promised = [night.commitment or "" for night in await house.store.nights(tags)]
+    assert all(len(it) == 64 for it in promised)
+    assert len(set(promised)) == len(promised)
+    assert [night.seed for night in await house.store.nights(tags)] == [None] * len(tags), "they are sealed"
     await house.run(DAY + timedelta(days=1))
-    assert [night.seed for night in await house.store.nights(tags)] == seeds
+    revealed = [bytes.fromhex(night.seed or "") for night in await house.store.nights(tags)]
+    assert [commitment(seed) for seed in revealed] == promised
 
 
 @pytest.mark.parametrize("field", ["closed_ms", "list_root", "given", "allotted_ms", "root", "told_ms"])

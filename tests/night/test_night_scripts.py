@@ -16,7 +16,6 @@ ON = "440106:2021-06-24"
 SLOT = Appointment("T1", "2021-06-24", "am")
 RESIDENT = (7).to_bytes(16, "big")
 CHANGE = Change(RESIDENT, "A", "night")
-SEED, OTHER_SEED = b"\x01" * 32, b"\x02" * 32
 
 
 async def registered(store: Store) -> None:
@@ -69,20 +68,21 @@ async def test_a_lease_of_a_time_before_the_clock_was_set_back_blocks_nobody(sto
 
 
 async def test_the_first_seed_stays_and_an_earlier_holder_notes_nothing(store: Store) -> None:
-    assert await store.enter_night(TAG, 1, SEED) == NightRecord(seed=SEED.hex(), fence=1)
+    assert await store.enter_night(TAG, 1, "c1", "s1") == NightRecord(commitment="c1", sealed="s1", fence=1)
     assert await store.note_night(TAG, 1, NightRecord(missed=3, closed_ms=T0))
-    assert await store.enter_night(TAG, 2, OTHER_SEED) == NightRecord(seed=SEED.hex(), fence=2, missed=3, closed_ms=T0)
+    held = NightRecord(commitment="c1", sealed="s1", fence=2, missed=3, closed_ms=T0)
+    assert await store.enter_night(TAG, 2, "c2", "s2") == held
     assert await store.note_night(TAG, 1, NightRecord(missed=4)) is False
-    assert await store.enter_night(TAG, 1, SEED) is None
+    assert await store.enter_night(TAG, 1, "c1", "s1") is None
     assert (await store.nights([TAG]))[0].missed == 3
     assert await store.note_night(TAG, 3, NightRecord(missed=4)) is False, "nor who never entered"
 
 
 async def test_a_list_is_frozen_once(store: Store) -> None:
-    await store.enter_night(TAG, 1, SEED)
+    await store.enter_night(TAG, 1, "c1", "s1")
     assert await store.freeze(TAG, 1, 0, b"\x00a", 60_000) == "kept"
     assert await store.freeze(TAG, 1, 1, b"b", 60_000) == "kept"
-    await store.enter_night(TAG, 2, SEED)
+    await store.enter_night(TAG, 2, "c1", "s1")
     assert await store.freeze(TAG, 1, 1, b"x", 60_000) == "stale"
     assert await store.freeze(TAG, 2, 0, b"c", 60_000) == "kept"
     assert [await store.frozen(TAG, part) for part in (0, 1)] == [b"c", None], "begun anew"
@@ -94,9 +94,17 @@ async def test_a_list_is_frozen_once(store: Store) -> None:
 
 
 async def test_the_seeds_of_nights_to_come_are_fixed_where_there_are_none(store: Store) -> None:
-    await store.commit_nights({TAG: SEED})
-    await store.commit_nights({TAG: OTHER_SEED, ON: OTHER_SEED})
-    assert [night.seed for night in await store.nights([TAG, ON])] == [SEED.hex(), OTHER_SEED.hex()]
+    assert await store.commit_night(TAG, "c1", "s1")
+    assert not await store.commit_night(TAG, "c2", "s2")
+    assert await store.commit_night(ON, "c2", "s2")
+    assert [(night.commitment, night.sealed) for night in await store.nights([TAG, ON])] == [("c1", "s1"), ("c2", "s2")]
+
+
+async def test_a_seed_that_an_earlier_version_has_fixed_stays(store: Store) -> None:
+    client: Any = store.client
+    await client.hset(key("night", TAG), "seed", "ab" * 32)
+    assert not await store.commit_night(TAG, "c1", "s1")
+    assert await store.enter_night(TAG, 1, "c1", "s1") == NightRecord(seed="ab" * 32, fence=1)
 
 
 # passes_alive

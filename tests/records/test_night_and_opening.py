@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from hashlib import sha256
 
 import msgspec
 import pytest
@@ -39,7 +40,8 @@ def test_a_night_is_read_as_the_version_before_wrote_it_and_written_the_same() -
     assert (night.fence, night.counts, night.reached) == (
         3, {"allotted": 39, "full": 1}, [None, date(2021, 5, 28), date(2021, 6, 1), None]
     )  # fmt: skip
-    assert night.seed_bytes == b"\xab" * 32
+    assert night.promise == sha256(b"\xab" * 32).hexdigest(), "of a night that an earlier version has begun"
+    assert NightRecord(commitment="cd" * 32, seed="ab" * 32).promise == "cd" * 32
     assert {name: str(value) for name, value in night.pack().items()} == NIGHT
 
 

@@ -335,6 +335,7 @@ async def test_a_draw_that_is_not_known_to_be_settled_is_settled_later(script: s
 NIGHT = {
     "lease": "close", "enter_night": "close", "miss": "close", "note_night": "close", "correct": "freeze",
     "freeze": "freeze", "take": "allot", "book": "allot", "settle": "allot", "pass_over": "allot", "remind": "tell",
+    "commit_night": "tell",
 }  # fmt: skip
 """Script -> the step that comes upon it."""
 

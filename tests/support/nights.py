@@ -12,8 +12,9 @@ import msgspec
 from server.appointments.appointments import Appointments
 from server.core.city import City, load_city
 from server.core.clock import to_ms
-from server.core.encryption import Cipher, Contact
+from server.core.encryption import Cipher, Contact, SeedCipher
 from server.core.keys import Pepper, day_tag, key, registration_no, resident_tag
+from server.night.lottery import Lottery
 from server.night.outcome import NightOutcome
 from server.night.published import Published
 from server.night.run import Night
@@ -118,16 +119,18 @@ class NightHouse:
         store: empty.
         folder: for the results; None = there is none.
         city: the city file.
+        chain: the beacon that it names, whose relays nobody knows.
     """
 
-    def __init__(self, store: Store, folder: Path | None, city: City | None = None) -> None:
+    def __init__(self, store: Store, folder: Path | None, city: City | None = None, *, chain: str = "") -> None:
         self.store = store
         self.city = city or load_city()
         self.clock = StandingClock()
         self.folder = folder
         self.published = Published(folder)
         self.appointments = Appointments(self.city, store, self.clock)
-        self.night = Night(self.city, store, self.clock, self.appointments, self.published)
+        self.lottery = Lottery(self.clock, SeedCipher([b"s" * 32]), chain)
+        self.night = Night(self.city, store, self.clock, self.appointments, self.published, self.lottery)
 
     def at(self, clock_time: str, day: date = DAY) -> int:
         """Let it be this time; in ms."""

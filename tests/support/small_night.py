@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import NamedTuple
+from hashlib import sha256
+from typing import Any, NamedTuple
 
 from server.core.city import load_city
-from server.core.keys import day_tag
+from server.core.keys import day_tag, key
 from server.fairness.allotment import Allotment, Candidate, Candidates, OfferedSlot, Rules, allot
 from server.fairness.lots import Lots
 from server.fairness.result_lines import list_root
@@ -54,7 +55,7 @@ class SmallNight:
         self.offered = self.rules.offered(table)
         self.candidates = Candidates([candidate for _, candidate in people], self.rules.periods)
         self.tag = day_tag(TIANHE, day)
-        self.seed = b""
+        self.seed = bytes(range(32))
         self.root = ""
         self.list_root = list_root(self.rules, self.candidates)
 
@@ -63,26 +64,41 @@ class SmallNight:
         for step in STEPS[: STEPS.index(upto) + 1]:
             await self.step(step)
 
+    async def promise(self) -> None:
+        """Commit to the night's seed: over what an opening has promised, with a seed that is secret here."""
+        client: Any = self.store.client
+        await client.hset(key("night", self.tag), "commitment", sha256(self.seed).hexdigest())
+
     async def step(self, name: str) -> None:
         """One of them, after the ones before it."""
         if name == "closing":
-            entered = await self.store.enter_night(self.tag, _TOKEN, bytes(range(32)))
-            assert entered is not None and entered.seed is not None
-            self.seed = bytes.fromhex(entered.seed)
+            await self.promise()
+            assert await self.store.enter_night(self.tag, _TOKEN, "", "") is not None
         elif name == "frozen":
-            await self._note(NightRecord(list_root=self.list_root, registrations=len(self.people), frozen_ms=1))
+            await self._note(
+                NightRecord(list_root=self.list_root, registrations=len(self.people), frozen_ms=1, version=2)
+            )
         elif name == "allotted":
             await self._tell(self._allot())
             await self._note(NightRecord(allotted_ms=2))
         elif name == "published":
             night = self._allot()
-            self.root = self.published.write(self.rules, Lots(self.seed), self.offered, night)
-            await self._note(NightRecord(root=self.root, counts=night.counts(), reached=night.reached, published_ms=3))
+            self.root = self.published.write(self.rules, self.lots, self.offered, night)
+            await self._note(
+                NightRecord(
+                    root=self.root, seed=self.seed.hex(), counts=night.counts(), reached=night.reached, published_ms=3
+                )
+            )
         else:
             await self._note(NightRecord(told_ms=4))
 
     def _allot(self) -> Allotment:
-        return allot(self.rules, self.offered, self.candidates, self.seed)
+        return allot(self.rules, self.offered, self.candidates, self.lots.key(self.tag, self.list_root))
+
+    @property
+    def lots(self) -> Lots:
+        """What decides among equals."""
+        return Lots(self.seed, 2, 1)
 
     async def _note(self, brought: NightRecord) -> None:
         assert await self.store.note_night(self.tag, _TOKEN, brought)

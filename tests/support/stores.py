@@ -71,9 +71,13 @@ class Store(
         """The test's time."""
         return self.now_ms, self.offset_ms
 
-    async def prepare_version_1(self, tag: str, *, seed: bytes, **plan: Any) -> bool:
-        """An opening as it was prepared before the draw's second version; such a one goes on."""
-        is_new = await self.prepare(tag, beacon="", commitment="", sealed="", **plan)
+    async def prepare_version_1(self, tag: str, *, seed: bytes, night_seed: bytes = b"n" * 32, **plan: Any) -> bool:
+        """An opening and its night as they were prepared before the draw's second version; such ones go on."""
+        nothing: dict[str, Any] = dict.fromkeys(
+            ("beacon", "commitment", "sealed", "night_commitment", "night_sealed"), ""
+        )
+        is_new = await self.prepare(tag, **nothing, **plan)
+        await self.plain([("HSETNX", key("night", tag), "seed", night_seed.hex())])
         await self.plain([("HSETNX", key("opening", tag), "seed", seed.hex())])
         await self.plain([("HDEL", key("opening", tag), "version", "commitment", "sealed", "beacon")])
         return is_new

@@ -21,7 +21,7 @@ async def test_a_waiting_resident_costs_64_bytes_at_most_and_in_the_draw_their_b
     store.now_ms = 1_000
     times: dict[str, Any] = {"opens_ms": 1_000, "draw_ms": 120_000, "closes_ms": 14_400_000}
     policy: dict[str, Any] = {"claim_ms": 300_000, "pass_ms": 600_000, "grace_ms": 600_000, "poll_budget": 1500}
-    draw: dict[str, Any] = {"beacon": "", "commitment": "", "sealed": "", "night_seed": bytes(32)}
+    draw: dict[str, Any] = {"beacon": "", "commitment": "", "sealed": "", "night_commitment": "", "night_sealed": ""}
     await store.prepare(_TAG, **times, **policy, **draw, rate=100.0, max_active=30_000)
     with Redis.from_url(store_url) as client:
         before = int(client.info("memory")["used_memory"])

@@ -25,7 +25,6 @@ DRAW = OPENS + 120_000
 PLAN: dict[str, Any] = {
     "opens_ms": OPENS, "draw_ms": DRAW, "closes_ms": OPENS + 14_400_000, "claim_ms": 300_000, "pass_ms": 600_000,
     "grace_ms": 600_000, "poll_budget": 1000, "rate": 1.0, "max_active": 1000, "seed": bytes(32),
-    "night_seed": bytes(32),
 }  # fmt: skip
 
 

@@ -33,7 +33,6 @@ PLAN: dict[str, Any] = {
     "rate": 10.0,
     "max_active": 1000,
     "seed": SEED,
-    "night_seed": SEED[::-1],
 }
 
 

@@ -127,7 +127,7 @@ class _History:
             "rate": float(shape.rate),
             "max_active": shape.max_active,
         }
-        self.plan = plan | {"beacon": "", "commitment": "", "sealed": "", "night_seed": _SEED}
+        self.plan = plan | {"beacon": "", "commitment": "", "sealed": "", "night_commitment": "", "night_sealed": ""}
         exact: dict[str, Any] = {"poll_budget": Fraction(8), "rate": shape.rate}
         self.model = WaitingRoom(**(plan | exact), seed=_SEED, version=version)
         self.done: list[tuple[str, Any, asyncio.Task[Any]]] = []

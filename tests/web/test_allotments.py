@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import hmac
 import json
 from collections.abc import AsyncIterator
 from datetime import date
@@ -11,7 +12,6 @@ from typing import Any
 import pytest
 
 from server.fairness.allotment import Candidate, OfferedSlot
-from server.fairness.lots import Lots
 from server.fairness.verification import verify_allotment, verify_inclusion
 from server.records.registration_changes import PassedOver
 from tests.support.results import rfc_root
@@ -75,19 +75,28 @@ async def held(house: House) -> AsyncIterator[Held]:
 # Public
 
 
+def _key(seed: bytes, list_root: str) -> str:
+    """Written out from the contract."""
+    text = f"jiaohao night 2\n{TIANHE}:2021-06-19\n".encode() + bytes.fromhex(list_root)
+    return hmac.new(seed, text, hashlib.sha256).hexdigest()
+
+
 async def test_a_night_becomes_public_step_by_step_and_its_seed_last(held: Held) -> None:
     house, night = held.house, held.night
+    await night.promise()
     before = await house.call("GET", PUBLIC)
     assert before.headers["cache-control"] == "public, max-age=60"
     promise = before.json()
-    nothing = dict.fromkeys(("registrations", "list_root", "seed", "root", "counts", "reached", "file_url"))
+    nothing = dict.fromkeys((
+        "registrations", "list_root", "seed", "root", "counts", "reached", "file_url", "version", "beacon", "key",
+    ))  # fmt: skip
     kept = {"district": TIANHE, "date": "2021-06-19", "state": "committed", "commitment": promise["commitment"]}
     assert promise == kept | nothing
     for step in STEPS[:3]:
         await night.step(step)
         answer = await house.call("GET", PUBLIC)
         assert night.seed.hex() not in answer.text, step
-        frozen = {} if step == "closing" else {"registrations": 4, "list_root": night.list_root}
+        frozen = {} if step == "closing" else {"registrations": 4, "list_root": night.list_root, "version": 2}
         assert answer.json() == promise | {"state": step} | frozen
     assert hashlib.sha256(night.seed).hexdigest() == promise["commitment"], "as it was promised"
     await night.step("published")
@@ -106,6 +115,9 @@ async def test_a_night_becomes_public_step_by_step_and_its_seed_last(held: Held)
         },
         "reached": [None, None, "2021-05-12", None],
         "file_url": f"/api/v1{PUBLIC}/file",
+        "version": 2,
+        "beacon": None,
+        "key": _key(night.seed, night.list_root),
     }  # fmt: skip
     await night.step("done")
     assert await house.get(PUBLIC) == out | {"state": "done"}
@@ -141,7 +153,7 @@ async def test_the_result_file_is_there_once_the_root_is_and_holds(held: Held, t
     await night.hold("allotted")
     refused(await house.call("GET", f"{PUBLIC}/file"), "not-found", 404)
     # Written, but its root is not noted yet: nobody is told the seed that stands in it.
-    night.published.write(night.rules, Lots(night.seed), night.offered, night._allot())
+    night.published.write(night.rules, night.lots, night.offered, night._allot())
     refused(await house.call("GET", f"{PUBLIC}/file"), "not-found", 404)
     await night.step("published")
     answer = await house.call("GET", f"{PUBLIC}/file", headers={"accept-encoding": "identity"})
@@ -208,7 +220,7 @@ async def test_everybody_sees_their_own_line_under_the_root_that_all_see(held: H
 
 async def test_nothing_of_the_result_is_told_before_its_root(held: Held) -> None:
     await held.night.hold("allotted")
-    held.night.published.write(held.night.rules, Lots(held.night.seed), held.night.offered, held.night._allot())
+    held.night.published.write(held.night.rules, held.night.lots, held.night.offered, held.night._allot())
     await held.morning()
     mine = (await held.look(0))["night"]
     assert [mine[name] for name in ("line", "root", "proof", "seed", "file_url")] == [None] * 5

@@ -43,7 +43,7 @@ async def entered(house: House, day: date = SATURDAY, code: str = TIANHE) -> int
     """The night of a district has begun; the lease's token."""
     lease = await house.store.lease("process 7 on night-1", 0, 60_000)
     assert lease.is_mine
-    assert await house.store.enter_night(f"{code}:{day}", lease.token, SEED) is not None
+    assert await house.store.enter_night(f"{code}:{day}", lease.token, "", "") is not None
     return lease.token
 
 
@@ -92,10 +92,10 @@ async def test_a_night_is_followed_step_by_step_and_its_seed_stays_secret_until_
     house: House,
 ) -> None:
     """The steps as `jiaohao night` notes them."""
-    assert (await house.store.nights([f"{TIANHE}:{SATURDAY}"]))[0].seed, "fixed before the opening"
+    assert (await house.store.nights([f"{TIANHE}:{SATURDAY}"]))[0].commitment, "fixed before the opening"
     await house.at("20:11:00")
     client: Any = house.store.client
-    await client.hset(f"night:{{{TIANHE}:{SATURDAY}}}", "seed", SEED.hex())
+    await client.hset(f"night:{{{TIANHE}:{SATURDAY}}}", "commitment", COMMITMENT)
 
     async def seen(state: str) -> Any:
         text = (await house.call("GET", "/operations", bearer=OPERATOR)).text
@@ -128,7 +128,7 @@ async def test_a_night_is_followed_step_by_step_and_its_seed_stays_secret_until_
     await step("20:16:00", allotted_ms=..., given=120, withdrawn=1)
     await seen("allotted")
     counts, reached = '{"allotted":99,"full":21}', '[null,"2021-05-03","2021-05-20",null]'
-    await step("20:17:00", published_ms=..., root="cd" * 32, counts=counts, reached=reached)
+    await step("20:17:00", published_ms=..., root="cd" * 32, seed=SEED.hex(), counts=counts, reached=reached)
     await seen("published")
     await step("20:18:00", told_ms=..., reminded=4)
     assert await seen("done") == {
@@ -204,7 +204,7 @@ async def test_the_lease_can_be_read_on_any_store(store: Store) -> None:
     mine = await store.lease("me", 0, 5_000)
     assert await store.leased() == mine._replace(is_mine=False)
     assert (mine.token, mine.holder, mine.since_ms, mine.expires_ms) == (1, "me", 1_000_000, 1_005_000)
-    await store.enter_night("440106:2021-06-19", mine.token, SEED)
+    await store.enter_night("440106:2021-06-19", mine.token, "", "")
     tags = ["440106:2021-06-19", "440111:2021-06-19"]
     assert [(night.fence, night.root) for night in await store.nights(tags)] == [(1, None), (None, None)]
 

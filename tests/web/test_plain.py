@@ -475,7 +475,7 @@ async def test_the_night_that_gave_an_appointment_is_named_and_can_be_checked(
     night = SmallNight(house.store, house.services.published, date(2021, 6, 19), waiting, table)
     await night.hold()
     await house.at("09:00:00", date(2021, 6, 20))
-    ties = [hmac.digest(night.seed, no.encode(), "sha256") for no in numbers]
+    ties = [hmac.digest(night.lots.key(night.tag, night.list_root), no.encode(), "sha256") for no in numbers]
     first, second = sorted(range(2), key=ties.__getitem__)
     await phone.post("/registration", {"no": numbers[first]})
     page = (await phone.get("/registration")).text

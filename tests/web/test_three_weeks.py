@@ -489,8 +489,10 @@ class Town:
             assert promised[code]["commitment"] == public["commitment"] == hashlib.sha256(seed).hexdigest()
             lines = await self._published(code, public)
             over, offered = self.books.over(code, self.day), self.books.offered(code, self.day)
-            nobody_is_wronged(lines, offered, seed, self.day)
-            given = self.books.allot(code, self.day, seed, self.now)
+            text = f"jiaohao night 2\n{code}:{self.day}\n".encode() + bytes.fromhex(public["list_root"])
+            night_key = hmac.new(seed, text, hashlib.sha256).digest()
+            nobody_is_wronged(lines, offered, night_key, self.day)
+            given = self.books.allot(code, self.day, night_key, self.now)
             assert [Given(line["no"], line["cohort"], _slot(line)) for line in lines] == given
             it, allotted = brought[code], sum(line.slot is not None for line in given)
             assert (it.missed, it.charged, it.barred) == closed[code]
@@ -502,7 +504,7 @@ class Town:
             self.happened.update(missed=it.missed, charged=it.charged, barred=it.barred, over=over, allotted=allotted)
             self.happened["excused"] += it.missed - it.charged
             self.happened["in vain for six nights"] += any(
-                r.held.nights >= 6 for r, _ in self.books.waiting(code, self.day, seed)
+                r.held.nights >= 6 for r, _ in self.books.waiting(code, self.day, night_key)
             )
             self.happened.update(f"cohort {line.cohort}" for line in given if line.slot is not None)
         self._check_capacity(before)
@@ -527,12 +529,12 @@ class Town:
             assert count <= max(self.books.capacity[slot], before[slot])
 
 
-def nobody_is_wronged(lines: Sequence[Any], offered: dict[Slot, int], seed: bytes, day: date) -> None:
+def nobody_is_wronged(lines: Sequence[Any], offered: dict[Slot, int], night_key: bytes, day: date) -> None:
     """Guarantees 5 and 6 from the lines of a result alone: no slot is given too often; everyone who got one ranks
     before everyone who did not and would have taken it; dates are from D+2 on, and the interval is over."""
 
     def rank(line: Any) -> tuple[int, str, bytes]:
-        tie = hmac.new(seed, line["no"].encode(), hashlib.sha256).digest()
+        tie = hmac.new(night_key, line["no"].encode(), hashlib.sha256).digest()
         return line["cohort"], line.get("first_dose", "9999-12-31"), tie
 
     def takes(line: Any, slot: Slot) -> bool:
@@ -642,7 +644,7 @@ async def town(request: pytest.FixtureRequest, store_url: str, tmp_path: Path) -
     """The small city before its first day; the lives' seed draws its seeds too, so that a life can be lived again."""
     settings = test_settings(results_dir=tmp_path / "results")
     seeds = random.Random(f"seeds {request.param}")
-    with patch("server.waiting_room.openings.secrets.token_bytes", seeds.randbytes):
+    with patch("server.waiting_room.draws.secrets.token_bytes", seeds.randbytes):
         async with open_house(store_url, settings) as house:
             town = Town(house, store_url, tmp_path, request.param)
             await town.settle_in()

@@ -7,8 +7,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from server.core.keys import day_tag
 from server.fairness.allotment import tie_break
+from server.fairness.beacon import NotOfTheBeacon
 from server.fairness.draw import commitment
+from server.fairness.lots import LATEST, BeaconRound, Lots
 from server.fairness.merkle import Proof, check
 from server.fairness.result_file import Line
 from server.fairness.verification.reading import WrongFile, compare_root, decode, parse
@@ -26,6 +29,14 @@ class _Appointment(msgspec.Struct):
     period: str
 
 
+class _Beacon(msgspec.Struct):
+    chain: str
+    round: int
+    signature: str | None = None
+    missing: str | None = None
+    randomness: str | None = None
+
+
 class _Night(msgspec.Struct):
     date: dt.date
     reason: str | None
@@ -36,6 +47,10 @@ class _Night(msgspec.Struct):
     proof: Proof | None
     commitment: str | None
     seed: str | None
+    list_root: str | None = None
+    version: int | None = None
+    beacon: _Beacon | None = None
+    key: str | None = None
 
 
 class _Status(msgspec.Struct):
@@ -73,6 +88,7 @@ def verify_inclusion(path: Path, published: str | None = None) -> Included:
 
     Raises:
         WrongFile: the first thing that is wrong.
+        BeaconUnverifiable: this Python cannot check the beacon's signature.
         OSError: the file cannot be read.
     """
     said = parse(0, path.read_bytes(), _status)
@@ -92,21 +108,47 @@ def verify_inclusion(path: Path, published: str | None = None) -> Included:
     line = decode(0, raw, _line)
     if line.no != said.registration_no:
         raise WrongFile(0, f"registration_no: it says {said.registration_no}, the line is of {line.no}")
-    _check_seed(night, line)
+    _check_seed(said.district, night, line)
     _check_outcome(said, night, line)
     return Included(line, night.leaf + 1, night.proof.leaves - 1, night.root, said.district, night.date)
 
 
-def _check_seed(night: _Night, line: Line) -> None:
+def _check_seed(district: str, night: _Night, line: Line) -> None:
     try:
         seed = bytes.fromhex(night.seed or "")
     except ValueError:
         raise WrongFile(0, f"seed: {night.seed} is not hexadecimal") from None
     if commitment(seed) != night.commitment:
         raise WrongFile(0, f"commitment: it says {night.commitment}, that of the seed is {commitment(seed)}")
-    expected = tie_break(seed, int(line.no)).hex()
+    key = _key(district, night, seed)
+    expected = tie_break(key, int(line.no)).hex()
     if line.tie != expected:
         raise WrongFile(0, f"tie: the line says {line.tie}, the seed gives {expected}")
+
+
+def _key(district: str, night: _Night, seed: bytes) -> bytes:
+    """The key of the tie-breaks, as seed, list and beacon give it. The round itself is checked with the whole result,
+    which says when the list was frozen."""
+    if night.version is None or night.version == 1:
+        return seed
+    if night.version != LATEST:
+        raise WrongFile(0, f"version: nights of version {night.version} are not known here")
+    said = night.beacon
+    beacon = None if said is None else BeaconRound(said.chain, said.round, said.signature)
+    try:
+        if beacon is not None and beacon.signature is not None:
+            beacon.check_signature()
+        lots = Lots(seed, LATEST, beacon=beacon)
+        key = lots.key(day_tag(district, night.date), night.list_root or "")
+    except NotOfTheBeacon as error:
+        raise WrongFile(0, f"beacon: {error}") from None
+    except ValueError:
+        raise WrongFile(0, f"list_root: {night.list_root} is not hexadecimal") from None
+    if said is not None and (said.randomness or "") != (beacon.randomness.hex() if beacon else ""):
+        raise WrongFile(0, f"randomness: it says {said.randomness}, which is not the signature's")
+    if night.key != key.hex():
+        raise WrongFile(0, f"key: it says {night.key}, seed, list and beacon give {key.hex()}")
+    return key
 
 
 def _check_outcome(said: _Status, night: _Night, line: Line) -> None:
