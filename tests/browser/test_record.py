@@ -41,7 +41,7 @@ def answered(page: Page, size: int, change: Callable[[list[str]], list[str]] = l
 
 def compared(page: Page, was: int, root: str) -> Any:
     return page.evaluate(
-        """async (was) => (await import("/record.js")).compare({}, was)""", {"size": was, "root": root}
+        """async (was) => (await import("/verify.js")).compare({}, was)""", {"size": was, "root": root}
     )["fits"]
 
 

@@ -108,7 +108,9 @@ def test_only_declared_keys_are_touched(name: str) -> None:
     keys = set(load_scripts()[name].keys)
     body = _body(_source(name))
     touched = re.findall(r"\bcall\('([A-Z]+)'(?:, ([^,)]+))?", body)
-    touched += re.findall(r"\b(load_opening|close_draw_when_due|fix_draw|is_held|give_no_fewer|commit_seed|note|owe)\((\w+)", body)
+    touched += re.findall(
+        r"\b(load_opening|close_draw_when_due|fix_draw|is_held|give_no_fewer|commit_seed|note|owe)\((\w+)", body
+    )
     for looked_up in re.findall(r"\bstanding_of\(o, (\w+), (\w+), (\w+),", body):
         assert looked_up == ("claims", "done", "calls")
         touched += [("standing_of", key) for key in looked_up]

@@ -20,7 +20,7 @@ export {
 export { standingOf, stroke } from "./app/districts.js";
 export { DATED, PAINT, closing, eta_s, labelOf, paint, show } from "./app/family.js";
 export { WAIT, bring, call, check, insist, kit, limit_ms, load, patience_ms, read, run, until } from "./app/requests.js";
-export { ask, clear, fault, make, mark, polite, refill, remind, set, tell, unmark, watch } from "./app/screen.js";
+export { ask, clear, fault, make, mark, polite, refill, remind, saveFile, set, tell, unmark, watch } from "./app/screen.js";
 export { now_ms, sure };
 
 // Where the address leads. Nothing personal is in it: a district, a place's key, a registration number.

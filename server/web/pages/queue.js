@@ -2,7 +2,7 @@
 
 import {
   $, LIVE, PAINT, all, ask, call, check, clock, closing, count, countdown, day, eta_s, go, insist, keepLook, kit, labelOf, lastLook, lasts, load,
-  now_ms, page, places, read, receipts, recall, remember, run, set, show, span, sure, t, teach, today, until_ms, when, zh,
+  now_ms, page, places, read, receipts, recall, remember, run, saveFile, set, show, span, sure, t, teach, today, until_ms, when, zh,
 } from "./app.js";
 import { change, ending, hear, keep, look, unheard, wake } from "./queue/asking.js";
 import WORDS from "./words/queue.js";
@@ -71,6 +71,23 @@ function whyThis({ number, drawn }) {
   const how = drawn || number <= (entries ?? 0) ? t("whyDrawn") : entries === null ? "" : t("whyAfter");
   return [how, t(rate * 60 < 1 ? "paceSlow" : "pace", count(Math.round(rate * 60)))].filter(Boolean).join(zh() ? "" : " ");
 }
+// That this device has worked the number out itself, and what that means.
+function drawVerified({ number, entry, verified: it }) {
+  const isKnown = it?.number === number && number > 0;
+  $("number-fault").hidden = !(isKnown && it.fault);
+  $("verified").hidden = !isKnown;
+  if (!isKnown) return;
+  const together = (...said) => said.filter(Boolean).join(zh() ? "" : " ");
+  const how = !(it.version > 1) ? "howFirst" : it.missing ? "howMissing" : it.round ? "howBeacon" : "howNoBeacon";
+  set("number-fault", it.fault ? t("faultSays") : "");
+  set("verified-title", t(it.unable ? "verifiedUnable" : it.fault ? "verifiedDiffers" : "verified"));
+  set("verified-how", it.unable ? "" : t(how, count(it.entries), it.chain, it.round));
+  set("verified-means", it.unable ? t("meansUnable") : it.fault ? ""
+    : together(t("meansSame", count(number)), t(how === "howBeacon" ? "meansNobody" : "meansUnlessLeaked"), it.own ? "" : t("meansOpen")));
+  const asked = it.version > 1 && !it.unable && !it.fault;
+  set("verified-list", !asked ? "" : it.list === "fits" ? t("listFits", count(entry + 1)) : t(it.list === "later" ? "listLater" : "listSoon"));
+  $("check-list").hidden = !asked || it.list === "fits";
+}
 PAINT.queue = () => {
   const it = mineNow();
   if (!it || !["drawing", "waiting"].includes(it.state)) return null; // what has become of it is shown in a moment
@@ -88,6 +105,7 @@ PAINT.queue = () => {
   set("queue-clock", left_ms > 0 ? countdown(left_ms) : "");
   set("keep", shut ? "" : number && wait_s < 120 ? t("keepNear") : t(lasts ? "keep" : "keepOpen") + back);
   set("why", shut ? "" : number ? whyThis(it) : t("whyDraw"));
+  drawVerified(shut ? {} : it);
   set("next-look", t("nextLook", span(Math.max(0, due - Date.now()) / 1000)));
   $("bar").hidden = shut;
   $("bar").value = number ? 1 - Math.min(1, ahead / Math.max(it.from ?? 1, ahead, 1)) : 1 - Math.max(0, left_ms) / (page.opening.draw.seconds * 1000);
@@ -133,6 +151,11 @@ $("claim").onclick = () => run((mine) => kit.register.claim(mine, mineNow()));
 document.querySelector("#over a[href='#home']").onclick = () => {
   const it = mineNow();
   if (it && it.state !== "missed" && !LIVE.includes(it.state)) remember(`place:${it.key}`);
+};
+$("check-list").onclick = () => { kit.verify.now(mineNow()); look(); };
+$("save-evidence").onclick = () => {
+  const it = mineNow();
+  saveFile(`${it.district}-${it.date}-${it.entry}.json`, "application/json", kit.verify.evidence(it));
 };
 $("again").onclick = () => kit.opening.rejoin(mineNow());
 for (const it of all(".leave")) {

@@ -2,7 +2,7 @@
 
 import {
   $, DATED, PAINT, all, ask, call, clock, count, day, go, insist, kit, knows, labelOf, lasts, load, make, nameOf, now_ms, page, paint, periodOf, polite,
-  read, recall, refill, remember, run, set, show, spaced, t, teach, until_ms, when, whenLanguageChanges, zh,
+  read, recall, refill, remember, run, saveFile, set, show, spaced, t, teach, until_ms, when, whenLanguageChanges, zh,
 } from "./app.js";
 import MESSAGES from "./words/message.js";
 import WORDS from "./words/receipt.js";
@@ -80,7 +80,7 @@ function hasGrown({ seen, size }, is) {
   return is.size > size ? [fits, t("record-more", count(is.size - size))].join(zh() ? "" : " ") : fits;
 }
 async function checkRecord(mine, { no }) {
-  const [{ compare }] = await load(mine, "record");
+  const [{ compare }] = await load(mine, "verify");
   page.receipt.record = await compare(mine, recall(`receipt:${no}`).record);
   draw();
   polite($("record-said").textContent);
@@ -210,19 +210,11 @@ async function cancel(mine, kept) {
   scrollTo(0, 0);
   $(ok ? "receipt-title" : "receipt-note").focus({ preventScroll: true });
 }
-function save(name, type, data) {
-  const href = URL.createObjectURL(new Blob([data], { type }));
-  const link = make("a", { href, download: name });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(href), 60_000);
-}
 async function download(mine) {
   const { kept } = page.receipt;
   const { ok, data } = await insist(mine, "GET", `/registrations/${kept.no}/appointment.ics`, { token: kept.token, plain: true });
   if (!ok) { page.receipt.refusal = data; return draw(); }
-  return save(t("calendar"), "text/calendar", data);
+  return saveFile(t("calendar"), "text/calendar", data);
 }
 
 PAINT.receipt = () => {
@@ -243,12 +235,12 @@ $("forget").onclick = async () => {
 $("ics").onclick = () => run(download);
 $("save-proof").onclick = () => {
   const { receipt: secret, ...data } = page.receipt.data; // whoever has the receipt could cancel
-  save(`${data.registration_no}-${data.night.date}.json`, "application/json", JSON.stringify(data, null, 1));
+  saveFile(`${data.registration_no}-${data.night.date}.json`, "application/json", JSON.stringify(data, null, 1));
 };
 $("check-record").onclick = () => run((mine) => checkRecord(mine, page.receipt.kept));
 $("save-record").onclick = () => {
   const { no, record } = recall(`receipt:${page.receipt.kept.no}`);
-  save(`${no}-${record.size}.txt`, "text/plain", record.checkpoint);
+  saveFile(`${no}-${record.size}.txt`, "text/plain", record.checkpoint);
 };
 $("print").onclick = () => print();
 $("speak").onclick = () => {

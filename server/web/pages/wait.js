@@ -47,6 +47,6 @@ export function standing(place, opening) {
   if (number && number <= serving) return { ask: "always", number };
   if (!ON.includes(state)) return Date.parse(now) >= Date.parse(closes_at) ? { state: "ended", ahead: null, eta_seconds: null, after_s: 3600 } : ONCE;
   if (!wait) return ONCE;
-  if (!number) return { state: "drawing", after_s: wait.look.floor_seconds * wait.look.stretch * (0.85 + 0.15 * Math.random()) };
+  if (!number) return { state: "drawing", root: draw.root ?? place.root, after_s: wait.look.floor_seconds * wait.look.stretch * (0.85 + 0.15 * Math.random()) };
   return { state: "waiting", number, serving, ...outlook(number, opening) };
 }

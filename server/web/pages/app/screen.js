@@ -23,6 +23,14 @@ export function refill(parent, ...children) {
   parent.append(...children);
   if (held) parent.querySelector(`[href="${held}"]`)?.focus(); // who stood on a link stays there
 }
+export function saveFile(name, type, data) {
+  const href = URL.createObjectURL(new Blob([data], { type }));
+  const link = make("a", { href, download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(href), 60_000);
+}
 // What is wrong with a field is told until it is mended: `isMended` says whether it is, of a field that is being changed.
 // What only the server can judge counts as mended once it has been changed.
 export function watch(form, isMended = () => true) {

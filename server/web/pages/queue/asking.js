@@ -32,10 +32,12 @@ export function waitsAlone(it) {
 }
 export function look() {
   if (navigator.onLine === false || !page.city) return;
+  kit.verify?.look();
   for (const it of places()) {
     // A device whose clock was set back must not wait for ever.
     if (it.due > Date.now() + it.wait_ms + 1000) later({ ...it, seen: Math.min(it.seen, Date.now()) }, it.wait_ms);
     if (LIVE.includes(it.state)) bring("wait");
+    if (it.drawn && it.number) bring("verify");
     if (it.state === "drawing" && !it.spread && waitsAlone(it)) spread(it);
     if (!isDue(it)) continue;
     if (waitsAlone(it)) lookAt(it.district); else poll(it.key);

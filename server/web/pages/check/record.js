@@ -1,8 +1,8 @@
 // The city's public record, of which every receipt has a fingerprint: whether today's begins with what it was then.
 
-import { call, insist } from "./app.js";
-import { hex } from "./check/hash.js";
-import { hasGrown } from "./check/merkle.js";
+import { call, insist } from "../app.js";
+import { hex } from "./hash.js";
+import { hasGrown } from "./merkle.js";
 
 // The head that a signed note says: how many entries, and their root, there in base64.
 function headOf(note) {
