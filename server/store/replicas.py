@@ -43,7 +43,8 @@ def marking(mark: str, wanted: int) -> tuple[tuple[Arg, ...], ...]:
     WAIT counts from what its own connection wrote last. A call that is repeated, because the replicas were behind,
     finds its work done and writes nothing: so a mark is written first. The third says who was connected then.
     """
-    return ("SET", mark, 1, "PX", 1), ("WAIT", wanted, _REPLICAS_MS), ("INFO", "replication")
+    written: tuple[Arg, ...] = ("SET", mark, 1, "PX", 1) if wanted else ("EXISTS", mark)
+    return written, ("WAIT", wanted, _REPLICAS_MS), ("INFO", "replication")
 
 
 MARKING = 3

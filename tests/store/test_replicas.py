@@ -309,6 +309,10 @@ async def test_after_its_slot_has_moved_a_call_waits_for_the_replicas_of_the_nod
     target, its_replica = cluster.holders_of(f"opening:{{{other}}}")
     assert await kept(store, b"a" * 16)
     move_slot(cluster, where, source, target)
+    another = await opened(cluster)
+    another.now_ms = store.now_ms
+    assert await kept(another, b"c" * 16)  # which is how the store sees that another node decides now
+    store.now_ms += 5000  # and nobody new gets a place for a second
     with standing_still(its_replica):
         assert not await kept(store, b"b" * 16)
         assert not await kept(store, b"b" * 16), "asked again, on the node that has it"
@@ -316,6 +320,7 @@ async def test_after_its_slot_has_moved_a_call_waits_for_the_replicas_of_the_nod
     (told,) = known(await store.join(TAG, [b"b" * 16]))
     assert (told.entry, told.fresh) == (1, False)
     await store.close()
+    await another.close()
 
 
 def move_slot(cluster: OwnCluster, name: str, source: int, target: int) -> None:

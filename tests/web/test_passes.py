@@ -3,6 +3,7 @@
 import asyncio
 import xml.etree.ElementTree as ET
 from datetime import date
+from hashlib import sha256
 
 import pytest
 
@@ -89,6 +90,8 @@ async def test_a_registration_is_201_once_and_200_ever_after(house: House) -> No
     assert no[:7] == "1061901"  # year 1, 19 June, district 01
     assert told.pop("receipt")
     assert told.pop("receipt_qr_svg_url") == f"/api/v1/registrations/{no}/qr.svg"
+    head = told.pop("log")
+    assert (head["size"], head["root"]) == (0, sha256(b"").hexdigest()), "nothing has been written into the log yet"
     assert told == {
         "registration_no": no,
         "state": "proposed",
