@@ -62,10 +62,11 @@ class Drawing:
 
     def follow(self, kept: OpeningRecord) -> None:
         """Take over what the store says."""
+        begun_anew = kept.sealed != self.sealed  # the store was emptied
         self.version, self.sealed, self.chain = kept.version, kept.sealed, kept.beacon
         if kept.seed is not None and not self.seed:
             self.seed = bytes.fromhex(kept.seed)
-        if self.commitment is None:
+        if self.commitment is None or begun_anew:
             self.commitment = kept.commitment or commitment(self.seed)
         if kept.drawn is not None:
             self.drawn = kept.drawn

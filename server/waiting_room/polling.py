@@ -129,6 +129,8 @@ class Polling:
             raise StoreUnavailable
         if standing == "lost":
             return None
+        if not number:  # the store has the place, and this worker is to learn its number with the next tick
+            raise StoreUnavailable
         state = _state_of(standing)
         status = TicketStatus(state, number, opening.serving, 0, 0, 3600.0)
         if state == "waiting":

@@ -77,7 +77,7 @@ def test_a_limited_generator_is_said_aloud() -> None:
 def test_the_figures_are_plain_json() -> None:
     plain = msgspec.json.decode(msgspec.json.encode(concluded(World()).plain()))
     assert plain["passed"] is True
-    assert len(plain["checks"]) == 23
+    assert len(plain["checks"]) == 25
     assert plain["totals"]["joined"] > 50
     assert plain["latency_ms"]["join"]["p99"] <= 1.0
     assert plain["totals"]["registered"] == 12  # who cancelled, and who waits again, was registered too
@@ -134,7 +134,7 @@ def test_the_verdict_shows_every_check() -> None:
     show(concluded(world), Console(file=shown, width=160), Options())
     for check in audit(world.evidence):
         assert check.name in shown.getvalue()
-    assert "23 of 23 checks are green" in shown.getvalue()
+    assert "25 of 25 checks are green" in shown.getvalue()
 
 
 def test_charts_bear_emptiness_and_extremes() -> None:

@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 import pytest
 
+from server.core.tokens import Signer, TokenKind
 from tests.support.serving import BAIYUN, DAY, TIANHE, House, enrol, open_house, person, refused, test_settings
 
 
@@ -195,11 +196,22 @@ async def test_no_ticket_at_all(house: House) -> None:
             refused(await house.call(method, path, headers=headers), "unauthorized", 401)
 
 
-async def test_a_ticket_signed_by_somebody_else(store_url: str, house: House) -> None:
+async def test_a_ticket_signed_by_somebody_else(house: House) -> None:
+    await house.at("08:00:00")
+    ours = Signer(test_settings().secrets)
+    token = ours.read(TokenKind.TICKET, (await house.join(person(0)))["ticket"])
+    assert (await house.call("GET", "/ticket", bearer=ours.sign(TokenKind.TICKET, token))).status_code == 200
+    ticket = Signer((b"x" * 32,)).sign(TokenKind.TICKET, token)
+    refused(await house.call("GET", "/ticket", bearer=ticket), "forged", 401)
+
+
+async def test_with_another_secret_nobody_gets_a_place_as_the_draws_seed_cannot_be_opened(
+    store_url: str, house: House
+) -> None:
     async with open_house(store_url, test_settings(secrets=(b"x" * 32,))) as other:
         await asyncio.gather(house.at("08:00:00"), other.at("08:00:00"))
-        ticket = (await other.join(person(0)))["ticket"]
-        refused(await house.call("GET", "/ticket", bearer=ticket), "forged", 401)
+        refused(await other.try_join(person(0)), "store-unavailable", 503)
+        assert (await house.join(person(0)))["entry"] == 0
 
 
 async def test_tokens_are_good_for_one_thing_only(house: House) -> None:

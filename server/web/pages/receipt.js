@@ -64,7 +64,7 @@ function drawSms(data) {
 
 // The public record as this device first heard of it, with this registration.
 const short = ({ size, root }) => t("record-short", count(size), root.slice(0, 16).replace(/.{4}(?=.)/g, "$&\u00a0"));
-const recordOf = (data) => (data?.log.size > 0 ? data.log : null);
+const recordOf = (data) => (data?.log?.size > 0 ? data.log : null);
 function drawRecord({ kept: { no }, data, record }) {
   const first = recall(`receipt:${no}`)?.record;
   $("record").hidden = !recordOf(data);
