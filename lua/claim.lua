@@ -10,8 +10,8 @@
 -- ARGV[2] offset_ms  int    city time minus TIME
 -- ARGV[3..] ticket   mixed  entry, number, resident key, entry, number, resident key, ...
 -- RETURNS {status, claimed, outcome, expires_ms, ...}  status: ok | absent; claimed: so many places of the opening are;
---         outcome: fresh | claimed (again) | waiting | ready (no pass free: max_active was lowered, or another node has just
---         become the primary) | lapsed | used | missed | left | ended | lost (a roll-back: the place is not theirs)
+--         outcome: fresh | claimed (again) | waiting | ready (no pass free: max_active was lowered) | held (ready, and another
+--         node has just become the primary) | lapsed | used | missed | left | ended | lost (a roll-back: the place is not theirs)
 -- COST O(tickets * log passes)
 local opening, places, done, calls, claims, passes, leavers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
@@ -33,6 +33,9 @@ for i = 3, #ARGV, 3 do
     claimed = claimed + 1
     alive = alive + 1
     outcome, until_ms = 'fresh', expires_ms
+  elseif outcome == 'ready' and held then
+    -- They were told that it is their turn, and it is: in a second it can be said whether a pass is free.
+    outcome, until_ms = 'held', 0
   elseif outcome == 'waiting' and now >= o.closes_ms then
     outcome = 'ended'
   end

@@ -18,7 +18,9 @@ BindDrawStatus = Literal["bound", "kept", "early", "absent"]
 FixDrawStatus = Literal["fixed", "kept", "unbound", "absent"]
 OpeningStatus = Literal["ok", "absent"]
 Standing = Literal["waiting", "ready", "claimed", "lapsed", "used", "missed", "left", "lost"]
-ClaimOutcome = Literal["fresh", "claimed", "waiting", "ready", "lapsed", "used", "missed", "left", "ended", "lost"]
+ClaimOutcome = Literal[
+    "fresh", "claimed", "waiting", "ready", "held", "lapsed", "used", "missed", "left", "ended", "lost"
+]
 ReleaseStatus = Literal["released", "again", "other"]
 LeaveStatus = Literal["left", "gone", "used", "unsettled", "unnumbered", "absent"]
 AdjustStatus = Literal["adjusted", "absent"]

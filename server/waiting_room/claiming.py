@@ -90,7 +90,7 @@ class Claiming:
                 raise Refusal("used")
             case "ended":
                 raise self._openings.ended(opening)
-            case "absent" | "lost":
+            case "absent" | "lost" | "held":
                 raise StoreUnavailable
             case "left":
                 raise Refusal("expired", state="left")
