@@ -32,6 +32,36 @@ class Unreadable(Exception):
     """Encrypted with a secret that we have not got, damaged, or of somebody else; the message names the key id only."""
 
 
+class _Keys:
+    """Keys for one purpose, derived from the secrets: the current one encrypts, and each decrypts what it encrypted.
+
+    What they make is the key's id (1 byte), a nonce (12), ciphertext and tag (16).
+    """
+
+    def __init__(self, secrets: Sequence[bytes], purpose: bytes) -> None:
+        self._keys = {fingerprint(s): AESGCM(hmac.digest(s, purpose, "sha256")) for s in reversed(secrets)}
+        self.current_id = fingerprint(secrets[0])
+        self._prefix = bytes([self.current_id])
+        self._current = self._keys[self.current_id]
+
+    def encrypt(self, bound_to: bytes, plain: bytes) -> bytes:
+        # Random nonces are safe for 2^32 encryptions with one secret: a city's registry a hundred times over.
+        nonce = os.urandom(_NONCE_BYTES)
+        return self._prefix + nonce + self._current.encrypt(nonce, plain, bound_to)
+
+    def decrypt(self, bound_to: bytes, encrypted: bytes) -> bytes:
+        if not encrypted:
+            raise Unreadable("nothing is encrypted here")
+        key_id = encrypted[0]
+        key = self._keys.get(key_id)
+        if key is None:
+            raise Unreadable(f"key id {key_id} is none of JIAOHAO_SECRET and JIAOHAO_PREVIOUS_SECRETS")
+        try:
+            return key.decrypt(encrypted[1 : 1 + _NONCE_BYTES], encrypted[1 + _NONCE_BYTES :], bound_to)
+        except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
+            raise Unreadable(f"key id {key_id}: damaged, or of somebody else") from None
+
+
 class Cipher:
     """Encrypts and decrypts with keys derived from the process's secrets.
 
@@ -40,10 +70,7 @@ class Cipher:
     """
 
     def __init__(self, secrets: Sequence[bytes]) -> None:
-        self._keys = {fingerprint(s): AESGCM(hmac.digest(s, b"jiaohao contact", "sha256")) for s in reversed(secrets)}
-        self._key_id = fingerprint(secrets[0])
-        self._prefix = bytes([self._key_id])
-        self._current = self._keys[self._key_id]
+        self._keys = _Keys(secrets, b"jiaohao contact")
 
     def encrypt(self, resident: bytes, contact: Contact) -> bytes:
         """Key id (1 byte), nonce (12), ciphertext and tag (16); it is decrypted for `resident` (their key) alone."""
@@ -72,24 +99,16 @@ class Cipher:
 
     def is_stale(self, encrypted: bytes) -> bool:
         """Whether it was encrypted with another secret than the current one; nothing at all is not stale."""
-        return bool(encrypted) and encrypted[0] != self._key_id
+        return bool(encrypted) and encrypted[0] != self._keys.current_id
 
     def _encrypt(self, bound_to: bytes, text: str) -> bytes:
-        # Random nonces are safe for 2^32 encryptions with one secret: a city's registry a hundred times over.
-        nonce = os.urandom(_NONCE_BYTES)
-        return self._prefix + nonce + self._current.encrypt(nonce, text.encode(), bound_to)
+        return self._keys.encrypt(bound_to, text.encode())
 
     def _decrypt(self, bound_to: bytes, encrypted: bytes) -> str:
-        if not encrypted:
-            raise Unreadable("nothing is encrypted here")
-        key_id = encrypted[0]
-        key = self._keys.get(key_id)
-        if key is None:
-            raise Unreadable(f"key id {key_id} is none of JIAOHAO_SECRET and JIAOHAO_PREVIOUS_SECRETS")
         try:
-            return key.decrypt(encrypted[1 : 1 + _NONCE_BYTES], encrypted[1 + _NONCE_BYTES :], bound_to).decode()
-        except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce, or no UTF-8
-            raise Unreadable(f"key id {key_id}: damaged, or of somebody else") from None
+            return self._keys.decrypt(bound_to, encrypted).decode()
+        except UnicodeDecodeError:
+            raise Unreadable(f"key id {encrypted[0]}: no text") from None
 
 
 class SeedCipher:
@@ -100,13 +119,11 @@ class SeedCipher:
     """
 
     def __init__(self, secrets: Sequence[bytes]) -> None:
-        self._keys = {fingerprint(s): AESGCM(hmac.digest(s, b"jiaohao seed", "sha256")) for s in reversed(secrets)}
-        self._key_id = fingerprint(secrets[0])
+        self._keys = _Keys(secrets, b"jiaohao seed")
 
     def seal(self, of: str, seed: bytes) -> str:
         """Hex: key id (1 byte), nonce (12), ciphertext and tag (16). `of`: what it is the seed of, to open it again."""
-        nonce = os.urandom(_NONCE_BYTES)
-        return (bytes([self._key_id]) + nonce + self._keys[self._key_id].encrypt(nonce, seed, of.encode())).hex()
+        return self._keys.encrypt(of.encode(), seed).hex()
 
     def unseal(self, of: str, sealed: str) -> bytes:
         """The seed that `seal` was given.
@@ -115,18 +132,12 @@ class SeedCipher:
             Unreadable: it cannot be opened with our secrets, or is of something else.
         """
         try:
-            raw = bytes.fromhex(sealed)
+            return self._keys.decrypt(of.encode(), bytes.fromhex(sealed))
         except ValueError:
             raise Unreadable(f"{of}: what is there is no sealed seed") from None
-        key = self._keys.get(raw[0]) if raw else None
-        if key is None:
-            which = f"key id {raw[0]}" if raw else "nothing"
-            raise Unreadable(f"{of}: its seed is sealed with {which}, which is no secret that this process has")
-        try:
-            return key.decrypt(raw[1 : 1 + _NONCE_BYTES], raw[1 + _NONCE_BYTES :], of.encode())
-        except (InvalidTag, ValueError):
-            raise Unreadable(f"{of}: its sealed seed is damaged, or of something else") from None
+        except Unreadable as why:
+            raise Unreadable(f"{of}: its sealed seed: {why}") from None
 
     def is_stale(self, sealed: str) -> bool:
         """Whether it was sealed with another secret than the current one."""
-        return sealed[:2] != f"{self._key_id:02x}"
+        return sealed[:2] != f"{self._keys.current_id:02x}"

@@ -14,6 +14,7 @@ from playwright.sync_api import Page, Route, expect
 
 from server.web.assets import PAGES
 from tests.support.browser import Call, Visit, Visits, look
+from tests.support.moved_clock import STEP_S, MovedClock
 from tests.support.serving import API, BAIYUN, TIANHE, Up, until
 from tests.support.steps import FILL, agree, come_in, demo, fill_papers, join, number_of, register, sideways
 
@@ -60,7 +61,7 @@ def test_a_first_visit_is_three_requests_and_60_kilobytes_from_one_host(morning:
 # Asking as told
 
 
-class Line:
+class Line(MovedClock):
     """A line that moves as a test wants it, at a time that a test moves: stands in for the server's answers on places.
 
     Args:
@@ -68,23 +69,17 @@ class Line:
         server: serves the pages, and the answers that these are made of.
     """
 
-    STEP_S = 0.5  # as often as the page looks at its clock
-
     def __init__(self, here: Visit, server: Up) -> None:
-        self.here = here
+        super().__init__(here, datetime.fromisoformat("2021-06-19T08:30:00+08:00"))
         self.city = server.call("GET", f"{API}/city").json()
         self.opening = server.call("GET", f"{API}/openings/{TIANHE}").json() | {"state": "open", "rate_per_second": 1.0}
         del self.opening["wait"]  # as a server of before: what becomes of a place only a worker tells
-        self.start = datetime.fromisoformat("2021-06-19T08:30:00+08:00")
-        self.at_s = 0.0
         self.places: dict[str, dict[str, Any]] = {}
         self.joins = 0
         self.polls: list[tuple[float, str]] = []
         self.looks: list[float] = []
         self.busy_s = 0
         self.refusal: tuple[int, dict[str, str], str] | None = None  # instead of any answer on a place
-        here.context.clock.install(time=self.start - timedelta(seconds=10))
-        here.context.clock.pause_at(self.start)
         here.context.route("**/api/v1/**", self._answer)
 
     def waiting(self, ticket: str, ahead: int = 900, eta_seconds: int = 900, **changes: Any) -> None:
@@ -98,29 +93,10 @@ class Line:
         until_then = (self.now() + timedelta(minutes=5)).isoformat()
         self.waiting(ticket, 0, 0, state="ready", claim_before=until_then)
 
-    def now(self) -> datetime:
-        """The time of day."""
-        return self.start + timedelta(seconds=self.at_s)
-
-    def go_by(self, seconds: float, step_s: float = STEP_S) -> None:
-        """Let time pass; what is asked meanwhile is answered."""
-        for _ in range(round(seconds / step_s)):
-            self.at_s += step_s
-            self.here.context.clock.run_for(round(step_s * 1000))
-            until(self._is_idle, "the page is done asking")
-
     def look(self, page: Page, name: str) -> None:
         """See `look`; the time runs by itself from here on, as axe wants timers."""
         self.here.context.clock.resume()
         look(page, name)
-
-    def _is_idle(self) -> bool:
-        pages = self.here.context.pages
-        idle = "navigator.locks.query().then(({ held, pending }) => held.length + pending.length === 0)"
-        # What one tab stores, the others see some milliseconds later. Half a second goes by here in less than that, and
-        # a tab that looked meanwhile would ask by what it still knew.
-        kept = "JSON.stringify(Object.entries(localStorage).sort())"
-        return bool(pages[0].evaluate(idle)) and len({page.evaluate(kept) for page in pages}) == 1
 
     def asked(self, ticket: str) -> list[float]:
         """When a place was asked about, in seconds from the start."""
@@ -192,7 +168,7 @@ def in_line(line: Line, **place: Any) -> Page:
     return page
 
 
-SLACK_S = 0.7 + Line.STEP_S  # tabs keep out of step by up to 0.7 s, and look every half second
+SLACK_S = 0.7 + STEP_S  # tabs keep out of step by up to 0.7 s, and look every half second
 
 
 def test_it_asks_as_told_never_sooner_and_not_twice_with_two_tabs(line: Line) -> None:

@@ -10,7 +10,8 @@ from playwright.sync_api import expect
 from server.fairness.draw import commitment
 from tests.support import SUPPORT
 from tests.support.browser import Visits, picture
-from tests.support.moved_morning import DAY, LOOK, POLL, STEP_S, Morning, drawn, entry_of, wait
+from tests.support.moved_clock import STEP_S
+from tests.support.moved_morning import DAY, LOOK, POLL, Morning, drawn, entry_of, wait
 from tests.support.public_wait import ahead_of, eta_s, look_after_s
 from tests.support.serving import API, TIANHE, Up, quick_city, up
 from tests.support.steps import adjust, come_in, demo, fill_papers

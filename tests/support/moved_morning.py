@@ -10,12 +10,12 @@ from playwright.sync_api import Page, Route, expect
 from server.fairness.draw import Draw, commitment
 from tests.support import SUPPORT
 from tests.support.browser import Call, Visit
+from tests.support.moved_clock import MovedClock
 from tests.support.serving import API, TIANHE, Up, until
 from tests.support.steps import demo, join
 
 SEED = bytes.fromhex(json.loads((SUPPORT / "draw_vectors.json").read_text(encoding="utf-8"))["seed"])
 DAY = "2021-06-19"
-STEP_S = 0.5
 LOOK, POLL = f"GET /openings/{TIANHE}", "GET /ticket"
 
 
@@ -27,7 +27,7 @@ def wait(**changes: Any) -> dict[str, Any]:
     return it | {"look": look} | {names.get(name, name): value for name, value in changes.items()}
 
 
-class Morning:
+class Morning(MovedClock):
     """An opening of 08:00 with a draw of two minutes, as its public answer tells it; and what is asked, and when.
 
     Args:
@@ -39,8 +39,7 @@ class Morning:
     ENTRIES, DRAW_S, RATE = 1000, 120.0, 2.0
 
     def __init__(self, here: Visit, server: Up, at_s: float = 30.0) -> None:
-        self.here, self.at_s = here, at_s
-        self.start = datetime.fromisoformat(f"{DAY}T08:00:00+08:00")
+        super().__init__(here, datetime.fromisoformat(f"{DAY}T08:00:00+08:00"), at_s)
         self.city = server.call("GET", f"{API}/city").json()
         self.opening: dict[str, Any] = server.call("GET", f"{API}/openings/{TIANHE}").json() | {
             "date": DAY,
@@ -53,28 +52,9 @@ class Morning:
         self.stays_at: int | None = None  # nobody is called beyond it
         self.status = 200
         self.asked: list[tuple[float, str]] = []
-        here.context.clock.install(time=self.now() - timedelta(seconds=10))
-        here.context.clock.pause_at(self.now())
         here.context.route("**/api/v1/**", self._answer)
         self.scripts: set[str] = set()
         here.context.on("requestfinished", lambda it: self.scripts.add(urlsplit(it.url).path))
-
-    def now(self) -> datetime:
-        """The time of day."""
-        return self.start + timedelta(seconds=self.at_s)
-
-    def go_by(self, seconds: float, step_s: float = STEP_S) -> None:
-        """Let time pass; what is asked meanwhile is answered."""
-        for _ in range(round(seconds / step_s)):
-            self.at_s += step_s
-            self.here.context.clock.run_for(round(step_s * 1000))
-            until(self._is_idle, "the page is done asking")
-
-    def _is_idle(self) -> bool:
-        pages = self.here.context.pages
-        idle = "navigator.locks.query().then(({ held, pending }) => held.length + pending.length === 0)"
-        kept = "JSON.stringify(Object.entries(localStorage).sort())"
-        return bool(pages[0].evaluate(idle)) and len({page.evaluate(kept) for page in pages}) == 1
 
     def number(self, entry: int) -> int:
         """Of an entry, by the contract's draw."""
