@@ -29,7 +29,7 @@ class Contact(msgspec.Struct, frozen=True):
 
 
 class Unreadable(Exception):
-    """Encrypted with a secret that we have not got, damaged, or of somebody else; the message names the key id only."""
+    """Encrypted with a secret that we have not got, damaged, or for something else; the message names the key id only."""
 
 
 class _Keys:
@@ -59,7 +59,7 @@ class _Keys:
         try:
             return key.decrypt(encrypted[1 : 1 + _NONCE_BYTES], encrypted[1 + _NONCE_BYTES :], bound_to)
         except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
-            raise Unreadable(f"key id {key_id}: damaged, or of somebody else") from None
+            raise Unreadable(f"key id {key_id}: damaged, or encrypted for something else") from None
 
 
 class Cipher:

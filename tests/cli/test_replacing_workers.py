@@ -91,7 +91,15 @@ def test_the_old_worker_stays_where_the_new_one_does_not_get_ready_and_goes_wher
 def test_a_worker_that_cannot_be_started_again_does_not_end_the_one_that_answers(port: int, tmp_path: Path) -> None:
     (tmp_path / "ready").touch()
     with serving(port, tmp_path) as server:
-        first, second = (psutil.Process(pid) for pid in both_workers(server))
+        both, answered = both_workers(server), set[int | None]()
+
+        def both_have_answered() -> bool:
+            answered.add(answers(port))
+            return both <= answered
+
+        # one that dies while the other is still starting is no worker that another stands in for
+        until(both_have_answered, "both are up")
+        first, second = (psutil.Process(pid) for pid in both)
         (tmp_path / "broken").touch()
         first.kill()
         tried: set[int] = set()

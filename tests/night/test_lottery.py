@@ -75,7 +75,7 @@ def test_a_seed_is_opened_by_the_secret_that_sealed_it_and_the_one_before_only()
     assert lottery(None, OTHER, SECRET).lots(TIANHE, NIGHT, night) == lots
     with pytest.raises(SetupError, match="JIAOHAO_PREVIOUS_SECRETS"):
         lottery(None, OTHER).lots(TIANHE, NIGHT, night)
-    with pytest.raises(SetupError, match="damaged, or of something else"):
+    with pytest.raises(SetupError, match="damaged, or encrypted for something else"):
         lottery().lots("440111", NIGHT, night)
     with pytest.raises(SetupError, match="not the one that was committed to"):
         lottery().lots(TIANHE, NIGHT, night.with_news(NightRecord(commitment="00" * 32)))
