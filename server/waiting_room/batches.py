@@ -32,7 +32,7 @@ class Batches:
     ) -> None:
         tag = opening.tag
         self.opening = opening
-        self.joins: Coalescer[Try, Joined] = Coalescer(self._admit_and_join, linger_s=_LINGER_SECONDS)
+        self.joins: Coalescer[Try, Joined] = Coalescer(self._admit_and_join, max_calls=2, linger_s=_LINGER_SECONDS)
         self.claims: Coalescer[Place, Claimed] = Coalescer(self._claim, linger_s=_LINGER_SECONDS)
         self.standings: Coalescer[Place, Stood] = Coalescer(
             lambda batch: OpeningStore(connection).standing(tag, batch), linger_s=_LINGER_SECONDS

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtests.bench import http as over_http
+from loadtests.bench import pairs
 from loadtests.bench.drive import DriveResult
 from loadtests.bench.peers import nginx_lua
 
@@ -29,18 +30,18 @@ def run(rounds: int, seconds: float, connections: list[int], residents: int, *, 
         nginx_lua.fill(settings.redis_url, residents)
         ours = stack.enter_context(over_http.server("jiaohao", env, core))
         theirs = stack.enter_context(nginx_lua.room(settings.redis_url, core))
-        far = range(5_000_000, 5_010_000)  # nobody who has been called
+        far = asyncio.run(over_http.places_far_behind(settings))
         polls = [over_http.poll_request(settings, entry) for entry in far], [nginx_lua.poll_request(it) for it in far]
         joins = iter(map(over_http.join_request, range(residents))), iter(map(over_http.join_request, range(residents)))
         for call in _GOALS:
             for lines in connections:
                 # a poll can be asked again and again, a place is given once
                 supplies = [itertools.cycle(it) for it in polls] if call == "poll" else list(joins)
-                sides: list[over_http.Side] = [
+                sides: list[pairs.Side] = [
                     ("jiaohao", lambda it=supplies[0]: it, *ours),  # type: ignore[misc]
                     (_PEER, lambda it=supplies[1]: it, *theirs),  # type: ignore[misc]
                 ]
-                loads = over_http.paired(sides, rounds, seconds, lines, store)
+                loads = pairs.paired(sides, rounds, seconds, lines, store)
                 _show(console, call, lines, loads)
 
 
@@ -50,12 +51,12 @@ def _show(console: Console, call: str, lines: int, loads: dict[str, list[DriveRe
         table.add_column(column, justify="left" if column in ("", "statuses") else "right")
     for name, runs in loads.items():
         rate, server_us, store_us, busy = (
-            over_http.median(runs, it) for it in ("per_second", *over_http.CPU_FIGURES, "driver_cpu")
+            pairs.median(runs, it) for it in ("per_second", *pairs.CPU_FIGURES, "driver_cpu")
         )
         words = f"{rate:,.0f}", f"{server_us:.1f}", f"{store_us:.1f}", f"{busy:.0%}"
-        table.add_row(name, *words, str(over_http.statuses(runs)))
+        table.add_row(name, *words, str(pairs.statuses(runs)))
     console.print(table)
-    rates, cpu = over_http.ratios(loads["jiaohao"], loads[_PEER])
+    rates, cpu = pairs.ratios(loads["jiaohao"], loads[_PEER])
     console.print(
         f"  jiaohao / {_PEER}: {statistics.median(rates):.2f} × answers/s (pairs {rates[0]:.2f}-{rates[-1]:.2f}), "
         f"{cpu:.2f} × by CPU a call; goal {_GOALS[call]}"
