@@ -19,6 +19,8 @@ class Site(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `removed`: it is in the city's file no more (`jiaohao import sites --replace`). Nobody can wish for it, and
     nothing of it is given; whoever has an appointment there still finds its name, and its desk the roster.
+    `phone`: of the site; `way_in_zh`, `way_in_en`: the entrance, the bus; `latitude`, `longitude`: degrees of WGS 84.
+    What is not known is empty, or None.
     """
 
     site: str
@@ -27,6 +29,11 @@ class Site(msgspec.Struct, frozen=True, omit_defaults=True):
     district: str
     address: str
     removed: bool = False
+    phone: str = ""
+    way_in_zh: str = ""
+    way_in_en: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 class Sites:

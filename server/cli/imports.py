@@ -68,6 +68,10 @@ def registry(**options: Any) -> None:
 def sites(**options: Any) -> None:
     """Vaccination sites: site,name_zh,name_en,district,address.
 
+    \b
+    A file may also have phone,way_in_zh,way_in_en,latitude,longitude (degrees of
+    WGS 84): residents see them at their choice and their appointment.
+
     With --replace nobody can wish for a site that is not in the file, and nothing more of it is given; appointments
     there stay, and it keeps its name and its roster. Where there are some, that takes --yes; close the site on /staff
     for those days, and everybody is allotted anew.

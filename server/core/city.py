@@ -25,6 +25,7 @@ from server.core.phases import Phase, problems_of_phases
 from server.core.policy import Policy, problems_of_policy
 from server.core.products import Product, problems_of_products
 from server.core.same_name import SameName
+from server.core.service import Service, problems_of_service
 from server.core.sms import Ends, QuietHours, Sms, problems_of_sms
 from server.core.toml_file import TomlError, convert, read_toml
 from server.core.values import LogName, Text
@@ -44,6 +45,7 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     ``default_language``: of pages, problems and messages for whoever asks for neither Chinese nor English.
     ``log_name``: of the public log, as its signed heads say it.
     ``beacon``: what draws and nights are bound to beside their seeds; None: nothing else.
+    ``service``: who runs it, and whom to ask; None: the pages say nothing of that.
     """
 
     name_zh: Text
@@ -61,6 +63,7 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     default_language: Language = "zh"
     log_name: LogName = "jiaohao-log"
     beacon: Beacon | None = None
+    service: Service | None = None
 
     @cached_property
     def tz(self) -> ZoneInfo:
@@ -217,6 +220,8 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "sms": Sms,
     "imports": Imports,
     "beacon": Beacon,
+    "service": Service,
+    "service.hotline_hours": Window,
     "sms.quiet_hours": QuietHours,
     "sms.ends": Ends,
     "districts": District,
@@ -258,6 +263,8 @@ def _problems(city: City) -> Iterator[str]:
     yield from problems_of_sms(city.sms)
     if city.beacon is not None:
         yield from problems_of_beacon(city.beacon)
+    if city.service is not None:
+        yield from problems_of_service(city.service)
 
 
 def _problems_of_hours(city: City) -> Iterator[str]:

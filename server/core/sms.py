@@ -106,6 +106,7 @@ else:  # their fields are those that the table of kinds gives
 class Sms(_Worded, frozen=True, forbid_unknown_fields=True):
     """Words of the messages, and how they go. The signature, with its brackets, goes first and counts (domain.md, SMS).
 
+    `footer_zh`, `footer_en`: stand at the end of every message but a code, and count as well; a hotline, say.
     `KIND_zh`, `KIND_en`: the text of each kind (`server.core.message_kinds`), and of `code`; where the city says
     nothing else they are the catalogue's. `KIND_late_zh`, `KIND_late_en`: once the time to cancel is over.
     `parts_zh`, `parts_en`: most SMS that one message may be split into. `quiet_hours`: what is owed then goes out when
@@ -119,6 +120,8 @@ class Sms(_Worded, frozen=True, forbid_unknown_fields=True):
     `tries`: a message that the gateway has not taken so many times becomes a dead letter.
     """
 
+    footer_zh: str = ""
+    footer_en: str = ""
     parts_zh: Parts = 2
     parts_en: Parts = 3
     quiet_hours: QuietHours = QuietHours(time(21), time(8))
@@ -139,7 +142,8 @@ class Sms(_Worded, frozen=True, forbid_unknown_fields=True):
             language: of its words.
             values: of the placeholders, those that this kind has.
         """
-        return self.signature + self._words(f"{kind}_{language}").format_map(values)
+        text = self.signature + self._words(f"{kind}_{language}").format_map(values)
+        return text if kind == CODE else text + (self.footer_zh if language == "zh" else self.footer_en)
 
     def ends_of(self, kind: str) -> int | Moment:
         """Until when a message of a kind is worth sending: hours after its event, or a moment of its appointment."""

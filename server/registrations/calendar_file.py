@@ -33,6 +33,8 @@ def invitation(registration: RegistrationView, site: Site | None, now: datetime,
     if site is not None:
         name = site.name_zh if lang == "zh" else site.name_en
         event.add("location", f"{name}, {site.address}" if site.address else name)
+        if site.latitude is not None and site.longitude is not None:
+            event.add("geo", (site.latitude, site.longitude))
     alarm = Alarm()
     alarm.add("action", "DISPLAY")
     alarm.add("description", word("calendar.reminder", lang, f"{it.starts_at:%Y-%m-%d %H:%M}", until))

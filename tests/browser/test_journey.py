@@ -1,11 +1,31 @@
 """The resident's journey in a real browser, on a real server: nothing is lost on the way."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.support.browser import DESKTOP, Visits, look, template_of
 from tests.support.serving import TIANHE, Person, Up
 from tests.support.steps import agree, choose, come_in, demo, fill_papers, find_by_code, join, number_of, register
+
+SITES = "**/api/v1/sites?*"
+
+
+def on_the_map(route: Route, count: int) -> None:
+    """Answer with so many sites, a street apart from south to north; of the first, which is real, all is known."""
+    answer = route.fetch()
+    first = answer.json()["sites"][0] | {"longitude": 113.32}
+    known = {"latitude": 23.13, "phone": "020-3879 0000", "way_in_zh": "东门进", "way_in_en": "East gate"}
+    more = [
+        {
+            "site": f"N{n}",
+            "name_zh": f"第{n}站",
+            "name_en": f"Site {n}",
+            "address": f"{n}马路",
+            "latitude": 23.13 + n * n / 1e3,
+        }
+        for n in range(1, count)
+    ]
+    route.fulfill(response=answer, json={"sites": [first | known, *(first | it for it in more)]})
 
 
 def stored(page: Page) -> str:
@@ -92,9 +112,16 @@ def test_from_the_list_to_the_receipt_found_again_and_cancelled(
 def test_an_appointment_is_shown_goes_into_a_calendar_and_is_cancelled(morning: Up, visit: Visits) -> None:
     who = demo(19)  # has an appointment in two days
     page = visit(morning).open()
+    page.route(SITES, lambda it: on_the_map(it, 1))
     find_by_code(page, morning, who)
     expect(page.locator("#appointment")).to_contain_text("6月21日")
     expect(page.locator("#appointment")).to_contain_text("天河区演示接种点1")
+    expect(page.locator("#appointment")).to_contain_text("东门进")
+    ways = page.locator("#appointment .ways a")
+    assert [it.get_attribute("href") for it in ways.all()] == [
+        "geo:23.13,113.32?q=23.13,113.32(%E5%A4%A9%E6%B2%B3%E5%8C%BA%E6%BC%94%E7%A4%BA%E6%8E%A5%E7%A7%8D%E7%82%B91)",
+        "tel:02038790000",
+    ]
     look(page, "appointment")
     with page.expect_download() as download:
         page.click("#ics")
@@ -106,6 +133,41 @@ def test_an_appointment_is_shown_goes_into_a_calendar_and_is_cancelled(morning: 
     page.click("#cancel")
     agree(page)
     expect(page.locator("#facts")).to_contain_text("已取消")
+
+
+def test_sites_near_a_place_that_is_typed_come_first_and_none_is_chosen_by_it(morning: Up, visit: Visits) -> None:
+    page = visit(morning).open()
+    page.route(SITES, lambda it: on_the_map(it, 8))
+    join(page, demo(9, "440111"), "440111")
+    come_in(page)
+    choice = page.locator("#choices select").first
+    options = choice.locator("option")
+    assert options.all_inner_texts()[1:] == ["白云区演示接种点1", *(f"第{n}站" for n in range(1, 8))]
+    choice.select_option("N2")
+    expect(page.locator("#address-0")).to_have_text("2马路")
+    page.fill("#near", "５马路")  # as some keyboards write it
+    assert options.all_inner_texts()[1:4] == ["第5站", "第4站", "第6站"]
+    assert options.all_inner_texts()[-1] == "白云区演示接种点1", "it is the farthest"
+    expect(choice).to_have_value("N2")
+    page.fill("#near", "nowhere")
+    assert options.all_inner_texts()[1] == "白云区演示接种点1"
+    look(page, "near")
+    choice.select_option(index=1)
+    expect(page.locator("#address-0")).to_have_text("白云区演示路1号。东门进")
+
+
+@pytest.mark.parametrize("path", ["/", "/plain"])
+def test_every_page_says_who_runs_it_whom_to_call_and_what_is_kept(morning: Up, visit: Visits, path: str) -> None:
+    page = visit(morning, locale="en-GB").open(path)
+    foot = page.locator("#service")
+    expect(foot).to_contain_text("Run by Guangzhou Municipal Health Commission")
+    expect(foot).to_contain_text("answered day and night")
+    assert foot.locator("a").first.get_attribute("href") == "tel:12345"
+    foot.locator("summary").click()
+    expect(foot).to_contain_text("90 days after all is done")
+    page.click("#language")
+    expect(foot).to_contain_text("主办：广州市卫生健康委员会")
+    look(page, f"foot{path.replace('/', '-')}")
 
 
 def test_todays_appointment_can_no_longer_be_cancelled(morning: Up, visit: Visits) -> None:

@@ -9,6 +9,7 @@ from server.core.city import City, CityError, load_city
 from server.core.districts import District
 from server.core.periods import Period, day_periods
 from server.core.policy import Policy
+from server.core.service import Service
 from server.core.sms import QuietHours, Sms
 from server.core.windows import Window
 from tests.support import SUPPORT
@@ -199,6 +200,9 @@ def test_quiet_hours_go_over_midnight(hours: QuietHours, quiet: list[str], loud:
         ("per_second = 0", "sms.per_second: expected `int` >= 1"),
         ("per_phone_a_day = 0", "sms.per_phone_a_day: expected `int` >= 1"),
         ("tries = 0", "sms.tries: expected `int` >= 1"),
+        # A footer counts: with it the message is of 135 letters, one too many.
+        (f'cancelled_zh = "{"字" * 108}{{no}}"\nfooter_zh = "咨询12345。"',
+         "sms.cancelled_zh: expected at most 134 characters (2 SMS) with the signature and the longest values"),
         ('greeting_zh = "早"', "sms.greeting_zh: unknown key, expected one of signature, code_zh"),
     ],
 )  # fmt: skip
@@ -217,6 +221,52 @@ def test_the_longest_text_that_fits_is_taken_and_quiet_hours_can_be_switched_off
     lines = f'cancelled_zh = "{"字" * 115}{{no}}"\nquiet_hours = {{}}\nreminder_at = 07:00:00'
     path.write_text(SMALL.read_text("utf-8").replace("[sms]\n", f"[sms]\n{lines}\n"), "utf-8")
     assert time(3) not in load_city(path).sms.quiet_hours
+
+
+def test_a_footer_ends_every_message_but_a_code(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    lines = f'cancelled_zh = "{"字" * 107}{{no}}"\nfooter_zh = "咨询12345。"\nfooter_en = " Call 12345."\nparts_en = 4'
+    path.write_text(SMALL.read_text("utf-8").replace("[sms]\n", f"[sms]\n{lines}\n"), "utf-8")
+    sms = load_city(path).sms
+    assert sms.text("cancelled", "zh", {"no": "1" * 15}).endswith("1咨询12345。")
+    assert sms.text("barred", "en", {"name": "Li", "no": "1"}).endswith(" Call 12345.")
+    assert "12345。" not in sms.code_text("zh", "654321") and "Call" not in sms.code_text("en", "654321")
+
+
+SERVICE = '[service]\nrun_by_zh = "市卫健委"\nrun_by_en = "Health Commission"\nhotline = "020-12345"\n'
+
+
+def test_a_city_says_who_runs_it_and_whom_to_ask(tmp_path: Path, guangzhou: City, small: City) -> None:
+    assert guangzhou.service is not None and guangzhou.service.hotline == "12345"
+    assert small.service is None, "a file of before has no such table"
+    path = tmp_path / "mine.toml"
+    more = 'hotline_hours = { opens = 08:00:00, closes = 20:00:00 }\nprivacy_url = "https://city.example/privacy"\n'
+    path.write_text(f"{SMALL.read_text('utf-8')}\n{SERVICE}{more}", "utf-8")
+    assert load_city(path).service == Service(
+        "市卫健委", "Health Commission", "020-12345", Window(time(8), time(20)), "https://city.example/privacy"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('hotline = "ask us"', "service.hotline: expected `str` matching regex"),
+        ('hotline = "12"', "service.hotline: expected `str` matching regex"),
+        ('hotline = "12345"\nprivacy_url = "http://city.example"', "service.privacy_url: expected `str` matching"),
+        ('hotline = "12345"\nprivacy_url = "javascript:alert(1)"', "service.privacy_url: expected `str` matching"),
+        ('hotline = "12345"\nhotline_hours = { opens = 20:00:00, closes = 08:00:00 }',
+         "service.hotline_hours: expected opens before closes, or no such line"),
+        ('hotline = "12345"\nphone = "1"', "service.phone: unknown key, expected one of run_by_zh, run_by_en, hotline"),
+        ("", "service.hotline: expected a value, got none"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_whom_to_ask_is_named(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "mine.toml"
+    named = SERVICE.replace('hotline = "020-12345"\n', "")
+    path.write_text(f"{SMALL.read_text('utf-8')}\n{named}{line}\n", "utf-8")
+    with pytest.raises(CityError) as refused:
+        load_city(path)
+    assert str(refused.value).startswith(f"mine.toml: {message}")
 
 
 def test_an_older_file_without_the_newer_tables_still_loads(tmp_path: Path, small: City) -> None:

@@ -558,6 +558,61 @@ async def test_a_site_that_is_gone_from_the_file_is_offered_until_it_is_replaced
     assert await sites() == {"T1", "T2"}
 
 
+def test_a_file_of_sites_may_say_how_to_get_there(jiaohao: Jiaohao, store_url: str, tmp_path: Path) -> None:
+    more = f"{SITES_HEADER},phone,longitude,latitude,way_in_zh,way_in_en"
+    file = tmp_path / "sites.csv"
+    file.write_text(
+        f"{more}\n"
+        f"S1,体育中心,Sports Centre,{TIANHE},天河路299号,020-3879 0000,113.325021,23.13711249,东门进,East gate\n"
+        f"S2,二,Two,{TIANHE},路2号,,,,,\n",
+        "utf-8",
+    )
+    code, _, err = jiaohao("import", "sites", str(file))
+    assert code == 0, err
+    with Redis.from_url(store_url) as client:
+        kept = {site: msgspec.json.decode(text) for site, text in client.hgetall(f"sites:{{{TIANHE}}}").items()}
+    named = {
+        "site": "S1",
+        "name_zh": "体育中心",
+        "name_en": "Sports Centre",
+        "district": TIANHE,
+        "address": "天河路299号",
+    }
+    there = {"phone": "020-3879 0000", "way_in_zh": "东门进", "way_in_en": "East gate"}
+    assert kept[b"S1"] == {**named, **there, "longitude": 113.32502, "latitude": 23.13711}
+    assert kept[b"S2"] == {"site": "S2", "name_zh": "二", "name_en": "Two", "district": TIANHE, "address": "路2号"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "fault"),
+    [
+        ("phone", "call us", "column 6 (phone): expected a telephone number"),
+        ("latitude,longitude", "91,113", "column 6 (latitude): expected degrees from -90 to 90"),
+        ("latitude,longitude", "23.1,nan", "column 7 (longitude): expected degrees from -180 to 180"),
+        ("latitude,longitude", "23.1,", "column 6 (latitude): expected both latitude and longitude"),
+        ("latitude", "23.1", "column 6 (latitude): expected both latitude and longitude"),
+        ("way_in_en", "x" * 201, "column 6 (way_in_en): expected at most 200 characters"),
+    ],
+)
+def test_a_way_that_cannot_be_right_is_a_bad_row(
+    jiaohao: Jiaohao, store_url: str, tmp_path: Path, columns: str, cells: str, fault: str
+) -> None:
+    file = tmp_path / "sites.csv"
+    file.write_text(f"{SITES_HEADER},{columns}\nS1,站,Site,{TIANHE},路,{cells}\n", "utf-8")
+    code, _, err = jiaohao("import", "sites", str(file))
+    assert code == 1 and f"line 2: {fault}" in err
+    with Redis.from_url(store_url) as client:
+        assert not client.exists(f"sites:{{{TIANHE}}}")
+
+
+def test_a_column_that_a_file_of_sites_has_not_is_refused(jiaohao: Jiaohao, store_url: str, tmp_path: Path) -> None:
+    for extra in ("fax", "phone,phone"):
+        file = tmp_path / "sites.csv"
+        file.write_text(f"{SITES_HEADER},{extra}\nS1,站,Site,{TIANHE},路,1{',1' * extra.count(',')}\n", "utf-8")
+        code, _, err = jiaohao("import", "sites", str(file))
+        assert code == 1 and ("remove the others" in err or "stands there twice" in err)
+
+
 def test_a_site_moves_to_another_district_only_where_all_are_replaced(
     jiaohao: Jiaohao, store_url: str, tmp_path: Path
 ) -> None:

@@ -65,19 +65,26 @@ class CsvFile:
         source: the file, or what was sent in its place.
         columns: its columns; the header may have them in another order (`dialect`).
         progress: told how many bytes have been read.
+        optional: columns that come after them in a row, each empty where the file has none.
 
     Raises:
         SetupError: it cannot be read, or its header is another.
     """
 
-    def __init__(self, source: Path | bytes, columns: Sequence[str], progress: Callable[[int], Any]) -> None:
+    def __init__(
+        self,
+        source: Path | bytes,
+        columns: Sequence[str],
+        progress: Callable[[int], Any],
+        optional: Sequence[str] = (),
+    ) -> None:
         self._source = source
-        self._columns = list(columns)
+        self._columns = [*columns, *optional]
         self._progress = progress
         where = f"{source.name}: " if isinstance(source, Path) else ""
         try:
             self.bytes = source.stat().st_size if isinstance(source, Path) else len(source)
-            self._dialect = recognise(source, columns)
+            self._dialect = recognise(source, columns, optional)
         except OSError as error:
             raise SetupError(f"{where}cannot be read ({error.strerror})") from None
         except SetupError as error:
@@ -92,7 +99,7 @@ class CsvFile:
         return digest.hexdigest()
 
     def place_of(self, column: str) -> int:
-        """Which column of the file it is, from 1 on."""
+        """Which column of the file it is, from 1 on; 0 where the file has no such one."""
         return self._dialect.order[self._columns.index(column)] + 1
 
     def rows(self, read: Callable[[Sequence[str]], Row]) -> Iterator[Row | RowFault]:
@@ -121,7 +128,7 @@ class CsvFile:
                         yield fault.line, fault
                         continue
                     try:
-                        yield reader.line_num, read(row if is_in_order else [row[i] for i in order])
+                        yield reader.line_num, read(row if is_in_order else [row[i] if i >= 0 else "" for i in order])
                     except BadRow as bad:
                         yield reader.line_num, RowFault(reader.line_num, self.place_of(bad.column), bad.column, bad.why)
                     told += 1

@@ -24,7 +24,8 @@ _WORKBOOKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 
 class Dialect(NamedTuple):
-    """How to read a file: `order[i]` is the place of column i, `width` that of a whole row, `line` the header's."""
+    """How to read a file: `order[i]` is the place of column i (-1: the file has none), `width` that of a whole row,
+    `line` the header's."""
 
     encoding: str
     separator: str
@@ -43,8 +44,8 @@ def open_text(source: Path | bytes, encoding: str) -> TextIO:
     return io.TextIOWrapper(open_source(source), encoding=encoding, newline="")
 
 
-def recognise(source: Path | bytes, columns: Sequence[str]) -> Dialect:
-    """How a file with these columns was saved.
+def recognise(source: Path | bytes, columns: Sequence[str], optional: Sequence[str] = ()) -> Dialect:
+    """How a file with these columns was saved; it may have the optional ones or not.
 
     Raises:
         SetupError: it cannot be told, or it is another file; without the file's name.
@@ -69,7 +70,7 @@ def recognise(source: Path | bytes, columns: Sequence[str]) -> Dialect:
             while names and not names[-1]:
                 names.pop()
             if set(columns) <= set(names):
-                return _dialect(names, columns, encoding, separator, number)
+                return _dialect(names, columns, optional, encoding, separator, number)
             if known := [name for name in columns if name in names]:
                 missing = [name for name in columns if name not in names]
                 found = f"; found {', '.join(known)}, separated by {_SEPARATORS[separator]}; missing: "
@@ -79,14 +80,20 @@ def recognise(source: Path | bytes, columns: Sequence[str]) -> Dialect:
     raise SetupError(f"{where}{found}; {_HOW}")
 
 
-def _dialect(names: Sequence[str], columns: Sequence[str], encoding: str, separator: str, line: int) -> Dialect:
-    if twice := [name for name in columns if names.count(name) > 1]:
+def _dialect(
+    names: Sequence[str], columns: Sequence[str], optional: Sequence[str], encoding: str, separator: str, line: int
+) -> Dialect:
+    known = [*columns, *optional]
+    if twice := [name for name in known if names.count(name) > 1]:
         raise SetupError(f"line {line}: the column {twice[0]} stands there twice")
-    if len(names) > len(columns):
+    if len(names) > sum(name in names for name in known):
+        perhaps = f" and perhaps {','.join(optional)}" if optional else ""
         raise SetupError(
-            f"line {line}: expected the {len(columns)} columns {','.join(columns)}, got {len(names)}: remove the others"
+            f"line {line}: expected the {len(columns)} columns {','.join(columns)}{perhaps}, got {len(names)}: "
+            "remove the others"
         )
-    return Dialect(encoding, separator, tuple(names.index(name) for name in columns), len(names), line)
+    order = tuple(names.index(name) if name in names else -1 for name in known)
+    return Dialect(encoding, separator, order, len(names), line)
 
 
 def _name(cell: str) -> str:

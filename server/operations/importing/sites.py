@@ -15,6 +15,9 @@ from server.operations.importing.twice import agreeing
 from server.store.connection import Connection
 
 SITES_COLUMNS: Final = ("site", "name_zh", "name_en", "district", "address")
+SITES_MAY_HAVE: Final = ("phone", "way_in_zh", "way_in_en", "latitude", "longitude")
+"""Columns that a file of sites may have beside those of the contract."""
+_PHONE = re.compile(r"\+?[0-9][0-9 ()/-]{2,39}")
 _SITE_CODE = re.compile(r"[\w-]+")
 
 
@@ -29,7 +32,7 @@ def site_reader(city: City, district_of: dict[str, str] | None = None) -> Callab
     district_of = dict(district_of or {})
 
     def read(row: Sequence[str]) -> Site:
-        site, name_zh, name_en, district, address = row
+        site, name_zh, name_en, district, address, phone, way_in_zh, way_in_en, *where = row
         for column, value in (("site", site), ("name_zh", name_zh), ("name_en", name_en)):
             if not value or len(value) > 64:
                 raise BadRow(column, "expected 1 to 64 characters")
@@ -39,9 +42,33 @@ def site_reader(city: City, district_of: dict[str, str] | None = None) -> Callab
             raise BadRow("district", NO_DISTRICT)
         if district_of.setdefault(site, district) != district:
             raise BadRow("site", "expected a code of its own, there is one in another district")
-        return Site(site, name_zh, name_en, district, address)
+        if phone and not _PHONE.fullmatch(phone):
+            raise BadRow("phone", "expected a telephone number, such as 020-12345678, or nothing")
+        for column, value in (("way_in_zh", way_in_zh), ("way_in_en", way_in_en)):
+            if len(value) > 200:
+                raise BadRow(column, "expected at most 200 characters")
+        latitude, longitude = _degrees("latitude", where[0], 90), _degrees("longitude", where[1], 180)
+        if (latitude is None) != (longitude is None):
+            raise BadRow("latitude", "expected both latitude and longitude, or neither")
+        return Site(
+            site, name_zh, name_en, district, address, phone=phone, way_in_zh=way_in_zh, way_in_en=way_in_en,
+            latitude=latitude, longitude=longitude,
+        )  # fmt: skip
 
     return read
+
+
+def _degrees(column: str, cell: str, most: int) -> float | None:
+    """Degrees of WGS 84, five places of them (a metre); None where nothing is given."""
+    if not cell:
+        return None
+    try:
+        degrees = round(float(cell), 5)
+    except ValueError:
+        degrees = float("nan")
+    if not -most <= degrees <= most:
+        raise BadRow(column, f"expected degrees from -{most} to {most}, such as 23.12911, or nothing")
+    return degrees
 
 
 class SitesFound(msgspec.Struct, frozen=True):

@@ -41,7 +41,14 @@ from server.operations.importing.registry import (
     judge_registry,
 )
 from server.operations.importing.registry_rows import REGISTRY_COLUMNS, registry_reader
-from server.operations.importing.sites import SITES_COLUMNS, SitesFound, judge_sites, keep_sites, known_sites
+from server.operations.importing.sites import (
+    SITES_COLUMNS,
+    SITES_MAY_HAVE,
+    SitesFound,
+    judge_sites,
+    keep_sites,
+    known_sites,
+)
 from server.store.connection import Connection
 
 Progress = Callable[[int], Any]
@@ -232,7 +239,7 @@ def capacity_file(source: Path | bytes, progress: Progress) -> CsvFile:
 
 def sites_file(source: Path, progress: Progress) -> CsvFile:
     """A file of sites."""
-    return CsvFile(source, SITES_COLUMNS, progress)
+    return CsvFile(source, SITES_COLUMNS, progress, SITES_MAY_HAVE)
 
 
 def _today(city: City, clock: Clock) -> date:

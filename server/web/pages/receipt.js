@@ -196,8 +196,18 @@ function appointment({ site, date, period, starts_at, ends_at }) {
   const hours = starts_at && ends_at ? `${clock(Date.parse(starts_at))}–${clock(Date.parse(ends_at))}` : "";
   return [
     make("p", { className: "clock" }, day(date)), make("p", { className: "hours" }, `${periodOf(period)} `, make("span", {}, hours)),
-    make("p", {}, make("b", {}, siteName(site))), make("p", {}, siteOf(site)?.address ?? ""),
+    make("p", {}, make("b", {}, siteName(site))), ...theWay(siteOf(site)),
   ];
+}
+function theWay(it) {
+  const { address, way_in_zh, way_in_en, phone, latitude, longitude } = it ?? {};
+  const way_in = zh() ? way_in_zh : way_in_en;
+  const at = latitude !== undefined && `${latitude},${longitude}`;
+  const links = [
+    at && make("a", { href: `geo:${at}?q=${at}(${encodeURIComponent(nameOf(it))})` }, t("onMap")),
+    phone && make("a", { href: `tel:${phone.replace(/[^+\d]/g, "")}` }, t("callSite", phone)),
+  ].filter(Boolean);
+  return [address, way_in].filter(Boolean).map((text) => make("p", {}, text)).concat(links.length ? make("p", { className: "ways" }, ...links) : []);
 }
 
 async function cancel(mine, kept) {

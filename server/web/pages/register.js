@@ -2,14 +2,18 @@
 
 import {
   $, PAINT, clear, countdown, go, insist, kit, make, mark, labelOf, nameOf, page, periodOf, read, recall, receipts, refill, remember, remind,
-  run, set, show, spaced, sure, t, teach, today, unmark, until, until_ms, watch, when, whenLanguageChanges,
+  run, set, show, spaced, sure, t, teach, today, unmark, until, until_ms, watch, when, whenLanguageChanges, zh,
 } from "./app.js";
+import { nearest } from "./common/sites.js";
 import WORDS from "./words/register.js";
 
 teach(WORDS);
 
 const draftKey = (it) => `draft:${it.district}:${it.label}`;
 const siteOf = (code) => page.sites.find((it) => it.site === code);
+const whereIs = (it) => (it ? [it.address, zh() ? it.way_in_zh : it.way_in_en].filter(Boolean).join(zh() ? "。" : ". ") : "");
+const MANY = 5; // sites among which nobody finds theirs at a glance
+const choicesOf = () => [["", t("pick")], ...nearest(page.sites, $("near").value).map((it) => [it.site, nameOf(it)])];
 const NOTHING = () => ({ preferences: [], accept_any_site: !page.sites.length });
 
 export async function claim(mine, it) {
@@ -80,12 +84,13 @@ function drawWishes({ preferences, accept_any_site, not_before, together }) {
   $("together").value = grouped(together ?? "");
   drawRelatives();
   $("more").hidden = !page.sites.length || rows.length > 2;
-  const sites = [["", t("pick")], ...page.sites.map((it) => [it.site, nameOf(it)])];
+  $("to-near").hidden = page.sites.length <= MANY;
+  const sites = choicesOf();
   const periods = [...Object.keys(page.city.periods ?? {}), "any"].map((it) => [it, periodOf(it)]);
   $("choices").hidden = !page.sites.length;
   refill($("choices"), ...rows.map(({ site, period }, i) => make("fieldset", {}, make("legend", {}, t("choice", i + 1)),
     ...select(`preferences[${i}].site`, "site", sites, site, `address-${i}`),
-    make("p", { id: `address-${i}`, className: "hint" }, siteOf(site)?.address ?? ""),
+    make("p", { id: `address-${i}`, className: "hint" }, whereIs(siteOf(site))),
     ...select(`preferences[${i}].period`, "period", periods, period))));
 }
 function readWishes() {
@@ -152,10 +157,17 @@ $("wishes").onchange = ({ target }) => {
   const place = recall(`place:${page.key}`);
   if (place) remember(draftKey(place), readWishes());
   const address = target.dataset.hint?.startsWith("address-") && $(target.dataset.hint);
-  if (address) address.textContent = siteOf(target.value)?.address ?? "";
+  if (address) address.textContent = whereIs(siteOf(target.value));
   // That there is no wish is told at the first choice, and mended anywhere.
   const first = $("preferences[0].site");
   if (first?.hasAttribute("aria-invalid") && isWish(readWishes())) clear(first);
+};
+// What was typed puts the sites in another order, and chooses none.
+$("near").oninput = () => {
+  for (const it of $("choices").querySelectorAll("select[data-hint]")) {
+    const { value } = it;
+    refill(it, ...choicesOf().map(([key, text]) => make("option", { value: key, selected: key === value }, text)));
+  }
 };
 watch($("wishes"));
 $("more").onclick = () => {

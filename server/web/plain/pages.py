@@ -20,6 +20,7 @@ from server.core.wording.dates import day_words, exact_words, moment_seen_from, 
 from server.web.plain.visit import FORM_KEY, HOME, PlainVisit
 from server.web.problems import render
 from server.web.routes.common import AnyRequest
+from server.web.service_view import service_view
 
 log = structlog.get_logger()
 
@@ -110,6 +111,7 @@ def page(
             now=now,
             draw_length=exact_words(city.policy.draw_seconds, lang),
             no_show_limit=city.policy.no_show_limit,
+            service=service_view(city, lang),
             open_hours=[f"{it:%H:%M}" for it in (city.open_hours.opens, city.open_hours.closes)],
             trouble=trouble,
             errors=trouble.errors if trouble else {},

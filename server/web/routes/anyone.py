@@ -27,6 +27,7 @@ from server.web.problems import title
 from server.web.public_opening import OpeningView
 from server.web.public_workers import PublicWorkers
 from server.web.routes.common import PROBLEMS, PUBLIC, AnyRequest, DistrictCode, language_of, services_of
+from server.web.service_view import ServiceView, WindowView, service_view, window_view
 
 _FOR_A_MINUTE: Final = {"cache-control": "public, max-age=60"}
 _FILE_TYPE: Final = "application/x-ndjson"
@@ -41,13 +42,6 @@ class PhaseView(msgspec.Struct):
     rule: str
     starts: date
     ends: date | None
-
-
-class WindowView(msgspec.Struct):
-    """Daily hours, HH:MM."""
-
-    opens: str
-    closes: str
 
 
 class DistrictView(msgspec.Struct):
@@ -75,17 +69,13 @@ class CityView(msgspec.Struct):
     draw_seconds: int
     no_show_limit: int
     periods: dict[str, PeriodView]
+    service: ServiceView | None
 
 
 class SitesView(msgspec.Struct):
     """`GET /sites`."""
 
     sites: list[Site]
-
-
-def window_view(window: Window) -> WindowView:
-    """Hours as they are told."""
-    return WindowView(f"{window.opens:%H:%M}", f"{window.closes:%H:%M}")
 
 
 def _phase(phase: Phase | None, lang: str) -> PhaseView | None:
@@ -104,7 +94,8 @@ async def city(request: AnyRequest) -> Response[CityView]:
     name = place.name_zh if lang == "zh" else place.name_en
     phase, policy = _phase(place.phase(now.date()), lang), place.policy
     view = CityView(
-        name, place.timezone, now, phase, hours, districts, policy.draw_seconds, policy.no_show_limit, periods_of(place)
+        name, place.timezone, now, phase, hours, districts, policy.draw_seconds, policy.no_show_limit,
+        periods_of(place), service_view(place, lang),
     )  # fmt: skip
     return Response(view, headers=PUBLIC | {"vary": "accept-language"})
 

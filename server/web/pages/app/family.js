@@ -6,6 +6,7 @@ import {
   $, all, count, day, knows, lang, nameOf, page, periodOf, places, receipts, span, t, today, troubles, until_ms, zh,
 } from "./base.js";
 import { make, refill, remind, set } from "./screen.js";
+import { drawService } from "./service.js";
 
 export const labelOf = (it) => it.label || (it.no ? t("receiptOf", it.no.slice(-5)) : t("someone"));
 export const eta_s = (it) => (it.eta_seconds === null ? Infinity : it.eta_seconds - Math.max(0, Date.now() - it.seen) / 1000);
@@ -80,6 +81,7 @@ export function paint() {
   for (const it of all(".rule")) it.textContent = rule(city);
   for (const it of all(".place")) it.textContent = district ? nameOf(district) : "";
   for (const it of all(".message")) it.textContent = page.opening?.message ?? "";
+  drawService();
   const called = drawFamily();
   const head = PAINT[view]?.() ?? (district && nameOf(district));
   document.title = [called, head, t("title")].filter(Boolean).join(" · ");
