@@ -91,9 +91,10 @@ class Evidence:
             troubled = -_EVER_MS, _EVER_MS
         elif self.aftermath is not None:
             troubled = self.aftermath.start * 1000, self.aftermath.stop * 1000
+        twice = self.fault is not None
         return [
-            Rules(troubled=troubled, claim_ms=claim_ms(self, opening), may_repeat=self.fault is not None)
-            for opening in self.openings
+            Rules(troubled=troubled, claim_ms=claim_ms(self, it), closes_ms=it.closes_us // 1000, may_repeat=twice)
+            for it in self.openings
         ]
 
     @cached_property

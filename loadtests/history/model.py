@@ -177,7 +177,9 @@ def _lapses_ms(s: State, rules: Rules) -> int:
     if s.phase == Phase.CLAIMED or not s.number:  # a pass whose answer never came; a number that nobody was told
         return -OPEN
     called_after_ms = rules.calls.not_before(s.number)
-    return -OPEN if called_after_ms is None else called_after_ms + rules.claim_ms - rules.clock_slack_ms
+    if called_after_ms is None:
+        return -OPEN
+    return min(called_after_ms + rules.claim_ms, rules.closes_ms) - rules.clock_slack_ms
 
 
 def _numbered(s: State, number: int) -> State | None:

@@ -106,6 +106,7 @@ class Rules:
         troubled: first and last ms of a time in which it may be `troubled_lag_ms` old.
         clock_slack_ms: how far a resident's clock may be from the city's.
         claim_ms: how long a call may be claimed at least; 0 where nobody said.
+        closes_ms: when the window closes: no call outlives it.
         may_repeat: a server in trouble may have asked its store twice, so that the first answer is 200.
         calls: when numbers were called.
     """
@@ -115,6 +116,7 @@ class Rules:
     troubled_lag_ms: int = 17_000
     clock_slack_ms: int = 2000
     claim_ms: int = 0
+    closes_ms: int = OPEN
     may_repeat: bool = False
     calls: CallTimes = field(default_factory=CallTimes)
 

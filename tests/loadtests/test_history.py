@@ -1,6 +1,7 @@
 """The check of histories finds every fault planted in one, and none in thousands of honest ones."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from loadtests.history.record import UNTOLD, CallRecord, History, Kind, Outcome, Told, place_value
 from loadtests.history.residents import fault_of
-from loadtests.history.state import Rules
+from loadtests.history.state import CallTimes, Rules
 from loadtests.history.words import call_in_words
 from tests.support.simulated_residents import LAG_MS, simulate
 
@@ -207,3 +208,13 @@ def test_a_counterexample_names_each_call_and_the_one_that_does_not_fit() -> Non
     assert (fault_of([joined, called, waits], RULES) or "").startswith(
         "resident 7: (2) and (3) cannot both be right of place 3: time went backwards for it. (1) 0.100-0.160 s join"
     )
+
+
+def test_a_call_lapses_with_the_window_and_not_before_its_time_else() -> None:
+    joined = CallRecord(7, 100, 160, Kind.JOIN, Outcome.FIRST, Told.WAITING, 0, 3, place_value(4, 3), UNTOLD, 0, 0)
+    missed = joined._replace(called_ms=60_000, returned_ms=60_020, kind=Kind.POLL, outcome=Outcome.DONE)
+    missed = missed._replace(told=Told.MISSED, value=place_value(4, 9))
+    may_claim = replace(RULES, claim_ms=300_000, calls=CallTimes([(1000, 3)]))
+    assert "place 3 (number 4) is held" in (fault_of([joined, missed], replace(may_claim, closes_ms=60_021)) or "")
+    assert fault_of([joined, missed], replace(may_claim, closes_ms=60_020)) is None
+    assert fault_of([joined, missed], replace(may_claim, claim_ms=59_020)) is None
