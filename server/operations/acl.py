@@ -71,6 +71,7 @@ _SERVES = (
     Grant(("hget", "hscan"), ("claims",), "who has claimed a place"),
     Grant(("get", "mget"), ("registered",), "who has registered in a day's openings (a cluster is asked one by one)"),
     Grant(("hmget",), ("opening",), "until when somebody may"),
+    Grant(("get",), ("promises",), "what was told of the wait, and how it turned out"),
     Grant(("hget", "hset", "hdel", "hgetall"), ("bars", "to_call", "dead"), "whom an operator has to see to"),
     Grant(("hget", "hgetall", "hmget", "hset", "hsetnx"), ("night", "frozen", "through"), "the night"),
     Grant(("hset", "hdel", "hlen", "hscan"), ("pending",), "who waits from night to night"),

@@ -109,6 +109,7 @@ class OpeningRecord(msgspec.Struct, frozen=True, kw_only=True):
     rollbacks: int = 0
     claimed_seen: int = 0
     renumbered: int = 0
+    promise: str = ""
 
     @property
     def gap_entries(self) -> tuple[range, ...]:

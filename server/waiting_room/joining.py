@@ -34,6 +34,8 @@ class TicketIssued(msgspec.Struct):
     eta_seconds: int | None
     poll_after_seconds: float
     state: str
+    eta_low_seconds: float | None = None
+    eta_high_seconds: float | None = None
 
 
 class Joining:
@@ -179,5 +181,6 @@ class Joining:
         if number <= joined.serving:  # called meanwhile: the first poll says until when to claim
             return TicketIssued(ticket, entry, number, joined.serving, 0, 0, 1.0, "ready")
         ahead = opening.ahead(number, joined.serving)
-        eta_seconds, after = opening.eta_seconds(ahead), opening.poll_after_s(ahead)
-        return TicketIssued(ticket, entry, number, joined.serving, ahead, eta_seconds, round(after, 1), "waiting")
+        eta, low, high = opening.outlook(ahead, self._clock.now_ms())
+        after = round(opening.poll_after_s(ahead), 1)
+        return TicketIssued(ticket, entry, number, joined.serving, ahead, eta, after, "waiting", low, high)

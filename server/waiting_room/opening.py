@@ -1,6 +1,5 @@
 """How an opening stands, as a worker holds it in memory: what makes a poll free of the store."""
 
-import math
 import random
 import threading
 from collections import deque
@@ -13,24 +12,29 @@ from server.core.clock import from_ms, to_ms
 from server.core.districts import District
 from server.core.keys import opening_tag
 from server.records.opening import Advance, OpeningRecord
+from server.records.promise import Calibration, Promise
+from server.waiting_room.calibration import (
+    NO_OUTLOOK,
+    PROMISE_MS,
+    Outlook,
+    Standing,
+    Wait,
+    interval,
+    prior,
+    promised,
+)
 from server.waiting_room.drawing import Drawing
 from server.waiting_room.floors import Floors
 from server.waiting_room.given_up import GivenUp
+from server.waiting_room.looks import SHARE_OF_WAIT, polls_per_second
+from server.waiting_room.pace import Pace, foreseen, next_token
 
 OpeningState = Literal["maintenance", "closed", "draw", "open", "paused", "ended", "unassigned"]
 
-# A resident looks again after this share of the shortest possible wait that is left, so the number of looks grows with
-# the logarithm of the wait. The budget may stretch it, but never past the turn itself: numbers left by others may bring
-# the call a little earlier, and the claim time covers that.
-SHARE_OF_WAIT: Final = 0.6
 _MOST_OF_WAIT = 0.9
-_PACE_WINDOW_MS = 60_000
-_LONGEST_PACE_WINDOW_MS = 600_000  # where few turns end
 # A public answer lives a second, and a cache goes on giving it for ten more while it fetches the next one (Varnish's
 # default); `lua/prelude.lua` has it too.
 OLDEST_ANSWER_MS: Final = 11_000
-# Turns that must have ended before their length says anything.
-_TURNS_ENOUGH = 10
 
 
 class Opening:
@@ -80,14 +84,14 @@ class Opening:
         self.views = 0  # so often it has followed the store
         self.pace = self.rate
         self._stretch = self.look_stretch = 1.0
-        policy = city.policy
-        # How long a call keeps its pass, on average: until registered, missed, left or lapsed.
-        self._longest_turn_ms = (policy.claim_seconds + policy.pass_seconds) * 1000.0
-        self._turn_ms = min(policy.turn_seconds * 1000.0, self._longest_turn_ms)
+        self._seen_pace = Pace(city.policy)
         self._next_token = 1.0  # what the bucket lacks for the next call
-        self._looked_ms = 0
-        self._busy_ms = 0.0  # the sum of that over all calls so far
-        self._turns: deque[tuple[int, float, int, int]] = deque()  # (time, _busy_ms, called, inside), a second apart
+        self._turn_ms = self._seen_pace.turn_ms
+        self._left_waiting = 0
+        self._steps: deque[tuple[int, int]] = deque(maxlen=16)  # (time, highest number called), as it was seen
+        self.promise_text = ""  # as the store has it
+        self._promised: Promise | None = None
+        self.promise = prior()
 
     def times(self) -> tuple[datetime, datetime] | None:
         """(opens_at, closes_at), as residents have been told; None without a window."""
@@ -136,11 +140,13 @@ class Opening:
         self._primary = kept.primary
         if self.drawing.numbers is not None:
             self.left.number(self.drawing.numbers.number)
-        self._follow_tokens(kept, news.now_ms)
-        self._follow_pace(news.now_ms, kept.called)
-        polls_per_second = self._polls_per_second()
-        self._stretch = max(1.0, polls_per_second / self.policy.poll_budget_per_second)
-        self.look_stretch = max(1.0, polls_per_second / self.policy.look_budget_per_second)
+        self._next_token = next_token(kept, news.now_ms)
+        self._left_waiting = kept.left - kept.left_called
+        self._steps.append((news.now_ms, self.serving))
+        self._follow_pace(kept, news.now_ms)
+        unstretched = polls_per_second(self.policy, self.waiting, self.rate)
+        self._stretch = max(1.0, unstretched / self.policy.poll_budget_per_second)
+        self.look_stretch = max(1.0, unstretched / self.policy.look_budget_per_second)
 
     @property
     def active(self) -> int:
@@ -158,54 +164,42 @@ class Opening:
             "forgotten": self.floors.forgotten,
         }
 
-    def _follow_tokens(self, kept: OpeningRecord, now_ms: int) -> None:
-        """How far the store's bucket is from the next call at this moment (lua/advance.lua)."""
-        full = max(self.rate, 1.0) if self.rate > 0 else 0.0
-        credit = full if kept.credit is None else kept.credit
-        last_ms = now_ms if kept.last_ms is None else kept.last_ms
-        tokens = min(credit + max(0, now_ms - last_ms) / 1000 * self.rate, full)
-        self._next_token = max(0.0, 1.0 - tokens)
-
-    def _follow_pace(self, now_ms: int, called: int) -> None:
+    def _follow_pace(self, kept: OpeningRecord, now_ms: int) -> None:
         """Calls a second as residents will feel them: none in a pause, less where max_active will hold the queue back.
 
-        It does once as many are inside as it allows; from then on calls come as fast as turns end (Little's law: so
-        many inside, divided by the time that each is). That is known as soon as some turns have ended, well before.
+        It does once as many are inside as it allows; from then on calls come as fast as turns end.
         """
-        turns, active = self._turns, self.active
-        if turns:
-            self._busy_ms += active * max(now_ms - self._looked_ms, 0)
-        self._looked_ms = now_ms
-        if not turns or now_ms - turns[-1][0] >= 1000:
-            turns.append((now_ms, self._busy_ms, called, active))
-            while now_ms - turns[0][0] > _PACE_WINDOW_MS and (
-                called - active - (turns[1][2] - turns[1][3]) >= _TURNS_ENOUGH
-                or now_ms - turns[0][0] > _LONGEST_PACE_WINDOW_MS
-            ):
-                turns.popleft()
-        _, busy_ms, called_then, active_then = turns[0]
-        ended = called - active - (called_then - active_then)
-        seen_ms, entered = self._busy_ms - busy_ms, active - active_then
-        if ended >= _TURNS_ENOUGH:
-            # those inside are halfway through their turn, on average: at first they are many, and few have ended
-            self._turn_ms = seen_ms / (ended + entered / 2)
-        elif ended + entered >= 1:  # too few to say how short a turn is; but no shorter than it has been already
-            self._turn_ms = min(max(self._turn_ms, seen_ms / (ended + entered)), self._longest_turn_ms)
+        active, seen = self.active, self._seen_pace
+        seen.follow(now_ms, kept.called, active)
+        if kept.promise != self.promise_text:
+            self.promise_text, self._promised = kept.promise, Promise.unpack(kept.promise)
+        # all workers go by what one of them has made public
+        self._turn_ms = turn_ms = (self._promised and self._promised.turn_ms) or seen.turn_ms
         self.pace = 0.0 if self.paused or not self.max_active else self.rate
-        if self.pace and self._turn_ms and self.waiting + active > self.max_active:  # else the cap holds nobody back
-            self.pace = min(self.rate, self.max_active * 1000 / self._turn_ms)
+        if self.pace and turn_ms and self.waiting + active > self.max_active:  # else the cap holds nobody back
+            self.pace = min(self.rate, self.max_active * 1000 / turn_ms)
+        self.promise = self._promised or prior()
 
-    def _polls_per_second(self) -> float:
-        """What everyone waiting would poll without any stretching."""
-        if self.rate <= 0:
-            return self.waiting / self.policy.poll_floor_seconds
-        wait_s = self.waiting / self.rate
-        floor_s, ceiling_s = self.policy.poll_floor_seconds, self.policy.poll_ceiling_seconds
-        near_s, far_s = floor_s / SHARE_OF_WAIT, ceiling_s / SHARE_OF_WAIT
-        if wait_s <= near_s:
-            return self.waiting / floor_s
-        polls = near_s * self.rate / floor_s + math.log(min(wait_s, far_s) / near_s) * self.rate / SHARE_OF_WAIT
-        return polls + max(0.0, wait_s - far_s) * self.rate / ceiling_s
+    def promises_anew(self, kept: Calibration) -> tuple[Promise, Calibration]:
+        """What is promised from now on, of what was kept the last time; and what is kept for the next one."""
+        with self.following:
+            seen = self._seen_pace
+            turn_ms = seen.turn_ms if seen.is_measured else self._promised.turn_ms if self._promised else 0.0
+            it = Standing(
+                self.seen_ms, self.drawing.settled, self.rate, self.max_active, self.paused, self.issued, self.serving,
+                self.waiting, self._left_waiting, turn_ms, tuple(self._steps),
+            )  # fmt: skip
+            return promised(kept, it, self._wait_of)
+
+    def _wait_of(self, number: int) -> Wait | None:
+        return self._wait(self.ahead(number, self.serving))
+
+    @property
+    def promises_at_ms(self) -> int | None:
+        """When the interval is to be worked out anew; None while nobody has a place."""
+        if not self.issued:
+            return None
+        return 0 if self._promised is None else self._promised.at_ms + PROMISE_MS
 
     def state(self, now_ms: int) -> OpeningState:
         """The contract's state of an opening."""
@@ -247,10 +241,26 @@ class Opening:
         behind = ahead + 1 - max(0, self.max_active - self.active)
         return max(unhindered_s, behind / self.pace)
 
+    def _wait(self, ahead: int) -> Wait | None:
+        """The same as it is foreseen for the interval: with a cap, places inside come free as people are done."""
+        if self.pace <= 0:
+            return None
+        return foreseen(ahead, self._next_token, self.rate, self.max_active, self.active, self._turn_ms)
+
     def eta_seconds(self, ahead: int) -> int | None:
         """The same in whole seconds, as it is told: rounded up, since a promise that is too short is broken."""
         eta_s = self.eta_s(ahead)
         return None if eta_s is None else ceil(eta_s)
+
+    def outlook(self, ahead: int, now_ms: int) -> Outlook:
+        """The wait as it is told: in whole seconds, and between how many of them from `now_ms` the call comes, nine
+        times in ten."""
+        wait = self._wait(ahead)
+        if wait is None:
+            return NO_OUTLOOK
+        low_s, high_s = interval(self.promise, wait)
+        past_s = (now_ms - self.seen_ms) / 1000
+        return Outlook(self.eta_seconds(ahead), max(0.0, round(low_s - past_s, 1)), max(0.0, round(high_s - past_s, 1)))
 
     def poll_after_s(self, ahead: int) -> float:
         """When a waiting resident should look again, in seconds.

@@ -89,6 +89,8 @@ class Openings:
         again = [o for o in wanted if await self._mend(o)]
         if again:
             await self._look(again)
+        for opening in wanted:
+            await self._promise(opening)
 
     def _turn_to_today(self) -> None:
         today = self.now().date()
@@ -121,6 +123,16 @@ class Openings:
             openings = [o for o, it in zip(openings, news, strict=True) if len(it.left) == MOST_LEFT]
             if not openings:
                 return
+
+    async def _promise(self, opening: Opening) -> None:
+        """Work out anew what is told of the wait, where that is due and no other worker has done so."""
+        due_ms = opening.promises_at_ms
+        if due_ms is None or not due_ms <= opening.seen_ms < opening.closes_ms:
+            return
+        before = opening.promise_text
+        promise, kept = opening.promises_anew(await self._opening_store.promises(opening.tag))
+        if before == opening.promise_text:
+            await self._opening_store.calibrate(opening.tag, before, promise.pack(), kept.pack())
 
     async def _mend(self, opening: Opening) -> bool:
         """Prepare an opening that is not in the store, or bring its draw further; whether anything was done."""

@@ -28,6 +28,8 @@ class TicketStatus(msgspec.Struct):
     eta_seconds: int | None
     poll_after_seconds: float
     claim_before: str | None = None
+    eta_low_seconds: float | None = None
+    eta_high_seconds: float | None = None
     ticket: str | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -96,8 +98,9 @@ class Polling:
             after = opening.poll_after_draw_s(entry, now_ms)
             return TicketStatus("drawing", None, serving, None, None, round(after, 1))
         ahead = opening.ahead(number, serving)
-        eta_seconds, after = opening.eta_seconds(ahead), opening.poll_after_s(ahead)
-        return TicketStatus("waiting", number, serving, ahead, eta_seconds, round(after, 1))
+        eta, low, high = opening.outlook(ahead, now_ms)
+        after = round(opening.poll_after_s(ahead), 1)
+        return TicketStatus("waiting", number, serving, ahead, eta, after, None, low, high)
 
     async def poll_called(self, called: Called) -> TicketStatus:
         """How a ticket stands whose number has been called; shares a store call with others.

@@ -41,6 +41,7 @@ from server.records.opening import (
     Stood,
     Told,
 )
+from server.records.promise import CALIBRATE, CalibrateStatus, Calibration
 from server.records.statuses import Statuses
 from server.store.connection import FeatureStore
 
@@ -141,6 +142,15 @@ class OpeningStore(FeatureStore):
         args = (*self._connection.clock(), after, *numbers)
         status, drawn, asked_after, *entries = await self._connection.run("close_draw", tag, *args)
         return self._connection.read(CLOSE_DRAW, status), drawn, asked_after, [int(e) for e in entries]
+
+    async def promises(self, tag: str) -> Calibration:
+        """What was told of the wait in an opening, and how it turned out."""
+        (stored,) = await self._connection.plain([("GET", key("promises", tag))])
+        return Calibration.unpack(stored)
+
+    async def calibrate(self, tag: str, before: str, promise: str, kept: str) -> CalibrateStatus:
+        """Make a promise public that follows another one, and keep what the next one follows from; the status."""
+        return self._connection.read(CALIBRATE, await self._connection.run("calibrate", tag, before, promise, kept))
 
     async def bound(self, tag: str) -> tuple[str | None, int]:
         """(root, N) of an opening's draw; no root where it is not bound, or its leaves are not kept any more."""

@@ -1,6 +1,7 @@
 """A page that waits by the public answer: what it asks a worker, what it works out itself, and what it finds odd."""
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -235,3 +236,21 @@ def test_a_real_opening_takes_one_poll_a_place(tmp_path: Path, visit: Visits) ->
         polls = [call for call in here.calls if call.path == f"{API}/ticket"]
         assert [call.data["state"] for call in polls] == ["ready"]
         assert len([call for call in here.calls if call.path == f"{API}/openings/{TIANHE}"]) >= 3
+
+
+def test_the_turn_is_told_as_two_times_and_said_again_only_where_it_is_another(it: Morning) -> None:
+    page = drawn(it, entry_of(it, 500))
+    it.changes = {"wait": wait(turns=[[1, 0, 1], [1000, 900, 1200]])}
+    it.go_by(it.DRAW_S + 20 - it.at_s, 1)
+    # By hand, of number 500: between 450 and 600 s after an answer that was given 2 to 3 minutes after 08:00.
+    expect(page.locator("#eta")).to_have_text(re.compile("^08:(09|10) 至 08:1[23] 之间$"))
+    expect(page.locator("#polite")).to_contain_text("十次有九次")
+    picture(page, "alone-turn")
+    page.evaluate("document.getElementById('polite').textContent = ''")
+    it.changes = {"wait": wait(turns=[[1, 0, 1], [1000, 800, 1100]]), "serving": 40}
+    it.go_by(160, 2)
+    expect(page.locator("#eta")).to_have_text(re.compile("之间$"))
+    assert page.locator("#polite").inner_text() == "", "about as before"
+    it.changes = {"wait": wait(turns=[[1, 0, 1], [1000, 3800, 4100]]), "serving": 40}
+    it.go_by(160, 2)
+    expect(page.locator("#polite")).to_contain_text("之间叫到您")

@@ -330,6 +330,21 @@ async def test_a_draw_that_is_not_known_to_be_settled_is_settled_later(script: s
     assert (await house.get("/ticket", bearer=tickets[1]))["state"] == "ready"
 
 
+async def test_a_promise_that_may_not_be_public_holds_nobody_up(house: House) -> None:
+    await house.at("08:10:00")
+    stub = Stub(house.store, "calibrate")
+    ticket = (await house.join(person(0)))["ticket"]
+    with capture_logs() as logs, pytest.raises(StoreUnavailable):
+        await house.at("08:10:01")
+    assert logged(logs) == {("calibrate", "surprise")}
+    assert (await house.get("/ticket", bearer=ticket))["state"] == "ready"
+    stub.off()
+    await house.at("08:10:02")
+    assert house.services.room.opening(TIANHE).promise_text == ""  # it is seen with the next look
+    await house.at("08:10:03")
+    assert house.services.room.opening(TIANHE).promise_text != ""
+
+
 # The night
 
 NIGHT = {
@@ -523,7 +538,18 @@ async def test_a_number_of_two_is_parted_again_where_it_is_not_known_whether_it_
 
 # All of them
 
-_OTHERS = {"prepare", "bind_draw", "fix_draw", "close_draw", "receipt", "forget", "drop_record", "release", "renumber"}
+_OTHERS = {
+    "prepare",
+    "calibrate",
+    "bind_draw",
+    "fix_draw",
+    "close_draw",
+    "receipt",
+    "forget",
+    "drop_record",
+    "release",
+    "renumber",
+}
 
 
 def test_every_script_that_answers_with_one_of_a_closed_set_has_its_case() -> None:

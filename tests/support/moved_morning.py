@@ -23,7 +23,7 @@ def wait(**changes: Any) -> dict[str, Any]:
     """`wait` of a public answer."""
     look = {"floor_seconds": 5, "ceiling_seconds": 600, "share": 0.6, "stretch": 1.0, "per_second": 100}
     names = {"pace": "pace_per_second"}
-    it = {"pace_per_second": 2.0, "free": 1000, "given_up": [], "hold_until": None, "claim_seconds": 300}
+    it = {"pace_per_second": 2.0, "free": 1000, "given_up": [], "hold_until": None, "claim_seconds": 300, "turns": []}
     return it | {"look": look} | {names.get(name, name): value for name, value in changes.items()}
 
 

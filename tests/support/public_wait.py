@@ -55,6 +55,17 @@ def ahead_of(opening: Mapping[str, Any], number: int) -> int:
     return max(0, round(number - int(opening["serving"]) - 1 - likely))
 
 
+def turn_s(opening: Mapping[str, Any], number: int) -> tuple[float, float] | None:
+    """Between how many seconds after the answer's `now` the call comes, nine times in ten; None where nobody knows."""
+    at, low, high = opening["serving"], 0.0, 0.0
+    for upto, begins, ends in opening["wait"]["turns"]:
+        if number <= upto:
+            share = (number - at) / (upto - at)
+            return low + (begins - low) * share, high + (ends - high) * share
+        at, low, high = upto, begins, ends
+    return None
+
+
 def eta_s(opening: Mapping[str, Any], number: int) -> int | None:
     """How long until the call."""
     wait, behind = opening["wait"], ahead_of(opening, number) + 1

@@ -16,6 +16,7 @@ async def test_the_first_join_is_201_and_every_later_one_200_with_the_same_place
     assert first.headers["cache-control"] == "no-store"
     assert first.json().keys() == {
         "ticket", "entry", "number", "serving", "ahead", "eta_seconds", "poll_after_seconds", "state",
+        "eta_low_seconds", "eta_high_seconds",
     }  # fmt: skip
     assert (first.json()["entry"], first.json()["number"], first.json()["state"]) == (0, None, "drawing")
     assert second.json()["entry"] == 0

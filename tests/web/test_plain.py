@@ -835,3 +835,21 @@ async def test_the_style_sheets_of_a_page_are_there(house: House, phone: Phone) 
     for sheet in sheets:
         answer = await house.client.get(sheet)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "text/css; charset=utf-8")
+
+
+async def test_the_turn_is_told_as_two_times_and_as_none_in_a_pause(house: House, phone: Phone) -> None:
+    await house.at("08:01:00")
+    await house.services.room.adjust(TIANHE, "op", {"rate": 0.01})
+    await house.at("08:02:30")
+    for i in range(5):
+        await house.join(person(i + 1))
+    await phone.join(person(0))
+    # By hand: nothing is in the bucket when the draw ends at 08:02, and the sixth call is earned after 600 s.
+    told = re.search(r'id="eta">(\d\d:\d\d) 至 (\d\d:\d\d) 之间<', (await phone.get("/ticket")).text)
+    assert told is not None
+    begins, ends = (house.instant(f"{clock}:00") for clock in told.groups())
+    assert begins <= house.instant("08:12:00") <= ends
+    assert (ends - begins).total_seconds() <= 180
+    await house.services.room.adjust(TIANHE, "op", {"paused": True})
+    paused = (await phone.get("/ticket")).text
+    assert "之间" not in paused and "叫号暂停" in paused

@@ -20,6 +20,7 @@ async def test_in_the_draw_everyone_is_told_to_look_when_it_is_over(house: House
     after = told.pop("poll_after_seconds")
     assert told == {
         "state": "drawing", "number": None, "serving": 0, "ahead": None, "eta_seconds": None, "claim_before": None,
+        "eta_low_seconds": None, "eta_high_seconds": None,
     }  # fmt: skip
     assert 120 <= after <= 122
 

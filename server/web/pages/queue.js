@@ -4,7 +4,7 @@ import {
   $, LIVE, PAINT, all, ask, call, check, clock, closing, count, countdown, day, eta_s, go, insist, keepLook, kit, labelOf, lastLook, lasts, load,
   now_ms, page, places, read, receipts, recall, remember, run, saveFile, set, show, span, sure, t, teach, today, until_ms, when, zh,
 } from "./app.js";
-import { change, ending, hear, keep, look, unheard, wake } from "./queue/asking.js";
+import { between, change, ending, hear, isNear, keep, look, unheard, wake } from "./queue/asking.js";
 import WORDS from "./words/queue.js";
 
 teach(WORDS);
@@ -98,7 +98,7 @@ PAINT.queue = () => {
   const left_ms = number || shut ? 0 : drawEnds_ms() - now_ms();
   const wait_s = eta_s(it);
   const back = !number ? t("keepDraw", clock(drawEnds_ms())) : wait_s === Infinity ? t("keepPaused") : wait_s * 1000 > until_ms(page.opening.closes_at) ? t("keepLate")
-    : t("keepWait", clock(now_ms() + wait_s * 900));
+    : t("keepWait", it.turn ? between(it)[0] : clock(now_ms() + wait_s * 900));
   whose(it);
   set("number-label", t(shut ? "shutNow" : number ? "yours" : left_ms > 0 ? "joined" : "drawDone"));
   set("number", number ? count(number) : "");
@@ -114,7 +114,8 @@ PAINT.queue = () => {
   if (!number) return null;
   set("serving", serving ? t("number", count(serving)) : "–");
   set("ahead", count(ahead));
-  set("eta", wait_s < 5 ? t("soon") : wait_s < Infinity ? span(wait_s) : "–");
+  set("eta", wait_s === Infinity || wait_s * 1000 > until_ms(page.opening.closes_at) || it.turn?.[1] < now_ms() - 30_000 ? "–" : !it.turn && wait_s >= 120 ? t("turnAbout", span(wait_s))
+    : isNear(it) ? t("soon") : t("turnBetween", ...between(it)));
   return t("number", count(number));
 };
 PAINT.ready = () => {

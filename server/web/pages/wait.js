@@ -21,6 +21,16 @@ function givenUpBefore(number, { serving, wait }) {
   }
   return [gone, gone];
 }
+// Between how many seconds after the answer's `now` a number is called, nine times in ten; null where nobody knows.
+function turnOf(number, { serving, wait: { turns = [] } }) {
+  let [at, low, high] = [serving, 0, 0];
+  for (const [upto, from, to] of turns) {
+    const share = (number - at) / (upto - at);
+    if (number <= upto) return [low + (from - low) * share, high + (to - high) * share];
+    [at, low, high] = [upto, from, to];
+  }
+  return null;
+}
 /** {ahead, eta_seconds, after_s} of a number that is not called yet; `chance` from 0 to 1 keeps a crowd out of step. */
 export function outlook(number, opening, chance = Math.random()) {
   const { serving, rate_per_second: rate, wait: { pace_per_second: pace, free, claim_seconds, look } } = opening;
@@ -48,5 +58,6 @@ export function standing(place, opening) {
   if (!ON.includes(state)) return Date.parse(now) >= Date.parse(closes_at) ? { state: "ended", ahead: null, eta_seconds: null, after_s: 3600 } : ONCE;
   if (!wait) return ONCE;
   if (!number) return { state: "drawing", root: draw.root ?? place.root, after_s: wait.look.floor_seconds * wait.look.stretch * (0.85 + 0.15 * Math.random()) };
-  return { state: "waiting", number, serving, ...outlook(number, opening) };
+  const turn = turnOf(number, opening)?.map((seconds) => Date.parse(now) + seconds * 1000) ?? null;
+  return { state: "waiting", number, serving, turn, ...outlook(number, opening) };
 }

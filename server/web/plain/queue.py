@@ -223,8 +223,18 @@ async def ticket(request: AnyRequest) -> Response[str]:
         status_=status,
         claim_before=claim_before,
         wait_seconds=wait_s,
+        turn=_turn(now, status),
         **surroundings,
     )
+
+
+def _turn(now: datetime, status: TicketStatus) -> tuple[datetime, datetime] | None:
+    """Between which minutes the call comes, rounded outwards; None while nobody can say."""
+    if status.eta_low_seconds is None or status.eta_high_seconds is None:
+        return None
+    begins = now + timedelta(seconds=status.eta_low_seconds)
+    ends = now + timedelta(seconds=status.eta_high_seconds, minutes=1, microseconds=-1)
+    return begins.replace(second=0, microsecond=0), ends.replace(second=0, microsecond=0)
 
 
 def _surroundings(visit: PlainVisit, code: str, status: TicketStatus) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 // while their turn is far; a worker when they are called, when something is odd, and where there is no such answer.
 
 import {
-  LIVE, WAIT, bring, call, check, closing, keepLook, kit, lastLook, limit_ms, now_ms, page, paint, patience_ms, places, polite, recall,
+  LIVE, WAIT, bring, call, check, clock, closing, keepLook, kit, lastLook, limit_ms, now_ms, page, paint, patience_ms, places, polite, recall,
   remember, t, troubles, until_ms,
 } from "../app.js";
 import { ring } from "./bell.js";
@@ -132,17 +132,29 @@ function take(key, answer, mine) {
   troubles.delete(key);
   if (!ok) return keep({ ...was, ...ending(data), due: null });
   const told_ms = data.poll_after_seconds * 1000;
+  const { eta_low_seconds: low, eta_high_seconds: high } = data;
+  data.turn = low >= 0 && high >= 0 && data.eta_seconds !== null ? [low, high].map((seconds) => now_ms() + seconds * 1000) : null;
   const left_ms = data.state === "ready" && data.claim_before ? until_ms(data.claim_before) : 0;
   return came({ ...was, ask: was.ask === "once" ? undefined : was.ask }, data, Math.max(told_ms, Math.min(READY_MS, left_ms / 3)));
+}
+// The times between which somebody is called, as they are shown: whole minutes, rounded outwards.
+const MINUTE_MS = 60_000;
+export const between = ({ turn: [from, to] }) => [clock(Math.floor(from / MINUTE_MS) * MINUTE_MS), clock(Math.ceil(to / MINUTE_MS) * MINUTE_MS)];
+export const isNear = ({ turn }) => !turn || turn[1] - now_ms() < 2 * MINUTE_MS;
+// A screen reader hears of another time where it is another one, not at each look.
+function hasMoved({ turn, toldTurn }) {
+  if (!turn || !toldTurn) return false;
+  const [middle, before] = [turn, toldTurn].map(([from, to]) => (from + to) / 2);
+  return Math.abs(middle - before) > Math.max(2 * MINUTE_MS, 0.2 * (before - now_ms()));
 }
 function came(was, news, wait_ms) {
   const it = { ...was, ...news, seen: Date.now() };
   if (was.state === "drawing" && it.number) it.drawn = true;
   if (it.state === "waiting") {
     it.from = Math.max(it.from ?? 0, it.ahead, 1);
-    if (!(it.ahead > it.told / 2)) {
-      it.told = it.ahead;
-      if (page.key === it.key) polite(t("told", it.number, it.ahead));
+    if (!(it.ahead > it.told / 2) || hasMoved(it)) {
+      Object.assign(it, { told: it.ahead, toldTurn: it.turn });
+      if (page.key === it.key) polite(t("told", it.number, it.ahead) + (isNear(it) ? "" : t("toldTurn", ...between(it))));
     }
   }
   if (it.state === "ready" && was.state !== "ready") ring(it);
