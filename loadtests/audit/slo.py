@@ -41,6 +41,17 @@ class Eta(_Table, frozen=True):
     p90_error_seconds: Positive | None = None
 
 
+class Interval(_Table, frozen=True):
+    """Of the times between which a turn was promised: how many were right, and how wide they were, of the wait.
+
+    Of fewer than `fewest` neither is judged.
+    """
+
+    kept_share: Share | None = None
+    width_share: Share | None = None
+    fewest: Count = 300
+
+
 class Fairness(_Table, frozen=True):
     kendall: Share
 
@@ -90,6 +101,7 @@ class Slo(_Table, frozen=True):
     connections: Connections | None = None
     lateness: Lateness | None = None
     eta: Eta | None = None
+    interval: Interval | None = None
     fairness: Fairness | None = None
     recovery: Recovery | None = None
     memory: Memory | None = None
@@ -109,6 +121,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "connections": Connections,
     "lateness": Lateness,
     "eta": Eta,
+    "interval": Interval,
     "fairness": Fairness,
     "recovery": Recovery,
     "memory": Memory,

@@ -42,6 +42,7 @@ class Wait(msgspec.Struct):
     given_up: list[tuple[int, int]]
     claim_seconds: float
     look: Look
+    turns: list[tuple[int, float, float]] = []
 
 
 class Opening(msgspec.Struct):
@@ -72,6 +73,8 @@ class Place(msgspec.Struct):
     number: int | None = None
     ahead: int | None = None
     eta_seconds: float | None = None
+    eta_low_seconds: float | None = None
+    eta_high_seconds: float | None = None
     claim_before: str | None = None
 
 

@@ -101,6 +101,17 @@ def eta_seconds(told: Opening, wait: Wait, number: int) -> int | None:
     return math.ceil(max(behind / told.rate_per_second, (behind - wait.free) / wait.pace_per_second))
 
 
+def turn_seconds(told: Opening, wait: Wait, number: int) -> tuple[float, float] | None:
+    """Say between how many seconds after the answer's `now` a number is called, as the page does; None if unknown."""
+    at, low, high = told.serving, 0.0, 0.0
+    for upto, begins, ends in wait.turns:
+        if number <= upto:
+            share = (number - at) / (upto - at)
+            return low + (begins - low) * share, high + (ends - high) * share
+        at, low, high = upto, begins, ends
+    return None
+
+
 def _given_up_before(told: Opening, wait: Wait, number: int) -> tuple[int, float]:
     """Return (at most, likely) how many of the numbers between those called and this one are given up."""
     at, gone = told.serving, 0

@@ -14,6 +14,7 @@ from loadtests.faults.of_the_network import (
     PartitionReplica,
     PartitionWorker,
 )
+from loadtests.faults.of_the_operator import RateStep
 from loadtests.faults.of_the_store import FullDisk, KillStore, SlowDisk, StopStore
 from loadtests.faults.of_the_workers import KillWorker, RollingRestart, SkewClock
 from loadtests.faults.skewed_store import SkewStores
@@ -46,5 +47,6 @@ _OF_THE_MACHINE: tuple[type[Fault], ...] = (
     SlowDisk,
     SkewClock,
     RollingRestart,
+    RateStep,
 )
 FAULTS: dict[str, type[Fault]] = {fault.name: fault for fault in _OF_THE_MACHINE} | {**CLUSTER_FAULTS}

@@ -78,6 +78,7 @@ class FaultTarget(StoreTarget, Protocol):
     """The server of our own that a fault harms."""
 
     home: str
+    url: str
     data_dir: Path
     environment: dict[str, str]
 

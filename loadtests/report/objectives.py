@@ -14,9 +14,11 @@ from statistics import median
 from typing import Literal
 
 from loadtests.audit.evidence import Check, Evidence
+from loadtests.audit.slo import Interval
 from loadtests.client.answers import Call
 from loadtests.client.measure import Histogram
 from loadtests.report.experience import asked, eta_errors, out_of_order, recovery_seconds, served_after, troubled
+from loadtests.report.turns import LONG_MS, told_turns
 
 _LONG_ENOUGH_SECONDS = 1200
 
@@ -99,6 +101,8 @@ def _timed(e: Evidence) -> Iterator[Objective]:
         ):
             if limit is not None:
                 yield _percentile(name, percent, errors, limit, "s", e.judged)
+    if slo.interval is not None:
+        yield from _interval(e, slo.interval)
     if slo.fairness is not None:
         yield _fairness(e, slo.fairness.kendall)
     if slo.recovery is not None:
@@ -135,6 +139,35 @@ def _errors(e: Evidence, limit: float) -> Objective:
         return Objective(name, "not measured", None, limit, unit, (), "no request in a second that could be judged")
     over = sorted(second for second in judged if errors.get(second, 0) / requests[second] > limit)
     return Objective(name, _state(wrong / total <= limit), wrong / total, limit, unit, over, f"{wrong} of {total}")
+
+
+def _interval(e: Evidence, limits: Interval) -> Iterator[Objective]:
+    """Judge whether the times told were right, and no wider than they need be: either alone is easy."""
+    told = [it for it in told_turns(e) if e.judged(it.called_ms // 1000)]
+    kept = sum(it.is_kept for it in told)
+    early = sum(it.called_ms < it.from_ms for it in told)
+    widths = [it.width_ms / it.wait_ms for it in told if it.wait_ms >= LONG_MS]
+    for name, unit, limit, many, of in (
+        ("interval, kept", "of promises", limits.kept_share, len(told), "promises"),
+        (
+            "interval, median width",
+            "of the wait",
+            limits.width_share,
+            len(widths),
+            f"waited {LONG_MS // 1000} s or more",
+        ),
+    ):
+        if limit is None:
+            continue
+        if many < max(limits.fewest, 1):
+            why = f"{many} {of}, {limits.fewest} are enough"
+            yield Objective(name, "not measured", None, limit, unit, (), why)
+        elif unit == "of promises":
+            figure, detail = kept / many, f"{kept} of {many}; {early} called early, {many - kept - early} late"
+            yield Objective(name, _state(figure >= limit), figure, limit, unit, (), detail)
+        else:
+            figure = median(widths)
+            yield Objective(name, _state(figure <= limit), figure, limit, unit, (), f"of {many} that {of}")
 
 
 def _fairness(e: Evidence, limit: float) -> Objective:

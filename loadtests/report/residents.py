@@ -13,6 +13,7 @@ from loadtests.audit.evidence import Evidence
 from loadtests.client.answers import Call
 from loadtests.crowd.behaviour import INELIGIBLE
 from loadtests.report.experience import out_of_order
+from loadtests.report.turns import LONG_MS, told_turns
 from loadtests.resident.facts import NEVER, Fact
 
 PERCENTILES = (5, 50, 90, 95, 99, 100)
@@ -135,6 +136,11 @@ def residents_view(e: Evidence) -> ResidentsView:
                 "how far the first waiting time promised for a place was from the real one, early and late alike"),
         _spread("called late", "s", (max(wait - promised, 0) for _, promised, wait in kept), 1000,
                 "how much later than first promised the call came; 0 for who was called early or in time"),
+        _spread("interval, width", "s", (told.width_ms for told in told_turns(e)), 1000,
+                "how far the ends of the interval were apart that was told for the turn"),
+        _spread("interval, width of the wait", "%", (1000 * told.width_ms // told.wait_ms for told in told_turns(e)
+                                                      if told.wait_ms >= LONG_MS), 10,
+                f"the same, of the wait from being told to the call, where that was {LONG_MS // 1000} s or more"),
         _spread("looks until the call", "looks", (observations.looks[i] for i, _ in waits_ms(e)), 1,
                 "at the public answer, which a cache may give, until the ticket told of the call"),
         _spread("tickets asked until the call", "tickets", (observations.polls[i] for i, _ in waits_ms(e)), 1,
@@ -172,9 +178,25 @@ def _shares(e: Evidence, asking: Sequence[int]) -> list[Share]:
               "sent something again because no answer came, or a 429 or 5xx; not for a mistake or haste of their own "
               "(a mistyped name, 425), nor what browsers repeat by themselves where a kept connection has ended", {}),
         Share("refused", len(refused), len(tried), "not eligible, of everyone who asked for a place", dict(reasons)),
+        *_kept(e),
         Share("missed a call", len(luckless), len(called), "let a call run out at least once, of everyone called", {}),
         Share("it had ended", len(_who(e, Fact.ENDED)), len(tried), "told so when joining, or while waiting", {}),
     ]  # fmt: skip
+
+
+def _kept(e: Evidence) -> Iterator[Share]:
+    """Return how many were called when they were promised, where anybody was promised anything."""
+    for name, first, meaning in (
+        ("interval kept", False, "called between the times that they were told first, or first after the operator had "
+         "last changed the rate, of everyone called"),
+        ("interval kept, first of all", True, "called between the times that they were told first of all, whatever the "
+         "operator changed later"),
+    ):  # fmt: skip
+        told = told_turns(e, first=first)
+        early, late = sum(it.called_ms < it.from_ms for it in told), sum(it.called_ms > it.to_ms for it in told)
+        if told:
+            reasons = {"called early": early, "called late": late}
+            yield Share(name, len(told) - early - late, len(told), meaning, reasons)
 
 
 def in_steps(pairs: dict[int, tuple[int, int]], seconds: int) -> list[Order]:

@@ -14,6 +14,7 @@ from loadtests.audit.evidence import Evidence
 from loadtests.client.measure import Histogram
 from loadtests.report.experience import asked, eta_errors, out_of_order, recovery_seconds
 from loadtests.report.residents import missed, waits_ms, ways_ms
+from loadtests.report.turns import told_turns
 from loadtests.resident.facts import NEVER, Fact
 
 OTHERS = "others"
@@ -95,6 +96,7 @@ def _samples(e: Evidence, red: int) -> Iterator[Sample]:
         yield Durations("ETA error", "s", (50, 90), seconds)
     if seconds := _encoded(e, e.meters.lateness):
         yield Durations("generator late", "ms", (99,), seconds)
+    yield from _turns(e)
     yield from _residents(e)
     requests, errors = asked(e), e.meters.counts["errors"]
     judged = [second for second, count in requests.items() if count and e.judged(second)]
@@ -112,6 +114,22 @@ def _samples(e: Evidence, red: int) -> Iterator[Sample]:
     if e.fault_second is not None:
         yield Single("recovery after a fault", "s", float(recovery_seconds(e)), 1.0)
     yield Single("checks not green", "checks", float(red), 0.0)
+
+
+def _turns(e: Evidence) -> Iterator[Sample]:
+    """Say how many intervals were broken, and how wide they were, by the second in which each was told."""
+    broken: dict[int, tuple[float, float]] = {}
+    wide: dict[int, tuple[float, float]] = {}
+    for it in told_turns(e):
+        second = it.told_ms // 1000
+        if not e.judged(second):
+            continue
+        for sums, part, whole in ((broken, not it.is_kept, 1), (wide, it.width_ms, it.wait_ms)):
+            before = sums.get(second, (0.0, 0.0))
+            sums[second] = before[0] + part, before[1] + whole
+    if broken:
+        yield Ratio("interval broken", "of promises", broken)
+        yield Ratio("interval, width", "of waits", wide)
 
 
 def _residents(e: Evidence) -> Iterator[Sample]:

@@ -24,6 +24,8 @@ from loadtests.resident.facts import (
     ObservedPass,
     SpentPlace,
 )
+from loadtests.resident.statements import Statements
+from loadtests.resident.told_turns import ToldTurns, TurnsSeen
 
 _LATEST = (1 << 31) - 1
 _EXAMPLES = 5
@@ -31,23 +33,6 @@ _EXAMPLES = 5
 _READY = int(Fact.READY)
 _JOINING = int(Fact.JOIN_SENT | Fact.JOIN_OPEN)
 _NO_JOIN_OPEN = int(~Fact.JOIN_OPEN)
-
-
-class _Encoded(msgspec.Struct):
-    """Statements on their way to whoever audits: of every `parts`-th resident from `part` on."""
-
-    residents: int
-    part: int
-    parts: int
-    arrays: dict[str, bytes]
-    spent: list[SpentPlace]
-    spent_passes: list[ObservedPass]
-    closed: dict[int, ClosedRegistration]
-    not_found: set[int]
-    codes_asked: dict[int, int]
-    contradictions: dict[str, int]
-    examples: dict[str, list[str]]
-    history: bytes
 
 
 class Observations:
@@ -82,6 +67,8 @@ class Observations:
         self.registered_ms = array("i", [NEVER]) * residents
         self.registration_no = array("Q", bytes(8 * residents))
         self.promised_wait_ms = array("i", [NEVER]) * residents  # from joining to the call, as first promised
+        self.told_turns = ToldTurns(residents)
+        self.turns_seen = TurnsSeen()
         self.polls = array("I", bytes(4 * residents))
         self.looks = array("I", bytes(4 * residents))
         self.requests = array("I", bytes(4 * residents))
@@ -140,6 +127,7 @@ class Observations:
                 self.promised_wait_ms,
             ):  # fmt: skip
                 times[i] = NEVER
+            self.told_turns.forget(i)
             self.joined_ms[i] = now_ms
         self.entry[i] = entry
         self.note(i, Fact.JOINED)
@@ -203,6 +191,11 @@ class Observations:
         if self.promised_wait_ms[i] == NEVER and not self.has(i, Fact.READY):
             self.promised_wait_ms[i] = min(now_ms - self.joined_ms[i] + int(eta_seconds * 1000), _LATEST)
 
+    def told_turn(self, i: int, home: int, from_ms: float, to_ms: float, now_ms: int) -> None:
+        """Resident `i` of an opening was told between which times their turn comes, in ms from the run's opening."""
+        if not self.has(i, Fact.READY):
+            self.told_turns.told(i, len(self.turns_seen.changes.get(home, ())), from_ms, to_ms, now_ms)
+
     def exchanged(self, i: int, bytes_up: int, bytes_down: int) -> None:
         """Resident `i` sent a request and got an answer, or none (0 bytes)."""
         self.requests[i] += 1
@@ -242,9 +235,9 @@ class Observations:
         Tickets, passes and receipts stay: they are for asking, and no audit asks.
         """
         arrays = {name: values[part::parts].tobytes() for name, values in self._arrays().items()}
-        sent = _Encoded(
+        sent = Statements(
             self.residents, part, parts, arrays, self.spent, self.spent_passes, self.closed, self.not_found,
-            self.codes_asked, self.contradictions, self.examples, self.history.encoded(),
+            self.codes_asked, self.contradictions, self.examples, self.history.encoded(), self.turns_seen,
         )  # fmt: skip
         return msgspec.msgpack.encode(sent)
 
@@ -255,13 +248,14 @@ class Observations:
             ValueError: they are of another crowd.
             msgspec.DecodeError: it is nothing that was `encoded`.
         """
-        sent = msgspec.msgpack.decode(encoded, type=_Encoded)
+        sent = msgspec.msgpack.decode(encoded, type=Statements)
         own = self._arrays()
         if sent.residents != self.residents or sent.arrays.keys() != own.keys():
             raise ValueError(f"statements of {sent.residents} residents, expected {self.residents}")
         for name, values in own.items():
             values[sent.part :: sent.parts] = array(values.typecode, sent.arrays[name])
         self.history.take_in(sent.history)
+        self.turns_seen.take_in(sent.turns_seen)
         self.spent += sent.spent
         self.spent_passes += sent.spent_passes
         self.closed |= sent.closed
@@ -272,7 +266,8 @@ class Observations:
             self.examples[what] = (self.examples.get(what, []) + told)[:_EXAMPLES]
 
     def _arrays(self) -> dict[str, array[Any]]:
-        return {name: values for name, values in vars(self).items() if isinstance(values, array)}
+        own = {name: values for name, values in vars(self).items() if isinstance(values, array)}
+        return own | self.told_turns.arrays()
 
     def _pass(self, i: int) -> ObservedPass:
         return ObservedPass(i, self.entry[i], self.claimed_ms[i], self.expires_ms[i], self.register_sent_ms[i])

@@ -147,13 +147,17 @@ class Queueing:
         self._stands(i, place, now_us)
 
     def _stands(self, i: int, place: answers.Place, now_us: int, *, forgets: bool = False) -> None:
-        observations = self.observations
+        observations, home, now_ms = self.observations, self._residents.home(i), now_us // 1000
+        observations.turns_seen.saw(home, place.serving, now_ms)
         match place.state:
             case "drawing" | "waiting":
                 if place.poll_after_seconds is None:
                     observations.contradict("not told when to ask again", i, place.state)
                 if place.eta_seconds is not None:
-                    observations.promised(i, place.eta_seconds, now_us // 1000)
+                    observations.promised(i, place.eta_seconds, now_ms)
+                if place.eta_low_seconds is not None and place.eta_high_seconds is not None:
+                    low, high = (now_ms + seconds * 1000 for seconds in (place.eta_low_seconds, place.eta_high_seconds))
+                    observations.told_turn(i, home, low, high, now_ms)
                 act, pause = self.watching.next_look(i, place, now_us)
                 if forgets:
                     pause += self._residents.random.uniform(*self._residents.pace.forget)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 
 from loadtests.client.answers import Opening, Place, Requests
-from loadtests.client.public_wait import PublicAnswers, Unfit, eta_seconds, look_after_seconds
+from loadtests.client.public_wait import PublicAnswers, Unfit, eta_seconds, look_after_seconds, turn_seconds
 from loadtests.client.wire import Answer
 from loadtests.resident.acts import SECOND_US, Act
 from loadtests.resident.facts import Fact
@@ -79,6 +79,9 @@ class Watching:
             raise ValueError("unchanged since nothing was told")
         self._looked_ms[i] = now_us // 1000
         self._observations.looked(i)
+        home, seen = self._residents.home(i), self._observations.turns_seen
+        seen.saw(home, told.serving, now_us // 1000)
+        seen.saw_rate(home, told.now, 0.0 if told.state == "paused" else told.rate_per_second, now_us // 1000)
         self._sees(i, told, now_us)
 
     def _sees(self, i: int, told: Opening, now_us: int) -> None:
@@ -101,5 +104,10 @@ class Watching:
             eta = eta_seconds(told, wait, number)
             if eta is not None:
                 observations.promised(i, eta, now_us // 1000)
+            turn = turn_seconds(told, wait, number)
+            if turn is not None:
+                told_us = residents.opening(i).run_us(told.now)
+                from_ms, to_ms = (told_us / 1000 + seconds * 1000 for seconds in turn)
+                observations.told_turn(i, residents.home(i), from_ms, to_ms, now_us // 1000)
             pause = look_after_seconds(told, wait, number, residents.random.random())
         residents.file(now_us + int(pause * SECOND_US), i, Act.WATCH)

@@ -68,6 +68,7 @@ class OwnServer:
         home: the folder that the server's code is in.
         environment: of its commands.
         fault: the one that was asked for.
+        url: of the workers; "" before they serve.
         cluster: its store, where the fault needs one; else the store is the embedded one, or that of `--redis-url`.
     """
 
@@ -84,6 +85,7 @@ class OwnServer:
         self._up: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._log = self.folder / "up.log"
+        self.url = ""
 
     @property
     def pid(self) -> int | None:
@@ -151,6 +153,7 @@ class OwnServer:
         deadline = time.monotonic() + _READY_SECONDS
         while time.monotonic() < deadline:
             if found:
+                self.url = found[0]
                 return self._front.start(found[0]) if self._front is not None else found[0]
             if self._up.poll() is not None:
                 raise CannotRehearse(f"jiaohao up ended with {self._up.returncode}: {self.last_words()}")

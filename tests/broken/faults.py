@@ -339,6 +339,16 @@ async def _stands_still(x: Exchange) -> None:
     time.sleep(_rest_of_a_stall())  # noqa: ASYNC251  (the whole worker, that is the point)
 
 
+def _promises_too_soon(x: Exchange) -> None:
+    place = x.told("GET", "/ticket", 200) or x.told("POST", "/openings/*", 200, 201)
+    if place and place.get("eta_high_seconds") is not None:
+        x.change(eta_low_seconds=place["eta_low_seconds"] / 3, eta_high_seconds=place["eta_high_seconds"] / 3)
+    opening = x.told("GET", "/openings/*", 200)
+    if opening and opening["wait"] is not None:
+        turns = [(number, begins / 3, ends / 3) for number, begins, ends in opening["wait"]["turns"]]
+        x.change(wait=opening["wait"] | {"turns": turns})
+
+
 def _promises_too_much(x: Exchange) -> None:
     place = x.told("GET", "/ticket", 200) or x.told("POST", "/openings/*", 200, 201)
     if place and place.get("eta_seconds") is not None:
@@ -497,6 +507,7 @@ FAULTS = {
     "slow disk": Fault(before=_slow_disk),
     "slow second": Fault(before=_stands_still),
     "wrong ETA": Fault(after=_promises_too_much),
+    "wrong interval": Fault(after=_promises_too_soon),
     "errors": Fault(after=_broken_image),
     "forged ticket": Fault(after=_takes_any_ticket),
     "replay": Fault(after=_another_number_for_a_replay),

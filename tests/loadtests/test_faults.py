@@ -255,7 +255,7 @@ def test_a_server_ends_cleanly_in_the_middle_of_a_fault() -> None:
 @pytest.mark.parametrize("name", sorted(FAULTS))
 def test_a_refused_combination_is_one_clear_line(name: str) -> None:
     refused = [Options(fault=name, host="http://127.0.0.1:1")]
-    if name not in ("kill-worker", "skew-clock", "rolling-restart"):
+    if name not in ("kill-worker", "skew-clock", "rolling-restart", "rate-step"):
         refused.append(Options(fault=name, redis_url="redis://127.0.0.1:1"))
     for options in refused:
         with pytest.raises(CannotRehearse, match="--fault") as caught:

@@ -17,7 +17,7 @@ from loadtests.report.page import render
 from loadtests.resident.facts import NEVER
 from loadtests.run.options import Options
 from tests.support.honest_opening import END_S, World
-from tests.support.judged_opening import STRICT, concluded, lines, slow, world_with_slo
+from tests.support.judged_opening import STRICT, concluded, lines, promise_turns, slow, world_with_slo
 
 
 def promised(world: World) -> list[int]:
@@ -35,7 +35,28 @@ def test_every_line_of_an_honest_opening_is_held() -> None:
     assert found["ETA error, median"].figure == pytest.approx(2, rel=0.01)
     assert found["recovery after a fault"].figure == 0
     assert all(not line.seconds for line in found.values() if line.name != "fairness")
-    assert len(found) == len(STRICT.p99_ms) + 10
+    assert len(found) == len(STRICT.p99_ms) + 12
+
+
+@pytest.mark.parametrize(
+    ("either_way_ms", "late_ms", "red"),
+    [(1000, 0, set()), (1000, 1500, {"interval, kept"}), (1000, -1500, {"interval, kept"}), (1800, 0, set()),
+     (2000, 0, {"interval, median width"}), (3000, 1500, {"interval, median width"})],
+)  # fmt: skip
+def test_times_that_are_wrong_and_times_that_are_too_wide_are_each_a_line_of_their_own(
+    either_way_ms: int, late_ms: int, red: set[str]
+) -> None:
+    """By hand: 15 % of 25 s are 3.75 s."""
+    world = world_with_slo()
+    promise_turns(world, either_way_ms, late_ms)
+    assert broken(world) == red
+
+
+def test_of_few_promises_nothing_is_said() -> None:
+    world = world_with_slo()
+    world.evidence.slo = load_slo(SHIPPED_SLO)
+    found = lines(world)
+    assert {found[name].state for name in ("interval, kept", "interval, median width")} == {"not measured"}
 
 
 @pytest.mark.parametrize(

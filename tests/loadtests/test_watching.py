@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from loadtests.client.answers import decode_opening
-from loadtests.client.public_wait import eta_seconds, look_after_seconds
+from loadtests.client.public_wait import eta_seconds, look_after_seconds, turn_seconds
 from loadtests.client.wire import Answer
 from loadtests.crowd.behaviour import Behaviour
 from loadtests.resident.acts import Act
@@ -20,7 +20,8 @@ ENTRIES = 1000
 NUMBER_OF_7 = 1 + permutation(SEED, ENTRIES)(7)
 LOOK = {"floor_seconds": 5, "ceiling_seconds": 600, "share": 0.6, "stretch": 1.0, "per_second": 100}
 WAIT = {
-    "pace_per_second": 4.0, "free": 20, "given_up": [], "hold_until": None, "claim_seconds": 300, "look": LOOK,
+    "pace_per_second": 4.0, "free": 20, "given_up": [], "turns": [], "hold_until": None, "claim_seconds": 300,
+    "look": LOOK,
 }  # fmt: skip
 
 
@@ -165,13 +166,19 @@ def test_a_look_of_an_earlier_place_says_nothing_of_the_new_one(desk: Desk) -> N
     assert desk.observations.own_number[i] == 0
 
 
+TURNS = [[2, 0.0, 0.5], [601, 60.0, 66.5], [1200, 119.5, 140.0]]
 GIVEN_UP = [[200, 10], [600, 100], [1200, 150]]
 
 
 @pytest.mark.parametrize("number", [2, 150, 201, 600, 1100, 1200])
 @pytest.mark.parametrize(
     "wait",
-    [WAIT, WAIT | {"given_up": GIVEN_UP}, WAIT | {"pace_per_second": 0}, WAIT | {"look": LOOK | {"stretch": 3.5}}],
+    [
+        WAIT,
+        WAIT | {"given_up": GIVEN_UP, "turns": TURNS},
+        WAIT | {"pace_per_second": 0},
+        WAIT | {"look": LOOK | {"stretch": 3.5}},
+    ],
     ids=["plain", "given up", "held", "stretched"],
 )
 @pytest.mark.parametrize("rate", [0.0, 10.0])
@@ -187,3 +194,4 @@ def test_pace_and_promise_are_those_of_the_page(number: int, wait: dict[str, Any
         assert eta_seconds(opening, opening.wait, number) == public_wait.eta_s(told, number)
     else:
         assert eta_seconds(opening, opening.wait, number) is None
+    assert turn_seconds(opening, opening.wait, number) == public_wait.turn_s(told, number)

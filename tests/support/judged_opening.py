@@ -12,9 +12,16 @@ from loadtests.resident.pace import Pace
 from loadtests.run.options import Options
 from tests.support.honest_opening import END_S, World
 
-STRICT = msgspec.structs.replace(load_slo(SHIPPED_SLO), lateness=Lateness(p99_ms=200), memory=None)
-"""The shipped file, but for a lateness that is broken before it marks a second as the generator's, and for what takes
-longer than this opening."""
+_SHIPPED = load_slo(SHIPPED_SLO)
+assert _SHIPPED.interval is not None
+STRICT = msgspec.structs.replace(
+    _SHIPPED,
+    lateness=Lateness(p99_ms=200),
+    memory=None,
+    interval=msgspec.structs.replace(_SHIPPED.interval, fewest=3),
+)
+"""The shipped file, but for a lateness that is broken before it marks a second as the generator's, for what takes
+longer than this opening, and for what more people than these have to be promised."""
 
 
 def world_with_slo() -> World:
@@ -33,8 +40,23 @@ def world_with_slo() -> World:
             world.observations.promised_wait_ms[i] = (
                 world.observations.ready_ms[i] - world.observations.joined_ms[i] + 2000
             )
+    promise_turns(world, 1000)
     world.evidence.fault, world.evidence.fault_second = "kill-store", 20
     return world
+
+
+def promise_turns(world: World, either_way_ms: int, late_ms: int = 0) -> None:
+    """Everyone who was called was told so 25 s before: that it would be then, or so much later, give or take."""
+    observations = world.observations
+    observations.turns_seen.calls.clear()
+    for number, i in sorted(
+        (observations.number[i], i) for i in range(observations.residents) if observations.number[i]
+    ):
+        if (called_ms := observations.ready_ms[i]) > 0:
+            observations.turns_seen.saw(world.crowd.home(i), number, called_ms)
+            observations.told_turns.forget(i)
+            middle_ms = called_ms + late_ms
+            observations.told_turns.told(i, 0, middle_ms - either_way_ms, middle_ms + either_way_ms, called_ms - 25_000)
 
 
 def lines(world: World) -> dict[str, Objective]:
