@@ -138,10 +138,19 @@ class Sites(msgspec.Struct):
     sites: list[Site]
 
 
+class Consent(msgspec.Struct):
+    version: str
+
+
+class Service(msgspec.Struct):
+    consent: Consent | None = None
+
+
 class City(msgspec.Struct):
     name: str
     timezone: str
     now: str
+    service: Service | None = None
 
 
 decode_place = msgspec.json.Decoder(Place).decode

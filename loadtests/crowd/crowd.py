@@ -199,13 +199,14 @@ class Crowd:
         later = (self.day + timedelta(days=2 + turn + bits % 4)).isoformat() if turn & 1 else ""
         return Wishes(tuple(wished.items()), bool((self.stir(i, 5) >> 60 ^ turn >> 1) & 1), later)
 
-    def registration_body(self, i: int, sites: tuple[str, ...], turn: int = 0) -> bytes:
-        """Return the JSON of what resident `i` wishes for (`wishes`)."""
+    def registration_body(self, i: int, sites: tuple[str, ...], turn: int = 0, consent: str = "") -> bytes:
+        """Return the JSON of what resident `i` wishes for (`wishes`), and that they agree to this version of a text."""
         wishes = self.wishes(i, sites, turn)
         listed = ", ".join([f'{{"site": {_json(site)}, "period": "{period}"}}' for site, period in wishes.preferences])
         any_site = "true" if wishes.accept_any_site else "false"
+        agreed = f', "consent": "{consent}"' if consent else ""
         later = f', "not_before": "{wishes.not_before}"' if wishes.not_before else ""
-        return f'{{"preferences": [{listed}], "accept_any_site": {any_site}{later}}}'.encode()
+        return f'{{"preferences": [{listed}], "accept_any_site": {any_site}{later}{agreed}}}'.encode()
 
     def code_body(self, i: int, *, guess: bool = False) -> bytes:
         """Return the JSON with which resident `i` asks for a code, or shows one that is a guess."""

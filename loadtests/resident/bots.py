@@ -194,13 +194,16 @@ class Fleet:
             case Act.LEAVE:
                 return send.leave(token)
             case Act.REGISTER:
-                sites = self._journey.opening(owner).sites
-                return send.register(token, self._crowd.registration_body(owner, sites))
+                return send.register(token, self._registration(owner, 0))
         return send.get(f"/registrations/{observations.registration_no[owner]:015d}", token)
 
     def _forged(self, i: int, sent: BotRequest, answer: Answer, code: str) -> None:
         if (answer.status, code) != (401, "forged"):
             self._observations.contradict("forgery not refused", i, f"{sent.act.name}: {answer.status} {code}")
+
+    def _registration(self, owner: int, turn: int) -> bytes:
+        opening = self._journey.opening(owner)
+        return self._crowd.registration_body(owner, opening.sites, turn, opening.consent)
 
     # replayers
 
@@ -220,17 +223,12 @@ class Fleet:
         if held is not None and observations.has(owner, Fact.CLAIMED) and self._turns[b] % 3:
             act = Act.REGISTER if observations.has(owner, Fact.REGISTERED) and self._turns[b] % 3 == 1 else Act.CLAIM
         self._sent[i] = BotRequest(
-            owner,
-            act,
-            observations.number[owner],
-            observations.entry[owner],
-            held[0] if held else b"",
+            owner, act, observations.number[owner], observations.entry[owner], held[0] if held else b"",
             observations.registration_no[owner],
-        )
+        )  # fmt: skip
         if act is Act.REGISTER and held is not None:
             # with wishes of its own: they must not be taken
-            sites = self._journey.opening(owner).sites
-            return self._requests.register(held[0], self._crowd.registration_body(owner, sites, 1))
+            return self._requests.register(held[0], self._registration(owner, 1))
         return self._requests.claim(ticket) if act is Act.CLAIM else self._requests.poll(ticket)
 
     def _replayed(self, i: int, sent: BotRequest, answer: Answer, code: str) -> None:

@@ -122,10 +122,11 @@ class Registering:
         if not observations.has(i, Fact.REGISTER_SENT):
             observations.register_sent_ms[i] = now_us // 1000
         observations.note(i, Fact.REGISTER_SENT)
-        return self._requests.register(observations.passes[i][0], self._wishes_body(i, observations.wish_turns(i)[0]))
+        body = self._wishes_body(i, observations.wish_turns(i)[0], self._residents.opening(i).consent)
+        return self._requests.register(observations.passes[i][0], body)
 
-    def _wishes_body(self, i: int, turn: int) -> bytes:
-        return self.crowd.registration_body(i, self._residents.opening(i).sites, turn)
+    def _wishes_body(self, i: int, turn: int, consent: str = "") -> bytes:
+        return self.crowd.registration_body(i, self._residents.opening(i).sites, turn, consent)
 
     def _is_one_of(self, i: int, salt: int, share: float) -> bool:
         """Return whether resident `i` is one of this share of the crowd: the same ones from the same seed."""

@@ -10,7 +10,8 @@ from loadtests.resident.acts import SECOND_US
 
 @dataclass(frozen=True)
 class RunOpening:
-    """A district's opening as the run found it: `opens_at` in the city's time; `opens_us`, `closes_us` in the run's."""
+    """A district's opening as the run found it: `opens_at` in the city's time; `opens_us`, `closes_us` in the run's;
+    `consent`: the version of the text that who registers must agree to, empty where none is asked for."""
 
     district: str
     date: str
@@ -20,6 +21,7 @@ class RunOpening:
     commitment: str
     sites: tuple[str, ...]
     closes_us: int = 4 * 3600 * SECOND_US
+    consent: str = ""
 
     def run_us(self, moment: str) -> int:
         """Return a time of the contract (RFC 3339) on the run's clock."""

@@ -61,6 +61,8 @@ def find_setting(host: str, districts: tuple[str, ...], origin_s: float | None =
         CannotRehearse: no answer, no such opening, or none that begins within a quarter of an hour.
     """
     get = _getter(host)
+    service = answers.decode_city(get("/city")).service
+    consent = service.consent.version if service and service.consent else ""
     ahead_seconds = _city_ahead_seconds(lambda: answers.decode_city(get("/city")).now)
     found = [answers.decode_opening(get(f"/openings/{code}")) for code in districts]
     now_s = time.monotonic() + ahead_seconds
@@ -81,7 +83,9 @@ def find_setting(host: str, districts: tuple[str, ...], origin_s: float | None =
         opens_us, closes_us = (int((at.timestamp() - origin_s) * SECOND_US) for at in (opens, closes))
         names = tuple(site.site for site in sites)
         openings.append(
-            RunOpening(o.district, o.date, opens, opens_us, o.draw.seconds, o.draw.commitment, names, closes_us)
+            RunOpening(
+                o.district, o.date, opens, opens_us, o.draw.seconds, o.draw.commitment, names, closes_us, consent
+            )
         )
     return Setting(host, tuple(openings), origin_s, RunClock(origin_s - ahead_seconds - time.monotonic()))
 

@@ -25,7 +25,7 @@ from server.core.phases import Phase, problems_of_phases
 from server.core.policy import Policy, problems_of_policy
 from server.core.products import Product, problems_of_products
 from server.core.same_name import SameName
-from server.core.service import Service, problems_of_service
+from server.core.service import Consent, Service, problems_of_service
 from server.core.sms import Ends, QuietHours, Sms, problems_of_sms
 from server.core.toml_file import TomlError, convert, read_toml
 from server.core.values import LogName, Text
@@ -83,6 +83,11 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     def beacon_chain(self) -> str:
         """The name of the beacon's chain; empty where there is none."""
         return self.beacon.chain if self.beacon else ""
+
+    @property
+    def consent_version(self) -> str | None:
+        """Which text a registration must say that its holder has agreed to; None: none is asked for."""
+        return self.service.consent.version if self.service and self.service.consent else None
 
     def district(self, code: str) -> District | None:
         """The district with this code, or None."""
@@ -222,6 +227,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "beacon": Beacon,
     "service": Service,
     "service.hotline_hours": Window,
+    "service.consent": Consent,
     "sms.quiet_hours": QuietHours,
     "sms.ends": Ends,
     "districts": District,

@@ -12,12 +12,25 @@ Hotline = Annotated[str, msgspec.Meta(pattern=r"\A\+?[0-9][0-9 -]{2,19}\Z")]
 HttpsUrl = Annotated[str, msgspec.Meta(pattern=r"\Ahttps://[^\s\"'<>]{4,300}\Z")]
 
 
+class Consent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a resident must agree to, by itself, before details of their health are used.
+
+    So says the Personal Information Protection Law (articles 14 and 29). The registration keeps the ``version`` that
+    its holder was shown: another text, another version.
+    """
+
+    version: Annotated[str, msgspec.Meta(pattern=r"\A[0-9A-Za-z._-]{1,20}\Z")]
+    text_zh: Text
+    text_en: Text
+
+
 class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a resident must be able to find on every page before they give their papers.
 
     ``run_by_zh``, ``run_by_en``: the body that answers for it. ``hotline``: a telephone number, as it is dialled.
     ``hotline_hours``: when somebody answers; None: by day and by night. ``privacy_url``: where the whole privacy notice
     stands; None: what the pages say themselves of what is kept and for how long is all there is.
+    ``consent``: None where none is asked for.
     """
 
     run_by_zh: Text
@@ -25,6 +38,7 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hotline: Hotline
     hotline_hours: Window | None = None
     privacy_url: HttpsUrl | None = None
+    consent: Consent | None = None
 
 
 def problems_of_service(service: Service) -> Iterator[str]:

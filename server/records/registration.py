@@ -43,6 +43,12 @@ class Wishes(msgspec.Struct, frozen=True):
     together: Annotated[str, msgspec.Meta(max_length=40)] | None = None
 
 
+class WishesAndConsent(Wishes, frozen=True):
+    """What a resident asks for when they register; `consent`: the version of the text that they have agreed to."""
+
+    consent: Annotated[str, msgspec.Meta(max_length=20)] | None = None
+
+
 class Appointment(NamedTuple):
     """A slot as a registration has it: code of the site, date as YYYY-MM-DD, period of the day."""
 
@@ -81,6 +87,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, rename={"opening_d
     accept_any_site: bool
     not_before: date | None = None
     together: str | None = None
+    consent: str | None = None
     first_dose: date | None = None
     product: str = ""
     lang: Language = "zh"
@@ -247,5 +254,7 @@ class NewRegistration(NamedTuple):
             "product": registration.product,
             "lang": registration.lang,
         }
+        if registration.consent:
+            fields["consent"] = registration.consent
         first_dose = registration.first_dose.isoformat() if registration.first_dose else ""
         return cls(resident, pass_expires_ms, registration.no, first_dose, fields)

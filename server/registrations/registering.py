@@ -11,7 +11,7 @@ from server.core.languages import Language
 from server.core.tokens import Token
 from server.records.first_dose import FirstDoseRecord
 from server.records.history import History
-from server.records.registration import NewRegistration, Registration, Wishes
+from server.records.registration import NewRegistration, Registration, WishesAndConsent
 from server.records.registration_changes import NotRegistered, RegisterAnswer
 from server.registrations.receipts import Receipts, Registered
 from server.registrations.store import RegistrationStore
@@ -61,7 +61,7 @@ class Registering:
         )
         self._after: Coalescer[Token, None] = Coalescer(self._follow_up, max_batch=256, linger_s=0.05)
 
-    async def register(self, token: Token, wishes: Wishes, lang: Language) -> tuple[Registered, bool]:
+    async def register(self, token: Token, wishes: WishesAndConsent, lang: Language) -> tuple[Registered, bool]:
         """Store a registration; (what to tell its holder, whether it is new). Answers once it is on disk.
 
         Args:
@@ -77,6 +77,7 @@ class Registering:
         if district is None:
             raise Refusal("forged")
         no = registration_no(district.no, token.day, token.entry, token.window)
+        consent = self._rules.check_consent(wishes.consent)
         kept = await self._rules.checked(district, no, wishes)
         known = await self._registry.first_dose(token.resident)
         await self._check_still_eligible(token, no, known)
@@ -93,6 +94,7 @@ class Registering:
                 accept_any_site=kept.accept_any_site,
                 not_before=kept.not_before,
                 together=kept.together,
+                consent=consent,
                 first_dose=known.date if known else None,
                 product=known.product if known else "",
                 lang=lang,

@@ -98,6 +98,7 @@ class RegistrationView(msgspec.Struct):
     accept_any_site: bool
     not_before: date | None
     together: str | None
+    consent: str | None
     appointment: AppointmentView | None
     cancel_before: datetime | None
     history: list[Event]
@@ -163,6 +164,7 @@ class Views:
             accept_any_site=it.accept_any_site,
             not_before=it.not_before,
             together=it.together,
+            consent=it.consent,
             appointment=self._appointment(it),
             cancel_before=self.cancel_before(it),
             history=[Event(registered_at, "proposed"), *events],

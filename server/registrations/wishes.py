@@ -46,6 +46,17 @@ class WishRules:
         if faults:
             raise Invalid(*faults)
 
+    def check_consent(self, consent: str | None) -> str | None:
+        """The consent as it is kept: the version that the city asks for; None where it asks for none.
+
+        Raises:
+            Invalid: it was not given, or of another text.
+        """
+        asked = self._city.consent_version
+        if asked is not None and consent != asked:
+            raise Invalid(("consent", "other-consent" if consent else "consent"))
+        return asked
+
     async def checked(self, district: District, no: str, wishes: Wishes) -> Wishes:
         """The wishes as they are kept: they name sites of the district, each at most once, and somebody else of the
         district.

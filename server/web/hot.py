@@ -17,7 +17,7 @@ from litestar import Litestar
 from server.core.errors import Refusal
 from server.core.keys import is_registration_no
 from server.core.languages import Language, language
-from server.records.registration import Wishes
+from server.records.registration import WishesAndConsent
 from server.registry.registry import Applicant
 from server.services import Services
 from server.waiting_room.joining import TicketIssued
@@ -51,7 +51,7 @@ _QR_HEADERS = [
 ]
 _encode = msgspec.json.Encoder().encode
 _applicant = msgspec.json.Decoder(Applicant)
-_wishes = msgspec.json.Decoder(Wishes)
+_wishes = msgspec.json.Decoder(WishesAndConsent)
 
 # Status, what is told, and the word under which it is counted.
 _Told: TypeAlias = tuple[int, Any, str]

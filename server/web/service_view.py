@@ -13,6 +13,13 @@ class WindowView(msgspec.Struct):
     closes: str
 
 
+class ConsentView(msgspec.Struct):
+    """What a resident is asked to agree to; a registration says the `version`."""
+
+    version: str
+    text: str
+
+
 class ServiceView(msgspec.Struct):
     """Who runs it, and whom to call; `hotline_hours` None: at any hour.
 
@@ -24,6 +31,7 @@ class ServiceView(msgspec.Struct):
     hotline_hours: WindowView | None
     privacy_url: str | None
     retention_days: int
+    consent: ConsentView | None
 
 
 def window_view(window: Window) -> WindowView:
@@ -36,10 +44,12 @@ def service_view(city: City, lang: str) -> ServiceView | None:
     it = city.service
     if it is None:
         return None
+    asked = it.consent
     return ServiceView(
         run_by=it.run_by_zh if lang == "zh" else it.run_by_en,
         hotline=it.hotline,
         hotline_hours=window_view(it.hotline_hours) if it.hotline_hours else None,
         privacy_url=it.privacy_url,
         retention_days=city.policy.retention_days,
+        consent=ConsentView(asked.version, asked.text_zh if lang == "zh" else asked.text_en) if asked else None,
     )

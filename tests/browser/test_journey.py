@@ -1,5 +1,7 @@
 """The resident's journey in a real browser, on a real server: nothing is lost on the way."""
 
+import json
+
 import pytest
 from playwright.sync_api import Page, Route, expect
 
@@ -168,6 +170,37 @@ def test_every_page_says_who_runs_it_whom_to_call_and_what_is_kept(morning: Up, 
     page.click("#language")
     expect(foot).to_contain_text("主办：广州市卫生健康委员会")
     look(page, f"foot{path.replace('/', '-')}")
+
+
+CONSENT = {"version": "2021-06", "text": "我同意使用我的接种记录。"}
+
+
+def asks_for_consent(route: Route) -> None:
+    """The city, as one that asks for a consent of its own."""
+    answer = route.fetch()
+    city = answer.json()
+    route.fulfill(response=answer, json=city | {"service": city["service"] | {"consent": CONSENT}})
+
+
+def test_a_consent_is_given_by_a_box_that_nobody_has_ticked_before(morning: Up, visit: Visits) -> None:
+    page = visit(morning).open()
+    page.route("**/api/v1/city", asks_for_consent)
+    page.reload()
+    join(page, demo(10, "440111"), "440111")
+    come_in(page)
+    box = page.locator("#consent")
+    expect(page.locator("#to-consent")).to_contain_text(CONSENT["text"])
+    expect(box).not_to_be_checked()
+    page.locator("[name=accept_any_site]").check()
+    page.click("#submit")
+    expect(page.locator("#consent-error")).to_have_text("要先同意，才能登记。")
+    expect(box).to_be_focused()
+    look(page, "consent")
+    box.check()
+    with page.expect_request(lambda it: it.method == "POST" and it.url.endswith("/registrations")) as sent:
+        page.click("#submit")
+    assert json.loads(sent.value.post_data or "")["consent"] == CONSENT["version"]
+    expect(page.locator("#receipt-title")).to_contain_text("登记成功")
 
 
 def test_todays_appointment_can_no_longer_be_cancelled(morning: Up, visit: Visits) -> None:

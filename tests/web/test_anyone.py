@@ -51,7 +51,7 @@ async def test_the_city_speaks_both_languages(house: House) -> None:
 
 async def test_the_city_says_who_runs_it_whom_to_ask_and_what_is_kept_how_long(house: House) -> None:
     zh, en = await house.get("/city"), await house.get("/city", lang="en")
-    kept = {"hotline": "12345", "hotline_hours": None, "privacy_url": None, "retention_days": 90}
+    kept = {"hotline": "12345", "hotline_hours": None, "privacy_url": None, "retention_days": 90, "consent": None}
     assert zh["service"] == {"run_by": "广州市卫生健康委员会", **kept}
     assert en["service"] == {"run_by": "Guangzhou Municipal Health Commission", **kept}
 

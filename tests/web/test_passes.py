@@ -102,6 +102,7 @@ async def test_a_registration_is_201_once_and_200_ever_after(house: House) -> No
         "accept_any_site": False,
         "not_before": "2021-06-25",
         "together": None,
+        "consent": None,
         "appointment": None,
         "cancel_before": None,
         "history": [{"at": "2021-06-19T08:02:01+08:00", "state": "proposed", "why": None}],

@@ -14,6 +14,7 @@ const siteOf = (code) => page.sites.find((it) => it.site === code);
 const whereIs = (it) => (it ? [it.address, zh() ? it.way_in_zh : it.way_in_en].filter(Boolean).join(zh() ? "。" : ". ") : "");
 const MANY = 5; // sites among which nobody finds theirs at a glance
 const choicesOf = () => [["", t("pick")], ...nearest(page.sites, $("near").value).map((it) => [it.site, nameOf(it)])];
+const asksConsent = () => (page.editing ? null : page.city.service?.consent ?? null);
 const NOTHING = () => ({ preferences: [], accept_any_site: !page.sites.length });
 
 export async function claim(mine, it) {
@@ -84,6 +85,7 @@ function drawWishes({ preferences, accept_any_site, not_before, together }) {
   $("together").value = grouped(together ?? "");
   drawRelatives();
   $("more").hidden = !page.sites.length || rows.length > 2;
+  $("to-consent").hidden = !asksConsent();
   $("to-near").hidden = page.sites.length <= MANY;
   const sites = choicesOf();
   const periods = [...Object.keys(page.city.periods ?? {}), "any"].map((it) => [it, periodOf(it)]);
@@ -111,9 +113,15 @@ async function send(mine) {
     mark($("wishes"), { errors: [{ field: "preferences[0].site", message: t("pickSite") }] });
     return wait();
   }
+  const consent = asksConsent();
+  if (consent && !$("consent").checked) {
+    unmark($("wishes"));
+    mark($("wishes"), { errors: [{ field: "consent", message: t("agreeFirst") }] });
+    return wait();
+  }
   wishes.preferences = wishes.preferences.filter((it) => it.site);
   drawWishes(wishes); // the server counts only the filled ones
-  const body = { ...wishes, not_before: wishes.not_before || undefined, together: wishes.together || undefined };
+  const body = { ...wishes, not_before: wishes.not_before || undefined, together: wishes.together || undefined, consent: consent?.version };
   const place = recall(`place:${key}`);
   if (place) remember(`place:${key}`, { ...place, pass: page.pass.pass, sent: body });
   const answer = editing ? await insist(mine, "PATCH", `/registrations/${editing.no}`, { token: editing.token, body })
@@ -149,6 +157,7 @@ PAINT.register = () => {
   $("grace").hidden = !late;
   if (late) set("grace", t("grace", when(Date.parse(pass.expires_at), {})));
   set("submit", t(editing ? "change" : "submit"));
+  set("consent-text", asksConsent()?.text ?? "");
   $("keep-wishes").hidden = !editing;
   if (editing) $("keep-wishes").href = `#receipt=${editing.no}`;
 };

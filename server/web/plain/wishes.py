@@ -2,13 +2,14 @@
 
 from typing import Any, NamedTuple
 
+import msgspec
 from litestar import Response, get, post
 
 from server.core.clock import from_ms
 from server.core.errors import Invalid, Refusal
 from server.core.keys import parts_of
 from server.core.periods import ANY
-from server.records.registration import Preference, Wishes
+from server.records.registration import Preference, Wishes, WishesAndConsent
 from server.web.plain.pages import Trouble, go_to, page, trouble_of
 from server.web.plain.visit import REGISTRATION, PlainVisit, date_of
 from server.web.routes.common import AnyRequest
@@ -115,10 +116,13 @@ async def ask_wishes(request: AnyRequest) -> Response[str]:
 async def register(request: AnyRequest) -> Response[str]:
     """Register; the answer comes once it is on disk."""
     visit = PlainVisit(request)
-    typed = _typed(await visit.form())
+    form = await visit.form()
+    typed = _typed(form)
     pass_, _ = visit.services.room.read_pass(visit.allowed())  # a forged one has no form to come back to
     try:
-        done, _ = await visit.services.registrations.register(pass_, _wishes(visit, typed), visit.lang)
+        wishes = msgspec.structs.asdict(_wishes(visit, typed))
+        asked = WishesAndConsent(**wishes, consent=form.get("consent"))
+        done, _ = await visit.services.registrations.register(pass_, asked, visit.lang)
     except Refusal as refusal:
         if refusal.code not in _TRY_AGAIN:
             raise

@@ -10,7 +10,7 @@ from litestar.params import Body
 from server.access.one_time_codes import Asked, Shown
 from server.core.errors import Refusal
 from server.core.sms import CODE_MINUTES
-from server.records.registration import Wishes
+from server.records.registration import Wishes, WishesAndConsent
 from server.registrations.calendar_file import invitation
 from server.registrations.receipts import Registered
 from server.registrations.views import RegistrationView
@@ -97,13 +97,13 @@ async def claim() -> PassView:
 
 @post(
     "/registrations",
-    dto=Strict[Wishes],
+    dto=Strict[WishesAndConsent],
     return_dto=None,
     responses=again(Registered),
     security=[{"pass": []}],
     summary="Register; 2xx only once it is on disk",
 )
-async def register(data: Annotated[Wishes, Body()]) -> Registered:
+async def register(data: Annotated[WishesAndConsent, Body()]) -> Registered:
     raise Refusal("not-found")
 
 
