@@ -26,6 +26,7 @@ from server.core.keys import Pepper
 from server.core.metrics import Metrics
 from server.core.settings import Settings
 from server.core.tokens import Signer
+from server.fairness.line_numbers import LineNumbers
 from server.messages.gateways import FileGateway
 from server.messages.sender import Sender
 from server.night.lottery import Lottery
@@ -109,7 +110,7 @@ def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -
     sites = Sites(city, connection)
     appointments = Appointments(city, connection, clock)
     unmatched = Unmatched(city, connection, clock, appointments)
-    published = Published(settings.results_dir)
+    published = Published(settings.results_dir, LineNumbers(settings.pepper))
     # from the pepper, which no rotation of secrets changes: heads are checked by one key for good
     public_log = PublicLog(city, connection, room, hmac.digest(settings.pepper, b"jiaohao public log", "sha256"))
     registrations = Registrations(

@@ -64,7 +64,15 @@ def slots(night: NightTruth) -> Check:
 
 
 def ranks(night: NightTruth) -> Check:
-    """Everyone allotted ranks before everyone not allotted who would have taken that slot; none is left free."""
+    """Everyone allotted ranks before everyone not allotted who would have taken that slot; none is left free.
+
+    In a night with reserves that holds within each of them, and who is a member is not read here: `jiaohao verify
+    allotment` judges it.
+    """
+    name = f"ranks {night.district}"
+    promise = "6: everyone allotted ranks before everyone not allotted who would have taken that slot"
+    if night.rules.get("reserves"):
+        return Check(name, promise, None, "a night with reserves: judged by `jiaohao verify allotment`")
     last: dict[Slot, tuple[int, str, bytes]] = {}
     given: Counter[Slot] = Counter()
     for person in night.people:
@@ -96,12 +104,7 @@ def ranks(night: NightTruth) -> Check:
         if numbers
     ]
     detail = f"{sum(given.values())} allotted before {len(passed_over)} who were not"
-    return verdict(
-        f"ranks {night.district}",
-        "6: everyone allotted ranks before everyone not allotted who would have taken that slot",
-        faults,
-        detail,
-    )
+    return verdict(name, promise, faults, detail)
 
 
 def messages_single(night: NightTruth, messages: Sequence[Message]) -> Check:

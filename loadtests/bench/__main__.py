@@ -242,6 +242,14 @@ def costs(rounds: int, seconds: float, residents: int, low: int, high: int, file
 @click.option("--whole", default=50_000, show_default=True, help="Registrations of the night that is run end to end.")
 @click.option("--doses", default=0.3, show_default=True, help="Doses on offer, as a share of those who wait.")
 @click.option("--seed", default=1, show_default=True, help="Of the made-up city: same seed, same city.")
+@click.option(
+    "--reserves",
+    "percents",
+    type=click.IntRange(1, 100),
+    multiple=True,
+    help="Allot each size with reserves too: percent of the doses; the first for a fifth of the people, the second for "
+    "a fiftieth.",
+)
 def night(
     parts: tuple[str, ...],
     largest: int,
@@ -251,6 +259,7 @@ def night(
     whole: int,
     doses: float,
     seed: int,
+    percents: tuple[int, ...],
 ) -> None:
     """The night: its allotment from 10⁴ to 4.8 M, memory a waiting registration, and `jiaohao night` end to end.
 
@@ -258,7 +267,7 @@ def night(
     1550000) take half an hour and need 6 GB of memory and as much in the temporary folder.
     """
     if "allot" in parts:
-        allotting.run(largest, doses, seed, one_list=one_list)
+        allotting.run(largest, doses, seed, one_list=one_list, percents=percents)
     if "memory" in parts:
         in_the_night.run(waiting, seed, listpack_bytes)
     if "whole" in parts:

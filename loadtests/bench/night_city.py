@@ -28,6 +28,8 @@ _OPENING_DAYS = 12  # registered in the openings of these last days
 _PRODUCTS = {"inactivated": 0.80, "cho": 0.15, "adenovirus": 0.05}
 _PERIODS = ("am", "pm", "any")
 _REGISTRATIONS_A_SITE = 10_000
+_OLD = 0.20
+_DISABLED = 0.02
 _FEWEST_SITES = 3
 
 ASSUMED: Final = (
@@ -35,7 +37,7 @@ ASSUMED: Final = (
     f"first doses evenly on {_DOSE_DAYS} days, {_PRODUCTS['inactivated']:.0%} inactivated, the rest CHO; 1 to 4 "
     f"wishes, {_ANY_SITE:.0%} take any site, {_NOT_BEFORE:.0%} not before a date, {_SENT_BACK:.1%} sent back by a "
     f"closure; a site for {_REGISTRATIONS_A_SITE:,} registrations (at least {_FEWEST_SITES} a district), both halves "
-    "of 13 days"
+    f"of 13 days; with reserves, {_OLD:.0%} in the first one's group and {_DISABLED:.0%} in the second's"
 )
 
 
@@ -69,14 +71,17 @@ def capacity(rules: Rules, sites: list[str], doses: int, seed: int) -> Iterator[
                     yield OfferedSlot(rules.first_day + timedelta(n), site, half, product), free
 
 
-def waiting(city: City, district: District, count: int, seed: int, night: date = NIGHT) -> Iterator[Candidate]:
-    """Return those who wait in a district."""
+def waiting(
+    city: City, district: District, count: int, seed: int, night: date = NIGHT, *, reserves: int = 0
+) -> Iterator[Candidate]:
+    """Return those who wait in a district, members of so many reserves among them."""
     chosen = random.Random(f"waiting {seed} {district.code}")
     sites = sites_of(district, count)
     last_dose, first_day = night - timedelta(days=21), night - timedelta(days=_OPENING_DAYS - 1)
     doses = [last_dose - timedelta(days=n) for n in range(_DOSE_DAYS)]
     openings = [first_day + timedelta(days=n) for n in range(_OPENING_DAYS)]
-    uniform = chosen.random
+    members = (_OLD, _DISABLED)[:reserves]
+    uniform, of_group = chosen.random, random.Random(f"groups {seed} {district.code}").random
     for i in range(count):
         first_dose = None if uniform() < _FIRST_DOSES else doses[int(uniform() * _DOSE_DAYS)]
         second = "inactivated" if uniform() < _PRODUCTS["inactivated"] else "cho"
@@ -84,6 +89,7 @@ def waiting(city: City, district: District, count: int, seed: int, night: date =
         wanted = range(1 + int(uniform() * 4))
         wishes = dict.fromkeys((sites[int(uniform() * len(sites))], _PERIODS[int(uniform() * 3)]) for _ in wanted)
         not_before = night + timedelta(days=int(uniform() * 14)) if uniform() < _NOT_BEFORE else None
+        sent_back = uniform() < _SENT_BACK
         yield Candidate(
             registration_no(district.no, openings[i % _OPENING_DAYS], i // _OPENING_DAYS),
             first_dose,
@@ -91,5 +97,6 @@ def waiting(city: City, district: District, count: int, seed: int, night: date =
             list(wishes),
             any_site,
             not_before,
-            uniform() < _SENT_BACK,
+            sent_back,
+            reserves=sum((of_group() < share) << bit for bit, share in enumerate(members)),
         )

@@ -22,9 +22,9 @@ from server.core.keys import Pepper, key, opening_tag, parts_of, resident_tag
 from server.core.settings import Settings, from_environment, local_secrets
 from server.fairness.allotment import Candidate
 from server.messages.store import OutboxStore
+from server.night.listed import ListedWaiting as Listed
+from server.night.listed import pack
 from server.night.store import NightStore
-from server.night.waiting_list import ListedWaiting as Listed
-from server.night.waiting_list import pack
 from server.records.first_dose import FirstDoseRecord
 from server.records.message import Pointer
 from server.records.registration import NewRegistration, Preference, Registration

@@ -56,6 +56,8 @@ def command() -> None:
 def registry(**options: Any) -> None:
     """First-dose records: id_type,id_number,name,phone,first_dose_date,product,district.
 
+    Where a reserve of the city file is for groups, also: groups (those of the resident, with semicolons between them).
+
     ID numbers are kept as keyed hashes only, names and phone numbers encrypted. An open registration follows what the
     file says of its holder: another date changes their place in the night's order, and who needs no second dose does
     not wait any longer; both stand in its history. With --replace who is not in the file any more does not wait either.

@@ -16,6 +16,7 @@ from server.cli.progress import progress_bar
 from server.core import logs
 from server.core.city import City, load_city
 from server.core.settings import Settings
+from server.fairness.line_numbers import LineNumbers
 from server.night.outcome import NightOutcome
 from server.night.published import Published
 from server.night.run import Night
@@ -132,7 +133,8 @@ async def _begin(settings: Settings, city: City) -> tuple[Connection, Night, dat
         clock = await city_clock(connection)
         appointments = Appointments(city, connection, clock)
         lottery = lottery_of(settings, city, clock)
-        night = Night(city, connection, clock, appointments, Published(settings.results_dir), lottery)
+        published = Published(settings.results_dir, LineNumbers(settings.pepper))
+        night = Night(city, connection, clock, appointments, published, lottery)
         return connection, night, await night.due()
     except BaseException:
         await connection.close()

@@ -24,6 +24,7 @@ from server.core.periods import Period, day_periods, problems_of_periods
 from server.core.phases import Phase, problems_of_phases
 from server.core.policy import Policy, problems_of_policy
 from server.core.products import Product, problems_of_products
+from server.core.reserves import Reserve, problems_of_reserves
 from server.core.same_name import SameName
 from server.core.service import Consent, Service, problems_of_service
 from server.core.sms import Ends, QuietHours, Sms, problems_of_sms
@@ -46,6 +47,7 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     ``log_name``: of the public log, as its signed heads say it.
     ``beacon``: what draws and nights are bound to beside their seeds; None: nothing else.
     ``service``: who runs it, and whom to ask; None: the pages say nothing of that.
+    ``reserves``: doses that go to the members of groups first; none unless the file names some.
     """
 
     name_zh: Text
@@ -64,6 +66,7 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     log_name: LogName = "jiaohao-log"
     beacon: Beacon | None = None
     service: Service | None = None
+    reserves: tuple[Reserve, ...] = ()
 
     @cached_property
     def tz(self) -> ZoneInfo:
@@ -235,6 +238,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "districts.windows": Window,
     "phases": Phase,
     "products": Product,
+    "reserves": Reserve,
 }
 
 
@@ -267,6 +271,7 @@ def _problems(city: City) -> Iterator[str]:
     yield from problems_of_policy(city.policy)
     yield from problems_of_periods(city.periods)
     yield from problems_of_sms(city.sms)
+    yield from problems_of_reserves(city.reserves)
     if city.beacon is not None:
         yield from problems_of_beacon(city.beacon)
     if city.service is not None:

@@ -102,6 +102,12 @@ def same_person(id_type: str, number: str) -> tuple[str, str]:
     return id_type, number[: _WITHOUT_REISSUES.get(id_type)]
 
 
+def birth_date_of(id_type: str, number: str) -> date | None:
+    """The birth date in a normalised number that can be right; None where the papers have none."""
+    kind, digits = same_person(id_type, number)
+    return date(int(digits[6:10]), int(digits[10:12]), int(digits[12:14])) if kind == "resident_id" else None
+
+
 # Characters of a travel permit's number that stay the same when it is issued again (domain.md, papers).
 _WITHOUT_REISSUES = {"hk_macao_permit": 9, "taiwan_permit": 8}
 
@@ -228,6 +234,7 @@ __all__ = [
     "OldIds",
     "PaperFault",
     "PapersPolicy",
+    "birth_date_of",
     "check_id",
     "check_name",
     "check_phone",

@@ -17,10 +17,19 @@ import msgspec
 
 from server.core.keys import day_tag
 from server.fairness.allotment import Candidate, OfferedSlot, Rules, WhyNot
+from server.fairness.allotment.reserves import Letter, Letters, bits_of
 from server.fairness.lots import BeaconRound, Lots, Version
 
-Format = Literal["jiaohao allotment 1", "jiaohao allotment 2"]
+Format = Literal["jiaohao allotment 1", "jiaohao allotment 2", "jiaohao allotment 3"]
 FORMATS: Final[dict[Version, Format]] = {1: "jiaohao allotment 1", 2: "jiaohao allotment 2"}
+WITH_RESERVES: Final[Format] = "jiaohao allotment 3"
+
+
+def format_of(rules: Rules, lots: Lots) -> Format:
+    """How the file of a night is written: the third form is of the nights with reserves, whose lots are of the second
+    version."""
+    return WITH_RESERVES if rules.reserves else FORMATS[lots.version]
+
 
 Number = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{15}\Z")]
 Hash = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
@@ -69,13 +78,18 @@ class Entry(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     any_site: bool = False
     not_before: date | None = None
     together: Number | None = None
+    reserves: Letters = ""
 
 
 class Line(Entry, kw_only=True):
-    """A registration and what it got: `slot` (date, site, period of the day, product), or the reason why not."""
+    """A registration and what it got: `slot` (date, site, period of the day, product), or the reason why not.
+
+    `by`: the letter of the reserve that gave the slot; without one it was an open seat.
+    """
 
     tie: Hash
     slot: tuple[date, str, str, str] | None = None
+    by: Annotated[str, msgspec.Meta(pattern=r"\A[A-H]?\Z")] = ""
     moved: bool = False
     reason: WhyNot | None = None
     reached: date | None = None
@@ -84,16 +98,27 @@ class Line(Entry, kw_only=True):
         """What goes into the allotment."""
         return Candidate(
             self.no, self.first_dose, self.product, self.wishes, self.any_site, self.not_before,
-            self.cohort == 0, self.together,
+            self.cohort == 0, self.together, bits_of(self.reserves),
         )  # fmt: skip
 
 
-class Foot(msgspec.Struct, forbid_unknown_fields=True):
-    """The last line. `reached`: cohort 0 to 3 -> first-dose date of the last one in it who got a slot."""
+class GivenByReserve(msgspec.Struct, forbid_unknown_fields=True):
+    """What a reserve gave: how many seats, and how far they came, as in `Foot`; where they went by lot, no dates."""
+
+    given: Count
+    reached: list[date | None]
+
+
+class Foot(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """The last line. `reached`: cohort 0 to 3 -> first-dose date of the last one in it who got a slot.
+
+    With reserves that is of the open seats, and `by_reserve` is of the reserves' own.
+    """
 
     counts: dict[str, Count]
     reached: list[date | None]
     root: Hash
+    by_reserve: dict[Letter, GivenByReserve] = msgspec.field(default_factory=dict)
 
 
 encode = msgspec.json.Encoder().encode

@@ -7,6 +7,7 @@ says, and looked up afterwards. Imported by what holds a night alone: numpy take
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
+from operator import add
 from typing import Any, BinaryIO, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -15,10 +16,11 @@ import numpy as np
 from server.fairness.allotment import REASONS, Allotment, Candidates, OfferedSlot, Rules, cohorts_of
 from server.fairness.allotment.candidates import ANY_SITE, day_of
 from server.fairness.allotment.order import TIE_BYTES
+from server.fairness.allotment.reserves import letter_of, letters_of
 from server.fairness.allotment.serial import COHORTS, FULL
 from server.fairness.lots import Lots
 from server.fairness.merkle import Tree, root_of
-from server.fairness.result_file import FORMATS, Foot, Head, encode
+from server.fairness.result_file import Foot, GivenByReserve, Head, encode, format_of
 
 _BLOCK: Final = 1024
 _NO_DIGITS: Final = 15
@@ -72,10 +74,15 @@ def write(
         lengths.extend(map(len, each))  # with its mark, or its newline instead
         out.write(leaves.replace(_LEAF_MARK, b"") + b"\n")
     tree = Tree(hashes)
-    out.write(encode(Foot(night.counts(), night.reached, tree.root())) + b"\n")
+    out.write(encode(Foot(night.counts(), night.reached, tree.root(), _by_reserve(night))) + b"\n")
     begins = array("Q", [0])
     begins.frombytes(np.cumsum(np.asarray(lengths), dtype=np.uint64).tobytes())
     return Written(tree, begins)
+
+
+def _by_reserve(night: Allotment) -> dict[str, GivenByReserve]:
+    given = zip(night.counts_by_reserve().items(), night.reached_by, strict=True)
+    return {letter: GivenByReserve(count, reached) for (letter, count), reached in given}
 
 
 def _leaves(
@@ -85,7 +92,7 @@ def _leaves(
     root = listed or list_root(rules, night.candidates)
     slots = [(*slot, free) for slot, free in offered]
     head = Head(
-        FORMATS[lots.version], rules, lots.commitment, lots.seed.hex(), len(night.candidates), root, slots,
+        format_of(rules, lots), rules, lots.commitment, lots.seed.hex(), len(night.candidates), root, slots,
         lots.frozen_ms, lots.beacon,
     )  # fmt: skip
     yield _LEAF_MARK + encode(head)
@@ -126,6 +133,8 @@ class _Entries:
         self._wish, self._start = candidates.wish, np.asarray(candidates.start)
         self._wishes = [_text([site, period]) for site, period in candidates.each_wish()]
         self._dose, self._limits = _Known(self._write_dose), _Known(self._write_limits)
+        self._reserves, self._groups = np.asarray(candidates.reserves), _Known(_write_groups)
+        self._has_members = bool(self._reserves.any())
 
     def __call__(self, these: Column) -> Iterator[str]:
         numbers = "%015d" * len(these) % tuple(self._no[these].tolist())
@@ -136,6 +145,8 @@ class _Entries:
         )
         if self._together:
             limits = map(self._with_relative, these.tolist(), limits)
+        if self._has_members:
+            limits = map(add, limits, map(self._groups.__getitem__, self._reserves[these].tolist()))
         wish, text = self._wish, self._wishes.__getitem__
         spans = zip(self._start[these].tolist(), self._start[these + 1].tolist(), strict=True)
         parts = zip(
@@ -159,18 +170,24 @@ class _Entries:
         return limits if relative is None else f'{limits},"together":"{relative:015d}"'
 
 
+def _write_groups(bits: int) -> str:
+    return f',"reserves":"{letters_of(bits)}"' if bits else ""
+
+
 class _Outcomes:
     """What each got, or why not, as the end of their line says it."""
 
     def __init__(self, night: Allotment) -> None:
         self._got, self._cohorts = np.asarray(night.got), np.asarray(night.order.cohorts)
-        self._slots, self._reached, self._moved = night.table.slots, night.reached, night.moved
+        self._slots, self._reached, self._moved = night.table.slots, night.reached_for, night.moved
+        self._by, self._reserves = np.asarray(night.by), np.asarray(night.candidates.reserves)
         self._known = _Known(self._write)
 
     def __call__(self, these: Column) -> Iterator[str]:
         got = self._got[these].astype(np.int64)
-        # A row of the table, or below zero the reason with the cohort.
-        keys = np.where(got >= 0, got, got * COHORTS + self._cohorts[these])
+        # A row of the table with its reserve, or below zero the reason with cohort and groups.
+        why = (got * COHORTS + self._cohorts[these]) << 8 | self._reserves[these]
+        keys = np.where(got >= 0, got << 8 | self._by[these], why)
         found = map(self._known.__getitem__, keys.tolist())
         if not self._moved:
             return found
@@ -179,10 +196,12 @@ class _Outcomes:
         )
 
     def _write(self, key: int) -> str:
+        key, reserves = key >> 8, key & 0xFF
         if key >= 0:
-            return f',"slot":{_text(self._slots[key])}'
+            by = f',"by":"{letter_of(reserves)}"' if reserves else ""
+            return f',"slot":{_text(self._slots[key])}{by}'
         code, cohort = divmod(key, COHORTS)
-        reached = self._reached[cohort] if code == FULL else None
+        reached = self._reached(cohort, reserves) if code == FULL else None
         reason = f',"reason":{_text(REASONS[-1 - code])}'
         return reason + (f',"reached":{_text(reached)}' if reached else "")
 

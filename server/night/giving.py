@@ -13,10 +13,11 @@ from server.core.errors import UnknownStatus
 from server.fairness.allotment import Allotment, Rules
 from server.fairness.lots import Lots
 from server.night.inputs import Free
+from server.night.listed import Listed
 from server.night.lottery import Lottery
 from server.night.published import Published
 from server.night.store import NightStore
-from server.night.waiting_list import Listed, WaitingList
+from server.night.waiting_list import WaitingList
 from server.records.night import NightRecord
 from server.records.registration_changes import PassedOver, PassOverStatus, RemindStatus
 from server.records.slot import RosterEntry
@@ -78,15 +79,15 @@ class Stretches:
         wanted: list[SlotGrant] = []
         passed: list[PassedOver] = []
         for leaf, i in enumerate(batch, start + 1):  # the head is leaf 0
-            outcome, resident = result.night.outcome(i), result.list.resident(i)
+            outcome, resident, no = result.night.outcome(i), result.list.resident(i), result.list.no(i)
             if outcome.slot is not None:
                 day, site, period, product = outcome.slot
-                taken = RosterEntry(outcome.no, resident, site, period, product)
+                taken = RosterEntry(no, resident, site, period, product)
                 wanted.append(SlotGrant(taken, day, date_of_night, leaf, frozen_ms))
             else:
                 reached = outcome.reached.isoformat() if outcome.reached else ""
                 why = outcome.reason or ""
-                passed.append(PassedOver(resident, outcome.no, date_of_night, leaf, why, reached, frozen_ms=frozen_ms))
+                passed.append(PassedOver(resident, no, date_of_night, leaf, why, reached, frozen_ms=frozen_ms))
         statuses: Sequence[GaveStatus | UnknownStatus]
         if self._too_late:
             statuses = ["full"] * len(wanted)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from server.fairness.allotment import Allotment, OfferedSlot, Rules
+from server.fairness.line_numbers import LineNumbers
 from server.fairness.lots import Lots
 from server.fairness.merkle import Proof, Tree, prove_from
 
@@ -35,10 +36,12 @@ class Published:
 
     Args:
         folder: of the results; None where this machine has none, and nothing is found.
+        numbers: by which lines of nights with reserves are called.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, numbers: LineNumbers) -> None:
         self._folder = folder
+        self.numbers = numbers
 
     @property
     def has_folder(self) -> bool:

@@ -25,12 +25,13 @@ from server.fairness.allotment import allot
 from server.night.giving import Means
 from server.night.inputs import Tonight
 from server.night.lease import Lease
+from server.night.listed import Listed
 from server.night.lottery import Lottery
 from server.night.outcome import NightOutcome, outcome_of, outcomes_of
 from server.night.published import Published
 from server.night.steps import STEPS, Steps, Watcher
 from server.night.store import NightStore
-from server.night.waiting_list import Listed, WaitingList
+from server.night.waiting_list import WaitingList
 from server.records.night import NightRecord
 from server.store.connection import Connection
 

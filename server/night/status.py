@@ -53,8 +53,9 @@ class Announced(msgspec.Struct):
 
     `commitment`: SHA-256 of the seed, from the day's opening on. `registrations`, `list_root`: of the list as it was
     frozen, before the seed is known. `seed`, `root`, `counts`, `reached`: of the result, once it is published;
-    `reached`: cohort 0 to 3 -> first-dose date of the last one in it who got a slot. `file_url`: of the result file,
-    where this machine has it. Hashes, seed and key are 64 hex digits. `version`, `beacon`: of what decides among
+    `reached`: cohort 0 to 3 -> first-dose date of the last one in it who got a slot, where the city has reserves an
+    open one; `by_reserve`: letter of a reserve -> how many it gave, null without reserves. `file_url`: of the result
+    file, where this machine has it. Hashes, seed and key are 64 hex digits. `version`, `beacon`: of what decides among
     equals, known when the list is frozen (without a beacon the city names none); `key`: of the tie-breaks, once the
     seed is known.
     """
@@ -68,6 +69,7 @@ class Announced(msgspec.Struct):
     seed: str | None
     root: str | None
     counts: dict[str, int] | None
+    by_reserve: dict[str, int] | None
     reached: list[dt.date | None] | None
     file_url: str | None
     version: int | None
@@ -92,6 +94,7 @@ async def announced(connection: Connection, published: Published, district: str,
         seed=night.seed if root else None,  # with it, whoever could still register would know their rank
         root=root,
         counts=night.counts if root else None,
+        by_reserve=night.by_reserve if root else None,
         reached=night.reached if root else None,
         file_url=f"/api/v1/allotments/{district}/{day.isoformat()}/file" if is_here else None,
         version=(night.version or 1) if list_root else None,

@@ -20,9 +20,10 @@ from server.messages.store import OutboxStore
 from server.night.giving import Means, Result, Stretches, may_owe
 from server.night.inputs import Free, Tonight, batches
 from server.night.lease import Lease
+from server.night.listed import Listed, pack
 from server.night.outcome import NightOutcome, outcomes_of
 from server.night.store import NightStore
-from server.night.waiting_list import Listed, WaitingList, pack
+from server.night.waiting_list import WaitingList
 from server.records.night import NightRecord, Step
 from server.records.registration_views import Latest
 from server.records.statuses import known
@@ -149,7 +150,7 @@ class Steps:
         await self._list.gather(district, self._day)
         rules = self._tonight.rules(district, self._day)
         people, parts = Listed(rules.periods), 0
-        async for part in self._list.parts(district):
+        async for part in self._list.parts(district, self._day):
             status = await self._night_store.freeze(tag, token, parts, pack(part), _FROZEN_LIVES_MS)
             match status:
                 case "kept":
@@ -160,6 +161,8 @@ class Steps:
                     assert_never(status)
             people.add(part)
             self.watcher.going("freeze", district.code, len(people.people), 0)
+        if rules.reserves:
+            await asyncio.to_thread(people.hide, self._published.numbers, tag)
         offered, over = await self._tonight.offered(rules)
         await self._night_store.note_through(district.code, "frozen", self._day)
         frozen = NightRecord(
@@ -203,6 +206,8 @@ class Steps:
             ) from None
         seed = result.lots.seed.hex()
         brought = NightRecord(seed=seed, root=root, counts=result.night.counts(), reached=result.night.reached)
+        if result.rules.reserves:
+            brought = msgspec.structs.replace(brought, by_reserve=result.night.counts_by_reserve())
         await self._note(district, msgspec.structs.replace(brought, published_ms=self._clock.now_ms()))
         del self._results[district.code]
 
@@ -255,6 +260,8 @@ class Steps:
                 people = await self._list.thaw(self._tag(district), kept.parts, rules.periods)
             except LookupError as error:
                 raise SetupError(f"the night of {self._day} in {code} cannot be finished: {error}") from None
+            if rules.reserves:
+                await asyncio.to_thread(people.hide, self._published.numbers, self._tag(district))
             lots = self._lottery.lots(code, self._day, kept)
             key = lots.key(self._tag(district), kept.list_root)
             night = await asyncio.to_thread(allot, rules, offered, people.people, key)

@@ -1,11 +1,8 @@
 """Who waits for a slot tonight: found without looking at the whole city, frozen, and read again as it was frozen."""
 
-import zlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import date
-from functools import lru_cache
 
-import msgspec
 import structlog
 
 from server.appointments.appointments import Appointments
@@ -16,9 +13,11 @@ from server.core.city import City
 from server.core.districts import District
 from server.core.errors import BrokenRecord
 from server.core.keys import opening_tag
-from server.fairness.allotment import Candidate, Candidates
+from server.core.reserves import memberships
+from server.night.listed import Listed, ListedWaiting, unpack
 from server.night.registered import RegisteredOn
 from server.night.store import NightStore
+from server.records.first_dose import FirstDoseRecord
 from server.records.registration_views import Latest, WaitingRegistration
 from server.registry.store import RegistryStore
 from server.store.connection import Connection
@@ -27,83 +26,7 @@ from server.store.registrations import RegistrationReader
 
 log = structlog.get_logger()
 
-RESIDENT_BYTES = 16
 _PART = 5_000
-
-
-class ListedWaiting(msgspec.Struct, array_like=True):
-    """A registration on the list, and whose it is; dates as YYYY-MM-DD, "" = none."""
-
-    no: str
-    resident: bytes
-    first_dose: str
-    product: str
-    wishes: list[tuple[str, str]]
-    any_site: bool
-    not_before: str
-    sent_back: bool
-    together: str
-
-    def candidate(self) -> Candidate:
-        """What goes into the allotment."""
-        return Candidate(
-            self.no,
-            _day(self.first_dose),
-            self.product if self.first_dose else "",
-            self.wishes,
-            self.any_site,
-            _day(self.not_before),
-            self.sent_back,
-            self.together or None,
-        )
-
-
-class Listed:
-    """The list in columns: candidates, and `residents`, 16 bytes each in the same order.
-
-    Args:
-        periods: of the day, as in the night's rules.
-    """
-
-    def __init__(self, periods: Sequence[str]) -> None:
-        self.people = Candidates(periods=periods)
-        self.residents = bytearray()
-
-    def add(self, part: Sequence[ListedWaiting]) -> None:
-        """Add all but the damaged registrations, which keep nobody else from a slot."""
-        try:
-            self.people.extend([waiting.candidate() for waiting in part])
-        except ValueError:
-            self._add_the_others(part)
-        else:
-            self.residents += b"".join([waiting.resident for waiting in part])
-
-    def _add_the_others(self, part: Sequence[ListedWaiting]) -> None:
-        for waiting in part:
-            try:
-                self.people.add(waiting.candidate())
-            except ValueError as error:
-                log.error("registration left out of the night", why=str(error))
-            else:
-                self.residents.extend(waiting.resident)
-
-    def resident(self, index: int) -> bytes:
-        """Whose registration it is."""
-        return bytes(self.residents[RESIDENT_BYTES * index : RESIDENT_BYTES * (index + 1)])
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_part = msgspec.msgpack.Decoder(list[ListedWaiting])
-
-
-def pack(part: Sequence[ListedWaiting]) -> bytes:
-    """A part of the list as it is kept."""
-    return zlib.compress(_encode(part), 1)
-
-
-def unpack(data: bytes) -> list[ListedWaiting]:
-    """A part that was kept."""
-    return _part.decode(zlib.decompress(data))
 
 
 class WaitingList:
@@ -159,22 +82,22 @@ class WaitingList:
             both = [(no, each) for no, who in twice for each in (holders[no], who)]
             yield [each for each in page if each not in twice] + await self._registered.still(both)
 
-    async def waiting(self, district: District, *, drop: bool) -> AsyncIterator[list[ListedWaiting]]:
+    async def waiting(self, district: District, day: date, *, drop: bool) -> AsyncIterator[list[ListedWaiting]]:
         """Those of `pending` who wait indeed, each once, a page at a time; with `drop` the others are forgotten, and
         what the registry says otherwise is put into their registrations."""
         seen: set[int] = set()
         async for page in self._night_store.pending(district.code):
             fresh = [(no, resident) for no, resident in page if int(no) not in seen]
             seen.update(int(no) for no, _ in fresh)
-            found, gone = await self._read(fresh, correct=drop)
+            found, gone = await self._read(fresh, day, correct=drop)
             if drop and gone:
                 await self.forget(district, gone)
             yield found
 
-    async def parts(self, district: District) -> AsyncIterator[list[ListedWaiting]]:
+    async def parts(self, district: District, day: date) -> AsyncIterator[list[ListedWaiting]]:
         """As `waiting`, which forgets the others, in as many as are kept together when the list is frozen."""
         part: list[ListedWaiting] = []
-        async for page in self.waiting(district, drop=True):
+        async for page in self.waiting(district, day, drop=True):
             part += page
             if len(part) >= _PART:
                 yield part
@@ -193,13 +116,13 @@ class WaitingList:
     async def foreseen(self, district: District, day: date) -> AsyncIterator[list[ListedWaiting]]:
         """As `waiting` would be after `gather`, changing nothing."""
         seen: set[str] = set()
-        async for page in self.waiting(district, drop=False):
+        async for page in self.waiting(district, day, drop=False):
             seen.update(waiting.no for waiting in page)
             yield page
         for each, windows in await self._registered.openings(district, day):
             async for registered in self._registered.of(district, each, windows):
                 fresh = [(no, resident) for no, resident in registered if no not in seen]
-                found, _ = await self._read(fresh, correct=False)
+                found, _ = await self._read(fresh, day, correct=False)
                 seen.update(no for no, _ in registered)
                 yield found
 
@@ -218,7 +141,7 @@ class WaitingList:
         return result
 
     async def _read(
-        self, pending: Sequence[tuple[str, bytes]], *, correct: bool
+        self, pending: Sequence[tuple[str, bytes]], day: date, *, correct: bool
     ) -> tuple[list[ListedWaiting], list[tuple[str, bytes]]]:
         """(those who wait, those who do not any more); whose registration cannot be read is left out of both."""
         found: list[ListedWaiting] = []
@@ -234,18 +157,22 @@ class WaitingList:
                 gone.append((no, resident))
         records = await self._registry_store.read_records([resident for resident, _ in waiting])
         known = [
-            (resident, it, word_of(self._city, record, it.first_dose, it.product))
+            (resident, it, word_of(self._city, record, it.first_dose, it.product), self._reserves(record, day))
             for (resident, it), record in zip(waiting, records, strict=True)
             if not isinstance(record, BrokenRecord)
         ]
         if correct:
-            await self._correct(known)
-        for resident, it, word in known:
+            await self._correct([(resident, it, word) for resident, it, word, _ in known])
+        for resident, it, word, reserves in known:
             if word is not None and word.over:
                 gone.append((it.no, resident))
             else:
-                found.append(_waiting(resident, it, word))
+                found.append(_waiting(resident, it, word, reserves))
         return found, gone
+
+    def _reserves(self, record: FirstDoseRecord | None, day: date) -> int:
+        reserves = self._city.reserves
+        return memberships(reserves, record.birth_date, record.groups, day) if reserves and record else 0
 
     async def _correct(self, known: Sequence[tuple[bytes, WaitingRegistration, Word | None]]) -> None:
         """Registrations of which the registry says otherwise follow its word."""
@@ -254,7 +181,7 @@ class WaitingList:
             await self._corrections.apply(told)
 
 
-def _waiting(resident: bytes, it: WaitingRegistration, word: Word | None) -> ListedWaiting:
+def _waiting(resident: bytes, it: WaitingRegistration, word: Word | None, reserves: int) -> ListedWaiting:
     """A registration on the list."""
     return ListedWaiting(
         it.no,
@@ -266,14 +193,10 @@ def _waiting(resident: bytes, it: WaitingRegistration, word: Word | None) -> Lis
         it.not_before,
         it.priority,
         it.together,
+        reserves,
     )
 
 
 def _may_wait(latest: Latest | BrokenRecord, no: str) -> bool:
     """Whether the registration of this number waits for a slot; also where that cannot be read."""
     return isinstance(latest, BrokenRecord) or (latest.no == no and latest.state == "proposed")
-
-
-@lru_cache(maxsize=4096)
-def _day(text: str) -> date | None:
-    return date.fromisoformat(text) if text else None

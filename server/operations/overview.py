@@ -11,6 +11,7 @@ from server.core.clock import Clock, from_ms
 from server.core.districts import District
 from server.core.keys import day_tag
 from server.messages.store import OutboxStore
+from server.night.reserves import reserves_of
 from server.night.status import state_of
 from server.night.store import NightStore
 from server.operations.importing import Lowered
@@ -86,7 +87,10 @@ class Overview:
                     WrongPapers(*guessed[i]),
                 )
             )  # fmt: skip
-        return OperationsView(now, night, await self._holder(), totals_of(districts), districts, periods_of(self._city))
+        return OperationsView(
+            now, night, await self._holder(), totals_of(districts), districts, periods_of(self._city),
+            reserves_of(self._city),
+        )  # fmt: skip
 
     async def _nights(self, day: date) -> list[NightNow]:
         tags = [day_tag(code, day) for code in self._codes]
@@ -113,6 +117,7 @@ class Overview:
             root=it.root,
             seed=it.seed if it.root else None,
             counts=it.counts,
+            by_reserve=it.by_reserve,
             reached=it.reached,
             told_at=self._at(it.told_ms),
             reminded=it.reminded,

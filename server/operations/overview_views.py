@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from server.appointments.periods import PeriodView
+from server.night.reserves import ReserveView
 from server.night.status import NightState
 from server.operations.importing import Lowered
 from server.waiting_room.opening import OpeningState
@@ -42,8 +43,8 @@ class NightNow(msgspec.Struct):
 
     `given`: how many of the `registrations` have been gone through; `withdrawn`: those among them whose slot the city
     took away in that very moment; `counts`: `allotted`, and why the others got nothing; `reached`: cohort 0 to 3 ->
-    first-dose date of the last one who got a slot; `over`: slots given beyond a capacity that was lowered. The seed is
-    told once the root is there.
+    first-dose date of the last one who got a slot; `by_reserve`: letter -> how many that reserve gave, null without
+    reserves; `over`: slots given beyond a capacity that was lowered. The seed is told once the root is there.
     """
 
     date: date
@@ -65,6 +66,7 @@ class NightNow(msgspec.Struct):
     root: str | None
     seed: str | None
     counts: dict[str, int] | None
+    by_reserve: dict[str, int] | None
     reached: list[_Day | None] | None
     told_at: datetime | None
     reminded: int | None
@@ -165,6 +167,7 @@ class OperationsView(msgspec.Struct):
     totals: Totals
     districts: list[DistrictNow]
     periods: dict[str, PeriodView]
+    reserves: list[ReserveView]
 
 
 def totals_of(districts: Sequence[DistrictNow]) -> Totals:

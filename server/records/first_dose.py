@@ -24,7 +24,8 @@ class FirstDoseRecord(msgspec.Struct, frozen=True, array_like=True):
 
     `day`: proleptic ordinal of the first dose's date, 0 = none yet (somebody who joined for a first dose);
     `match`: keyed hash of name and phone; `contact`: both, encrypted; `earlier`: the resident key that
-    versions before gave for these papers, where that was another.
+    versions before gave for these papers, where that was another. Kept where the city's reserves ask for it alone:
+    `born`, the ordinal of the birth date in the ID number, 0 = not known; `groups` of the registry's column.
     """
 
     day: int
@@ -33,6 +34,13 @@ class FirstDoseRecord(msgspec.Struct, frozen=True, array_like=True):
     match: bytes
     contact: bytes = b""
     earlier: bytes = b""
+    born: int = 0
+    groups: tuple[str, ...] = ()
+
+    @property
+    def birth_date(self) -> date | None:
+        """None where it is not known."""
+        return date.fromordinal(self.born) if self.born else None
 
     @property
     def date(self) -> date | None:
@@ -63,7 +71,10 @@ _record_decoder = msgspec.msgpack.Decoder(FirstDoseRecord)
 
 def pack(record: FirstDoseRecord) -> bytes:
     """A registry line as it is stored: octet for octet as versions before wrote it, where it says nothing new."""
-    return _record_encoder.encode(record if record.earlier else msgspec.structs.astuple(record)[:5])
+    fields = msgspec.structs.astuple(record)
+    if not record.born and not record.groups:
+        fields = fields[:6] if record.earlier else fields[:5]
+    return _record_encoder.encode(fields)
 
 
 def unpack(stored: bytes) -> FirstDoseRecord:

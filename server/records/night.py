@@ -26,7 +26,7 @@ Step = Literal["close", "free", "freeze", "allot", "publish", "tell"]
 Done = Literal["closed", "gathered", "frozen"]
 """What is done of one date after the other, from night to night."""
 
-_IN_JSON: Final = frozenset({"over", "counts", "reached"})
+_IN_JSON: Final = frozenset({"over", "counts", "by_reserve", "reached"})
 
 
 class NightRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +63,7 @@ class NightRecord(msgspec.Struct, frozen=True, kw_only=True):
     allotted_ms: int | None = None
     root: str | None = None
     counts: dict[str, int] | None = None
+    by_reserve: dict[str, int] | None = None
     reached: list[date | None] | None = None
     published_ms: int | None = None
     reminded: int | None = None

@@ -1,24 +1,37 @@
 """A registration as its holder sees it."""
 
+import re
 from collections.abc import Callable
-from datetime import date, datetime
-from typing import Any
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any
 
 import msgspec
 
 from server.core.city import City
 from server.core.clock import from_ms
 from server.core.errors import Refusal
+from server.core.keys import day_tag
 from server.fairness.checkpoint import SignedHead
 from server.fairness.merkle import Proof, check
-from server.night.published import Published
+from server.fairness.pace import NIGHTS_BACK, Pace, pace_of
+from server.night.published import ProvedLine, Published
 from server.night.status import NightBeaconView, announced
+from server.night.store import NightStore
 from server.records.history import History
 from server.records.registration import Preference, Registration
 from server.store.connection import Connection
 from server.store.registrations import RegistrationReader
 
+
+class _Cohort(msgspec.Struct):
+    """Of a line of a result file, what the pace is looked up by."""
+
+    cohort: Annotated[int, msgspec.Meta(ge=0, le=3)]
+
+
+_cohort = msgspec.json.Decoder(_Cohort)
 _Date = date  # a field of that name hides it
+_line_no = re.compile(rb'\{"no":"([0-9]{15})"')
 
 
 class Event(msgspec.Struct):
@@ -45,7 +58,8 @@ class NightView(msgspec.Struct):
     `reason`: why it got nothing; `reached`: the first-dose date that the slots came to, where they were all given;
     `nights`: how many were in vain so far. `line`: its line of the result file, octet by octet, `leaf` (from 0 with the
     head) and `proof`: that it is under `root`; null where the result is not public yet, or not on this machine.
-    `seed`, `key`: null as long as there is no root.
+    `blind`: in a night with reserves, what makes the line's number of this registration's (32 hex digits).
+    `seed`, `key`: null as long as there is no root. `pace`: of who was not reached, where something can be said.
     """
 
     date: date
@@ -56,6 +70,8 @@ class NightView(msgspec.Struct):
     leaf: int | None
     root: str | None
     proof: Proof | None
+    blind: str | None
+    pace: Pace | None
     list_root: str | None
     commitment: str | None
     seed: str | None
@@ -126,6 +142,7 @@ class Views:
         self._connection = connection
         self._reader = RegistrationReader(connection)
         self._published = published
+        self._night_store = NightStore(connection)
         self._log_head = log_head
 
     async def find(self, no: str, resident: bytes) -> tuple[Registration, History]:
@@ -195,8 +212,10 @@ class Views:
         entry = None
         if root is not None and it.leaf is not None:
             entry = self._published.entry(it.night, it.district, it.leaf)
+        blind = self._blind(it, entry) if entry else None
         if entry is not None and not (
-            entry.line.startswith(f'{{"no":"{it.no}"'.encode()) and check(str(root), entry.line, entry.proof)
+            (blind is not None or entry.line.startswith(f'{{"no":"{it.no}"'.encode()))
+            and check(str(root), entry.line, entry.proof)
         ):
             entry = None  # a file that is not the published one proves nothing
         return NightView(
@@ -208,6 +227,8 @@ class Views:
             leaf=it.leaf,
             root=root,
             proof=entry.proof if entry else None,
+            blind=blind.hex() if entry and blind else None,
+            pace=await self._pace(it, entry.line) if entry and not blind else None,
             list_root=public.list_root if public else None,
             commitment=public.commitment if public else None,
             seed=public.seed if public else None,
@@ -216,6 +237,24 @@ class Views:
             beacon=public.beacon if public else None,
             key=public.key if public else None,
         )
+
+    async def _pace(self, it: Registration, line: bytes) -> Pace | None:
+        """How many nights more it takes, as the nights before say; with reserves a date does not say it."""
+        mine, reached = it.first_dose, it.reached
+        if it.state != "proposed" or it.night is None or mine is None or reached is None or mine <= reached:
+            return None
+        days = [it.night - timedelta(days=n) for n in range(NIGHTS_BACK, 0, -1)]
+        nights = await self._night_store.nights([day_tag(it.district, day) for day in days])
+        cohort = _cohort.decode(line).cohort
+        came_to = [night.reached[cohort] if night.root and night.reached else None for night in nights]
+        return pace_of(mine, it.night, reached, list(zip(days, came_to, strict=True)))
+
+    def _blind(self, it: Registration, entry: ProvedLine) -> bytes | None:
+        """What makes the number of a line in a night with reserves this registration's."""
+        head = _line_no.match(entry.line)
+        if it.night is None or head is None or head[1].decode() == it.no:
+            return None
+        return self._published.numbers.blind_of_line(day_tag(it.district, it.night), it.no, head[1].decode())
 
     def _messages(self, it: Registration) -> list[MessageView]:
         """In the order of what they tell of."""

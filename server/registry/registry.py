@@ -14,11 +14,13 @@ from server.core.keys import Pepper, resident_tag
 from server.core.metrics import GuessedCall
 from server.core.papers import (
     IdType,
+    birth_date_of,
     faults,
     normalise_id,
     normalise_name,
     normalise_phone,
 )
+from server.core.reserves import ask_ages
 from server.core.sms import CODE_TRIES
 from server.records.first_dose import Compared, FirstDose, FirstDoseRecord, Resident, pack
 from server.registry.eligibility import Verdict, judge
@@ -69,6 +71,7 @@ class Registry:
         self._pepper = pepper
         self._cipher = cipher
         self._guesses = guesses
+        self._asks_ages = ask_ages(city.reserves)
         # At an opening's rate registrations come one by one: without lingering each pays for a store call of its own.
         self._lookups: Coalescer[bytes, Resident] = Coalescer(
             self._registry_store.residents, max_batch=256, linger_s=0.005
@@ -245,7 +248,9 @@ class Registry:
             contact = self._cipher.encrypt(resident, Contact(who.name, who.phone))
             if known.first_dose is None:
                 match = self._pepper.match(resident, who.name, who.phone)
-                strangers.append((resident, FirstDoseRecord(0, "", district, match, contact)))
+                birth = birth_date_of(who.id_type, who.id_number) if self._asks_ages else None
+                born = birth.toordinal() if birth else 0
+                strangers.append((resident, FirstDoseRecord(0, "", district, match, contact, born=born)))
             else:
                 whole = msgspec.structs.replace(known.first_dose, contact=contact)
                 lines.append((resident_tag(resident), pack(known.first_dose), pack(whole)))

@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 
 from server.core.keys import Pepper, key, resident_tag
 from server.fairness.allotment import Candidate, OfferedSlot
+from server.fairness.line_numbers import LineNumbers
 from server.fairness.verification import verify_inclusion
 from server.night.published import Published
 from server.records.registration_changes import PassedOver
@@ -76,7 +77,7 @@ class Backstage:
         table = [(OfferedSlot(date(2021, 6, 22), SITE, "am", "inactivated"), 1)]
 
         async def act(store: Store) -> str:
-            night = SmallNight(store, Published(self.results), NIGHT, waiting, table)
+            night = SmallNight(store, Published(self.results, LineNumbers(bytes(32))), NIGHT, waiting, table)
             await night.hold()
             return night.root
 

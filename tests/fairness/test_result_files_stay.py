@@ -9,6 +9,7 @@ import pytest
 
 from server.fairness.allotment import Candidates, allot
 from server.fairness.allotment.order import ranked
+from server.fairness.line_numbers import LineNumbers
 from server.fairness.lots import Lots
 from server.fairness.verification import verify_allotment
 from server.night.published import Published
@@ -85,7 +86,7 @@ def test_a_night_writes_the_octets_that_it_always_wrote(name: str, tmp_path: Pat
     night = seeded_night(name, **made)
     offered = night.rules.offered(night.table.items())
     allotted = allot(night.rules, offered, Candidates(night.people, night.rules.periods), night.seed)
-    results = Published(tmp_path)
+    results = Published(tmp_path, LineNumbers(bytes(32)))
     root = results.write(night.rules, Lots(night.seed), offered, allotted)
     file = results.path(night.rules.date, night.rules.district)
     assert file is not None

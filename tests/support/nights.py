@@ -14,6 +14,7 @@ from server.core.city import City, load_city
 from server.core.clock import to_ms
 from server.core.encryption import Cipher, Contact, SeedCipher
 from server.core.keys import Pepper, day_tag, key, registration_no, resident_tag
+from server.fairness.line_numbers import LineNumbers
 from server.night.lottery import Lottery
 from server.night.outcome import NightOutcome
 from server.night.published import Published
@@ -127,7 +128,7 @@ class NightHouse:
         self.city = city or load_city()
         self.clock = StandingClock()
         self.folder = folder
-        self.published = Published(folder)
+        self.published = Published(folder, LineNumbers(b"l" * 32))
         self.appointments = Appointments(self.city, store, self.clock)
         self.lottery = Lottery(self.clock, SeedCipher([b"s" * 32]), chain)
         self.night = Night(self.city, store, self.clock, self.appointments, self.published, self.lottery)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from server.core.keys import registration_no
 from server.fairness.allotment import Candidate, OfferedSlot, Rules
+from server.fairness.allotment.reserves import ReserveRule
 
 NIGHT = date(2021, 7, 2)
 PRODUCTS = {"inactivated": 21, "cho": 28, "adenovirus": None}
@@ -34,6 +35,7 @@ def seeded_night(
     priority: date | None = date(2021, 6, 9),
     sites: int = len(SITES),
     closed: float = 0.1,
+    reserves: Sequence[ReserveRule] = (),
 ) -> SeededNight:
     """A night.
 
@@ -47,9 +49,10 @@ def seeded_night(
         priority: first doses before it go first.
         sites: that have slots; wishes are for all of `SITES`.
         closed: the share of slots of which none is free.
+        reserves: seats for the members of groups; a fifth of those who wait are members of each.
     """
     chance = random.Random(f"night {name}")
-    rules = Rules("440106", NIGHT, 2, horizon, priority, dict(PRODUCTS), tuple(periods))
+    rules = Rules("440106", NIGHT, 2, horizon, priority, dict(PRODUCTS), tuple(periods), tuple(reserves))
     rows = [
         OfferedSlot(rules.first_day + timedelta(day), site, period, product)
         for day in range(rules.days)
@@ -63,7 +66,12 @@ def seeded_night(
     chance.shuffle(numbers)
     everyone = [_somebody(chance, no, [*periods, "any"]) for no in numbers]
     _name_relatives(chance, everyone, relatives)
-    return SeededNight(rules, everyone, table, chance.randbytes(32))
+    seed = chance.randbytes(32)
+    if reserves:
+        everyone = [
+            it._replace(reserves=sum((chance.random() < 0.2) << bit for bit in range(len(reserves)))) for it in everyone
+        ]
+    return SeededNight(rules, everyone, table, seed)
 
 
 def _somebody(chance: random.Random, no: str, periods: Sequence[str]) -> Candidate:

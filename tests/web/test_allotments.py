@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from server.fairness.allotment import Candidate, OfferedSlot
-from server.fairness.verification import verify_allotment, verify_inclusion
+from server.fairness.verification import WrongFile, verify_allotment, verify_inclusion
 from server.records.registration_changes import PassedOver
 from tests.support.results import rfc_root
 from tests.support.serving import TIANHE, House, enrol, open_house, person, refused, test_settings
@@ -88,7 +88,8 @@ async def test_a_night_becomes_public_step_by_step_and_its_seed_last(held: Held)
     assert before.headers["cache-control"] == "public, max-age=60"
     promise = before.json()
     nothing = dict.fromkeys((
-        "registrations", "list_root", "seed", "root", "counts", "reached", "file_url", "version", "beacon", "key",
+        "registrations", "list_root", "seed", "root", "counts", "by_reserve", "reached", "file_url", "version",
+        "beacon", "key",
     ))  # fmt: skip
     kept = {"district": TIANHE, "date": "2021-06-19", "state": "committed", "commitment": promise["commitment"]}
     assert promise == kept | nothing
@@ -113,6 +114,7 @@ async def test_a_night_becomes_public_step_by_step_and_its_seed_last(held: Held)
         "counts": {
             "allotted": 2, "full": 2, "no-such-site": 0, "too-early": 0, "not-before": 0, "not-offered": 0,
         },
+        "by_reserve": None,
         "reached": [None, None, "2021-05-12", None],
         "file_url": f"/api/v1{PUBLIC}/file",
         "version": 2,
@@ -216,6 +218,34 @@ async def test_everybody_sees_their_own_line_under_the_root_that_all_see(held: H
     assert first["appointment"]["date"] == "2021-06-21"
     assert (late["state"], late["night"]["reason"], late["night"]["reached"]) == ("proposed", "full", "2021-05-12")
     assert (beaten["night"]["reason"], beaten["night"]["nights"]) == ("full", 1)
+
+
+async def test_who_was_not_reached_is_told_about_how_many_nights_more_and_can_check_it(
+    held: Held, tmp_path: Path
+) -> None:
+    # The night of the 15th came to 8 May: in four nights four days, and from 12 May it is one day more.
+    client: Any = held.house.store.client
+    earlier = {"commitment": "0" * 64, "root": "0" * 64, "reached": '[null,null,"2021-05-08",null]'}
+    await client.hset(f"night:{{{TIANHE}:2021-06-15}}", mapping=earlier)
+    await held.night.hold()
+    await held.morning()
+    late, beaten, first = await held.look(0), await held.look(3), await held.look(1)
+    assert late["night"]["pace"] == {"since": "2021-06-15", "reached": "2021-05-08", "nights": 1}
+    assert (beaten["night"]["pace"], first["night"]["pace"]) == (None, None)
+    assert (await held.house.get(f"/allotments/{TIANHE}/2021-06-15"))["reached"][2] == "2021-05-08"
+    saved = tmp_path / "mine.json"
+    for nights, came_to, why in ((1, "2021-05-08", ""), (2, "2021-05-08", "nights"), (1, "2021-05-11", "give 4")):
+        late["night"]["pace"] = {"since": "2021-06-15", "reached": came_to, "nights": nights}
+        saved.write_text(json.dumps(late))
+        if not why:
+            verify_inclusion(saved)
+            continue
+        with pytest.raises(WrongFile, match=why):
+            verify_inclusion(saved)
+    done = held.receipts[0]
+    held_here = f"{done['registration_no']}.{done['receipt']}"
+    answer = await held.house.client.get("/plain/registration", headers={"cookie": f"receipts={held_here}"})
+    assert "照 6月15日 以来的进度，大约还要 1 夜" in answer.text
 
 
 async def test_nothing_of_the_result_is_told_before_its_root(held: Held) -> None:

@@ -138,7 +138,7 @@ async def test_a_night_is_followed_step_by_step_and_its_seed_stays_secret_until_
         "frozen_at": "2021-06-19T20:14:00+08:00", "list_root": "ab" * 32, "registrations": 120,
         "allotted_at": "2021-06-19T20:16:00+08:00", "given": 120, "withdrawn": 1,
         "published_at": "2021-06-19T20:17:00+08:00", "root": "cd" * 32, "counts": {"allotted": 99, "full": 21},
-        "reached": [None, "2021-05-03", "2021-05-20", None],
+        "by_reserve": None, "reached": [None, "2021-05-03", "2021-05-20", None],
         "told_at": "2021-06-19T20:18:00+08:00", "reminded": 4,
         "over": [
             {"date": "2021-06-22", "site": "T1", "period": "am", "product": "inactivated", "capacity": 5, "taken": 7}

@@ -29,6 +29,7 @@ class Candidate(NamedTuple):
         not_before: no date before it.
         sent_back: a closed site took the slot back; goes first.
         together: the number of a relative, see `server.fairness.allotment.together`.
+        reserves: of which they are a member, as bits, see `server.fairness.allotment.reserves`.
     """
 
     no: str
@@ -39,6 +40,7 @@ class Candidate(NamedTuple):
     not_before: date | None = None
     sent_back: bool = False
     together: str | None = None
+    reserves: int = 0
 
 
 class Candidates:
@@ -59,6 +61,7 @@ class Candidates:
         per_site: so many wishes for a site there are: each period, and `any`, the last.
         together: index -> number of a relative, of those who named one.
         flags: bits, see `any_site` and `sent_back`.
+        reserves: bits, of which each is a member.
         sites: the sites named, in the order of their first mention.
         products: the products named, likewise.
     """
@@ -75,6 +78,7 @@ class Candidates:
         self.wish = array("H")
         self.start = array("I", [0])
         self.flags = array("B")
+        self.reserves = array("B")
         self.together: dict[int, int] = {}
         self._site_index: dict[str, int] = {}
         self._product_index: dict[str, int] = {}
@@ -95,7 +99,7 @@ class Candidates:
                 other way round, more than 255 products or 65,535 wishes for a site. Nothing has been added.
         """
         self._check(candidate)
-        no, first_dose, product, wishes, any_site, not_before, sent_back, together = candidate
+        no, first_dose, product, wishes, any_site, not_before, sent_back, together, reserves = candidate
         if together is not None:
             self.together[len(self.no)] = int(together)
         self.no.append(int(no))
@@ -103,6 +107,7 @@ class Candidates:
         self.product.append(self._product_index[product])
         self.not_before.append(self._ordinal(not_before))
         self.flags.append(any_site * ANY_SITE | sent_back * SENT_BACK)
+        self.reserves.append(reserves)
         self.wish.extend([self._wish_code[wish] for wish in wishes])
         self.start.append(len(self.wish))
 
@@ -115,7 +120,7 @@ class Candidates:
         if not candidates:
             return
         columns = zip(*candidates, strict=True)
-        nos, first_dose, product, wishes, any_site, not_before, sent_back, together = columns
+        nos, first_dose, product, wishes, any_site, not_before, sent_back, together, reserves = columns
         wished = list(chain.from_iterable(wishes))
         relatives = {len(self.no) + i: no for i, no in enumerate(together) if no is not None}
         if (
@@ -133,12 +138,13 @@ class Candidates:
         self.product.extend(map(self._product_index.__getitem__, product))
         self.not_before.extend(map(self._ordinal, not_before))
         self.flags.extend([a * ANY_SITE | b * SENT_BACK for a, b in zip(any_site, sent_back, strict=True)])
+        self.reserves.extend(reserves)
         self.start.extend(islice(accumulate(map(len, wishes), initial=len(self.wish)), 1, None))
         self.wish.extend(map(self._wish_code.__getitem__, wished))
 
     def _check(self, candidate: Candidate) -> None:
         """That it can be taken; its site, product and wishes have their codes then."""
-        no, first_dose, product, wishes, _, _, _, together = candidate
+        no, first_dose, product, wishes, _, _, _, together, _ = candidate
         if (first_dose is None) != (product == ""):
             raise ValueError(f"{no}: expected a product with a first dose, and none without")
         for number in (no,) if together is None else (no, together):
@@ -167,7 +173,12 @@ class Candidates:
             day_of(not_before) if not_before else None,
             self.sent_back(i),
             None if together is None else f"{together:015d}",
+            self.reserves[i],
         )
+
+    def renumber(self, numbers: "array[int]", together: dict[int, int]) -> None:
+        """Put other numbers, and other numbers of relatives, in the place of the registrations'."""
+        self.no, self.together = numbers, together
 
     def each_wish(self) -> list[tuple[str, str]]:
         """Code -> (site, period or `any`)."""

@@ -9,6 +9,7 @@ import msgspec
 
 from server.core.city import City
 from server.core.periods import ANY, MORNING_AND_AFTERNOON, PeriodCode
+from server.fairness.allotment.reserves import LETTERS, ReserveRule, check_reserves
 
 Days = Annotated[int, msgspec.Meta(ge=0, le=3660)]
 WhyNot = Literal["full", "no-such-site", "too-early", "not-before", "not-offered"]
@@ -42,7 +43,8 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     Dates run from ``date`` + ``lead_days`` to ``date`` + ``horizon_days``, both inclusive. ``products``, in the city
     file's order: days from the first dose to the second (None: one dose is complete). ``periods`` of the day, in its
-    order; they are written where they are not `am` and `pm`, which all cities had once.
+    order; they are written where they are not `am` and `pm`, which all cities had once. ``reserves``: seats that go to
+    the members of groups first, see `server.fairness.allotment.reserves`.
     """
 
     district: str
@@ -52,12 +54,14 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     priority_first_dose_before: dt.date | None
     products: dict[str, Days | None]
     periods: tuple[PeriodCode, ...] = MORNING_AND_AFTERNOON
+    reserves: tuple[ReserveRule, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.periods or len({*self.periods, ANY}) <= len(self.periods):
             raise ValueError(f"expected one period of the day or more, each once, and none called {ANY}")
         if self.periods == MORNING_AND_AFTERNOON:  # what is omitted is known by being this very tuple
             msgspec.structs.force_setattr(self, "periods", MORNING_AND_AFTERNOON)
+        check_reserves(self.reserves)
 
     @classmethod
     def of(cls, city: City, district: str, day: dt.date, horizon_days: int) -> "Rules":
@@ -71,6 +75,10 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             phase.priority_first_dose_before if phase else None,
             {key: product.min_interval_days for key, product in city.products.items()},
             tuple(city.periods),
+            tuple(
+                ReserveRule(letter, reserve.percent, reserve.order)
+                for letter, reserve in zip(LETTERS, city.reserves, strict=False)
+            ),
         )
 
     @property

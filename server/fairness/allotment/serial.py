@@ -1,7 +1,8 @@
 """The night's allotment: everybody, in order, takes the best free slot of their own ranking.
 
 As all slots share one order, the result is the only stable one, and nobody can gain by listing other wishes than their
-true ones: what they list decides only which free slot they take when it is their turn.
+true ones: what they list decides only which free slot they take when it is their turn. Where the rules have reserves
+the slots do not share one order any more: then it is as `reserves.py` says.
 """
 
 from array import array
@@ -11,6 +12,7 @@ from typing import Final, NamedTuple
 
 from server.fairness.allotment.candidates import Candidates, day_of
 from server.fairness.allotment.order import Order, in_order
+from server.fairness.allotment.reserves import letter_of
 from server.fairness.allotment.rules import REASONS, OfferedSlot, Rules, WhyNot
 from server.fairness.allotment.slots import Table
 from server.fairness.allotment.together import gather
@@ -23,7 +25,8 @@ class Decision(NamedTuple):
     """What the night brought for one registration: a slot, or why not.
 
     `reached`, where the reason is `full`: the first-dose date of the last one of their cohort who got a slot.
-    `moved`: the slot is another than their turn gave them, to be with their relatives.
+    `moved`: the slot is another than their turn gave them, to be with their relatives. `by`: the letter of the reserve
+    that gave it; empty for an open seat.
     """
 
     no: str
@@ -31,6 +34,7 @@ class Decision(NamedTuple):
     reason: WhyNot | None = None
     reached: date | None = None
     moved: bool = False
+    by: str = ""
 
 
 class Allotment:
@@ -44,6 +48,8 @@ class Allotment:
         reached: cohort -> first-dose date of the last one in it who got a slot; None before anybody did, and for
             somebody without a first dose.
         moved: indices of those who were moved to be with their relatives.
+        by: index of the candidate -> number of the reserve that gave the slot, from 1; 0: an open seat, or none.
+        reached_by: the same as `reached` of each reserve's own seats.
     """
 
     def __init__(self, candidates: Candidates, table: Table, order: Order) -> None:
@@ -53,17 +59,30 @@ class Allotment:
         self.got = array("i", bytes(4 * len(candidates)))
         self.reached: list[date | None] = [None] * COHORTS
         self.moved: frozenset[int] = frozenset()
+        self.by = array("B", bytes(len(candidates)))
+        self.reached_by: list[list[date | None]] = []
 
     def outcome(self, i: int) -> Decision:
         """Of the candidate with index i."""
         no, row = f"{self.candidates.no[i]:015d}", self.got[i]
         if row >= 0:
-            return Decision(no, self.table.slots[row], moved=i in self.moved)
-        return Decision(no, None, REASONS[-1 - row], self.reached[self.order.cohorts[i]] if row == FULL else None)
+            return Decision(no, self.table.slots[row], moved=i in self.moved, by=letter_of(self.by[i]))
+        reached = self.reached_for(self.order.cohorts[i], self.candidates.reserves[i]) if row == FULL else None
+        return Decision(no, None, REASONS[-1 - row], reached)
+
+    def reached_for(self, cohort: int, reserves: int) -> date | None:
+        """How far the slots came in a cohort, for members of these reserves (bits): the open seats, or their own."""
+        own = [its[cohort] for number, its in enumerate(self.reached_by) if reserves >> number & 1]
+        return max((each for each in (self.reached[cohort], *own) if each is not None), default=None)
 
     def outcomes(self) -> Iterator[Decision]:
         """Of everybody, in order."""
         return map(self.outcome, self.order.indices)
+
+    def counts_by_reserve(self) -> dict[str, int]:
+        """How many slots each reserve gave, by its letter; empty without reserves."""
+        given = self.by.tobytes()
+        return {letter_of(number): given.count(number) for number in range(1, len(self.reached_by) + 1)}
 
     def counts(self) -> dict[str, int]:
         """How many got a slot ("allotted"), and how many did not, by reason; each of them, 0 too."""
@@ -98,19 +117,30 @@ def allot(
     from server.fairness.allotment.turns import take_turns  # with numpy
 
     result = Allotment(candidates, Table(rules, offered), order or in_order(rules, candidates, key))
-    result.got = take_turns(rules, candidates, result.table, result.order.indices)
+    if rules.reserves:
+        from server.fairness.allotment.choices import choose  # with numpy, too
+
+        result.got, result.by = choose(rules, candidates, result.table, result.order)
+    else:
+        result.got = take_turns(rules, candidates, result.table, result.order.indices)
     result.reached = _reached(result)
+    result.reached_by = [
+        _reached(result, number) if reserve.order == "first-dose" else [None] * COHORTS
+        for number, reserve in enumerate(rules.reserves, 1)
+    ]
     if candidates.together:
         result.moved = gather(candidates, result.table, Earliest(rules, candidates), result.order.indices, result.got)
+        for i in result.moved:  # to where there was room for everybody
+            result.by[i] = 0
     return result
 
 
-def _reached(result: Allotment) -> list[date | None]:
-    """Cohort -> first-dose date of the last one in it who got a slot."""
+def _reached(result: Allotment, by: int = 0) -> list[date | None]:
+    """Cohort -> first-dose date of the last one in it who got an open seat, or one of the reserve with this number."""
     import numpy as np
 
     order, got, cohorts = (np.asarray(it) for it in (result.order.indices, result.got, result.order.cohorts))
-    having = order[got[order] >= 0]
+    having = order[(got[order] >= 0) & (np.asarray(result.by)[order] == by)]
     last = [having[cohorts[having] == cohort][-1:].tolist() for cohort in range(COHORTS)]
     first_dose = result.candidates.first_dose
     return [day_of(first_dose[who[0]]) if who and first_dose[who[0]] else None for who in last]

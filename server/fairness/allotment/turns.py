@@ -14,13 +14,13 @@ from server.fairness.allotment.candidates import ANY_SITE, Candidates
 from server.fairness.allotment.rules import REASONS, Rules
 from server.fairness.allotment.slots import NOBODY, Rows, Table
 
-_BLOCK: Final = 8192
+BLOCK: Final = 8192
 _CODE: Final = {reason: -1 - i for i, reason in enumerate(REASONS)}
 
 Column = np.ndarray[Any, Any]
 
 
-class _Questions(NamedTuple):
+class Questions(NamedTuple):
     """What each of a block asks for, one after the other.
 
     Attributes:
@@ -40,7 +40,7 @@ class _Questions(NamedTuple):
     any_site: Column
 
 
-class _Lines:
+class Lines:
     """The lines of a night's table, numbered: those of the first product by wish, then of all sites and of nothing."""
 
     def __init__(self, candidates: Candidates, table: Table) -> None:
@@ -61,7 +61,11 @@ class _Lines:
 
     def last_free(self) -> Column:
         """Line -> the last day on which something of it is free now; -1 where nothing is."""
-        day_if_free = np.append(np.where(self._free > 0, self._day, NOBODY), NOBODY)
+        return self.last_day(self._free > 0)
+
+    def last_day(self, rows: Column) -> Column:
+        """Line -> the last day of which it has one of these rows (a truth for each); -1 without any."""
+        day_if_free = np.append(np.where(rows, self._day, NOBODY), NOBODY)
         found: Column = np.maximum.reduceat(day_if_free[self._rows], self._begins)
         return found
 
@@ -75,22 +79,22 @@ def take_turns(rules: Rules, candidates: Candidates, table: Table, indices: "arr
     order, brought = np.asarray(indices), array("i", bytes(4 * len(indices)))
     if not len(order):
         return brought
-    block_of = _Blocks(candidates, rules, lines := _Lines(candidates, table))
+    block_of = Blocks(candidates, rules, lines := Lines(candidates, table))
     got = np.asarray(brought)
-    for at in range(0, len(order), _BLOCK):
-        these = order[at : at + _BLOCK]
+    for at in range(0, len(order), BLOCK):
+        these = order[at : at + BLOCK]
         asked = block_of(these)
-        given = _why_not(asked, lines, rules.days)
+        given = why_not(asked, lines, rules.days)
         may_find = np.maximum.reduceat(lines.last_free()[asked.lines], asked.begins) >= asked.day
         _take(table, lines.each, asked, np.flatnonzero(may_find).tolist(), given)
         got[these] = given
     return brought
 
 
-class _Blocks:
+class Blocks:
     """Says what those of a block ask for."""
 
-    def __init__(self, candidates: Candidates, rules: Rules, lines: _Lines) -> None:
+    def __init__(self, candidates: Candidates, rules: Rules, lines: Lines) -> None:
         self._first_dose, self._product = np.asarray(candidates.first_dose), np.asarray(candidates.product)
         self._not_before, self._flags = np.asarray(candidates.not_before), np.asarray(candidates.flags)
         self._wish, self._start = np.append(np.asarray(candidates.wish), np.uint16(0)), np.asarray(candidates.start)
@@ -98,7 +102,7 @@ class _Blocks:
         self._first, self._days = rules.first_day.toordinal(), rules.days
         self._lines = lines
 
-    def __call__(self, these: Column) -> _Questions:
+    def __call__(self, these: Column) -> Questions:
         starts, product = self._start[these].astype(np.int64), self._product[these].astype(np.int64)
         counts = self._start[these + 1] - starts + 1  # and the line of all sites, or of nothing
         ends = np.cumsum(counts)
@@ -107,14 +111,23 @@ class _Blocks:
         any_site = self._flags[these] & ANY_SITE != 0
         lines[ends - 1] = self._lines.wishes + 1 - any_site
         lines += np.repeat(product * self._lines.per_product, counts)
-        first_dose, not_before = self._first_dose[these], self._not_before[these]
+        day, interval_last = self._first_days(self._first_dose[these], self._not_before[these], product)
+        return Questions(lines, begins, ends, day, interval_last, any_site)
+
+    def days(self) -> list[int]:
+        """Index of the candidate -> from which day on they may come."""
+        day, _ = self._first_days(self._first_dose, self._not_before, self._product)
+        found: list[int] = day.tolist()
+        return found
+
+    def _first_days(self, first_dose: Column, not_before: Column, product: Column) -> tuple[Column, Column]:
+        """(from which day on, whether it is the product's interval that says so)."""
         by_interval = np.where(first_dose != 0, first_dose + self._interval[product] - self._first, 0)
         by_wish = np.where(not_before != 0, not_before - self._first, 0)
-        day = np.minimum(self._days, np.maximum(0, np.maximum(by_interval, by_wish)))
-        return _Questions(lines, begins, ends, day, by_interval >= by_wish, any_site)
+        return np.minimum(self._days, np.maximum(0, np.maximum(by_interval, by_wish))), by_interval >= by_wish
 
 
-def _why_not(asked: _Questions, lines: _Lines, days: int) -> Column:
+def why_not(asked: Questions, lines: Lines, days: int) -> Column:
     """Why each of a block gets nothing, if they get nothing."""
     last = np.maximum.reduceat(lines.last[asked.lines], asked.begins)
     none_known = ~asked.any_site & ~np.logical_or.reduceat(lines.of_known_site[asked.lines], asked.begins)
@@ -124,7 +137,7 @@ def _why_not(asked: _Questions, lines: _Lines, days: int) -> Column:
     return np.where(last >= asked.day, _CODE["full"], in_vain)
 
 
-def _take(table: Table, lines: list[Rows], asked: _Questions, turns: list[int], given: Column) -> None:
+def _take(table: Table, lines: list[Rows], asked: Questions, turns: list[int], given: Column) -> None:
     """Those who may find something, one after the other."""
     theirs, begins, ends, days = (it.tolist() for it in (asked.lines, asked.begins, asked.ends, asked.day))
     who, what = [], []

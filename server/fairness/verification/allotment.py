@@ -9,10 +9,10 @@ from typing import Any, BinaryIO, Final, NamedTuple
 import msgspec
 
 from server.core.keys import is_registration_no
-from server.fairness.allotment import Allotment, Candidates, Order, tie_break
+from server.fairness.allotment import Allotment, Candidates, Order, Rules, tie_break
 from server.fairness.beacon import NotOfTheBeacon
 from server.fairness.merkle import Frontier
-from server.fairness.result_file import Foot, Head, Line, encode
+from server.fairness.result_file import WITH_RESERVES, Foot, Head, Line, encode
 from server.fairness.verification.reading import WrongFile, decode
 from server.fairness.verification.replay import allot_again, foot_of, line_of, list_root_of, refuse_twice
 
@@ -81,7 +81,7 @@ def verify_allotment(path: Path, published: MadePublic | None = None, progress: 
             raise WrongFile(1, f"list_root: it says {head.list_root}, the registrations below give {found}")
         night = allot_again(head.rules, head.offered(), candidates, order)
         f.seek(0)
-        ending = _compare(_lines(f, lambda n: progress(size + n)), night, last)
+        ending = _compare(_lines(f, lambda n: progress(size + n)), head.rules, night, last)
     held = Held(head, ending, last)
     held.compare(published or MadePublic())
     return held
@@ -119,17 +119,16 @@ def _read(lines: Iterator[tuple[int, bytes, bool]]) -> tuple[Head, Candidates, O
     key, rules = head.lots.key(head.tag, head.list_root), head.rules
     candidates, cohorts, ties = Candidates(periods=head.rules.periods), array("B"), bytearray()
     before: tuple[int, date, bytes] | None = None
-    district = ""
+    district, letters = "", "".join(reserve.letter for reserve in rules.reserves)
     for number, raw, is_last in lines:
         if is_last:
             decode(number, raw, _foot)
             break
         line = decode(number, raw, _line)
-        if not is_registration_no(line.no):
-            raise WrongFile(number, f"no: {line.no} is no registration number")
-        district = district or line.no[5:7]
-        if line.no[5:7] != district:
-            raise WrongFile(number, f"no: {line.no} is another district's than the ones before it")
+        if not rules.reserves:  # else they are the lines' own numbers
+            district = _check_number(number, line.no, district)
+        if line.reserves.strip(letters):
+            raise WrongFile(number, f"reserves: {line.reserves}, and the rules have only {letters or 'none'}")
         if line.cohort != rules.cohort(line.first_dose, sent_back=line.cohort == 0):
             raise WrongFile(number, f"cohort: {line.cohort} is not that of a first dose of {line.first_dose}")
         tie = tie_break(key, int(line.no))
@@ -152,10 +151,21 @@ def _read(lines: Iterator[tuple[int, bytes, bool]]) -> tuple[Head, Candidates, O
     return head, candidates, Order(array("I", range(len(candidates))), cohorts, bytes(ties)), number
 
 
+def _check_number(number: int, no: str, district: str) -> str:
+    """The two digits of its district, which is the same in all lines."""
+    if not is_registration_no(no):
+        raise WrongFile(number, f"no: {no} is no registration number")
+    if no[5:7] != (district or no[5:7]):
+        raise WrongFile(number, f"no: {no} is another district's than the ones before it")
+    return no[5:7]
+
+
 def _check_head(head: Head) -> None:
     lots = head.lots
     if lots.commitment != head.commitment:
         raise WrongFile(1, f"commitment: that of the seed is {lots.commitment}")
+    if (head.format == WITH_RESERVES) != bool(head.rules.reserves):
+        raise WrongFile(1, "format: the third one is of nights with reserves, and no other is")
     if lots.version == 1 and (head.beacon is not None or head.frozen_ms is not None):
         raise WrongFile(1, "format: there is no beacon in the first version")
     if lots.version > 1 and head.frozen_ms is None:
@@ -174,7 +184,7 @@ def _check_head(head: Head) -> None:
         raise WrongFile(1, "slots: some are outside the rules' dates, products or periods, or they are not in order")
 
 
-def _compare(lines: Iterator[tuple[int, bytes, bool]], night: Allotment, last: int) -> Foot:
+def _compare(lines: Iterator[tuple[int, bytes, bool]], rules: Rules, night: Allotment, last: int) -> Foot:
     """What came out, line by line."""
     frontier = Frontier()
     for number, raw, is_last in lines:
@@ -185,7 +195,7 @@ def _compare(lines: Iterator[tuple[int, bytes, bool]], night: Allotment, last: i
             if raw != expected:
                 raise WrongFile(number, _difference(raw, expected, Line))
         frontier.append(raw)
-    ending = foot_of(night, frontier.root())
+    ending = foot_of(rules, night, frontier.root())
     if raw != ending:
         decode(last, raw, _foot)
         raise WrongFile(last, _difference(raw, ending, Foot))

@@ -11,8 +11,10 @@ from server.core.keys import day_tag
 from server.fairness.allotment import tie_break
 from server.fairness.beacon import NotOfTheBeacon
 from server.fairness.draw import commitment
+from server.fairness.line_numbers import line_number
 from server.fairness.lots import LATEST, BeaconRound, Lots
 from server.fairness.merkle import Proof, check
+from server.fairness.pace import Pace, pace_of
 from server.fairness.result_file import Line
 from server.fairness.verification.reading import WrongFile, compare_root, decode, parse
 
@@ -51,6 +53,8 @@ class _Night(msgspec.Struct):
     version: int | None = None
     beacon: _Beacon | None = None
     key: str | None = None
+    blind: str | None = None
+    pace: Pace | None = None
 
 
 class _Status(msgspec.Struct):
@@ -106,11 +110,19 @@ def verify_inclusion(path: Path, published: str | None = None) -> Included:
     if night.leaf != night.proof.index:
         raise WrongFile(0, f"leaf: it says {night.leaf}, the proof is of {night.proof.index}")
     line = decode(0, raw, _line)
-    if line.no != said.registration_no:
-        raise WrongFile(0, f"registration_no: it says {said.registration_no}, the line is of {line.no}")
+    expected = _number_in_line(said.registration_no, night.blind)
+    if line.no != expected:
+        raise WrongFile(0, f"registration_no: by what it says the line is of {expected}, and it is of {line.no}")
     _check_seed(said.district, night, line)
     _check_outcome(said, night, line)
     return Included(line, night.leaf + 1, night.proof.leaves - 1, night.root, said.district, night.date)
+
+
+def _number_in_line(no: str, blind: str | None) -> str:
+    try:
+        return no if blind is None else line_number(bytes.fromhex(blind), no)
+    except ValueError:
+        raise WrongFile(0, f"blind: {blind} is not hexadecimal") from None
 
 
 def _check_seed(district: str, night: _Night, line: Line) -> None:
@@ -163,8 +175,25 @@ def _check_outcome(said: _Status, night: _Night, line: Line) -> None:
             raise WrongFile(0, f"appointment: it says {_words(held)}, the line {_words(slot)}")
     if night.reason != line.reason and (night.reason, line.reason) != ("withdrawn", None):
         raise WrongFile(0, f"reason: it says {night.reason}, the line {line.reason or _words(slot)}")
+    _check_pace(night, line)
     if night.reached != line.reached:
         raise WrongFile(0, f"reached: it says {night.reached}, the line {line.reached}")
+
+
+def _check_pace(night: _Night, line: Line) -> None:
+    """What is told of the nights to come follows from the line and from an earlier night, which is public by itself."""
+    said = night.pace
+    if said is None:
+        return
+    if line.first_dose is None or line.reached is None:
+        raise WrongFile(0, "pace: the line has no dates that one could be told by")
+    found = pace_of(line.first_dose, night.date, line.reached, [(said.since, said.reached)])
+    if found != said:
+        raise WrongFile(
+            0,
+            f"pace: it says {said.nights} nights, the line and the night of {said.since} give "
+            f"{found.nights if found else 'none'}",
+        )
 
 
 def _words(slot: tuple[date, str, str] | None) -> str:

@@ -10,7 +10,7 @@ from server.operations.importing.capacity import (
 )
 from server.operations.importing.csv_file import CsvFile, RowFault, RowsKept
 from server.operations.importing.registry import RegistryKeeper, judge_registry
-from server.operations.importing.registry_rows import REGISTRY_COLUMNS, FirstDoseRow, registry_reader
+from server.operations.importing.registry_rows import REGISTRY_COLUMNS, FirstDoseRow, registry_columns, registry_reader
 from server.operations.importing.sites import SITES_COLUMNS, keep_sites, known_sites, site_reader
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "keep_capacity",
     "keep_sites",
     "known_sites",
+    "registry_columns",
     "registry_reader",
     "site_reader",
 ]

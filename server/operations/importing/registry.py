@@ -148,6 +148,7 @@ class RegistryKeeper:
                 moved.append((row.resident, row.record(self._cipher)))
             elif (
                 (old.match, old.district, old.earlier) != (row.match, row.district, row.earlier)
+                or (old.born, old.groups) != (row.born, row.groups)
                 or not old.contact
                 or self._cipher.is_stale(old.contact)
             ):

@@ -40,7 +40,7 @@ from server.operations.importing.registry import (
     compare_registry,
     judge_registry,
 )
-from server.operations.importing.registry_rows import REGISTRY_COLUMNS, registry_reader
+from server.operations.importing.registry_rows import registry_columns, registry_reader
 from server.operations.importing.sites import (
     SITES_COLUMNS,
     SITES_MAY_HAVE,
@@ -91,7 +91,7 @@ class RegistryImport:
 
     def judge(self, file: Path, progress: Progress) -> RegistryFound:
         """Read the whole file."""
-        return judge_registry(self._city, CsvFile(file, REGISTRY_COLUMNS, progress), self._read)
+        return judge_registry(self._city, CsvFile(file, registry_columns(self._city), progress), self._read)
 
     async def compare(self, found: RegistryFound, progress: Progress) -> tuple[RegistryFound, LastImport | None]:
         """The same beside what the store has, and the last import."""
@@ -108,7 +108,7 @@ class RegistryImport:
 
     async def keep(self, file: Path, found: RegistryFound, keeping: Progress, removing: Progress) -> RegistryKept:
         """Write the good rows; killed at any point, it may be done again."""
-        source = CsvFile(file, REGISTRY_COLUMNS, keeping)
+        source = CsvFile(file, registry_columns(self._city), keeping)
         async for _ in self._keeper.keep(source.rows(self._read), found.residents.at_odds):
             pass
         removed = await self._keeper.remove(found.residents, removing) if self._scope.replace else 0

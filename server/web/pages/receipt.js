@@ -33,14 +33,14 @@ function drawNight(no, data) {
   if (vain) {
     const [words, change] = advice(data);
     const link = change ? make("a", { className: "button", href: `#edit=${no}` }, t("edit")) : null;
-    refill($("night"), make("p", {}, make("b", {}, whyNot(data))), make("p", {}, rank), make("p", {}, t(words)), ...(link ? [link] : []));
+    refill($("night"), make("p", {}, make("b", {}, whyNot(data))), make("p", {}, rank), make("p", {}, night.pace ? t("night-pace", date(night.pace.since), count(night.pace.nights)) : ""), make("p", {}, t(words)), ...(link ? [link] : []));
   }
   const gave = night && DATED.includes(data.state);
   $("night-gave").hidden = !gave;
   set("night-gave", gave ? [t("gave", date(night.date)), rank].join(zh() ? "" : " ") : "");
   $("check-it").hidden = !night?.root;
   if (!night?.root) return;
-  const rows = [["check-root", night.root], ["check-commitment", night.commitment], ["check-seed", night.seed]];
+  const rows = [...(night.blind ? [["check-blind", night.blind]] : []), ["check-root", night.root], ["check-commitment", night.commitment], ["check-seed", night.seed]];
   const item = (name, value) => make("p", {}, name, make("br"), make("code", {}, value));
   refill($("proof"), item(t("check-night"), `${nameOf(page.district)} ${night.date}`), night.line ? item(t("check-line", count(night.leaf + 1)), night.line) : make("p", {}, t("notHere")), ...rows.map(([name, value]) => item(t(name), value)));
   $("save-proof").hidden = !night.proof;

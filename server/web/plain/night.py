@@ -29,6 +29,12 @@ def why_not(visit: PlainVisit, found: RegistrationView) -> str | None:
     return visit.t("receipt.why-passed", day, _day(visit, reached), _day(visit, mine))
 
 
+def pace(visit: PlainVisit, found: RegistrationView) -> str | None:
+    """About how many nights more it takes; None where nobody knows."""
+    told = found.night and found.night.pace
+    return visit.t("receipt.night-pace", _day(visit, told.since), told.nights) if told else None
+
+
 def advice(visit: PlainVisit, found: RegistrationView) -> str:
     """What may help somebody who waits."""
     reason = found.night.reason if found.night else None

@@ -52,12 +52,6 @@ def district_now(visit: PlainVisit, opening: Opening) -> DistrictRow:
     )
 
 
-def rule(visit: PlainVisit) -> str:
-    """Who may register today."""
-    phase = visit.services.city.phase(visit.services.room.now().date())
-    return visit.pick(phase.rule_zh, phase.rule_en) if phase else ""
-
-
 def applicant_of(form: dict[str, str]) -> Applicant:
     """The papers of a form.
 
@@ -95,7 +89,10 @@ async def home(request: AnyRequest) -> Response[str]:
     resting = not city.is_open_hours(room.now())
     back_at = min((it.opens_at for group in windows.values() for it in group if it.opens_at), default=None)
     coming = refresh(_stroke_s(visit, openings), HOME)
-    return page(visit, "home", headers=coming, windows=windows, rule=rule(visit), resting=resting, back_at=back_at)
+    return page(
+        visit, "home", headers=coming, windows=windows,
+        rule=visit.rule(), reserves=visit.reserves(), resting=resting, back_at=back_at,
+    )  # fmt: skip
 
 
 def _stroke_s(visit: PlainVisit, openings: Sequence[Opening]) -> float:
@@ -140,7 +137,8 @@ def _opening_page(visit: PlainVisit, code: str, **more: Any) -> Response[str]:
         headers=coming,
         it=it,
         opening=opening,
-        rule=rule(visit),
+        rule=visit.rule(),
+        reserves=visit.reserves(),
         draw_ends_at=_draw_ends_at(visit, opening),
         comes_again=comes_again,
         **values,

@@ -89,6 +89,16 @@ class PlainVisit:
         """The one or the other, of what comes in both languages: names, the rule of the day."""
         return zh if self.lang == "zh" else en
 
+    def rule(self) -> str:
+        """Who may register today."""
+        phase = self.services.city.phase(self.services.room.now().date())
+        return self.pick(phase.rule_zh, phase.rule_en) if phase else ""
+
+    def reserves(self) -> list[str]:
+        """What goes to the members of groups first, a sentence each."""
+        named = self.services.city.reserves
+        return [self.t("app.reserve", it.percent, self.pick(it.name_zh, it.name_en)) for it in named]
+
     @property
     def path(self) -> str:
         """The page itself, for the way back from the language and type switches."""

@@ -19,6 +19,7 @@ from server.core.districts import District
 from server.core.errors import Refusal
 from server.core.phases import Phase
 from server.core.windows import Window
+from server.night.reserves import ReserveView, reserves_of
 from server.night.status import Announced, announced
 from server.services import Services
 from server.waiting_room.opening import OpeningState
@@ -70,6 +71,7 @@ class CityView(msgspec.Struct):
     no_show_limit: int
     periods: dict[str, PeriodView]
     service: ServiceView | None
+    reserves: list[ReserveView]
 
 
 class SitesView(msgspec.Struct):
@@ -95,7 +97,7 @@ async def city(request: AnyRequest) -> Response[CityView]:
     phase, policy = _phase(place.phase(now.date()), lang), place.policy
     view = CityView(
         name, place.timezone, now, phase, hours, districts, policy.draw_seconds, policy.no_show_limit,
-        periods_of(place), service_view(place, lang),
+        periods_of(place), service_view(place, lang), reserves_of(place),
     )  # fmt: skip
     return Response(view, headers=PUBLIC | {"vary": "accept-language"})
 

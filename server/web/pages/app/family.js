@@ -79,6 +79,8 @@ export function paint() {
   for (const it of places()) if (it.state === "ready" && it.claim_before) remind(it.key, "comeIn", until_ms(it.claim_before) - 2000, labelOf(it));
   set("city", city.name + (zh() ? "" : ": "));
   for (const it of all(".rule")) it.textContent = rule(city);
+  const reserves = (city.reserves ?? []).map((it) => t("reserve", it.percent, nameOf(it)));
+  for (const it of all(".reserves")) if (it.textContent !== reserves.join("")) refill(it, ...reserves.map((text) => make("p", { className: "hint" }, text)));
   for (const it of all(".place")) it.textContent = district ? nameOf(district) : "";
   for (const it of all(".message")) it.textContent = page.opening?.message ?? "";
   drawService();

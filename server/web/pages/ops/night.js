@@ -39,6 +39,7 @@ export function paintNight() {
     if (state === "is-now") it.setAttribute("aria-current", "step");
     return it;
   });
+  keyed($("night-reserves"), page.view.reserves ?? [], (it) => it.letter, (it) => make("p", { className: "hint" }, `${it.letter}: ${t("reserve", it.percent, nameOf(it))}`));
   head("night-head", ["district", "state", ...Object.keys(STEPS)]);
   keyed($("night-rows"), districts.map(({ code, name_zh, name_en, night }) => ({ code, name_zh, name_en, night, held: Boolean(holder) })), (it) => it.code, (it) => {
     const going = it.held && begun(it.night) ? Object.entries(STEPS).find(([, field]) => !it.night[field])?.[0] : null;
@@ -49,8 +50,9 @@ export function paintNight() {
   $("night-over").hidden = !over.length;
   keyed($("night-over"), over.length ? [over] : [], () => "over", () => make("div", {}, make("p", {}, t("over")), lowered(over)));
   keyed($("night-hashes"), districts.map(({ code, name_zh, name_en, night }) => ({ code, name_zh, name_en, night })), (it) => it.code, (it) => {
-    const { commitment, list_root, root, seed, reached: dates } = it.night;
-    const lines = [["commitment", commitment], ["listRoot", list_root], ["root", root], ["seed", seed ?? (commitment && t("secret"))], ["reached", dates?.map((date) => date ?? "–").join(" · ")]].filter(([, value]) => value);
+    const { commitment, list_root, root, seed, reached: dates, by_reserve } = it.night;
+    const lines = [["commitment", commitment], ["listRoot", list_root], ["root", root], ["seed", seed ?? (commitment && t("secret"))], ["reached", dates?.map((date) => date ?? "–").join(" · ")],
+      ["byReserve", Object.entries(by_reserve ?? {}).map(([letter, given]) => `${letter} ${count(given)}`).join(" · ")]].filter(([, value]) => value);
     return make("div", {}, make("dt", {}, nameOf(it)), ...(lines.length ? lines.map(([name, value]) =>
       make("dd", {}, `${t(name)}: `, make("code", {}, value))) : [make("dd", {}, t("nightNone"))]));
   });
