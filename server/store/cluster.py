@@ -149,22 +149,29 @@ class ClusterCalls:
         await node.execute_pipeline([*sent, *marks])
         for i, command in zip(mine, own, strict=True):
             answers[i] = command.result
-        if not waits or any(isinstance(command.result, _AWAY) for command in own):
+        if any(isinstance(command.result, _AWAY) for command in own):
             return
-        for _ in range(_TRIES):
-            if not isinstance(marks[-MARKING].result, _REDIRECTED):
-                break
-            self._marks[node.name] += 1  # that slot is on its way: another one is as good
-            marks = self._marking(node, wanted, None)
-            await node.execute_pipeline(marks)
-        await self._replicas.hold(
-            node.name, [command.result for command in marks[-MARKING:]], wanted, lambda now: self._mark_again(node, now)
-        )
+        self._topology.heard(node)
+        if not waits:
+            return
+        marked = [command.result for command in marks[-MARKING:]]
+        if isinstance(marked[0], _REDIRECTED):
+            marked = await self._mark_again(node, wanted)
+        await self._replicas.hold(node.name, marked, wanted, lambda now: self._mark_again(node, now))
 
     async def _mark_again(self, node: ClusterNode, wanted: int) -> list[Any]:
-        marks = self._marking(node, wanted, None)
-        await node.execute_pipeline(marks)
-        return [command.result for command in marks]
+        """The answers to a mark of its own, in a slot that is not on its way."""
+        marked: list[Any] = []
+        for _ in range(_TRIES):
+            marks = self._marking(node, wanted, None)
+            await node.execute_pipeline(marks)
+            marked = [command.result for command in marks]
+            if not isinstance(marked[0], _AWAY):
+                self._topology.heard(node)
+            if not isinstance(marked[0], _REDIRECTED):
+                break
+            self._marks[node.name] += 1  # another one is as good
+        return marked
 
     def _marking(self, node: ClusterNode, wanted: int, asked: Sequence[Arg] | None) -> list[PipelineCommand]:
         """The mark is in a slot of this node: that of what was written may be on its way to another.

@@ -13,10 +13,11 @@ from server.core.errors import BrokenRecord, StoreUnavailable, UnknownStatus
 from server.core.keys import key
 from server.records.fields import Arg
 from server.records.statuses import Statuses, shown
+from server.store.again import Behind
 from server.store.cluster import ClusterCalls
 from server.store.connecting import CALL_SECONDS, CALLS_AT_ONCE, CLIENT_ERRORS, Client
 from server.store.primaries import Watchers
-from server.store.replicas import MARKING, Ask, Behind, Replicas, Rule, marking
+from server.store.replicas import MARKING, Ask, Replicas, Rule, marking
 from server.store.scripts import Tags, load_scripts, written
 
 log = structlog.get_logger()

@@ -15,6 +15,7 @@ import structlog
 from redis.exceptions import RedisClusterException, RedisError
 
 from server.records.fields import Arg
+from server.store.again import Again, Behind
 from server.store.primaries import Watchers
 
 log = structlog.get_logger()
@@ -23,18 +24,15 @@ Rule: TypeAlias = int | Literal["all"]
 """So many replicas, whatever becomes of them; or all that could take over."""
 Ask: TypeAlias = Callable[..., Awaitable[Any]]
 """Asks one primary: its answer to a command."""
+MarkAgain: TypeAlias = Callable[[int], Awaitable[Sequence[Any]]]
+"""The answers to `marking` for so many replicas, sent behind what was written."""
 
-# A replica that is further behind makes an answer a refusal: what was asked for may be there, and asking again tells.
-# So long that on a network that loses every fifth packet most writes are not refused; then it is looked who still
-# counts, and waited once more for those only.
-_REPLICAS_MS = 2000
+# A replica that is further behind is asked about again and again for some time, and then makes an answer a refusal:
+# what was asked for may be there, and asking again tells.
+_REPLICAS_MS = 600
 _FRESH_SECONDS = 1.0
 # A primary that is away is not waited for longer than what it would cost a write.
 _LOOK_SECONDS = 1.0
-
-
-class Behind(Exception):
-    """The replicas do not have what was written."""
 
 
 def marking(mark: str, wanted: int) -> tuple[tuple[Arg, ...], ...]:
@@ -69,6 +67,8 @@ class Replicas:
         self._caught_up: set[str] = set()  # replicas that have had all that their primary has, of whichever primary
         self._looked_at = -_FRESH_SECONDS
         self._looking: asyncio.Task[None] | None = None
+        self._first_looks: dict[str, asyncio.Task[None]] = {}
+        self._again: dict[str, Again] = {}  # by primary
 
     @property
     def rule(self) -> Rule:
@@ -93,33 +93,58 @@ class Replicas:
             self._look_soon()
         if primary in self._counting:
             return
-        for _ in range(2):  # the look that is under way may have begun before it was a primary
-            await asyncio.wait([self._looking or self._look_soon()])
+        for _ in range(2):  # on a slow network the first look may have been too short
+            await self._look_first(primary)
             if primary in self._counting:
                 return
         raise Behind("replicas not known")
 
-    async def hold(
-        self, primary: str, marked: Sequence[Any], wanted: int, mark_again: Callable[[int], Awaitable[Sequence[Any]]]
-    ) -> None:
-        """Wait once more, for those that count now, where these answers to `marking` say that not so many have it.
+    async def _look_first(self, primary: str) -> None:
+        """Once for all who ask, and without those that the look under way waits for: one of them may have just died."""
+        if primary not in self._first_looks:
+            ask = self._primaries().get(primary)
+            if ask is None:
+                return
+            self._first_looks[primary] = task = asyncio.create_task(self._look_at(primary, ask))
+            task.add_done_callback(lambda _: self._first_looks.pop(primary, None))
+        await asyncio.wait([self._first_looks[primary]])
+
+    async def hold(self, primary: str, marked: Sequence[Any], wanted: int, mark_again: MarkAgain) -> None:
+        """Wait on, for those that count by then, where these answers to `marking` say that not so many have it.
 
         Raises:
-            Behind: nor have they then.
+            Behind: nor have they in time.
         """
         try:
             self._check(primary, marked, wanted)
-        except Behind:
-            if self._rule == "all":
-                await asyncio.wait([self._looking or self._look_soon()])
-            if wanted := self.wanted(primary):
-                self._check(primary, await mark_again(wanted), wanted)
+        except Behind as behind:
+            if self._rule == "all" and self._looking is None:
+                self._look_soon()
+            again = self._again.setdefault(primary, Again())
+            try:
+                await again.until_there(lambda: self._ask_again(primary, mark_again), _history(marked))
+            except Behind as still:
+                raise still from behind
+
+    async def _ask_again(self, primary: str, mark_again: MarkAgain) -> str:
+        """Wait once more; the name of the primary's history.
+
+        Raises:
+            Behind: they do not have it.
+        """
+        if self._rule == "all" and self._looking is None and self._is_due():
+            self._look_soon()
+        # for all that are connected: one that does not count may be the faster one
+        marked = await mark_again(max(self.wanted(primary), len(self._online.get(primary, ())), 1))
+        self._check(primary, marked, self.wanted(primary))
+        return _history(marked)
 
     def _check(self, primary: str, marked: Sequence[Any], wanted: int) -> None:
         """Raises Behind: by these answers to `marking`, so many do not have it, or not all that have come meanwhile.
 
         The count of those that could take over may be a second old. One that has come since then may be the one that
-        takes over next, and the others' word is not its own: it is in what the primary says behind the WAIT.
+        takes over next, and the others' word is not its own: it is in what the primary says behind the WAIT. So is how
+        far each one has come, by which one that does not count does not stand for one that does.
         """
         for answer in marked:
             if isinstance(answer, Exception) and (self._rule == "all" or answer is not marked[2]):
@@ -127,8 +152,12 @@ class Replicas:
         _, have, info = marked
         if have < wanted:
             raise Behind(f"wanted {wanted}, have {have}")
+        if self._rule == "all" and primary not in self._counting:
+            raise Behind("it has become no primary")
         if self._rule == "all" and (info["role"] != "master" or _online(info) - self._online.get(primary, set())):
             raise Behind(f"wanted {wanted} of those who were there")
+        if self._rule == "all" and _stood_for(self._counting.get(primary, set()), have, info):
+            raise Behind(f"wanted {wanted}, have {have} with one that does not count")
 
     def _is_due(self) -> bool:
         return asyncio.get_running_loop().time() - self._looked_at >= _FRESH_SECONDS
@@ -146,8 +175,11 @@ class Replicas:
 
     async def close(self) -> None:
         """Look no more."""
-        if self._looking is not None:
-            self._looking.cancel()
+        for again in self._again.values():
+            again.close()
+        for task in (self._looking, *self._first_looks.values()):
+            if task is not None:
+                task.cancel()
 
     async def _look(self) -> None:
         asked = self._primaries()
@@ -159,8 +191,9 @@ class Replicas:
         """What cannot be seen stays as it was: who is cut off does not know who has taken over."""
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
-                info = await ask("INFO", "replication")
-                view = await ask("CLUSTER NODES") if primary else None
+                info, view = await asyncio.gather(
+                    ask("INFO", "replication"), ask("CLUSTER NODES") if primary else _nothing()
+                )
                 agreed = await self._watchers.agree_may_take_over() if self._watchers is not None else None
         except (RedisError, RedisClusterException, OSError, TimeoutError):
             return
@@ -193,9 +226,36 @@ class Replicas:
         return _replicas_of_itself(view, self._caught_up) - new
 
 
+def _history(marked: Sequence[Any]) -> str:
+    """What the primary calls that which its replicas follow; "" where it is not said."""
+    info = marked[-1]
+    return str(info.get("master_replid", "")) if isinstance(info, Mapping) else ""
+
+
+async def _nothing() -> None:
+    return None
+
+
 def _online(info: Mapping[str, Any]) -> set[str]:
     """Replicas that have what the primary had when they came, and receive what it writes."""
     return {name for name, state in _connected(info).items() if state == "online"}
+
+
+def _stood_for(counting: set[str], have: int, info: Mapping[str, Any]) -> bool:
+    """Whether one of those that count may be without what so many have: it is not among so many that are furthest.
+
+    At least so many have it, so the furthest of that number do. Who is known by another address than it comes from
+    cannot be told from the others.
+    """
+    offsets = {
+        f"{it['ip']}:{it['port']}": it["offset"]
+        for i in range(int(info.get("connected_slaves", 0)))
+        if isinstance(it := info.get(f"slave{i}"), dict) and it["state"] == "online" and "offset" in it
+    }
+    if offsets.keys() <= counting or not offsets.keys() & counting:
+        return False
+    furthest = sorted(offsets.values(), reverse=True)[min(have, len(offsets)) - 1]
+    return any(offsets.get(name, -1) < furthest for name in counting)
 
 
 def _connected(info: Mapping[str, Any]) -> dict[str, str]:

@@ -81,7 +81,6 @@ class Topology:
             self._watching.add_done_callback(self._watched)
         try:
             yield
-            self._heard_at[node.name] = asyncio.get_running_loop().time()
         except asyncio.CancelledError:
             if task in self._left and task.uncancel() == 0:
                 raise Left(node.name) from None
@@ -89,6 +88,10 @@ class Topology:
         finally:
             del self._under_way[task]
             self._left.discard(task)
+
+    def heard(self, node: ClusterNode) -> None:
+        """It has answered a call: as long as it does, it is not left for another that it does not answer."""
+        self._heard_at[node.name] = asyncio.get_running_loop().time()
 
     async def close(self) -> None:
         """Look no more."""

@@ -4,21 +4,22 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from redis import Redis
 
 from loadtests.faults.network import Network
 from loadtests.run.own_cluster import OwnCluster
 from server.core.errors import SetupError, StoreUnavailable
 from server.core.settings import from_environment
 from server.records.statuses import known
+from server.store import again
+from server.store.again import Behind
 from server.store.connecting import connect
-from server.store.replicas import Ask, Behind, Replicas, Rule
+from server.store.replicas import Ask, Replicas, Rule
+from tests.support.nodes import move_slot, standing_still
 from tests.support.serving import OPERATOR, until
 from tests.support.stores import Store
 
@@ -103,20 +104,6 @@ def wide_cluster(tmp_path: Path) -> Iterator[OwnCluster]:
         yield own
     finally:
         own.stop()
-
-
-@contextmanager
-def standing_still(*pids: int) -> Iterator[None]:
-    """These nodes neither hear nor say anything, as if they were cut off."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        for pid in pids:
-            until(lambda it=pid: psutil.Process(it).status() == psutil.STATUS_STOPPED, "it stands still")  # type: ignore[misc]
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 async def opened(cluster: OwnCluster, replicas: Rule = "all") -> Store:
@@ -230,6 +217,13 @@ async def test_the_replicas_of_the_primary_before_count_until_they_have_said_who
         assert replicas.wanted("q:1") == wanted
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits long for a replica."""
+    monkeypatch.setattr(again, "HOLD_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("hasty")
 async def test_a_replica_that_has_come_since_the_last_look_must_have_it_too() -> None:
     view = {"p:1": ("-", "myself,master"), "q:1": ("p:1", "slave"), "r:1": ("p:1", "slave")}
     replicas = Replicas("all", lambda: {"p:1": told(view, {"q:1": "online", "r:1": "wait_bgsave"})}, None)
@@ -249,9 +243,66 @@ async def test_a_replica_that_has_come_since_the_last_look_must_have_it_too() ->
     await replicas.hold("p:1", said(1, "q"), 1, once_more)
     assert asked == []
     for first in (said(1, "q", "r"), said(1, role="slave"), said(0, "q")):
+        asked.clear()
         with pytest.raises(Behind):
             await replicas.hold("p:1", first, 1, once_more)
-    assert asked == [1, 1, 1]
+        assert len(asked) > 1 and set(asked) == {1}, "again and again"
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_what_another_call_was_told_later_is_enough_but_not_of_another_history() -> None:
+    """A node that was a replica in between may have lost what it had."""
+    view = {"p:1": ("-", "myself,master"), "q:1": ("p:1", "slave")}
+    replicas = Replicas("all", lambda: {"p:1": told(view, {"q:1": "online"})}, None)
+    await replicas.follow("p:1")
+
+    def said(have: int, history: str) -> tuple[Any, ...]:
+        slave = {"ip": "q", "port": 1, "state": "online"}
+        return True, have, {"role": "master", "connected_slaves": 1, "slave0": slave, "master_replid": history}
+
+    async def once_more(wanted: int) -> tuple[Any, ...]:
+        return said(1, "before")
+
+    async def held(history: str) -> bool:
+        try:
+            await replicas.hold("p:1", said(0, history), 1, once_more)
+        except Behind:
+            return False
+        return True
+
+    assert await asyncio.gather(*map(held, ["before", "since", "before"])) == [True, False, True]
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_replica_that_was_given_up_and_hears_its_primary_stands_for_no_other() -> None:
+    """WAIT says how many have it, and not which."""
+    view = {"p:1": ("-", "myself,master"), "q:1": ("p:1", "slave"), "f:1": ("p:1", "slave,fail")}
+    replicas = Replicas("all", lambda: {"p:1": told(view, {"q:1": "online", "f:1": "online"})}, None)
+    await replicas.follow("p:1")
+    assert replicas.wanted("p:1") == 1
+
+    def said(have: int, **offsets: int) -> tuple[Any, ...]:
+        each = enumerate(offsets.items())
+        slaves = {f"slave{i}": {"ip": ip, "port": 1, "state": "online", "offset": at} for i, (ip, at) in each}
+        return True, have, {"role": "master", "connected_slaves": len(offsets), **slaves}
+
+    asked: list[int] = []
+
+    async def once_more(wanted: int) -> tuple[Any, ...]:
+        asked.append(wanted)
+        return said(2, q=100, f=100)
+
+    await replicas.hold("p:1", said(1, q=100, f=70), 1, once_more)
+    await replicas.hold("p:1", said(2, q=90, f=100), 1, once_more)
+    assert asked == []
+    await replicas.hold("p:1", said(1, q=90, f=100), 1, once_more)
+    assert asked == [2], "waited once more, for both that are connected"
+
+    async def still_ahead(wanted: int) -> tuple[Any, ...]:
+        return said(1, q=90, f=100)
+
+    with pytest.raises(Behind):
+        await replicas.hold("p:1", said(1, q=90, f=100), 1, still_ahead)
 
 
 async def test_a_replica_that_is_new_is_not_waited_for_before_it_has_everything() -> None:
@@ -321,20 +372,6 @@ async def test_after_its_slot_has_moved_a_call_waits_for_the_replicas_of_the_nod
     assert (told.entry, told.fresh) == (1, False)
     await store.close()
     await another.close()
-
-
-def move_slot(cluster: OwnCluster, name: str, source: int, target: int) -> None:
-    """Give the slot of this key to another node, as operators do."""
-    with Redis(port=cluster.port_of(source)) as old, Redis(port=cluster.port_of(target)) as new:
-        clients: tuple[Any, Any] = (old, new)
-        slot = clients[0].execute_command("CLUSTER", "KEYSLOT", name)
-        ids = [client.execute_command("CLUSTER", "MYID").decode() for client in clients]
-        clients[1].execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
-        clients[0].execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
-        keys = clients[0].execute_command("CLUSTER", "GETKEYSINSLOT", slot, 1000)
-        clients[0].execute_command("MIGRATE", "127.0.0.1", cluster.port_of(target), "", 0, 5000, "KEYS", *keys)
-        for client in reversed(clients):
-            client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
 
 
 def test_the_number_comes_from_the_environment_and_goes_to_the_workers() -> None:
