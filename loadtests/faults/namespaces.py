@@ -1,5 +1,7 @@
 """A network of real namespaces, for root on Linux: packets are dropped by the kernel, and no connection hears of it.
 
+Those that are to be late, or lost by chance, make a way round by a wire of ours (`wire.py`), and TCP is the kernel's.
+
 The process that makes it is the router between them, in a namespace of its own (`python -m loadtests.nemesis` puts
 itself into one, with `--namespaces`); each party has one, with one address, and all that it says passes the router,
 whose rules drop it by pair and direction. Nothing is left behind: a namespace ends with the process that holds it.
@@ -16,11 +18,12 @@ from pathlib import Path
 
 from loadtests.faults.fault import FaultError
 from loadtests.faults.network import Network
-from loadtests.faults.relay import Way
+from loadtests.faults.relay import CLEAR, Order, Way
 
 _ROUTER = "10.77.0.1"
+_WIRE, _WIRED = "wire", "77"  # the device, and the table of routes that leads to it
 _HELD_SECONDS = "7200"  # should nobody be left to end it
-_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+_SETTINGS = Path("/proc/sys/net/ipv4")
 
 
 def problem() -> str | None:
@@ -37,7 +40,7 @@ class Namespaces(Network):
         super().__init__()
         self._net = "10.77.0"
         self._holders: dict[str, subprocess.Popen[bytes]] = {}
-        self._dropped: set[tuple[str, str]] = set()
+        self._rules: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def start(self) -> None:
         """Be the router.
@@ -46,7 +49,7 @@ class Namespaces(Network):
             FaultError: this is not possible here.
         """
         _ip("link", "set", "lo", "up")
-        _FORWARDING.write_text("1")
+        (_SETTINGS / "ip_forward").write_text("1")
 
     def stop(self) -> None:
         """End all namespaces."""
@@ -54,6 +57,7 @@ class Namespaces(Network):
             holder.kill()
             holder.wait()
         self._holders.clear()
+        super().stop()
 
     def told(self, i: int) -> str:
         """Return where others are told that a node is: where it is."""
@@ -71,35 +75,51 @@ class Namespaces(Network):
         return "nsenter", f"--target={self._holders[address].pid}", "--net"
 
     def change(self, way: Way, senders: Iterable[str], receivers: Iterable[str]) -> None:
-        """Drop what each of these sends to each of those, or let it pass.
-
-        Raises:
-            FaultError: it is to be delayed or lost by chance, which takes the relay.
-        """
-        if way.delay_seconds or way.loss:
-            raise FaultError("between namespaces nothing is delayed: this kernel has no netem")
+        """Let this be the way from each of these to each of those."""
         receivers = tuple(receivers)
-        pairs = {(sender, receiver) for sender in senders for receiver in receivers if sender != receiver}
-        for pair in pairs - self._dropped if way.cut else pairs & self._dropped:
-            self._rule("add" if way.cut else "del", pair)
+        for pair in [(sender, receiver) for sender in senders for receiver in receivers if sender != receiver]:
+            self._ways[pair] = way
+            if way.cut:
+                self._rule(pair, "blackhole")
+            else:
+                self._rule(pair, *(() if way == CLEAR else ("iif", _line(pair[0]), "lookup", _WIRED)))
+        wired = [(*pair, way) for pair, way in self._ways.items() if not way.cut and way != CLEAR]
+        if wired and self._relay is None:
+            self._start_wire()
+        if self._relay is not None:
+            self._order(Order(ways=wired))
 
     def heal(self) -> bool:
         """Let everything pass; returns whether something did not."""
-        harmed = bool(self._dropped)
-        for pair in tuple(self._dropped):
-            self._rule("del", pair)
+        harmed = bool(self._rules)
+        for pair in tuple(self._rules):
+            self._rule(pair)
+        self._ways.clear()
         return harmed
 
-    def _rule(self, what: str, pair: tuple[str, str]) -> None:
-        _ip("rule", what, "from", pair[0], "to", pair[1], "blackhole")
-        if what == "add":
-            self._dropped.add(pair)
-        else:
-            self._dropped.discard(pair)
+    def _rule(self, pair: tuple[str, str], *words: str) -> None:
+        """Let this be the rule for what is sent so, in place of the one before; none: as everything."""
+        sent, before = ("from", pair[0], "to", pair[1]), self._rules.pop(pair, ())
+        if words != before:
+            if words:
+                _ip("rule", "add", *sent, *words)
+            if before:
+                _ip("rule", "del", *sent, *before)
+        if words:
+            self._rules[pair] = words
+
+    def _start_wire(self) -> None:
+        """Have what is told to go there pass our wire."""
+        self._launch("loadtests.faults.wire", _WIRE)
+        self._heard()
+        for device in ("all", _WIRE):  # what comes back from it has come from elsewhere
+            (_SETTINGS / "conf" / device / "rp_filter").write_text("0")
+        _ip("link", "set", _WIRE, "up")
+        _ip("route", "add", "default", "dev", _WIRE, "table", _WIRED)
 
     def _connect(self, address: str, pid: int) -> None:
         """Give the namespace of this process a line to the router."""
-        here, there = f"jh{address.rpartition('.')[2]}", ("nsenter", f"--target={pid}", "--net")
+        here, there = _line(address), ("nsenter", f"--target={pid}", "--net")
         _in_its_own(pid)
         _ip("link", "add", here, "type", "veth", "peer", "name", "out", "netns", str(pid))
         _ip("addr", "add", f"{_ROUTER}/32", "dev", here)
@@ -110,6 +130,11 @@ class Namespaces(Network):
         ):  # fmt: skip
             _run(*there, "ip", *words.split())
         _ip("route", "add", address, "dev", here)
+
+
+def _line(address: str) -> str:
+    """Return the name of the router's end of the line to this address."""
+    return f"jh{address.rpartition('.')[2]}"
 
 
 def _in_its_own(pid: int) -> None:

@@ -35,11 +35,7 @@ class Network:
 
     def start(self) -> None:
         """Start the relay."""
-        path = os.pathsep.join(filter(None, (_HOME, os.environ.get("PYTHONPATH"))))
-        self._relay = subprocess.Popen(
-            [sys.executable, "-m", "loadtests.faults.relay"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": path}, start_new_session=True,
-        )  # fmt: skip
+        self._launch("loadtests.faults.relay")
 
     def stop(self) -> None:
         """End the relay, and every connection with it."""
@@ -98,14 +94,26 @@ class Network:
             self._tell()
         return harmed
 
+    def _launch(self, module: str, *words: str) -> None:
+        """Start what is told the ways."""
+        path = os.pathsep.join(filter(None, (_HOME, os.environ.get("PYTHONPATH"))))
+        self._relay = subprocess.Popen(
+            [sys.executable, "-m", module, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": path}, start_new_session=True,
+        )  # fmt: skip
+
     def _tell(self) -> None:
         self._order(Order(ways=[(*pair, way) for pair, way in self._ways.items()]))
 
     def _order(self, order: Order) -> None:
-        assert self._relay is not None and self._relay.stdin is not None and self._relay.stdout is not None  # noqa: S101
+        assert self._relay is not None and self._relay.stdin is not None  # noqa: S101
         self._relay.stdin.write(msgspec.json.encode(order) + b"\n")
         self._relay.stdin.flush()
-        if not self._relay.stdout.readline():
+        self._heard()
+
+    def _heard(self) -> None:
+        """Wait until it has done what it was told."""
+        if self._relay is None or self._relay.stdout is None or not self._relay.stdout.readline():
             raise OSError("the relay has ended")
 
     def _address(self, first: int, i: int) -> str:

@@ -79,9 +79,11 @@ class Failover(ClusterFault):
     def inject(self, server: StoreTarget) -> str:
         """Have a replica of the opening's primary take over."""
         cluster = self.cluster_of(server)
-        before, successor, *_ = cluster.holders_of(server.opening_key)
-        hand_over(cluster, successor)
-        return f"the opening's primary is process {successor} now, and was {before}"
+        before, *replicas = cluster.holders_of(server.opening_key)
+        if not replicas:
+            raise FaultError("nobody follows the opening's primary")
+        hand_over(cluster, replicas[0])
+        return f"the opening's primary is process {replicas[0]} now, and was {before}"
 
 
 class Background(ClusterFault):

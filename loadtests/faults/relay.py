@@ -10,7 +10,6 @@ which it answers with an empty one; it ends with its stdin. `loadtests.faults.ne
 from __future__ import annotations
 
 import asyncio
-import random
 import socket
 import ssl
 import sys
@@ -20,10 +19,11 @@ from typing import TypeAlias
 
 import msgspec
 
+from loadtests.faults.lossy import Flow
+
 Destination: TypeAlias = tuple[str, int] | str
 """(host, port), or the path of a socket."""
 
-_SEGMENT = 1448  # octets of a packet
 _HELD_BYTES = 1 << 20  # more than this under way in one direction, and its sender is not read any more
 
 
@@ -33,29 +33,13 @@ class Way(msgspec.Struct, frozen=True):
     Attributes:
         cut: nothing arrives before the cut ends.
         delay_seconds: how long everything is under way.
-        loss: share of the packets that are lost. TCP sends one again after a time-out, doubled each time, and
-            what is behind it waits: that is what is done here, as only the kernel could really lose it.
+        loss: share of the packets that are lost. TCP sends one again, and what is behind it waits: that is what is done
+            here (`lossy.py`), as only the kernel could really lose it.
     """
 
     cut: bool = False
     delay_seconds: float = 0.0
     loss: float = 0.0
-
-    def under_way(self, octets: int) -> float:
-        """Say how long these octets take, by chance."""
-        if not self.loss:
-            return self.delay_seconds
-        first = self.delay_seconds * 2 + 0.2
-        times = [_losses(self.loss) for _ in range(max(1, -(-octets // _SEGMENT)))]
-        return self.delay_seconds + first * (2.0 ** max(times) - 1)
-
-
-def _losses(share: float) -> int:
-    """Say how often in a row one packet is lost, by chance."""
-    n = 0
-    while random.random() < share and n < 8:
-        n += 1
-    return n
 
 
 CLEAR = Way()
@@ -133,8 +117,10 @@ class Relay:
         except (OSError, asyncio.CancelledError):
             theirs.finish()
             return
-        there = _Lane(lambda: self.way(sender, receiver), ours, theirs, self._lanes)
-        back = _Lane(lambda: self.way(receiver, sender), theirs, ours, self._lanes)
+        there_now, back_now = (lambda: self.way(sender, receiver)), (lambda: self.way(receiver, sender))
+        there = _Lane(there_now, back_now, ours, theirs, self._lanes)
+        back = _Lane(back_now, there_now, theirs, ours, self._lanes)
+        there.lossy.other, back.lossy.other = back.lossy, there.lossy
         ours.leads_to(back)
         theirs.leads_to(there)
 
@@ -208,8 +194,11 @@ class _End(asyncio.Protocol):
 class _Lane:
     """One direction of a connection: what is under way in it, in order."""
 
-    def __init__(self, way: Callable[[], Way], target: _End, source: _End, lanes: set[_Lane]) -> None:
+    def __init__(
+        self, way: Callable[[], Way], back: Callable[[], Way], target: _End, source: _End, lanes: set[_Lane]
+    ) -> None:
         self._way = way
+        self.lossy = Flow(way, back, self._found_its_way)
         self._target = target
         self.source = source
         self._lanes = lanes
@@ -223,16 +212,19 @@ class _Lane:
     def send(self, data: bytes | None) -> None:
         """Take these octets, or with None the connection's end, on their way."""
         way = self._way()
-        if not self._under_way and way == CLEAR:
+        if not self._under_way and not self.lossy.is_busy and way == CLEAR:
             self._arrive(data)
             return
-        due = self._loop.time() + way.under_way(len(data or b""))
-        if self._under_way:
-            due = max(due, self._under_way[-1][0])
-        self._under_way.append((due, data))
         self._held += len(data or b"")
         if self._held > _HELD_BYTES:
             self.source.pause()
+        if self.lossy.is_busy or (way.loss and not self._under_way):
+            self.lossy.send(data)
+            return
+        due = self._loop.time() + way.delay_seconds
+        if self._under_way:
+            due = max(due, self._under_way[-1][0])
+        self._under_way.append((due, data))
         self.flow()
 
     def flow(self) -> None:
@@ -242,15 +234,18 @@ class _Lane:
             self._timer = None
         if self._way().cut:
             return
-        now, full = self._loop.time(), self._held > _HELD_BYTES
+        now = self._loop.time()
         while self._under_way and self._under_way[0][0] <= now:
-            data = self._under_way.popleft()[1]
-            self._held -= len(data or b"")
-            self._arrive(data)
-        if full and self._held <= _HELD_BYTES:
-            self.source.go_on()
+            self._found_its_way(self._under_way.popleft()[1])
         if self._under_way:
             self._timer = self._loop.call_at(self._under_way[0][0], self.flow)
+
+    def _found_its_way(self, data: bytes | None) -> None:
+        full = self._held > _HELD_BYTES
+        self._held -= len(data or b"")
+        if full and self._held <= _HELD_BYTES:
+            self.source.go_on()
+        self._arrive(data)
 
     def _arrive(self, data: bytes | None) -> None:
         if data is None:
@@ -264,6 +259,7 @@ class _Lane:
         if self._timer is not None:
             self._timer.cancel()
         self._under_way.clear()
+        self.lossy.end()
         self._lanes.discard(self)
 
 
