@@ -13,13 +13,15 @@ import argparse
 import json
 import os
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from loadtests.faults.catalogue import CLUSTER_FAULTS
 from loadtests.faults.fault import FaultError
 from loadtests.faults.namespaces import Namespaces, problem
 from loadtests.faults.network import Network
-from loadtests.nemesis.judge import broken, hold_night
+from loadtests.nemesis.judge import Broken, broken, hold_night
 from loadtests.nemesis.measure import PEOPLE, Measured, measure, table
 from loadtests.nemesis.storm import SMALL, WHOLE, Outcome, Storm
 from loadtests.nemesis.world import World, WorldError
@@ -44,6 +46,7 @@ def main() -> int:
     parser.add_argument(
         "--namespaces", action="store_true", help="in network namespaces (root on Linux), without relay"
     )
+    parser.add_argument("--server", default="server.cli", help="another module that is run as jiaohao: a broken one")
     options = parser.parse_args()
     if options.namespaces and not os.environ.get(_INSIDE):
         if (why_not := problem()) is not None:
@@ -53,26 +56,51 @@ def main() -> int:
         os.execvp(command[0], command)  # noqa: S606
     if options.measure is not None:
         return _measure(options.measure or [name for name in CLUSTER_FAULTS if name != "clock"], options)
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     left = list(range(options.first, options.first + options.seeds))
+    tried: set[int] = set()
     try:
         while left:
             seeds, left = left[: options.a_world], left[options.a_world :]
-            rows += _world(seeds, options)
+            played = _world(seeds, options)
+            rows += played
+            left = _not_held(seeds[len(played) :], tried) + left
             if options.json is not None:
                 options.json.write_text(json.dumps(rows, indent=1))
     except (WorldError, FaultError, TimeoutError) as error:
         print(f"cannot be held: {error}")
         return 2
     red = [row for row in rows if row["broken"]]
-    faults, kept = (sum(int(str(row[name])) for row in rows) for name in ("faults", "registered"))
-    print(f"{len(rows)} seeds, {faults} faults, {kept} registrations acknowledged: {len(red)} seeds broke a promise")
+    faults, calls, kept = (sum(row[name] for row in rows) for name in ("faults", "calls", "registered"))
+    print(
+        f"{len(rows)} seeds, {faults} faults, {calls} calls, {kept} registrations acknowledged: "
+        f"{len(red)} seeds broke a promise{_by_check(red)}"
+    )
     return 1 if red else 0
+
+
+def _not_held(seeds: list[int], tried: set[int]) -> list[int]:
+    """Return what is to be played in another world, as this one did not come to itself again.
+
+    Raises:
+        WorldError: the first of them was the second time.
+    """
+    if seeds:
+        if seeds[0] in tried:
+            raise WorldError(f"seed {seeds[0]}, twice")
+        tried.add(seeds[0])
+    return seeds
+
+
+def _by_check(red: list[dict[str, Any]]) -> str:
+    """Say in how many seeds each check found something."""
+    seeds = Counter(check for row in red for check in {it.check for it in row["broken"]})
+    return f" ({', '.join(f'{check}: {n}' for check, n in sorted(seeds.items()))})" if seeds else ""
 
 
 def _made(districts: int, residents: int, cadence_seconds: float, options: argparse.Namespace) -> World:
     network = Namespaces() if options.namespaces else Network()
-    return World(districts, residents, cadence_seconds, options.rule, options.node_timeout_ms, network)
+    return World(districts, residents, cadence_seconds, options.rule, options.node_timeout_ms, network, options.server)
 
 
 def _measure(names: list[str], options: argparse.Namespace) -> int:
@@ -96,29 +124,35 @@ def _measure(names: list[str], options: argparse.Namespace) -> int:
     return 0
 
 
-def _world(seeds: list[int], options: argparse.Namespace) -> list[dict[str, object]]:
+def _world(seeds: list[int], options: argparse.Namespace) -> list[dict[str, Any]]:
     size = SMALL if options.small else WHOLE
     world = _made(len(seeds), size.residents, size.cadence_seconds, options)
     try:
         world.start()
-        outcomes = []
+        outcomes: list[Outcome] = []
+        found: list[list[Broken]] = []
         for district, seed in enumerate(seeds):
-            outcomes.append(Storm(world, seed, district, size).play())
-            _say(outcomes[-1])
+            outcome = Storm(world, seed, district, size).play()
+            wrong = list(broken(outcome))
+            _say(outcome, wrong)
+            if outcome.problem and not wrong:
+                break
+            outcomes.append(outcome)
+            found.append(wrong)
+        if not outcomes:
+            return []
         world.cluster.await_whole()
         unseen = hold_night(world, outcomes)
         for outcome in outcomes:
-            for words in unseen[outcome.district]:
-                print(f"seed {outcome.seed}: {words}", flush=True)
-        return [_row(outcome, unseen[outcome.district]) for outcome in outcomes]
+            _say_broken(outcome, unseen[outcome.district])
+        return [_row(outcome, [*its, *unseen[outcome.district]]) for outcome, its in zip(outcomes, found, strict=True)]
     finally:
         if options.keep is not None:
             _keep(world, options.keep)
         world.stop()
 
 
-def _say(outcome: Outcome) -> None:
-    wrong = list(broken(outcome))
+def _say(outcome: Outcome, found: list[Broken]) -> None:
     acknowledged = sum(len(seen.told) for seen in outcome.seen)
     kept = sum(bool(seen.no) for seen in outcome.seen)
     befell = ", ".join(f"{at:g} s {what.partition(':')[0]}" for at, what in outcome.befell)
@@ -127,11 +161,15 @@ def _say(outcome: Outcome) -> None:
         f"{'; ' + outcome.problem if outcome.problem else ''}",
         flush=True,
     )
-    for words in wrong:
-        print(f"seed {outcome.seed}: {words}", flush=True)
+    _say_broken(outcome, found)
 
 
-def _row(outcome: Outcome, unseen: list[str]) -> dict[str, object]:
+def _say_broken(outcome: Outcome, found: list[Broken]) -> None:
+    for it in found:
+        print(f"seed {outcome.seed}: {it.check}: {it.what}", flush=True)
+
+
+def _row(outcome: Outcome, found: list[Broken]) -> dict[str, Any]:
     return {
         "seed": outcome.seed,
         "befell": outcome.befell,
@@ -139,7 +177,8 @@ def _row(outcome: Outcome, unseen: list[str]) -> dict[str, object]:
         "acknowledged": sum(len(seen.told) for seen in outcome.seen),
         "registered": sum(bool(seen.no) for seen in outcome.seen),
         "problem": outcome.problem,
-        "broken": [*broken(outcome), *unseen],
+        "calls": len(outcome.history),
+        "broken": found,
     }
 
 

@@ -7,8 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
+from loadtests.history.record import Kind
 from loadtests.nemesis.papers import DAY, DRAW_SECONDS, MAX_ACTIVE, RATE_PER_SECOND, code
+from loadtests.nemesis.recorded import unexplained
 from loadtests.nemesis.seen import Seen
 from loadtests.nemesis.storm import Outcome
 from loadtests.nemesis.world import World
@@ -16,19 +19,28 @@ from loadtests.nemesis.world import World
 _EVENING = f"{DAY}T20:30:00+08:00"
 
 
-def broken(outcome: Outcome) -> Iterator[str]:
-    """Each promise that a storm has broken, in words."""
+class Broken(NamedTuple):
+    """A promise that was broken: the check that found it, and in words."""
+
+    check: str
+    what: str
+
+
+def broken(outcome: Outcome) -> Iterator[Broken]:
+    """Each promise that a storm has broken."""
     for seen in outcome.seen:
-        yield from (f"resident {seen.who}: {wrong}" for wrong in seen.wrong)
+        yield from (Broken("kept", f"resident {seen.who}: {wrong}") for wrong in seen.wrong)
     yield from _shared("entry", ((seen.who, entry) for seen in outcome.seen for entry in seen.places))
     yield from _shared("number", ((seen.who, seen.number) for seen in outcome.seen if seen.number is not None))
     yield from _shared("registration", ((seen.who, seen.no) for seen in outcome.seen if seen.no))
     alive = most_alive(outcome.seen)
     if alive > MAX_ACTIVE:
-        yield f"{alive} passes were alive at once, of {MAX_ACTIVE}"
+        yield Broken("passes capped", f"{alive} passes were alive at once, of {MAX_ACTIVE}")
     for came, number in sorted(called for seen in outcome.seen for called in seen.called):
         if number > (allowed := _calls_allowed(came - outcome.opened_at - DRAW_SECONDS)):
-            yield f"number {number} was called when {allowed:.0f} could be at most"
+            yield Broken("rate kept", f"number {number} was called when {allowed:.0f} could be at most")
+    for check, what in unexplained(outcome.history, len(outcome.seen), outcome.gaps):
+        yield Broken(check, what)
 
 
 def _calls_allowed(seconds: float) -> float:
@@ -36,20 +48,20 @@ def _calls_allowed(seconds: float) -> float:
     return RATE_PER_SECOND * (seconds + 1.0) + 1
 
 
-def _shared(what: str, held: Iterable[tuple[int, object]]) -> Iterator[str]:
+def _shared(what: str, held: Iterable[tuple[int, object]]) -> Iterator[Broken]:
     by_value: defaultdict[object, set[int]] = defaultdict(set)
     for who, value in held:
         by_value[value].add(who)
     for value, holders in by_value.items():
         if len(holders) > 1:
-            yield f"{what} {value} was told to residents {sorted(holders)}"
+            yield Broken("one holder", f"{what} {value} was told to residents {sorted(holders)}")
 
 
 def most_alive(seen: Sequence[Seen]) -> int:
     """Say how many passes were alive at one moment at least: told of, and neither used nor over."""
     moments: list[tuple[float, int]] = []
     for each in seen:
-        came = next((told.came for told in reversed(each.told) if told.call == "claim"), None)
+        came = next((told.came for told in reversed(each.told) if told.call == Kind.CLAIM), None)
         if came is not None:
             ends = min(each.pass_until, each.registering_since or each.pass_until)
             moments += [(came, 1), (max(came, ends), -1)]
@@ -60,8 +72,8 @@ def most_alive(seen: Sequence[Seen]) -> int:
     return most
 
 
-def hold_night(world: World, outcomes: Sequence[Outcome]) -> dict[int, list[str]]:
-    """Hold the night of all districts; by district the acknowledged registrations that it has not seen, in words.
+def hold_night(world: World, outcomes: Sequence[Outcome]) -> dict[int, list[Broken]]:
+    """Hold the night of all districts; by district the acknowledged registrations that it has not seen.
 
     Raises:
         WorldError: it could not be held.
@@ -77,7 +89,7 @@ def hold_night(world: World, outcomes: Sequence[Outcome]) -> dict[int, list[str]
     for outcome in outcomes:
         known = _listed(results / DAY / f"{code(outcome.district)}.jsonl")
         owed = {seen.no for seen in outcome.seen if seen.no and not seen.cancel_asked}
-        unseen[outcome.district] = [f"the night has not seen {no}" for no in sorted(owed - known)]
+        unseen[outcome.district] = [Broken("night", f"the night has not seen {no}") for no in sorted(owed - known)]
     return unseen
 
 

@@ -15,6 +15,7 @@ from loadtests.crowd.papers import made_up_name, resident_id_number
 DAY = "2021-06-19"
 OPENS_AT = datetime.fromisoformat(f"{DAY}T08:00:00+08:00")
 DRAW_SECONDS = 3
+CLAIM_SECONDS = 15
 MAX_ACTIVE = 12
 RATE_PER_SECOND = 10.0
 PERIODS = ("am", "pm")
@@ -26,7 +27,7 @@ open_hours = {{ opens = 07:30:00, closes = 20:00:00 }}
 
 [policy]
 draw_seconds = {DRAW_SECONDS}
-claim_seconds = 15
+claim_seconds = {CLAIM_SECONDS}
 pass_seconds = 40
 grace_seconds = 10
 rate_per_second = {RATE_PER_SECOND}

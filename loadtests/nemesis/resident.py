@@ -12,7 +12,9 @@ import gevent
 
 from loadtests.client.answers import Requests
 from loadtests.client.wire import Answer, Broken, Connection
+from loadtests.history.record import Kind
 from loadtests.nemesis.papers import PERIODS, Person
+from loadtests.nemesis.recorded import Calls
 from loadtests.nemesis.seen import Seen, Told
 
 _ANSWER_SECONDS = 7.0
@@ -34,6 +36,7 @@ class Resident:
         until: by the monotonic clock: then they give up.
         mind: 0 to 1, by chance: whether they change their wishes, or cancel.
         clock: from city time to the machine's monotonic clock.
+        calls: where each is written down.
     """
 
     def __init__(
@@ -45,8 +48,9 @@ class Resident:
         until: float,
         mind: float,
         clock: Callable[[datetime], float],
+        calls: Calls,
     ) -> None:
-        self.seen = seen
+        self.seen, self._calls = seen, calls
         self._who, self._until, self._mind, self._clock = who, until, mind, clock
         self._district, self._site = place
         self._lines = [(Connection(*host), Requests(f"{host[0]}:{host[1]}")) for host in hosts]
@@ -56,11 +60,14 @@ class Resident:
         try:
             while not self._queue():
                 pass
+            self._ask(Kind.POLL, lambda r: r.poll(self.seen.ticket.encode()), (200,))
             self._register()
             if self._mind < 0.3:
                 self._amend()
             elif self._mind < 0.45:
                 self._cancel()
+            self._ask(Kind.POLL, lambda r: r.poll(self.seen.ticket.encode()), (200,))
+            self._read()
         except GivenUp:
             pass
 
@@ -83,13 +90,13 @@ class Resident:
     def _queue(self) -> bool:
         """From a join to a pass; whether they got one."""
         seen = self.seen
-        answer = self._ask("join", lambda r: r.join(self._district, self._who.join_body()), (200, 201, 409))
+        answer = self._ask(Kind.JOIN, lambda r: r.join(self._district, self._who.join_body()), (200, 201, 409))
         if answer["status"] == 409:  # registered, by a request whose answer did not come
             raise GivenUp
         seen.placed(int(answer["entry"]), answer["status"] == 201)
         seen.ticket, seen.number = answer["ticket"], answer.get("number")
         while True:
-            told = self._ask("ticket", lambda r: r.poll(seen.ticket.encode()), (200,))
+            told = self._ask(Kind.POLL, lambda r: r.poll(seen.ticket.encode()), (200,))
             if told.get("number") is not None:
                 if seen.number not in (None, told["number"]):
                     seen.wrong.append(f"number {told['number']}, after {seen.number}")
@@ -100,7 +107,7 @@ class Resident:
             if told["state"] in _MISSED:
                 return False
             gevent.sleep(_AGAIN_SECONDS)
-        answer = self._ask("claim", lambda r: r.claim(seen.ticket.encode()), (200, 201, 410, 409))
+        answer = self._ask(Kind.CLAIM, lambda r: r.claim(seen.ticket.encode()), (200, 201, 410, 409))
         if answer["status"] >= 400:
             return False
         seen.pass_ = answer["pass"]
@@ -111,7 +118,7 @@ class Resident:
         seen = self.seen
         body = self._wishes(PERIODS[0])
         seen.registering_since = monotonic()
-        answer = self._ask("register", lambda r: r.register(seen.pass_.encode(), body), (200, 201, 409, 410))
+        answer = self._ask(Kind.REGISTER, lambda r: r.register(seen.pass_.encode(), body), (200, 201, 409, 410))
         if answer["status"] >= 400:
             raise GivenUp
         if seen.no and seen.no != answer["registration_no"]:
@@ -123,20 +130,17 @@ class Resident:
         seen, body = self.seen, self._wishes(PERIODS[1])
         seen.asked_wishes.add(PERIODS[1])
         path = f"/registrations/{seen.no}"
-        self._ask("amend", lambda r: r.send("PATCH", path, body, seen.receipt.encode()), (200,))
+        self._ask(Kind.AMEND, lambda r: r.send("PATCH", path, body, seen.receipt.encode()), (200,))
         seen.wishes = PERIODS[1]
 
     def _cancel(self) -> None:
         seen, path = self.seen, f"/registrations/{self.seen.no}/cancellation"
         seen.cancel_asked = True
-        self._ask("cancel", lambda r: r.send("POST", path, None, seen.receipt.encode()), (200,))
+        self._ask(Kind.CANCEL, lambda r: r.send("POST", path, None, seen.receipt.encode()), (200,))
         seen.cancelled = True
 
     def _look_up(self) -> None:
-        seen = self.seen
-        answer = self._ask(
-            "read", lambda r: r.get(f"/registrations/{seen.no}", seen.receipt.encode()), (200, 401, 403, 404)
-        )
+        seen, answer = self.seen, self._read()
         if answer["status"] != 200:
             seen.wrong.append(f"registration {seen.no} was acknowledged, and is not found ({answer['status']})")
             return
@@ -147,13 +151,18 @@ class Resident:
         if wishes and wishes[0] not in allowed:
             seen.wrong.append(f"the wishes of {seen.no} are {wishes}, and {seen.wishes} was acknowledged")
 
+    def _read(self) -> dict[str, Any]:
+        """Look at the registration."""
+        path, receipt = f"/registrations/{self.seen.no}", self.seen.receipt.encode()
+        return self._ask(Kind.READ, lambda r: r.get(path, receipt), (200, 401, 403, 404))
+
     def _still_there(self) -> None:
         seen, before = self.seen, self.seen.entry
-        told = self._ask("ticket", lambda r: r.poll(seen.ticket.encode()), (200, 401, 404, 410))
+        told = self._ask(Kind.POLL, lambda r: r.poll(seen.ticket.encode()), (200, 401, 404, 410))
         if told["status"] != 200:
             seen.wrong.append(f"the place {before} was acknowledged, and its ticket is not known ({told['status']})")
         elif told["state"] not in _MISSED:
-            answer = self._ask("join", lambda r: r.join(self._district, self._who.join_body()), (200, 201, 409))
+            answer = self._ask(Kind.JOIN, lambda r: r.join(self._district, self._who.join_body()), (200, 201, 409))
             if answer["status"] == 201 or answer.get("entry", before) != before:
                 seen.wrong.append(f"the place {before} was acknowledged, and joining again gave {answer.get('entry')}")
 
@@ -161,14 +170,15 @@ class Resident:
         wishes = {"preferences": [{"site": self._site, "period": period}], "accept_any_site": True}
         return json.dumps(wishes).encode()
 
-    def _ask(self, call: str, request: Callable[[Requests], bytes], accepted: tuple[int, ...]) -> dict[str, Any]:
+    def _ask(self, call: Kind, request: Callable[[Requests], bytes], accepted: tuple[int, ...]) -> dict[str, Any]:
         """Ask, again and again while the service cannot; the body of what was said in the end, and its status."""
         turn = 0
         while monotonic() < self._until:
             connection, requests = self._lines[turn % len(self._lines)]
-            sent = monotonic()
-            answer = self._exchange(connection, request(requests))
+            asked, entry, sent = request(requests), self.seen.entry, monotonic()
+            answer = self._exchange(connection, asked)
             came = monotonic()
+            self._calls.note(self.seen.who, call, entry, sent, came, asked, answer)
             if answer is not None and answer.status in accepted:
                 if answer.status < 300:
                     self.seen.told.append(Told(call, sent, came, str(answer.status)))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from loadtests.history.record import Kind
+
 
 class Told(NamedTuple):
     """An answer that acknowledged something; times by the machine's monotonic clock."""
 
-    call: str
+    call: Kind
     sent: float
     came: float
     value: str

@@ -11,7 +11,9 @@ from redis.exceptions import RedisError
 
 from loadtests.faults.catalogue import CLUSTER_FAULTS
 from loadtests.faults.fault import FaultError
+from loadtests.history.record import History
 from loadtests.nemesis.papers import code, people, site
+from loadtests.nemesis.recorded import Calls
 from loadtests.nemesis.resident import Resident
 from loadtests.nemesis.seen import Seen
 from loadtests.nemesis.world import World
@@ -56,6 +58,8 @@ class Outcome:
         seen: of each resident.
         problem: why it could not be held; "" where it could.
         opened_at: by the monotonic clock.
+        history: every call, and what it was told.
+        gaps: entries that the store has noted as nobody's.
     """
 
     seed: int
@@ -64,6 +68,8 @@ class Outcome:
     seen: list[Seen] = field(default_factory=list)
     problem: str = ""
     opened_at: float = 0.0
+    history: History = field(default_factory=History)
+    gaps: set[int] = field(default_factory=set)
 
     @property
     def faults(self) -> int:
@@ -95,6 +101,7 @@ class Storm:
             world.cluster.await_whole()
             again = [gevent.spawn(resident.look_again, monotonic() + _AGAIN_SECONDS) for _, resident in residents]
             gevent.joinall(again)
+            outcome.gaps = self._gaps()
         except (RedisError, FaultError, TimeoutError, LookupError, OSError) as error:
             outcome.problem = f"{type(error).__name__}: {error}"
         finally:
@@ -109,14 +116,23 @@ class Storm:
         world, district, chance = self._world, self.outcome.district, self._random
         place: tuple[str, str] = code(district), site(district)
         made: list[tuple[float, Resident]] = []
+        calls = Calls(self.outcome.history, world.monotonic_at)
         for i, who in enumerate(people(district, self._size.residents)):
             seen = Seen(i)
             self.outcome.seen.append(seen)
             hosts = world.hosts if chance.random() < 0.5 else world.hosts[::-1]
-            resident = Resident(seen, who, place, hosts, until, chance.random(), world.monotonic_at)
+            resident = Resident(seen, who, place, hosts, until, chance.random(), world.monotonic_at, calls)
             comes = self._begins_at - monotonic() + chance.random() * self._size.come_seconds
             made.append((max(0.0, comes), resident))
         return made
+
+    def _gaps(self) -> set[int]:
+        """Return the entries that were given, and forgotten by a node that took over."""
+        cluster, where = self._world.cluster, self._world.opening_key
+        with cluster.asking(cluster.primary_of(where)) as client:
+            noted = (client.hget(where, "gaps") or b"").decode().split()
+        ranges = [gap.split("-") for gap in noted]
+        return {entry for first, last in ranges for entry in range(int(first), int(last) + 1)}
 
     def _befall(self, at: float) -> None:
         world, chance = self._world, self._random

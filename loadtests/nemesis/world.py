@@ -37,6 +37,7 @@ class World:
         rule: `JIAOHAO_REPLICAS` of both hosts.
         network: of namespaces, say; by default of loopback addresses behind a relay.
         cadence_seconds: from one district's opening to the next one's.
+        server: the module that is run as `jiaohao`.
 
     Attributes:
         folder: of all its files.
@@ -52,6 +53,7 @@ class World:
         rule: str = "all",
         node_timeout_ms: int = 1000,
         network: Network | None = None,
+        server: str = "server.cli",
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="jiaohao-nemesis-"))
         self.network = network or Network()
@@ -60,6 +62,7 @@ class World:
         self.hosts: list[tuple[str, int]] = []
         self.opening_key = ""
         self._districts, self._residents = districts, residents
+        self._module = server
         self._servers: list[subprocess.Popen[str]] = []
         self._opens_at = 0.0
         clean = {name: value for name, value in os.environ.items() if not name.startswith("JIAOHAO_")}
@@ -124,7 +127,7 @@ class World:
         """
         arguments = [*command, "--city", str(self.folder / "city.toml"), "--redis-url", self.cluster.urls]
         done = subprocess.run(
-            [sys.executable, "-m", "server.cli", *arguments], cwd=HOME, env=self._environment, capture_output=True,
+            [sys.executable, "-m", self._module, *arguments], cwd=HOME, env=self._environment, capture_output=True,
             text=True, timeout=300, check=False,
         )  # fmt: skip
         if done.returncode:
@@ -145,7 +148,7 @@ class World:
         command = ["serve", *where, "--port", "0", "--workers", "1", "--city", str(self.folder / "city.toml"), *flags]
         with (self.folder / f"host-{host}.log").open("w") as log:
             server = subprocess.Popen(
-                [*prefix, sys.executable, "-m", "server.cli", *command, "--redis-url", self.cluster.urls], cwd=HOME,
+                [*prefix, sys.executable, "-m", self._module, *command, "--redis-url", self.cluster.urls], cwd=HOME,
                 env=environment, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
             )  # fmt: skip
         self._servers.append(server)

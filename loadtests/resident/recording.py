@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from zlib import crc32
 
 import msgspec
 
 from loadtests.client import answers
 from loadtests.client.wire import Answer
-from loadtests.history.record import OPEN, UNTOLD, Kind, Outcome, Told, place_value
+from loadtests.history.record import OPEN, UNTOLD, Kind, Outcome, place_value
 from loadtests.resident.acts import Act
 from loadtests.resident.bots import BotRequest, Fleet
 from loadtests.resident.journey import Journey
+from loadtests.resident.telling import pass_shown, refusal, state_told, wishes_sent, wishes_shown
 
 _KIND_OF = {
     Act.JOIN: Kind.JOIN, Act.REFRESH: Kind.JOIN, Act.OTHER_DEVICE: Kind.JOIN, Act.POLL: Kind.POLL, Act.WATCH: Kind.LOOK,
@@ -21,28 +21,7 @@ _KIND_OF = {
     Act.CHANGE: Kind.AMEND, Act.CANCEL: Kind.CANCEL,
 }  # fmt: skip
 _KINDS = [_KIND_OF.get(act) for act in Act]
-_STATES = {
-    "drawing": Told.DRAWING, "waiting": Told.WAITING, "ready": Told.READY, "claimed": Told.CLAIMED,
-    "missed": Told.MISSED, "left": Told.LEFT, "ended": Told.ENDED, "proposed": Told.PROPOSED,
-    "cancelled": Told.CANCELLED,
-}  # fmt: skip
-_CODES = {
-    "not-your-turn": Outcome.NOT_YOUR_TURN, "expired": Outcome.EXPIRED, "used": Outcome.USED, "ended": Outcome.ENDED,
-    "already-registered": Outcome.ALREADY_REGISTERED, "not-found": Outcome.NOT_FOUND,
-}  # fmt: skip
-_SAYS_NOTHING_WAS_DONE = ("paused", "maintenance", "overloaded")
-"""Codes of a 5xx after which nothing comes of the request any more; after any other it may have been done."""
-_WISHES_SENT = (Kind.REGISTER, Kind.AMEND)
 _BOTS_WITH_A_TICKET = ("fast-poller", "replayer")
-
-
-class _Wishes(msgspec.Struct):
-    preferences: list[answers.Preference]
-    accept_any_site: bool
-    not_before: str | None = None
-
-
-_decode_wishes = msgspec.json.Decoder(_Wishes).decode
 
 
 class Recording:
@@ -84,13 +63,14 @@ class Recording:
         try:
             self._readers[kind](i, kind, entry, sent_us // 1000, now_us // 1000, flags, request, answer)
         except (msgspec.DecodeError, ValueError):  # an error that the journey counts
-            self._add(i, sent_us // 1000, OPEN, kind, Outcome.UNKNOWN, 0, flags, entry, 0, UNTOLD, _sent(kind, request))
+            self.unanswered(i, act, entry, sent_us, request, flags)
 
     def unanswered(self, i: int, act: Act, entry: int, sent_us: int, request: bytes, flags: int = 0) -> None:
         """Write down a call of resident `i` that nobody was told the end of."""
         kind = _KINDS[act]
         if kind is not None:
-            self._add(i, sent_us // 1000, OPEN, kind, Outcome.UNKNOWN, 0, flags, entry, 0, UNTOLD, _sent(kind, request))
+            wishes = wishes_sent(kind, request)
+            self._add(i, sent_us // 1000, OPEN, kind, Outcome.UNKNOWN, 0, flags, entry, 0, UNTOLD, wishes)
 
     def of_a_bot(self, actor: int) -> BotRequest | None:
         """Return what a bot has sent in a resident's name, and with what is theirs; None where it is neither."""
@@ -99,15 +79,9 @@ class Recording:
     def _refused(
         self, i: int, kind: Kind, entry: int, called_ms: int, now_ms: int, request: bytes, answer: Answer, flags: int
     ) -> None:
-        try:
-            code = answers.decode_problem(answer.body).code
-        except (msgspec.DecodeError, ValueError):
-            code = ""
-        if answer.status >= 500 and code not in _SAYS_NOTHING_WAS_DONE:
-            self._add(i, called_ms, OPEN, kind, Outcome.UNKNOWN, 0, flags, entry, 0, UNTOLD, _sent(kind, request))
-        else:
-            outcome = _CODES.get(code, Outcome.REFUSED)
-            self._add(i, called_ms, now_ms, kind, outcome, 0, flags, entry, 0, UNTOLD, _sent(kind, request))
+        outcome = refusal(answer)
+        ended_ms = OPEN if outcome == Outcome.UNKNOWN else now_ms
+        self._add(i, called_ms, ended_ms, kind, outcome, 0, flags, entry, 0, UNTOLD, wishes_sent(kind, request))
 
     # what answers say
 
@@ -121,7 +95,7 @@ class Recording:
         if kind == Kind.JOIN:
             entry = UNTOLD if told.entry is None else told.entry
         self._add(
-            i, called_ms, now_ms, kind, answer.status != 201, _STATES.get(told.state, Told.OTHER), flags, entry,
+            i, called_ms, now_ms, kind, answer.status != 201, state_told(told.state), flags, entry,
             place_value(told.number, told.serving), until_ms,
         )  # fmt: skip
 
@@ -149,31 +123,13 @@ class Recording:
     ) -> None:
         given = answers.decode_pass(answer.body)
         until_ms = self._journey.opening(i).run_us(given.expires_at) // 1000
-        mark = crc32(given.pass_.encode()) | 1
-        self._add(i, called_ms, now_ms, kind, answer.status != 201, 0, flags, entry, 0, until_ms, 0, mark)
+        self._add(i, called_ms, now_ms, kind, answer.status != 201, 0, flags, entry, 0, until_ms, 0, pass_shown(given))
 
     def _registration(
         self, i: int, kind: int, entry: int, called_ms: int, now_ms: int, flags: int, request: bytes, answer: Answer
     ) -> None:
         found = answers.decode_registration(answer.body)
-        shown = 0
-        if found.accept_any_site is not None:
-            shown = _mark(found.preferences, found.accept_any_site, found.not_before)
         self._add(
-            i, called_ms, now_ms, kind, answer.status != 201, _STATES.get(found.state, Told.OTHER), flags, entry,
-            int(found.registration_no), UNTOLD, _sent(kind, request), shown,
+            i, called_ms, now_ms, kind, answer.status != 201, state_told(found.state), flags, entry,
+            int(found.registration_no), UNTOLD, wishes_sent(kind, request), wishes_shown(found),
         )  # fmt: skip
-
-
-def _sent(kind: int, request: bytes) -> int:
-    """Return a mark of the wishes that a request sends; 0 where it sends none."""
-    if kind not in _WISHES_SENT:
-        return 0
-    wishes = _decode_wishes(request.partition(b"\r\n\r\n")[2])
-    return _mark(wishes.preferences, wishes.accept_any_site, wishes.not_before)
-
-
-def _mark(preferences: list[answers.Preference], accept_any_site: bool, not_before: str | None) -> int:
-    """Return a mark of wishes: of equal ones the same."""
-    listed = ";".join([f"{wish.site} {wish.period}" for wish in preferences])
-    return crc32(f"{listed}|{accept_any_site}|{not_before or ''}".encode()) | 1
