@@ -27,6 +27,7 @@ from server.waiting_room.drawing import Drawing
 from server.waiting_room.floors import Floors
 from server.waiting_room.given_up import GivenUp
 from server.waiting_room.looks import SHARE_OF_WAIT, polls_per_second
+from server.waiting_room.outlooks import Outlooks, outlooks
 from server.waiting_room.pace import Pace, foreseen, next_token
 
 OpeningState = Literal["maintenance", "closed", "draw", "open", "paused", "ended", "unassigned"]
@@ -92,6 +93,7 @@ class Opening:
         self.promise_text = ""  # as the store has it
         self._promised: Promise | None = None
         self.promise = prior()
+        self._outlooks: Outlooks | None = None  # of this view
 
     def times(self) -> tuple[datetime, datetime] | None:
         """(opens_at, closes_at), as residents have been told; None without a window."""
@@ -144,6 +146,7 @@ class Opening:
         self._left_waiting = kept.left - kept.left_called
         self._steps.append((news.now_ms, self.serving))
         self._follow_pace(kept, news.now_ms)
+        self._outlooks = None
         unstretched = polls_per_second(self.policy, self.waiting, self.rate)
         self._stretch = max(1.0, unstretched / self.policy.poll_budget_per_second)
         self.look_stretch = max(1.0, unstretched / self.policy.look_budget_per_second)
@@ -192,7 +195,7 @@ class Opening:
             return promised(kept, it, self._wait_of)
 
     def _wait_of(self, number: int) -> Wait | None:
-        return self._wait(self.ahead(number, self.serving))
+        return self._wait(self.ahead(number, self.serving)) if self.pace > 0 else None
 
     @property
     def promises_at_ms(self) -> int | None:
@@ -241,10 +244,8 @@ class Opening:
         behind = ahead + 1 - max(0, self.max_active - self.active)
         return max(unhindered_s, behind / self.pace)
 
-    def _wait(self, ahead: int) -> Wait | None:
+    def _wait(self, ahead: int) -> Wait:
         """The same as it is foreseen for the interval: with a cap, places inside come free as people are done."""
-        if self.pace <= 0:
-            return None
         return foreseen(ahead, self._next_token, self.rate, self.max_active, self.active, self._turn_ms)
 
     def eta_seconds(self, ahead: int) -> int | None:
@@ -255,12 +256,13 @@ class Opening:
     def outlook(self, ahead: int, now_ms: int) -> Outlook:
         """The wait as it is told: in whole seconds, and between how many of them from `now_ms` the call comes, nine
         times in ten."""
-        wait = self._wait(ahead)
-        if wait is None:
+        if self.pace <= 0:
             return NO_OUTLOOK
-        low_s, high_s = interval(self.promise, wait)
-        past_s = (now_ms - self.seen_ms) / 1000
-        return Outlook(self.eta_seconds(ahead), max(0.0, round(low_s - past_s, 1)), max(0.0, round(high_s - past_s, 1)))
+        known = self._outlooks
+        if known is None or ahead > known.aheads[-1]:
+            most = max(ahead, self.waiting)
+            self._outlooks = known = outlooks(most, lambda it: interval(self.promise, self._wait(it)))
+        return Outlook(self.eta_seconds(ahead), *known.at(ahead, (now_ms - self.seen_ms) / 1000))
 
     def poll_after_s(self, ahead: int) -> float:
         """When a waiting resident should look again, in seconds.
