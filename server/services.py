@@ -15,6 +15,7 @@ import structlog
 from server.access.one_time_codes import Access
 from server.appointments.appointments import Appointments
 from server.appointments.desk import Desk
+from server.appointments.shared_numbers import SharedNumbers
 from server.appointments.sites import Sites
 from server.appointments.staff import StaffTokens
 from server.appointments.unmatched import Unmatched
@@ -124,7 +125,7 @@ def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -
         room=room,
         registrations=registrations,
         appointments=appointments,
-        desk=Desk(city, connection, clock, cipher, appointments, unmatched),
+        desk=Desk(city, connection, clock, cipher, appointments, unmatched, SharedNumbers(connection, appointments)),
         unmatched=unmatched,
         overview=Overview(city, connection, clock, room),
         operations=Operations(city, connection, cipher),
@@ -144,7 +145,7 @@ def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -
 
 def lottery_of(settings: Settings, city: City, clock: Clock) -> Lottery:
     """What the nights' lots are drawn from."""
-    return Lottery(clock, SeedCipher(settings.secrets), city.beacon_chain, _relays(city, clock))
+    return Lottery(SeedCipher(settings.secrets), city.beacon_chain, _relays(city, clock))
 
 
 def _relays(city: City, clock: Clock) -> "Relays | None":

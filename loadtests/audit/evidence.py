@@ -59,6 +59,7 @@ class Evidence:
         clock_doubt_ms: how far the clocks of those who were told may be from that of who watched.
         night: checks of the night, where one was held after the run (`run/night.py`).
         fault_end_second: when what lasts was over; None where it was at once.
+        beacon: what is known of the relays that the city names (`run/options.py`); None where nothing is.
         began: on the wall clock, with the first arrivals.
         cores: of the machine on which the CPU was watched.
     """
@@ -80,6 +81,7 @@ class Evidence:
     clock_doubt_ms: int = 0
     night: Sequence[Check] = ()
     fault_end_second: int | None = None
+    beacon: str | None = None
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     cores: int = field(default_factory=lambda: os.cpu_count() or 1)
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
+from loadtests.audit.beacons import night_bound
 from loadtests.audit.evidence import Check, verdict
 from loadtests.audit.night_store import Message, NightRegistration, NightTruth, Slot, read_night, sent_messages
 from loadtests.audit.truth import connect
@@ -25,13 +26,16 @@ _OPEN = ("proposed", "booked")
 _NO_DATE = "9999-12-31"
 
 
-def audit_night(night: NightTruth, messages: Sequence[Message] | None = None) -> list[Check]:
+def audit_night(night: NightTruth, messages: Sequence[Message] | None = None, beacon: str | None = None) -> list[Check]:
     """Judge a night.
 
     Args:
         messages: all that have been sent; None where they cannot be read.
+        beacon: what is known of the relays (`Options.beacon`).
     """
     checks = [slots(night), ranks(night)]
+    if night.beacon is not None:
+        checks.append(night_bound(night.district, night.frozen_ms, night.beacon, beacon))
     return [*checks, messages_single(night, messages)] if messages is not None else checks
 
 

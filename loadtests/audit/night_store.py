@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from loadtests.audit.truth import registration_tags
+from loadtests.client.answers import BeaconRound
 from loadtests.client.draw import bound_key
 
 Slot = tuple[str, str, str, str]
@@ -54,6 +55,7 @@ class NightTruth:
         rules: as it was frozen: `priority_first_dose_before`, `products` (days to the second dose), ...
         offered: slots of the night, and how many of each were free when it began.
         key: that decides among equals.
+        frozen_ms, beacon: when the list was frozen, and the round that follows it; None where no beacon is named.
         capacity, taken: of each slot, of all days.
         rosters: (registration number, slot) of each line of each day.
         people: every registration of the district, the latest of each resident.
@@ -64,6 +66,8 @@ class NightTruth:
     rules: dict[str, Any]
     offered: dict[Slot, int]
     key: bytes
+    frozen_ms: int = 0
+    beacon: BeaconRound | None = None
     capacity: dict[Slot, int] = field(default_factory=dict)
     taken: dict[Slot, int] = field(default_factory=dict)
     rosters: list[tuple[str, Slot]] = field(default_factory=list)
@@ -77,6 +81,10 @@ def read_night(client: Any, district: str, day: str) -> NightTruth | None:
         return None
     offered = {(d, s, p, product): free for (d, s, p, product), free in json.loads(fields["offered"])}
     night = NightTruth(district, day, json.loads(fields["rules"]), offered, _key(district, day, fields))
+    night.frozen_ms = int(fields.get("frozen_ms", 0))
+    if "beacon" in fields:
+        signature, missing = fields.get("signature"), fields.get("no_beacon")
+        night.beacon = BeaconRound(fields["beacon"], int(fields["round"]), signature, missing=missing)
     for kind, into in (("slots", night.capacity), ("taken", night.taken)):
         for of_day, name, count in _of_days(client, kind, district):
             site, period, product = name.decode().split("|")

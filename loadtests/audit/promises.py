@@ -6,7 +6,7 @@ breaks the truth for each.
 
 from __future__ import annotations
 
-from loadtests.audit import bots, calls, changes, histories, places, registrations, service
+from loadtests.audit import beacons, bots, calls, changes, histories, places, proofs, registrations, service
 from loadtests.audit.evidence import Check, Evidence
 
 PROMISES = (
@@ -42,5 +42,6 @@ def audit(evidence: Evidence) -> list[Check]:
         The promises first (contract "Guarantees"), those of the night where one was held, then what bots were told,
         where there are any, then how it felt (errors, latency, the generator).
     """
-    promises = [*(check(evidence) for check in PROMISES), *evidence.night]
+    promises = [check(evidence) for check in PROMISES]
+    promises += [*proofs.proofs_lead_to_the_root(evidence), *beacons.draws_bound(evidence), *evidence.night]
     return promises + bots.bots(evidence) + service.service(evidence)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from loadtests.client.answers import BeaconRound, Proof
+
 
 @dataclass(frozen=True)
 class OpeningSeen:
@@ -20,7 +22,12 @@ class OpeningSeen:
     seed: str | None
     key: str | None = None
     root: str | None = None
-    signature: str = ""
+    beacon: BeaconRound | None = None
+
+    @property
+    def signature(self) -> str:
+        """Return the signature of the beacon's round, hex; "" where there is none."""
+        return (self.beacon and self.beacon.signature) or ""
 
 
 @dataclass(frozen=True)
@@ -33,10 +40,22 @@ class StoreSeen:
     passes_alive: int
 
 
+@dataclass(frozen=True)
+class ProofSeen:
+    """What a resident's ticket was told after the run when it asked for its proof; `status` 0: no answer came."""
+
+    resident: int
+    entry: int
+    status: int
+    proof: Proof | None = None
+
+
 @dataclass
 class Seen:
     """Everything watched: by district; CPU in percent of one core, by who and second; scripts the store had run, as
     (second, number).
+
+    `proofs`: of a sample of residents, by district, where a root was published.
 
     `others` of `cpu` is all that the machine did besides, and what its host took from it.
     """
@@ -44,5 +63,6 @@ class Seen:
     openings: dict[str, list[OpeningSeen]] = field(default_factory=dict)
     store: dict[str, list[StoreSeen]] = field(default_factory=dict)
     cpu: dict[str, dict[int, float]] = field(default_factory=dict)
+    proofs: dict[str, list[ProofSeen]] = field(default_factory=dict)
     scripts: list[tuple[int, int]] = field(default_factory=list)
     memory_mb: dict[str, dict[int, float]] = field(default_factory=dict)

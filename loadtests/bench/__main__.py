@@ -21,6 +21,7 @@ from loadtests.bench import night_store as in_the_night
 from loadtests.bench import night_whole as whole_night
 from loadtests.bench import replicas as with_replicas
 from loadtests.bench import scripts as in_the_store
+from loadtests.bench import settling as of_a_draw
 from loadtests.bench import steady as one_by_one
 from loadtests.bench import waiting as who_wait
 from loadtests.bench.drive import DriveResult
@@ -279,6 +280,7 @@ bench.add_command(with_replicas.replicas)
 bench.add_command(connections.visitors)
 bench.add_command(of_an_opening.histories)
 bench.add_command(of_the_generator.generator)
+bench.add_command(of_a_draw.settling)
 
 
 if __name__ == "__main__":

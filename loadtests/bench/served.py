@@ -28,7 +28,9 @@ class Served(NamedTuple):
 
 
 @contextlib.contextmanager
-def served(env: dict[str, str], store: psutil.Process, code: Path | None, core: int | None) -> Iterator[Served]:
+def served(
+    env: dict[str, str], store: psutil.Process, code: Path | None, core: int | None, clock: str = _AFTER_THE_DRAW
+) -> Iterator[Served]:
     """Serve with one worker.
 
     Args:
@@ -36,10 +38,11 @@ def served(env: dict[str, str], store: psutil.Process, code: Path | None, core: 
         store: its store.
         code: the folder of another checkout, to compare with; None is this one.
         core: the one that the server is kept on.
+        clock: the city's time at the start.
     """
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "server.cli", "serve", "--port", str(port), "--workers", "1"]
-    command += ["--redis-url", env["JIAOHAO_REDIS_URL"], "--reset-clock", "--clock", _AFTER_THE_DRAW]
+    command += ["--redis-url", env["JIAOHAO_REDIS_URL"], "--reset-clock", "--clock", clock]
     here = Path(__file__).parents[2]
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(command, cwd=code or here, env=os.environ | env | _PLAIN, stdout=said, stderr=said)

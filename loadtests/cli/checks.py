@@ -12,6 +12,7 @@ from loadtests.faults.catalogue import FAULTS
 from loadtests.report.against import AgainstError, load_run
 from loadtests.run.front import TLS_FRONTS, problem_of_front
 from loadtests.run.options import Options
+from loadtests.run.own_beacon import problem_of_beacon
 
 
 def problem_of(options: Options, *, faults_by_hand: bool = False) -> str | None:
@@ -47,6 +48,10 @@ def problem_of(options: Options, *, faults_by_hand: bool = False) -> str | None:
         return why_not
     if options.night and (options.host is not None or options.redis_url is not None):
         return "--night puts the store's clock forward: only that of a server of our own, with its embedded store"
+    if options.beacon is not None and options.host is not None:
+        return "--beacon is named in the city file of a server of our own, so not together with --host"
+    if options.beacon is not None and (why_not := problem_of_beacon()) is not None:
+        return why_not
     if options.front is not None and options.host is not None:
         return "--front stands before a server of our own, so not together with --host"
     if options.front is not None and (why_not := problem_of_front(options.front)) is not None:

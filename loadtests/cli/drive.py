@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -80,8 +79,7 @@ def drive(options: Options, console: Console) -> int:
         evidence = run.evidence()
         if options.night and server is not None:
             console.print("[dim]the night, and its messages[/dim]")
-            city = Path(options.city) if options.city is not None else None
-            evidence.night = hold_night(server.data_dir, setting.openings, city)
+            evidence.night = hold_night(server.data_dir, setting.openings, server.city, beacon=options.beacon)
     finally:
         if server is not None:
             server.stop()

@@ -61,6 +61,11 @@ def _question(doc: str | None) -> str:
     "--front", help="A proxy in front of the own server, as `jiaohao front` sets it up: nginx or haproxy (by TLS), or "
     "varnish.",
 )  # fmt: skip
+@click.option(
+    "--beacon", type=click.Choice(["own", "silent"]),
+    help="own: draws and night of the own server are bound to a beacon as well, of a network that the rehearsal has "
+    "for itself, with a relay on this machine; silent: its relay does not answer.",
+)  # fmt: skip
 @click.option("--fault", help="What fails in the middle of it, on the own server: see below.")
 @click.option("--fault-at", type=float, help="When, as a share of the minutes; default 0.35.")
 @click.option("--night", is_flag=True, default=None, help="Hold the night as well, and audit slots, ranks and SMS.")

@@ -9,8 +9,14 @@ import msgspec
 API = "/api/v1"
 
 
-class Beacon(msgspec.Struct):
+class BeaconRound(msgspec.Struct, frozen=True):
+    """The round that a draw is bound to; `missing` says why it has no signature."""
+
+    chain: str = ""
+    round: int = 0
     signature: str | None = None
+    randomness: str | None = None
+    missing: str | None = None
 
 
 class Draw(msgspec.Struct):
@@ -21,7 +27,7 @@ class Draw(msgspec.Struct):
     key: str | None = None
     numbers_at: str | None = None
     root: str | None = None
-    beacon: Beacon | None = None
+    beacon: BeaconRound | None = None
 
 
 class Look(msgspec.Struct):
@@ -129,6 +135,15 @@ class Problem(msgspec.Struct):
     errors: list[FieldFault] | None = None
 
 
+class Proof(msgspec.Struct):
+    """`GET /ticket/proof`."""
+
+    entry: int
+    blind: str
+    path: list[str]
+    root: str
+
+
 class Site(msgspec.Struct):
     site: str
     district: str
@@ -160,6 +175,7 @@ decode_problem = msgspec.json.Decoder(Problem).decode
 decode_eligible = msgspec.json.Decoder(Eligible).decode
 decode_code_sent = msgspec.json.Decoder(CodeSent).decode
 decode_opening = msgspec.json.Decoder(Opening).decode
+decode_proof = msgspec.json.Decoder(Proof).decode
 decode_sites = msgspec.json.Decoder(Sites).decode
 decode_city = msgspec.json.Decoder(City).decode
 

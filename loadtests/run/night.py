@@ -28,7 +28,11 @@ class NoNight(Exception):
 
 
 def hold_night(
-    data_dir: Path, openings: Iterable[RunOpening], city: Path | None = None, per_slot: int = 2
+    data_dir: Path,
+    openings: Iterable[RunOpening],
+    city: Path | None = None,
+    per_slot: int = 2,
+    beacon: str | None = None,
 ) -> list[Check]:
     """Import a capacity, hold the night of the openings' day, wait for its messages, and audit all three.
 
@@ -41,6 +45,7 @@ def hold_night(
         city: the city file in force.
         per_slot: doses of each product at each site in each half of a day, of one day: fewer than are asked for, so
             that the order of the night decides.
+        beacon: what is known of the relays (`Options.beacon`).
 
     Raises:
         NoNight: a command failed.
@@ -64,7 +69,7 @@ def hold_night(
     while time.monotonic() < deadline and any(not check.ok for check in _of_messages(nights, messages)):
         time.sleep(1)
         messages = sent_messages(data_dir / "sms.jsonl")
-    return [check for night in nights for check in audit_night(night, messages)]
+    return [check for night in nights for check in audit_night(night, messages, beacon)]
 
 
 def _of_messages(nights: list[NightTruth], messages: Sequence[Message]) -> list[Check]:

@@ -39,6 +39,8 @@ class Options(msgspec.Struct, kw_only=True):
         fault: None, or a name of `loadtests.faults`; only for the own server.
         front: None, or a name of `loadtests.run.front`: a proxy in front of the own server.
         fault_at: when, as a share of the minutes.
+        beacon: None, or `own`: the own server's city is bound to a beacon of the rehearsal's own, with a relay on this
+            machine; `silent`: to one whose relays do not answer.
         night: hold the night once the crowd is gone, and audit it (`run/night.py`); only on a server of
             our own with its embedded store.
         connections: `own`, one for each resident and each second device, or `shared`, `lines` for everybody.
@@ -71,6 +73,7 @@ class Options(msgspec.Struct, kw_only=True):
     fault: str | None = None
     fault_at: float = 0.35
     front: str | None = None
+    beacon: Literal["own", "silent"] | None = None
     night: bool = False
     connections: Literal["own", "shared"] = "own"
     tls: bool = False

@@ -28,6 +28,7 @@ from loadtests.faults.network import Network, own_addresses
 from loadtests.run.city_file import HOME
 from loadtests.run.front import Front
 from loadtests.run.options import CannotRehearse, Options
+from loadtests.run.own_beacon import OwnBeacon
 from loadtests.run.own_cluster import OwnCluster
 from loadtests.run.watch import pids_in
 
@@ -69,6 +70,7 @@ class OwnServer:
         environment: of its commands.
         fault: the one that was asked for.
         url: of the workers; "" before they serve.
+        city: its city file; None is the shipped one.
         cluster: its store, where the fault needs one; else the store is the embedded one, or that of `--redis-url`.
     """
 
@@ -81,6 +83,8 @@ class OwnServer:
         self.environment = self._clean_environment()
         self.fault: Fault | None = FAULTS[options.fault]() if options.fault is not None else None
         self.cluster: OwnCluster | None = None
+        self.city = Path(options.city) if options.city is not None else None
+        self._beacon: OwnBeacon | None = None
         self._front = Front(options.front, self.environment) if options.front is not None else None
         self._up: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -128,6 +132,10 @@ class OwnServer:
         Raises:
             CannotRehearse: an import or the server failed; its own last words are in the message.
         """
+        if self._options.beacon is not None:
+            opens_at = datetime.fromisoformat(self._options.opening)
+            self._beacon = OwnBeacon(opens_at, silent=self._options.beacon == "silent")
+            self.city = self._beacon.city_file(self.city, self.folder / "city.toml")
         self._make_store()
         self._say(f"writing the papers of {self._crowd.residents:,} residents")
         registry, sites = write_files(self._crowd, self.folder)
@@ -190,6 +198,8 @@ class OwnServer:
         if self._reader is not None:
             self._reader.join(5)
         self._end_orphaned_store()
+        if self._beacon is not None:
+            self._beacon.stop()
         if self.cluster is not None:
             self.cluster.stop()
             if self.cluster.network is not None:
@@ -240,8 +250,8 @@ class OwnServer:
 
     def _common(self) -> list[str]:
         flags = ["--data-dir", str(self.data_dir)]
-        if self._options.city is not None:
-            flags += ["--city", str(Path(self._options.city).resolve())]
+        if self.city is not None:
+            flags += ["--city", str(self.city.resolve())]
         url = self.cluster.urls if self.cluster is not None else self._options.redis_url
         if url is not None:
             flags += ["--redis-url", url]

@@ -18,6 +18,7 @@ from loadtests.resident.acts import SECOND_US
 from loadtests.run.generators import GeneratorPool
 from loadtests.run.load_shape import LoadShape, WholeCrowd
 from loadtests.run.options import Options
+from loadtests.run.proofs import ask_for_proofs
 from loadtests.run.ramp import RampShape
 from loadtests.run.setting import Setting, curves_of, pace_of
 from loadtests.run.watch import Watch
@@ -103,7 +104,7 @@ class Run:
         truth = read_truth(self.store, self.setting.openings) if self.store is not None else None
         observations, meters, unserved = self.pool.observed()
         seen = replace(self.watch.seen, cpu=self.cpu())
-        return Evidence(
+        evidence = Evidence(
             self.crowd,
             self.setting.openings,
             observations,
@@ -121,7 +122,13 @@ class Run:
             clock_doubt_ms=self.pool.clock_doubt_ms,
             ramp=self.load_shape.found,
             began=self.began,
+            beacon=self.options.beacon,
         )
+        for opening in self.setting.openings:
+            looks = evidence.looks(opening)
+            told = ask_for_proofs(self.setting.address, observations, evidence.people(opening), looks)
+            seen.proofs[opening.district] = told
+        return evidence
 
     def in_words(self) -> tuple[str, str]:
         """Say when residents come, and how fast they live, in words for the report."""

@@ -98,7 +98,7 @@ class Watch:
                     o.draw.seed,
                     o.draw.key,
                     o.draw.root,
-                    (o.draw.beacon and o.draw.beacon.signature) or "",
+                    o.draw.beacon,
                 )
             )
 

@@ -18,7 +18,7 @@ from server.core.clock import Clock, from_ms
 from server.core.errors import Invalid, Refusal, UnknownStatus
 from server.core.keys import day_tag, opening_tag, parts_of
 from server.records.registration_changes import CancelStatus, Change, MissStatus
-from server.records.slot import RosterEntry
+from server.records.slot import NumberOrigin, RosterEntry
 from server.records.statuses import known
 from server.registry.store import RegistryStore
 from server.store.connection import Connection
@@ -143,11 +143,15 @@ class Appointments:
 
     async def holder(self, no: str) -> bytes | None:
         """The resident behind a registration number."""
+        it = self.origin_of(no)
+        return await self._slot_store.holder(it.opening, it.entry, it.district, no) if it else None
+
+    def origin_of(self, no: str) -> NumberOrigin | None:
+        """Where a registration number comes from; None for what is none of this city."""
         parts, district = parts_of(no, self._today()), self.district_of(no)
         if parts is None or not district:
             return None
-        tag = opening_tag(district, parts.day, parts.window)
-        return await self._slot_store.holder(tag, parts.entry, district, no)
+        return NumberOrigin(no, district, opening_tag(district, parts.day, parts.window), parts.entry)
 
 
 def _may_be_barred(missed: tuple[MissStatus, int] | UnknownStatus) -> bool:

@@ -8,6 +8,7 @@ import msgspec
 import structlog
 
 from server.appointments.appointments import Appointments
+from server.appointments.shared_numbers import SharedNumbers, holder_of
 from server.appointments.sites import Site
 from server.appointments.slot_store import SlotStore
 from server.appointments.staff import Staff
@@ -16,7 +17,7 @@ from server.appointments.unmatched import Attended, Unmatched
 from server.core.city import City
 from server.core.clock import Clock, from_ms
 from server.core.encryption import Cipher, Unreadable
-from server.core.errors import Invalid
+from server.core.errors import Invalid, Refusal
 from server.core.keys import day_tag
 from server.core.masks import mask_name, mask_phone
 from server.records.registration import registration_of
@@ -40,7 +41,10 @@ class ClosureView(msgspec.Struct):
 
 
 class RosterLine(msgspec.Struct):
-    """One appointment as the desk needs it; the name and the phone are masked."""
+    """One appointment as the desk needs it; the name and the phone are masked.
+
+    `holder`: of a number that two residents have or had: whose this appointment is, to be said in `POST /attendances`.
+    """
 
     registration_no: str
     name: str
@@ -49,6 +53,7 @@ class RosterLine(msgspec.Struct):
     product: str
     dose: int
     state: str
+    holder: str | None = None
 
 
 class Roster(msgspec.Struct):
@@ -73,6 +78,7 @@ class Desk:
         cipher: decrypts names and phones for their masks.
         appointments: lifts the bar of who was there after all.
         unmatched: finds whom the desk means, and keeps what meets no appointment.
+        shared: knows the numbers that two residents have.
     """
 
     def __init__(
@@ -83,6 +89,7 @@ class Desk:
         cipher: Cipher,
         appointments: Appointments,
         unmatched: Unmatched,
+        shared: SharedNumbers,
     ) -> None:
         self._city = city
         self._slot_store = SlotStore(connection)
@@ -93,6 +100,7 @@ class Desk:
         self._cipher = cipher
         self._appointments = appointments
         self._unmatched = unmatched
+        self._shared = shared
 
     async def roster(self, site: Site, day: date) -> Roster:
         """Who is expected at a site on a day, and who has come.
@@ -120,6 +128,7 @@ class Desk:
         residents = [taken.resident for taken in ours]
         kept = await self._reader.registrations(residents)
         known = await self._registry_store.residents(residents)
+        shared = await self._shared.among([(taken.no, taken.resident) for taken in ours])
         entries = []
         for taken, read, person in zip(ours, kept, known, strict=True):
             # The roster is derived: whoever cancelled a moment ago, or has another appointment by now, is left out.
@@ -128,7 +137,10 @@ class Desk:
                 continue
             name, phone = self._masked(taken.resident, person.first_dose.contact if person.first_dose else b"")
             dose = 2 if registration.first_dose else 1
-            entries.append(RosterLine(taken.no, name, phone, taken.period, taken.product, dose, registration.state))
+            holder = holder_of(taken.resident, taken.no) if taken.no in shared else None
+            entries.append(
+                RosterLine(taken.no, name, phone, taken.period, taken.product, dose, registration.state, holder)
+            )
         return entries
 
     def _masked(self, resident: bytes, contact: bytes) -> tuple[str, str]:
@@ -139,13 +151,14 @@ class Desk:
             return "*", "****"
         return mask_name(opened.name), mask_phone(opened.phone)
 
-    async def attend(self, staff: Staff, no: str, day: date) -> Attended:
+    async def attend(self, staff: Staff, no: str, day: date, holder: str | None = None) -> Attended:
         """The desk has given a resident their dose; again answers the same. A desk that was offline may be days late.
 
-        Who does not hold that appointment any more was there all the same: see `server.appointments.unmatched`.
+        Who does not hold that appointment any more was there all the same: see `server.appointments.unmatched`. Of a
+        number that two have, nobody is marked present without the `holder` of the roster's line.
 
         Raises:
-            Refusal: `not-found`: there is no such registration.
+            Refusal: `not-found`: there is no such registration, or two, and it is not said which.
             Invalid: a day that is yet to come, or too long ago.
         """
         today = from_ms(self._clock.now_ms(), self._city.tz).date()
@@ -154,6 +167,10 @@ class Desk:
         if day < today - timedelta(days=_LATEST_DAYS):
             raise Invalid(("date", "long-ago"))
         seen = await self._unmatched.whom(staff, no, day)
+        is_meant = holder == holder_of(seen.resident, no)
+        if not is_meant and (holder or await self._shared.among([(no, seen.resident)])):
+            log.error("a number that two residents have", registration_no=no, site=seen.site, actor=staff.actor)
+            raise Refusal("not-found", reason="number-of-two")
         status, at_ms, unbarred = await self._appointment_store.attend(
             Change(seen.resident, no, staff.actor), seen.site, day.isoformat()
         )

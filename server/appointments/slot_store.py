@@ -14,6 +14,7 @@ from server.records.slot import (
     VACATE,
     CloseSiteStatus,
     Closure,
+    NumberOrigin,
     OpenSlotChange,
     RosterEntry,
     SitePeriod,
@@ -134,13 +135,22 @@ class SlotStore(FeatureStore):
         return [fields_of(answer) for answer in answers]
 
     async def holder(self, tag: str, entry: int, district: str, no: str) -> bytes | None:
-        """The resident key behind a registration number: who claimed its entry, or who was barred under it."""
+        """The resident key behind a registration number: who was barred under it, or who claimed its entry."""
         claim, barred = await self._connection.plain(
             [("HGET", key("claims", tag), entry), ("HGET", key("bars", district), no)],
         )
-        if claim:
-            return bytes(claim[:_RESIDENT_BYTES])
-        return bytes(barred) if barred else None
+        if barred:  # a claim may be another's, where a roll-back has had the entry given twice
+            return bytes(barred)
+        return bytes(claim[:_RESIDENT_BYTES]) if claim else None
+
+    async def named(self, numbers: Sequence[NumberOrigin]) -> list[set[bytes]]:
+        """The resident keys that each number leads to beside the rosters: who claimed its entry, who waits under it."""
+        commands: list[tuple[Arg, ...]] = []
+        for it in numbers:
+            commands.append(("HGET", key("claims", it.opening), it.entry))
+            commands.append(("HGET", key("pending", it.district), it.no))
+        found = iter(await self._connection.plain(commands))
+        return [{bytes(it[:_RESIDENT_BYTES]) for it in pair if it} for pair in zip(found, found, strict=True)]
 
     async def spare(self, tag: str) -> int:
         """An entry of an opening that nobody is given."""

@@ -25,8 +25,8 @@ def command(acl: bool, redis_url: str | None, data_dir: Path, city_file: Path | 
     """Say what is wrong with this set-up, and the cure.
 
     Looks at the city file, the secrets, each node of the store (version, durability, memory, clock, replicas), what has
-    been imported, what is owed to residents, and this machine's limits. Changes nothing. What its user may not read
-    is a note.
+    been imported, what is owed to residents, the sealed seeds of draws and nights, the beacon's relays, and this
+    machine's limits. Changes nothing. What its user may not read is a note.
 
     Exit code: 0 when nothing is bad, 1 otherwise.
     """

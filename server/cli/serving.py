@@ -22,7 +22,7 @@ from server.core.clock import from_ms
 from server.core.errors import SetupError
 from server.core.open_files import allow_files, files_needed
 from server.core.settings import PUBLIC_LISTENER, Settings
-from server.fairness.beacon import BeaconUnverifiable, can_verify
+from server.fairness.beacon import BeaconUnverifiable, can_verify, chain_named
 from server.operations.store_findings import store_findings
 from server.store.address import name_of, naming_also, read_address
 from server.store.connection import Connection
@@ -70,9 +70,14 @@ def bound_for_operations(asked: OperationsAddress | None, default: OperationsAdd
 
 
 def check_beacon(city: City) -> None:
-    """Raises SetupError: the city names a beacon that this Python cannot verify."""
-    if city.beacon is not None and not can_verify():
+    """Raises SetupError: the city names a beacon that this Python cannot verify, or one that nobody can."""
+    if city.beacon is None:
+        return
+    if not can_verify():
         raise SetupError(f"the city file names a beacon, and {BeaconUnverifiable()}; run that, or leave [beacon] out")
+    chain = chain_named(city.beacon.chain)
+    if chain is None or not chain.has_valid_key():
+        raise SetupError("beacon.chain: its public key is none of a network of drand")
 
 
 class CityClock(NamedTuple):

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from server.core.errors import SetupError
-from server.fairness.beacon import BeaconUnverifiable
+from server.fairness.beacon import BeaconUnverifiable, chain_named
 from server.fairness.verification import (
     LogFiles,
     MadePublic,
@@ -99,7 +99,8 @@ def allotment(file: Path, commitment: str | None, list_root: str | None, root: s
         click.echo(counts)
     if (beacon := held.head.beacon) is not None:
         missing = f" is missing: {beacon.missing}" if beacon.missing else ""
-        click.echo(f"round {beacon.round} of {beacon.chain}{missing}")
+        chain = chain_named(beacon.chain)
+        click.echo(f"round {beacon.round} of {chain.in_words if chain else beacon.chain}{missing}")
     click.echo(f"root {held.foot.root}")
 
 

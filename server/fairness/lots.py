@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
-from server.fairness.beacon import CHAINS, Chain, NotOfTheBeacon, randomness_of
+from server.fairness.beacon import Chain, NotOfTheBeacon, chain_named, randomness_of
 from server.fairness.draw import commitment, night_key
 
 Version = Literal[1, 2]
@@ -54,7 +54,7 @@ class BeaconRound(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
         self._known_chain().verify(self.round, self.signature or "")
 
     def _known_chain(self) -> Chain:
-        chain = CHAINS.get(self.chain)
+        chain = chain_named(self.chain)
         if chain is None:
             raise NotOfTheBeacon(f"chain: {self.chain} is none that is known here")
         return chain

@@ -2,22 +2,18 @@
 
 import secrets
 from datetime import date
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from server.core.clock import Clock
 from server.core.encryption import SeedCipher, Unreadable
 from server.core.errors import SetupError
 from server.core.keys import night_seed_name
-from server.fairness.beacon import CHAINS
+from server.fairness.beacon import chain_named
 from server.fairness.draw import SEED_BYTES, commitment
 from server.fairness.lots import LATEST, BeaconRound, Lots
 from server.records.night import NightRecord
 
 if TYPE_CHECKING:
     from server.waiting_room.relays import Relays
-
-# A round is due some seconds after the list was frozen: one that is due much later is of a time before the beacon's.
-_SOON_MS: Final = 60_000
 
 
 class Promise(NamedTuple):
@@ -42,14 +38,12 @@ class Lottery:
     """Makes seeds, opens them, and binds a night to a beacon's round.
 
     Args:
-        clock: city time, by which rounds are due.
         seeds: seals the seeds.
         chain: the beacon that the city file names; empty for none.
         relays: of the beacon.
     """
 
-    def __init__(self, clock: Clock, seeds: SeedCipher, chain: str = "", relays: "Relays | None" = None) -> None:
-        self._clock = clock
+    def __init__(self, seeds: SeedCipher, chain: str = "", relays: "Relays | None" = None) -> None:
         self._seeds = seeds
         self._chain = chain
         self._relays = relays
@@ -61,10 +55,10 @@ class Lottery:
 
     def bind(self, frozen_ms: int) -> NightRecord:
         """What a list that is frozen now is bound to, to be noted with it."""
-        if not self._chain:
+        chain = chain_named(self._chain)
+        if chain is None:
             return NightRecord(frozen_ms=frozen_ms, version=LATEST)
-        round_ = CHAINS[self._chain].round_for(frozen_ms)
-        return NightRecord(frozen_ms=frozen_ms, version=LATEST, beacon=self._chain, round=round_)
+        return NightRecord(frozen_ms=frozen_ms, version=LATEST, beacon=chain.name, round=chain.round_for(frozen_ms))
 
     async def hear(self, night: NightRecord) -> NightRecord | None:
         """What is to be noted of the round that a night is bound to: its signature, or why there is none; None where
@@ -75,8 +69,6 @@ class Lottery:
             return NightRecord(
                 no_beacon=f"round {night.round} was asked of nobody: the city file names no relays for it"
             )
-        if CHAINS[night.beacon].due_ms(night.round) > self._clock.now_ms() + _SOON_MS:
-            return NightRecord(no_beacon=f"round {night.round} is far away by the city's clock")
         heard = await self._relays.ask(night.round)
         return NightRecord(signature=heard.signature or None, no_beacon=heard.missing or None)
 

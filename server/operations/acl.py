@@ -74,7 +74,7 @@ _SERVES = (
     Grant(("get",), ("promises",), "what was told of the wait, and how it turned out"),
     Grant(("hget", "hset", "hdel", "hgetall"), ("bars", "to_call", "dead"), "whom an operator has to see to"),
     Grant(("hget", "hgetall", "hmget", "hset", "hsetnx"), ("night", "frozen", "through"), "the night"),
-    Grant(("hset", "hdel", "hlen", "hscan"), ("pending",), "who waits from night to night"),
+    Grant(("hget", "hset", "hdel", "hlen", "hscan"), ("pending",), "who waits from night to night"),
     Grant(("hgetall",), ("lease",), "who runs the night"),
     Grant(("xadd", "exists"), ("codes", "outbox", "owed"), "messages that are owed"),
     Grant(
@@ -114,6 +114,7 @@ _EXAMINES = (
     Grant(("info", "config|get"), (), "versions, durability, memory, replicas"),
     Grant(("cluster|nodes", "cluster|info"), (), "on a cluster: failed nodes, slots without one"),
     Grant(("time",), (), "clocks"),
+    Grant(("hget",), ("opening", "night"), "whether the seeds of draws and nights can be opened"),
     Grant(("scan",), (), "whether a registry is there"),
     Grant(("get",), ("demo", "looking"), "whether it is made up"),
     Grant(("hgetall",), ("sites", "to_call", "registration"), "sites, and whom no message could tell"),

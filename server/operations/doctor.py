@@ -11,6 +11,7 @@ from server.core.open_files import connections_allowed, files_needed
 from server.core.settings import Settings
 from server.messages.delivery_report import delivery_report
 from server.messages.store import OutboxStore
+from server.operations.draw_findings import beacon_findings, seed_findings
 from server.operations.python_build import python_finding
 from server.operations.store_findings import Finding, clock_findings, store_findings
 from server.store.agreed import Agreement
@@ -25,7 +26,7 @@ _CONNECTION_KB = 9
 
 
 async def examine(settings: Settings, city: City, connection: Connection) -> AsyncIterator[Finding]:
-    """Look at the store, the clocks, what has been imported, what is owed, and this machine.
+    """Look at the store, the clocks, what has been imported, what is owed, seeds, the beacon, and this machine.
 
     Args:
         settings: of the command.
@@ -39,6 +40,8 @@ async def examine(settings: Settings, city: City, connection: Connection) -> Asy
         ("registry: whether it is made up", _demo(connection)),
         ("registry: whether it is imported", _registry(connection)),
         ("outbox", _outbox(city, connection)),
+        ("seeds", seed_findings(settings, city, connection)),
+        ("beacon", beacon_findings(city)),
     )
     for what, findings in looks:
         async for finding in _or_note(what, findings):

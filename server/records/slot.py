@@ -88,6 +88,15 @@ class RosterEntry(NamedTuple):
         return cls(no, stored[:_RESIDENT_BYTES], *Slot.unpack(stored[_RESIDENT_BYTES:].decode()))
 
 
+class NumberOrigin(NamedTuple):
+    """A registration number, the district whose it is, and the opening (its tag) and entry that it was made of."""
+
+    no: str
+    district: str
+    opening: str
+    entry: int
+
+
 class OpenSlotChange(NamedTuple):
     """A registration whose slot is being given or freed, or was when somebody crashed; and since when."""
 

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from server.fairness.beacon import CHAINS, Chain, randomness_of
+from server.fairness.beacon import Chain, chain_named, randomness_of
 from server.fairness.draw import Draw, commitment
 from server.records.opening import OpeningRecord
 
@@ -95,7 +95,7 @@ class Drawing:
 
     def bound(self, draw_ms: int) -> Bound | None:
         """The beacon's round that it is bound to where it ends at this time; None where it is to none."""
-        chain = CHAINS.get(self.chain)
+        chain = chain_named(self.chain)
         if chain is None:
             return None
         signature = self._signature or None
@@ -104,5 +104,7 @@ class Drawing:
 
     def numbers_ms(self, draw_ms: int) -> int:
         """When the numbers of a draw that ends at this time can be expected."""
-        chain = CHAINS.get(self.chain)
-        return draw_ms if chain is None else chain.due_ms(chain.round_for(draw_ms)) + _BEACON_COMES_MS
+        chain = chain_named(self.chain)
+        if chain is None or not chain.is_soon(round_ := chain.round_for(draw_ms), draw_ms):
+            return draw_ms
+        return chain.due_ms(round_) + _BEACON_COMES_MS

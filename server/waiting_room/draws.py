@@ -187,7 +187,8 @@ class Draws:
 
     def _without_relays(self, bound: Bound) -> Heard | None:
         """Another worker may know some; not for ever."""
-        if self._clock.now_ms() < bound.due_ms + _NO_RELAYS_MS:
+        now_ms = self._clock.now_ms()
+        if now_ms < bound.due_ms + _NO_RELAYS_MS and bound.chain.is_soon(bound.round, now_ms):
             return None
         return Heard("", f"round {bound.round} was asked of nobody: the city file names no relays any more")
 

@@ -120,6 +120,8 @@ async def test_who_is_behind_a_number(store: Store) -> None:
     assert await store.holder(opening, 8, "440106", "N8") is None
     await store.note_bar("440106", "N8", r(8))
     assert await store.holder(opening, 8, "440106", "N8") == r(8), "found after the opening was deleted, too"
+    await store.note_bar("440106", "N7", r(9))
+    assert await store.holder(opening, 7, "440106", "N7") == r(9), "a roll-back may have had the entry claimed twice"
     await store.forget_bar("440106", "N8")
     assert await store.holder(opening, 8, "440106", "N8") is None
 

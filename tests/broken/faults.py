@@ -147,6 +147,12 @@ def _wrong_numbers(x: Exchange) -> None:
         x.change(number=place["number"] ^ 1)
 
 
+def _wrong_proof(x: Exchange) -> None:
+    # some are told the blind of the list's other end: all of it is good but for that
+    if (proof := x.told("GET", "/ticket/proof", 200)) and proof["entry"] % 9 == 3:
+        x.change(blind=proof["blind"][::-1])
+
+
 # Calls and passes
 
 # Who asks for a pass gets one, called or not; the books are kept as if they had been called.
@@ -486,6 +492,7 @@ FAULTS = {
     "gap in the numbers": Fault({"join": _A_GAP}),
     "back door": Fault({"join": _BACK_DOOR}),
     "wrong number": Fault(after=_wrong_numbers),
+    "wrong proof": Fault(after=_wrong_proof),
     "called out of turn": Fault({"claim": _LET_IN}),
     "call not kept": Fault(after=_too_late_at_once),
     "rate exceeded": Fault({"advance": _IN_A_HURRY}),

@@ -94,6 +94,7 @@ PLACES = (
     Case("gap in the numbers", {"places dense"}, _AUDITED, history="an entry that nobody was told"),
     Case("back door", {"places as told"}, _AUDITED, history="an entry that nobody was told"),
     Case("wrong number", {"draw order"}, _AUDITED, history="a ticket's number is not what its holder worked out"),
+    Case("wrong proof", {"listed in the draw"}, _AUDITED),
     Case(
         "wrong eligibility",
         {"eligibility"},

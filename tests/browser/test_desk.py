@@ -1,9 +1,12 @@
 """The desk's page in a real browser: who comes is checked in once, also without a network; nothing stays behind."""
 
+from typing import Any
+
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
+from server.core.keys import key, resident_tag
 from tests.support.browser import DESKTOP, Visits, look
 from tests.support.desk_page import confirm, sign_in_at_the_desk, type_number
 from tests.support.serving import API, Up, operator_token, store_client, until
@@ -410,3 +413,38 @@ def test_a_token_that_ends_at_the_desk_loses_no_attendance(morning: Up, visit: V
     sign_in_at_the_desk(page, morning, token)
     expect(page.locator(f"#e{number} .badge.fulfilled")).to_be_visible()
     assert roster(morning, site, token)["am"]["state"] == "fulfilled"
+
+
+def test_a_number_that_two_people_have_is_said_to_be_one_and_goes_with_whose_it_is(morning: Up, visit: Visits) -> None:
+    site = "440113-1"
+    token = staff_token(morning, site)
+    no = roster(morning, site, token)["pm"]["registration_no"]
+    other = b"another resident"
+    with store_client(morning.data_dir) as store:  # as a roll-back of the store can leave it
+        store.hset("pending:{440113}", no, other)
+        store.sadd(key("past", resident_tag(other)), no)
+    sent: list[Any] = []
+
+    def attended(route: Route) -> None:
+        sent.append(route.request.post_data_json)
+        done = {"registration_no": no, "site": site, "date": sent[-1]["date"], "period": "pm", "state": "fulfilled"}
+        route.fulfill(status=200, json=done | {"at": "2021-06-19T08:00:00+08:00"})
+
+    try:
+        shown = roster(morning, site, token)["pm"]
+        here = visit(morning, recorded=False)
+        here.context.route(f"**{API}/attendances", attended)
+        page = here.context.new_page()
+        page.goto(f"{morning.url}/staff#token={token}")  # another test of this desk may have taken one from its list
+        expect(page.locator(f"#e{no}")).to_be_visible()
+        type_number(page, no)
+        expect(page.locator("#confirm-warn")).to_contain_text("这个号码有两个人")
+        look(page, "desk-number-of-two")
+        confirm(page)
+        until(lambda: sent, "it is sent")
+    finally:
+        with store_client(morning.data_dir) as store:
+            store.hdel("pending:{440113}", no)
+            store.delete(key("past", resident_tag(other)))
+    assert shown["holder"] and sent[0]["holder"] == shown["holder"]
+    assert roster(morning, site, token)["pm"]["holder"] is None

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.fairness.beacon import QUICKNET, NotOfTheBeacon
+from server.core.beacon import Beacon, problems_of_beacon
+from server.fairness.beacon import QUICKNET, NotOfTheBeacon, chain_named
 from tests.support.beacon import RECORDED, Recorded
 
 GENESIS_MS = 1_692_803_367_000
@@ -63,3 +64,51 @@ def test_a_draw_is_bound_to_the_first_round_that_is_due_three_seconds_after_its_
 
 def test_a_draw_that_ended_before_the_beacon_began_is_bound_to_its_first_round() -> None:
     assert [QUICKNET.round_for(ends_ms) for ends_ms in (0, GENESIS_MS - 3000, GENESIS_MS - 2999)] == [1, 1, 2]
+
+
+# A network that is not public
+
+# Of the key 12345678901234567890123456789, and what it signs of round 42: py_ecc 8.0.0 and py-arkworks-bls12381 0.5.0
+# give the same.
+KEY = (
+    "98e70173af80481639c7c485da5a17d41afea6551f374d8f735512705ebdf4f5598c1605dff645cafea699dee3f1b37d"
+    "11278ec94c2c774fd7b5bcb1fbeffd98802e4d59b3e766ba7c0a8b6b438fc271d4244545876aa42527aa920ef87f51f2"
+)
+SIGNED = "a8eb52efecd4349cfbbcee3db9af20db0909a506e968c27f29bfc4ccac82d31536669b5ecc085dd4262f6c9460d81eee"
+NAME = f"drand:{'ab' * 32}:1600000000:30:{KEY}"
+
+
+def test_a_networks_name_says_how_its_rounds_are_verified() -> None:
+    chain = chain_named(NAME)
+    assert chain is not None and chain.has_valid_key()
+    assert chain.verify(42, SIGNED) == hashlib.sha256(bytes.fromhex(SIGNED)).digest()
+    assert chain.due_ms(1) == 1_600_000_000_000 and chain.round_for(1_600_000_000_000) == 2
+    for number, signature in ((43, SIGNED), (42, RECORDED[1].signature)):
+        with pytest.raises(NotOfTheBeacon, match="a network that is not public, drand abababababab"):
+            chain.verify(number, signature)
+    with pytest.raises(NotOfTheBeacon):
+        QUICKNET.verify(42, SIGNED)
+
+
+@pytest.mark.parametrize("public_key", ["00" * 96, "ff" * 96, KEY[:-2] + "00"])
+def test_a_public_key_that_is_none_is_said_to_be_none(public_key: str) -> None:
+    chain = chain_named(NAME.replace(KEY, public_key))
+    assert chain is not None and not chain.has_valid_key()
+    with pytest.raises(NotOfTheBeacon, match="public key"):
+        chain.verify(42, SIGNED)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "Quicknet", NAME.upper(), NAME[:-1], NAME + "0", NAME + "\n", NAME.replace(":30:", ":0:"),
+     NAME.replace(":30:", ":61:"), NAME.replace("1600000000", "-1"), NAME.replace("drand:", "")],
+)  # fmt: skip
+def test_a_name_that_is_none_names_no_chain(name: str) -> None:
+    assert chain_named(name) is None
+    assert [it.partition(":")[0] for it in problems_of_beacon(Beacon(["https://a.example"], chain=name))] == [
+        "beacon.chain"
+    ]
+
+
+def test_a_round_far_from_what_it_follows_is_waited_for_by_nobody() -> None:
+    assert QUICKNET.is_soon(1, GENESIS_MS - 66_000) and not QUICKNET.is_soon(1, GENESIS_MS - 66_001)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from server.core.beacon import Beacon
 from server.core.encryption import SeedCipher
 from server.core.errors import SetupError
 from server.fairness.beacon import can_verify
@@ -15,6 +16,7 @@ from server.fairness.verification import verify_allotment
 from server.night.lottery import Lottery
 from server.records.night import NightRecord
 from server.waiting_room.drawing import Heard
+from server.waiting_room.relays import Relays
 from tests.support.nights import DAY, NightHouse, fill
 from tests.support.results import FROZEN_MS, ROUND, SIGNATURE
 from tests.support.serving import TIANHE, StandingClock
@@ -36,10 +38,8 @@ class Asked:
         return self.heard
 
 
-def lottery(relays: Any = None, *secrets: bytes, chain: str = "quicknet", at_ms: int = FROZEN_MS) -> Lottery:
-    clock = StandingClock()
-    clock.at_ms = at_ms
-    return Lottery(clock, SeedCipher(secrets or (SECRET,)), chain, relays)
+def lottery(relays: Any = None, *secrets: bytes, chain: str = "quicknet") -> Lottery:
+    return Lottery(SeedCipher(secrets or (SECRET,)), chain, relays)
 
 
 async def test_a_frozen_list_is_bound_to_the_first_round_that_is_due_three_seconds_later() -> None:
@@ -57,10 +57,13 @@ async def test_a_frozen_list_is_bound_to_the_first_round_that_is_due_three_secon
 
 async def test_why_there_is_no_round_is_noted_for_good() -> None:
     frozen = lottery().bind(FROZEN_MS)
+    before = StandingClock()
+    before.at_ms = FROZEN_MS - 10**9
+    nobodys = Beacon(["http://127.0.0.1:9"])
     for it, why in (
         (lottery(Asked(Heard("", "nobody answered"))), "nobody answered"),
         (lottery(None), "of nobody"),
-        (lottery(Asked(Heard(SIGNATURE, "")), at_ms=FROZEN_MS - 10**9), "far away"),
+        (lottery(Relays(nobodys, before)), "far away"),
     ):
         heard = await it.hear(frozen)
         assert heard is not None and heard.signature is None and why in (heard.no_beacon or "")

@@ -130,7 +130,7 @@ class NightHouse:
         self.folder = folder
         self.published = Published(folder, LineNumbers(b"l" * 32))
         self.appointments = Appointments(self.city, store, self.clock)
-        self.lottery = Lottery(self.clock, SeedCipher([b"s" * 32]), chain)
+        self.lottery = Lottery(SeedCipher([b"s" * 32]), chain)
         self.night = Night(self.city, store, self.clock, self.appointments, self.published, self.lottery)
 
     def at(self, clock_time: str, day: date = DAY) -> int:

@@ -1,6 +1,7 @@
 """Asking the beacon's relays: one honest one is enough, and no other one is believed or waited for too long."""
 
 import asyncio
+import json
 import time
 from contextlib import AsyncExitStack
 
@@ -10,7 +11,7 @@ from server.core.beacon import Beacon
 from server.core.clock import Clock
 from server.waiting_room.drawing import Heard
 from server.waiting_room.relays import Relays
-from tests.support.beacon import LIARS, RECORDED, Recorded, Relay, honest, serving
+from tests.support.beacon import HASH, LIARS, RECORDED, Recorded, Relay, honest, says, serving
 
 
 class At(Clock):
@@ -96,3 +97,49 @@ async def test_a_relay_that_is_not_there_is_told_of() -> None:
         pass
     heard = await Relays(Beacon([address], ask_seconds=0.5, deadline_seconds=1), At(due_ms(42))).ask(42)
     assert heard.signature == "" and address.removeprefix("http://") in heard.missing
+
+
+async def test_a_round_that_is_far_away_by_the_citys_clock_is_waited_for_by_nobody() -> None:
+    """As in a city whose clock stands before the beacon's first round, or was set back while somebody waited."""
+    asked: list[str] = []
+
+    async def counting(path: str, writer: asyncio.StreamWriter) -> None:
+        asked.append(path)
+
+    async with serving(counting) as address:
+        relays = Relays(Beacon([address]), At(due_ms(1) - 10**10))
+        heard = await asyncio.wait_for(relays.ask(1), 5)
+        assert heard == Heard("", "round 1 is far away by the city's clock") and not asked
+        clock = At(due_ms(42) - 1000)
+        asking = asyncio.create_task(Relays(Beacon([address]), clock).ask(42))
+        await asyncio.sleep(0.2)
+        clock.at_ms -= 10**7
+        assert "far away" in (await asyncio.wait_for(asking, 5)).missing and not asked
+
+
+# As a relay of drand answers `/HASH/info`; the key is the one in `facts`, as npm drand-client 1.4.2 has it.
+INFO = {
+    "public_key": "83cf0f2896adee7eb8b5f01fcad3912212c437e0073e911fb90022d3e760183c8c4b450b6a0a6c3ac6a5776a2d1064510d1f"
+    "ec758c921cc22b0e17e63aaf4bcb5ed66304de9cf809bd274ca73bab4af5a6e9c76a4bc09e76eae8991ef5ece45a",
+    "period": 3, "genesis_time": 1692803367, "hash": HASH, "schemeID": "bls-unchained-g1-rfc9380",
+}  # fmt: skip
+
+
+async def test_a_look_says_of_each_relay_whether_it_serves_the_chain() -> None:
+    asked: list[str] = []
+
+    async def good(path: str, writer: asyncio.StreamWriter) -> None:
+        asked.append(path)
+        await says("200 OK", json.dumps(INFO).encode())(path, writer)
+
+    others = [says("200 OK", json.dumps(INFO | {name: it}).encode()) for name, it in
+              (("hash", "0" * 64), ("public_key", "ab" * 96), ("period", 30), ("genesis_time", 1))]  # fmt: skip
+    relays = [good, *others, LIARS["silent"], LIARS["a page"], LIARS["broken"], LIARS["endless"]]
+    async with AsyncExitStack() as stack:
+        addresses = [await stack.enter_async_context(serving(relay)) for relay in relays]
+        found = await Relays(Beacon(addresses, ask_seconds=3.0), At(0)).look()
+    assert list(found.values()) == [
+        "", *["it serves another chain"] * 4, "no answer in 3 s", "an answer that is no beacon's", "HTTP 500",
+        "an answer without end",
+    ]  # fmt: skip
+    assert asked == [f"/{HASH}/info"] and list(found) == [it.removeprefix("http://") for it in addresses]

@@ -367,3 +367,21 @@ async def test_a_city_that_names_relays_no_more_does_not_leave_its_residents_wai
         assert (await other.get(PATH))["draw"]["seed"] is None, "another worker may know some"
         await other.at("19:01:10")
         assert "names no relays" in (await other.get(PATH))["draw"]["beacon"]["missing"]
+
+
+async def test_a_draw_before_the_beacons_first_round_goes_on_without_it_at_once(store_url: str) -> None:
+    """A city whose clock stands in 2021 is bound to a round that is due in 2023: nobody waits for that."""
+    async with AsyncExitStack() as stack:
+        relays = [await stack.enter_async_context(serving(honest))]
+        early = DAY.replace(2021)
+        house = await stack.enter_async_context(open_house(store_url, city=bound_city(relays), day=early))
+        await enrol(house.store, [person(i) for i in range(3)])
+        await house.at("18:58:10")
+        place = await house.join(person(0))
+        assert place["poll_after_seconds"] <= 120
+        assert (await house.get(PATH))["draw"]["numbers_at"] == "2021-09-15T19:00:00+08:00"
+        await house.at(ENDS)
+        draw = await settled(house)
+        assert draw["beacon"]["round"] == 1 and "far away" in draw["beacon"]["missing"]
+        await house.forward(1)
+        assert (await house.get("/ticket", bearer=place["ticket"]))["number"] == 1

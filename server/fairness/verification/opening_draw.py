@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from server.core.keys import opening_tag
-from server.fairness.beacon import CHAINS, NotOfTheBeacon
+from server.fairness.beacon import NotOfTheBeacon, chain_named
 from server.fairness.draw import BLIND_BYTES, Draw, commitment, draw_key
 from server.fairness.draw_tree import DrawTree
 from server.fairness.verification.reading import WrongFile, compare_root, parse
@@ -158,7 +158,8 @@ def _bound(file: _DrawFile, said: _Draw, seed: bytes, published: Published) -> D
     expected = draw_key(seed, file.tag, root, randomness).hex()
     if said.key != expected:
         raise WrongFile(0, f"key: seed, root and beacon give {expected}, the file says {said.key}")
-    bound_to = f"{said.beacon.chain} round {said.beacon.round}" if said.beacon else ""
+    chain = chain_named(said.beacon.chain) if said.beacon else None
+    bound_to = f"{chain.in_words} round {said.beacon.round}" if said.beacon and chain else ""
     missing = (said.beacon.missing or "") if said.beacon else ""
     draw = _numbers(bytes.fromhex(expected), entries)
     return Drawn(draw, len(file.numbers), 2, root, bound_to, missing)
@@ -181,7 +182,7 @@ def _check_leaves(leaves: Path, entries: int, root: str) -> None:
 def _randomness(file: _DrawFile, said: _Draw) -> bytes:
     """What the beacon adds to the key; nothing where it was not to be had, which the file says."""
     beacon = said.beacon
-    chain = CHAINS.get(beacon.chain) if beacon else None
+    chain = chain_named(beacon.chain) if beacon else None
     if beacon is None or chain is None:
         raise WrongFile(0, f"beacon: {beacon and beacon.chain} is no chain that is known here")
     if file.opens_at is None or said.seconds <= 0:

@@ -78,7 +78,7 @@ function drawVerified({ number, entry, verified: it }) {
   $("verified").hidden = !isKnown;
   if (!isKnown) return;
   const together = (...said) => said.filter(Boolean).join(zh() ? "" : " ");
-  const how = !(it.version > 1) ? "howFirst" : it.missing ? "howMissing" : it.round ? "howBeacon" : "howNoBeacon";
+  const how = !(it.version > 1) ? "howFirst" : it.missing ? "howMissing" : !it.round ? "howNoBeacon" : it.chain === "quicknet" ? "howBeacon" : "howOwnBeacon";
   set("number-fault", it.fault ? t("faultSays") : "");
   set("verified-title", t(it.unable ? "verifiedUnable" : it.fault ? "verifiedDiffers" : "verified"));
   set("verified-how", it.unable ? "" : t(how, count(it.entries), it.chain, it.round));
@@ -153,7 +153,11 @@ document.querySelector("#over a[href='#home']").onclick = () => {
   const it = mineNow();
   if (it && it.state !== "missed" && !LIVE.includes(it.state)) remember(`place:${it.key}`);
 };
-$("check-list").onclick = () => { kit.verify.now(mineNow()); look(); };
+$("check-list").onclick = () => { // what checks it may still be on its way
+  const it = mineNow();
+  keep({ ...it, verified: { ...it.verified, list_due: 1 } });
+  look();
+};
 $("save-evidence").onclick = () => {
   const it = mineNow();
   saveFile(`${it.district}-${it.date}-${it.entry}.json`, "application/json", kit.verify.evidence(it));

@@ -51,8 +51,6 @@ export function look() {
     else if (verified.list_due && Date.now() >= verified.list_due) checked(it, checkList);
   }
 }
-/** The list at once, as somebody wants to know. */
-export const now = (it) => note(it, { list_due: 1 });
 /** What somebody needs who is to look into it. */
 export const evidence = (it) => {
   const { entry, number, commitment, root, verified } = it;

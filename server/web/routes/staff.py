@@ -38,10 +38,11 @@ class StaffView(msgspec.Struct):
 
 
 class Seen(msgspec.Struct):
-    """`POST /attendances`."""
+    """`POST /attendances`; `holder`: the roster's, where its line has one."""
 
     registration_no: str
     date: date
+    holder: Annotated[str, msgspec.Meta(max_length=64)] | None = None
 
 
 class Closing(msgspec.Struct):
@@ -114,7 +115,7 @@ async def roster(
 async def attend(request: AnyRequest, data: Annotated[Seen, Body()]) -> Response[Attended]:
     if not is_registration_no(data.registration_no):
         raise Invalid(("registration_no", "checksum"))
-    seen = await services_of(request).desk.attend(_staff(request), data.registration_no, data.date)
+    seen = await services_of(request).desk.attend(_staff(request), data.registration_no, data.date, data.holder)
     return Response(seen, status_code=202 if seen.state == "unmatched" else 200, headers=NO_STORE)
 
 

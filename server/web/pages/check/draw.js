@@ -6,6 +6,8 @@ import { rootBy } from "./merkle.js";
 const HEX = /^(?:[0-9a-f]{2})+$/;
 const PASSES = 8;
 const QUICKNET = { genesis_ms: 1692803367_000, period_ms: 3000 };
+// A network that is not public says in its name when its first round was due, and how long a round is.
+const OWN_CHAIN = /^drand:[0-9a-f]{64}:(\d+):(\d+):[0-9a-f]{192}$/;
 const AFTER_MS = 3000;
 const NONE = new Uint8Array();
 
@@ -32,13 +34,19 @@ async function numberBy(key, entries, entry) {
   return x + 1;
 }
 // The first round that is due three seconds after the draw's end, or later.
-const roundFor = (ends_ms) => Math.max(0, Math.ceil((ends_ms + AFTER_MS - QUICKNET.genesis_ms) / QUICKNET.period_ms)) + 1;
+const roundFor = ({ genesis_ms, period_ms }, ends_ms) => Math.max(0, Math.ceil((ends_ms + AFTER_MS - genesis_ms) / period_ms)) + 1;
+function chainNamed(name) {
+  if (name === "quicknet") return QUICKNET;
+  const own = OWN_CHAIN.exec(name);
+  return own && { genesis_ms: own[1] * 1000, period_ms: own[2] * 1000 };
+}
 async function keyOf({ district, date, window: nth, opens_at, draw }) {
   const { seed, version, root, beacon } = draw;
   if (!(version > 1)) return bytes(seed);
   let randomness = NONE;
   if (beacon) {
-    if (beacon.chain !== "quicknet" || beacon.round !== roundFor(Date.parse(opens_at) + draw.seconds * 1000)) return null;
+    const chain = chainNamed(beacon.chain);
+    if (!chain || beacon.round !== roundFor(chain, Date.parse(opens_at) + draw.seconds * 1000)) return null;
     if (!beacon.signature && !beacon.missing) return null;
     if (beacon.signature) randomness = await digest(bytes(beacon.signature));
     if (beacon.signature && hex(randomness) !== beacon.randomness) return null;

@@ -32,7 +32,7 @@ export function paintAsked() {
   const elsewhen = isElsewhen(period, hm(now_ms()));
   const warnings = [skipped && t("notDone")];
   if (can) {
-    warnings.push(date < today() && t("warnDay", dayName(date)),
+    warnings.push(entry.holder && t("warnTwo"), date < today() && t("warnDay", dayName(date)),
       date === today() && elsewhen && t("warnPeriod", periodName(period).toLowerCase()),
       ...(roster?.data.closures ?? []).filter((it) => !it.period || it.period === period).map((it) => t("warnClosed", periodName(it.period))));
   }
@@ -58,8 +58,8 @@ export function paintAsked() {
 function attended() {
   if ($("attended").getAttribute("aria-disabled") || !page.asked || !page.me) return;
   const { entry, date } = page.asked;
-  const { registration_no, period, name } = entry;
-  outbox.put({ registration_no, date, period, name, site: page.me.site, at: now_ms() });
+  const { registration_no, period, name, holder } = entry;
+  outbox.put({ registration_no, date, holder, period, name, site: page.me.site, at: now_ms() });
   page.last = { no: registration_no, date, name, what: "sending" };
   page.query = $("regno").value = "";
   $("confirm").close();

@@ -151,7 +151,7 @@ export function pickDay(value) {
 // The outbox, and who was last
 export const post = outbox.sender(
   () => (page.token && page.me?.site) || null,
-  ({ registration_no, date }) => call("POST", "/attendances", { body: { registration_no, date } }),
+  ({ registration_no, date, holder }) => call("POST", "/attendances", { body: { registration_no, date, holder: holder ?? undefined } }),
   (what, attendance, answer) => {
     const { registration_no: no, date, name } = attendance;
     const who = name || spaced(no);

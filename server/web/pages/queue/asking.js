@@ -37,7 +37,7 @@ export function look() {
     // A device whose clock was set back must not wait for ever.
     if (it.due > Date.now() + it.wait_ms + 1000) later({ ...it, seen: Math.min(it.seen, Date.now()) }, it.wait_ms);
     if (LIVE.includes(it.state)) bring("wait");
-    if (it.drawn && it.number) bring("verify");
+    if (it.number && it.entry < lastLook(it.district)?.draw?.entries) bring("verify"); // on a second device as well
     if (it.state === "drawing" && !it.spread && waitsAlone(it)) spread(it);
     if (!isDue(it)) continue;
     if (waitsAlone(it)) lookAt(it.district); else poll(it.key);

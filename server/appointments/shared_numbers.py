@@ -1,0 +1,48 @@
+"""Numbers that two residents have, as a roll-back of the store can leave them: found, and told apart at the desk."""
+
+import hashlib
+from collections.abc import Sequence
+
+from server.appointments.appointments import Appointments
+from server.appointments.slot_store import SlotStore
+from server.records.slot import NumberOrigin
+from server.store.connection import Connection
+from server.store.registrations import RegistrationReader
+
+_HOLDER_DIGITS = 12
+
+
+class SharedNumbers:
+    """Looks whether a number is, or was, a second resident's too.
+
+    Args:
+        connection: where registrations are.
+        appointments: knows where a number comes from.
+    """
+
+    def __init__(self, connection: Connection, appointments: Appointments) -> None:
+        self._slot_store = SlotStore(connection)
+        self._reader = RegistrationReader(connection)
+        self._appointments = appointments
+
+    async def among(self, held: Sequence[tuple[str, bytes]]) -> set[str]:
+        """Those of (number, resident key who has it here) that another resident has, or had, as well."""
+        known: list[tuple[NumberOrigin, bytes]] = []
+        for no, resident in held:
+            origin = self._appointments.origin_of(no)
+            if origin is not None:
+                known.append((origin, resident))
+        if not known:
+            return set()
+        named = await self._slot_store.named([origin for origin, _ in known])
+        shared = set()
+        for (origin, resident), others in zip(known, named, strict=True):
+            for other in others - {resident}:  # nearly never is there one
+                if await self._reader.is_number_of(other, origin.no):
+                    shared.add(origin.no)
+        return shared
+
+
+def holder_of(resident: bytes, no: str) -> str:
+    """What tells the holders of one number apart; it says nothing of them."""
+    return hashlib.sha256(resident + no.encode()).hexdigest()[:_HOLDER_DIGITS]
