@@ -165,11 +165,13 @@ def test_every_page_says_who_runs_it_whom_to_call_and_what_is_kept(morning: Up, 
     expect(foot).to_contain_text("Run by Guangzhou Municipal Health Commission")
     expect(foot).to_contain_text("answered day and night")
     assert foot.locator("a").first.get_attribute("href") == "tel:12345"
-    foot.locator("summary").click()
-    expect(foot).to_contain_text("90 days after all is done")
     page.click("#language")
     expect(foot).to_contain_text("主办：广州市卫生健康委员会")
     look(page, f"foot{path.replace('/', '-')}")
+    foot.locator("a").last.click()
+    expect(page.locator("main")).to_contain_text("90")
+    expect(page.locator("#service")).to_be_visible()
+    look(page, f"data{path.replace('/', '-')}")
 
 
 CONSENT = {"version": "2021-06", "text": "我同意使用我的接种记录。"}

@@ -53,7 +53,7 @@ def night(state: str, **fields: Any) -> dict[str, Any]:
         (
             "commitment", "closed_at", "missed", "charged", "barred", "freed_at", "freed", "frozen_at", "list_root",
             "registrations", "allotted_at", "given", "withdrawn", "published_at", "root", "seed", "counts", "reached",
-            "told_at", "reminded",
+            "told_at", "reminded", "by_reserve",
         )
     )  # fmt: skip
     return {"date": "2021-06-18", "state": state, "over": [], **empty, **fields}

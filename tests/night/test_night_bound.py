@@ -52,6 +52,9 @@ def test_a_night_is_bound_to_the_round_after_its_frozen_list_or_says_for_good_th
     asyncio.run(prepared(store_url))
     is_silent = "silent" in request.node.name
     city = relay.city_file(SHIPPED_CITY, tmp_path / "city.toml")
+    if is_silent:  # eleven districts wait for it, one after the other
+        hasty = city.read_text("utf-8").replace("deadline_seconds = 4.0", "deadline_seconds = 1.0")
+        city.write_text(hasty, "utf-8")
     common = {"JIAOHAO_SECRET": (b"s" * 32).hex(), "JIAOHAO_PEPPER": (b"p" * 32).hex(), "JIAOHAO_REDIS_URL": store_url}
     asked = ("night", "--date", str(DAY), "--results", str(tmp_path / "results"), "--city", str(city))
     code, _, err = jiaohao(*asked, **common)

@@ -45,8 +45,11 @@ async def test_the_city_speaks_both_languages(house: House) -> None:
     zh, en = await house.get("/city"), await house.get("/city", lang="en-GB,en;q=0.9")
     assert (zh["name"], en["name"]) == ("广州市", "Guangzhou")
     assert zh["phase"]["rule"] != en["phase"]["rule"]
-    answer = await house.call("GET", "/city")
+    answer = await house.call("GET", "/city", headers={"accept-encoding": "identity"})
     assert "accept-language" in answer.headers["vary"].lower()
+    packed = await house.call("GET", "/city", headers={"accept-encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip" and "content-encoding" not in answer.headers
+    assert "accept-encoding" in packed.headers["vary"] and packed.json() == answer.json()
 
 
 async def test_the_city_says_who_runs_it_whom_to_ask_and_what_is_kept_how_long(house: House) -> None:

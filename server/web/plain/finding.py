@@ -66,6 +66,13 @@ async def show_code(request: AnyRequest) -> Response[str]:
     return go_to(REGISTRATION, visit.keep_receipt(found.registration_no, found.receipt))
 
 
+@get("/data")
+async def what_is_kept(request: AnyRequest) -> Response[str]:
+    """What is kept of a resident, and for how long."""
+    visit = PlainVisit(request)
+    return page(visit, "data", kept_days=visit.services.city.policy.retention_days)
+
+
 # Leaving no trace
 
 
@@ -85,4 +92,4 @@ async def forget(request: AnyRequest) -> Response[str]:
     return go_to(HOME, *(visit.drop(name) for name in ("ticket", "pass", "receipts")))
 
 
-HANDLERS = [ask_find, send_code, ask_code, show_code, ask_forget, forget]
+HANDLERS = [ask_find, send_code, ask_code, show_code, what_is_kept, ask_forget, forget]

@@ -11,12 +11,9 @@ export function drawService() {
   const text = JSON.stringify([lang, it]);
   if (!it || text === drawService.text) return; // so that who stands on a link stays there
   drawService.text = text;
-  const { hotline, hotline_hours: hours, privacy_url } = it;
+  const { hotline, hotline_hours: hours } = it;
   set("service-run-by", sayOfService("run-by", it.run_by));
   $("service-hotline").href = `tel:${hotline.replace(/[ -]/g, "")}`;
   set("service-hotline", hotline);
   set("service-hours", hours ? sayOfService("hours", hours.opens, hours.closes) : sayOfService("always"));
-  set("service-kept-for", sayOfService("kept-for", it.retention_days));
-  $("service-notice").hidden = !privacy_url;
-  if (privacy_url) $("service-notice").href = privacy_url;
 }
