@@ -18,7 +18,7 @@ from server.web import assets, worded
 PRODUCT = Path(server.__file__).parent
 LUA = PRODUCT.parent / "lua"
 # Both pages of the resident's scripts share one set of words, so no two of these tables may give a key other words.
-OF_THE_PAGE = ("app", "opening", "queue", "receipt", "message", "register", "papers", "prove", "find")
+OF_THE_PAGE = ("app", "opening", "queue", "receipt", "service", "message", "register", "papers", "prove", "find")
 # Chinese that nobody is told: how names and days are read, made-up people, forms of a date.
 OTHER_CHINESE = {
     "core/names.py": "names that are none, and letters that stand for lost ones",

@@ -13,7 +13,7 @@ import pytest
 from redis import Redis
 
 from server.appointments.corrections import Counts
-from server.core.city import SHIPPED_CITY, City, load_city
+from server.core.city import City, load_city
 from server.core.encryption import Cipher, Contact
 from server.core.errors import StoreUnavailable
 from server.core.keys import Pepper, registration_no, resident_tag
@@ -29,6 +29,7 @@ from server.operations.importing import (
 from server.records.registration_changes import Change, Correction
 from server.records.slot import RosterEntry, Slot
 from server.store.connecting import connect
+from tests.support.city_files import changed_city_file
 from tests.support.nights import DAY as NIGHT
 from tests.support.nights import SECRET, NightHouse, fill
 from tests.support.post import Phones, open_post
@@ -69,11 +70,7 @@ def jiaohao(jiaohao: Jiaohao, store_url: str, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def strict_city(tmp_path: Path) -> str:
     """Guangzhou, but files of twenty rows are judged already."""
-    text = SHIPPED_CITY.read_text(encoding="utf-8")
-    assert "judged_from_rows = 1000\n" in text
-    file = tmp_path / "strict.toml"
-    file.write_text(text.replace("judged_from_rows = 1000\n", "judged_from_rows = 20\n"), encoding="utf-8")
-    return str(file)
+    return str(changed_city_file(tmp_path, ("judged_from_rows = 1000\n", "judged_from_rows = 20\n")))
 
 
 def row(who: Person, **changes: str) -> str:
@@ -479,9 +476,8 @@ def test_the_city_file_says_from_when_on_there_were_first_doses(jiaohao: Jiaohao
     code, _, err = jiaohao("import", "registry", file)
     assert code == 1
     assert "column 5 (first_dose_date): expected a date from 2020-12-15 on" in err
-    text = SHIPPED_CITY.read_text(encoding="utf-8").replace("= 2020-12-15", "= 2020-07-22")
-    (tmp_path / "city.toml").write_text(text, encoding="utf-8")
-    assert jiaohao("import", "registry", file, "--city", str(tmp_path / "city.toml"))[0] == 0
+    city = changed_city_file(tmp_path, ("= 2020-12-15", "= 2020-07-22"))
+    assert jiaohao("import", "registry", file, "--city", str(city))[0] == 0
 
 
 def test_a_capacity_years_ahead_is_a_bad_row(jiaohao: Jiaohao, store_url: str, tmp_path: Path) -> None:
@@ -924,10 +920,9 @@ def test_a_file_a_third_shorter_is_too_short_and_one_just_above_is_not(
 
 
 def test_more_residents_than_a_district_has_are_not_plausible(jiaohao: Jiaohao, tmp_path: Path) -> None:
-    text = SHIPPED_CITY.read_text(encoding="utf-8")
-    (tmp_path / "city.toml").write_text(text.replace("population = 2_241_826", "population = 2"), encoding="utf-8")
+    city = changed_city_file(tmp_path, ("population = 2_241_826", "population = 2"))
     file = csv_file(tmp_path, "registry", *(row(person(i)) for i in range(3)))
-    code, _, err = jiaohao("import", "registry", file, "--city", str(tmp_path / "city.toml"))
+    code, _, err = jiaohao("import", "registry", file, "--city", str(city))
     assert code == 1
     assert "440106 Tianhe: 3 residents, more than its population of 2" in err
 

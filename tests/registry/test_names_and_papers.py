@@ -19,13 +19,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from server.core.city import SHIPPED_CITY, City, load_city
+from server.core.city import City, load_city
 from server.core.encryption import Cipher, Contact
 from server.core.keys import Pepper
 from server.core.masks import mask_name
 from server.core.papers import IdType, check_name, normalise_name
 from server.operations.importing import REGISTRY_COLUMNS, CsvFile, RegistryKeeper, RowFault, registry_reader
 from server.records.first_dose import pack
+from tests.support.city_files import changed_city
 from tests.support.serving import TIANHE, House, Jiaohao, Person, open_house, person, refused
 
 PEPPER = b"p" * 32
@@ -217,15 +218,6 @@ async def test_15_digits_that_are_no_day_are_refused(house: House) -> None:
         assert (bad.line, bad.column) == (2, "id_number")
         problem = refused(await house.try_join(who, lang="en"), "invalid", 422)
         assert "birth date" in problem["errors"][0]["message"]
-
-
-def changed_city(folder: Path, *changes: tuple[str, str]) -> City:
-    text = SHIPPED_CITY.read_text("utf-8")
-    for before, after in changes:
-        assert text.count(before) == 1
-        text = text.replace(before, after)
-    (folder / "city.toml").write_text(text, "utf-8")
-    return load_city(folder / "city.toml")
 
 
 async def test_a_city_may_ask_for_the_18_characters_and_says_so(store_url: str, tmp_path: Path) -> None:

@@ -1,8 +1,24 @@
-"""City files that are the shipped one with other policy."""
+"""City files that are the shipped one with something else in it."""
 
 from pathlib import Path
 
-from server.core.city import SHIPPED_CITY
+from server.core.city import SHIPPED_CITY, City, load_city
+
+
+def changed_city_file(folder: Path, *changes: tuple[str, str]) -> Path:
+    """The shipped city file, where each of these stands once, with another text in its place."""
+    text = SHIPPED_CITY.read_text("utf-8")
+    for before, after in changes:
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    file = folder / "city.toml"
+    file.write_text(text, "utf-8")
+    return file
+
+
+def changed_city(folder: Path, *changes: tuple[str, str]) -> City:
+    """The city of such a file."""
+    return load_city(changed_city_file(folder, *changes))
 
 
 def loud_city(folder: Path, **sms: int) -> str:

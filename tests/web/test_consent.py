@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.core.city import SHIPPED_CITY, load_city
+from tests.support.city_files import changed_city
 from tests.support.plain_page import Form, Phone
 from tests.support.serving import House, enrol, keep_sites, open_house, person, refused
 
@@ -24,11 +24,8 @@ ANY = {"preferences": [], "accept_any_site": True}
 @pytest.fixture
 async def house(store_url: str, tmp_path: Path) -> AsyncIterator[House]:
     """Nine in the morning in a Guangzhou that asks for it."""
-    file = tmp_path / "consent.toml"
-    text = SHIPPED_CITY.read_text("utf-8")
-    assert text.count("[policy]\n") == 1
-    file.write_text(text.replace("[policy]\n", f"{CONSENT}\n[policy]\n"), "utf-8")
-    async with open_house(store_url, city=load_city(file), day=DAY) as house:
+    city = changed_city(tmp_path, ("[policy]\n", f"{CONSENT}\n[policy]\n"))
+    async with open_house(store_url, city=city, day=DAY) as house:
         await keep_sites(house.store)
         await enrol(house.store, [person(i) for i in range(3)])
         await house.at("09:00:00")

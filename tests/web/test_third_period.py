@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from server.core.city import SHIPPED_CITY, load_city
 from server.fairness.verification import verify_allotment
 from server.records.slot import Slot
+from tests.support.city_files import changed_city
 from tests.support.serving import OPERATOR, TIANHE, House, enrol, keep_sites, open_house, person, refused
 
 EVENING = 'evening = { opens = 18:00:00, closes = 20:30:00, name_zh = "晚上", name_en = "Evening" }'
@@ -22,11 +22,8 @@ HEADER = "site,date,period,product,capacity"
 @pytest.fixture
 async def house(store_url: str, tmp_path: Path) -> AsyncIterator[House]:
     """Nine in the morning in Guangzhou, whose sites vaccinate in the evening too."""
-    file = tmp_path / "evenings.toml"
-    text = SHIPPED_CITY.read_text("utf-8")
-    assert text.count("[periods]\n") == 1
-    file.write_text(text.replace("[periods]\n", f"[periods]\n{EVENING}\n"), "utf-8")
-    async with open_house(store_url, city=load_city(file), day=DAY) as house:
+    city = changed_city(tmp_path, ("[periods]\n", f"[periods]\n{EVENING}\n"))
+    async with open_house(store_url, city=city, day=DAY) as house:
         await keep_sites(house.store)
         await enrol(house.store, [person(i) for i in range(5)])
         await house.at("09:00:00")

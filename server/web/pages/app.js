@@ -15,7 +15,7 @@ import { polite } from "./app/screen.js";
 // What the modules of the journey need of it.
 export {
   $, LIVE, all, clock, count, countdown, day, keepLook, knows, lastLook, lasts, long, nameOf, page, periodOf, places, recall, receipts, remember, spaced,
-  span, t, teach, today, troubles, until_ms, when, whenLanguageChanges, zh,
+  span, t, teach, tel, today, troubles, until_ms, when, whenLanguageChanges, zh,
 } from "./app/base.js";
 export { standingOf, stroke } from "./app/districts.js";
 export { DATED, PAINT, closing, eta_s, labelOf, paint, show } from "./app/family.js";

@@ -2,7 +2,7 @@
 
 import {
   $, DATED, PAINT, all, ask, call, clock, count, day, go, insist, kit, knows, labelOf, lasts, load, make, nameOf, now_ms, page, paint, periodOf, polite,
-  read, recall, refill, remember, run, saveFile, set, show, spaced, t, teach, until_ms, when, whenLanguageChanges, zh,
+  read, recall, refill, remember, run, saveFile, set, show, spaced, t, teach, tel, until_ms, when, whenLanguageChanges, zh,
 } from "./app.js";
 import MESSAGES from "./words/message.js";
 import WORDS from "./words/receipt.js";
@@ -205,7 +205,7 @@ function theWay(it) {
   const at = latitude !== undefined && `${latitude},${longitude}`;
   const links = [
     at && make("a", { href: `geo:${at}?q=${at}(${encodeURIComponent(nameOf(it))})` }, t("onMap")),
-    phone && make("a", { href: `tel:${phone.replace(/[^+\d]/g, "")}` }, t("callSite", phone)),
+    phone && make("a", { href: tel(phone) }, t("callSite", phone)),
   ].filter(Boolean);
   return [address, way_in].filter(Boolean).map((text) => make("p", {}, text)).concat(links.length ? make("p", { className: "ways" }, ...links) : []);
 }

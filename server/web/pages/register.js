@@ -52,9 +52,9 @@ export async function edit(mine, no) {
   return show("register");
 }
 
+const optionsOf = (options, value) => options.map(([key, text]) => make("option", { value: key, selected: key === value }, text));
 function select(id, label, options, value, hint) {
-  const choices = options.map(([key, text]) => make("option", { value: key, selected: key === value }, text));
-  const it = make("select", { id, name: id }, ...choices);
+  const it = make("select", { id, name: id }, ...optionsOf(options, value));
   if (hint) {
     it.dataset.hint = hint;
     it.setAttribute("aria-describedby", hint);
@@ -174,8 +174,7 @@ $("wishes").onchange = ({ target }) => {
 // What was typed puts the sites in another order, and chooses none.
 $("near").oninput = () => {
   for (const it of $("choices").querySelectorAll("select[data-hint]")) {
-    const { value } = it;
-    refill(it, ...choicesOf().map(([key, text]) => make("option", { value: key, selected: key === value }, text)));
+    refill(it, ...optionsOf(choicesOf(), it.value));
   }
 };
 watch($("wishes"));

@@ -42,6 +42,11 @@ def grouped(number: str) -> str:
     return " ".join(number[i : i + 5] for i in range(0, len(number), 5))
 
 
+def tel(number: str) -> str:
+    """The address by which a telephone dials a number, however it is grouped (RFC 3966)."""
+    return "tel:" + re.sub(r"[^+\d]", "", number)
+
+
 class WayOn(NamedTuple):
     """Where to go on."""
 
@@ -120,6 +125,7 @@ def page(
             moment=lambda it: moment_seen_from(it, now, lang),
             span=lambda seconds: span_words(seconds, lang),
             grouped=grouped,
+            tel=tel,
             **values,
         )
     )

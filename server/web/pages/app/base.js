@@ -56,6 +56,7 @@ export const periodOf = (code) => (page.city.periods?.[code] ? nameOf(page.city.
 export const count = (n) => n.toLocaleString("en");
 export const nameOf = (it) => (zh() ? it.name_zh : it.name_en);
 export const spaced = (no) => no.replace(/(.{5})(?=.)/g, "$1 ");
+export const tel = (number) => `tel:${number.replace(/[^+\d]/g, "")}`; // however it is grouped
 export const list = (items) => items.join(zh() ? "、" : ", ");
 for (const it of all("[data-en]")) it.dataset.zh = it.textContent;
 for (const it of all("[data-en-label]")) it.dataset.zhLabel = it.getAttribute("aria-label");

@@ -1,10 +1,10 @@
-// The foot of the page: who runs the service, whom to call, and what is kept of a resident.
+// The foot of the page: who runs the service, and whom to call.
 
 import SERVICE from "../words/service.js";
-import { $, lang, page, zh } from "./base.js";
+import { $, lang, page, t, teach, tel } from "./base.js";
 import { set } from "./screen.js";
 
-const sayOfService = (key, ...values) => SERVICE[key].split("|")[zh() ? 0 : 1].replace(/\{(\d)\}/g, (_, i) => values[i]);
+teach(SERVICE);
 export function drawService() {
   const it = page.city.service;
   $("service").hidden = !it;
@@ -12,8 +12,8 @@ export function drawService() {
   if (!it || text === drawService.text) return; // so that who stands on a link stays there
   drawService.text = text;
   const { hotline, hotline_hours: hours } = it;
-  set("service-run-by", sayOfService("run-by", it.run_by));
-  $("service-hotline").href = `tel:${hotline.replace(/[ -]/g, "")}`;
+  set("service-run-by", t("run-by", it.run_by));
+  $("service-hotline").href = tel(hotline);
   set("service-hotline", hotline);
-  set("service-hours", hours ? sayOfService("hours", hours.opens, hours.closes) : sayOfService("always"));
+  set("service-hours", hours ? t("answered", hours.opens, hours.closes) : t("always"));
 }
