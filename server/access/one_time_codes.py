@@ -90,7 +90,7 @@ class Access:
         self._guesses = guesses
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def ask(self, who: Asked, lang: str = "zh") -> None:
+    async def ask(self, who: Asked, lang: Language = "zh") -> None:
         """Send a code, if there is somebody to send it to: who has registered, or whose door a stranger has shut.
 
         Args:
@@ -108,7 +108,7 @@ class Access:
             waits_ms = [await self._code_store.quota(tag, _SPANS, count=count) for tag in tags]
             if any(waits_ms):
                 raise Refusal("too-many-requests", retry_after_seconds=-(-max(waits_ms) // 1000))
-        sending = asyncio.create_task(self._send(resident, phone, "en" if lang == "en" else "zh"))
+        sending = asyncio.create_task(self._send(resident, phone, lang))
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
 

@@ -1,7 +1,7 @@
 """Every kind of message to a resident: the one table that all else follows from.
 
-A new kind is a line here, its words (`server/core/wording/messages.toml`: the text in the table `sms`, its name in
-`message`), the script that owes it, and a test.
+A new kind is a line here, its words (`server/core/wording/`: its text in `sms.po` of both languages, its name in each
+language's `messages.po`), the script that owes it, and a test.
 """
 
 from collections.abc import Mapping

@@ -46,11 +46,11 @@ def day_periods(in_file: Mapping[str, Period]) -> dict[str, Period]:
 
     What the file does not name is called as the catalogue of words does.
     """
-    names = catalogue()["period"]
+    names_zh, names_en = (catalogue(language)["period"] for language in ("zh", "en"))
     found = {}
     for code, it in (_EVERY_CITY | dict(in_file)).items():
-        zh, en = names.get(code, ("", ""))
-        found[code] = msgspec.structs.replace(it, name_zh=it.name_zh or zh, name_en=it.name_en or en)
+        zh, en = it.name_zh or names_zh.get(code, ""), it.name_en or names_en.get(code, "")
+        found[code] = msgspec.structs.replace(it, name_zh=zh, name_en=en)
     return dict(sorted(found.items(), key=lambda item: item[1].opens))
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from icalendar import Alarm, Calendar, Event
 
 from server.appointments.sites import Site
+from server.core.languages import of_two
 from server.core.wording import word
 from server.registrations.views import RegistrationView
 
@@ -18,7 +19,7 @@ def invitation(registration: RegistrationView, site: Site | None, now: datetime,
         registration: booked.
         site: where; None for one that is in no list any more.
         now: city time.
-        lang: `zh` or `en`.
+        lang: the tag of a language.
     """
     it = registration.appointment
     assert it is not None  # noqa: S101  (callers have looked)
@@ -31,7 +32,7 @@ def invitation(registration: RegistrationView, site: Site | None, now: datetime,
     event.add("summary", word("calendar.summary", lang))
     event.add("description", word("calendar.description", lang, registration.registration_no, until))
     if site is not None:
-        name = site.name_zh if lang == "zh" else site.name_en
+        name = site.name_zh if of_two(lang) == "zh" else site.name_en
         event.add("location", f"{name}, {site.address}" if site.address else name)
         if site.latitude is not None and site.longitude is not None:
             event.add("geo", (site.latitude, site.longitude))

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from server.core.errors import Refusal
-from server.core.languages import Language
 from server.core.metrics import Metrics
 from server.web.bridge import Exchange, RequestHeaders
 from server.web.problems import Headers, render
@@ -50,7 +49,7 @@ class Connections:
         self._most = most
         self._keep_seconds = keep_seconds if lets_go else float("inf")
         self._counts = counts
-        self._refusals: dict[Language, list[tuple[int, Headers, bytes]]] = {}
+        self._refusals: dict[str, list[tuple[int, Headers, bytes]]] = {}
 
     def lets_go(self, seconds: float | None, headers: RequestHeaders | Mapping[str, str]) -> bool:
         """Whether to end the connection with this answer, which says to come back in `seconds` (None: it says nothing).
@@ -66,7 +65,7 @@ class Connections:
         self.let_go += 1
         return True
 
-    def refuse(self, exchange: Exchange, lang: Language) -> None:
+    def refuse(self, exchange: Exchange, lang: str) -> None:
         """Answer `overloaded` at once: nothing is looked at, and the connection is free for somebody else."""
         refusals = self._refusals.get(lang)
         if refusals is None:
@@ -140,6 +139,6 @@ def _ended(headers: Headers) -> Headers:
     return headers if CLOSE in headers else [*headers, CLOSE]
 
 
-def _overloaded(seconds: int, lang: Language) -> tuple[int, Headers, bytes]:
+def _overloaded(seconds: int, lang: str) -> tuple[int, Headers, bytes]:
     status, headers, body = render(Refusal("overloaded", retry_after_seconds=seconds), lang)
     return status, [*headers, CLOSE], body

@@ -16,7 +16,7 @@ from litestar import Litestar
 
 from server.core.errors import Refusal
 from server.core.keys import is_registration_no
-from server.core.languages import Language, language
+from server.core.languages import language, of_two
 from server.records.registration import WishesAndConsent
 from server.registry.registry import Applicant
 from server.services import Services
@@ -265,7 +265,7 @@ class HotCalls:
         services = self._services
         pass_, _ = services.room.read_pass(bearer(headers.get("authorization", "")))  # before the body is looked at
         wishes = decode(_wishes, await read())
-        lang = language(headers.get("accept-language", ""), services.city.default_language)
+        lang = of_two(self._language_of(headers))
         told, fresh = await services.registrations.register(pass_, wishes, lang)
         return (201, told, "registered") if fresh else (200, told, "again")
 
@@ -291,7 +291,7 @@ class HotCalls:
     def _headers_for(self, told: TicketIssued | TicketStatus, headers: RequestHeaders) -> list[tuple[str, str]]:
         return _LAST_HEADERS if self._connections.lets_go(told.poll_after_seconds, headers) else _HEADERS
 
-    def _language_of(self, headers: RequestHeaders) -> Language:
+    def _language_of(self, headers: RequestHeaders) -> str:
         return language(headers.get("accept-language", ""), self._services.city.default_language)
 
 

@@ -66,7 +66,7 @@ def render(refusal: Refusal, lang: str, *, status: int | None = None) -> tuple[i
         problem["errors"] = [{"field": field, "message": _fault(fault, lang)} for field, fault in refusal.fields]
     headers = [
         ("content-type", "application/problem+json"),
-        ("content-language", "zh-CN" if lang == "zh" else "en"),
+        ("content-language", word("language.tag", lang)),
         ("cache-control", "no-store"),
     ]
     if refusal.retry_after_seconds is not None:

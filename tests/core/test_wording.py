@@ -1,24 +1,32 @@
 """The catalogue of words: what people read stands in it once, and nowhere beside it."""
 
 import ast
+import io
+import json
 import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
+from babel.messages.pofile import read_po
 
 import server
 from server.core import wording
 from server.core.message_kinds import KINDS, texts
-from server.core.wording import WordingError, catalogue
+from server.core.wording import FOLDER, SIMPLIFIED, WordingError, catalogue, languages
 from server.web import assets, worded
 
 PRODUCT = Path(server.__file__).parent
 LUA = PRODUCT.parent / "lua"
-# Both pages of the resident's scripts share one set of words, so no two of these tables may give a key other words.
-OF_THE_PAGE = ("app", "opening", "queue", "receipt", "service", "message", "register", "papers", "prove", "find")
+# The resident's page has one set of words, so no two of these tables may give a key other words.
+OF_THE_PAGE = (*worded.OF_ELEMENTS, *worded.FIRST, *worded.MORE)
+# What only staff and operators read, and messages by SMS: in Chinese and English, as names are.
+OF_TWO_LANGUAGES = {"desk.po", "operations.po", "sms.po"}
+# A clause of its own in one of the languages: another one names the district only as names are written in it.
+NAMES_OF_DISTRICTS = {"{district_name}", "{district_name_en}"}
 # Chinese that nobody is told: how names and days are read, made-up people, forms of a date.
 OTHER_CHINESE = {
     "core/names.py": "names that are none, and letters that stand for lost ones",
@@ -43,9 +51,16 @@ def sentences(text: str) -> Iterator[str]:
             yield said
 
 
-def texts_of(name: str, content: str) -> Iterator[str]:
+@cache
+def texts_of(name: str, content: str) -> tuple[str, ...]:
     """Every text of a file of the product, its comments and docstrings left out."""
+    return tuple(_texts_of(name, content))
+
+
+def _texts_of(name: str, content: str) -> Iterator[str]:
     match name.rpartition(".")[2]:
+        case "po":
+            yield from (str(it.string) for it in read_po(io.BytesIO(content.encode())) if it.id)
         case "toml":
             yield from _leaves(tomllib.loads(content))
         case "py":
@@ -88,10 +103,10 @@ def doubled(files: Mapping[str, str]) -> dict[str, list[str]]:
     return {sentence: names for sentence, names in found.items() if len(names) > 1}
 
 
-def product() -> dict[str, str]:
-    """Every file of the product that may say something, by its path."""
+def product(language: str = SIMPLIFIED) -> dict[str, str]:
+    """Every file of the product that may say something, by its path; of the catalogue, those of one language."""
     kinds = {".py", ".js", ".html", ".toml"}
-    files = [it for it in sorted(PRODUCT.rglob("*")) if it.suffix in kinds]
+    files = [it for it in sorted(PRODUCT.rglob("*")) if it.suffix in kinds] + sorted((FOLDER / language).glob("*.po"))
     return {str(it.relative_to(PRODUCT)): it.read_text("utf-8") for it in files}
 
 
@@ -102,7 +117,7 @@ def product() -> dict[str, str]:
          "b.html": "<p>{{ it }} 您已有一份有效的登记，不需要再次排队。</p>"},
         {"a.js": 'const WORDS = { a: "请完成登记，还剩 {0}。|Please finish: {0} left." };',
          "b.toml": 'a = ["请完成登记，还剩 {0}。", "Do it: {0}."]'},
-        {"a.toml": 'a = "我们会向登记时的手机发送六位验证码"',
+        {"a.po": 'msgid "a.b"\nmsgstr "我们会向登记时的手机发送六位验证码"',
          "b.html": '<p aria-label="我们会向登记时的手机发送六位验证码"></p>'},
         {"a.toml": 'a = ["一", "The number is not right; please look again. Or do not."]\n'
                    'b = ["二", "The number is not right; please look again."]'},
@@ -132,9 +147,10 @@ def test_what_is_no_text_is_no_sentence() -> None:
     ] == []
 
 
-def test_no_sentence_stands_twice_in_the_product() -> None:
-    files = product()
-    assert {"core/wording/resident.toml", "core/cities/guangzhou.toml", "web/pages/app.js", "web/problems.py",
+@pytest.mark.parametrize("language", languages())
+def test_no_sentence_stands_twice_in_the_product(language: str) -> None:
+    files = product(language)
+    assert {f"core/wording/{language}/resident.po", "core/cities/guangzhou.toml", "web/pages/app.js", "web/problems.py",
             "web/plain/templates/home.html", "cli/up.py"} <= files.keys()  # fmt: skip
     assert doubled(files) == {}
 
@@ -149,27 +165,105 @@ def test_chinese_stands_in_the_catalogue_and_in_city_files_only() -> None:
     assert not [it for it in LUA.glob("*.lua") if HAN.search(it.read_text("utf-8"))]
 
 
-def test_both_languages_are_given_the_same_values() -> None:
-    differ = {
-        f"{table}.{key}"
-        for table, lines in catalogue().items()
-        for key, (zh, en) in lines.items()
-        if set(re.findall(r"\{\w*\}", zh)) != set(re.findall(r"\{\w*\}", en))
-    }
-    # A clause of its own in one of the languages: the other names the district only in its own.
-    assert differ == {"reason.wrong-district"}
+def entries(content: str) -> dict[str, str]:
+    """The words of a .po file by their keys, as a translator has left them there."""
+    return {str(it.id): "" if it.fuzzy else str(it.string) for it in read_po(io.BytesIO(content.encode())) if it.id}
 
 
-def test_no_words_have_the_mark_that_parts_the_languages_in_a_script() -> None:
-    assert not [key for lines in catalogue().values() for key, words in lines.items() if "|" in "".join(words)]
+def values_of(text: str) -> set[str]:
+    """What a text is filled with."""
+    found = set(re.findall(r"\{\w*\}", text))
+    return found - NAMES_OF_DISTRICTS | ({"a district's name"} if found & NAMES_OF_DISTRICTS else set())
 
 
-def test_the_scripts_of_the_page_give_no_key_two_meanings() -> None:
-    taught: dict[str, tuple[str, wording.Words]] = {}
+def faults_of(language: str, files: Mapping[str, str], first: Mapping[str, str]) -> list[str]:
+    """What is wrong with a language's files, beside those of the language that all is written in first, by name."""
+    found = [f"no {name}" for name in first if name not in files and name not in OF_TWO_LANGUAGES]
+    found += [f"{name}: nobody reads it" for name in files if name not in first]
+    for name in files.keys() & first.keys():
+        try:
+            told = entries(files[name])
+        except ValueError as error:
+            found.append(f"{name}: {error}")
+            continue
+        wanted = entries(first[name])
+        found += [f"{name}: no words for {key}" for key in wanted if not told.get(key)]
+        found += [f"{name}: {key} is no key" for key in told if key not in wanted]
+        found += [
+            f"{name}: {key}: other values"
+            for key in told.keys() & wanted.keys()
+            if told[key] and values_of(told[key]) != values_of(wanted[key])
+        ]
+        if len(told) != len(re.findall(r'^msgid "(?!")', files[name], re.MULTILINE)):
+            found.append(f"{name}: a key stands twice")
+        if f'"Language: {language.replace("-", "_")}\\n"' not in files[name]:
+            found.append(f"{name}: expected its language in its head")
+        if left := [it for it in files[name].splitlines() if it and not re.match(r'#[ .,:]|#$|msgid "|msgstr "|"', it)]:
+            found.append(f"{name}: left over: {left[0]}")
+    return found
+
+
+def files_of(language: str) -> dict[str, str]:
+    """A language's files by their names."""
+    return {it.name: it.read_text("utf-8") for it in (FOLDER / language).iterdir()}
+
+
+def test_there_are_these_languages_and_the_one_that_all_is_written_in_comes_first() -> None:
+    assert languages() == ("zh-Hans", "zh-Hant", "en")
+    assert files_of("en").keys() == files_of(SIMPLIFIED).keys() > OF_TWO_LANGUAGES
+
+
+@pytest.mark.parametrize("language", languages())
+def test_every_language_has_the_same_words_and_is_given_the_same_values(language: str) -> None:
+    assert faults_of(language, files_of(language), files_of(SIMPLIFIED)) == []
+
+
+def test_what_a_translator_may_have_got_wrong_is_found() -> None:
+    first = files_of(SIMPLIFIED)
+    for name, old, new, fault in [
+        ("resident.po", 'msgid "app.open"', 'msgid "app.opne"', "resident.po: no words for app.open"),
+        ("resident.po", 'msgid "app.open"', 'msgid "app.opne"', "resident.po: app.opne is no key"),
+        ("resident.po", "Next opening: {0}", "Next opening: {1}", "resident.po: app.next: other values"),
+        ("common.po", '"Morning"', '""', "common.po: no words for period.am"),
+        ("common.po", 'msgid "period.am"', '#, fuzzy\nmsgid "period.am"', "common.po: no words for period.am"),
+        ("common.po", 'msgid "period.am"', '#~ msgid "period.am"', 'common.po: left over: #~ msgid "period.am"'),
+        ("common.po", 'msgid "period.pm"', 'msgid "period.am"', "common.po: a key stands twice"),
+        ("common.po", 'msgid "period.pm"', '一行\nmsgid "period.pm"', "common.po: left over: 一行"),
+        ("common.po", "Language: en", "Language: de", "common.po: expected its language in its head"),
+    ]:
+        files = files_of("en")
+        assert old in files[name], old
+        assert fault in faults_of("en", files | {name: files[name].replace(old, new)}, first), (old, new)
+    without = {name: text for name, text in files_of("en").items() if name != "plain.po"}
+    assert faults_of("en", without, first) == ["no plain.po"]
+
+
+def test_traditional_chinese_has_no_letter_of_the_simplified_and_the_other_way_round() -> None:
+    """Big5 with Hong Kong's supplement, and GB 2312, are sets of letters of the one and of the other."""
+    for language, letters in (("zh-Hant", "big5hkscs"), (SIMPLIFIED, "gb2312")):
+        for name in files_of("zh-Hant"):
+            for key, text in entries(files_of(language)[name]).items():
+                told = "".join(HAN.findall(text))
+                assert told.encode(letters, "ignore").decode(letters) == told, (language, key)
+
+
+def test_what_the_desk_and_the_operators_read_has_no_mark_that_parts_the_languages_in_a_script() -> None:
+    for language in ("zh", "en"):
+        assert not [key for lines in catalogue(language).values() for key, text in lines.items() if "|" in text]
+
+
+@pytest.mark.parametrize("language", languages())
+def test_the_scripts_of_the_page_give_no_key_two_meanings(language: str) -> None:
+    taught: dict[str, tuple[str, str]] = {}
     for table in OF_THE_PAGE:
-        for key, words in catalogue()[table].items():
+        for key, words in catalogue(language)[table].items():
             first = taught.setdefault(key, (table, words))
             assert first[1] == words, (key, first, table)
+
+
+def sent_in(language: str) -> dict[str, str]:
+    """What goes out in a language, by its path: pages, scripts, styles, words."""
+    return {it.path: it.plain.decode() for it in assets.load(language) if not it.path.endswith(".png")}
 
 
 def keys_named(content: str) -> set[str]:
@@ -182,42 +276,75 @@ def test_every_key_that_a_page_names_has_its_words() -> None:
         if name.endswith((".py", ".html")):
             assert {key for key in keys_named(content) if not wording.knows(key)} == set(), name
     names = {path: asset.plain.decode() for asset in assets.load() if (path := asset.path).endswith(".js")}
-    page = {key for table in OF_THE_PAGE for key in catalogue()[table]}
-    of = {"/staff.js": set(catalogue()["staff"]), "/ops.js": {*catalogue()["ops"], *catalogue()["message"]}}
+    tables = catalogue(SIMPLIFIED)
+    page = {key for table in OF_THE_PAGE for key in tables[table]}
+    of = {"/staff.js": set(tables["staff"]), "/ops.js": {*tables["ops"], *tables["message"]}}
     asked = 0
     for path, content in names.items():
         keys = set(re.findall(r'\bt\("([\w-]+)"', content))
         asked += len(keys)
-        known = of.get(path) or (set(catalogue()["staff"]) if "staff" in path else page)
+        known = of.get(path) or (set(tables["staff"]) if "staff" in path else page)
         assert keys <= known, (path, keys - known)
     assert asked > 200
 
 
-def test_words_go_out_inside_the_pages() -> None:
-    sent = {asset.path: asset.plain.decode() for asset in assets.load()}
-    assert "data-word" not in "".join(sent.values()) and "./words/" not in "".join(sent.values())
-    assert '<h2 data-en="Find my registration">找回我的登记</h2>' in sent["/"]
-    assert '<div id="bars" role="region" data-en-label="Notices" aria-label="通知">' in sent["/"]
-    assert '"submit":"提交登记|Register"' in sent["/register.js"]
+def test_the_resident_s_page_goes_out_with_the_words_of_one_language() -> None:
+    for language, heading, notices, submit in (
+        ("zh-Hans", "找回我的登记", "通知", "提交登记"),
+        ("zh-Hant", "找回我的登記", "通知", "提交登記"),
+        ("en", "Find my registration", "Notices", "Register"),
+    ):
+        sent = sent_in(language)
+        assert "data-word" not in "".join(sent.values()) and "./words/" not in "".join(sent.values())
+        assert f'<h2 data-t="findIt">{heading}</h2>' in sent["/"]
+        assert f'<div id="bars" role="region" data-t-label="notices" aria-label="{notices}">' in sent["/"]
+        assert json.loads(sent[f"/words/{language}.json"])["submit"] == submit
+        said = re.sub(r"<!--.*?-->|<style>.*?</style>|<option[^>]* lang=[^>]*>[^<]*", "", sent["/"], flags=re.DOTALL)
+        assert bool(HAN.search(said)) is (language != "en")
+        assert "Find my registration" not in said or language == "en"
+        # All that the page says is in its two files, by which it turns to another language.
+        there = [json.loads(sent[f"/words/{language}{of}.json"]) for of in (".page", "")]
+        assert not set(re.findall(r'data-t(?:-label)?="([^"]+)"', sent["/"])) - there[0].keys() - there[1].keys()
     with pytest.raises(KeyError):
-        worded.worded_page('<p data-word="page.nobody-has-written-this"></p>')
+        worded.worded_page('<p data-word="page.nobody-has-written-this"></p>', "en")
+
+
+def test_the_desk_s_words_go_out_inside_its_page_in_two_languages() -> None:
+    sent = sent_in(SIMPLIFIED)
+    assert 'data-en="Sign in for your site">登录本接种点<' in sent["/staff"]
+    assert '"checkIn":"签到|Check in"' in sent["/staff.js"]
+    with pytest.raises(KeyError):
+        worded.page_in_two_languages('<p data-word="page.nobody-has-written-this"></p>')
 
 
 def test_a_line_may_name_another_and_have_its_sentence_inside() -> None:
-    lines: dict[str, dict[str, object]] = {
-        "a": {"one": ["一。", "One."], "two": "a.one"},
-        "b": {"three": ["{=a.two}二{0}。", "{=a.two} Two {0}."]},
-    }
-    read = wording.read(lines)
-    assert read["a"]["two"] == ("一。", "One.") and read["b"]["three"] == ("一。二{0}。", "One. Two {0}.")
-    for broken in ("b.none", "a.two"):
+    read = wording.read({"a.one": "一。", "a.two": "{=a.one}", "b.three": "{=a.two}二{0}。"})
+    assert read["a"]["two"] == "一。" and read["b"]["three"] == "一。二{0}。"
+    for broken in ("{=b.none}", "{=a.two}"):
         with pytest.raises(WordingError, match=r"a\.two"):
-            wording.read({"a": {"two": broken}})
+            wording.read({"a.two": broken})
+
+
+def test_a_language_is_read_in_the_one_next_to_it_where_it_leaves_a_file_out(tmp_path: Path) -> None:
+    assert (wording.next_to("zh-Hant"), wording.next_to("pt-BR")) == ("zh-Hans", "en")
+    assert wording.word("staff.checkIn", "zh-Hant") == "签到" and wording.word("app.open", "zh-Hant") == "開放中"
+    (tmp_path / "a.po").write_text(
+        'msgid "a.b"\nmsgstr "x"\n\n#, fuzzy\nmsgid "a.c"\nmsgstr "y"\n\nmsgid "a.d"\nmsgstr ""\n'
+    )
+    assert wording.lines_of(tmp_path) == {"a.b": "x"}
+    (tmp_path / "b.po").write_text('msgid "a.b"\nmsgstr "again"\n')
+    with pytest.raises(WordingError, match=r"b\.po: a\.b"):
+        wording.lines_of(tmp_path)
+    (tmp_path / "b.po").write_text('一行\nmsgid "a.e"\nmsgstr "z"\n')
+    with pytest.raises(WordingError, match=r"b\.po"):
+        wording.lines_of(tmp_path)
+    with pytest.raises(WordingError, match="tlh"):
+        catalogue("tlh")
 
 
 def test_every_kind_of_message_has_its_text_and_its_name_and_scripts_owe_no_other() -> None:
-    assert set(texts()) == set(catalogue()["sms"])
-    assert {f"sms-{kind}" for kind in KINDS} <= set(catalogue()["message"])
+    assert set(texts()) == set(catalogue(SIMPLIFIED)["sms"])
+    assert {f"sms-{kind}" for kind in KINDS} <= set(catalogue(SIMPLIFIED)["message"])
     owed = {
         kind for it in LUA.glob("*.lua") for kind in re.findall(r"\bowe\(owed, \w+, '(\w+)'", it.read_text("utf-8"))
     }

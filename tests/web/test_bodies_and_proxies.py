@@ -237,7 +237,7 @@ PUBLIC = {
     f"{API}/city": 1, f"{API}/openings/{TIANHE}": 1, f"{API}/sites": 60, f"{API}/allotments/{TIANHE}/2021-06-19": 60,
     **dict.fromkeys((f"{API}/log/{what}" for what in ("head", "key", "entries")), 5),
     f"{API}/openings/{TIANHE}/draw/leaves": 5,  # without a date: tomorrow these are another opening's
-    "/": 60, "/staff": 60, "/ops": 60, "/plain.css": 60,
+    "/": 60, "/staff": 60, "/ops": 60, "/plain.css": 60, "/robots.txt": 60, "/manifest.webmanifest": 60,
 }  # fmt: skip
 
 
@@ -247,7 +247,7 @@ def test_every_answer_says_whether_a_cache_may_keep_it(client: httpx.Client) -> 
         for each in (method, "HEAD") if method == "GET" else (method,):
             answer = fetch(client, each, path)
             kept = answer.headers.get_list("cache-control")
-            is_file = re.fullmatch(r"/[a-z-]+\.(js|css|svg)", path) is not None
+            is_file = re.fullmatch(r"/[a-z0-9-]+\.(js|css|svg|png)|/words/[\w.-]+\.json", path) is not None
             if each in ("GET", "HEAD") and answer.status_code == 200 and (path in PUBLIC or is_file):
                 assert kept == [f"public, max-age={PUBLIC.get(path, 60)}"], (each, path)
                 seen.add(path)

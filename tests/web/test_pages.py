@@ -4,10 +4,13 @@ import base64
 import gzip
 import hashlib
 import re
+import struct
 from pathlib import Path
+from urllib.robotparser import RobotFileParser
 
 import pytest
 
+from server.core.wording import languages
 from server.web import assets
 from server.web.scripts import joined
 from tests.support.serving import House
@@ -15,22 +18,26 @@ from tests.support.serving import House
 GZIP = {"accept-encoding": "gzip, deflate, br"}
 PLAIN = {"accept-encoding": "identity"}
 FIRST_VISIT_BYTES = 60_000
+# Read by browsers that cannot run the page; the others have its lines in the page.
+OLD = "/old.js"
 # What checks a number and the public record for its reader; it comes once there is something to check.
 CHECKS, CHECKS_BYTES = "/verify.js", 6_000
 
 
-async def wire_bytes(house: House, path: str) -> int:
+async def wire_bytes(house: House, path: str, language: str = "zh-CN") -> int:
     """What the body of an answer weighs on the wire, to a browser."""
-    async with house.client.stream("GET", path, headers=GZIP) as answer:
+    async with house.client.stream("GET", path, headers={**GZIP, "accept-language": language}) as answer:
         assert answer.status_code == 200, path
         return sum([len(part) async for part in answer.aiter_raw()])
 
 
-async def test_a_first_visit_is_light_even_with_the_whole_journey(house: House) -> None:
+@pytest.mark.parametrize("language", languages())
+async def test_a_first_visit_is_light_even_with_the_whole_journey(house: House, language: str) -> None:
     others = ("/staff", "/ops")
     modules = [asset.path for asset in assets.load() if asset.path.endswith(".js")]
-    modules = [path for path in modules if not path.startswith(others) and path != CHECKS]
-    usable = [await wire_bytes(house, path) for path in ("/", "/app.js", "/api/v1/city")]
+    modules = [path for path in modules if not path.startswith(others) and path not in (CHECKS, OLD)]
+    modules.append(f"/words/{language}.json")
+    usable = [await wire_bytes(house, path, language) for path in ("/", "/app.js", "/api/v1/city")]
     assert "/app.js" in modules and len(modules) > 3
     assert sum(usable) <= FIRST_VISIT_BYTES / 2
     assert sum(usable[::2]) + sum([await wire_bytes(house, path) for path in modules]) <= FIRST_VISIT_BYTES
@@ -42,8 +49,12 @@ async def test_the_page_asks_for_its_script_and_nothing_else(house: House) -> No
     # The rest is inside: the style, and the icon as data. A link with href to a page is no request.
     assert re.findall(r'<(?:script|img|link|iframe)[^>]*?(?:src|href)="([^"]*)"', page.replace('src=""', "")) == [
         next(it for it in re.findall(r'href="(data:image/svg[^"]*)"', page)),
+        "/manifest.webmanifest",  # once all is there, by browsers that offer to install it
+        "/icon-180.png",  # by a phone that installs it
+        OLD,
         "/app.js",
     ]
+    assert page.count(f'<script nomodule src="{OLD}">') == 1
     assert 'import "' not in (await house.client.get("/app.js")).text
     assert 'from "' not in (await house.client.get("/app.js")).text
 
@@ -94,14 +105,20 @@ async def test_inline_style_is_allowed_by_its_hash_alone(house: House) -> None:
     answer = await house.client.get("/")
     policy = answer.headers["content-security-policy"]
     [style] = re.findall("<style>(.*?)</style>", answer.text, re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    [code] = re.findall("<script>(.*?)</script>", answer.text, re.DOTALL)
+    style_hash, code_hash = (base64.b64encode(hashlib.sha256(it.encode()).digest()).decode() for it in (style, code))
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == "'none'"
-    assert f"'sha256-{digest}'" in rules["style-src"]
-    assert rules["script-src"] == rules["connect-src"] == rules["form-action"] == "'self'"
+    assert f"'sha256-{style_hash}'" in rules["style-src"]
+    assert rules["script-src"] == f"'self' 'sha256-{code_hash}'"
+    assert rules["manifest-src"] == rules["connect-src"] == rules["form-action"] == "'self'"
+    staff = (await house.client.get("/staff")).headers["content-security-policy"]
+    assert "script-src 'self';" in staff
     assert rules["frame-ancestors"] == rules["base-uri"] == "'none'"
     assert "unsafe" not in policy and "http" not in policy and "*" not in policy
-    assert not re.search(r"<[^>]+\son\w+=|<[^>]+\sstyle=|<script(?![^>]*\ssrc=)", answer.text), "inline code or style"
+    rest = answer.text.replace(f"<script>{code}", "")
+    rest = rest.replace('<script type="application/json"', "")  # data, which no browser runs
+    assert not re.search(r"<[^>]+\son\w+=|<[^>]+\sstyle=|<script(?![^>]*\ssrc=)", rest), "inline code or style"
 
 
 async def test_no_page_may_use_the_device_but_the_desk_its_camera(house: House) -> None:
@@ -114,6 +131,40 @@ async def test_without_javascript_one_is_led_to_the_plain_pages(house: House) ->
     page = (await house.client.get("/")).text
     assert re.search(r'<noscript><meta http-equiv="refresh" content="0; url=/plain"></noscript>', page)
     assert page.count('href="/plain"') >= 2
+
+
+@pytest.mark.parametrize(
+    ("language", "name"), [("zh-CN", "疫苗接种预约登记"), ("zh-HK", "疫苗接種預約登記"), ("en", None)]
+)
+async def test_a_phone_can_keep_the_page_among_its_applications(house: House, language: str, name: str | None) -> None:
+    answer = await house.client.get("/manifest.webmanifest", headers={"accept-language": language})
+    told = answer.json()
+    assert answer.headers["content-type"] == "application/manifest+json"
+    assert told["name"] == (name or "Vaccine registration") and told["lang"] == answer.headers["content-language"]
+    assert told["short_name"] and told["start_url"] == told["scope"] == told["id"] == "/"
+    assert (told["display"], told["dir"]) == ("standalone", "ltr")
+    page = (await house.client.get("/", headers={"accept-language": language})).text
+    apple = re.findall(r'<link rel="apple-touch-icon" href="([^"]+)">', page)
+    assert {it["purpose"] for it in told["icons"]} == {"any", "maskable"} and len(apple) == 1
+    for src, sizes in [*((it["src"], it["sizes"]) for it in told["icons"]), (apple[0], "180x180")]:
+        image = await house.client.get(src)
+        assert image.status_code == 200 and len(image.content) < 9_000
+        if sizes != "any":  # a PNG's width and height stand in its first chunk (RFC 2083, 4.1.1)
+            assert image.content[:8] == b"\x89PNG\r\n\x1a\n" and image.headers["content-type"] == "image/png"
+            assert "{}x{}".format(*struct.unpack(">II", image.content[16:24])) == sizes
+    described = re.findall(r'<meta name="description" content="([^"]{20,200})">', page)
+    assert described == [told["description"]]
+    assert len(re.findall(r'<meta name="theme-color" content="#[0-9a-f]{6}" media="', page)) == 2
+
+
+async def test_searchers_are_told_what_there_is_to_find(house: House) -> None:
+    answer = await house.client.get("/robots.txt")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    robots = RobotFileParser()
+    robots.parse(answer.text.splitlines())
+    assert all(robots.can_fetch("x", path) for path in ("/", "/plain", "/plain/data", "/app.js"))
+    private = ("/api/v1/city", "/staff", "/ops", "/plain/ticket", "/plain/440106", "/metrics", "/schema")
+    assert not any(robots.can_fetch("x", path) for path in private)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +207,7 @@ def test_a_script_goes_out_with_its_pieces_each_once_and_before_whoever_needs_it
 
 def test_the_desk_keeps_every_file_that_it_needs_without_a_network() -> None:
     """The service worker's list is what the page and its scripts ask for, and each of them is there."""
-    sent = {asset.path: asset.plain.decode() for asset in assets.load()}
+    sent = {asset.path: asset.plain.decode("utf-8", "replace") for asset in assets.load()}
     listed = re.search(r"const FILES = \[(.*?)\]", sent["/staff-worker.js"], re.DOTALL)
     assert listed is not None
     kept = set(re.findall(r'"([^"]+)"', listed[1]))

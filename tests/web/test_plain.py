@@ -793,11 +793,22 @@ async def test_chinese_first_and_english_by_the_browser_or_by_choice(house: Hous
     wrong = await phone.post(f"/{TIANHE}", person(0).papers(phone="1"), status=422)
     assert "Please check what you entered" in wrong.text
     await phone.post("/look", {"large": "1", "back": "/plain/find"})
-    assert '<html lang="en" class="large">' in (await phone.get("/find")).text
+    assert '<html lang="en" dir="ltr" class="large">' in (await phone.get("/find")).text
     for back in ("//evil.test", "https://evil.test", "/plain/../api", "/plain/a\r\nx: y", "/", "/plain//x"):
         assert (await phone.post("/look", {"lang": "zh", "back": back})).headers["location"] == "/plain"
     await phone.post("/look", {"lang": "<b>", "large": "7"})
     assert "您的第一剂在哪个区接种" in (await phone.get()).text
+    # By the address too, as the page with scripts leads here: it goes on with the next page.
+    assert "您的第一劑在哪個區接種" in (await phone.get("?lang=zh-Hant")).text
+    assert (await phone.get(f"/{TIANHE}")).headers["content-language"] == "zh-Hant"
+    assert "您的第一劑在哪個區接種" in (await phone.get("?lang=tlh")).text
+
+
+async def test_who_was_sent_here_by_the_page_is_told_why(house: House, phone: Phone) -> None:
+    await house.at("08:03:00")
+    assert 'id="why-here"' not in (await phone.get()).text
+    assert "您的浏览器太旧" in (await phone.get("?why=browser")).text
+    assert 'id="why-here"' not in (await phone.get("?why=<b>")).text
 
 
 async def test_english_pages_have_no_chinese_but_names(house: House) -> None:
@@ -815,7 +826,7 @@ async def test_english_pages_have_no_chinese_but_names(house: House) -> None:
     await phone.client.aclose()
     assert len(phone.pages) > 10
     for text in phone.pages:
-        assert re.findall("[\u4e00-\u9fff]+", re.sub('lang="zh-CN">中文<|路1号', "", text)) == []
+        assert re.findall("[\u4e00-\u9fff]+", re.sub(r'lang="zh-\w+" dir="ltr">\w+<|路1号', "", text)) == []
 
 
 async def test_forms_that_are_only_sent_lead_back_when_they_are_reloaded(house: House, phone: Phone) -> None:

@@ -1,83 +1,109 @@
-"""What people read, in Chinese and English: one catalogue for the pages, /plain, refusals and messages.
+"""What people read, in each language: one catalogue for the pages, /plain, refusals and messages.
 
-A file holds the words for some readers, a table of it those of one page or one purpose; each line is
-`key = ["中文", "English"]`. Where the same words stand in two places, the second names the first:
-`key = "table.key"`; where they are only a sentence of a longer text, that one says `{=table.key}`. What the caller
-gives stands as `{0}`, `{1}`, or by name. `server/web/worded.py` puts the words into the pages' files.
+A language is a folder here, named by its tag (`zh-Hant`), of gettext's `.po` files, which translators' tools edit; a
+new folder is a new language, found by itself. An entry's `msgid` is its key, `table.key`, the same in every language,
+and its `msgstr` the words; a table holds those of one page or one purpose. What the caller gives stands as `{0}`,
+`{1}`, or by name. Where the same words stand in two places, the second says `{=table.key}`, and so does a longer text
+for a sentence of its own. A language may leave a whole file out (that of the desk's page, say): it is then read in the
+language that is next to it. `server/web/worded.py` puts the words into the pages' files.
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final
+
+from babel.messages.pofile import PoFileError, read_po
 
 FOLDER: Final = Path(__file__).parent
-_INSIDE = re.compile(r"\{=([a-z-]+\.[\w-]+)\}")
+SIMPLIFIED: Final = "zh-Hans"
+"""The language that everything is written in first."""
+ENGLISH: Final = "en"
+
+Tables = Mapping[str, Mapping[str, str]]
+
+_COMMON: Final = "common.po"
+_INSIDE: Final = re.compile(r"\{=([a-z-]+\.[\w-]+)\}")
 
 
 class WordingError(ValueError):
     """The catalogue contradicts itself; the message names the key."""
 
 
-class Words(NamedTuple):
-    """The same said in both languages."""
-
-    zh: str
-    en: str
-
-    def of(self, language: str) -> str:
-        """In one of them; English is only for whoever asks for it."""
-        return self.en if language == "en" else self.zh
+@cache
+def languages() -> tuple[str, ...]:
+    """The tags of all languages that there are: Chinese first, the others by their tags."""
+    found = sorted(it.parent.name for it in FOLDER.glob(f"*/{_COMMON}"))
+    return tuple(sorted(found, key=lambda tag: (tag != SIMPLIFIED, not tag.startswith("zh"), tag)))
 
 
-Tables = Mapping[str, Mapping[str, Words]]
+def next_to(language: str) -> str:
+    """In which language somebody is told what theirs has no words for: Chinese if it is written so, else English."""
+    return SIMPLIFIED if language.startswith("zh") else ENGLISH
 
 
 @cache
-def catalogue() -> Tables:
-    """Every table of the catalogue, by its name.
+def catalogue(language: str) -> Tables:
+    """Every table of a language, by its name.
+
+    Args:
+        language: one of `languages()`; `zh` is the same as `zh-Hans`.
 
     Raises:
-        WordingError: a table stands in two files, or a line names another one that does not exist.
+        WordingError: a file cannot be read, says something twice, or names words that do not exist.
     """
-    lines: dict[str, dict[str, Any]] = {}
-    for file in sorted(FOLDER.glob("*.toml")):
-        for table, found in tomllib.loads(file.read_text("utf-8")).items():
-            if table in lines:
-                raise WordingError(f"{file.name}: {table}: expected a name that no other table has")
-            lines[table] = found
+    folder = SIMPLIFIED if language == "zh" else language
+    if folder not in languages():
+        raise WordingError(f"{language}: expected one of {', '.join(languages())}")
+    lines: dict[str, str] = {}
+    for each in dict.fromkeys([next_to(folder), folder]):
+        lines |= lines_of(FOLDER / each)
     return read(lines)
 
 
-def read(lines: Mapping[str, Mapping[str, Any]]) -> Tables:
-    """Tables as their files have them, with every reference replaced by the words it stands for."""
-    return {
-        table: {key: _words(lines, f"{table}.{key}", ()) for key in found}  # in the file's order
-        for table, found in lines.items()
-    }
+def lines_of(folder: Path) -> dict[str, str]:
+    """The entries of a language's files, as they stand there; what is untranslated or doubtful (fuzzy) is left out.
+
+    Raises:
+        WordingError: a file cannot be read, or an entry stands in two.
+    """
+    lines: dict[str, str] = {}
+    for file in sorted(folder.glob("*.po")):
+        with file.open("rb") as f:
+            try:
+                entries = list(read_po(f, charset="utf-8", abort_invalid=True))
+            except (PoFileError, UnicodeDecodeError) as error:
+                raise WordingError(f"{folder.name}/{file.name}: expected a .po file, {error}") from error
+        for entry in entries:
+            if entry.id and entry.string and not entry.fuzzy:
+                key = str(entry.id)
+                if key in lines:
+                    raise WordingError(f"{folder.name}/{file.name}: {key}: expected a key that stands nowhere else")
+                lines[key] = str(entry.string)
+    return lines
 
 
-def _words(lines: Mapping[str, Mapping[str, Any]], path: str, asked_by: tuple[str, ...]) -> Words:
-    table, _, key = path.partition(".")
-    line = lines.get(table, {}).get(key)
+def read(lines: Mapping[str, str]) -> Tables:
+    """Tables of the entries, with every reference replaced by the words it stands for."""
+    tables: dict[str, dict[str, str]] = {}
+    for path in lines:
+        table, _, key = path.partition(".")
+        tables.setdefault(table, {})[key] = _words(lines, path, ())
+    return tables
+
+
+def _words(lines: Mapping[str, str], path: str, asked_by: tuple[str, ...]) -> str:
+    line = lines.get(path)
     if path in asked_by or line is None:
         raise WordingError(f"{asked_by[-1] if asked_by else path}: expected words, or the key of some, got `{path}`")
-    if isinstance(line, str):
-        return _words(lines, line, (*asked_by, path))
-    zh, en = line
-    inner = {it: _words(lines, it, (*asked_by, path)) for it in _INSIDE.findall(zh + en)}
-    return Words(
-        _INSIDE.sub(lambda it: inner[it[1]].zh, zh),
-        _INSIDE.sub(lambda it: inner[it[1]].en, en),
-    )
+    return _INSIDE.sub(lambda it: _words(lines, it[1], (*asked_by, path)), line)
 
 
 def knows(key: str) -> bool:
     """Whether there are words of this key, `table.key`."""
     table, _, name = key.partition(".")
-    return name in catalogue().get(table, {})
+    return name in catalogue(SIMPLIFIED).get(table, {})
 
 
 def word(key: str, language: str, *values: object) -> str:
@@ -87,5 +113,5 @@ def word(key: str, language: str, *values: object) -> str:
         KeyError: there are none.
     """
     table, _, name = key.partition(".")
-    text = catalogue()[table][name].of(language)
+    text = catalogue(language)[table][name]
     return text.format(*values) if values else text

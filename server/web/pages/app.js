@@ -4,19 +4,19 @@
 // papers and phone stay in the form, only signed tokens and masked names are stored; every request may be repeated.
 
 import { everySecond, now_ms, sure } from "./common/clock.js";
-import {
-  $, LIVE, afterTurning, enlarge, entries, page, places, recall, remember, speak, t, today, troubles, turnLanguage,
-} from "./app/base.js";
+import { $, LIVE, afterTurning, enlarge, entries, page, places, recall, remember, today, troubles } from "./app/base.js";
 import { home, prefetch } from "./app/districts.js";
 import { paint } from "./app/family.js";
 import { bring, call, load, lookUp, read, run, wake } from "./app/requests.js";
 import { polite } from "./app/screen.js";
+import { lang, t, turnTo } from "./app/words.js";
 
 // What the modules of the journey need of it.
 export {
-  $, LIVE, all, clock, count, countdown, day, keepLook, knows, lastLook, lasts, long, nameOf, page, periodOf, places, recall, receipts, remember, spaced,
-  span, t, teach, tel, today, troubles, until_ms, when, whenLanguageChanges, zh,
+  $, LIVE, all, clock, count, countdown, day, keepLook, lastLook, lasts, long, nameOf, page, periodOf, places, recall, receipts, remember, spaced,
+  span, tel, today, troubles, until_ms, when, whenLanguageChanges,
 } from "./app/base.js";
+export { knows, t, together, zh } from "./app/words.js";
 export { standingOf, stroke } from "./app/districts.js";
 export { DATED, PAINT, closing, eta_s, labelOf, paint, show } from "./app/family.js";
 export { WAIT, bring, call, check, insist, kit, limit_ms, load, patience_ms, read, run, until } from "./app/requests.js";
@@ -63,14 +63,26 @@ export function go(hash) {
 }
 
 // Wiring
-$("language").onclick = async () => {
-  turnLanguage();
+const choice = $("language");
+async function turn(tag) {
+  const turned = await turnTo(tag);
+  choice.value = lang;
+  if (!turned) return polite(t("offline"));
   if (!page.city) return;
   const { ok, data } = await call("GET", "/city");
   if (ok) page.city = data;
   afterTurning();
   paint();
+}
+choice.onchange = () => {
+  remember("language", choice.value);
+  return turn(choice.value);
 };
+// What was chosen here before; Chinese was "zh" while there was one way to write it.
+function chosen() {
+  const tag = recall("language") === "zh" ? "zh-Hans" : recall("language");
+  return [...choice.options].some((it) => it.value === tag) ? tag : lang;
+}
 $("large").onclick = () => {
   remember("large", recall("large") ? null : true);
   enlarge(recall("large"));
@@ -87,7 +99,6 @@ addEventListener("online", () => {
   paint();
 });
 addEventListener("hashchange", route);
-speak();
 enlarge(recall("large"));
 everySecond(() => { wake(); paint(); });
 function seenAgain() {
@@ -98,4 +109,5 @@ function seenAgain() {
 }
 document.addEventListener("visibilitychange", seenAgain);
 addEventListener("pageshow", seenAgain);
-route();
+choice.value = lang; // a browser may have kept another one through a reload
+if (chosen() === lang) route(); else turn(chosen()).then(route);

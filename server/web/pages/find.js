@@ -1,11 +1,8 @@
 // Finding a registration again, on any device, by a code sent to its phone.
 
 import {
-  $, PAINT, countdown, go, insist, kit, load, mark, now_ms, page, paint, polite, run, set, show, t, teach, unmark, watch,
+  $, PAINT, countdown, go, insist, kit, load, mark, now_ms, page, paint, polite, run, set, show, t, unmark, watch,
 } from "./app.js";
-import WORDS from "./words/find.js";
-
-teach(WORDS);
 
 let sent; // {body, expires, again, file}; expires null: a code of before, which may be good or not
 let attempt = {}; // the code last handed in, and the key that its repetitions carry
@@ -74,7 +71,6 @@ function wire() {
   if ($("lookup").onsubmit) return;
   const types = $("find-id_type");
   for (const it of $("id_type").options) types.append(it.cloneNode(true));
-  for (const it of types.options) it.dataset.zh = it.dataset.zh ?? it.textContent;
   kit.opening.checkAsTyped($("lookup"));
   $("lookup").onsubmit = (event) => {
     event.preventDefault();

@@ -2,12 +2,9 @@
 
 import {
   $, PAINT, bring, clear, count, clock, countdown, fault, go, insist, keepLook, kit, load, long, mark, nameOf, now_ms, page, paint,
-  places, polite, read, recall, receipts, remember, run, route, set, show, standingOf, stroke, t, tell, teach, unmark, until,
-  until_ms, watch, when, zh,
+  places, polite, read, recall, receipts, remember, run, route, set, show, standingOf, stroke, t, tell, unmark, until,
+  until_ms, watch, when,
 } from "./app.js";
-import WORDS from "./words/opening.js";
-
-teach(WORDS);
 
 const RUNNING = ["draw", "open", "paused"];
 let spread = false; // one random wait a visit
@@ -124,7 +121,7 @@ async function eligibility(mine, body) {
     answer = await insist(mine, "POST", `/openings/${district.code}/eligibility`, { body, settle: [425, 429] });
   } finally {
     $("check").disabled = false;
-    set("check", $("check").dataset[zh() ? "zh" : "en"]);
+    set("check", t($("check").dataset.t));
   }
   const { ok, data } = answer;
   if (!ok) return opening(mine, data);

@@ -1,11 +1,6 @@
 // Papers as typed: one spelling, then a check; the same rules as the server's (GB 11643-1999 and the permits' forms,
 // server/core/names.py for what is left of names). Which names are the same, the server alone decides.
 
-import { teach } from "./app.js";
-import WORDS from "./words/papers.js";
-
-teach(WORDS);
-
 // White space, hyphens and dashes, and the invisible marks that come along with copy and paste.
 const BETWEEN = /[\s\-\u00ad\u200b-\u2015\u202a-\u202e\u2060-\u2069\u2212\ufeff]+/g;
 const WEIGHTS = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];

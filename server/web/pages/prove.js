@@ -1,9 +1,6 @@
 // Where a stranger's guesses have shut somebody's door: a one-time code to the phone of the registry opens it.
 
-import { $, countdown, insist, kit, mark, now_ms, polite, run, set, t, teach } from "./app.js";
-import WORDS from "./words/prove.js";
-
-teach(WORDS);
+import { $, countdown, insist, kit, mark, now_ms, polite, run, set, t } from "./app.js";
 
 let again = 0; // when another code may be asked for
 let sent = null; // {to, minutes, file}

@@ -2,12 +2,9 @@
 
 import {
   $, LIVE, PAINT, all, ask, call, check, clock, closing, count, countdown, day, eta_s, go, insist, keepLook, kit, labelOf, lastLook, lasts, load,
-  now_ms, page, places, read, receipts, recall, remember, run, saveFile, set, show, span, sure, t, teach, today, until_ms, when, zh,
+  now_ms, page, places, read, receipts, recall, remember, run, saveFile, set, show, span, sure, t, today, together, until_ms, when,
 } from "./app.js";
 import { between, change, ending, hear, isNear, keep, look, unheard, wake } from "./queue/asking.js";
-import WORDS from "./words/queue.js";
-
-teach(WORDS);
 
 // One place
 const past = (it) => sure() && it.date !== today();
@@ -69,7 +66,7 @@ function whyThis({ number, drawn }) {
   const { rate_per_second: rate, state, draw: { entries } } = page.opening;
   if (!(rate > 0) || state === "paused") return t("whyStopped");
   const how = drawn || number <= (entries ?? 0) ? t("whyDrawn") : entries === null ? "" : t("whyAfter");
-  return [how, t(rate * 60 < 1 ? "paceSlow" : "pace", count(Math.round(rate * 60)))].filter(Boolean).join(zh() ? "" : " ");
+  return together(how, t(rate * 60 < 1 ? "paceSlow" : "pace", count(Math.round(rate * 60))));
 }
 // That this device has worked the number out itself, and what that means.
 function drawVerified({ number, entry, verified: it }) {
@@ -77,7 +74,6 @@ function drawVerified({ number, entry, verified: it }) {
   $("number-fault").hidden = !(isKnown && it.fault);
   $("verified").hidden = !isKnown;
   if (!isKnown) return;
-  const together = (...said) => said.filter(Boolean).join(zh() ? "" : " ");
   const how = !(it.version > 1) ? "howFirst" : it.missing ? "howMissing" : !it.round ? "howNoBeacon" : it.chain === "quicknet" ? "howBeacon" : "howOwnBeacon";
   set("number-fault", it.fault ? t("faultSays") : "");
   set("verified-title", t(it.unable ? "verifiedUnable" : it.fault ? "verifiedDiffers" : "verified"));

@@ -2,16 +2,11 @@
 
 import {
   $, DATED, PAINT, all, ask, call, clock, count, day, go, insist, kit, knows, labelOf, lasts, load, make, nameOf, now_ms, page, paint, periodOf, polite,
-  read, recall, refill, remember, run, saveFile, set, show, spaced, t, teach, tel, until_ms, when, whenLanguageChanges, zh,
+  read, recall, refill, remember, run, saveFile, set, show, spaced, t, tel, together, until_ms, when, whenLanguageChanges, zh,
 } from "./app.js";
-import MESSAGES from "./words/message.js";
-import WORDS from "./words/receipt.js";
-
-teach(MESSAGES);
-teach(WORDS);
 
 const LOST = ["undelivered", "refused", "unsent"];
-const date = (it) => new Date(`${it}T12:00:00Z`).toLocaleDateString(zh() ? "zh-CN" : "en-GB", { timeZone: "UTC", month: "long", day: "numeric" });
+const date = (it) => new Date(`${it}T12:00:00Z`).toLocaleDateString(t("regional"), { timeZone: "UTC", month: "long", day: "numeric" });
 function whyNot({ night, priority }) {
   const { reason, reached } = night;
   const mine = priority.first_dose_date;
@@ -37,7 +32,7 @@ function drawNight(no, data) {
   }
   const gave = night && DATED.includes(data.state);
   $("night-gave").hidden = !gave;
-  set("night-gave", gave ? [t("gave", date(night.date)), rank].join(zh() ? "" : " ") : "");
+  set("night-gave", gave ? together(t("gave", date(night.date)), rank) : "");
   $("check-it").hidden = !night?.root;
   if (!night?.root) return;
   const rows = [...(night.blind ? [["check-blind", night.blind]] : []), ["check-root", night.root], ["check-commitment", night.commitment], ["check-seed", night.seed]];
@@ -77,7 +72,7 @@ function drawRecord({ kept: { no }, data, record }) {
 }
 function hasGrown({ seen, size }, is) {
   const fits = t("record-fits", when(seen), count(size));
-  return is.size > size ? [fits, t("record-more", count(is.size - size))].join(zh() ? "" : " ") : fits;
+  return is.size > size ? together(fits, t("record-more", count(is.size - size))) : fits;
 }
 async function checkRecord(mine, { no }) {
   const [{ compare }] = await load(mine, "verify");
@@ -255,7 +250,7 @@ $("save-record").onclick = () => {
 $("print").onclick = () => print();
 $("speak").onclick = () => {
   const words = new SpeechSynthesisUtterance(t("spoken", digits(page.receipt.kept.no)));
-  Object.assign(words, { lang: zh() ? "zh-CN" : "en-GB", rate: 0.8 });
+  Object.assign(words, { lang: t("regional"), rate: 0.8 });
   speechSynthesis.cancel();
   speechSynthesis.speak(words);
 };

@@ -2,12 +2,9 @@
 
 import {
   $, PAINT, clear, countdown, go, insist, kit, make, mark, labelOf, nameOf, page, periodOf, read, recall, receipts, refill, remember, remind,
-  run, set, show, spaced, sure, t, teach, today, unmark, until, until_ms, watch, when, whenLanguageChanges, zh,
+  run, set, show, spaced, sure, t, today, unmark, until, until_ms, watch, when, whenLanguageChanges, zh,
 } from "./app.js";
 import { nearest } from "./common/sites.js";
-import WORDS from "./words/register.js";
-
-teach(WORDS);
 
 const draftKey = (it) => `draft:${it.district}:${it.label}`;
 const siteOf = (code) => page.sites.find((it) => it.site === code);

@@ -6,6 +6,7 @@ from litestar import Response, get, post
 
 from server.access.one_time_codes import Asked, Shown
 from server.core.errors import Refusal
+from server.core.languages import of_two
 from server.core.sms import CODE_MINUTES
 from server.web.plain.pages import go_to, page, trouble_of
 from server.web.plain.queue import id_type_of
@@ -36,7 +37,7 @@ async def send_code(request: AnyRequest) -> Response[str]:
     form = await visit.form()
     try:
         fields = text_fields(form, "id_number", "phone")
-        await visit.services.access.ask(Asked(id_type=id_type_of(form), **fields), visit.lang)
+        await visit.services.access.ask(Asked(id_type=id_type_of(form), **fields), of_two(visit.lang))
     except Refusal as refusal:
         trouble = trouble_of(visit, refusal)
         if refusal.code == "too-many-requests":  # a second tap: the code is on its way

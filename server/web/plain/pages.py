@@ -14,13 +14,15 @@ from litestar.datastructures import Cookie
 from litestar.exceptions import HTTPException, NotFoundException
 
 from server.core.errors import Refusal
+from server.core.languages import of_two
 from server.core.papers import ID_TYPES
-from server.core.wording import knows
+from server.core.wording import knows, word
 from server.core.wording.dates import day_words, exact_words, moment_seen_from, span_words
 from server.web.plain.visit import FORM_KEY, HOME, PlainVisit
 from server.web.problems import render
 from server.web.routes.common import AnyRequest
 from server.web.service_view import service_view
+from server.web.worded import named_languages
 
 log = structlog.get_logger()
 
@@ -110,13 +112,13 @@ def page(
             pick=visit.pick,
             knows=knows,
             period_name=lambda code: _period_name(visit, code),
-            lang=lang,
+            others=[it for it in named_languages() if it.language != lang],
             visit=visit,
             city_name=visit.pick(city.name_zh, city.name_en),
             now=now,
             draw_length=exact_words(city.policy.draw_seconds, lang),
             no_show_limit=city.policy.no_show_limit,
-            service=service_view(city, lang),
+            service=service_view(city, of_two(lang)),
             open_hours=[f"{it:%H:%M}" for it in (city.open_hours.opens, city.open_hours.closes)],
             trouble=trouble,
             errors=trouble.errors if trouble else {},
@@ -133,13 +135,15 @@ def page(
     text = _FORM.sub(lambda it: it[0] + field, text)  # here, so that no form can be without
     is_foreign = trouble is not None and trouble.code == "malformed"  # another site's form sets no cookies here
     fresh = [] if visit.has_form_key or is_foreign else [visit.keep(FORM_KEY, visit.form_key)]
+    if visit.chose and not is_foreign:  # by the address: the choice goes on with the next page
+        fresh.append(visit.keep("lang", visit.chose))
     return Response(
         text,
         status_code=trouble.status if trouble else status,
         media_type=MediaType.HTML,
         headers={
             **HEADERS,
-            "content-language": "zh-CN" if lang == "zh" else "en",
+            "content-language": word("language.tag", lang),
             **(trouble.headers if trouble else {}),
             **(headers or {}),
         },

@@ -11,6 +11,7 @@ from server.access.one_time_codes import Asked
 from server.core.clock import at, from_ms
 from server.core.districts import District
 from server.core.errors import Invalid, Refusal
+from server.core.languages import language_named, of_two
 from server.core.papers import ID_TYPES, IdType
 from server.core.sms import CODE_MINUTES
 from server.registry.registry import Applicant
@@ -91,7 +92,7 @@ async def home(request: AnyRequest) -> Response[str]:
     coming = refresh(_stroke_s(visit, openings), HOME)
     return page(
         visit, "home", headers=coming, windows=windows,
-        rule=visit.rule(), reserves=visit.reserves(), resting=resting, back_at=back_at,
+        rule=visit.rule(), reserves=visit.reserves(), resting=resting, back_at=back_at, is_sent_here=visit.is_sent_here,
     )  # fmt: skip
 
 
@@ -114,7 +115,8 @@ async def look(request: AnyRequest) -> Response[str]:
     """The other language, or the other size of type."""
     visit = PlainVisit(request)
     form = await visit.form()
-    cookies = [visit.keep("lang", form["lang"])] if form.get("lang") in ("zh", "en") else []
+    lang = language_named(form.get("lang", ""))
+    cookies = [visit.keep("lang", lang)] if lang else []
     if form.get("large") in ("0", "1"):
         cookies.append(visit.keep("large", form["large"]))
     return go_to(safe_way_back(form.get("back", "")), *cookies)
@@ -168,7 +170,7 @@ async def join(request: AnyRequest, district: DistrictCode) -> Response[str]:
     try:
         if form.get("what") == "code":
             fields = text_fields(form, "id_number", "phone")
-            await services.access.ask(Asked(id_type=id_type_of(form), **fields), visit.lang)
+            await services.access.ask(Asked(id_type=id_type_of(form), **fields), of_two(visit.lang))
             return _opening_page(visit, district, typed=typed, proving=True, code_sent=True)
         if form.get("what") == "check":
             day, record = await services.room.check(district, applicant_of(form))

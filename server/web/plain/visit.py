@@ -12,7 +12,7 @@ import structlog
 from litestar.datastructures import Cookie
 
 from server.core.errors import Invalid, Refusal
-from server.core.languages import Language
+from server.core.languages import language_named, of_two
 from server.core.wording import word
 from server.services import Services
 from server.web.routes.common import AnyRequest, language_of, services_of
@@ -69,8 +69,11 @@ class PlainVisit:
         self.request = request
         self.services: Services = services_of(request)
         cookies = request.cookies
-        chosen = cookies.get("lang")
-        self.lang: Language = "en" if chosen == "en" else "zh" if chosen == "zh" else language_of(request)
+        named = request.query_params.get("lang", "")
+        self.chose = language_named(named) if isinstance(named, str) else None
+        self.lang = self.chose or language_named(cookies.get("lang", "")) or language_of(request)
+        # By the page itself, from a browser that cannot run it (pages/old.js).
+        self.is_sent_here = request.query_params.get("why") == "browser"
         self.large = cookies.get("large") == "1"
         self.pass_ = cookies.get("pass") or None
         known = _FORM_KEY.fullmatch(cookies.get(FORM_KEY, ""))
@@ -87,7 +90,7 @@ class PlainVisit:
 
     def pick(self, zh: str, en: str) -> str:
         """The one or the other, of what comes in both languages: names, the rule of the day."""
-        return zh if self.lang == "zh" else en
+        return zh if of_two(self.lang) == "zh" else en
 
     def rule(self) -> str:
         """Who may register today."""

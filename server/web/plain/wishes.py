@@ -8,6 +8,7 @@ from litestar import Response, get, post
 from server.core.clock import from_ms
 from server.core.errors import Invalid, Refusal
 from server.core.keys import parts_of
+from server.core.languages import of_two
 from server.core.periods import ANY
 from server.records.registration import Preference, Wishes, WishesAndConsent
 from server.web.plain.pages import Trouble, go_to, page, trouble_of
@@ -122,7 +123,7 @@ async def register(request: AnyRequest) -> Response[str]:
     try:
         wishes = msgspec.structs.asdict(_wishes(visit, typed))
         asked = WishesAndConsent(**wishes, consent=form.get("consent"))
-        done, _ = await visit.services.registrations.register(pass_, asked, visit.lang)
+        done, _ = await visit.services.registrations.register(pass_, asked, of_two(visit.lang))
     except Refusal as refusal:
         if refusal.code not in _TRY_AGAIN:
             raise

@@ -18,6 +18,7 @@ from server.appointments.periods import PeriodView, periods_of
 from server.appointments.sites import Site
 from server.core.districts import District
 from server.core.errors import Refusal
+from server.core.languages import of_two
 from server.core.phases import Phase
 from server.core.windows import Window
 from server.night.reserves import ReserveView, reserves_of
@@ -90,7 +91,7 @@ def _phase(phase: Phase | None, lang: str) -> PhaseView | None:
 @get("/city", responses=PROBLEMS, summary="City, phase and districts")
 async def city(request: AnyRequest) -> Response[CityView] | Response[bytes]:
     services = services_of(request)
-    place, room, lang = services.city, services.room, language_of(request)
+    place, room, lang = services.city, services.room, of_two(language_of(request))
     now = room.now()
     districts = [_district(services, district, now) for district in place.districts]
     hours = window_view(place.open_hours)

@@ -11,7 +11,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 
 from server.core.errors import Refusal
-from server.core.languages import Language, language
+from server.core.languages import language
 from server.services import Services
 from server.web.problems import bearer
 
@@ -61,8 +61,8 @@ def services_of(request: AnyRequest) -> Services:
     return services
 
 
-def language_of(request: AnyRequest) -> Language:
-    """`zh` or `en`."""
+def language_of(request: AnyRequest) -> str:
+    """The tag of the language that a request asks for."""
     return language(request.headers.get("accept-language", ""), services_of(request).city.default_language)
 
 

@@ -9,6 +9,7 @@ from litestar.params import Body
 
 from server.access.one_time_codes import Asked, Shown
 from server.core.errors import Refusal
+from server.core.languages import of_two
 from server.core.sms import CODE_MINUTES
 from server.records.registration import Wishes, WishesAndConsent
 from server.registrations.calendar_file import invitation
@@ -168,7 +169,7 @@ async def registration_ics(request: AnyRequest, no: No) -> Response[bytes]:
 )
 async def access_code(request: AnyRequest, data: Annotated[Asked, Body()]) -> Response[CodeSentView]:
     services = services_of(request)
-    await services.access.ask(data, language_of(request))
+    await services.access.ask(data, of_two(language_of(request)))
     view = CodeSentView(CODE_MINUTES * 60, 60, services.sms_file)
     return Response(view, status_code=202, headers=NO_STORE)
 

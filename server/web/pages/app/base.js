@@ -1,9 +1,8 @@
-// What all pieces of the resident's page stand on: what it holds and keeps, its words, and its times.
+// What all pieces of the resident's page stand on: what it holds and keeps, and its times.
 
 import { now_ms } from "../common/clock.js";
-import { ownLanguage } from "../common/language.js";
 import { wall } from "../common/timetable.js";
-import WORDS from "../words/app.js";
+import { knows, t, zh } from "./words.js";
 
 export const $ = (id) => document.getElementById(id);
 export const all = (selector) => document.querySelectorAll(selector);
@@ -43,50 +42,29 @@ export const lastLook = (code) => recall(`look:${code}`);
 export const keepLook = (opening) => remember(`look:${opening.district}`, opening);
 export const LIVE = ["drawing", "waiting", "ready", "claimed"];
 
-// Words
 const onLanguage = [];
 export const whenLanguageChanges = (act) => { onLanguage.push(act); };
-export let lang = recall("language") ?? ownLanguage();
-export const zh = () => lang === "zh";
-export const teach = (words) => { Object.assign(WORDS, words); };
-export const knows = (key) => key in WORDS;
-export const t = (key, ...values) => WORDS[key].split("|")[zh() ? 0 : 1].replace(/\{(\d)\}/g, (_, i) => values[i]);
+export const afterTurning = () => { for (const act of onLanguage) act(); };
 // What a part of the day is called; the city says which there are.
 export const periodOf = (code) => (page.city.periods?.[code] ? nameOf(page.city.periods[code]) : knows(code) ? t(code) : code);
 export const count = (n) => n.toLocaleString("en");
 export const nameOf = (it) => (zh() ? it.name_zh : it.name_en);
 export const spaced = (no) => no.replace(/(.{5})(?=.)/g, "$1 ");
 export const tel = (number) => `tel:${number.replace(/[^+\d]/g, "")}`; // however it is grouped
-export const list = (items) => items.join(zh() ? "、" : ", ");
-for (const it of all("[data-en]")) it.dataset.zh = it.textContent;
-for (const it of all("[data-en-label]")) it.dataset.zhLabel = it.getAttribute("aria-label");
-export function speak() {
-  document.documentElement.lang = zh() ? "zh-CN" : "en";
-  for (const it of all("[data-en]")) it.textContent = it.dataset[lang];
-  for (const it of all("[data-en-label]")) it.setAttribute("aria-label", it.dataset[`${lang}Label`]);
-  $("language").textContent = t("otherLanguage");
-  $("language").lang = zh() ? "en" : "zh-CN";
-}
-export function turnLanguage() {
-  lang = zh() ? "en" : "zh";
-  remember("language", lang);
-  speak();
-}
-export const afterTurning = () => { for (const act of onLanguage) act(); };
 export function enlarge(on) {
   document.documentElement.className = on ? "large" : "";
   $("large").setAttribute("aria-pressed", String(Boolean(on)));
 }
 
 export const until_ms = (time) => Date.parse(time) - now_ms();
-export const when = (ms, more = { month: zh() ? "numeric" : "short", day: "numeric" }) => new Date(ms).toLocaleString(zh() ? "zh-CN" : "en-GB", {
+export const when = (ms, more = { month: zh() ? "numeric" : "short", day: "numeric" }) => new Date(ms).toLocaleString(t("regional"), {
   timeZone: page.city.timezone, hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...more,
 });
 export const clock = (ms) => when(ms, {});
 // A date without a time of day, e.g. 6月21日 星期一.
-export const day = (date, weekday = "long") => new Date(`${date}T12:00:00Z`).toLocaleDateString(zh() ? "zh-CN" : "en-GB", {
+export const day = (date, weekday = "long") => new Date(`${date}T12:00:00Z`).toLocaleDateString(t("regional"), {
   timeZone: "UTC", month: "long", day: "numeric", weekday,
-}).replace(/日(?=[星周])/, "日 ");
+}).replace(/日(?=[星周週])/, "日 ");
 export const today = () => wall(now_ms(), page.city?.timezone ?? "Asia/Shanghai").date;
 export const countdown = (ms) => new Date(Math.max(0, Math.ceil(ms / 1000) * 1000)).toISOString().slice(11, 19).replace(/^00:/, "");
 export function span(s) {

@@ -2,10 +2,11 @@
 
 import { naps, now_ms } from "../common/clock.js";
 import { isOpenHours, nextStroke, timetable, windowsOf } from "../common/timetable.js";
-import { $, LIVE, clock, countdown, lang, list, long, nameOf, page, places, receipts, t, when, zh } from "./base.js";
+import { $, LIVE, clock, countdown, long, nameOf, page, places, receipts, when } from "./base.js";
 import { PAINT, show } from "./family.js";
 import { fetched, load, read, until } from "./requests.js";
 import { make, refill, set } from "./screen.js";
+import { lang, list, t, zh } from "./words.js";
 
 const RUNNING = ["draw", "open", "paused"];
 // How a district stands by the timetable; see common/timetable.js.
@@ -24,7 +25,7 @@ function drawList() {
     const { state, next } = standingOf(it);
     const held = places().filter((place) => place.district === it.code && LIVE.includes(place.state));
     return {
-      hours: windowsOf(it).map(({ opens, closes }) => `${opens}–${closes}`).join(zh() ? "、" : ", ") || t("unassigned"),
+      hours: list(windowsOf(it).map(({ opens, closes }) => `${opens}–${closes}`)) || t("unassigned"),
       href: held.length === 1 ? `#place=${held[0].key}` : `#${it.code}`,
       name: nameOf(it), more: zh() ? it.name_en : it.name_zh,
       state: held.length ? t("held") : t(state, next && clock(next)), on: held.length > 0 || RUNNING.includes(state),

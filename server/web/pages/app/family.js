@@ -2,11 +2,10 @@
 
 import { now_ms } from "../common/clock.js";
 import { instant, windowsOf } from "../common/timetable.js";
-import {
-  $, all, count, day, knows, lang, nameOf, page, periodOf, places, receipts, span, t, today, troubles, until_ms, zh,
-} from "./base.js";
+import { $, all, count, day, nameOf, page, periodOf, places, receipts, span, today, troubles, until_ms } from "./base.js";
 import { make, refill, remind, set } from "./screen.js";
 import { drawService } from "./service.js";
+import { knows, lang, t } from "./words.js";
 
 export const labelOf = (it) => it.label || (it.no ? t("receiptOf", it.no.slice(-5)) : t("someone"));
 export const eta_s = (it) => (it.eta_seconds === null ? Infinity : it.eta_seconds - Math.max(0, Date.now() - it.seen) / 1000);
@@ -77,7 +76,7 @@ export function paint() {
   }
   if (!view || !city) return;
   for (const it of places()) if (it.state === "ready" && it.claim_before) remind(it.key, "comeIn", until_ms(it.claim_before) - 2000, labelOf(it));
-  set("city", city.name + (zh() ? "" : ": "));
+  set("city", t("ofCity", city.name));
   for (const it of all(".rule")) it.textContent = rule(city);
   const reserves = (city.reserves ?? []).map((it) => t("reserve", it.percent, nameOf(it)));
   for (const it of all(".reserves")) if (it.textContent !== reserves.join("")) refill(it, ...reserves.map((text) => make("p", { className: "hint" }, text)));

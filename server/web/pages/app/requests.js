@@ -1,9 +1,10 @@
 // Flows, of which one goes on at a time, and requests: asked again until there is an answer to act on.
 
 import { heard, nap, naps, sure } from "../common/clock.js";
-import { lang, page, places, t, troubles } from "./base.js";
+import { page, places, troubles } from "./base.js";
 import { paint } from "./family.js";
 import { polite } from "./screen.js";
+import { lang, moreWords, t } from "./words.js";
 
 const GONE = new Error("the resident went elsewhere");
 
@@ -122,9 +123,10 @@ export async function load(mine, ...names) {
 export async function fetched(name) {
   const it = modules[name] = modules[name] ?? { tries: 0 };
   if (!it.ready) {
-    const ready = import(`/${name}.js${it.tries ? `?again=${it.tries}` : ""}`);
-    it.ready = ready;
-    ready.then((module) => { kit[name] = module; }, () => { it.tries += 1; it.ready = null; });
+    const words = moreWords();
+    const ready = import(`/${name}.js${it.tries ? `?again=${it.tries}` : ""}`).catch((error) => { it.tries += 1; throw error; });
+    it.ready = Promise.all([ready, words]).then(([module]) => { kit[name] = module; return module; });
+    it.ready.catch(() => { it.ready = null; });
   }
   return it.ready;
 }

@@ -1,6 +1,7 @@
 // What stands on screen, and forms: what is wrong with a field, and what is asked.
 
-import { $, span, t, whenLanguageChanges } from "./base.js";
+import { $, span, whenLanguageChanges } from "./base.js";
+import { t } from "./words.js";
 
 export const set = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
 export const polite = (text) => set("polite", text);

@@ -1,10 +1,9 @@
 // The foot of the page: who runs the service, and whom to call.
 
-import SERVICE from "../words/service.js";
-import { $, lang, page, t, teach, tel } from "./base.js";
+import { $, page, tel } from "./base.js";
 import { set } from "./screen.js";
+import { lang, t } from "./words.js";
 
-teach(SERVICE);
 export function drawService() {
   const it = page.city.service;
   $("service").hidden = !it;

@@ -12,7 +12,9 @@ export function languageOf(ranges, fallback) {
   }
   return fallback;
 }
-export function ownLanguage() {
+// One that was chosen before, on whichever page of ours, counts first: the resident's has more ways to write Chinese.
+export function ownLanguage(chosen) {
+  if (chosen) return String(chosen).startsWith("zh") ? "zh" : "en";
   const ranges = navigator.languages && navigator.languages.length ? navigator.languages : [navigator.language];
   return languageOf(ranges, document.documentElement.dataset.language === "en" ? "en" : "zh");
 }

@@ -26,7 +26,7 @@ for (const it of document.querySelectorAll("dialog")) {
 }
 
 // Language and large type, shared with the resident's page
-export let lang = setting("language") ?? ownLanguage();
+export let lang = ownLanguage(setting("language"));
 for (const it of all("[data-en]")) it.dataset.zh = it.textContent;
 export const zh = () => lang === "zh";
 export const t = (key, ...values) => (WORDS[key] ?? "").split("|")[zh() ? 0 : 1]?.replace(/\{(\d)\}/g, (_, i) => values[i]) ?? "";

@@ -15,7 +15,7 @@ export const page = { token: null, view: null, at: 0, trouble: null, lists: {}, 
 export const on = { expired() {}, refresh() {} };
 
 // Language, shared with the other pages
-export let lang = setting("language") ?? ownLanguage();
+export let lang = ownLanguage(setting("language"));
 for (const it of all("[data-en]")) it.dataset.zh = it.textContent;
 export const zh = () => lang === "zh";
 export const t = (key, ...values) => (WORDS[key] ?? "").split("|")[zh() ? 0 : 1]?.replace(/\{(\d)\}/g, (_, i) => values[i]) ?? "";
