@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hmac
 import os
+import platform
 import random
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
+from server import __version__
 from server.access.one_time_codes import Access
 from server.appointments.appointments import Appointments
 from server.appointments.desk import Desk
@@ -37,6 +39,7 @@ from server.operations.importing.upload import CapacityUpload
 from server.operations.interventions import Operations
 from server.operations.overview import Overview
 from server.operations.public_log import PublicLog
+from server.operations.store_figures import StoreFigures
 from server.records.scripts import SCRIPTS
 from server.registrations.registrations import Registrations
 from server.registry.guesses import Guesses
@@ -77,6 +80,7 @@ class Services(msgspec.Struct, frozen=True):
     night: Night
     public_log: PublicLog
     metrics: Metrics
+    store_figures: StoreFigures
     guesses: Guesses
     sms_file: str | None
 
@@ -89,6 +93,10 @@ class Services(msgspec.Struct, frozen=True):
         await self.connection.ping()
         if not self.room.fresh():
             raise StoreUnavailable
+
+    def at_the_store(self) -> dict[str, int]:
+        """How many requests of each call wait for the store, or for company on the way to it."""
+        return self.room.at_the_store() | {"register": self.registrations.at_the_store()}
 
     async def tell_when_ready(self, tell: Callable[[], None]) -> None:
         """Call `tell` as soon as this worker is ready for the first time."""
@@ -103,7 +111,8 @@ def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -
     """Put the services together around a store and a clock."""
     signer = Signer(settings.secrets)
     pepper, cipher = Pepper(settings.pepper, city.papers.same_name), Cipher(settings.secrets)
-    metrics = Metrics(SCRIPTS)
+    metrics = Metrics(connection.scripts, SCRIPTS)
+    metrics.runs(__version__, platform.python_version())
     guesses = Guesses(city, connection, metrics)
     registry = Registry(city, connection, pepper, cipher, guesses)
     draws = Draws(connection, clock, pepper, SeedCipher(settings.secrets), _relays(city, clock))
@@ -118,6 +127,7 @@ def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -
         city, connection, clock, signer, registry, room, sites, appointments, published, public_log.head
     )
     sender = Sender(city, connection, clock, cipher, pepper, sites)
+    overview = Overview(city, connection, clock, room)
     return Services(
         city=city,
         clock=clock,
@@ -127,7 +137,7 @@ def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -
         appointments=appointments,
         desk=Desk(city, connection, clock, cipher, appointments, unmatched, SharedNumbers(connection, appointments)),
         unmatched=unmatched,
-        overview=Overview(city, connection, clock, room),
+        overview=overview,
         operations=Operations(city, connection, cipher),
         capacity_upload=CapacityUpload(city, connection, clock),
         access=Access(city, connection, clock, pepper, cipher, registry, registrations, sender, guesses),
@@ -138,6 +148,7 @@ def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -
         night=Night(city, connection, clock, appointments, published, lottery_of(settings, city, clock)),
         public_log=public_log,
         metrics=metrics,
+        store_figures=StoreFigures(city, connection, clock, overview),
         guesses=guesses,
         sms_file=str(settings.sms_file) if settings.sms_file else None,
     )
@@ -222,8 +233,8 @@ async def _flush_until_orphaned(services: Services) -> None:
     parent = os.getppid()
     while True:
         await asyncio.sleep(0.5)
-        services.metrics.flush(services.room.figures())
-        services.metrics.take_over(services.connection.unknown_statuses, services.connection.broken_records)
+        services.metrics.flush(services.room.figures(), services.at_the_store())
+        services.metrics.take_over(services.connection.tallies)
         with contextlib.suppress(StoreUnavailable):
             await services.guesses.flush()
         if os.getppid() != parent:

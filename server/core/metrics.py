@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,6 +18,8 @@ from prometheus_client import (
     multiprocess,
 )
 
+from server.core.tallies import StoreTallies
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 GuessedCall = Literal["join", "eligibility", "code"]
@@ -25,15 +27,38 @@ GuessedCall = Literal["join", "eligibility", "code"]
 
 _TIMED_ONE_IN = 8  # a sample gives the same percentiles, and an observation costs as much as the papers' checksum
 
+_OPENINGS: Final = {
+    "issued": "Places given",
+    "serving": "Highest number called",
+    "called": "Numbers called so far",
+    "claimed": "Called who have come",
+    "missed": "Called who have not come in time",
+    "waiting": "Places neither called nor left",
+    "pending": "Called and not yet claimed",
+    "passes_alive": "Passes alive",
+    "forgotten": "Places that a roll-back of the store has forgotten",
+    "is_calling": "1 while numbers are to be called: after the draw, before the end, and no pause",
+    "is_paused": "1 while the operator's pause lasts",
+    "is_prepared": "1 once the store has this opening with its seed and what was published of it",
+    "rate_per_second": "Numbers a second that the operator allows",
+    "pace_per_second": "Numbers a second as they will be called: less where max_active decides, 0 in a pause",
+    "max_active": "Called and not yet claimed, and passes alive, at most",
+    "opens_timestamp_seconds": "When it opens, in city time",
+    "closes_timestamp_seconds": "When it closes, in city time",
+}
+_FAILURES: Final = ("store-unavailable", "overloaded", "unexpected")
+"""Codes that alerts go by: each call has them from the first scrape on, so that the first failure is an increase."""
+
 
 class Metrics:
     """What a worker counts. Polls are tallied in memory and handed over at each tick: a poll must stay cheap.
 
     Args:
-        scripts: those that answer with one of a closed set of statuses.
+        scripts: those of the store.
+        with_statuses: those that answer with one of a closed set of statuses.
     """
 
-    def __init__(self, scripts: Iterable[str]) -> None:
+    def __init__(self, scripts: Iterable[str], with_statuses: Iterable[str]) -> None:
         # One registry each: tests build several applications in one process. With several workers,
         # PROMETHEUS_MULTIPROC_DIR makes any of them answer for all.
         self._registry = CollectorRegistry()
@@ -51,14 +76,7 @@ class Metrics:
             name: Gauge(
                 f"jiaohao_opening_{name}", help_, ["district"], registry=self._registry, multiprocess_mode="mostrecent"
             )
-            for name, help_ in (
-                ("issued", "Places given"),
-                ("serving", "Highest number called"),
-                ("waiting", "Places neither called nor left"),
-                ("pending", "Called and not yet claimed"),
-                ("passes_alive", "Passes alive"),
-                ("forgotten", "Places that a roll-back of the store has forgotten"),
-            )
+            for name, help_ in _OPENINGS.items()
         }
         self._guessed = {
             name: Counter(f"jiaohao_{name}", help_, ["call"], registry=self._registry)
@@ -80,6 +98,33 @@ class Metrics:
             ["record"],
             registry=self._registry,
         )
+        self._script_seconds = Histogram(
+            "jiaohao_store_script_seconds",
+            "Time of a round trip to the store with one script, for one resident or for a batch, replicas included",
+            ["script"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._script_failures = Counter(
+            "jiaohao_store_script_failures",
+            "Round trips that the store, or its replicas, did not answer in time or refused",
+            ["script"],
+            registry=self._registry,
+        )
+        self._under_way = Gauge(
+            "jiaohao_requests_waiting",
+            "Requests that wait for the store, or for company on the way to it",
+            ["call"],
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
+        self._build = Gauge(
+            "jiaohao_build",
+            "1; what runs here",
+            ["version", "python"],
+            registry=self._registry,
+            multiprocess_mode="livemax",
+        )
         self._connections = {
             name: Gauge(f"jiaohao_connections_{name}", help_, registry=self._registry, multiprocess_mode="livesum")
             for name, help_ in (
@@ -95,8 +140,11 @@ class Metrics:
             )
         }
         self._ended_so_far = dict.fromkeys(self._ended, 0)
-        for script in scripts:
+        for script in with_statuses:
             self._unknown_statuses.labels(script)
+        for script in scripts:
+            self._script_seconds.labels(script)
+            self._script_failures.labels(script)
         for counter in self._guessed.values():
             for call in get_args(GuessedCall):
                 counter.labels(call)
@@ -104,6 +152,19 @@ class Metrics:
         self._observed: dict[str, Histogram] = {}
         self._tally: Tally[tuple[str, str]] = Tally()
         self._tallying = threading.Lock()  # polls are answered beside the event loop
+
+    def expect(self, calls: Iterable[str], successes: Iterable[tuple[str, str]] = ()) -> None:
+        """Show these calls, and these answers to them (call, code), before the first of them was made."""
+        for call in calls:
+            self._seconds.labels(call)
+            for code in _FAILURES:
+                self._requests.labels(call, code)
+        for call, code in successes:
+            self._requests.labels(call, code)
+
+    def runs(self, version: str, python: str) -> None:
+        """What this worker is."""
+        self._build.labels(version, python).set(1)
 
     def tally(self, call: str, code: str) -> None:
         """Count an answer of a hot call; reaches the metrics at the next `flush`."""
@@ -128,14 +189,19 @@ class Metrics:
         if locks:
             self._guessed["people_locked"].labels(call).inc()
 
-    def take_over(self, unknown_statuses: Tally[str], broken_records: Tally[str]) -> None:
-        """Count what this worker's store has not understood: answers of scripts, and records."""
-        for script, count in unknown_statuses.items():
-            self._unknown_statuses.labels(script).inc(count)
-        unknown_statuses.clear()
-        for record, count in broken_records.items():
-            self._broken_records.labels(record).inc(count)
-        broken_records.clear()
+    def take_over(self, tallies: StoreTallies) -> None:
+        """Count what this worker has had of its store: what was not understood or failed, how long scripts took."""
+        for counter, tally in (
+            (self._unknown_statuses, tallies.unknown_statuses),
+            (self._broken_records, tallies.broken_records),
+            (self._script_failures, tallies.failures),
+        ):
+            for of, count in tally.items():
+                counter.labels(of).inc(count)
+            tally.clear()
+        while tallies.seconds:
+            script, seconds = tallies.seconds.popleft()
+            self._script_seconds.labels(script).observe(seconds)
 
     def connections(self, open_: int, limit: int, let_go: int, refused: int) -> None:
         """How a worker's connections stand; the last two since it began."""
@@ -146,8 +212,11 @@ class Metrics:
                 self._ended[name].inc(so_far - self._ended_so_far[name])
                 self._ended_so_far[name] = so_far
 
-    def flush(self, openings: Iterable[tuple[str, Mapping[str, int]]]) -> None:
-        """Hand over the tallies and how the openings stand: for each, its district and its figures."""
+    def flush(
+        self, openings: Iterable[tuple[str, Mapping[str, float]]], waiting: Mapping[str, int] | None = None
+    ) -> None:
+        """Hand over the tallies, how the openings stand (for each, its district and its figures), and how many requests
+        of each call wait for the store."""
         with self._tallying:
             tally, self._tally = self._tally, Tally()
         for (call, code), count in tally.items():
@@ -155,6 +224,8 @@ class Metrics:
         for district, figures in openings:
             for name, gauge in self._openings.items():
                 gauge.labels(district).set(figures[name])
+        for call, count in (waiting or {}).items():
+            self._under_way.labels(call).set(count)
 
     def exposition(self) -> bytes:
         """The metrics of all workers on this machine, in Prometheus' text format."""

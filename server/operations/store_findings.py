@@ -163,7 +163,7 @@ def _replicas(settings: Settings, connection: Connection, infos: Mapping[str, di
         yield Finding("bad", f"replicas: no link to the primary{_on(broken)}", cure)
     wanted = settings.replicas
     if wanted == "all":
-        following = {name: _following(info) for name, info in primaries.items()}
+        following = {name: replicas_online(info) for name, info in primaries.items()}
         counts = " or ".join(map(str, sorted(set(following.values()))))
         alone = [name for name, count in following.items() if not count]
         if alone and connection.is_cluster:
@@ -173,11 +173,11 @@ def _replicas(settings: Settings, connection: Connection, infos: Mapping[str, di
             yield Finding("ok", f"replicas: an answer waits for all of them, {counts} for each primary")
         return
     if not wanted:
-        if connection.is_cluster or any(map(_following, primaries.values())):
+        if connection.is_cluster or any(map(replicas_online, primaries.values())):
             what = "replicas: no answer waits for one, so a failover may lose the last of them"
             yield Finding("note", what, "take JIAOHAO_REPLICAS=0 away: by default an answer waits for all")
         return
-    few = {name: have for name, info in primaries.items() if (have := _following(info)) < wanted}
+    few = {name: have for name, info in primaries.items() if (have := replicas_online(info)) < wanted}
     for have, where in _grouped(few).items():
         yield Finding(
             "bad",
@@ -190,7 +190,7 @@ def _replicas(settings: Settings, connection: Connection, infos: Mapping[str, di
         yield Finding("note", f"replicas: an answer waits for {wanted}", "whether they are there cannot be read")
 
 
-def _following(info: Mapping[str, Any]) -> int:
+def replicas_online(info: Mapping[str, Any]) -> int:
     """Replicas that have caught up with the beginning: one that is being sent the data answers no WAIT."""
     count = int(info.get("connected_slaves", 0))
     replicas = (info.get(f"slave{i}") for i in range(count))

@@ -120,6 +120,10 @@ class Registering:
         await self._room.release(registered)
         return [None] * len(registered)
 
+    def at_the_store(self) -> int:
+        """How many wait for the store, or for company on the way to it."""
+        return self._writes.load
+
     async def settled(self) -> None:
         """What the registrations so far have brought with them is done."""
         while self._after.load:  # noqa: ASYNC110  (for tests; nobody else waits for it)

@@ -66,6 +66,7 @@ class Registrations:
         registering = Registering(city, connection, registry, room, self._rules, self._views, self._receipts)
         self.register = registering.register
         self.settled = registering.settled
+        self.at_the_store = registering.at_the_store
 
     async def find(self, no: str, text: str | bytes) -> RegistrationView:
         """A registration by its number and receipt.

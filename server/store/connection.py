@@ -1,8 +1,8 @@
 """The connection to the store: how a script or a plain command is run on it, with its deadline and its turn."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import structlog
@@ -11,14 +11,16 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from server.core.errors import BrokenRecord, StoreUnavailable, UnknownStatus
 from server.core.keys import key
+from server.core.tallies import StoreTallies
 from server.records.fields import Arg
 from server.records.statuses import Statuses, shown
 from server.store.again import Behind
+from server.store.cancelling import Cancellable
 from server.store.cluster import ClusterCalls
 from server.store.connecting import CALL_SECONDS, CALLS_AT_ONCE, CLIENT_ERRORS, Client
 from server.store.primaries import Watchers
 from server.store.replicas import MARKING, Ask, Replicas, Rule, marking
-from server.store.scripts import Tags, load_scripts, written
+from server.store.scripts import Script, Tags, load_scripts, written
 
 log = structlog.get_logger()
 
@@ -42,24 +44,6 @@ class Node(NamedTuple):
     asked: ClusterNode | None
 
 
-class Cancellable:
-    """Around a call of the client: raises CancelledError where that has swallowed a cancellation.
-
-    It sends by way of `asyncio.wait_for`, which before Python 3.12 drops a cancellation that comes with the answer;
-    whoever works until cancelled would go on for ever.
-    """
-
-    __slots__ = ("_asked_to_stop", "_task")
-
-    def __enter__(self) -> None:
-        self._task = asyncio.current_task()
-        self._asked_to_stop = self._task.cancelling() if self._task else 0
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None and self._task and self._task.cancelling() > self._asked_to_stop:
-            raise asyncio.CancelledError
-
-
 class Connection:
     """Runs scripts and plain commands; each has its time, and failure is `StoreUnavailable`.
 
@@ -79,8 +63,12 @@ class Connection:
         self._cluster = ClusterCalls(client, self._replicas) if isinstance(client, RedisCluster) else None
         self._scripts = load_scripts()
         self._turns = asyncio.Semaphore(CALLS_AT_ONCE)
-        self.unknown_statuses: Counter[str] = Counter()  # by script, until the metrics take them over
-        self.broken_records: Counter[str] = Counter()  # by what they are of, likewise
+        self.tallies = StoreTallies()
+
+    @property
+    def scripts(self) -> Collection[str]:
+        """The names of all scripts."""
+        return self._scripts
 
     @property
     def is_cluster(self) -> bool:
@@ -118,11 +106,20 @@ class Connection:
         """
         if not calls:
             return []
-        script = self._scripts[name]
+        started = time.perf_counter()
+        try:
+            answers = await self._run_each(self._scripts[name], calls, waits=waits)
+        except StoreUnavailable:
+            self.tallies.failures[name] += 1
+            raise
+        self.tallies.seconds.append((name, time.perf_counter() - started))
+        return answers
+
+    async def _run_each(self, script: Script, calls: Sequence[tuple[Tags, Sequence[Arg]]], *, waits: bool) -> list[Any]:
         commands: list[tuple[Arg, ...]] = []
         for tag, args in calls:
             if not script.takes(len(args)):
-                raise TypeError(f"{name}.lua takes {script.args}, got {len(args)} arguments")
+                raise TypeError(f"{script.name}.lua takes {script.args}, got {len(args)} arguments")
             keys = script.names(tag)
             commands.append((len(keys), *keys, *args))
         tags = [one for tag, _ in calls if (one := written(tag)) is not None] if waits else []
@@ -134,7 +131,7 @@ class Connection:
                 answers[i] = answer
         for answer in answers:
             if isinstance(answer, Exception):
-                log.error("store refused", script=name, error=str(answer)[:200])
+                log.error("store refused", script=script.name, error=str(answer)[:200])
                 raise StoreUnavailable from answer
         return answers
 
@@ -161,7 +158,7 @@ class Connection:
 
     def unknown(self, script: str, answer: object) -> UnknownStatus:
         """What to raise where a script has answered what nobody knows; logged and counted."""
-        self.unknown_statuses[script] += 1
+        self.tallies.unknown_statuses[script] += 1
         log.error("unknown status", script=script, status=shown(answer))
         return UnknownStatus(script)
 
@@ -172,7 +169,7 @@ class Connection:
             try:
                 found.append(decode(answer))
             except BrokenRecord as broken:
-                self.broken_records[broken.record] += 1
+                self.tallies.broken_records[broken.record] += 1
                 log.error("broken record", record=broken.record, field=broken.field)
                 found.append(broken)
         return found

@@ -72,6 +72,7 @@ class Opening:
         self.drawing = Drawing(city.beacon_chain)
         self.numbers_ms = self.drawing.numbers_ms(self.draw_ms)
         self.issued = self.serving = self.waiting = self.pending = self.passes_alive = self.hold_ms = 0
+        self.called = self.claimed = self.missed = 0
         self.rate = district.rate_per_second or city.policy.rate_per_second
         self.max_active = district.max_active or city.policy.max_active
         self.paused = False
@@ -132,6 +133,7 @@ class Opening:
         self.message = kept.message
         self.floors.follow(kept)
         self.issued, self.serving = kept.issued, self.floors.told.serving
+        self.called, self.claimed, self.missed = kept.called, kept.claimed, kept.missed
         self.pending = kept.called - kept.claimed - kept.missed - kept.left_called
         self.waiting = kept.issued - kept.called - (kept.left - kept.left_called)
         self.passes_alive = news.passes_alive
@@ -155,17 +157,6 @@ class Opening:
     def active(self) -> int:
         """Called and not yet claimed, and passes alive: what `max_active` caps."""
         return self.pending + self.passes_alive
-
-    def figures(self) -> dict[str, int]:
-        """What the metrics show of it."""
-        return {
-            "issued": self.issued,
-            "serving": self.serving,
-            "waiting": self.waiting,
-            "pending": self.pending,
-            "passes_alive": self.passes_alive,
-            "forgotten": self.floors.forgotten,
-        }
 
     def _follow_pace(self, kept: OpeningRecord, now_ms: int) -> None:
         """Calls a second as residents will feel them: none in a pause, less where max_active will hold the queue back.

@@ -19,6 +19,7 @@ from server.registry.registry import Registry
 from server.store.connection import Connection
 from server.waiting_room.batches import Batches
 from server.waiting_room.draws import Draws
+from server.waiting_room.figures import figures_of
 from server.waiting_room.opening import Opening
 from server.waiting_room.store import MOST_LEFT, OpeningStore
 
@@ -190,9 +191,19 @@ class Openings:
         """The current opening of each district that has one today."""
         return [self._current(openings) for openings in self.today.values() if openings[0].assigned]
 
-    def figures(self) -> list[tuple[str, dict[str, int]]]:
+    def figures(self) -> list[tuple[str, dict[str, float]]]:
         """(district, what the metrics show of it) of each."""
-        return [(opening.district.code, opening.figures()) for opening in self.assigned()]
+        now_ms = self._clock.now_ms()
+        return [(opening.district.code, figures_of(opening, now_ms)) for opening in self.assigned()]
+
+    def at_the_store(self) -> dict[str, int]:
+        """How many wait for the store, or for company on the way to it, by call."""
+        lines = self.lines.values()
+        return {
+            "join": sum(line.joins.load for line in lines),
+            "claim": sum(line.claims.load for line in lines),
+            "poll": sum(line.standings.load for line in lines),
+        }
 
     def _assigned(self) -> list[Opening]:
         return [opening for openings in self.today.values() for opening in openings if opening.assigned]

@@ -49,6 +49,7 @@ class WaitingRoom:
         self.opening = openings.opening
         self.openings = openings.assigned
         self.figures = openings.figures
+        self.at_the_store = openings.at_the_store
         self.next_opens_at = openings.next_opens_at
         self.fresh = openings.fresh
         self.unreadable = openings.unreadable

@@ -26,6 +26,7 @@ from server.web.bodies import LARGEST_BODY
 from server.web.connections import CLOSE, Connections
 from server.web.hot import HotCalls
 from server.web.incoming import Patience
+from server.web.measured import WORD
 from server.web.problems import render
 from server.web.public_workers import PublicWorkers
 from server.web.routes.common import language_of
@@ -113,6 +114,7 @@ def behind_hot_calls(others: PublicWorkers | None = None) -> Litestar:
 
 
 def _problem(request: Request[Any, Any, State], refusal: Refusal, status: int | None = None) -> Response[bytes]:
+    request.scope["state"][WORD] = refusal.code
     code, headers, body = render(refusal, language_of(request), status=status)
     plain = {name: value for name, value in headers if name != "content-type"}
     connections: Connections = request.app.state.connections
@@ -152,4 +154,6 @@ def _faults(error: ValidationException) -> list[tuple[str, str]]:
 
 def _unexpected(request: Request[Any, Any, State], error: Exception) -> Response[bytes]:
     log.exception("unexpected", method=request.method, error=type(error).__name__)
-    return _problem(request, Refusal("overloaded", retry_after_seconds=5))
+    answer = _problem(request, Refusal("overloaded", retry_after_seconds=5))
+    request.scope["state"][WORD] = "unexpected"
+    return answer

@@ -27,7 +27,9 @@ Exchange = Any
 Gone: type[Exception] = rsgi.ProtocolClosed  # type: ignore[attr-defined]
 
 
-async def over_asgi(app: Asgi, scope: Scope, exchange: Exchange, body: AsyncIterator[bytes]) -> None:
+async def over_asgi(
+    app: Asgi, scope: Scope, exchange: Exchange, body: AsyncIterator[bytes]
+) -> tuple[dict[str, Any], int]:
     """Have an ASGI application answer an RSGI request.
 
     HEAD is asked of it as GET, and answered without what follows the headers. An answer that does not say who may keep
@@ -39,7 +41,12 @@ async def over_asgi(app: Asgi, scope: Scope, exchange: Exchange, body: AsyncIter
         exchange: the request's other half.
         body: pieces of the request's body, as they come: whoever reads bounds them. Where it raises, what it raises
             reaches the reader.
+
+    Returns:
+        The request's ASGI scope, with what the application has noted in it, and the status; 0 where it has answered
+        nothing.
     """
+    asgi = _asgi_scope(scope)
     transport: Any = None
     over = asyncio.Event()
     started: dict[str, Any] = {}
@@ -90,7 +97,8 @@ async def over_asgi(app: Asgi, scope: Scope, exchange: Exchange, body: AsyncIter
             over.set()
             await asyncio.sleep(0)
 
-    await app(_asgi_scope(scope), receive, send)
+    await app(asgi, receive, send)
+    return asgi, started.get("status", 0)
 
 
 def _shown(raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:

@@ -23,9 +23,10 @@ from server.services import Services
 from server.waiting_room.joining import TicketIssued
 from server.waiting_room.polling import Called, TicketStatus
 from server.web.bodies import decode, is_short, read_body
-from server.web.bridge import Exchange, RequestHeaders, Scope, over_asgi
+from server.web.bridge import Exchange, RequestHeaders, Scope
 from server.web.connections import CLOSE, Connections, Ending
 from server.web.incoming import ComingBody, Incoming, Patience, come
+from server.web.measured import expect_calls, measured, word_of
 from server.web.problems import bearer, render
 from server.web.public_opening import PublicOpenings
 from server.web.qr import qr_svg
@@ -100,6 +101,7 @@ class HotCalls:
         async with self._run() as services:
             self._services = self._litestar.state.services = services
             self._openings = PublicOpenings(services)
+            expect_calls(services.metrics, self._litestar)
             self._loop = asyncio.get_running_loop()
             watches = [self._patience.watch(), self._connections.watch(services.metrics)]
             if self._tell_ready is not None:
@@ -181,16 +183,17 @@ class HotCalls:
             if path == _TICKET:
                 return self._poll(scope.headers, exchange)
             if path.startswith(_OPENING) and path.find("/", len(_OPENING)) < 0:
-                return self._opening(path[len(_OPENING) :], scope.headers, exchange)
+                return _soon(self._show_opening, path[len(_OPENING) :], scope.headers, exchange)
             if path.startswith(_QR[0]) and path.endswith(_QR[1]):
-                return self._qr(path[len(_QR[0]) : -len(_QR[1])], scope.headers, exchange)
+                return _soon(self._draw_qr, path[len(_QR[0]) : -len(_QR[1])], scope.headers, exchange)
         elif method == "POST":
             headers = scope.headers
             if path == _PASSES:
                 return self._answer("claim", self._claim(headers), headers, exchange)
             if path == _REGISTRATIONS or (path.endswith(_TICKETS[1]) and path.startswith(_TICKETS[0])):
                 return self._answer_to(path, headers, exchange, partial(read_body, headers, exchange, self._patience))
-        return over_asgi(self._litestar, scope, exchange, Incoming(scope.headers, exchange, self._patience))
+        body = Incoming(scope.headers, exchange, self._patience)
+        return measured(self._services.metrics, self._litestar, scope, exchange, body)
 
     async def _answer(self, call: str, work: Awaitable[_Told], headers: RequestHeaders, exchange: Exchange) -> None:
         started = perf_counter()
@@ -200,7 +203,7 @@ class HotCalls:
             if isinstance(told, TicketIssued):
                 shown = self._headers_for(told, headers)
         except Exception as error:
-            word = _word_of(error)
+            word = word_of(error)
             status, shown, body = self._refuse(error, call, headers)
         self._services.metrics.observe(call, word, started)
         exchange.response_bytes(status, shown, body)
@@ -212,36 +215,36 @@ class HotCalls:
 
     def _poll_at_once(self, headers: RequestHeaders, exchange: Exchange) -> Called | None:
         """Answer a poll from memory, or say that it has been called, which is for `_poll_called`."""
-        services = self._services
+        told: TicketStatus | Called | Exception
         try:
-            told = services.room.poll(bearer(headers.get("authorization", "")))
-            if isinstance(told, Called):
-                return told
-            status, shown, body, word = 200, self._headers_for(told, headers), _encode(told), told.state
+            told = self._services.room.poll(bearer(headers.get("authorization", "")))
         except Exception as error:
-            status, shown, body = self._refuse(error, "poll", headers)
-            word = _word_of(error)
-        services.metrics.tally("poll", word)
-        exchange.response_bytes(status, shown, body)
+            told = error
+        if isinstance(told, Called):
+            return told
+        self._answer_poll(told, headers, exchange)
         return None
 
     async def _poll_called(self, called: Called, headers: RequestHeaders, exchange: Exchange) -> None:
-        services = self._services
+        told: TicketStatus | Exception
         try:
-            told = await services.room.poll_called(called)
-            status, shown, body, word = 200, self._headers_for(told, headers), _encode(told), told.state
+            told = await self._services.room.poll_called(called)
         except Exception as error:
-            status, shown, body = self._refuse(error, "poll", headers)
-            word = _word_of(error)
-        services.metrics.tally("poll", word)
+            told = error
+        self._answer_poll(told, headers, exchange)
+
+    def _answer_poll(self, told: TicketStatus | Exception, headers: RequestHeaders, exchange: Exchange) -> None:
+        if isinstance(told, Exception):
+            status, shown, body = self._refuse(told, "poll", headers)
+            word = word_of(told)
+        else:
+            status, shown, body, word = 200, self._headers_for(told, headers), _encode(told), told.state
+        self._services.metrics.tally("poll", word)
         exchange.response_bytes(status, shown, body)
 
     async def _poll(self, headers: RequestHeaders, exchange: Exchange) -> None:
         if called := self._poll_at_once(headers, exchange):
             await self._poll_called(called, headers, exchange)
-
-    async def _opening(self, district: str, headers: RequestHeaders, exchange: Exchange) -> None:
-        self._show_opening(district, headers, exchange)
 
     def _show_opening(self, district: str, headers: RequestHeaders, exchange: Exchange) -> None:
         known = headers.get("if-none-match", "")
@@ -252,7 +255,7 @@ class HotCalls:
                 shown = [*shown, CLOSE]
         except Exception as error:
             status, shown, body = self._refuse(error, "openings", headers)
-            word = _word_of(error)
+            word = word_of(error)
         self._services.metrics.tally("openings", word)
         exchange.response_bytes(status, shown, body)
 
@@ -269,15 +272,11 @@ class HotCalls:
         told, fresh = await services.registrations.register(pass_, wishes, lang)
         return (201, told, "registered") if fresh else (200, told, "again")
 
-    async def _qr(self, no: str, headers: RequestHeaders, exchange: Exchange) -> None:
-        self._draw_qr(no, headers, exchange)
-
     def _draw_qr(self, no: str, headers: RequestHeaders, exchange: Exchange) -> None:
         # Only draws the number it was given: it says nothing about whether there is such a registration.
-        if is_registration_no(no):
-            exchange.response_bytes(200, _QR_HEADERS, qr_svg(no))
-        else:
-            exchange.response_bytes(*self._refuse(Refusal("not-found"), "qr", headers))
+        good = (200, _QR_HEADERS, qr_svg(no)) if is_registration_no(no) else None
+        self._services.metrics.tally("qr", "ok" if good else "not-found")
+        exchange.response_bytes(*(good or self._refuse(Refusal("not-found"), "qr", headers)))
 
     def _refuse(self, error: Exception, call: str, headers: RequestHeaders) -> tuple[int, list[tuple[str, str]], bytes]:
         if not isinstance(error, Refusal):
@@ -295,5 +294,5 @@ class HotCalls:
         return language(headers.get("accept-language", ""), self._services.city.default_language)
 
 
-def _word_of(error: Exception) -> str:
-    return error.code if isinstance(error, Refusal) else "unexpected"
+async def _soon(answer: Callable[[str, RequestHeaders, Exchange], None], *asked: Any) -> None:
+    answer(*asked)

@@ -117,7 +117,7 @@ async def test_they_are_counted(house: House) -> None:
     refused(await house.call("GET", path, bearer=done["receipt"]), "store-unavailable", 503)
     metrics: Metrics = house.services.metrics
     for _ in range(2):  # once more hands over nothing twice
-        metrics.take_over(house.store.unknown_statuses, house.store.broken_records)
+        metrics.take_over(house.store.tallies)
     assert 'jiaohao_broken_records_total{record="registration"} 1.0' in metrics.exposition().decode().splitlines()
 
 

@@ -259,7 +259,7 @@ async def test_a_call_whose_status_nobody_knows_is_refused_and_has_changed_nothi
         refused(await ask(), "store-unavailable", 503)
     assert stub.batches, "it is this script that the call comes upon"
     assert logged(logs) == {(script, "0" if script == "check_papers" else WORD.decode())}
-    assert house.store.unknown_statuses[script] >= 1
+    assert house.store.tallies.unknown_statuses[script] >= 1
     await house.passes_freed()
     after = await house.everything()
     differ = {it.partition(b":")[0].decode() for it in before.keys() | after if before.get(it) != after.get(it)}
@@ -569,7 +569,7 @@ async def test_they_are_counted_by_script_from_the_first_scrape_on(house: House)
     for _ in range(2):
         refused(await house.try_join(person(0)), "store-unavailable", 503)
     for _ in range(2):  # once more hands over nothing twice
-        metrics.take_over(house.store.unknown_statuses, house.store.broken_records)
+        metrics.take_over(house.store.tallies)
     assert _unknown_counts(metrics.exposition()) == dict.fromkeys(SCRIPTS, 0.0) | {"join": 2.0}
 
 

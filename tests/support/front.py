@@ -21,11 +21,12 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
-def command_of(name: str) -> str:
-    """A proxy's command; where it is not installed, the test is skipped (never in CI)."""
+def command_of(name: str, package: str = "nginx haproxy varnish") -> str:
+    """The command of a proxy, or of another of Debian's packages; where it is not installed, the test is skipped (never
+    in CI)."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     if found is None:
-        pytest.skip(f"no {name} here (Debian: apt-get install nginx haproxy varnish)")
+        pytest.skip(f"no {name} here (Debian: apt-get install {package})")
     return found
 
 

@@ -206,7 +206,8 @@ async def readyz(request: AnyRequest) -> dict[Literal["status"], str]:
 
 @get("/metrics", media_type="text/plain; version=0.0.4; charset=utf-8", summary="Prometheus metrics")
 async def metrics(request: AnyRequest) -> bytes:
-    return services_of(request).metrics.exposition()
+    services = services_of(request)
+    return services.metrics.exposition() + await services.store_figures.exposition()
 
 
 @get("/problems/{code:str}", media_type=MediaType.TEXT, include_in_schema=False)
