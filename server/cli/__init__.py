@@ -26,6 +26,7 @@ class _Commands(click.Group):
         "notify": "server.cli.notify",
         "outbox": "server.cli.outbox",
         "front": "server.cli.front",
+        "kit": "server.cli.kit.command",
         "doctor": "server.cli.doctor",
         "reseal": "server.cli.reseal",
         "purge": "server.cli.purge",

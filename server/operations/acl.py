@@ -45,8 +45,16 @@ class User(NamedTuple):
 
     def line(self, password: str = PASSWORD) -> str:
         """The command that makes it."""
+        return f"ACL SETUSER {self.name} reset on >{password} {self._rights}"
+
+    def rule(self, password_hash: str) -> str:
+        """The same as a line of an ACL file, with the hex SHA-256 of its password."""
+        return f"user {self.name} on #{password_hash} {self._rights}"
+
+    @property
+    def _rights(self) -> str:
         rights = [*self.patterns, "-@all", *(f"+{command}" for command in self.commands)]
-        return f"ACL SETUSER {self.name} reset on >{password} resetkeys resetchannels {' '.join(rights)}"
+        return f"resetkeys resetchannels {' '.join(rights)}"
 
 
 OPENS = (

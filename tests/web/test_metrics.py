@@ -1,6 +1,7 @@
 """What Prometheus is told: every call from the first scrape on, what the store knows, and nobody's name."""
 
 import asyncio
+import re
 import subprocess
 from collections.abc import AsyncIterator
 from datetime import date
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from server.cli.kit.dashboard import queries
 from server.core.errors import StoreUnavailable
 from tests.support.front import command_of
-from tests.support.serving import OPERATOR, TIANHE, House, enrol, keep_sites, open_house, person, refused
+from tests.support.serving import OPERATOR, TIANHE, House, enrol, keep_sites, open_house, person, refused, run_cli
 
 SATURDAY = date(2021, 6, 19)
 STEPS = ("close", "free", "freeze", "allot", "publish", "tell")
@@ -196,3 +198,13 @@ async def test_prometheus_own_tool_finds_nothing_to_blame(house: House) -> None:
     check = partial(subprocess.run, input=text, capture_output=True, text=True, timeout=60, check=False)
     told = await asyncio.to_thread(check, [tool, "check", "metrics"])
     assert (told.returncode, told.stdout + told.stderr) == (0, "")
+
+
+async def test_alerts_and_dashboard_ask_for_metrics_that_are_there(house: House) -> None:
+    text = (await house.client.get("/metrics")).text
+    families = set(re.findall(r"^# TYPE (jiaohao_\w+) (?:counter|gauge)$", text, re.MULTILINE))
+    histograms = set(re.findall(r"^# TYPE (jiaohao_\w+) histogram$", text, re.MULTILINE))
+    told = families | {f"{name}{end}" for name in histograms for end in ("_bucket", "_count", "_sum")}
+    alerts = run_cli("kit", "-", "--only", "monitoring", "--dry-run").stdout
+    asked = set(re.findall(r"jiaohao_\w+", " ".join([*queries(), alerts])))
+    assert len(asked) > 30 and asked <= told

@@ -1,0 +1,1 @@
+"""`jiaohao kit`: what a deployment needs, written from templates."""
