@@ -66,7 +66,10 @@ def _nginx(front: Front) -> dict[str, str]:
         "    ssl_session_cache shared:tls:64m;",
         "    ssl_session_timeout 1h;",
     ]
-    servers = [f"    server {_host_port(url)} max_fails=0;" for url in front.workers for _ in range(2)]
+    if len(front.workers) == 1:
+        servers = [f"    server {_host_port(front.workers[0])} max_fails=0;"] * 2
+    else:
+        servers = [f"    server {_host_port(url)} max_fails=3 fail_timeout=2s;" for url in front.workers]
     limit = f"    limit_conn per_address {front.per_address};" if front.per_address else ""
     return {
         "LISTEN_TLS": " ssl http2" if front.certificate else "",
