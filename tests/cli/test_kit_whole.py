@@ -144,7 +144,7 @@ class Deployment:
         password = variables_of_url(self.env("jiaohao")["JIAOHAO_REDIS_URL"])
         for address in self.stores:
             with suppress(RedisError, OSError), Redis(address, 26379, password=password) as client:
-                return dict(client.sentinel_master("jiaohao"))[field]  # type: ignore[no-untyped-call]
+                return dict(client.sentinel_master("jiaohao"))[field]
         return None
 
     @contextmanager

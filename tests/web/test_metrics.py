@@ -72,8 +72,8 @@ async def test_every_call_and_its_failures_are_there_before_the_first_one(house:
     seen: dict[str, set[str]] = {}
     for name, labels in found:
         if name == "jiaohao_requests_total":
-            call = dict(labels)
-            seen.setdefault(call["call"], set()).add(call["code"])
+            of = dict(labels)
+            seen.setdefault(of["call"], set()).add(of["code"])
     assert described - set(seen) == set(HOT.values())
     assert {"GET /plain", "POST /plain/find", "GET /", "GET /staff", "other", *HOT} <= set(seen)
     for call, codes in seen.items():
