@@ -111,7 +111,7 @@ def dashboard() -> str:
     """The JSON that Grafana imports; it asks which of its data sources is meant."""
     made: dict[str, Any] = {
         "__inputs": [{"name": "DS", "label": "Prometheus", "type": "datasource", "pluginId": "prometheus"}],
-        "title": "jiaohao 叫号",
+        "title": "jiaohao",
         "uid": "jiaohao",
         "schemaVersion": _SCHEMA,
         "refresh": "10s",
