@@ -476,15 +476,15 @@ class Up:
 
 
 @contextmanager
-def up(data_dir: Path, *options: str, wait: bool = True, **env: str) -> Iterator[Up]:
-    """`python -m server.cli up` on a free port; whatever is left of it in the end is ended, and removed."""
+def up(data_dir: Path, *options: str, wait: bool = True, root: Path = REPO, **env: str) -> Iterator[Up]:
+    """`python -m server.cli up` of `root`, on a free port; whatever is left of it in the end is ended, and removed."""
     folder = data_dir.parent / f"up-{time.monotonic_ns()}"
     folder.mkdir()
     arguments = [sys.executable, "-m", "server.cli", "up", "--port", "0", "--data-dir", str(data_dir), *options]
     temporary = tempfile.mkdtemp(prefix="jh-")  # a short path, as a socket is in it
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         process = subprocess.Popen(
-            arguments, cwd=REPO, env=environment(TMPDIR=temporary, **env), stdout=out, stderr=err
+            arguments, cwd=root, env=environment(TMPDIR=temporary, **env), stdout=out, stderr=err
         )
     server = Up(process, folder, data_dir)
     try:

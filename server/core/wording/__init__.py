@@ -24,6 +24,8 @@ ENGLISH: Final = "en"
 Tables = Mapping[str, Mapping[str, str]]
 
 _COMMON: Final = "common.po"
+# What is filled into words that are read from right to left keeps its own direction (Unicode's UAX 9).
+_ISOLATE, _POP = "\u2068", "\u2069"
 _INSIDE: Final = re.compile(r"\{=([a-z-]+\.[\w-]+)\}")
 
 
@@ -113,5 +115,8 @@ def word(key: str, language: str, *values: object) -> str:
         KeyError: there are none.
     """
     table, _, name = key.partition(".")
-    text = catalogue(language)[table][name]
+    tables = catalogue(language)
+    text = tables[table][name]
+    if values and tables["language"]["direction"] == "rtl":
+        values = tuple(f"{_ISOLATE}{it}{_POP}" for it in values)
     return text.format(*values) if values else text

@@ -5,7 +5,9 @@ let WORDS = JSON.parse(document.getElementById("words").textContent);
 export let lang = document.documentElement.dataset.language;
 export const zh = () => lang.startsWith("zh");
 export const knows = (key) => key in WORDS;
-export const t = (key, ...values) => WORDS[key].replace(/\{(\d)\}/g, (_, i) => values[i]);
+// In words that are read from right to left, what is filled in keeps its own direction: a name, a number in groups.
+const filled = (value) => (WORDS.direction === "rtl" ? `\u2068${value}\u2069` : value);
+export const t = (key, ...values) => WORDS[key].replace(/\{(\d)\}/g, (_, i) => filled(values[i]));
 export const list = (items) => items.join(t("comma"));
 // Sentences, one after the other; what is empty is left out.
 export const together = (...said) => said.filter(Boolean).reduce((before, it) => (before ? t("two", before, it) : it), "");
@@ -34,6 +36,6 @@ export async function turnTo(tag) {
   const all = (selector) => document.querySelectorAll(selector);
   for (const it of all("[data-t]")) it.textContent = t(it.dataset.t);
   for (const it of all("[data-t-label]")) it.setAttribute("aria-label", t(it.dataset.tLabel));
-  for (const it of all("a[href^='/plain']")) it.search = `?lang=${lang}`;
+  for (const it of all("a")) if (it.pathname.startsWith("/plain")) it.search = `?lang=${lang}`;
   return true;
 }
