@@ -28,6 +28,7 @@ class _Commands(click.Group):
         "front": "server.cli.front",
         "kit": "server.cli.kit.command",
         "doctor": "server.cli.doctor",
+        "config": "server.cli.config",
         "reseal": "server.cli.reseal",
         "purge": "server.cli.purge",
         "repair": "server.cli.repair",

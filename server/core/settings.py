@@ -11,6 +11,7 @@ import msgspec
 
 from server.core.errors import SetupError
 from server.core.keys import fingerprint
+from server.core.variables import default_of
 
 _LETS_GO = {True: "residents", False: "nobody"}
 OF_CONNECTIONS = (
@@ -98,8 +99,12 @@ def _replicas(value: str) -> int | Literal["all"]:
     return int(value)
 
 
-def _patience(env: Mapping[str, str], name: str, default: str = "10") -> float:
-    value = env.get(name) or default
+def _value(env: Mapping[str, str], name: str) -> str:
+    return env.get(name) or default_of(name)
+
+
+def _patience(env: Mapping[str, str], name: str) -> float:
+    value = _value(env, name)
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", value) or not 0.1 <= float(value) <= 600:
         raise SetupError(f"{name}: expected how many seconds a part of a request may take, 0.1 to 600")
     return float(value)
@@ -149,13 +154,13 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         city_file=Path(env["JIAOHAO_CITY"]) if env.get("JIAOHAO_CITY") else None,
         sms_file=Path(env["JIAOHAO_SMS_FILE"]) if env.get("JIAOHAO_SMS_FILE") else None,
         results_dir=Path(env["JIAOHAO_RESULTS"]) if env.get("JIAOHAO_RESULTS") else None,
-        offset_ms=_offset_ms(env.get("JIAOHAO_OFFSET_MS") or "0"),
-        replicas=_replicas(env.get("JIAOHAO_REPLICAS") or "all"),
+        offset_ms=_offset_ms(_value(env, "JIAOHAO_OFFSET_MS")),
+        replicas=_replicas(_value(env, "JIAOHAO_REPLICAS")),
         head_seconds=_patience(env, "JIAOHAO_HEAD_SECONDS"),
         body_seconds=_patience(env, "JIAOHAO_BODY_SECONDS"),
-        connections=_connections(env.get("JIAOHAO_CONNECTIONS") or "8192"),
-        keep_seconds=_patience(env, "JIAOHAO_KEEP_SECONDS", "5"),
-        lets_go=_lets_go(env.get("JIAOHAO_LET_GO") or "residents"),
+        connections=_connections(_value(env, "JIAOHAO_CONNECTIONS")),
+        keep_seconds=_patience(env, "JIAOHAO_KEEP_SECONDS"),
+        lets_go=_lets_go(_value(env, "JIAOHAO_LET_GO")),
     )
 
 

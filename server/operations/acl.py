@@ -59,6 +59,7 @@ class User(NamedTuple):
 
 OPENS = (
     Grant(("get", "set"), ("pepper",), "the pepper that the store was filled under"),
+    Grant(("get", "set"), ("format",), "the format in which it is written"),
     Grant(("get",), ("clock",), "the city's clock"),
     Grant(
         ("command", "cluster|slots", "asking"), (), "on a cluster: which node has what, and what is on its way to it"
@@ -170,6 +171,6 @@ def users() -> Sequence[User]:
         User("jiaohao-import", "import, repair: whoever is not in the file any more is taken out of line", imports),
         User("jiaohao-keeper", "purge, reseal", (*OPENS, *_KEEPS, *_WAITS, *_scripts(_KEEPERS_SCRIPTS)), ("clock",)),
         User("jiaohao-doctor", "doctor", (*OPENS, *_EXAMINES), tuple(
-            kind for grant in (*OPENS, *_EXAMINES) for kind in grant.kinds if kind != "pepper"
+            kind for grant in (*OPENS, *_EXAMINES) for kind in grant.kinds if kind not in ("pepper", "format")
         )),
     )  # fmt: skip

@@ -1,13 +1,19 @@
-"""What everybody who works on a store agrees on, and the store keeps: the pepper, the city's clock, the demo's mark."""
+"""What everybody who works on a store agrees on, and the store keeps: its format, the pepper, the city's clock, the
+demo's mark."""
+
+from typing import Final
 
 from server.core.keys import key
 from server.store.nodes import Forbidden, Nodes, told
 
-_PEPPER, _CLOCK = key("pepper", "pepper"), key("clock", "clock")
+_FORMAT, _PEPPER, _CLOCK = key("format", "format"), key("pepper", "pepper"), key("clock", "clock")
 _DEMO, _LOOKING = key("demo", "demo"), key("looking", "demo")
 _LOOKING_MS = 600_000
+FORMAT: Final = 1
+"""Of what this version writes. It counts up when an earlier version could take what is written for something else; what
+is only more, and is left alone by whoever does not know it, changes nothing."""
 # Keys that are there before anybody is: they do not make a store a city's.
-_BEFORE_ANYBODY = frozenset(name.encode() for name in (_PEPPER, _CLOCK, _DEMO, _LOOKING))
+_BEFORE_ANYBODY = frozenset(name.encode() for name in (_FORMAT, _PEPPER, _CLOCK, _DEMO, _LOOKING))
 
 
 class Agreement(Nodes):
@@ -15,6 +21,14 @@ class Agreement(Nodes):
 
     Nobody waits for replicas here: these are agreed on at each start, which must be able to say that they are missing.
     """
+
+    async def agree_on_format(self) -> int:
+        """The format in which this store was last written: one without is taken for this version's from now on, as
+        all before it are read as they are."""
+        (kept,) = await self._connection.plain([("GET", _FORMAT)])
+        if kept is None:
+            _, kept = await self._connection.plain([("SET", _FORMAT, FORMAT, "NX"), ("GET", _FORMAT)], waits=False)
+        return int(kept)
 
     async def agree_on_pepper(self, mark: str) -> bool:
         """Whether this store is filled under the pepper with this mark; an empty one is, from now on."""

@@ -12,7 +12,7 @@ from server.core.clock import Clock, to_ms
 from server.core.errors import SetupError, StoreUnavailable
 from server.core.keys import Pepper
 from server.core.settings import Settings
-from server.store.agreed import Agreement
+from server.store.agreed import FORMAT, Agreement
 from server.store.connecting import open_client
 from server.store.connection import Connection
 
@@ -36,13 +36,18 @@ async def open_store(settings: Settings) -> Connection:
     """The store of these settings, by the city's clock that is kept in it.
 
     Raises:
-        SetupError: nothing answers; or this user may not do what is needed; or it was filled under another pepper:
-            nobody in it could be found.
+        SetupError: nothing answers; or this user may not do what is needed; or a newer version has written it; or it
+            was filled under another pepper: nobody in it could be found.
         StoreUnavailable: it answers, and cannot be read just now.
     """
     opened = await open_client(settings.redis_url)
     connection = Connection(opened.client, settings.offset_ms, settings.replicas, opened.watchers)
     try:
+        if (known := await Agreement(connection).agree_on_format()) > FORMAT:
+            raise SetupError(
+                f"this store is written by a newer version (format {known}; this one knows {FORMAT}): use that, "
+                "or a backup of before it; an older one could take what it finds for something else"
+            )
         if not await Agreement(connection).agree_on_pepper(Pepper(settings.pepper).mark):
             raise SetupError(
                 "this store was filled under another JIAOHAO_SECRET: give that one (or, after a rotation, the oldest "

@@ -55,7 +55,7 @@ def jiaohao(jiaohao: Jiaohao, store_url: str, monkeypatch: pytest.MonkeyPatch) -
 
 def keys(store_url: str) -> list[str]:
     with Redis.from_url(store_url) as client:
-        beside = (b"pepper:", b"imports:")  # of the whole store, and what the last import has brought
+        beside = (b"format:", b"pepper:", b"imports:")  # of the whole store, and what the last import has brought
         return sorted(key.decode() for key in client.scan_iter() if not key.startswith(beside))
 
 

@@ -100,7 +100,7 @@ def whole_city(*, first: int = 0, each: int = 4, leave_out: str = "", **changes:
 
 def everything(store_url: str) -> dict[bytes, bytes]:
     with Redis.from_url(store_url) as client:
-        return {name: client.dump(name) for name in client.scan_iter() if not name.startswith(b"pepper:")}
+        return {name: client.dump(name) for name in client.scan_iter() if not name.startswith((b"format:", b"pepper:"))}
 
 
 def lines_kept(store_url: str) -> int:

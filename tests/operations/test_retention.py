@@ -401,7 +401,7 @@ def test_purge_says_what_it_would_do_and_then_does_it(jiaohao: Jiaohao, store_ur
     assert jiaohao("purge", "--before", "2021-09-01", "--dry-run") == (0, f"would delete {what}\n", "")
     assert jiaohao("purge", "--by-day", "--before", "2021-09-01") == (0, f"deleted {what}\n", "")
     with Redis.from_url(store_url) as client:
-        assert {name.partition(b":")[0] for name in client.scan_iter()} == {b"registry", b"pepper"}
+        assert {name.partition(b":")[0] for name in client.scan_iter()} == {b"registry", b"pepper", b"format"}
 
 
 def test_purge_by_itself_keeps_what_the_city_file_says(jiaohao: Jiaohao, store_url: str) -> None:

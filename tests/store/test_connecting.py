@@ -32,6 +32,7 @@ from server.core.settings import Settings
 from server.operations.demo import RESIDENTS_PER_DISTRICT, add_demo, demo_resident
 from server.store.address import naming_also, read_address
 from server.store.connecting import connect
+from server.store.setup import open_store
 from tests.support.post import Phones, open_post
 from tests.support.relay import Name, listening
 from tests.support.serving import (
@@ -494,3 +495,16 @@ def test_a_worker_that_starts_later_finds_the_cluster_without_the_node_that_was_
     assert read_address(naming_also("rediss://me:p%40w@a:1,b/0?protocol=2", ["[::1]:7", "b"])) == read_address(
         "rediss://me:p%40w@a:1,b,[::1]:7/0?protocol=2"
     )
+
+
+async def test_a_store_of_a_newer_version_is_left_alone(store_url: str) -> None:
+    settings = settings_of(store_url)
+    await (await open_store(settings)).close()  # this version's, from now on
+    await (await open_store(settings)).close()
+    with Redis.from_url(store_url) as client:
+        assert client.get("format:{format}") == b"1"
+        client.set("format:{format}", 2)
+        before = {name: client.dump(name) for name in client.scan_iter()}
+        with pytest.raises(SetupError, match="newer version"):
+            await open_store(settings)
+        assert {name: client.dump(name) for name in client.scan_iter()} == before
