@@ -62,6 +62,11 @@ def fronted(request: pytest.FixtureRequest, served: Up) -> Iterator[Fronted]:
         yield Fronted(request.param, served, front.start(served.url), front.certificate)
 
 
+def test_the_public_does_not_come_to_what_is_for_monitoring(fronted: Fronted) -> None:
+    with fronted.client() as client:
+        assert [client.get(path).status_code for path in ("/metrics", "/metrics?x", "/healthz")] == [404, 404, 200]
+
+
 def test_what_is_public_is_asked_of_a_worker_once_in_a_while_and_nothing_else_is_kept(fronted: Fronted) -> None:
     shown = r'requests_total{call="openings",code="[a-z]+"}'
     with fronted.client() as client:
