@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from datetime import datetime, timedelta
+from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from server.operations.acl import User, users
 
 SECRETS: Final = "secrets.json"
 _PLACEHOLDER: Final = "MADE-WHEN-WRITTEN"
-_NIGHT_DUE_HOUR: Final = 6
+_NIGHT_DUE: Final = time(6)
 
 
 class Host(NamedTuple):
@@ -80,9 +80,10 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def night_due(self) -> timedelta:
         """How long after its beginning a night is late: at six in the morning, city time."""
-        begins = self.city.night_begins(datetime(2021, 6, 19, tzinfo=self.city.tz).date())
-        due = begins.replace(hour=_NIGHT_DUE_HOUR, minute=0, second=0)
-        return due - begins if due > begins else due + timedelta(days=1) - begins
+        day = date(2021, 6, 19)  # any will do
+        begins = self.city.night_begins(day)
+        days = (day, day + timedelta(days=1))
+        return next(due for each in days if (due := self.city.at(each, _NIGHT_DUE)) > begins) - begins
 
 
 class Passwords:
