@@ -20,6 +20,7 @@ from tests.support.steps import FILL, agree, come_in, demo, fill_papers, join, n
 
 REQUESTS_TO_SEE_THE_LIST = 3
 FIRST_VISIT_BYTES = 60 * 1024
+WORDS = "/words/zh-Hans.json"
 MODULES = {f"/{name}.js" for name in ("app", "find", "opening", "papers", "queue", "receipt", "register")}
 
 # The first visit
@@ -52,8 +53,8 @@ def test_a_first_visit_is_three_requests_and_60_kilobytes_from_one_host(morning:
     page.wait_for_load_state("networkidle")
     ours = {number: url for number, url in asked.items() if not url.startswith(("data:", "blob:"))}
     assert {urlsplit(url).netloc for url in ours.values()} == {urlsplit(morning.url).netloc}
-    assert {urlsplit(url).path for url in ours.values()} == {"/", f"{API}/city", *MODULES}
-    assert len(ours) == 2 + len(MODULES), "nothing twice"
+    assert {urlsplit(url).path for url in ours.values()} == {"/", f"{API}/city", WORDS, *MODULES}
+    assert len(ours) == 3 + len(MODULES), "nothing twice"
     assert set(ours) <= set(bytes_of)
     assert 10_000 < sum(bytes_of[number] for number in ours) <= FIRST_VISIT_BYTES
 

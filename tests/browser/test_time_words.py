@@ -146,7 +146,8 @@ def resting(page: Page) -> bool:
 def at_home(device: Device, path: str = "/") -> Page:
     page = device.here.open(path)
     expect(page.locator("#districts a").first).to_be_visible()
-    until(lambda: page.evaluate("1") and "/find.js" in device.scripts, "the rest of the page is there")
+    words = f"/words/{page.locator('html').get_attribute('data-language')}.json"
+    until(lambda: page.evaluate("1") and {"/find.js", words} <= device.scripts, "the rest of the page is there")
     return page
 
 

@@ -7,7 +7,8 @@ export const zh = () => lang.startsWith("zh");
 export const knows = (key) => key in WORDS;
 // In words that are read from right to left, what is filled in keeps its own direction: a name, a number in groups.
 const filled = (value) => (WORDS.direction === "rtl" ? `\u2068${value}\u2069` : value);
-export const t = (key, ...values) => WORDS[key].replace(/\{(\d)\}/g, (_, i) => filled(values[i]));
+// A key without words is of a script that is older than the words, or newer: the rest is said all the same.
+export const t = (key, ...values) => (WORDS[key] ?? "").replace(/\{(\d)\}/g, (_, i) => filled(values[i]));
 export const list = (items) => items.join(t("comma"));
 // Sentences, one after the other; what is empty is left out.
 export const together = (...said) => said.filter(Boolean).reduce((before, it) => (before ? t("two", before, it) : it), "");
