@@ -107,3 +107,14 @@ def test_a_ticket_is_its_holders_alone_through_a_cache(server: Up, cache: str, r
         again = phone.get(PATH, headers={"if-none-match": tag})
         assert again.status_code in (200, 304)
         assert (again.status_code == 304) is (again.headers["etag"] == tag)
+
+
+def test_each_reader_gets_the_page_in_their_own_language_through_a_cache(cache: str) -> None:
+    wanted = {"zh-CN": "zh-CN", "en-GB,en;q=0.9": "en", "zh-HK": "zh-Hant"}
+    tags = set()
+    for path in ("/", "/manifest.webmanifest", "/"):
+        for asked, declared in wanted.items():
+            answer = httpx.get(f"{cache}{path}", headers={"accept-language": asked}, trust_env=False)
+            assert (answer.status_code, answer.headers["content-language"]) == (200, declared), (path, asked)
+            tags.add((path, answer.headers["etag"]))
+    assert len(tags) == 6
