@@ -15,6 +15,7 @@ import structlog
 
 from server import __version__
 from server.access.one_time_codes import Access
+from server.access.pass_tokens import PassTokens
 from server.appointments.appointments import Appointments
 from server.appointments.desk import Desk
 from server.appointments.shared_numbers import SharedNumbers
@@ -73,6 +74,7 @@ class Services(msgspec.Struct, frozen=True):
     operations: Operations
     capacity_upload: CapacityUpload
     access: Access
+    pass_tokens: PassTokens
     sender: Sender
     staff_tokens: StaffTokens
     sites: Sites
@@ -141,6 +143,7 @@ def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -
         operations=Operations(city, connection, cipher),
         capacity_upload=CapacityUpload(city, connection, clock),
         access=Access(city, connection, clock, pepper, cipher, registry, registrations, sender, guesses),
+        pass_tokens=PassTokens(city.log_name, settings.secrets, settings.pepper),
         sender=sender,
         staff_tokens=StaffTokens(signer, clock, sites, settings.operator_token),
         sites=sites,

@@ -35,6 +35,8 @@ CALLS = {
     ("get", "/api/v1/ticket"),
     ("delete", "/api/v1/ticket"),
     ("post", "/api/v1/passes"),
+    ("post", "/api/v1/passes/token"),
+    ("get", "/.well-known/jwks.json"),
     ("post", "/api/v1/registrations"),
     ("get", "/api/v1/registrations/{no}"),
     ("get", "/api/v1/registrations/{no}/qr.svg"),
@@ -91,6 +93,9 @@ headers = {{ Authorization = "Bearer {leaving}" }}
 [[operations]]
 include-name = "POST /api/v1/passes"
 headers = {{ Authorization = "Bearer {called}" }}
+[[operations]]
+include-name = "POST /api/v1/passes/token"
+headers = {{ Authorization = "Bearer {pass_}" }}
 [[operations]]
 include-name = "POST /api/v1/openings/{{district}}/tickets"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "403", "409", "410", "422", "425", "503"]

@@ -11,7 +11,7 @@ from server.cli.fronts import Front, FrontName, configuration
 from server.cli.kit.answers import Answers, Passwords, sentinel_port, store_url, store_users
 from server.cli.kit.dashboard import dashboard
 
-PartName = Literal["servers", "store", "front", "monitoring", "containers", "kubernetes"]
+PartName = Literal["servers", "store", "front", "monitoring", "containers", "kubernetes", "shop"]
 PARTS: Final[tuple[PartName, ...]] = get_args(PartName)
 
 _ETC: Final = "servers/etc"
@@ -56,6 +56,7 @@ class _Templates:
         self._environment.globals.update(
             answers=answers,
             domain=answers.domain,
+            issuer=answers.city.log_name,
             hosts=answers.hosts,
             stores=answers.stores,
             replicas=answers.replicas,
@@ -132,6 +133,11 @@ def _kubernetes(answers: Answers, made: _Templates) -> Iterator[KitFile]:
     yield KitFile("kubernetes/secrets.yml", made("kubernetes_secrets.yml"), is_secret=True)
 
 
+def _shop(_: Answers, made: _Templates) -> Iterator[KitFile]:
+    yield KitFile("shop/shop.conf", made("shop.conf"))
+    yield KitFile("shop/check_pass.py", made("check_pass.py"))
+
+
 _MAKERS: Final[dict[PartName, _Maker]] = {
     "servers": _servers,
     "store": _store,
@@ -139,4 +145,5 @@ _MAKERS: Final[dict[PartName, _Maker]] = {
     "monitoring": _monitoring,
     "containers": _containers,
     "kubernetes": _kubernetes,
+    "shop": _shop,
 }

@@ -3,7 +3,7 @@
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ControllerRouterHandler
 
-from server.web.routes import anyone, draw, operator, public_log, resident, staff
+from server.web.routes import anyone, draw, operator, passes, public_log, resident, staff
 from server.web.routes.common import options_of
 
 _CALLS: list[HTTPRouteHandler] = [
@@ -11,6 +11,7 @@ _CALLS: list[HTTPRouteHandler] = [
     *(draw.leaves, draw.proof),
     *(public_log.head, public_log.key, public_log.entries, public_log.growth, public_log.inclusion),
     *(resident.eligibility, resident.join, resident.poll, resident.leave, resident.claim),
+    passes.token,
     *(resident.register, resident.registration, resident.amend, resident.cancel),
     *(resident.registration_qr, resident.registration_ics, resident.access_code, resident.access_token),
     *(staff.who, staff.roster, staff.attend, staff.close),
@@ -19,4 +20,4 @@ _CALLS: list[HTTPRouteHandler] = [
     *(operator.attendances, operator.accept_attendance, operator.settle_attendance),
 ]
 API: list[ControllerRouterHandler] = [*options_of(_CALLS), *_CALLS]  # OPTIONS before a path's other methods
-PLAIN = [anyone.healthz, anyone.readyz, anyone.metrics, anyone.problem]
+PLAIN = [passes.keys, anyone.healthz, anyone.readyz, anyone.metrics, anyone.problem]
