@@ -5,6 +5,7 @@
 -- KEYS[3] calls      ZSET   call steps that can still be claimed: score = its last number, member = number:called_ms
 -- KEYS[4] passes     ZSET   passes: score = expiry ms, member = entry
 -- KEYS[5] left       LIST   entries given up, in order
+-- KEYS[6] starts     ZSET   number -> from when on its own claim time counts, later than its call
 -- ARGV[1] now_ms     int    0 = the store's TIME
 -- ARGV[2] offset_ms  int    city time minus TIME
 -- ARGV[3] left_seen  int    so many entries given up are known to the caller
@@ -16,13 +17,14 @@
 -- ARGV[9] claimed    int    places claimed
 -- RETURNS {now_ms, passes_alive, opening (field, value, ...), entries given up after `left_seen`}
 --         the opening is empty when it has not been prepared
--- COST O(log passes + log numbers + numbers called or passed over / 8)
-local opening, done, calls, passes, left = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+-- COST O(log passes + log numbers + numbers called or passed over / 8; of those whose claim time is over, numbers)
+local opening, done, calls, passes, left, starts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
 local left_seen, max_steps, max_left = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local issued, drawn, serving, claimed = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 -- Clocks of well kept nodes are less apart.
 local SET_BACK_MS = 1000
+local NUMBERS_AT_ONCE = 1000
 
 -- The number up to which `wanted` of those after `from` are still there, and how many they are (fewer where the line
 -- ends). Numbers that were given up cost nothing, and a stretch of them is passed over at once: the search doubles its
@@ -47,6 +49,25 @@ end
 
 local o = load_opening(opening)
 if not o then return {now, 0, {}, {}} end
+
+-- Of the numbers after `from` up to `last`, whose call's time is over: how many are still to come, as theirs counts from later.
+local function still_on(from, last)
+  local count = 0
+  if call('ZCARD', starts) == 0 then return count end
+  for low = from + 1, last, NUMBERS_AT_ONCE do
+    local numbers = {}
+    for number = low, math.min(low + NUMBERS_AT_ONCE - 1, last) do numbers[#numbers + 1] = number end
+    for i, own in ipairs(call('ZMSCORE', starts, unpack(numbers))) do
+      if own then
+        local _, over = claim_deadline(o, tonumber(own), now)
+        if over then call('ZREM', starts, numbers[i])
+        elseif call('GETBIT', done, numbers[i]) == 0 then count = count + 1 end
+      end
+    end
+  end
+  return count
+end
+
 local held = is_held(opening, o, now)
 give_no_fewer(opening, o, issued)
 if not o.drawn and drawn >= 0 then fix_draw(opening, o, drawn) end
@@ -77,13 +98,32 @@ if o.missed_to < o.serving and not held then
     upto = tonumber(upto)
     local _, over = claim_deadline(o, tonumber(called_ms), now)
     if not over then break end
-    missed = missed + (upto - missed_to) - call('BITCOUNT', done, missed_to + 1, upto, 'BIT')
+    missed = missed + (upto - missed_to) - call('BITCOUNT', done, missed_to + 1, upto, 'BIT') - still_on(missed_to, upto)
     missed_to = upto
   end
   if missed_to > o.missed_to then
     call('ZREMRANGEBYSCORE', calls, '-inf', missed_to)
     call('HSET', opening, 'missed', missed, 'missed_to', missed_to)
     o.missed, o.missed_to = missed, missed_to
+  end
+end
+
+-- And those whose own time is over by now, later than their call's.
+if not held and (o.paused == 0 or now >= o.closes_ms) then
+  local upto_ms = now >= o.closes_ms and '+inf' or now - o.claim_ms
+  local missed = o.missed
+  local late = call('ZRANGE', starts, '-inf', upto_ms, 'BYSCORE', 'LIMIT', 0, NUMBERS_AT_ONCE, 'WITHSCORES')
+  for i = 1, #late, 2 do
+    local number = tonumber(late[i])
+    local _, over = claim_deadline(o, tonumber(late[i + 1]), now)
+    if over and number <= o.missed_to then
+      call('ZREM', starts, late[i])
+      if call('GETBIT', done, number) == 0 then missed = missed + 1 end
+    end
+  end
+  if missed > o.missed then
+    call('HSET', opening, 'missed', missed)
+    o.missed = missed
   end
 end
 

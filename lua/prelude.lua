@@ -104,7 +104,8 @@ end
 
 -- What has become of a place whose number is known:
 -- waiting | ready (until) | claimed (pass until) | lapsed (pass was until) | used | missed | left
-local function standing_of(o, claims, done, calls, entry, number, now)
+-- The claim time of some counts from later than their call (`starts`).
+local function standing_of(o, claims, done, calls, starts, entry, number, now)
   local claim = call('HGET', claims, entry)
   if claim then
     local expires = tonumber(string.sub(claim, 17))
@@ -113,17 +114,19 @@ local function standing_of(o, claims, done, calls, entry, number, now)
   end
   if call('GETBIT', done, number) == 1 then return 'left', 0 end
   if number > o.serving then return 'waiting', 0 end
-  local step = call('ZRANGE', calls, number, '+inf', 'BYSCORE', 'LIMIT', 0, 1)[1]
-  if number <= o.missed_to or not step then return 'missed', 0 end
-  local deadline, over = claim_deadline(o, tonumber(string.match(step, ':(%d+)$')), now)
+  local step = number > o.missed_to and call('ZRANGE', calls, number, '+inf', 'BYSCORE', 'LIMIT', 0, 1)[1]
+  local own = call('ZSCORE', starts, number)
+  if not step and not own then return 'missed', 0 end
+  local called_ms = step and tonumber(string.match(step, ':(%d+)$')) or 0
+  local deadline, over = claim_deadline(o, math.max(called_ms, tonumber(own or 0)), now)
   if over then return 'missed', 0 end
   return 'ready', deadline
 end
 
 -- The same for who shows a ticket or a pass: two of them may be signed for one entry, where a roll-back has made the
 -- store forget the first. Also: lost (it is not theirs; they may have no place at all)
-local function standing_for(o, places, leavers, claims, done, calls, entry, number, resident, now)
-  local standing, until_ms = standing_of(o, claims, done, calls, entry, number, now)
+local function standing_for(o, places, leavers, claims, done, calls, starts, entry, number, resident, now)
+  local standing, until_ms = standing_of(o, claims, done, calls, starts, entry, number, now)
   local claim = call('HGET', claims, entry)
   local mine = claim and string.sub(claim, 1, 16) == resident
   if mine or standing == 'left' then return standing, until_ms end

@@ -7,6 +7,7 @@
 -- KEYS[5] claims     HASH   entry -> resident key and pass expiry
 -- KEYS[6] leavers    HASH   resident key -> how many places they have given up
 -- KEYS[7] shown      HASH   entry of a gap -> resident key of who has shown its ticket
+-- KEYS[8] starts     ZSET   number -> from when on its own claim time counts, later than its call
 -- ARGV[1] now_ms     int    0 = the store's TIME
 -- ARGV[2] offset_ms  int    city time minus TIME
 -- ARGV[3] resident   bytes  16-byte resident key
@@ -18,7 +19,7 @@
 --                           early | paused | ended | spent (they have given up too many) | full (the opening has given all that
 --                           it can) | held (another node has just become the primary: in a moment) | absent
 -- COST O(log call steps)
-local opening, places, done, calls, claims, leavers, shown = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local opening, places, done, calls, claims, leavers, shown, starts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local now = clock(tonumber(ARGV[1]), tonumber(ARGV[2]))
 local resident, entry, number = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local most, told = tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -43,11 +44,11 @@ if now >= o.closes_ms then return {'ended', -1} end
 local held = tonumber(call('HGET', places, resident))
 if held and (held ~= entry or number == 0) then return {'kept', held} end
 if held then
-  local standing = standing_for(o, places, leavers, claims, done, calls, entry, number, resident, now)
+  local standing = standing_for(o, places, leavers, claims, done, calls, starts, entry, number, resident, now)
   if standing == 'waiting' or standing == 'ready' or standing == 'claimed' then return {'kept', held} end
 end
 if not held and call('HEXISTS', leavers, resident) == 0 and is_free() then
-  local standing = number > 0 and standing_of(o, claims, done, calls, entry, number, now) or 'waiting'
+  local standing = number > 0 and standing_of(o, claims, done, calls, starts, entry, number, now) or 'waiting'
   if standing == 'waiting' or standing == 'ready' then
     call('HSET', shown, entry, resident)
     call('HSET', places, resident, entry)

@@ -4,10 +4,11 @@
 -- KEYS[2] done       BITMAP numbers claimed or left
 -- KEYS[3] claims     HASH   entry -> resident key and pass expiry (0 once registered)
 -- KEYS[4] passes     ZSET   passes alive: score = expiry ms, member = entry
+-- KEYS[5] starts     ZSET   number -> from when on its own claim time counts, later than its call
 -- ARGV[1..] place    mixed  entry, number (0 = not known), resident key of who has registered, entry, number, resident key, ...
 -- RETURNS {status, ...}  status: released | again | other (another resident has claimed this entry)
 -- COST O(places * log passes)
-local opening, done, claims, passes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local opening, done, claims, passes, starts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
 -- The place counts as claimed from now on: whatever it counted as after the roll-back.
 local function count_claimed(o, entry, number)
@@ -15,7 +16,7 @@ local function count_claimed(o, entry, number)
   if call('SETBIT', done, number, 1) == 1 then return end
   if number > o.serving then
     o.called = o.called + 1
-  elseif number <= o.missed_to then
+  elseif number <= o.missed_to and not call('ZSCORE', starts, number) then
     o.missed = o.missed - 1
   end
   o.claimed = o.claimed + 1

@@ -192,6 +192,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         )
     work = [
         services.room.run(),
+        services.room.keep_telling(),
         services.public_log.run(),
         _flush_until_orphaned(services),
         _reconcile(services),

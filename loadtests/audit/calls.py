@@ -148,7 +148,8 @@ def _recount(e: Evidence, opening: RunOpening, truth: OpeningTruth) -> list[str]
         return faults
     if truth.done != claimed + truth.left:
         faults.append(f"{truth.done} numbers done, {claimed} claimed and {truth.left} left")
-    missed = sum(1 for number in range(1, missed_to + 1) if not truth.is_done(number))
+    over = (number for number in range(1, missed_to + 1) if not truth.is_done(number))
+    missed = sum(number not in truth.starts for number in over)  # those have time of their own still
     if missed != truth.count("missed"):
         faults.append(f"missed {truth.count('missed')}, counted {missed}")
     passed_over = sum(1 for entry in truth.left_entries if numbers.number(entry) <= serving)

@@ -6,7 +6,18 @@ breaks the truth for each.
 
 from __future__ import annotations
 
-from loadtests.audit import beacons, bots, calls, changes, histories, places, proofs, registrations, service
+from loadtests.audit import (
+    beacons,
+    bots,
+    call_messages,
+    calls,
+    changes,
+    histories,
+    places,
+    proofs,
+    registrations,
+    service,
+)
 from loadtests.audit.evidence import Check, Evidence
 
 PROMISES = (
@@ -44,4 +55,7 @@ def audit(evidence: Evidence) -> list[Check]:
     """
     promises = [check(evidence) for check in PROMISES]
     promises += [*proofs.proofs_lead_to_the_root(evidence), *beacons.draws_bound(evidence), *evidence.night]
+    asleep = evidence.crowd.profile.asleep
+    if asleep.share and asleep.asks_for_sms:
+        promises.append(call_messages.called_by_sms(evidence))
     return promises + bots.bots(evidence) + service.service(evidence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from loadtests.client.answers import BeaconRound, Proof
 
@@ -50,12 +51,22 @@ class ProofSeen:
     proof: Proof | None = None
 
 
+class CallMessage(NamedTuple):
+    """A message about a call, as it was written in place of being sent."""
+
+    kind: str
+    phone: str
+    text: str
+
+
 @dataclass
 class Seen:
     """Everything watched: by district; CPU in percent of one core, by who and second; scripts the store had run, as
     (second, number).
 
     `proofs`: of a sample of residents, by district, where a root was published.
+
+    `call_messages`: what the gateway was given about calls, where it could be read.
 
     `others` of `cpu` is all that the machine did besides, and what its host took from it.
     """
@@ -66,3 +77,4 @@ class Seen:
     proofs: dict[str, list[ProofSeen]] = field(default_factory=dict)
     scripts: list[tuple[int, int]] = field(default_factory=list)
     memory_mb: dict[str, dict[int, float]] = field(default_factory=dict)
+    call_messages: list[CallMessage] = field(default_factory=list)

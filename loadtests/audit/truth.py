@@ -37,6 +37,8 @@ class OpeningTruth:
         left_entries: entries given up, in order.
         claims: entry to (resident key, pass expiry in ms or 0 once registered).
         passes: entry to expiry in ms, of passes alive.
+        starts: numbers whose claim time is their own, later than their call's, and not over.
+        alerts: how many places have asked to be told of their call.
     """
 
     fields: dict[str, str]
@@ -48,6 +50,8 @@ class OpeningTruth:
     left_entries: list[int]
     claims: dict[int, tuple[bytes, int]]
     passes: dict[int, int]
+    starts: frozenset[int] = frozenset()
+    alerts: int = 0
 
     def count(self, name: str) -> int:
         """Return a counter of the opening; 0 where the store has none."""
@@ -133,7 +137,9 @@ def _opening(client: Any, district: str, date: str) -> OpeningTruth:
         pipe.llen(f"left:{tag}")
         pipe.bitcount(f"done:{tag}")
         pipe.get(f"done:{tag}")
-        fields, claimed, left, done, bits = pipe.execute()
+        pipe.zrange(f"starts:{tag}", 0, -1)
+        pipe.hlen(f"alerts:{tag}")
+        fields, claimed, left, done, bits, starts, alerts = pipe.execute()
     places = {bytes(k): int(v) for k, v in client.hscan_iter(f"places:{tag}", count=5000)}
     claims = {
         int(entry): (bytes(claim[:16]), int(claim[16:]))
@@ -142,7 +148,8 @@ def _opening(client: Any, district: str, date: str) -> OpeningTruth:
     passes = {int(entry): int(expiry) for entry, expiry in client.zscan_iter(passes_key(district, date), count=5000)}
     left_entries = [int(entry) for entry in client.lrange(f"left:{tag}", 0, -1)]
     plain = {k.decode(): v.decode(errors="replace") for k, v in fields.items()}
-    return OpeningTruth(plain, claimed, left, done, bits or b"", places, left_entries, claims, passes)
+    own = frozenset(map(int, starts))
+    return OpeningTruth(plain, claimed, left, done, bits or b"", places, left_entries, claims, passes, own, alerts)
 
 
 def _registrations(client: Any) -> Iterable[RegistrationTruth]:

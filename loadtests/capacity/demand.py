@@ -29,7 +29,10 @@ class PlannedDistrict:
 
 @dataclass(frozen=True)
 class Timetable:
-    """What a plan needs of a city file (its keys have the same names)."""
+    """What a plan needs of a city file (its keys have the same names).
+
+    `places_told`: so many places of an opening may be told of their call by SMS at most.
+    """
 
     name: str
     districts: tuple[PlannedDistrict, ...]
@@ -44,6 +47,7 @@ class Timetable:
     sms_begins_s: int
     sms_ends_s: int
     night_seconds: int
+    places_told: int = 0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from loadtests.capacity.demand import percentile
-from loadtests.capacity.load import CACHED_PER_SECOND, LOADS, POLLS_OF_A_CALL, Load
+from loadtests.capacity.load import CACHED_PER_SECOND, LOADS, MESSAGES_A_CALL, POLLS_OF_A_CALL, Load
 from loadtests.capacity.moments import Moment
 
 LATE_SECONDS = 0.25
@@ -18,11 +18,15 @@ IP_BYTES = 80
 SMS_SHARE = 0.3
 """Assumption, as in the night that was measured: of those who wait, so many are given a slot a night and told so."""
 
+_MOST_A_PLACE = 3
+"""Messages about its call of a place at most: near, called, and that it was in vain."""
+
 Mark = Literal["measured", "extrapolated"]
 _ADDS = frozenset(
     ("joins/s", "public looks/s", "looks at workers/s", "polls/s", "claims/s", "registrations/s", "worker cores, busy",
      "workers", "store cores, busy", "store shards", "store memory, GB", "network in, Mbit/s", "network out, Mbit/s",
-     "new connections/s", "connections held", "TLS, cores of a proxy", "SMS/s by day", "not called that day")
+     "new connections/s", "connections held", "TLS, cores of a proxy", "SMS/s by day", "SMS/s of calls",
+     "not called that day")
 )  # fmt: skip
 
 
@@ -172,6 +176,11 @@ def _messages(load: Load) -> Iterator[Figure]:
         "SMS/s by day", wanted, number(wanted), "extrapolated",
         f"one a registration; sms.per_second allows {cap:,}; no provider's line has been measured",
     )  # fmt: skip
+    yield Figure(
+        "SMS/s of calls", load.call_messages, number(load.call_messages), "extrapolated",
+        f"{MESSAGES_A_CALL} a call of who has asked for it (--told {load.asked.told:g}, calls.places_per_opening); "
+        f"{_MOST_A_PLACE * load.places_told:,.0f} in a day at most",
+    )  # fmt: skip
     registered = sum(it.called for it in load.queues)
     count = registered * SMS_SHARE
     hours = (load.timetable.sms_ends_s - load.timetable.sms_begins_s) % 86_400 or 86_400
@@ -208,7 +217,7 @@ def limits(load: Load, figures: Sequence[Figure]) -> Iterator[Limit]:
     hours = (load.timetable.sms_ends_s - load.timetable.sms_begins_s) % 86_400 or 86_400
     minutes = by_name["SMS of the night, minutes"].value
     yield Limit("SMS of the night", hours / 60 / minutes if minutes else math.inf, "a higher sms.per_second")
-    wanted = by_name["SMS/s by day"].value
+    wanted = by_name["SMS/s by day"].value + by_name["SMS/s of calls"].value
     yield Limit("SMS by day", load.timetable.sms_per_second / wanted, "a higher sms.per_second")
     night = by_name["night, minutes"].value * 60
     yield Limit(

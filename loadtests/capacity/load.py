@@ -17,6 +17,8 @@ LINGER_SECONDS = 0.005
 _SHARE_OF_WAIT = 0.6
 POLLS_OF_A_CALL = 1.2
 """Assumption: polls of somebody who has been called, until they claim."""
+MESSAGES_A_CALL = 2
+"""SMS about a call that is not missed, where it was asked for: it is near, and it is your turn."""
 CACHED_PER_SECOND = 2.0
 """Public answers of a district that reach a worker through a cache: a new one a second, fetched twice at worst."""
 LOADS = ("join", "poll", "ready", "claim", "register", "look_up", "qr", "opening", "city")
@@ -211,6 +213,17 @@ class Load:
                     )
                 )
         return tuple(found)
+
+    @property
+    def places_told(self) -> float:
+        """Return how many places are told of their call by SMS in a day."""
+        return sum(min(self.asked.told * it.residents, self.timetable.places_told) for it in self.queues)
+
+    @property
+    def call_messages(self) -> float:
+        """Return how many messages about calls go out in the busiest second."""
+        share = self.places_told / sum(it.residents for it in self.queues)
+        return max(it.calls["claim"] for it in self.moments) * MESSAGES_A_CALL * share
 
     def _workers(self, cores: float, openings: int) -> int:
         """Return the fewest that carry this, each at the utilisation, less what they look at and what they lose to

@@ -28,6 +28,7 @@ class PlanRequest:
         openings: in place of the city's districts so many equal ones, in the first one's window.
         rate_per_second: of calls, in place of the city's; `enough`: so many that everyone is called in the window, and
             as many active as that takes.
+        told: share who have themselves called by SMS, where the city file lets them.
         cache: one in front carries the public answer, so that no more than `CACHED_PER_SECOND` of a district reach a
             worker.
     """
@@ -41,6 +42,7 @@ class PlanRequest:
     openings: int | None = None
     rate_per_second: float | Literal["enough"] | None = None
     cache: bool = False
+    told: float = 0.6
 
     def check(self) -> None:
         """Raises PlanError: what cannot be."""
@@ -52,6 +54,8 @@ class PlanRequest:
             raise PlanError("--joins-per-second: expected more than 0")
         if not 0 <= self.door <= 1:
             raise PlanError("--door: expected a share, from 0 to 1")
+        if not 0 <= self.told <= 1:
+            raise PlanError("--told: expected a share, from 0 to 1")
         if self.minutes is not None and not 0 < self.minutes <= 1440:
             raise PlanError("--minutes: expected more than 0, and at most a day")
         if not 0 < self.utilisation < 1:

@@ -22,7 +22,8 @@ _ROWS = (
     "joins/s", "public looks/s", "looks at workers/s", "polls/s", "tickets a place", "claims/s", "registrations/s",
     "worker cores, busy", "workers", "store cores, busy", "store shards", "store memory, GB", "network in, Mbit/s",
     "network out, Mbit/s", "new connections/s", "connections held", "TLS, cores of a proxy", "SMS/s by day",
-    "SMS of the night, minutes", "wait, median", "wait, p90", "wait, longest", "not called that day", "night, minutes",
+    "SMS/s of calls", "SMS of the night, minutes", "wait, median", "wait, p90", "wait, longest", "not called that day",
+    "night, minutes",
 )  # fmt: skip
 
 

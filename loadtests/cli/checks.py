@@ -52,6 +52,8 @@ def problem_of(options: Options, *, faults_by_hand: bool = False) -> str | None:
         return "--beacon is named in the city file of a server of our own, so not together with --host"
     if options.beacon is not None and (why_not := problem_of_beacon()) is not None:
         return why_not
+    if options.asleep and options.messages and options.host is not None:
+        return "--asleep: the SMS of --host cannot be read here, so take --no-messages"
     if options.front is not None and options.host is not None:
         return "--front stands before a server of our own, so not together with --host"
     if options.front is not None and (why_not := problem_of_front(options.front)) is not None:

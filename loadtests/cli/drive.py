@@ -63,6 +63,8 @@ def drive(options: Options, console: Console) -> int:
         pids = server.pids if server else dict
         environment = Environment(user_classes=[ConnectionUser], host=host)
         with _runner(environment, options) as runner:
+            if server is not None:
+                options = msgspec.structs.replace(options, sms_file=str(server.data_dir / "sms.jsonl"))
             setting = find_setting(host, crowd.districts)
             if options.connections == "own":
                 can = holdable(setting.address.host, options.processes)

@@ -54,6 +54,7 @@ class _Rate(click.ParamType[float | Literal["enough"]]):
 @click.option(
     "--cities", default=1, show_default=True, help="So many equal set-ups, each with its own store and workers."
 )
+@click.option("--told", default=0.6, show_default=True, help="Share who have themselves called by SMS (an assumption).")
 @click.option("--cache", is_flag=True, help="A cache in front carries the public answer (jiaohao front).")
 @click.option("--utilisation", type=float, default=0.6, show_default=True, help="Of a core, at the peak.")
 @click.option(
@@ -79,6 +80,7 @@ def command(
     rate_per_second: float | Literal["enough"] | None,
     openings: int | None,
     cities: int,
+    told: float,
     cache: bool,
     utilisation: float,
     measured: tuple[Path, ...],
@@ -136,6 +138,7 @@ def command(
             cities=cities,
             rate_per_second=rate_per_second,
             cache=cache,
+            told=told,
         )
         asked.check()  # before the city file, which takes a process to read
         plan = make(_timetable(read_city(city), districts), asked, known)
@@ -213,6 +216,7 @@ def _timetable(city: CityFile, codes: tuple[str, ...]) -> Timetable:
         poll_budget_per_second=policy.poll_budget_per_second,
         look_budget_per_second=policy.look_budget_per_second,
         sms_per_second=city.sms.per_second,
+        places_told=city.calls.places_per_opening if city.calls.sms else 0,
         sms_begins_s=_seconds(quiet.ends) if quiet.ends else 0,
         sms_ends_s=_seconds(quiet.begins) if quiet.begins else _DAY_SECONDS,
         night_seconds=(_seconds(city.open_hours.opens) - _seconds(city.open_hours.closes)) % _DAY_SECONDS

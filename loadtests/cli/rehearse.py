@@ -70,6 +70,14 @@ def _question(doc: str | None) -> str:
 @click.option("--fault-at", type=float, help="When, as a share of the minutes; default 0.35.")
 @click.option("--night", is_flag=True, default=None, help="Hold the night as well, and audit slots, ranks and SMS.")
 @click.option(
+    "--asleep", type=click.FloatRange(0, 1),
+    help="Share of the crowd whose phones sleep while they wait; default: the crowd's. They have themselves called by "
+    "SMS, which only a server of our own writes where the rehearsal can read it.",
+)  # fmt: skip
+@click.option(
+    "--messages/--no-messages", default=None, help="Whether those have themselves called by SMS; default: they do."
+)
+@click.option(
     "--connections", type=click.Choice(["own", "shared"]),
     help="own: each resident and each second device has one, kept as browsers do; shared: a few that all use. "
     "Default own.",

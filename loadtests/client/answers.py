@@ -89,6 +89,19 @@ class Pass(msgspec.Struct):
     expires_at: str
 
 
+class Alerts(msgspec.Struct):
+    """`POST /ticket/alerts`."""
+
+    sms: bool
+
+
+class MoreTime(msgspec.Struct):
+    """`POST /ticket/more-time`."""
+
+    claim_before: str
+    extended: bool
+
+
 class Preference(msgspec.Struct):
     site: str
     period: str
@@ -177,6 +190,8 @@ decode_code_sent = msgspec.json.Decoder(CodeSent).decode
 decode_opening = msgspec.json.Decoder(Opening).decode
 decode_proof = msgspec.json.Decoder(Proof).decode
 decode_sites = msgspec.json.Decoder(Sites).decode
+decode_alerts = msgspec.json.Decoder(Alerts).decode
+decode_more_time = msgspec.json.Decoder(MoreTime).decode
 decode_city = msgspec.json.Decoder(City).decode
 
 
@@ -199,6 +214,8 @@ class Call(IntEnum):
     ACCESS_CODE = 13
     ACCESS_TOKEN = 14
     CALENDAR = 15
+    ALERTS = 16
+    MORE_TIME = 17
 
 
 ENDPOINTS = {
@@ -218,6 +235,8 @@ ENDPOINTS = {
     Call.ACCESS_CODE: ("POST", "/access-codes"),
     Call.ACCESS_TOKEN: ("POST", "/access-tokens"),
     Call.CALENDAR: ("GET", "/registrations/{no}/appointment.ics"),
+    Call.ALERTS: ("POST", "/ticket/alerts"),
+    Call.MORE_TIME: ("POST", "/ticket/more-time"),
 }
 """Method and path below the base path, as templates."""
 

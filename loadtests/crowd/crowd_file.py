@@ -12,6 +12,7 @@ import msgspec
 from loadtests.crowd.profile import (
     Afterthoughts,
     ArrivalPart,
+    Asleep,
     Bots,
     Browsers,
     CrowdProfile,
@@ -73,6 +74,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "networks": Network,
     "bots": Bots,
     "browsers": Browsers,
+    "asleep": Asleep,
 }
 
 
@@ -96,6 +98,12 @@ def _problems(profile: CrowdProfile) -> Iterator[str]:
         low, high = getattr(table, name)
         if low > high:
             yield f"{key}.{name}: expected the shorter time first, got {low:g} and {high:g}"
+    for name, (low, high) in (
+        ("looks_every", profile.asleep.looks_every),
+        ("wakes_within", profile.asleep.wakes_within),
+    ):
+        if low > high:
+            yield f"asleep.{name}: expected the shorter time first, got {low:g} and {high:g}"
     yield from _problems_of_networks(profile.networks)
 
 

@@ -100,6 +100,7 @@ class Reactions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         strangers_ask: of those in no registry, who ask for a code by SMS once refused.
         looks: whose look at the city and the opening reaches the server, past the cache in front.
         sites: of those at the form, whose look at the sites reaches the server.
+        more_time: of those called, who ask for more time.
         shows_qr: of those registered, whose receipt shows its QR image.
     """
 
@@ -108,6 +109,7 @@ class Reactions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     strangers_ask: Share = 0.0
     looks: Share = 0.0
     sites: Share = 0.0
+    more_time: Share = 0.0
     shows_qr: Share = 1.0
 
 
@@ -169,6 +171,21 @@ class Browsers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spare: Share = 0.0
 
 
+class Asleep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Share of the crowd who close the page once they have a place, as their phone would, and how they come back.
+
+    Attributes:
+        asks_for_sms: share of these who have themselves called by SMS.
+        looks_every: seconds between the looks of the others, in a run of ten minutes; shorter runs are lived faster.
+        wakes_within: seconds from a message to the opened page.
+    """
+
+    share: Share = 0.0
+    asks_for_sms: Share = 1.0
+    looks_every: Range = (300, 1200)
+    wakes_within: Range = (5, 60)
+
+
 BotKind = Literal[
     "fast-poller", "forger", "replayer", "code-hammer", "slow-head", "slow-body", "idle-herd", "connection-flood"
 ]
@@ -219,6 +236,7 @@ class CrowdProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     request_bytes: Annotated[int, msgspec.Meta(gt=0)] = 800
     bots: tuple[Bots, ...] = ()
     browsers: Browsers = Browsers()
+    asleep: Asleep = Asleep()
 
     @property
     def eligible(self) -> float:

@@ -6,6 +6,7 @@ import gc
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -18,6 +19,7 @@ from loadtests.crowd.shares import EVERYONE, CrowdShare
 from loadtests.generator.connection_bots import ConnectionBots
 from loadtests.generator.dispatcher import Dispatcher
 from loadtests.generator.locust_statistics import LocustStatistics
+from loadtests.generator.phones import Phones
 from loadtests.resident.acts import SECOND_US, Act
 from loadtests.resident.agenda import Agenda
 from loadtests.resident.bots import Fleet
@@ -62,6 +64,8 @@ class LoadGenerator:
         self.connection_bots = ConnectionBots(
             self.journey, self.clock, self.dispatcher.target, setting.address.authority, tls=setting.address.tls
         )
+        sms_file = options.sms_file if crowd.profile.asleep.share else None
+        self.phones = Phones(Path(sms_file), self.journey.queueing.sleeping, self.clock) if sms_file else None
         users: Any = environment.user_classes
         for user in users:
             user.dispatcher = self.dispatcher
@@ -76,6 +80,8 @@ class LoadGenerator:
         gc.freeze()  # the crowd stays: looking through it again and again is time taken from the server
         self.dispatcher.start()
         self.connection_bots.begin()
+        if self.phones is not None:
+            self.phones.begin()
 
     def arrive(self, batch: ArrivalBatch) -> None:
         """File the arrivals of a batch."""
@@ -89,6 +95,8 @@ class LoadGenerator:
         """Stop the crowd, hear the last answers, then let a sample of residents look their registrations up."""
         observations = self.journey.observations
         self.connection_bots.end()
+        if self.phones is not None:
+            self.phones.end()
         self.unserved = self.agenda.overdue(self.clock.now_us() - SECOND_US)
         self._wait_until(self._finished)
         registered = [i for i in self.share.of_all(observations.residents) if observations.has(i, Fact.REGISTERED)]

@@ -19,6 +19,13 @@ def assumptions_of(crowd: Crowd, options: Options, curve: str, pace: str) -> lis
     more = []
     if families.share:
         more.append(("Families", f"{families.share:.0%} come as {families.size} with one phone"))
+    if profile.asleep.share:
+        asleep = profile.asleep
+        ways = f"{asleep.asks_for_sms:.0%} of these are called by SMS and open the page"
+        low, high = asleep.wakes_within
+        more.append(
+            ("Asleep", f"{asleep.share:.0%} close the page while they wait; {ways} {low:g} to {high:g} s later")
+        )
     if profile.bots:
         told = (f"{bot.per_resident:g} {bot.kind} a resident, every {bot.every_seconds:g} s" for bot in profile.bots)
         more.append(("Bots", "; ".join(told) + "; without delay, besides the residents and counted apart"))

@@ -6,7 +6,7 @@ Every figure of a resident is a percentile over residents, and says in a line wh
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from loadtests.audit.evidence import Evidence
@@ -15,6 +15,7 @@ from loadtests.crowd.behaviour import INELIGIBLE
 from loadtests.report.experience import out_of_order
 from loadtests.report.turns import LONG_MS, told_turns
 from loadtests.resident.facts import NEVER, Fact
+from loadtests.resident.sleeping import is_asleep
 
 PERCENTILES = (5, 50, 90, 95, 99, 100)
 MOST_BANDS = 16
@@ -180,8 +181,20 @@ def _shares(e: Evidence, asking: Sequence[int]) -> list[Share]:
         Share("refused", len(refused), len(tried), "not eligible, of everyone who asked for a place", dict(reasons)),
         *_kept(e),
         Share("missed a call", len(luckless), len(called), "let a call run out at least once, of everyone called", {}),
+        *_asleep(e, called, luckless),
         Share("it had ended", len(_who(e, Fact.ENDED)), len(tried), "told so when joining, or while waiting", {}),
     ]  # fmt: skip
+
+
+def _asleep(e: Evidence, called: Collection[int], luckless: Collection[int]) -> Iterator[Share]:
+    """Return how many of those whose phone slept missed a call."""
+    habits = e.crowd.profile.asleep
+    if not habits.share:
+        return
+    theirs = [i for i in called if is_asleep(e.crowd, i)]
+    how = "called by SMS" if habits.asks_for_sms else "who look by chance"
+    meaning = f"of everyone called whose page was closed and whose phone slept, {how}"
+    yield Share("asleep, missed a call", sum(i in luckless for i in theirs), len(theirs), meaning, {})
 
 
 def _kept(e: Evidence) -> Iterator[Share]:

@@ -37,6 +37,8 @@ class Act(IntEnum):
     SHOW_CODE = 20  # types some code: the SMS is not read here
     CALENDAR = 21  # after the run, a sample: there is no appointment before the night
     WATCH = 22  # looks at the public answer: how far the calls have come
+    ASK_ALERTS = 23  # wants to be called by SMS
+    MORE_TIME = 24  # has been called, and needs more time
 
 
 CALL_OF = {
@@ -63,4 +65,6 @@ CALL_OF = {
     Act.SHOW_CODE: Call.ACCESS_TOKEN,
     Act.CALENDAR: Call.CALENDAR,
     Act.WATCH: Call.OPENING,
+    Act.ASK_ALERTS: Call.ALERTS,
+    Act.MORE_TIME: Call.MORE_TIME,
 }

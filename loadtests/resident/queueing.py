@@ -16,10 +16,12 @@ from loadtests.resident.acts import SECOND_US, Act
 from loadtests.resident.facts import Fact
 from loadtests.resident.registering import Registering
 from loadtests.resident.residents import Residents
+from loadtests.resident.sleeping import Sleeping
 from loadtests.resident.watching import Watching
 
 JOINS = (Act.JOIN, Act.REFRESH, Act.OTHER_DEVICE)
 CLAIMS = (Act.JUMP, Act.CLAIM, Act.CLAIM_AGAIN)
+_MORE_SALT = 23
 STEP_MS = 30_000
 """Who was called so long before a step of the rate may be given time anew by it."""
 _REFRESH_POINTLESS = Fact.LEAVE_SENT | Fact.CLAIM_SENT | Fact.REFUSED
@@ -41,6 +43,7 @@ class Queueing:
         self.crowd, self.observations = residents.crowd, residents.observations
         self._refreshed: Counter[int] = Counter()  # by resident
         self.watching = Watching(residents, requests)
+        self.sleeping = Sleeping(residents, requests)
         self.accepted = {
             Act.LOOK: self._looked,
             Act.LOOK_CLOSER: self._looked,
@@ -48,6 +51,8 @@ class Queueing:
             Act.POLL: self._polled,
             Act.WATCH: self.watching.watched,
             Act.LEAVE: self._left,
+            Act.ASK_ALERTS: self.sleeping.asked,
+            Act.MORE_TIME: self._has_more_time,
             **dict.fromkeys(CLAIMS, self._claimed),
         }
 
@@ -58,6 +63,10 @@ class Queueing:
             return None if ticket is None or observations.has(i, _POLL_POINTLESS) else self._requests.poll(ticket)
         if act is Act.WATCH:
             return self.watching.request(i, now_us)
+        if act is Act.ASK_ALERTS:
+            return self.sleeping.request(i)
+        if act is Act.MORE_TIME:
+            return None if ticket is None else self._requests.send("POST", "/ticket/more-time", None, ticket)
         if act in JOINS:
             return self._join_request(i, act, now_us)
         if act in CLAIMS:
@@ -160,6 +169,9 @@ class Queueing:
                 if place.eta_low_seconds is not None and place.eta_high_seconds is not None:
                     low, high = (now_ms + seconds * 1000 for seconds in (place.eta_low_seconds, place.eta_high_seconds))
                     observations.told_turn(i, home, low, high, now_ms)
+                if self.sleeping.is_asleep(i):
+                    self.sleeping.waits(i, now_us)
+                    return
                 act, pause = self.watching.next_look(i, place, now_us)
                 if forgets:
                     pause += self._residents.random.uniform(*self._residents.pace.forget)
@@ -194,8 +206,24 @@ class Queueing:
             observations.note(i, Fact.READY)
         if self.crowd.behaviour(i) is Behaviour.NEVER_CLAIMS:
             self._residents.file(max(claim_before_us, now_us) + 2 * SECOND_US, i, Act.POLL)
+        elif self._needs_time(i):
+            self._residents.later(i, Act.MORE_TIME, now_us, self._residents.pace.think)
         else:
             self._residents.later(i, Act.CLAIM, now_us, self._residents.pace.think)
+
+    def _needs_time(self, i: int) -> bool:
+        return (self.crowd.stir(i, _MORE_SALT) & 0xFFFF) / 0x10000 < self._residents.reactions.more_time
+
+    def _has_more_time(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
+        """Take in until when resident `i` may come now, and come after the time that was told before."""
+        told_us, before_us = now_us, self.observations.claim_before_ms[i] * 1000
+        given = answers.decode_more_time(answer.body)
+        until_us = self._residents.opening(i).run_us(given.claim_before)
+        if until_us < before_us - SECOND_US:
+            self.observations.contradict("missed before its time", i, "more time was less")
+        self.observations.claim_before_ms[i] = until_us // 1000
+        late_us = (max(before_us, told_us) + until_us) // 2 if given.extended else told_us
+        self._residents.file(max(late_us, told_us), i, Act.CLAIM)
 
     def _pass_still_lives(self, i: int, now_us: int) -> None:
         """Resident `i` cancelled and joins again, but gets the same place: its pass was not freed.

@@ -43,6 +43,12 @@ class Refusals:
                     self._residents.observations.passes.pop(i, None)
             case Act.CHECK:
                 expected = self._check(i, problem, now_us)
+            case Act.ASK_ALERTS if problem.code in ("expired", "ended"):
+                expected = True  # the place is over: the page says how
+                self._residents.file(now_us, i, Act.POLL)
+            case Act.MORE_TIME if problem.code in ("expired", "used"):
+                expected = True  # it was too late, or another device has come in
+                self._residents.file(now_us, i, Act.POLL)
             case Act.ASK_CODE if problem.code == "too-many-requests" and (
                 self._residents.observations.codes_asked[i] > 1 or self._residents.crowd.shares_a_phone(i)
             ):

@@ -56,6 +56,21 @@ class QuietHours(msgspec.Struct, frozen=True):
 class Sms(msgspec.Struct, frozen=True):
     per_second: int
     quiet_hours: QuietHours
+    near_zh: str = ""
+    turn_zh: str = ""
+    missed_zh: str = ""
+    uncalled_zh: str = ""
+
+    def call_words(self) -> dict[str, str]:
+        """Return what the messages about calls say, by kind, as the crowd's browsers ask for it."""
+        return {"near": self.near_zh, "turn": self.turn_zh, "missed": self.missed_zh, "uncalled": self.uncalled_zh}
+
+
+class Calls(msgspec.Struct, frozen=True):
+    """How residents are called by SMS; a city file of a server without it calls nobody."""
+
+    sms: bool = False
+    places_per_opening: int = 0
 
 
 class CityFile(msgspec.Struct, frozen=True):
@@ -66,6 +81,7 @@ class CityFile(msgspec.Struct, frozen=True):
     open_hours: Window
     policy: Policy
     sms: Sms
+    calls: Calls = Calls()
 
     def district(self, code: str) -> CityDistrict | None:
         """Return the district with this code; None where there is none."""

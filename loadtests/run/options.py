@@ -10,6 +10,7 @@ import msgspec
 from loadtests.audit.slo import SHIPPED_SLO
 from loadtests.crowd.crowd import Crowd
 from loadtests.crowd.crowd_file import DEFAULT_CROWD, CrowdError, load_profile
+from loadtests.crowd.profile import CrowdProfile
 
 _FILED_A_SECOND = 25_000
 """Arrivals that a generator files in a second, at the least."""
@@ -49,6 +50,9 @@ class Options(msgspec.Struct, kw_only=True):
         processes: generators; more than one are a Locust master with so many workers.
         slo: the file that says what must hold (`loadtests/slo.toml` is the default).
         warm_up_seconds: how long after the opening what is seen is kept apart; what is before it always is.
+        asleep: share of the crowd whose phones sleep while they wait, where it is not to be the crowd's.
+        messages: those are called by SMS, as they wish; else nobody is.
+        sms_file: where the own server writes its messages; for who drives the run to say.
         report, json, junit: where to write; None writes none.
         against: the `json` of an earlier run, to compare with.
         opening: RFC 3339 time of the opening that the own server is started for.
@@ -81,6 +85,9 @@ class Options(msgspec.Struct, kw_only=True):
     processes: int = 1
     slo: str = str(SHIPPED_SLO)
     warm_up_seconds: int = 0
+    asleep: float | None = None
+    messages: bool = True
+    sms_file: str | None = None
     report: str | None = "rehearsal.html"
     json: str | None = None
     junit: str | None = None
@@ -111,9 +118,19 @@ def crowd_of(options: Options) -> Crowd:
     """
     day = datetime.fromisoformat(options.opening).date()
     try:
-        profile = load_profile(options.crowd)
+        profile = _as_they_sleep(load_profile(options.crowd), options)
         return Crowd(options.residents, options.districts or profile.come, day, options.seed, profile)
     except CrowdError as error:
         raise CannotRehearse(f"--crowd: {error}") from None
     except ValueError as error:
         raise CannotRehearse(f"--{error}") from None
+
+
+def _as_they_sleep(profile: CrowdProfile, options: Options) -> CrowdProfile:
+    """Return the crowd as these options have it sleep."""
+    asleep = profile.asleep
+    if options.asleep is not None:
+        asleep = msgspec.structs.replace(asleep, share=options.asleep)
+    if not options.messages:
+        asleep = msgspec.structs.replace(asleep, asks_for_sms=0.0)
+    return msgspec.structs.replace(profile, asleep=asleep)

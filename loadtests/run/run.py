@@ -10,11 +10,14 @@ from pathlib import Path
 
 import gevent
 
+from loadtests.audit.call_messages import call_messages
 from loadtests.audit.evidence import Evidence
+from loadtests.audit.seen import CallMessage
 from loadtests.audit.slo import load_slo
 from loadtests.audit.truth import connect, read_truth
 from loadtests.crowd.crowd import Crowd
 from loadtests.resident.acts import SECOND_US
+from loadtests.run.city_file import read_city
 from loadtests.run.generators import GeneratorPool
 from loadtests.run.load_shape import LoadShape, WholeCrowd
 from loadtests.run.options import Options
@@ -103,7 +106,7 @@ class Run:
         """Return everything the audit looks at, the store's truth included."""
         truth = read_truth(self.store, self.setting.openings) if self.store is not None else None
         observations, meters, unserved = self.pool.observed()
-        seen = replace(self.watch.seen, cpu=self.cpu())
+        seen = replace(self.watch.seen, cpu=self.cpu(), call_messages=self._call_messages())
         evidence = Evidence(
             self.crowd,
             self.setting.openings,
@@ -129,6 +132,14 @@ class Run:
             told = ask_for_proofs(self.setting.address, observations, evidence.people(opening), looks)
             seen.proofs[opening.district] = told
         return evidence
+
+    def _call_messages(self) -> list[CallMessage]:
+        """Return what the gateway was given about calls, where anybody sleeps and its file can be read."""
+        options = self.options
+        if options.sms_file is None or not self.crowd.profile.asleep.share:
+            return []
+        city = read_city(Path(options.city) if options.city is not None else None)
+        return call_messages(Path(options.sms_file), city.sms.call_words())
 
     def in_words(self) -> tuple[str, str]:
         """Say when residents come, and how fast they live, in words for the report."""

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from server.core.beacon import Beacon, problems_of_beacon
+from server.core.calls import Calls, problems_of_calls
 from server.core.city_imports import Imports
 from server.core.clock import at, in_zone
 from server.core.districts import District, problems_of_districts
@@ -60,6 +61,7 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     policy: Policy = Policy()
     periods_in_file: dict[str, Period] = msgspec.field(default_factory=dict, name="periods")
     sms: Sms = msgspec.field(default_factory=Sms)
+    calls: Calls = Calls()
     papers: PapersPolicy = PapersPolicy()
     imports: Imports = Imports()
     default_language: Language = "zh"
@@ -226,6 +228,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "papers": PapersPolicy,
     "papers.same_name": SameName,
     "sms": Sms,
+    "calls": Calls,
     "imports": Imports,
     "beacon": Beacon,
     "service": Service,
@@ -271,6 +274,7 @@ def _problems(city: City) -> Iterator[str]:
     yield from problems_of_policy(city.policy)
     yield from problems_of_periods(city.periods)
     yield from problems_of_sms(city.sms)
+    yield from problems_of_calls(city.calls, city.policy)
     yield from problems_of_reserves(city.reserves)
     if city.beacon is not None:
         yield from problems_of_beacon(city.beacon)

@@ -10,6 +10,9 @@ from typing import Final, Literal, NamedTuple
 Moment = Literal["cancel_before", "begins", "ends"]
 """Of an appointment: when the time to cancel it is over, when it begins, when it ends."""
 
+TOLD: Final = "told"
+"""Worth sending until the moment that the message itself names; the city file has no say in it."""
+
 CODE: Final = "code"
 """The one-time code: a text like the others, but owed to nobody and sent at once."""
 
@@ -21,23 +24,24 @@ class MessageKind(NamedTuple):
         must: what its text has to say, and so names in braces.
         may: what its text may say beside that.
         ends: until when it is worth sending unless the city file says otherwise: hours after its event, or a moment of
-            its appointment. A code ends when it expires.
+            its appointment; `TOLD`: until the moment that it names. A code ends when it expires.
         matters: whoever does not get it is called by an operator, and it waits for its turn; what only confirms is left
             out where a phone gets too many.
         late: what its other text has to say, the one that goes once the time to cancel is over; None: it has none.
-        true_while: until when it is true: always, while the registration has the appointment (`held`), or while the
-            resident is barred.
+        true_while: until when it is true: always, while the registration has the appointment (`held`), while the
+            resident is barred, or while their place is to be called (`waiting`) or may be claimed (`ready`).
     """
 
     must: tuple[str, ...]
-    ends: int | Moment
+    ends: int | Moment | Literal["told"]
     matters: bool = False
     may: tuple[str, ...] = ("name", "no")
     late: tuple[str, ...] | None = None
-    true_while: Literal["always", "held", "barred"] = "always"
+    true_while: Literal["always", "held", "barred", "waiting", "ready"] = "always"
 
 
 _WHEN_AND_WHERE = ("date", "time", "site")
+_WHO_AND_HERE = ("name", "here")
 
 KINDS: Final[Mapping[str, MessageKind]] = {
     "registered": MessageKind(("no",), 36, may=("name",)),
@@ -54,6 +58,10 @@ KINDS: Final[Mapping[str, MessageKind]] = {
     "cancelled": MessageKind(("no",), 36, may=("name",)),
     "closed": MessageKind(_WHEN_AND_WHERE, "ends", matters=True),
     "barred": MessageKind((), 168, matters=True, true_while="barred"),
+    "near": MessageKind(("number", "from", "until"), TOLD, may=_WHO_AND_HERE, true_while="waiting"),
+    "turn": MessageKind(("number", "until"), TOLD, may=_WHO_AND_HERE, true_while="ready"),
+    "missed": MessageKind(("number", "until"), TOLD, may=_WHO_AND_HERE),
+    "uncalled": MessageKind(("number",), TOLD, may=_WHO_AND_HERE),
 }
 
 

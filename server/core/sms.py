@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 
 from server.core.languages import Language
-from server.core.message_kinds import CODE, KINDS, Moment, Placeholders, texts
+from server.core.message_kinds import CODE, KINDS, TOLD, Moment, Placeholders, texts
+from server.core.service import HttpsUrl
 from server.core.values import Positive, Text
 from server.core.wording import word
 
@@ -50,6 +51,9 @@ _LONGEST_OF_BOTH: Final[Mapping[str, str]] = {
     "time": "14:00-17:00",
     "code": "0" * CODE_DIGITS,
     "minutes": str(CODE_MINUTES),
+    "number": "10000000",
+    "from": "20:00",
+    "until": "20:00",
 }
 
 
@@ -86,7 +90,11 @@ if TYPE_CHECKING:
 else:  # their fields are those that the table of kinds gives
     Ends = msgspec.defstruct(
         "Ends",
-        [(name, Moment if isinstance(kind.ends, str) else Positive, kind.ends) for name, kind in KINDS.items()],
+        [
+            (name, Moment if isinstance(kind.ends, str) else Positive, kind.ends)
+            for name, kind in KINDS.items()
+            if kind.ends != TOLD
+        ],
         frozen=True,
         forbid_unknown_fields=True,
     )
@@ -117,7 +125,8 @@ class Sms(_Worded, frozen=True, forbid_unknown_fields=True):
     `per_phone_a_day_in_all`: of all kinds and people, codes not counted, and half of it of those that only confirm.
     What matters waits, what only confirms is left out. `stop_words`: what a phone's holder replies to get no more of
     them; codes still go. `start_words`: to get them again.
-    `tries`: a message that the gateway has not taken so many times becomes a dead letter.
+    `tries`: a message that the gateway has not taken so many times becomes a dead letter. `page`: the resident page's
+    address, which messages about a call name; None: they say "the page where you took your number".
     """
 
     footer_zh: str = ""
@@ -133,6 +142,7 @@ class Sms(_Worded, frozen=True, forbid_unknown_fields=True):
     start_words: tuple[Text, ...] = ("恢复", "START", "UNSTOP")
     ends: Ends = Ends()
     tries: Positive = 10
+    page: HttpsUrl | None = None
 
     def text(self, kind: str, language: Language, values: Mapping[str, str]) -> str:
         """A whole message.
@@ -142,11 +152,15 @@ class Sms(_Worded, frozen=True, forbid_unknown_fields=True):
             language: of its words.
             values: of the placeholders, those that this kind has.
         """
-        text = self.signature + self._words(f"{kind}_{language}").format_map(values)
+        here = self.page or word("message.sms-the-page", language)
+        text = self.signature + self._words(f"{kind}_{language}").format_map({"here": here, **values})
         return text if kind == CODE else text + (self.footer_zh if language == "zh" else self.footer_en)
 
     def ends_of(self, kind: str) -> int | Moment:
-        """Until when a message of a kind is worth sending: hours after its event, or a moment of its appointment."""
+        """Until when a message of a kind is worth sending: hours after its event, or a moment of its appointment.
+
+        Not of the kinds that name the moment themselves.
+        """
         ends: int | Moment = msgspec.structs.asdict(self.ends)[kind]
         return ends
 

@@ -14,6 +14,7 @@ from server.core.encryption import Unreadable
 from server.core.errors import MessageRefused, NotHandedOver, NotUnderstood, StoreUnavailable
 from server.core.keys import Pepper, resident_tag
 from server.core.masks import mask_phone
+from server.core.message_kinds import KINDS
 from server.messages.code_sender import Sending
 from server.messages.delivery_failures import KINDS_CALLED
 from server.messages.delivery_receipts import DeliveryReceipts
@@ -36,6 +37,8 @@ _BEHIND_MS = 15_000
 _FIRST_BACKOFF_MS, _LONGEST_BACKOFF_MS = 5_000, 900_000
 _MOST_SPREAD_MS = 600_000
 _NOT_HANDED_OVER_MS = 2_000
+# Of a call whoever asked for it is told up to three quarters of that, so that a family's phone is told of all of them.
+_CALLS_SHARE: Final = 0.75
 # What only confirms may have half of a phone's messages, so that nobody can use up those that matter. It is not put off
 # where a phone has had enough of it, either: it would hold up what matters.
 _CONFIRMING_SHARE: Final = 2
@@ -228,12 +231,17 @@ class MessageSender(OutboxReader):
             await self._fail(held, why[:200])
             return None
         log.info("sms sent", district=pointer.entry.district, **shown)
+        if held.message.about.latest_ms:
+            with suppress(StoreUnavailable):  # by a few moments: it has counted since the words were made
+                await self._renderer.start_claim(pointer.resident, held.message.about)
         phone = self._pepper.phone(rendered.phone)
         return Answer("accepted", "", rendered.is_latest, ids, phone, self._clock.now_ms())
 
     def _asked(self, kind: str, phone: str) -> tuple[str, str, bool, Caps]:
         sms = self._city.sms
         share = max(1, sms.per_phone_a_day_in_all // _CONFIRMING_SHARE)
+        if KINDS[kind].true_while == "ready":
+            share = max(share, round(sms.per_phone_a_day_in_all * _CALLS_SHARE))
         caps = Caps(sms.per_phone_a_day, share, sms.per_phone_a_day_in_all)
         return resident_tag(self._pepper.phone(phone)), kind, kind not in KINDS_CALLED, caps
 

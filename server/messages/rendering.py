@@ -3,24 +3,29 @@
 from datetime import date
 from typing import NamedTuple
 
+import msgspec
+
 from server.appointments.sites import Sites
 from server.core.city import City
-from server.core.clock import to_ms
+from server.core.clock import from_ms, to_ms
 from server.core.encryption import Cipher, Contact, Unreadable
 from server.core.errors import Refusal
 from server.core.languages import Language
 from server.core.masks import mask_name
-from server.core.message_kinds import KINDS
+from server.core.message_kinds import KINDS, TOLD
 from server.core.sms import site_words
 from server.core.wording import word
 from server.core.wording.dates import day_words, full_date_words, until_words
+from server.records.alert import AlertedStanding
 from server.records.first_dose import Resident
 from server.records.message import About, Message
+from server.records.opening import Place
 from server.records.registration import Appointment, Registration
 from server.registry.store import RegistryStore
 from server.store.coalescer import Coalescer
 from server.store.connection import Connection
 from server.store.registrations import RegistrationReader
+from server.waiting_room.alert_store import AlertStore
 
 _HOUR_MS = 3_600_000
 
@@ -52,12 +57,16 @@ class Renderer:
         self._cipher = cipher
         self._sites = sites
         self._known: Coalescer[bytes, Resident] = Coalescer(RegistryStore(connection).read_residents)
+        self._starts: Coalescer[tuple[str, Place, int], tuple[AlertedStanding, int]] = Coalescer(
+            AlertStore(connection).start_claim
+        )
         self._registrations: Coalescer[bytes, Registration | None] = Coalescer(
             RegistrationReader(connection).registrations
         )
 
     async def render(self, resident: bytes, message: Message, now_ms: int) -> Rendered | None:
-        """The words, in the language that the resident has registered in; None: there is nothing to tell any more.
+        """The words, in the language that the resident has registered in, or wants to be told of their call in; None:
+        there is nothing to tell any more.
 
         Args:
             resident: whose.
@@ -73,12 +82,20 @@ class Renderer:
             return None
         kept = await self._registrations.submit(resident)
         kind = KINDS[message.kind]
+        if kind.true_while in ("waiting", "ready"):
+            standing, until_ms = await self.start_claim(resident, message.about)
+            if standing != kind.true_while:
+                return None
+            if standing == "ready":
+                message = msgspec.structs.replace(
+                    message, about=msgspec.structs.replace(message.about, until_ms=until_ms)
+                )
         if kind.true_while == "held" and not _is_held(kept, message):
             return None
         if kind.true_while == "barred" and known.stop != "barred":  # put right, or lifted
             return None
         contact = self._open(resident, known)
-        language: Language = kept.lang if kept else "zh"
+        language = _language_of(message, kept)
         values = {"name": mask_name(contact.name), "no": message.no}
         values |= await self._about(message.about, language)
         words = message.kind
@@ -87,8 +104,22 @@ class Renderer:
         text = self._city.sms.text(words, language, values)
         return Rendered(contact.phone, text, kept is not None and kept.no == message.no, self._ends_ms(message))
 
+    async def start_claim(self, resident: bytes, about: About) -> tuple[AlertedStanding, int]:
+        """How the place stands that a message is about, and until when.
+
+        Where its claim time counts from the message, it counts from this moment on, so that what the message says is
+        true.
+
+        Raises:
+            Refusal: `store-unavailable`.
+        """
+        place = Place(about.entry, about.number, resident)
+        return await self._starts.submit((about.opening, place, about.latest_ms))
+
     def _ends_ms(self, message: Message) -> int:
         """Until when the city file says that this is worth sending."""
+        if KINDS[message.kind].ends == TOLD:
+            return message.about.until_ms
         ends = self._city.sms.ends_of(message.kind)
         if isinstance(ends, int):
             return int(message.at_ms) + ends * _HOUR_MS
@@ -132,6 +163,9 @@ class Renderer:
             values["time"] = f"{starts_at:%H:%M}-{ends_at:%H:%M}"
             values["cancel_before"] = until_words(self._city.cancel_before(day), language)
             values["site"] = site_words(await self._site(about.site, language), language)
+        if about.opening:
+            begins, ends = (f"{from_ms(ms, self._city.tz):%H:%M}" for ms in (about.from_ms, about.until_ms))
+            values |= {"number": str(about.number), "from": begins, "until": ends}
         return values
 
     async def _site(self, code: str, language: Language) -> str:
@@ -142,6 +176,12 @@ class Renderer:
                 raise
             return code  # no longer in the file of sites
         return site.name_en if language == "en" else site.name_zh
+
+
+def _language_of(message: Message, kept: Registration | None) -> Language:
+    if message.about.lang:
+        return "en" if message.about.lang == "en" else "zh"
+    return kept.lang if kept else "zh"
 
 
 def _is_held(kept: Registration | None, message: Message) -> bool:

@@ -100,6 +100,7 @@ _SERVES = (
     Grant(("xadd", "xrange"), ("audit",), "what an operator has decided"),
     Grant(("lrange",), ("log",), "the public log"),
     Grant(("getrange", "exists", "hmget"), ("leaves", "opening"), "the entries of a draw"),
+    Grant(("zrem",), ("telling",), "what residents are told of their calls"),
     Grant(("hset", "hgetall"), ("sites", "slots"), "sites, and POST /capacity"),
 )
 _IMPORTS = (

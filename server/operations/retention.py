@@ -22,7 +22,7 @@ _CLOSED: Final = frozenset({b"cancelled", b"fulfilled", b"noshow"})
 
 OPENING_KINDS: Final = frozenset(
     {"places", "done", "calls", "passes", "left", "leavers", "claims", "roster", "vacated", "unsettled", "frozen"}
-    | {"registered", "shown", "leaves", "promises"}
+    | {"registered", "shown", "leaves", "promises", "alerts", "soon", "turns", "overdue", "telling", "starts", "longer"}
 )
 """What goes with an old opening. `opening`, `night`, `audit` and a day's slots stay: nobody is named there."""
 

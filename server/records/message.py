@@ -63,20 +63,33 @@ class Pointer(NamedTuple):
 
 
 class About(msgspec.Struct, frozen=True):
-    """What a message is about; what its kind has no use for is empty."""
+    """What a message is about; what its kind has no use for is empty.
+
+    Of one about a call: the tag of the `opening`, `entry` and `number` of the place, the resident's language, and from
+    when and until when what it says holds. `latest_ms`: where the claim time counts from the message, from when on at
+    the latest; 0: it counts from the call.
+    """
 
     site: str = ""
     day: str = ""
     period: str = ""
     reached: str = ""
     first_dose: str = ""
+    opening: str = ""
+    entry: int = 0
+    number: int = 0
+    lang: str = ""
+    from_ms: int = 0
+    until_ms: int = 0
+    latest_ms: int = 0
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):
     """A message as its event owes it.
 
     `kind`: one of `server.core.message_kinds.KINDS`. `no`: the registration it is
-    about. `at_ms`: when its event was. `not_before_ms`: not to be sent earlier, 0 = at once.
+    about, empty where it is about a call. `at_ms`: when its event was. `not_before_ms`: not to be sent earlier, 0 = at
+    once.
     """
 
     kind: str

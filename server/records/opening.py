@@ -110,6 +110,7 @@ class OpeningRecord(msgspec.Struct, frozen=True, kw_only=True):
     claimed_seen: int = 0
     renumbered: int = 0
     promise: str = ""
+    alerts: int = 0
 
     @property
     def gap_entries(self) -> tuple[range, ...]:

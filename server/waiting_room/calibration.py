@@ -38,6 +38,7 @@ _LEAST, _MOST = 0.02, 0.3
 _WINDOW = 40
 _NARROWEST = 0.06  # scales, either way: what comes next is never quite as what came before
 _MOST_TOLD = 48
+_LEAST_SCALE = 0.01  # calls: at a call a minute, what is kept of a scale is rounded to nothing
 _FURTHEST = 8.0  # scales off, as one that is further says nothing more
 _OTHER_TURN = 0.1  # of a turn's length, as a difference of logarithms
 _AT_FIRST = 24
@@ -177,7 +178,7 @@ def _follow(kept: Calibration, it: Standing) -> int:
         kind, scores = int(told.is_capped), kept.scores[told.is_capped]
         is_broken = not told.low <= took <= told.high
         kept.alpha[kind] = round(min(max(kept.alpha[kind] + _LEARNS * (MISSES - is_broken), _LEAST), _MOST), 5)
-        score = (took - told.expected) / told.scale
+        score = (took - told.expected) / max(told.scale, _LEAST_SCALE)
         scores.append(round(min(max(score, -_FURTHEST), _FURTHEST), 4))
         del scores[:-_WINDOW]
     kept.told = waiting

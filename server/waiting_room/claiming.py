@@ -68,11 +68,11 @@ class Claiming:
         if number is None:
             if now_ms >= opening.closes_ms:
                 raise self._openings.ended(opening)
-            raise _not_your_turn(None, opening.poll_after_draw_s(token.entry, now_ms))
+            raise not_your_turn(None, opening.poll_after_draw_s(token.entry, now_ms))
         # The store may be a tick ahead of this worker, not more: who is far from their turn costs no store call.
         ahead = opening.ahead(number, opening.serving)
         if ahead > 2 * opening.rate + 10 and now_ms < opening.closes_ms:
-            raise _not_your_turn(ahead, opening.poll_after_s(ahead))
+            raise not_your_turn(ahead, opening.poll_after_s(ahead))
         place = Place(token.entry, number, token.resident)
         outcome, until_ms = await self._lines[opening.tag].claims.submit(place)
         if outcome == "lost":
@@ -85,7 +85,7 @@ class Claiming:
                 return *self._pass(token, until_ms), outcome == "fresh"
             case "waiting" | "ready":
                 ahead = opening.ahead(number, opening.serving)
-                raise _not_your_turn(ahead, opening.poll_after_s(ahead))
+                raise not_your_turn(ahead, opening.poll_after_s(ahead))
             case "used":
                 raise Refusal("used")
             case "ended":
@@ -161,6 +161,7 @@ class Claiming:
                         log.error("entry of two residents", opening=tag, entry=place.entry)
 
 
-def _not_your_turn(ahead: int | None, poll_after_s: float) -> Refusal:
+def not_your_turn(ahead: int | None, poll_after_s: float) -> Refusal:
+    """Their number has not been called yet."""
     seconds = max(1, round(poll_after_s))
     return Refusal("not-your-turn", retry_after_seconds=seconds, ahead=ahead, poll_after_seconds=seconds)

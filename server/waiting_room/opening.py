@@ -71,7 +71,7 @@ class Opening:
         self._is_fixed = False
         self.drawing = Drawing(city.beacon_chain)
         self.numbers_ms = self.drawing.numbers_ms(self.draw_ms)
-        self.issued = self.serving = self.waiting = self.pending = self.passes_alive = self.hold_ms = 0
+        self.issued = self.serving = self.waiting = self.pending = self.passes_alive = self.hold_ms = self.alerts = 0
         self.called = self.claimed = self.missed = 0
         self.rate = district.rate_per_second or city.policy.rate_per_second
         self.max_active = district.max_active or city.policy.max_active
@@ -127,8 +127,7 @@ class Opening:
             self.opens_ms, self.draw_ms, self.closes_ms = self._times_kept
         self.drawing.follow(kept)
         self.numbers_ms = self.drawing.numbers_ms(self.draw_ms)
-        self.rate = kept.rate
-        self.max_active = kept.max_active
+        self.rate, self.max_active, self.alerts = kept.rate, kept.max_active, kept.alerts
         self.paused = kept.paused
         self.message = kept.message
         self.floors.follow(kept)

@@ -81,7 +81,7 @@ class Openings:
         """One look at the store: advance the openings of now and, with `everything`, see how the others stand."""
         self._turn_to_today()
         now_ms = self._clock.now_ms()
-        wanted = [o for o in self._assigned() if everything or o.is_on(now_ms)]
+        wanted = [o for o in self.of_today() if everything or o.is_on(now_ms)]
         if not wanted:
             return
         await self._look(wanted)
@@ -205,7 +205,8 @@ class Openings:
             "poll": sum(line.standings.load for line in lines),
         }
 
-    def _assigned(self) -> list[Opening]:
+    def of_today(self) -> list[Opening]:
+        """All openings of today, those of one district one after the other."""
         return [opening for openings in self.today.values() for opening in openings if opening.assigned]
 
     def _current(self, openings: Sequence[Opening]) -> Opening:
@@ -219,13 +220,13 @@ class Openings:
 
     def fresh(self) -> bool:
         """Whether this worker has lately heard from the store, and can bring today's draws to their end."""
-        openings = self._assigned()
+        openings = self.of_today()
         seen = [opening.seen_ms for opening in openings]
         return bool(seen) and self._clock.now_ms() - max(seen) < STALE_MS and not self.unreadable()
 
     def unreadable(self) -> list[str]:
         """The tags of today's openings whose sealed seed this worker cannot open."""
-        return [it.tag for it in self._assigned() if it.prepared and not self._draws.can_open(it)]
+        return [it.tag for it in self.of_today() if it.prepared and not self._draws.can_open(it)]
 
     # Why not
 

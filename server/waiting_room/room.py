@@ -6,6 +6,7 @@ from server.core.tokens import Signer
 from server.registry.guesses import Guesses
 from server.registry.registry import Registry
 from server.store.connection import Connection
+from server.waiting_room.alerts import Alerts, Asked
 from server.waiting_room.claiming import Claiming
 from server.waiting_room.draws import Draws
 from server.waiting_room.giving_back import GivingBack
@@ -14,7 +15,7 @@ from server.waiting_room.openings import Openings
 from server.waiting_room.polling import Called, Polling, TicketStatus
 from server.waiting_room.tickets import Tickets
 
-__all__ = ["Called", "TicketIssued", "TicketStatus", "WaitingRoom"]
+__all__ = ["Asked", "Called", "TicketIssued", "TicketStatus", "WaitingRoom"]
 
 
 class WaitingRoom:
@@ -64,6 +65,12 @@ class WaitingRoom:
         polling = Polling(city, clock, signer, openings, tickets, giving_back)
         self.poll = polling.poll
         self.poll_called = polling.poll_called
+
+        alerts = Alerts(city, connection, clock, openings, tickets)
+        self.ask_alerts = alerts.ask
+        self.more_time = alerts.more_time
+        self.keep_telling = alerts.run
+        self.tell_due = alerts.tell_due
 
         claiming = Claiming(city, connection, clock, signer, openings, tickets, giving_back)
         self.claim = claiming.claim

@@ -111,11 +111,11 @@ def test_only_declared_keys_are_touched(name: str) -> None:
     touched += re.findall(
         r"\b(load_opening|close_draw_when_due|fix_draw|is_held|give_no_fewer|commit_seed|note|owe)\((\w+)", body
     )
-    for looked_up in re.findall(r"\bstanding_of\(o, (\w+), (\w+), (\w+),", body):
-        assert looked_up == ("claims", "done", "calls")
+    for looked_up in re.findall(r"\bstanding_of\(o, (\w+), (\w+), (\w+), (\w+),", body):
+        assert looked_up == ("claims", "done", "calls", "starts")
         touched += [("standing_of", key) for key in looked_up]
-    for looked_up in re.findall(r"\bstanding_for\(o, (\w+), (\w+), (\w+), (\w+), (\w+),", body):
-        assert looked_up == ("places", "leavers", "claims", "done", "calls")
+    for looked_up in re.findall(r"\bstanding_for\(o, (\w+), (\w+), (\w+), (\w+), (\w+), (\w+),", body):
+        assert looked_up == ("places", "leavers", "claims", "done", "calls", "starts")
         touched += [("standing_for", key) for key in looked_up]
     assert touched
     if load_scripts()[name].repeats:
@@ -132,7 +132,7 @@ def test_every_declared_key_is_of_use(name: str) -> None:
 
 def test_the_prelude_touches_only_what_it_is_given() -> None:
     keys = set(re.findall(r"call\('[A-Z]+', (\w+)", _PRELUDE))
-    assert keys <= {"key", "places", "leavers", "claims", "done", "calls", "history", "owed"}
+    assert keys <= {"key", "places", "leavers", "claims", "done", "calls", "starts", "history", "owed"}
     assert "KEYS" not in _PRELUDE and "ARGV" not in _PRELUDE
 
 

@@ -495,6 +495,52 @@ async def test_a_receipt_whose_status_nobody_knows_is_not_noted_and_may_come_aga
     stub.off()
 
 
+# What is told of a call
+
+
+@upon("ask_alerts")
+async def _ask_alerts(house: House) -> Ask:
+    ticket = str((await house.join(person(0)))["ticket"])
+    return lambda: house.call("POST", "/ticket/alerts", bearer=ticket, json={"sms": True})
+
+
+@upon("more_time")
+async def _more_time(house: House) -> Ask:
+    ticket = await _ticket(house)
+    return lambda: house.call("POST", "/ticket/more-time", bearer=ticket)
+
+
+async def test_nobody_is_told_of_their_turn_where_it_is_not_known_how_the_place_stands(house: House) -> None:
+    await house.join(person(0))
+    ticket = str((await house.join(person(1)))["ticket"])
+    await house.call("POST", "/ticket/alerts", bearer=ticket, json={"sms": True})
+    await house.forward(1)
+    assert await house.services.room.tell_due() == 1
+    phones = Phones()
+    stub = Stub(house.store, "start_claim", lambda _: [WORD, 0])
+    with capture_logs() as logs:
+        await house.services.sender.send_messages(phones, "test")
+    assert logged(logs) == {("start_claim", "surprise")} and phones.messages == []
+    stub.off()
+    (backlog,) = await house.store.backlogs([TIANHE])
+    assert backlog.waiting == 1, "it is taken up again once it has lain for long enough"
+
+
+async def test_what_is_due_of_a_call_stays_in_hand_where_it_is_not_known_whether_it_is_owed(house: House) -> None:
+    await house.at("08:30:00")
+    await house.join(person(0))
+    ticket = str((await house.join(person(1)))["ticket"])
+    assert (await house.call("POST", "/ticket/alerts", bearer=ticket, json={"sms": True})).json()["sms"]
+    await house.forward(1)
+    stub = Stub(house.store, "owe_alert")
+    with capture_logs() as logs, pytest.raises(StoreUnavailable):
+        await house.services.room.tell_due()
+    assert logged(logs) == {("owe_alert", "surprise")}
+    stub.off()
+    await house.forward(16)
+    assert await house.services.room.tell_due() == 1
+
+
 # What is deleted
 
 
@@ -549,6 +595,8 @@ _OTHERS = {
     "drop_record",
     "release",
     "renumber",
+    "owe_alert",
+    "start_claim",
 }
 
 

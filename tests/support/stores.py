@@ -25,6 +25,7 @@ from server.store.connection import Connection
 from server.store.pointers import Pointers
 from server.store.registrations import RegistrationReader
 from server.store.replicas import Rule
+from server.waiting_room.alert_store import AlertStore
 from server.waiting_room.store import OpeningStore
 
 FIELDS: Final[dict[str, Arg]] = {
@@ -41,6 +42,7 @@ FIELDS: Final[dict[str, Arg]] = {
 
 class Store(
     OpeningStore,
+    AlertStore,
     RegistryStore,
     RegistrationReader,
     RegistrationStore,

@@ -34,6 +34,8 @@ CALLS = {
     ("post", "/api/v1/openings/{district}/tickets"),
     ("get", "/api/v1/ticket"),
     ("delete", "/api/v1/ticket"),
+    ("post", "/api/v1/ticket/alerts"),
+    ("post", "/api/v1/ticket/more-time"),
     ("post", "/api/v1/passes"),
     ("post", "/api/v1/passes/token"),
     ("get", "/.well-known/jwks.json"),
@@ -86,6 +88,9 @@ expected-statuses = ["2xx", "4xx", "503"]
 "path.site" = "440106-1"
 [[operations]]
 include-name = "GET /api/v1/ticket"
+headers = {{ Authorization = "Bearer {waiting}" }}
+[[operations]]
+include-name-regex = "POST /api/v1/ticket/(alerts|more-time)$"
 headers = {{ Authorization = "Bearer {waiting}" }}
 [[operations]]
 include-name = "DELETE /api/v1/ticket"

@@ -5,6 +5,8 @@ import {
   now_ms, page, places, read, receipts, recall, remember, run, saveFile, set, show, span, sure, t, today, together, until_ms, when,
 } from "./app.js";
 import { between, change, ending, hear, isNear, keep, look, unheard, wake } from "./queue/asking.js";
+import { showAlerts } from "./queue/alerts.js";
+import { showMore } from "./queue/more.js";
 
 // One place
 const past = (it) => sure() && it.date !== today();
@@ -99,7 +101,9 @@ PAINT.queue = () => {
   set("number-label", t(shut ? "shutNow" : number ? "yours" : left_ms > 0 ? "joined" : "drawDone"));
   set("number", number ? count(number) : "");
   set("queue-clock", left_ms > 0 ? countdown(left_ms) : "");
-  set("keep", shut ? "" : number && wait_s < 120 ? t("keepNear") : t(lasts ? "keep" : "keepOpen") + back);
+  const nearly = Boolean(number) && wait_s < 120;
+  set("keep", shut ? "" : nearly ? t("keepNear") : t(lasts ? "keep" : "keepOpen") + back);
+  showAlerts(it, shut || nearly);
   set("why", shut ? "" : number ? whyThis(it) : t("whyDraw"));
   drawVerified(shut ? {} : it);
   set("next-look", t("nextLook", span(Math.max(0, due - Date.now()) / 1000)));
@@ -123,7 +127,8 @@ PAINT.ready = () => {
   $("claim").hidden = Boolean(late);
   set("ready-number", it.number ? count(it.number) : "");
   set("ready-clock", it.claim_before ? countdown(until_ms(it.claim_before) - 2000) : "…"); // this clock may be 2 s behind
-  set("ready-until", it.claim_before ? t("until", clock(Date.parse(it.claim_before))) : "");
+  set("ready-until", it.claim_before ? t(it.more ? "moreGiven" : "until", clock(Date.parse(it.claim_before))) : "");
+  showMore(it, late);
   return late ? null : head;
 };
 PAINT.over = () => {

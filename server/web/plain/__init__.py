@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
 from server.core.errors import Refusal
-from server.web.plain import finding, queue, registration, wishes
+from server.web.plain import alerts, finding, queue, registration, wishes
 from server.web.plain.pages import http_error, refused, unexpected
 from server.web.routes.common import options_of
 
@@ -30,7 +30,7 @@ def handlers() -> list[ControllerRouterHandler]:
     async def plain_css() -> Response[bytes]:
         return Response(style, headers=headers)
 
-    forms = [*queue.HANDLERS, *wishes.HANDLERS, *registration.HANDLERS, *finding.HANDLERS]
+    forms = [*queue.HANDLERS, *alerts.HANDLERS, *wishes.HANDLERS, *registration.HANDLERS, *finding.HANDLERS]
     pages = Router(
         "/plain",
         route_handlers=[*options_of(forms), *forms],

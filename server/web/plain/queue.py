@@ -183,7 +183,8 @@ async def join(request: AnyRequest, district: DistrictCode) -> Response[str]:
         proving = proving or "prove" in refusal.extras
         return _opening_page(visit, district, typed=typed, proving=proving, trouble=trouble_of(visit, refusal))
     services.metrics.observe("join", "joined" if fresh else "again", started)
-    return go_to(TICKET, visit.keep("ticket", f"{district}.{place.ticket}"))
+    of_before = [visit.drop(name) for name in ("alerts", "more")] if fresh else []
+    return go_to(TICKET, visit.keep("ticket", f"{district}.{place.ticket}"), *of_before)
 
 
 class _Eligible(NamedTuple):
@@ -224,6 +225,7 @@ async def ticket(request: AnyRequest) -> Response[str]:
         claim_before=claim_before,
         wait_seconds=wait_s,
         turn=_turn(now, status),
+        calls=services.city.calls,
         **surroundings,
     )
 
@@ -285,16 +287,10 @@ async def leave(request: AnyRequest) -> Response[str]:
     return go_to(TICKET)
 
 
-@get("/claim")
-async def after_claim() -> Response[str]:
-    """Somebody reloads, or comes back to, what only a form may ask for."""
-    return go_to(TICKET)
-
-
 @get("/look")
 async def after_look() -> Response[str]:
     """Somebody reloads, or comes back to, what only a form may ask for."""
     return go_to(HOME)
 
 
-HANDLERS = [home, look, after_look, opening, join, ticket, claim, after_claim, ask_leave, leave]
+HANDLERS = [home, look, after_look, opening, join, ticket, claim, ask_leave, leave]

@@ -30,6 +30,8 @@ _DAY_SECONDS = 86_400
 _MAX_AGE_SECONDS: dict[str, int | None] = {
     FORM_KEY: None,  # until the browser is closed
     "ticket": _DAY_SECONDS,
+    "alerts": _DAY_SECONDS,
+    "more": _DAY_SECONDS,
     "pass": 3600,
     "receipts": 400 * _DAY_SECONDS,
     "lang": 400 * _DAY_SECONDS,
@@ -75,6 +77,9 @@ class PlainVisit:
         # By the page itself, from a browser that cannot run it (pages/old.js).
         self.is_sent_here = request.query_params.get("why") == "browser"
         self.large = cookies.get("large") == "1"
+        told = cookies.get("alerts", "")
+        self.alerts = told if told in ("asked", "called", "full", "off") else None  # what came of asking for SMS
+        self.had_more_time = cookies.get("more") == "1"
         self.pass_ = cookies.get("pass") or None
         known = _FORM_KEY.fullmatch(cookies.get(FORM_KEY, ""))
         self.has_form_key = known is not None

@@ -12,6 +12,7 @@ _CALLS: list[HTTPRouteHandler] = [
     *(public_log.head, public_log.key, public_log.entries, public_log.growth, public_log.inclusion),
     *(resident.eligibility, resident.join, resident.poll, resident.leave, resident.claim),
     passes.token,
+    *(resident.ask_alerts, resident.more_time),
     *(resident.register, resident.registration, resident.amend, resident.cancel),
     *(resident.registration_qr, resident.registration_ics, resident.access_code, resident.access_token),
     *(staff.who, staff.roster, staff.attend, staff.close),

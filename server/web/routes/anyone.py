@@ -60,6 +60,15 @@ class DistrictView(msgspec.Struct):
     closes_at: datetime | None
 
 
+class CallsView(msgspec.Struct):
+    """Of `GET /city`: whether holders of a place may be told of its call by SMS, how long before it, and how much more
+    time they get, once, who have been called and ask for it."""
+
+    sms: bool
+    lead_minutes: int
+    more_time_seconds: int
+
+
 class CityView(msgspec.Struct):
     """`GET /city`: all that a page needs to know what the next stroke of the clock brings."""
 
@@ -74,6 +83,7 @@ class CityView(msgspec.Struct):
     periods: dict[str, PeriodView]
     service: ServiceView | None
     reserves: list[ReserveView]
+    calls: CallsView
 
 
 class SitesView(msgspec.Struct):
@@ -100,6 +110,7 @@ async def city(request: AnyRequest) -> Response[CityView] | Response[bytes]:
     view = CityView(
         name, place.timezone, now, phase, hours, districts, policy.draw_seconds, policy.no_show_limit,
         periods_of(place), service_view(place, lang), reserves_of(place),
+        CallsView(place.calls.sms, place.calls.lead_minutes, place.calls.more_time_seconds),
     )  # fmt: skip
     headers = PUBLIC | {"vary": "accept-language, accept-encoding"}
     if takes_gzip(request.headers.get("accept-encoding", "")):  # a third of what it is, on a bad network

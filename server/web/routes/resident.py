@@ -1,7 +1,7 @@
 """The resident's calls. What everyone calls is answered in `hot.py`; here it stands for the schema."""
 
-from datetime import date
-from typing import Annotated
+from datetime import date, datetime
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import Response, delete, get, patch, post
@@ -44,6 +44,27 @@ class EligibilityView(msgspec.Struct):
     date: date
 
 
+class AlertsWished(msgspec.Struct, frozen=True):
+    """Body of `POST /ticket/alerts`: whether the holder of the ticket wants to be told of their call by SMS."""
+
+    sms: bool
+
+
+class AlertsView(msgspec.Struct):
+    """`POST /ticket/alerts`; `why` somebody who wants to be told is not: their number is `called` already, as many are
+    told as the city pays for (`full`), or this city tells nobody (`off`)."""
+
+    sms: bool
+    why: Literal["called", "full", "off"] | None = None
+
+
+class MoreTimeView(msgspec.Struct):
+    """`POST /ticket/more-time`; `extended`: that is later than it was before this call."""
+
+    claim_before: datetime
+    extended: bool
+
+
 class CodeSentView(msgspec.Struct):
     """`POST /access-codes`; `sms_file`: where test messages are written, where there is no provider."""
 
@@ -82,6 +103,35 @@ async def join(district: DistrictCode, data: Annotated[Applicant, Body()]) -> Ti
 @get("/ticket", responses=PROBLEMS, security=[{"ticket": []}], summary="Poll: how my ticket stands")
 async def poll() -> TicketStatus:
     raise Refusal("not-found")  # another spelling of the path, as `/ticket/`
+
+
+@post(
+    "/ticket/alerts",
+    dto=Strict[AlertsWished],
+    return_dto=None,
+    before_request=has_a_body,
+    status_code=200,
+    responses=PROBLEMS,
+    security=[{"ticket": []}],
+    summary="Have me told of my call by SMS, or not any more",
+)
+async def ask_alerts(request: AnyRequest, data: Annotated[AlertsWished, Body()]) -> Response[AlertsView]:
+    lang = of_two(language_of(request)) if data.sms else ""
+    asked = await services_of(request).room.ask_alerts(bearer_of(request), lang)
+    why = asked if asked in ("called", "full", "off") and data.sms else None
+    return Response(AlertsView(asked == "asked", why), status_code=200, headers=NO_STORE)
+
+
+@post(
+    "/ticket/more-time",
+    status_code=200,
+    responses=PROBLEMS,
+    security=[{"ticket": []}],
+    summary="More time to come in for who has been called, once",
+)
+async def more_time(request: AnyRequest) -> Response[MoreTimeView]:
+    claim_before, is_more = await services_of(request).room.more_time(bearer_of(request))
+    return Response(MoreTimeView(claim_before, is_more), status_code=200, headers=NO_STORE)
 
 
 @delete("/ticket", responses=PROBLEMS, security=[{"ticket": []}], summary="Give the place up")
