@@ -34,6 +34,7 @@ from server.fairness.line_numbers import LineNumbers
 from server.messages.gateways import FileGateway
 from server.messages.sender import Sender
 from server.night.lottery import Lottery
+from server.night.outlook import Outlooks
 from server.night.published import Published
 from server.night.run import Night
 from server.operations.importing.upload import CapacityUpload
@@ -80,6 +81,7 @@ class Services(msgspec.Struct, frozen=True):
     sites: Sites
     published: Published
     night: Night
+    outlooks: Outlooks
     public_log: PublicLog
     metrics: Metrics
     store_figures: StoreFigures
@@ -149,6 +151,7 @@ def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -
         sites=sites,
         published=published,
         night=Night(city, connection, clock, appointments, published, lottery_of(settings, city, clock)),
+        outlooks=Outlooks(city, connection, clock),
         public_log=public_log,
         metrics=metrics,
         store_figures=StoreFigures(city, connection, clock, overview),

@@ -1,22 +1,52 @@
 """`jiaohao repair`."""
 
+import re
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from server.cli.options import city_option, store_options, store_settings
 from server.core.city import load_city
 
+if TYPE_CHECKING:
+    from server.operations.repairing import Repaired
+    from server.store.connection import Connection
+
 _SHOWN = 20
+_OPENING = re.compile(r"([0-9]{6}:[0-9]{4}-[0-9]{2}-[0-9]{2}(?::[23])?)=([0-9]{1,7})")
+
+
+class _Given(click.ParamType[tuple[str, int]]):
+    """An opening, as the log names it, and how many places were given in it."""
+
+    name = "given"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        """The tag and the number."""
+        found = _OPENING.fullmatch(value)
+        if found is None:
+            self.fail(f"{value!r}: expected DISTRICT:DATE=N, e.g. 440106:2021-06-19=12345", param, ctx)
+        return found[1], int(found[2])
 
 
 @click.command("repair")
 @click.option("--dry-run", is_flag=True, help="Change nothing, say what is broken.")
+@click.option(
+    "--given",
+    type=_Given(),
+    multiple=True,
+    metavar="DISTRICT:DATE=N",
+    help="After a backup was restored: so many places had been given in this opening.",
+)
 @store_options
 @city_option
-def command(dry_run: bool, redis_url: str | None, data_dir: Path, city_file: Path | None) -> None:
-    """Find and mend what a failover has broken that lost the last writes.
+def command(
+    dry_run: bool, given: tuple[tuple[str, int], ...], redis_url: str | None, data_dir: Path, city_file: Path | None
+) -> None:
+    """Find and mend what a failover has broken that lost the last writes, or the restoring of a backup.
 
     \b
     Registrations that wait and that no night would see: from now on the next one does.
@@ -25,18 +55,30 @@ def command(dry_run: bool, redis_url: str | None, data_dir: Path, city_file: Pat
 
     It looks at every registration of the store, runs beside the service, may be stopped at any point and be run
     again. The nights mend by themselves what they meet; this is for a store that was broken before.
+
+    A backup that is restored while an opening is on knows of fewer places than were given. Nobody new must get
+    one of those: before the service is started on it, say how many there were, as jiaohao_opening_issued in the
+    monitoring or "issued" in the last public answer had it:
+
+        jiaohao repair --given 440106:2021-06-19=12345
     """
     from server.cli.walking import over_all_keys
     from server.operations.repairing import repair
+    from server.operations.restored import raise_given
 
     city = load_city(city_file)
+
+    async def work(
+        connection: "Connection", progress: Callable[[int], Any]
+    ) -> "tuple[list[tuple[str, int]], Repaired]":
+        raised = await raise_given(connection, given, dry_run=dry_run)
+        return raised, await repair(city, connection, dry_run=dry_run, progress=progress)
+
     with ExitStack() as stack:
-        settings = store_settings(stack, redis_url, data_dir)
-        done = over_all_keys(
-            settings,
-            "looking",
-            lambda connection, progress: repair(city, connection, dry_run=dry_run, progress=progress),
-        )
+        raised, done = over_all_keys(store_settings(stack, redis_url, data_dir), "looking", work)
+    for tag, forgotten in raised:
+        said = "would be" if dry_run else "are"
+        click.echo(f"{tag}: {forgotten} places that the store had forgotten {said} kept for who shows their tickets")
     click.echo(f"{done.registrations} registrations looked at")
     for what, numbers in (
         ("would be seen by no night" if dry_run else "were seen by no night, and are now", done.unseen),

@@ -110,7 +110,8 @@ def allotment(file: Path, commitment: str | None, list_root: str | None, root: s
 @click.option(
     "--draw", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A saved GET .../openings/DISTRICT."
 )
-def inclusion(file: Path, root: str | None, draw: Path | None) -> None:
+@click.option("--result", type=_saved, help="The night's result file: counts in it who got what would have suited.")
+def inclusion(file: Path, root: str | None, draw: Path | None, result: Path | None) -> None:
     """Check that one's own line is in a night's result, or one's own entry in a draw.
 
     FILE is a saved answer of GET /api/v1/registrations/NO, as the page's "check it yourself" saves it, or one of
@@ -120,13 +121,16 @@ def inclusion(file: Path, root: str | None, draw: Path | None) -> None:
     try:
         if is_of_a_draw(file):
             return _say_entry(file, root, draw)
-        found = verify_inclusion(file, root)
+        found = verify_inclusion(file, root, result)
     except (WrongFile, BeaconUnverifiable, OSError) as error:
         raise SetupError(f"no: {file}: {error}") from None
     line = found.line
     rank = f"number {found.number - 1:,} of {found.registrations:,}"
     click.echo(f"yes: {line.no} is line {found.number:,} of the result, {rank}")
     click.echo(" ".join(str(part) for part in line.slot) if line.slot else f"no slot: {line.reason}")
+    if found.suited is not None:
+        counted = "as the result has it" if found.is_counted else "not counted: that takes --result"
+        click.echo(f"slots that would have suited it, all given to people ahead: {found.suited:,} ({counted})")
     click.echo(f"root {found.root}")
     if root is None:
         click.echo(

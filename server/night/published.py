@@ -14,14 +14,20 @@ from datetime import date
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+import msgspec
+
 from server.fairness.allotment import Allotment, OfferedSlot, Rules
 from server.fairness.line_numbers import LineNumbers
 from server.fairness.lots import Lots
-from server.fairness.merkle import Proof, Tree, prove_from
+from server.fairness.merkle import Proof, Tree, check, prove_from
+from server.fairness.result_file import Head
+from server.fairness.suiting import NightSlots
 
 _OFFSET_BYTES = 8
 _offsets = struct.Struct(">QQ")
 _BUFFER_BYTES = 1 << 20
+_KEPT_NIGHTS = 24  # of which the slots are at hand: of a large city's districts, the last night and the one before
+_head = msgspec.json.Decoder(Head)
 
 
 class ProvedLine(NamedTuple):
@@ -42,6 +48,7 @@ class Published:
     def __init__(self, folder: Path | None, numbers: LineNumbers) -> None:
         self._folder = folder
         self.numbers = numbers
+        self._slots: dict[str, NightSlots] = {}
 
     @property
     def has_folder(self) -> bool:
@@ -72,6 +79,19 @@ class Published:
                 return ProvedLine(lines.read(following - begins - 1), proof)
         except (FileNotFoundError, IndexError):
             return None
+
+    def slots(self, day: date, district: str, root: str) -> NightSlots | None:
+        """What a night had to give, by the first line of its result; None where that is not here under this root."""
+        found = self._slots.get(root)
+        if found is None:
+            head = self.entry(day, district, 0)
+            if head is None or not check(root, head.line, head.proof):
+                return None
+            read = _head.decode(head.line)
+            if len(self._slots) >= _KEPT_NIGHTS:
+                del self._slots[next(iter(self._slots))]
+            found = self._slots[root] = NightSlots(read.rules, read.slots)
+        return found
 
     def write(
         self,

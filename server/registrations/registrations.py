@@ -1,18 +1,21 @@
 """Registrations: a pass becomes one, once; its receipt finds, changes and cancels it."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import assert_never
+
+import structlog
 
 from server.appointments.appointments import Appointments
 from server.appointments.sites import Sites
 from server.core.city import City
-from server.core.clock import Clock
+from server.core.clock import Clock, from_ms
 from server.core.errors import Refusal, StoreUnavailable
 from server.core.keys import window_of
 from server.core.tokens import Signer, Token
 from server.fairness.checkpoint import SignedHead
 from server.night.published import Published
-from server.records.registration import Wishes, wishes_fields
+from server.records.registration import Registration, Wishes, wishes_fields
 from server.records.registration_changes import CancelStatus, Change
 from server.registrations.receipts import Receipts, Registered
 from server.registrations.registering import Registering
@@ -23,6 +26,8 @@ from server.registry.registry import Registry
 from server.store.connection import Connection
 from server.store.registrations import RegistrationReader
 from server.waiting_room.room import WaitingRoom
+
+log = structlog.get_logger()
 
 _MOST_MOVES = 3
 
@@ -56,7 +61,9 @@ class Registrations:
         published: Published,
         log_head: Callable[[], SignedHead],
     ) -> None:
+        self._city = city
         self._clock = clock
+        self._room = room
         self._reader = RegistrationReader(connection)
         self._registration_store = RegistrationStore(connection)
         self._appointments = appointments
@@ -72,10 +79,14 @@ class Registrations:
         """A registration by its number and receipt.
 
         Raises:
-            Refusal: `maintenance`, `forged`, `expired`, `not-found` (another one's receipt, or a later registration
-                has replaced it).
+            Refusal: `maintenance`, `forged`, `expired`, `not-found` (another one's receipt, a later registration has
+                replaced it, or it is `lost`).
         """
-        return await self._views.show(no, self._receipts.read(no, text)[0].resident)
+        token = self._receipts.read(no, text)[0]
+        try:
+            return await self._views.show(no, token.resident)
+        except Refusal:
+            raise await self._missing(no, token) from None
 
     async def of(self, resident: bytes) -> Registered | None:
         """A resident's latest registration with a new receipt, for one who has shown who they are; None without any."""
@@ -101,7 +112,7 @@ class Registrations:
             case "amended" | "same":
                 return await self._views.show(no, token.resident)
             case "absent":
-                raise Refusal("not-found")
+                raise await self._missing(no, token)
             case "other":
                 found, _ = await self._views.find(no, token.resident)
                 raise Refusal("too-late", reason="allotted" if found.state == "booked" else "closed")
@@ -119,7 +130,7 @@ class Registrations:
         status: CancelStatus = "moved"
         for _ in range(_MOST_MOVES):
             if status == "moved":  # given or taken back in this very moment
-                found, _ = await self._views.find(no, token.resident)
+                found = await self._found(no, token)
                 status = await self._appointments.cancel(change, found.district, found.day)
         match status:
             case "moved":
@@ -133,3 +144,24 @@ class Registrations:
                 return await self._views.show(no, token.resident)
             case _:
                 assert_never(status)
+
+    async def _found(self, no: str, token: Token) -> Registration:
+        """Raises Refusal `not-found`: see `_missing`."""
+        try:
+            return (await self._views.find(no, token.resident))[0]
+        except Refusal:
+            raise await self._missing(no, token) from None
+
+    async def _missing(self, no: str, token: Token) -> Refusal:
+        """Why a registration of which there is a receipt is not the resident's latest one.
+
+        A later one has taken its place, or it was deleted when its time was over. Else it was acknowledged and the
+        store has forgotten it, as one that was restored from a backup has: that is said (`lost`), and its entry is
+        given to nobody else.
+        """
+        oldest = from_ms(self._clock.now_ms(), self._city.tz).date() - timedelta(days=self._city.policy.retention_days)
+        if token.day <= oldest or await self._reader.is_number_of(token.resident, no):
+            return Refusal("not-found")
+        self._room.note_given(token)
+        log.error("registration lost", district=token.district, day=token.day.isoformat())
+        return Refusal("not-found", reason="lost")

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
@@ -14,6 +14,7 @@ from server.core.keys import day_tag
 from server.fairness.checkpoint import SignedHead
 from server.fairness.merkle import Proof, check
 from server.fairness.pace import NIGHTS_BACK, Pace, pace_of
+from server.fairness.result_file import Line
 from server.night.published import ProvedLine, Published
 from server.night.status import NightBeaconView, announced
 from server.night.store import NightStore
@@ -22,14 +23,7 @@ from server.records.registration import Preference, Registration
 from server.store.connection import Connection
 from server.store.registrations import RegistrationReader
 
-
-class _Cohort(msgspec.Struct):
-    """Of a line of a result file, what the pace is looked up by."""
-
-    cohort: Annotated[int, msgspec.Meta(ge=0, le=3)]
-
-
-_cohort = msgspec.json.Decoder(_Cohort)
+_line = msgspec.json.Decoder(Line)
 _Date = date  # a field of that name hides it
 _line_no = re.compile(rb'\{"no":"([0-9]{15})"')
 
@@ -60,6 +54,8 @@ class NightView(msgspec.Struct):
     head) and `proof`: that it is under `root`; null where the result is not public yet, or not on this machine.
     `blind`: in a night with reserves, what makes the line's number of this registration's (32 hex digits).
     `seed`, `key`: null as long as there is no root. `pace`: of who was not reached, where something can be said.
+    `suited`: how many slots of that night would have suited, all of them given to people ahead; where `reason` is
+    `full`, the file is on this machine, and the city has no reserves.
     """
 
     date: date
@@ -72,6 +68,7 @@ class NightView(msgspec.Struct):
     proof: Proof | None
     blind: str | None
     pace: Pace | None
+    suited: int | None
     list_root: str | None
     commitment: str | None
     seed: str | None
@@ -218,6 +215,7 @@ class Views:
             and check(str(root), entry.line, entry.proof)
         ):
             entry = None  # a file that is not the published one proves nothing
+        line = _line.decode(entry.line) if entry and not blind else None
         return NightView(
             date=it.night,
             reason=it.why_not,
@@ -228,7 +226,8 @@ class Views:
             root=root,
             proof=entry.proof if entry else None,
             blind=blind.hex() if entry and blind else None,
-            pace=await self._pace(it, entry.line) if entry and not blind else None,
+            pace=await self._pace(it, line) if line else None,
+            suited=self._suited(it, line, str(root)) if line else None,
             list_root=public.list_root if public else None,
             commitment=public.commitment if public else None,
             seed=public.seed if public else None,
@@ -238,15 +237,21 @@ class Views:
             key=public.key if public else None,
         )
 
-    async def _pace(self, it: Registration, line: bytes) -> Pace | None:
+    def _suited(self, it: Registration, line: Line, root: str) -> int | None:
+        """How many slots the people ahead got that the holder would have taken."""
+        if it.state != "proposed" or it.night is None or it.why_not != "full":
+            return None
+        slots = self._published.slots(it.night, it.district, root)
+        return slots.suiting(line) if slots else None
+
+    async def _pace(self, it: Registration, line: Line) -> Pace | None:
         """How many nights more it takes, as the nights before say; with reserves a date does not say it."""
         mine, reached = it.first_dose, it.reached
         if it.state != "proposed" or it.night is None or mine is None or reached is None or mine <= reached:
             return None
         days = [it.night - timedelta(days=n) for n in range(NIGHTS_BACK, 0, -1)]
         nights = await self._night_store.nights([day_tag(it.district, day) for day in days])
-        cohort = _cohort.decode(line).cohort
-        came_to = [night.reached[cohort] if night.root and night.reached else None for night in nights]
+        came_to = [night.reached[line.cohort] if night.root and night.reached else None for night in nights]
         return pace_of(mine, it.night, reached, list(zip(days, came_to, strict=True)))
 
     def _blind(self, it: Registration, entry: ProvedLine) -> bytes | None:

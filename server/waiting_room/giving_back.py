@@ -46,3 +46,9 @@ class GivingBack:
             return ticket
         log.warning("place given anew", opening=opening.tag, lost=ticket.entry, entry=entry)
         return msgspec.structs.replace(ticket, entry=entry)
+
+    def note_given(self, registered: Token) -> None:
+        """Somebody shows a receipt that the store knows nothing of: its entry was given, as were those before it."""
+        for opening in self._openings.today.get(registered.district, ()):
+            if (opening.day, opening.window) == (registered.day, registered.window):
+                opening.floors.reach(issued=registered.entry + 1)

@@ -62,6 +62,7 @@ class WaitingRoom:
         self.check = joining.check
 
         giving_back = GivingBack(connection, openings)
+        self.note_given = giving_back.note_given
         polling = Polling(city, clock, signer, openings, tickets, giving_back)
         self.poll = polling.poll
         self.poll_called = polling.poll_called

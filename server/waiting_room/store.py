@@ -178,6 +178,11 @@ class OpeningStore(FeatureStore):
         ]
         return [_advance(*answer) for answer in await self._connection.run_each("advance", calls)]
 
+    async def issued(self, tag: str) -> int | None:
+        """How many places an opening has given, as the store knows; None where it has not been prepared."""
+        ((count,),) = await self._connection.plain([("HMGET", key("opening", tag), "issued")])
+        return None if count is None else int(count)
+
     async def standing(self, tag: str, places: Sequence[Place]) -> list[Stood | UnknownStatus]:
         """(standing, until_ms) of each place."""
         flat = [x for place in places for x in place]

@@ -192,6 +192,8 @@ def test_home_goes_through_the_whole_day_without_any_answer(
 ) -> None:
     here = visit(morning, recorded=False, timezone_id=zone)
     device = Device(here, morning, "07:59:50.500", wrong_s)
+    following = {"name": "phase 2", "rule": "22日起的规定", "starts": "2021-06-22", "ends": "2021-06-22"}
+    device.city["next_phase"] = following
     page = at_home(device)
     device.offline = True
     for at, *wanted in TABLE:
@@ -200,11 +202,27 @@ def test_home_goes_through_the_whole_day_without_any_answer(
         assert found == wanted, at
     assert "08:00" in page.locator("#rest-next").inner_text(), "tomorrow's"
     rule = page.locator("#list .rule")
-    assert rule.inner_text() != ""
-    device.go_to("23:59:59.900", "2021-06-21")
-    assert rule.inner_text() != "", "the rule of 19 to 21 June"
-    device.go_to("00:00:00.100", "2021-06-22")
-    assert rule.inner_text() == "", "another one is in force, which is not known here"
+    assert "35天" in rule.inner_text()
+    device.go_to("19:59:59.900", "2021-06-21")
+    assert "35天" in rule.inner_text(), "the rule of 19 to 21 June"
+    device.go_to("20:00:00.100", "2021-06-21")
+    assert rule.inner_text() == "22日起的规定", "that of the opening that comes"
+    device.go_to("19:59:59.900", "2021-06-22")
+    assert rule.inner_text() == "22日起的规定"
+    device.go_to("20:00:00.100", "2021-06-22")
+    assert rule.inner_text() == "", "another one comes, which is not known here"
+
+
+def test_an_opening_that_is_over_shows_the_rule_of_the_next_one(morning: Up, visit: Visits) -> None:
+    device = Device(visit(morning, recorded=False), morning, "11:59:50.500")
+    device.city["phase"]["ends"] = DAY
+    device.city["next_phase"] = {"name": "2", "rule": "20日起的规定", "starts": "2021-06-20", "ends": None}
+    page = at_home(device)
+    page.click(f"#districts a[href='#{TIANHE}']")
+    rule = page.locator("#opening .rule")
+    expect(rule).to_contain_text("35天")
+    device.go_to("12:00:00.600")
+    expect(rule).to_have_text("20日起的规定")
 
 
 def test_another_district_after_0800_is_not_told_that_the_system_rests(morning: Up, visit: Visits) -> None:

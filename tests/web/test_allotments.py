@@ -248,12 +248,34 @@ async def test_who_was_not_reached_is_told_about_how_many_nights_more_and_can_ch
     assert "照 6月15日 以来的进度，大约还要 1 夜" in answer.text
 
 
+async def test_who_was_not_reached_is_told_how_many_slots_would_have_suited_and_can_count_them(
+    held: Held, tmp_path: Path
+) -> None:
+    await held.night.hold()
+    await held.morning()
+    late, beaten, first = await held.look(0), await held.look(3), await held.look(1)
+    # Anywhere: both of them. At T1 alone: the one that there was. Who has an appointment is told of that.
+    assert [it["night"]["suited"] for it in (late, beaten, first)] == [2, 1, None]
+    saved, result = tmp_path / "mine.json", tmp_path / "result.jsonl"
+    result.write_bytes((await held.house.call("GET", f"{PUBLIC}/file")).content)
+    for seen in (late, beaten):
+        saved.write_text(json.dumps(seen))
+        assert verify_inclusion(saved, result=result).is_counted
+        said = seen["night"]["suited"]
+        for wrong in (0, said + 1):
+            seen["night"]["suited"] = wrong
+            saved.write_text(json.dumps(seen))
+            verify_inclusion(saved)  # by itself it cannot be seen
+            with pytest.raises(WrongFile, match=f"suited: it says {wrong}, the result has {said}"):
+                verify_inclusion(saved, result=result)
+
+
 async def test_nothing_of_the_result_is_told_before_its_root(held: Held) -> None:
     await held.night.hold("allotted")
     held.night.published.write(held.night.rules, held.night.lots, held.night.offered, held.night._allot())
     await held.morning()
     mine = (await held.look(0))["night"]
-    assert [mine[name] for name in ("line", "root", "proof", "seed", "file_url")] == [None] * 5
+    assert [mine[name] for name in ("line", "root", "proof", "seed", "file_url", "suited")] == [None] * 6
     assert mine["commitment"] == hashlib.sha256(held.night.seed).hexdigest()
     assert (mine["reason"], mine["list_root"]) == ("full", held.night.list_root)
 

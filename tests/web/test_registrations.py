@@ -368,6 +368,7 @@ async def test_one_can_ask_before_queueing(house: House, day: date, clock_time: 
     assert answer.status_code == 200, answer.text
     assert answer.json() == {
         "eligible": True, "date": judged_for, "first_dose_date": "2021-05-01", "product": "inactivated",
+        "outlook": None,
     }  # fmt: skip
     assert await house.everything() == before, "asking takes no place"
 

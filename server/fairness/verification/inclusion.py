@@ -16,7 +16,9 @@ from server.fairness.lots import LATEST, BeaconRound, Lots
 from server.fairness.merkle import Proof, check
 from server.fairness.pace import Pace, pace_of
 from server.fairness.result_file import Line
+from server.fairness.verification.allotment import MadePublic
 from server.fairness.verification.reading import WrongFile, compare_root, decode, parse
+from server.fairness.verification.suited import count_suited
 
 _line = msgspec.json.Decoder(Line)
 
@@ -55,6 +57,7 @@ class _Night(msgspec.Struct):
     key: str | None = None
     blind: str | None = None
     pace: Pace | None = None
+    suited: int | None = None
 
 
 class _Status(msgspec.Struct):
@@ -73,7 +76,8 @@ _status = msgspec.json.Decoder(_Status)
 
 class Included(NamedTuple):
     """A line that is under a root: the line, its number in the file from 1, of how many registrations; and of which
-    district's night the holder was told that this is the root."""
+    district's night the holder was told that this is the root. `suited`: what they were told of the slots that would
+    have suited them; `is_counted`: it was counted in the result file."""
 
     line: Line
     number: int
@@ -81,19 +85,22 @@ class Included(NamedTuple):
     root: str
     district: str
     date: date
+    suited: int | None = None
+    is_counted: bool = False
 
 
-def verify_inclusion(path: Path, published: str | None = None) -> Included:
+def verify_inclusion(path: Path, published: str | None = None, result: Path | None = None) -> Included:
     """Check that a registration's line is in the night's result, and that the registration says what its line says.
 
     Args:
         path: JSON, a saved answer of `GET /registrations/{no}`.
         published: the root that was made public.
+        result: the night's result file, in which it is counted how many slots would have suited.
 
     Raises:
         WrongFile: the first thing that is wrong.
         BeaconUnverifiable: this Python cannot check the beacon's signature.
-        OSError: the file cannot be read.
+        OSError: a file cannot be read.
     """
     said = parse(0, path.read_bytes(), _status)
     night = said.night
@@ -115,7 +122,12 @@ def verify_inclusion(path: Path, published: str | None = None) -> Included:
         raise WrongFile(0, f"registration_no: by what it says the line is of {expected}, and it is of {line.no}")
     _check_seed(said.district, night, line)
     _check_outcome(said, night, line)
-    return Included(line, night.leaf + 1, night.proof.leaves - 1, night.root, said.district, night.date)
+    if result is not None:
+        _check_suited(night, line, night.proof.index, result)
+    return Included(
+        line, night.leaf + 1, night.proof.leaves - 1, night.root, said.district, night.date, night.suited,
+        result is not None and night.suited is not None,
+    )  # fmt: skip
 
 
 def _number_in_line(no: str, blind: str | None) -> str:
@@ -194,6 +206,13 @@ def _check_pace(night: _Night, line: Line) -> None:
             f"pace: it says {said.nights} nights, the line and the night of {said.since} give "
             f"{found.nights if found else 'none'}",
         )
+
+
+def _check_suited(night: _Night, line: Line, leaf: int, result: Path) -> None:
+    """What is told of the slots that would have suited the holder is what others before them got."""
+    found = count_suited(result, line, leaf, MadePublic(night.commitment, night.list_root, night.root))
+    if night.suited not in (None, found):
+        raise WrongFile(0, f"suited: it says {night.suited}, the result has {found}")
 
 
 def _words(slot: tuple[date, str, str] | None) -> str:

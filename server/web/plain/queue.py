@@ -92,7 +92,8 @@ async def home(request: AnyRequest) -> Response[str]:
     coming = refresh(_stroke_s(visit, openings), HOME)
     return page(
         visit, "home", headers=coming, windows=windows,
-        rule=visit.rule(), reserves=visit.reserves(), resting=resting, back_at=back_at, is_sent_here=visit.is_sent_here,
+        rule=visit.rule(back_at if resting else None), reserves=visit.reserves(), resting=resting, back_at=back_at,
+        is_sent_here=visit.is_sent_here,
     )  # fmt: skip
 
 
@@ -139,7 +140,7 @@ def _opening_page(visit: PlainVisit, code: str, **more: Any) -> Response[str]:
         headers=coming,
         it=it,
         opening=opening,
-        rule=visit.rule(),
+        rule=visit.rule(it.opens_at),
         reserves=visit.reserves(),
         draw_ends_at=_draw_ends_at(visit, opening),
         comes_again=comes_again,

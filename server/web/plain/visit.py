@@ -3,7 +3,7 @@
 import re
 import secrets
 import unicodedata
-from datetime import date
+from datetime import date, datetime
 from hmac import compare_digest
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -97,9 +97,9 @@ class PlainVisit:
         """The one or the other, of what comes in both languages: names, the rule of the day."""
         return zh if of_two(self.lang) == "zh" else en
 
-    def rule(self) -> str:
-        """Who may register today."""
-        phase = self.services.city.phase(self.services.room.now().date())
+    def rule(self, opens_at: datetime | None) -> str:
+        """Who may register in the opening that comes, where there is none now; else today."""
+        phase = self.services.city.phase((opens_at or self.services.room.now()).date())
         return self.pick(phase.rule_zh, phase.rule_en) if phase else ""
 
     def reserves(self) -> list[str]:

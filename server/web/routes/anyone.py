@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import zlib
 from collections.abc import AsyncIterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -39,7 +39,7 @@ NightDate = Annotated[date, Parameter(description="Date of the night, YYYY-MM-DD
 
 
 class PhaseView(msgspec.Struct):
-    """The phase in force."""
+    """A phase of the campaign, and who may register in it."""
 
     name: str
     rule: str
@@ -70,12 +70,17 @@ class CallsView(msgspec.Struct):
 
 
 class CityView(msgspec.Struct):
-    """`GET /city`: all that a page needs to know what the next stroke of the clock brings."""
+    """`GET /city`: all that a page needs to know what the next stroke of the clock brings.
+
+    `phase`: in force today; `next_phase`: tomorrow, where that is another one: who looks once today's opening is over
+    reads the rule of the one that comes.
+    """
 
     name: str
     timezone: str
     now: datetime
     phase: PhaseView | None
+    next_phase: PhaseView | None
     open_hours: WindowView
     districts: list[DistrictView]
     draw_seconds: int
@@ -106,9 +111,10 @@ async def city(request: AnyRequest) -> Response[CityView] | Response[bytes]:
     districts = [_district(services, district, now) for district in place.districts]
     hours = window_view(place.open_hours)
     name = place.name_zh if lang == "zh" else place.name_en
-    phase, policy = _phase(place.phase(now.date()), lang), place.policy
+    phase, following, policy = place.phase(now.date()), place.phase(now.date() + timedelta(days=1)), place.policy
     view = CityView(
-        name, place.timezone, now, phase, hours, districts, policy.draw_seconds, policy.no_show_limit,
+        name, place.timezone, now, _phase(phase, lang), _phase(following if following != phase else None, lang),
+        hours, districts, policy.draw_seconds, policy.no_show_limit,
         periods_of(place), service_view(place, lang), reserves_of(place),
         CallsView(place.calls.sms, place.calls.lead_minutes, place.calls.more_time_seconds),
     )  # fmt: skip

@@ -11,6 +11,7 @@ from server.access.one_time_codes import Asked, Shown
 from server.core.errors import Refusal
 from server.core.languages import of_two
 from server.core.sms import CODE_MINUTES
+from server.night.outlook import Outlook
 from server.records.registration import Wishes, WishesAndConsent
 from server.registrations.calendar_file import invitation
 from server.registrations.receipts import Registered
@@ -36,12 +37,14 @@ _SHORTEST_KEY = 16  # of an Idempotency-Key: one that nobody guesses
 
 
 class EligibilityView(msgspec.Struct):
-    """`POST /openings/{district}/eligibility`; `date`: the day of the opening it was judged for."""
+    """`POST /openings/{district}/eligibility`; `date`: the day of the opening it was judged for; `outlook`: what
+    registering then would likely bring, null where no night of the week before is published."""
 
     eligible: bool
     first_dose_date: date | None
     product: str | None
     date: date
+    outlook: Outlook | None
 
 
 class AlertsWished(msgspec.Struct, frozen=True):
@@ -85,9 +88,11 @@ class CodeSentView(msgspec.Struct):
 async def eligibility(
     request: AnyRequest, district: DistrictCode, data: Annotated[Applicant, Body()]
 ) -> Response[EligibilityView]:
-    day, record = await services_of(request).room.check(district, data)
+    services = services_of(request)
+    day, record = await services.room.check(district, data)
     dose, product = (record.date, record.product or None) if record else (None, None)
-    view = EligibilityView(eligible=True, first_dose_date=dose, product=product, date=day)
+    outlook = await services.outlooks.of(district, day, dose)
+    view = EligibilityView(eligible=True, first_dose_date=dose, product=product, date=day, outlook=outlook)
     return Response(view, status_code=200, headers=NO_STORE)
 
 

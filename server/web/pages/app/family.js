@@ -1,8 +1,8 @@
 // The family, every place and receipt of this device, and the view that is open: both change as time goes by.
 
 import { now_ms } from "../common/clock.js";
-import { instant, windowsOf } from "../common/timetable.js";
-import { $, all, count, day, nameOf, page, periodOf, places, receipts, span, today, troubles, until_ms } from "./base.js";
+import { instant, isOpenHours, nextStroke, timetable, wall, windowsOf } from "../common/timetable.js";
+import { $, all, count, day, nameOf, page, periodOf, places, receipts, span, troubles, until_ms } from "./base.js";
 import { make, refill, remind, set } from "./screen.js";
 import { drawService } from "./service.js";
 import { knows, lang, t } from "./words.js";
@@ -64,7 +64,13 @@ export function show(view) {
 }
 // What each view shows as time goes by; gives the beginning of the title.
 export const PAINT = {};
-const rule = ({ phase }) => (phase && phase.starts <= today() && (!phase.ends || today() <= phase.ends) ? phase.rule : "");
+// The rule of the opening that is on, or of the one that comes: it may be in the next phase.
+function rule(city, district) {
+  const now = now_ms();
+  const { state, next } = district ? timetable(city, district, now) : { state: isOpenHours(city, now) ? "" : "maintenance", next: nextStroke(city, [], now) };
+  const { date } = wall(["ended", "maintenance"].includes(state) ? next ?? now : now, city.timezone);
+  return [city.phase, city.next_phase].find((it) => it && it.starts <= date && (!it.ends || date <= it.ends))?.rule ?? "";
+}
 export function paint() {
   const { city, district, view } = page;
   const [trouble] = troubles.values();
@@ -77,7 +83,7 @@ export function paint() {
   if (!view || !city) return;
   for (const it of places()) if (it.state === "ready" && it.claim_before) remind(it.key, "comeIn", until_ms(it.claim_before) - 2000, labelOf(it));
   set("city", t("ofCity", city.name));
-  for (const it of all(".rule")) it.textContent = rule(city);
+  for (const it of all(".rule")) it.textContent = rule(city, view === "list" ? null : district);
   const reserves = (city.reserves ?? []).map((it) => t("reserve", it.percent, nameOf(it)));
   for (const it of all(".reserves")) if (it.textContent !== reserves.join("")) refill(it, ...reserves.map((text) => make("p", { className: "hint" }, text)));
   for (const it of all(".place")) it.textContent = district ? nameOf(district) : "";
