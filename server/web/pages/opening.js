@@ -121,7 +121,7 @@ async function eligibility(mine, body) {
     answer = await insist(mine, "POST", `/openings/${district.code}/eligibility`, { body, settle: [425, 429] });
   } finally {
     $("check").disabled = false;
-    set("check", t($("check").dataset.t));
+    set("check", t("check"));
   }
   const { ok, data } = answer;
   if (!ok) return opening(mine, data);
