@@ -1,8 +1,6 @@
 """The resident's whole journey in Firefox and in WebKit, by the keyboard alone, with names for who hears the page."""
 
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -21,7 +19,7 @@ from tests.support.other_browsers import (
     tab_to,
     webkit,
 )
-from tests.support.serving import Up
+from tests.support.serving import Person, Up
 from tests.support.steps import demo
 
 # The libraries' own affairs: sockets and profiles that the collector closes, and a way of theirs that they give up.
@@ -32,7 +30,6 @@ pytestmark = [
 ]
 
 BAIYUN = "440111"
-Opens = Callable[[], AbstractContextManager[Window]]
 
 
 def picture(window: Window, name: str) -> None:
@@ -46,59 +43,60 @@ SIMPLIFIED = ("证件号码", "取号", "进入登记", "本区其他接种点�
 TRADITIONAL = ("證件號碼", "取號", "進入登記", "本區其他接種點也可以", "登記成功")
 
 
-@pytest.mark.parametrize(
-    ("opens", "chosen", "resident", "words"),
-    [
-        pytest.param(firefox, None, 2, SIMPLIFIED, marks=pytest.mark.skipif(
-            not FIREFOX, reason="needs Debian's package firefox-esr")),
-        pytest.param(webkit, "zh-Hant", 3, TRADITIONAL, marks=pytest.mark.skipif(
-            not (WEBKIT and XVFB), reason="needs Debian's packages webkit2gtk-driver and xvfb")),
-    ],
-)  # fmt: skip
-def test_from_home_to_the_receipt_by_the_keyboard_alone(
-    morning: Up, opens: Opens, chosen: str | None, resident: int, words: tuple[str, ...]
-) -> None:
-    who = demo(resident, BAIYUN)
-    field, join, come, any_site, done = words
-    with opens() as window:
+@pytest.mark.skipif(not FIREFOX, reason="needs Debian's package firefox-esr")
+def test_from_home_to_the_receipt_by_the_keyboard_alone_in_firefox(morning: Up) -> None:
+    with firefox() as window:
         window.go(f"{morning.url}/")
         await_shown(window, "#districts a")
-        if chosen is not None:
-            window.run(f"const it = document.querySelector('#language'); it.value = '{chosen}'; it.onchange()")
-            await_shown(window, f"[lang={chosen}] #districts a")
-        assert nameless(window) == []
-        tab_to(window, f"#districts a[href='#{BAIYUN}']")
-        window.press(ENTER)
+        register_by_the_keyboard(window, demo(12, BAIYUN), SIMPLIFIED)
+        picture(window, "firefox-receipt")
 
-        await_shown(window, "#join")
-        assert window.run("return document.activeElement.tagName") == "H2", "a new view is read from its heading"
-        assert window.name_of("#id_number") == ("textbox", field)
-        assert window.name_of("#go") == ("button", join)
-        assert nameless(window) == []
-        tab_to(window, "#id_number")
-        for text in (who.id_number, TAB, who.name, TAB, who.phone, ENTER):
-            window.press(text)
 
-        await_shown(window, "#queue .number, #ready .number")
-        await_shown(window, "#claim")
-        assert window.name_of("#claim") == ("button", come)
-        assert nameless(window) == []
-        picture(window, f"{opens.__name__}-called")
-        tab_to(window, "#claim")
-        window.press(ENTER)
+@pytest.mark.skipif(not (WEBKIT and XVFB), reason="needs Debian's packages webkit2gtk-driver and xvfb")
+def test_from_home_to_the_receipt_by_the_keyboard_alone_in_webkit(morning: Up) -> None:
+    with webkit() as window:
+        window.go(f"{morning.url}/")
+        await_shown(window, "#districts a")
+        window.run("const it = document.querySelector('#language'); it.value = 'zh-Hant'; it.onchange()")
+        await_shown(window, "[lang=zh-Hant] #districts a")
+        register_by_the_keyboard(window, demo(13, BAIYUN), TRADITIONAL)
+        picture(window, "webkit-receipt")
 
-        await_shown(window, "#wishes")
-        role, name = window.name_of("[name=accept_any_site]")
-        assert role == "checkbox" and any_site in name
-        assert nameless(window) == []
-        tab_to(window, "[name=accept_any_site]")
-        window.press(SPACE)
-        tab_to(window, "#submit")
-        window.press(ENTER)
 
-        await_shown(window, "#receipt #facts div")
-        assert window.run("return document.querySelector('#receipt-title').textContent") == done
-        role, name = window.name_of("#no")
-        assert role in ("image", "img") and len([it for it in name if it.isdigit()]) == 15
-        assert nameless(window) == []
-        picture(window, f"{opens.__name__}-receipt")
+def register_by_the_keyboard(window: Window, who: Person, words: tuple[str, ...]) -> None:
+    """From the list of districts to the receipt."""
+    field, join, come, any_site, done = words
+    assert nameless(window) == []
+    tab_to(window, f"#districts a[href='#{BAIYUN}']")
+    window.press(ENTER)
+
+    await_shown(window, "#join")
+    assert window.run("return document.activeElement.tagName") == "H2", "a new view is read from its heading"
+    assert window.name_of("#id_number") == ("textbox", field)
+    assert window.name_of("#go") == ("button", join)
+    assert nameless(window) == []
+    tab_to(window, "#id_number")
+    for text in (who.id_number, TAB, who.name, TAB, who.phone, ENTER):
+        window.press(text)
+
+    await_shown(window, "#queue .number, #ready .number")
+    await_shown(window, "#claim")
+    assert window.name_of("#claim") == ("button", come)
+    assert nameless(window) == []
+    tab_to(window, "#claim")
+    window.press(ENTER)
+
+    await_shown(window, "#wishes")
+    role, name = window.name_of("[name=accept_any_site]")
+    assert role == "checkbox" and any_site in name
+    assert nameless(window) == []
+    tab_to(window, "[name=accept_any_site]")
+    window.press(SPACE)
+    tab_to(window, "#submit")
+    window.press(ENTER)
+
+    await_shown(window, "#receipt #facts div")
+    assert window.run("return document.querySelector('#receipt-title').textContent") == done
+    role, name = window.name_of("#no")
+    assert role in ("image", "img") and len([it for it in name if it.isdigit()]) == 15
+    assert nameless(window) == []

@@ -205,6 +205,27 @@ def test_a_script_goes_out_with_its_pieces_each_once_and_before_whoever_needs_it
     )
 
 
+def names_of(script: str) -> list[str]:
+    """What a script declares for itself, and what it has from another one: JavaScript bears each name once."""
+    imported = re.findall(r"^import \{([^}]*)\} from", script, re.MULTILINE)
+    names = [name.strip().rpartition(" ")[2] for names in imported for name in names.split(",")]
+    declared = r"^(?:export )?(?:(?:async )?function\*? ?|class |(?:const|let) )(\w+)"
+    return [*filter(None, names), *re.findall(declared, script, re.MULTILINE)]
+
+
+def test_no_two_pieces_of_a_script_have_a_name_in_common() -> None:
+    assert names_of("import { a, ask } from './app.js';\nasync function ask() {}\nconst b = 1;") == [
+        "a",
+        "ask",
+        "ask",
+        "b",
+    ]
+    for path, content in {it.path: it.plain.decode("utf-8", "replace") for it in assets.load()}.items():
+        if path.endswith(".js"):
+            names = names_of(content)
+            assert {name for name in names if names.count(name) > 1} == set(), path
+
+
 def test_the_desk_keeps_every_file_that_it_needs_without_a_network() -> None:
     """The service worker's list is what the page and its scripts ask for, and each of them is there."""
     sent = {asset.path: asset.plain.decode("utf-8", "replace") for asset in assets.load()}
