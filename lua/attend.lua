@@ -20,10 +20,10 @@ local no, site, day, actor = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local latest, state, held_site, held_day, closed_ms, charged, taken_back =
   unpack(call('HMGET', registration, 'no', 'state', 'site', 'day', 'closed_ms', 'charged', 'taken_back'))
 if latest ~= no then return {'absent', 0, 0} end
-local place = site .. '|' .. day .. '|'
+local place, from = site .. '|' .. day .. '|', state
 if state == 'proposed' and taken_back and string.sub(taken_back, 1, #place) == place then
   call('HSET', registration, 'state', 'booked', 'site', site, 'day', day, 'period', string.sub(taken_back, #place + 1))
-  state, held_site, held_day = 'booked', site, day
+  state, held_site, held_day, from = 'booked', site, day, false
 end
 if held_site ~= site or held_day ~= day then return {'other', 0, 0} end
 if state == 'fulfilled' then return {'again', tonumber(closed_ms), 0} end
@@ -34,7 +34,16 @@ if charged then
   call('HDEL', registration, 'charged')
   if call('GET', stop) == 'barred' then unbarred = 1 end
 end
+-- What a desk's undo goes back to (`unattend`); who was sent back by a closure is the operator's matter.
+if from == 'noshow' then
+  from = string.format('noshow %s %d %d', closed_ms, charged and 1 or 0, unbarred)
+end
 call('HSET', registration, 'state', 'fulfilled', 'closed_ms', now)
+if from then
+  call('HSET', registration, 'attended_from', from)
+else
+  call('HDEL', registration, 'attended_from')
+end
 call('SET', stop, 'done ' .. day)
 note(history, now, no, 'fulfilled', actor, '')
 return {'attended', now, unbarred}

@@ -14,13 +14,17 @@ import msgspec
 import structlog
 
 from server import __version__
+from server.access.helpers import HelperTokens
+from server.access.lane import Lane
 from server.access.one_time_codes import Access
 from server.access.pass_tokens import PassTokens
 from server.appointments.appointments import Appointments
 from server.appointments.desk import Desk
+from server.appointments.looking_up import LookUps
 from server.appointments.shared_numbers import SharedNumbers
 from server.appointments.sites import Sites
 from server.appointments.staff import StaffTokens
+from server.appointments.undoing import Undoing
 from server.appointments.unmatched import Unmatched
 from server.core.city import City, load_city
 from server.core.clock import Clock
@@ -70,6 +74,8 @@ class Services(msgspec.Struct, frozen=True):
     registrations: Registrations
     appointments: Appointments
     desk: Desk
+    look_ups: LookUps
+    undoing: Undoing
     unmatched: Unmatched
     overview: Overview
     operations: Operations
@@ -78,6 +84,8 @@ class Services(msgspec.Struct, frozen=True):
     pass_tokens: PassTokens
     sender: Sender
     staff_tokens: StaffTokens
+    helper_tokens: HelperTokens
+    lane: Lane
     sites: Sites
     published: Published
     night: Night
@@ -124,6 +132,8 @@ def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -
     sites = Sites(city, connection)
     appointments = Appointments(city, connection, clock)
     unmatched = Unmatched(city, connection, clock, appointments)
+    shared = SharedNumbers(connection, appointments)
+    undoing = Undoing(city, connection, clock, unmatched, shared)
     published = Published(settings.results_dir, LineNumbers(settings.pepper))
     # from the pepper, which no rotation of secrets changes: heads are checked by one key for good
     public_log = PublicLog(city, connection, room, hmac.digest(settings.pepper, b"jiaohao public log", "sha256"))
@@ -139,7 +149,9 @@ def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -
         room=room,
         registrations=registrations,
         appointments=appointments,
-        desk=Desk(city, connection, clock, cipher, appointments, unmatched, SharedNumbers(connection, appointments)),
+        desk=Desk(city, connection, clock, cipher, appointments, unmatched, shared, undoing),
+        look_ups=LookUps(city, connection, clock, pepper, cipher, registry, undoing),
+        undoing=undoing,
         unmatched=unmatched,
         overview=overview,
         operations=Operations(city, connection, cipher),
@@ -147,6 +159,8 @@ def wire(settings: Settings, city: City, connection: Connection, clock: Clock) -
         access=Access(city, connection, clock, pepper, cipher, registry, registrations, sender, guesses),
         pass_tokens=PassTokens(city.log_name, settings.secrets, settings.pepper),
         sender=sender,
+        helper_tokens=HelperTokens(signer, clock),
+        lane=Lane(city, connection, clock, registry, room, registrations),
         staff_tokens=StaffTokens(signer, clock, sites, settings.operator_token),
         sites=sites,
         published=published,

@@ -1,7 +1,7 @@
 """The desk of a site: who is expected on a day, and who has come."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import assert_never
 
 import msgspec
@@ -13,11 +13,12 @@ from server.appointments.sites import Site
 from server.appointments.slot_store import SlotStore
 from server.appointments.staff import Staff
 from server.appointments.store import AppointmentStore
+from server.appointments.undoing import Undoing
 from server.appointments.unmatched import Attended, Unmatched
 from server.core.city import City
 from server.core.clock import Clock, from_ms
 from server.core.encryption import Cipher, Unreadable
-from server.core.errors import Invalid, Refusal
+from server.core.errors import Invalid
 from server.core.keys import day_tag
 from server.core.masks import mask_name, mask_phone
 from server.records.registration import registration_of
@@ -44,6 +45,7 @@ class RosterLine(msgspec.Struct):
     """One appointment as the desk needs it; the name and the phone are masked.
 
     `holder`: of a number that two residents have or had: whose this appointment is, to be said in `POST /attendances`.
+    `undo_before`: until when the mark of who has come can be taken back, null where it cannot.
     """
 
     registration_no: str
@@ -54,6 +56,7 @@ class RosterLine(msgspec.Struct):
     dose: int
     state: str
     holder: str | None = None
+    undo_before: datetime | None = None
 
 
 class Roster(msgspec.Struct):
@@ -79,6 +82,7 @@ class Desk:
         appointments: lifts the bar of who was there after all.
         unmatched: finds whom the desk means, and keeps what meets no appointment.
         shared: knows the numbers that two residents have.
+        undoing: knows until when a mark can be taken back.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class Desk:
         appointments: Appointments,
         unmatched: Unmatched,
         shared: SharedNumbers,
+        undoing: Undoing,
     ) -> None:
         self._city = city
         self._slot_store = SlotStore(connection)
@@ -101,6 +106,7 @@ class Desk:
         self._appointments = appointments
         self._unmatched = unmatched
         self._shared = shared
+        self._undoing = undoing
 
     async def roster(self, site: Site, day: date) -> Roster:
         """Who is expected at a site on a day, and who has come.
@@ -138,8 +144,11 @@ class Desk:
             name, phone = self._masked(taken.resident, person.first_dose.contact if person.first_dose else b"")
             dose = 2 if registration.first_dose else 1
             holder = holder_of(taken.resident, taken.no) if taken.no in shared else None
+            undo_before = self._undoing.until(registration)
             entries.append(
-                RosterLine(taken.no, name, phone, taken.period, taken.product, dose, registration.state, holder)
+                RosterLine(
+                    taken.no, name, phone, taken.period, taken.product, dose, registration.state, holder, undo_before
+                )
             )
         return entries
 
@@ -167,10 +176,7 @@ class Desk:
         if day < today - timedelta(days=_LATEST_DAYS):
             raise Invalid(("date", "long-ago"))
         seen = await self._unmatched.whom(staff, no, day)
-        is_meant = holder == holder_of(seen.resident, no)
-        if not is_meant and (holder or await self._shared.among([(no, seen.resident)])):
-            log.error("a number that two residents have", registration_no=no, site=seen.site, actor=staff.actor)
-            raise Refusal("not-found", reason="number-of-two")
+        await self._shared.check_holder(seen.resident, no, holder, site=seen.site, actor=staff.actor)
         status, at_ms, unbarred = await self._appointment_store.attend(
             Change(seen.resident, no, staff.actor), seen.site, day.isoformat()
         )

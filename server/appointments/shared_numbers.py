@@ -3,11 +3,16 @@
 import hashlib
 from collections.abc import Sequence
 
+import structlog
+
 from server.appointments.appointments import Appointments
 from server.appointments.slot_store import SlotStore
+from server.core.errors import Refusal
 from server.records.slot import NumberOrigin
 from server.store.connection import Connection
 from server.store.registrations import RegistrationReader
+
+log = structlog.get_logger()
 
 _HOLDER_DIGITS = 12
 
@@ -41,6 +46,24 @@ class SharedNumbers:
                 if await self._reader.is_number_of(other, origin.no):
                     shared.add(origin.no)
         return shared
+
+    async def check_holder(self, resident: bytes, no: str, holder: str | None, *, site: str, actor: str) -> None:
+        """Let nobody act on a number that two have without saying whose is meant, as the roster's line does.
+
+        Args:
+            resident: whose appointment it is.
+            no: the number.
+            holder: what the desk says, if anything.
+            site: where, for the log.
+            actor: who, for the log.
+
+        Raises:
+            Refusal: `not-found`.
+        """
+        is_meant = holder == holder_of(resident, no)
+        if not is_meant and (holder or await self.among([(no, resident)])):
+            log.error("a number that two residents have", registration_no=no, site=site, actor=actor)
+            raise Refusal("not-found", reason="number-of-two")
 
 
 def holder_of(resident: bytes, no: str) -> str:

@@ -20,6 +20,7 @@ from server.records.registration_changes import (
     RECONCILE,
     RENUMBER,
     REOPEN,
+    UNATTEND,
     AttendStatus,
     Booking,
     BookStatus,
@@ -30,6 +31,7 @@ from server.records.registration_changes import (
     MissStatus,
     RenumberStatus,
     ReopenStatus,
+    UnattendStatus,
 )
 from server.records.slot import AttendedDay, KeptAttendance, Reconciled
 from server.store.connection import FeatureStore
@@ -66,6 +68,15 @@ class AppointmentStore(FeatureStore):
         args = (*self._connection.clock(), change.no, site, day, change.actor)
         status, at_ms, unbarred = await self._connection.run("attend", resident_tag(change.resident), *args)
         return self._connection.read(ATTEND, status), at_ms, bool(unbarred)
+
+    async def unattend(
+        self, change: Change, site: str, day: str, why: str, *, within_ms: int, closes_ms: int
+    ) -> UnattendStatus:
+        """Take a desk's mark back, so long after it, and where they were expected until the city closes; the status."""
+        args = (*self._connection.clock(), change.no, site, day, change.actor, why, within_ms, closes_ms)
+        return self._connection.read(
+            UNATTEND, await self._connection.run("unattend", resident_tag(change.resident), *args)
+        )
 
     async def miss(
         self, missed: Sequence[tuple[Change, bool]], day: str, limit: int

@@ -199,7 +199,7 @@ class Unmatched:
             Refusal: `not-found`: it is not on the list. `used`: another dose is on record already.
             Invalid: no reason.
         """
-        why = _said(reason)
+        why = said_reason(reason)
         code, kept = await self._one(no, day)
         if kept.state == "unmatched":
             latest = None if kept.period else await self._reader.registration(kept.resident)
@@ -219,7 +219,7 @@ class Unmatched:
             Refusal: `not-found`: it is not on the list.
             Invalid: no reason.
         """
-        why = _said(reason)
+        why = said_reason(reason)
         code, kept = await self._one(no, day)
         said: dict[str, str | int] = {"at_ms": self._clock.now_ms(), "actor": "operator", "attendance": no}
         said |= {"site": kept.site, "said_by": kept.actor, "said_ms": kept.at_ms, "state": kept.state, "reason": why}
@@ -234,8 +234,12 @@ class Unmatched:
         raise Refusal("not-found", reason="no-attendance")
 
 
-def _said(reason: str) -> str:
-    """A reason as it is kept: a number that was typed into it may be a phone's."""
+def said_reason(reason: str) -> str:
+    """A reason as it is kept: a number that was typed into it may be a phone's.
+
+    Raises:
+        Invalid: there is none.
+    """
     if not reason.strip():
         raise Invalid(("reason", "empty"))
     return _NUMBER.sub("****", reason.strip())

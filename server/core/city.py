@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from server.core.assist import AssistLimits
 from server.core.beacon import Beacon, problems_of_beacon
 from server.core.calls import Calls, problems_of_calls
 from server.core.city_imports import Imports
@@ -48,6 +49,7 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     ``log_name``: of the public log, as its signed heads say it.
     ``beacon``: what draws and nights are bound to beside their seeds; None: nothing else.
     ``service``: who runs it, and whom to ask; None: the pages say nothing of that.
+    ``assist``: what the lane for helped residents may bring at most.
     ``reserves``: doses that go to the members of groups first; none unless the file names some.
     """
 
@@ -69,6 +71,7 @@ class City(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     beacon: Beacon | None = None
     service: Service | None = None
     reserves: tuple[Reserve, ...] = ()
+    assist: AssistLimits = AssistLimits()
 
     @cached_property
     def tz(self) -> ZoneInfo:
@@ -230,6 +233,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "sms": Sms,
     "calls": Calls,
     "imports": Imports,
+    "assist": AssistLimits,
     "beacon": Beacon,
     "service": Service,
     "service.hotline_hours": Window,

@@ -22,13 +22,24 @@ _NONCE_BYTES: Final = 12
 _PHONE_DIGITS: Final = 11
 # Bound in with the person, so that one kind of text never passes for the other.
 _TEXT: Final = b" text"
+# Between the name and what follows it: no normalised name has one.
+_AFTER_NAME: Final = "\x1f"
 
 
 class Contact(msgspec.Struct, frozen=True):
-    """How to reach and address a person; both checked and normalised (papers.py), so a phone has 11 digits."""
+    """How to reach and address a person; both checked and normalised (papers.py), so a phone has 11 digits.
+
+    `id_last`: the last characters of their ID number, for a desk to compare with the card; empty in what versions
+    before have encrypted.
+    """
 
     name: str
     phone: str
+    id_last: str = ""
+
+
+ID_LAST_CHARACTERS: Final = 4
+"""So many characters of an ID number are kept, encrypted beside the name."""
 
 
 class Unreadable(Exception):
@@ -77,7 +88,8 @@ class Cipher:
 
     def encrypt(self, resident: bytes, contact: Contact) -> bytes:
         """Key id (1 byte), nonce (12), ciphertext and tag (16); it is decrypted for `resident` (their key) alone."""
-        return self._encrypt(resident, contact.phone + contact.name)
+        after = _AFTER_NAME + contact.id_last if contact.id_last else ""
+        return self._encrypt(resident, contact.phone + contact.name + after)
 
     def decrypt(self, resident: bytes, encrypted: bytes) -> Contact:
         """What `encrypt` made for this resident.
@@ -86,7 +98,8 @@ class Cipher:
             Unreadable: it cannot be decrypted.
         """
         text = self._decrypt(resident, encrypted)
-        return Contact(text[_PHONE_DIGITS:], text[:_PHONE_DIGITS])
+        name, _, id_last = text[_PHONE_DIGITS:].partition(_AFTER_NAME)
+        return Contact(name, text[:_PHONE_DIGITS], id_last)
 
     def encrypt_text(self, resident: bytes, text: str) -> bytes:
         """Encrypt another short text of a resident; it is never decrypted as a contact."""

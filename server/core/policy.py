@@ -22,7 +22,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     somebody who does not hold that appointment any more is kept for the operator and, where the roster had them,
     reconciled (``attendance_off_roster``); or only kept; or refused. So many wrong names or phones are compared with a
     person's registry line in ten minutes, and in a day; then only a code by SMS opens the door, and other answers are
-    held back for ``wrong_papers_held_seconds``, those before that for a quarter of it.
+    held back for ``wrong_papers_held_seconds``, those before that for a quarter of it. A desk looks up so many people
+    by name a minute (``lookups_per_minute``), each token for itself.
     """
 
     draw_seconds: Positive = 120
@@ -47,6 +48,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wrong_papers_in_ten_minutes: MostWrong = 5
     wrong_papers_in_a_day: MostWrong = 20
     wrong_papers_held_seconds: Annotated[float, msgspec.Meta(ge=0, le=10)] = 1.0
+    lookups_per_minute: Positive = 20
 
 
 def problems_of_policy(policy: Policy) -> Iterator[str]:

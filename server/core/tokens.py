@@ -1,4 +1,4 @@
-"""Tickets, passes, receipts and staff tokens: short signed strings that need no look-up.
+"""Tickets, passes, receipts, staff and helper tokens: short signed strings that need no look-up.
 
 A token is base64url of a head and the district's code, then 24 characters of
 HMAC-SHA256 over that text, so that a token has one spelling only. The head
@@ -37,6 +37,7 @@ class TokenKind(IntEnum):
     PASS = 2
     RECEIPT = 3
     STAFF = 4
+    HELPER = 5
 
 
 class Token(msgspec.Struct, frozen=True, gc=False):

@@ -12,7 +12,7 @@ from server.appointments.sites import Site
 from server.appointments.slot_store import SlotStore
 from server.core.city import City
 from server.core.clock import Clock, from_ms
-from server.core.encryption import Cipher, Contact
+from server.core.encryption import ID_LAST_CHARACTERS, Cipher, Contact
 from server.core.keys import Pepper, day_tag, registration_no
 from server.core.settings import Settings
 from server.records.first_dose import FirstDoseRecord
@@ -67,7 +67,7 @@ async def add_demo(settings: Settings, city: City) -> bool:
                 number, name, phone = demo_resident(city, d, i)
                 resident = pepper.resident("resident_id", number)
                 match = pepper.match(resident, name, phone)
-                contact = cipher.encrypt(resident, Contact(name, phone))
+                contact = cipher.encrypt(resident, Contact(name, phone, number[-ID_LAST_CHARACTERS:]))
                 records.append((resident, FirstDoseRecord(day.toordinal(), product, district.code, match, contact)))
             sites = [
                 Site(f"{district.code}-{n}", f"{district.name_zh}演示接种点{n}", f"{district.name_en} demo site {n}",

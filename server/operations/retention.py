@@ -23,6 +23,7 @@ _CLOSED: Final = frozenset({b"cancelled", b"fulfilled", b"noshow"})
 OPENING_KINDS: Final = frozenset(
     {"places", "done", "calls", "passes", "left", "leavers", "claims", "roster", "vacated", "unsettled", "frozen"}
     | {"registered", "shown", "leaves", "promises", "alerts", "soon", "turns", "overdue", "telling", "starts", "longer"}
+    | {"acts", "lookers", "helped", "lane"}
 )
 """What goes with an old opening. `opening`, `night`, `audit` and a day's slots stay: nobody is named there."""
 
@@ -98,6 +99,7 @@ async def purge(
         if not dry_run:
             await OperationStore(connection).unlink(old)
         await work.forget([tag for kind, tag in keys if kind == "registration"])
+        await work.forget_histories([tag for kind, tag in keys if kind == "history"])
         if registry:
             await work.drop([tag for kind, tag in keys if kind == "registry"])
     work.done.openings = len(openings)
@@ -141,6 +143,13 @@ class _Purge:
         for (found, kept), forgotten in zip(forgettable, answers, strict=True):
             self.done.residents += forgotten
             self.done.lines += forgotten if found.record and not kept else 0
+
+    async def forget_histories(self, tags: Sequence[str]) -> None:
+        """Delete what helpers did long ago for those who have not registered after all."""
+        latest = await self._operation_store.latest_of_histories(tags)
+        old = [tag for tag, it in zip(tags, latest, strict=True) if it is not None and it.at_ms < self._before_ms]
+        if not self._dry_run:
+            await self._operation_store.unlink([("history", tag) for tag in old])
 
     async def drop(self, tags: Sequence[str]) -> None:
         """Delete the registry lines of those residents who have no registration."""

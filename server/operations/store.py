@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from server.core.keys import key, resident_tag
 from server.records.fields import Arg
+from server.records.history import HistoryEvent, decode_event
 from server.records.registration_changes import CALLED, FORGET, Change
 from server.records.slot import Slot
 from server.store.connection import FeatureStore
@@ -91,6 +92,17 @@ class OperationStore(FeatureStore):
     async def are_registered(self, tags: Sequence[str]) -> list[bool]:
         """Whether each of these residents' tags has a registration."""
         return [bool(n) for n in await self._connection.plain([("EXISTS", key("registration", tag)) for tag in tags])]
+
+    async def latest_of_histories(self, tags: Sequence[str]) -> list[HistoryEvent | None]:
+        """The latest line in the history of each of these residents' tags; None of those who have a registration."""
+        commands: list[tuple[Arg, ...]] = []
+        for tag in tags:
+            commands += [("EXISTS", key("registration", tag)), ("LINDEX", key("history", tag), -1)]
+        answers = await self._connection.plain(commands)
+        return [
+            None if registered or line is None else decode_event(line)
+            for registered, line in zip(answers[::2], answers[1::2], strict=True)
+        ]
 
     async def unlink(self, names: Sequence[tuple[str, str]]) -> None:
         """Delete these keys, each (kind, tag)."""

@@ -101,6 +101,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, rename={"opening_d
     taken_back: Appointment | None = None
     closed_ms: int | None = None
     charged: bool = False
+    attended_from: str | None = None
     amended_ms: int | None = None
     corrected_ms: int | None = None
     night: date | None = None

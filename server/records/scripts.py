@@ -2,12 +2,12 @@
 
 from typing import Any, Final
 
-from server.records import alert, message, night, opening, promise, registration_changes, slot
+from server.records import acts, alert, message, night, opening, promise, registration_changes, slot
 from server.records.statuses import Statuses
 
 ALL: Final[tuple[Statuses[Any], ...]] = tuple(
     it
-    for of in (alert, opening, promise, registration_changes, slot, message, night)
+    for of in (alert, opening, promise, registration_changes, slot, message, night, acts)
     for it in vars(of).values()
     if isinstance(it, Statuses)
 )

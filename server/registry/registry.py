@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from server.core.city import City
-from server.core.encryption import Cipher, Contact
+from server.core.encryption import ID_LAST_CHARACTERS, Cipher, Contact
 from server.core.errors import Invalid, PapersRefused, Refusal, UnknownStatus
 from server.core.keys import Pepper, resident_tag
 from server.core.metrics import GuessedCall
@@ -245,7 +245,8 @@ class Registry:
         strangers, lines = [], []
         for it, known in people:
             resident, who = it.resident, it.applicant
-            contact = self._cipher.encrypt(resident, Contact(who.name, who.phone))
+            told = Contact(who.name, who.phone, who.id_number[-ID_LAST_CHARACTERS:])
+            contact = self._cipher.encrypt(resident, told)
             if known.first_dose is None:
                 match = self._pepper.match(resident, who.name, who.phone)
                 birth = birth_date_of(who.id_type, who.id_number) if self._asks_ages else None

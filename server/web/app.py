@@ -38,6 +38,7 @@ _BEARERS = {
     "pass": "a pass from `POST /passes`",
     "receipt": "a receipt from `POST /registrations`",
     "staff": "a site's token from `jiaohao token staff SITE`",
+    "helper": "an organisation's token from `jiaohao token assist ORGANISATION`",
     "operator": "the operator's token",
 }
 

@@ -4,35 +4,16 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Route, expect
 
 from server.core.keys import key, resident_tag
 from tests.support.browser import DESKTOP, Visits, look
 from tests.support.desk_page import confirm, sign_in_at_the_desk, type_number
 from tests.support.serving import API, Up, operator_token, store_client, until
-from tests.support.steps import FILL, demo, roster, staff_token
+from tests.support.steps import FILL, demo, roster, staff_token, stored
 
 MORNING, AFTERNOON = 17, 18  # whom the demo gives today's appointments at the first site of each district
 NOWHERE = "106190100000008"  # well formed, the check digit is stdnum's; nobody has it
-
-
-def stored(page: Page) -> str:
-    """All that the device keeps of the page."""
-    return str(
-        page.evaluate(
-            """async () => {
-                const kept = [localStorage, sessionStorage].map((it) => JSON.stringify(it));
-                kept.push(location.href, document.cookie);
-                for (const name of await caches.keys()) {
-                    const cache = await caches.open(name);
-                    for (const request of await cache.keys()) {
-                        kept.push(request.url, await (await cache.match(request)).text());
-                    }
-                }
-                return kept.join("\\n");
-            }"""
-        )
-    )
 
 
 def changed(number: str) -> str:

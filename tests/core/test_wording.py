@@ -24,7 +24,7 @@ LUA = PRODUCT.parent / "lua"
 # The resident's page has one set of words, so no two of these tables may give a key other words.
 OF_THE_PAGE = (*worded.OF_ELEMENTS, *worded.FIRST, *worded.MORE)
 # What only staff and operators read, and messages by SMS: in Chinese and English, as names are.
-OF_TWO_LANGUAGES = {"desk.po", "operations.po", "sms.po"}
+OF_TWO_LANGUAGES = {"assist.po", "desk.po", "operations.po", "sms.po"}
 # A clause of its own in one of the languages: another one names the district only as names are written in it.
 NAMES_OF_DISTRICTS = {"{district_name}", "{district_name_en}"}
 # Chinese that nobody is told: how names and days are read, made-up people, forms of a date.
@@ -281,6 +281,7 @@ def test_every_key_that_a_page_names_has_its_words() -> None:
     first = {key for table in worded.FIRST for key in tables[table]}
     page = first | {key for table in worded.MORE for key in tables[table]}
     of = {"/staff.js": set(tables["staff"]), "/ops.js": {*tables["ops"], *tables["message"]}, "/app.js": first}
+    of["/assist.js"] = set(tables["assist"])
     asked = 0
     for path, content in names.items():
         keys = set(re.findall(r'\bt\("([\w-]+)"', content))

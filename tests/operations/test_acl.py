@@ -161,7 +161,13 @@ async def evening_and_desk(house: House) -> None:
     staff = house.staff("T1")
     entries = (await house.get("/sites/T1/roster", bearer=staff))["entries"]
     seen = {"registration_no": entries[0]["registration_no"], "date": MONDAY.isoformat()}
+    assert (await house.call("POST", "/sites/T1/lookups", bearer=staff, json=seen)).status_code == 200
     assert (await house.call("POST", "/attendances", bearer=staff, json=seen)).status_code == 200
+    mistake = {"date": seen["date"], "reason": "点错了人"}
+    undone = await house.call("POST", f"/attendances/{seen['registration_no']}/undo", bearer=staff, json=mistake)
+    assert undone.status_code == 200
+    assert (await house.call("POST", "/attendances", bearer=staff, json=seen)).status_code == 200
+    assert (await house.get(f"/operations/acts?district={TIANHE}", bearer=OPERATOR))["acts"]
     closing = {"date": MONDAY.isoformat(), "reason": "停电"}
     assert (await house.call("POST", "/sites/T1/closures", bearer=staff, json=closing)).status_code == 200
     await house.forward(61)

@@ -760,7 +760,8 @@ def test_what_spreadsheets_save_is_read(jiaohao: Jiaohao, store_url: str, tmp_pa
         await store.close()
         return found
 
-    expected = [(Contact(normalise_name(who.name), who.phone), "2021-05-01", "inactivated", TIANHE) for who in PEOPLE]
+    contacts = [Contact(normalise_name(who.name), who.phone, who.id_number[-4:]) for who in PEOPLE]
+    expected = [(contact, "2021-05-01", "inactivated", TIANHE) for contact in contacts]
     assert asyncio.run(records()) == expected
 
 

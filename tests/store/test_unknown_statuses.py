@@ -186,6 +186,32 @@ async def _come(house: House) -> Ask:
     return _attend(house, done)
 
 
+@upon("unattend")
+async def _take_back(house: House) -> Ask:
+    done = await house.booked(person(0), MONDAY)
+    await house.at("09:00:00", MONDAY)
+    assert (await _attend(house, done)()).status_code == 200
+    path, body = f"/attendances/{done['registration_no']}/undo", REASON | {"date": MONDAY.isoformat()}
+    return lambda: house.call("POST", path, bearer=house.staff("T1"), json=body)
+
+
+def _help(house: House) -> Ask:
+    token = house.services.helper_tokens.token("shamian", house.day, 2**32 - 1)[0]
+    path, body = f"/assist/openings/{TIANHE}/tickets", person(0).papers(consent="self")
+    return lambda: house.call("POST", path, bearer=token, json=body)
+
+
+@upon("assist")
+async def _be_helped(house: House) -> Ask:
+    return _help(house)
+
+
+# The place is theirs by then, as it would be had they come alone; asking again finds it.
+@upon("note_help", "helped", "lane", "acts", "places", "opening", "leaves")
+async def _be_helped_on_record(house: House) -> Ask:
+    return _help(house)
+
+
 # What the desk has said is kept first of all.
 @upon("reconcile_attendance", "attendances", "outbox")
 async def _come_all_the_same(house: House) -> Ask:
@@ -597,6 +623,7 @@ _OTHERS = {
     "renumber",
     "owe_alert",
     "start_claim",
+    "unassist",  # beside a refusal, which is told: a place of the lane stays taken
 }
 
 

@@ -23,6 +23,7 @@ import psutil
 from redis import Redis
 from stdnum.iso7064 import mod_11_2
 
+from server.access.helpers import HelperTokens
 from server.appointments.giving import SlotGrant
 from server.appointments.sites import Site
 from server.appointments.staff import Role
@@ -31,7 +32,8 @@ from server.core.clock import Clock, to_ms
 from server.core.encryption import Cipher, Contact
 from server.core.keys import Pepper
 from server.core.papers import normalise_name
-from server.core.settings import Settings
+from server.core.settings import Settings, from_environment, local_secrets
+from server.core.tokens import Signer
 from server.records.first_dose import FirstDoseRecord
 from server.records.slot import RosterEntry, Slot
 from server.services import Services, wire
@@ -526,6 +528,12 @@ def registry_csv(file: Path, people: Iterable[Person], district: str = TIANHE) -
     header = "id_type,id_number,name,phone,first_dose_date,product,district"
     file.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
     return file
+
+
+def helper_token(data_dir: Path, organisation: str = "shamian") -> str:
+    """A helper's token of an `up`, good for as long as any test runs."""
+    settings = from_environment(local_secrets(data_dir, {}) | {"JIAOHAO_REDIS_URL": "redis://nowhere"})
+    return HelperTokens(Signer(settings.secrets), Clock()).token(organisation, DAY, 2**32 - 1)[0]
 
 
 def operator_token(data_dir: Path) -> str:

@@ -129,6 +129,25 @@ def roster(server: Up, site: str, token: str) -> dict[str, dict[str, str]]:
     return {entry["period"]: entry for entry in answer.json()["entries"]}
 
 
+def stored(page: Page) -> str:
+    """All that the device keeps of the page."""
+    return str(
+        page.evaluate(
+            """async () => {
+                const kept = [localStorage, sessionStorage].map((it) => JSON.stringify(it));
+                kept.push(location.href, document.cookie);
+                for (const name of await caches.keys()) {
+                    const cache = await caches.open(name);
+                    for (const request of await cache.keys()) {
+                        kept.push(request.url, await (await cache.match(request)).text());
+                    }
+                }
+                return kept.join("\\n");
+            }"""
+        )
+    )
+
+
 def sideways(page: Page) -> list[str]:
     """What does not fit into the window's width: nobody should have to scroll to the side (WCAG 1.4.10)."""
     return list(

@@ -5,7 +5,9 @@ from typing import Any, Final
 
 from pytest import MonkeyPatch
 
+from server.access.lane_store import LaneStore
 from server.access.store import CodeStore
+from server.appointments.act_store import ActStore
 from server.appointments.slot_store import SlotStore
 from server.appointments.store import AppointmentStore, AttendanceStore
 from server.core.keys import key, resident_tag
@@ -54,6 +56,8 @@ class Store(
     ReceiptStore,
     NightStore,
     CodeStore,
+    LaneStore,
+    ActStore,
     OperationStore,
     LogStore,
     Agreement,

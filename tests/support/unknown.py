@@ -37,6 +37,7 @@ ANSWERS: dict[str, Answer] = {
     "release": lambda args: [WORD] * (len(args) // 3),
     "register": lambda args: [WORD, args[0], str(args[3]).encode(), 0],
     "attend": _just(WORD, 1, 0),
+    "assist": _just(WORD, 0),
     "miss": _just(WORD, 1),
     "take": _just(WORD, 1),
     "reconcile_attendance": lambda args: [WORD, args[0], str(args[2]).encode(), 0],

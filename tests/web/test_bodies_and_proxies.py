@@ -32,6 +32,7 @@ from tests.support.serving import (
     TIANHE,
     Jiaohao,
     Up,
+    helper_token,
     operator_token,
     person,
     store_client,
@@ -82,15 +83,25 @@ def with_bodies(server: Up) -> list[tuple[str, str, str, bytes, str]]:
         ("PATCH", f"{API}/registrations/106190100000017", wishes), ("POST", f"{API}/access-codes", code),
         ("POST", f"{API}/access-tokens", code[:-1] + b', "code": "000000"}'),
         ("POST", f"{API}/attendances", b'{"registration_no": "106190100000017", "date": "2021-06-19"}'),
+        ("POST", f"{API}/attendances/106190100000017/undo", b'{"date": "2021-06-19", "reason": "because of it"}'),
+        ("POST", f"{API}/sites/440106-1/lookups", b'{"registration_no": "106190100000017", "date": "2021-06-19"}'),
+        ("POST", f"{API}/sites/440106-1/searches", b'{"id_type": "passport", "id_number": "X1234567"}'),
         ("POST", f"{API}/sites/440106-1/closures", b'{"date": "2021-06-19", "reason": "because of it"}'),
         ("PATCH", f"{API}/openings/{TIANHE}", b'{"message": "hello, everybody"}'),
         ("DELETE", f"{API}/bars/106190100000017", why), ("DELETE", f"{API}/operations/calls/106190100000017", why),
+    ]  # fmt: skip
+    helper = helper_token(server.data_dir)
+    helped = [
+        ("openings/440106/tickets", msgspec.json.encode(person(1).papers(consent="self"))),
+        ("passes", b'{"ticket": "because of it"}'), ("leavings", b'{"ticket": "because of it"}'),
+        ("registrations", b'{"pass": "x", "preferences": [], "accept_any_site": true}'),
     ]  # fmt: skip
     forms = sorted({path for method, path in routes() if method == "POST" and path.startswith("/plain")})
     assert len(forms) >= 13
     return [
         ("POST", f"{API}/capacity", CSV, CAPACITY.encode(), operator),
         *((method, path, JSON, body, operator) for method, path, body in calls),
+        *(("POST", f"{API}/assist/{what}", JSON, body, helper) for what, body in helped),
         *(("POST", path, FORM, urlencode({"lang": "en", "any_site": "1"}).encode(), "") for path in forms),
     ]
 
@@ -198,7 +209,16 @@ def fetch(client: httpx.Client, method: str, path: str) -> httpx.Response:
 
 def test_head_is_answered_as_get_without_a_body(served: Up, client: httpx.Client) -> None:
     paths = sorted({path for method, path in routes() if method == "GET"})
-    assert len(paths) >= 60 and {"/", "/healthz", "/readyz", "/metrics", "/schema", "/plain", "/staff"} <= set(paths)
+    assert len(paths) >= 60 and {
+        "/",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/schema",
+        "/plain",
+        "/staff",
+        "/assist",
+    } <= set(paths)
     # counted, random, or the time
     moving = {"date", "set-cookie", "content-length"}
     for path in paths:
@@ -237,7 +257,8 @@ PUBLIC = {
     f"{API}/city": 1, f"{API}/openings/{TIANHE}": 1, f"{API}/sites": 60, f"{API}/allotments/{TIANHE}/2021-06-19": 60,
     **dict.fromkeys((f"{API}/log/{what}" for what in ("head", "key", "entries")), 5),
     f"{API}/openings/{TIANHE}/draw/leaves": 5,  # without a date: tomorrow these are another opening's
-    "/": 60, "/staff": 60, "/ops": 60, "/plain.css": 60, "/robots.txt": 60, "/manifest.webmanifest": 60,
+    "/": 60, "/staff": 60, "/assist": 60, "/ops": 60, "/plain.css": 60, "/robots.txt": 60,
+    "/manifest.webmanifest": 60, "/.well-known/jwks.json": 3600,
 }  # fmt: skip
 
 

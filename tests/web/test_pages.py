@@ -33,7 +33,7 @@ async def wire_bytes(house: House, path: str, language: str = "zh-CN") -> int:
 
 @pytest.mark.parametrize("language", languages())
 async def test_a_first_visit_is_light_even_with_the_whole_journey(house: House, language: str) -> None:
-    others = ("/staff", "/ops")
+    others = ("/staff", "/assist", "/ops")
     modules = [asset.path for asset in assets.load() if asset.path.endswith(".js")]
     modules = [path for path in modules if not path.startswith(others) and path not in (CHECKS, OLD)]
     modules.append(f"/words/{language}.json")

@@ -9,6 +9,7 @@ from tests.support.serving import (
     REPO,
     House,
     environment,
+    helper_token,
     operator_token,
     person,
     quick_city,
@@ -52,6 +53,16 @@ CALLS = {
     ("get", "/api/v1/sites/{site}/roster"),
     ("post", "/api/v1/sites/{site}/closures"),
     ("post", "/api/v1/attendances"),
+    ("post", "/api/v1/attendances/{no}/undo"),
+    ("get", "/api/v1/sites/{site}/roster.csv"),
+    ("post", "/api/v1/sites/{site}/lookups"),
+    ("post", "/api/v1/sites/{site}/searches"),
+    ("get", "/api/v1/assist"),
+    ("post", "/api/v1/assist/openings/{district}/tickets"),
+    ("post", "/api/v1/assist/passes"),
+    ("post", "/api/v1/assist/registrations"),
+    ("post", "/api/v1/assist/leavings"),
+    ("get", "/api/v1/operations/acts"),
     ("delete", "/api/v1/bars/{no}"),
     ("get", "/api/v1/operations"),
     ("get", "/api/v1/operations/calls"),
@@ -122,9 +133,13 @@ headers = {{ Authorization = "Bearer {receipt}" }}
 include-name-regex = "POST /api/v1/(access-codes|access-tokens|openings/{{district}}/eligibility)"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "403", "409", "422", "425", "429", "503"]
 [[operations]]
-include-name-regex = "(GET|POST) /api/v1/(staff|sites/{{site}}/.*|attendances)$"
+include-name-regex = "(GET|POST) /api/v1/(staff|sites/{{site}}/.*|attendances(/{{no}}/undo)?)$"
 headers = {{ Authorization = "Bearer {operator}" }}
-checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "422"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "422", "429"]
+[[operations]]
+include-name-regex = "(GET|POST) /api/v1/assist.*$"
+headers = {{ Authorization = "Bearer {helper}" }}
+checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "409", "410", "422", "425", "429"]
 [[operations]]
 include-name-regex = "(GET|DELETE|POST) /api/v1/(bars/{{no}}|operations.*|capacity)$"
 headers = {{ Authorization = "Bearer {operator}" }}
@@ -172,6 +187,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
             CONFIGURATION.format(
                 no=done["registration_no"], receipt=done["receipt"], pass_=server.claim(tickets[1]), called=tickets[1],
                 waiting=tickets[2], leaving=tickets[3], operator=operator_token(server.data_dir),
+                helper=helper_token(server.data_dir),
             )
         )  # fmt: skip
         command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(configuration), "run"]

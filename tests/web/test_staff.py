@@ -50,7 +50,7 @@ async def test_the_roster_has_what_the_desk_needs_and_no_more(monday: tuple[Hous
     assert seen["entries"] == [
         {
             "registration_no": done[i]["registration_no"], "name": "测*", "phone": f"137****{i:04d}", "period": period,
-            "product": "inactivated", "dose": 2, "state": "booked", "holder": None,
+            "product": "inactivated", "dose": 2, "state": "booked", "holder": None, "undo_before": None,
         }
         for i, period in ((0, "am"), (1, "am"), (2, "pm"))
     ]  # fmt: skip

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Final, NamedTuple, get_args
 
 from server.core.city import City
-from server.core.encryption import Cipher, Contact
+from server.core.encryption import ID_LAST_CHARACTERS, Cipher, Contact
 from server.core.keys import Pepper
 from server.core.papers import IdType, birth_date_of, faults, normalise_id, normalise_name, normalise_phone
 from server.core.reserves import ask_ages, groups_asked
@@ -24,7 +24,7 @@ class FirstDoseRow(NamedTuple):
     """A row in one spelling; `day`: its date as a proleptic ordinal; `match`: keyed hash of name and phone.
 
     `before`: the same under the key that versions before gave for these papers, where that was another. `born` and
-    `groups` are as in `FirstDoseRecord`.
+    `groups` are as in `FirstDoseRecord`, `id_last` as in `Contact`.
     """
 
     resident: bytes
@@ -37,10 +37,11 @@ class FirstDoseRow(NamedTuple):
     before: "FirstDoseRow | None" = None
     born: int = 0
     groups: tuple[str, ...] = ()
+    id_last: str = ""
 
     def record(self, cipher: Cipher) -> FirstDoseRecord:
         """The line as it is kept, name and phone encrypted in it."""
-        contact = cipher.encrypt(self.resident, Contact(self.name, self.phone))
+        contact = cipher.encrypt(self.resident, Contact(self.name, self.phone, self.id_last))
         return FirstDoseRecord(
             self.day, self.product, self.district, self.match, contact, self.earlier, self.born, self.groups
         )
@@ -94,8 +95,9 @@ def registry_reader(city: City, pepper: Pepper, today: date) -> Callable[[Sequen
         def under(resident: bytes, before: FirstDoseRow | None) -> FirstDoseRow:
             match = pepper.match(resident, normal_name, normal_phone)
             return FirstDoseRow(
-                resident, day, product, district, match, normal_name, normal_phone, before, born, groups
-            )
+                resident, day, product, district, match, normal_name, normal_phone, before, born, groups,
+                number[-ID_LAST_CHARACTERS:],
+            )  # fmt: skip
 
         earlier = pepper.earlier(id_type, number)
         return under(pepper.resident(id_type, number), under(earlier, None) if earlier else None)

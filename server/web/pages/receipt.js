@@ -135,7 +135,7 @@ function story(was, why) {
 }
 function chapter(data) {
   const { state, barred, history = [] } = data;
-  const last = history.filter((it) => !["amended", "corrected", "renumbered"].includes(it.state)).pop();
+  const last = history.filter((it) => !["amended", "corrected", "renumbered", "helped"].includes(it.state)).pop();
   if (state === "proposed" && last?.why && last.state === "proposed") return "reopened";
   if (state === "proposed" && data.night?.reason) return "waiting";
   if (state === "noshow" && barred) return "barred";

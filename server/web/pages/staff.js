@@ -3,16 +3,19 @@
 // ever shown as text; the token leaves the address bar before anything else happens. Its pieces are in desk/; they go out
 // as one script.
 
+import { setting } from "./common/keeping.js";
 import {
   $, all, complain, dayName, enlarge, everySecond, hm, local, nameOf, nap, on, page, paint, polite, put, say, set, show, speak, t, today,
   turnLanguage,
 } from "./desk/base.js";
 import { note, offerScan, paintAsked } from "./desk/checkin.js";
 import { paintClosing, paintPeriods } from "./desk/closing.js";
+import { paintPaper } from "./desk/paper.js";
+import { paintLast } from "./desk/person.js";
 import { again, paintOutbox, paintRoster, pickDay, post, refresh, shown } from "./desk/roster.js";
 import { enter, identify, leave, signOut, tokenFromLink } from "./desk/session.js";
 import * as outbox from "./staff-outbox.js";
-import { forget, recall, setting } from "./staff-store.js";
+import { forget, recall } from "./staff-store.js";
 
 // Signing in
 $("signin-form").onsubmit = async (event) => {
@@ -42,6 +45,7 @@ $("token").oninput = () => complain("token", "");
 on.paint = () => {
   document.title = [page.me && nameOf(page.me), t("title")].filter(Boolean).join(" · ");
   paintOutbox();
+  paintLast();
   put("scan-why", page.scanWhy ? t(page.scanWhy) : "");
   if (!page.me) return;
   set("site", nameOf(page.me));
@@ -86,6 +90,7 @@ $("signout").onclick = () => {
 $("leave-go").onclick = signOut;
 $("leave-close").onclick = () => $("leave").close();
 addEventListener("hashchange", () => { if (tokenFromLink()) start(); else show(); });
+addEventListener("beforeprint", paintPaper);
 addEventListener("online", () => {
   if (!page.token) return;
   post.soon(3000);

@@ -39,7 +39,7 @@ async def registration(request: AnyRequest) -> Response[str]:
         return page(visit, "registration", trouble=trouble, no=receipt.no, found=None, sites={}, can_cancel=False)
     now = visit.services.room.now()
     in_time = found.cancel_before is None or now < found.cancel_before
-    happened = [event for event in found.history if event.state not in ("amended", "corrected", "renumbered")]
+    happened = [event for event in found.history if event.state not in ("amended", "corrected", "renumbered", "helped")]
     last = happened[-1]
     return page(
         visit,

@@ -3,7 +3,7 @@
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ControllerRouterHandler
 
-from server.web.routes import anyone, draw, operator, passes, public_log, resident, staff
+from server.web.routes import anyone, assist, desk, draw, operator, passes, public_log, resident, staff
 from server.web.routes.common import options_of
 
 _CALLS: list[HTTPRouteHandler] = [
@@ -16,6 +16,8 @@ _CALLS: list[HTTPRouteHandler] = [
     *(resident.register, resident.registration, resident.amend, resident.cancel),
     *(resident.registration_qr, resident.registration_ics, resident.access_code, resident.access_token),
     *(staff.who, staff.roster, staff.attend, staff.close),
+    *(desk.roster_file, desk.look_up, desk.search, desk.undo, desk.acts),
+    *(assist.helper, assist.assist_join, assist.assist_claim, assist.assist_register, assist.assist_leave),
     *(operator.adjust, operator.lift_bar, operator.operations, operator.calls, operator.called, operator.bars),
     *(operator.dead, operator.resend, operator.capacity),
     *(operator.attendances, operator.accept_attendance, operator.settle_attendance),

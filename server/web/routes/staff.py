@@ -21,7 +21,7 @@ from server.web.bodies import Strict
 from server.web.routes.common import NO_STORE, PROBLEMS, AnyRequest, bearer_of, has_a_body, services_of
 
 SiteCode = Annotated[str, Parameter(description="Code of a site", max_length=64)]
-_STAFF: list[dict[str, list[str]]] = [{"staff": []}, {"operator": []}]
+STAFF: list[dict[str, list[str]]] = [{"staff": []}, {"operator": []}]
 
 
 class StaffView(msgspec.Struct):
@@ -53,25 +53,30 @@ class Closing(msgspec.Struct):
     period: PeriodCode | None = None
 
 
-def _staff(request: AnyRequest) -> Staff:
+def staff_of(request: AnyRequest) -> Staff:
+    """Who asks.
+
+    Raises:
+        Refusal: `unauthorized`, `forged`, `expired`.
+    """
     return services_of(request).staff_tokens.read(bearer_of(request))
 
 
-async def _is_staff(request: AnyRequest) -> None:
+async def is_staff(request: AnyRequest) -> None:
     """Before the body is looked at."""
-    _staff(request)
+    staff_of(request)
     await has_a_body(request)
 
 
 async def _is_manager(request: AnyRequest) -> None:
     """Before the body is looked at."""
-    _staff(request).check_manager()
+    staff_of(request).check_manager()
     await has_a_body(request)
 
 
-@get("/staff", responses=PROBLEMS, security=_STAFF, summary="Whose token is this")
+@get("/staff", responses=PROBLEMS, security=STAFF, summary="Whose token is this")
 async def who(request: AnyRequest) -> Response[StaffView]:
-    services, staff = services_of(request), _staff(request)
+    services, staff = services_of(request), staff_of(request)
     site = await services.sites.find(staff.site) if staff.site is not None else None
     expires_at = from_ms(staff.expires_s * 1000, services.city.tz) if staff.expires_s else None
     view = StaffView(
@@ -87,14 +92,14 @@ async def who(request: AnyRequest) -> Response[StaffView]:
     return Response(view, headers=NO_STORE)
 
 
-@get("/sites/{site:str}/roster", responses=PROBLEMS, security=_STAFF, summary="A site's day")
+@get("/sites/{site:str}/roster", responses=PROBLEMS, security=STAFF, summary="A site's day")
 async def roster(
     request: AnyRequest,
     site: SiteCode,
     date: Annotated[date | None, Parameter(description="YYYY-MM-DD; default: today")] = None,
 ) -> Response[Roster]:
     services = services_of(request)
-    found = await services.staff_tokens.site_of(_staff(request), site)
+    found = await services.staff_tokens.site_of(staff_of(request), site)
     day = date or services.room.now().date()
     return Response(await services.desk.roster(found, day), headers=NO_STORE)
 
@@ -103,19 +108,19 @@ async def roster(
     "/attendances",
     dto=Strict[Seen],
     return_dto=None,
-    before_request=_is_staff,
+    before_request=is_staff,
     status_code=200,
     responses={
         **PROBLEMS,
         202: ResponseSpec(Attended, generate_examples=False, description="kept for the operator: no such appointment"),
     },
-    security=_STAFF,
+    security=STAFF,
     summary="The resident was here; 2xx only once it is on disk",
 )
 async def attend(request: AnyRequest, data: Annotated[Seen, Body()]) -> Response[Attended]:
     if not is_registration_no(data.registration_no):
         raise Invalid(("registration_no", "checksum"))
-    seen = await services_of(request).desk.attend(_staff(request), data.registration_no, data.date, data.holder)
+    seen = await services_of(request).desk.attend(staff_of(request), data.registration_no, data.date, data.holder)
     return Response(seen, status_code=202 if seen.state == "unmatched" else 200, headers=NO_STORE)
 
 
@@ -126,11 +131,11 @@ async def attend(request: AnyRequest, data: Annotated[Seen, Body()]) -> Response
     before_request=_is_manager,
     status_code=200,
     responses=PROBLEMS,
-    security=_STAFF,
+    security=STAFF,
     summary="The site is closed: everyone on it is allotted anew, with priority and without a no-show",
 )
 async def close(request: AnyRequest, site: SiteCode, data: Annotated[Closing, Body()]) -> Response[Closed]:
-    services, staff = services_of(request), _staff(request)
+    services, staff = services_of(request), staff_of(request)
     found = await services.staff_tokens.site_of(staff, site)
     closed = await services.appointments.close(staff, found, data.date, data.period, data.reason)
     return Response(closed, status_code=200, headers=NO_STORE)

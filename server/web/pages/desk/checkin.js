@@ -10,6 +10,7 @@ import { OPEN, entriesOf, matching, paintRoster, post, refresh, shown, standing 
 
 const GUARD_MS = 400; // a scanner's second Enter, or a double tap, must not confirm what nobody has read
 const SCANNER_GAP_MS = 500;
+const CARD = /^\d{17}[\dX]$/i; // a card reader types what is on a resident ID
 
 export function ask(entry, date, origin) {
   Object.assign(page, { asked: { entry, date, origin, skipped: $("confirm").open && !$("attended").hidden } });
@@ -23,7 +24,7 @@ export function ask(entry, date, origin) {
   ($("attended").hidden ? $("confirm-close") : $("attended")).focus({ preventScroll: true });
 }
 export function paintAsked() {
-  const { entry, date, skipped } = page.asked;
+  const { entry, date, skipped, person } = page.asked;
   const { registration_no: no, period } = entry;
   const roster = page.rosters.get(date);
   const state = entry.missing ? "missing" : standing(entry, date);
@@ -42,18 +43,20 @@ export function paintAsked() {
     queued: () => ["already", t("alreadyQueued")],
   }[state]?.() ?? (can ? ["checkFace", ""] : early ? ["future", t("futureMore", dayName(date))] : ["closedState", t("closedStateMore", say(state))]);
   set("confirm-title", t(text[0]));
-  set("confirm-name", entry.name ?? spaced(no));
+  set("confirm-name", person?.name ?? entry.name ?? spaced(no));
   put("confirm-text", text[1]);
   put("confirm-warn", warnings.filter(Boolean).join(zh() ? "" : " "));
   for (const it of all(".confirm-only")) it.hidden = !can;
   $("confirm").classList.toggle("cannot", !can);
   const facts = entry.missing ? [] : [
+    ["idLast", person && (person.id_last ?? t("idUnknown"))],
     ["period", date === today() ? periodName(period) : `${dayName(date)} ${periodName(period)}`], ["doseLabel", entry.dose && t("doseShort", entry.dose)],
     ["product", entry.product && say(entry.product)], ["phone", entry.phone], ["regno", spaced(no)],
   ];
   $("confirm-facts").hidden = !facts.length;
   $("confirm-facts").replaceChildren(...facts.filter(([, value]) => value).map(([name, value]) =>
     make("div", {}, make("dt", {}, t(name)), make("dd", {}, value))));
+  on.asked();
 }
 function attended() {
   if ($("attended").getAttribute("aria-disabled") || !page.asked || !page.me) return;
@@ -101,6 +104,11 @@ $("confirm").onkeydown = (event) => {
 /** What the field holds, in words; gives the fault, or "". */
 export function note() {
   const no = plain($("regno").value);
+  if (CARD.test(no)) {
+    page.query = "";
+    tell("", t("cardHelp"));
+    return "";
+  }
   page.query = no.length < LENGTH ? no : "";
   const some = no && !/\D/.test(no) ? matching(entriesOf(shown())).length : 0;
   const fault = /\D/.test(no) ? t("regnoDigits") : no.length > LENGTH ? t("regnoLong", no.length - LENGTH)
@@ -115,13 +123,14 @@ function tell(fault, help = "") {
   $("regno-note").className = fault ? "error" : "hint";
   if (fault) $("regno").setAttribute("aria-invalid", "true"); else $("regno").removeAttribute("aria-invalid");
 }
-function fail(text) {
+export function fail(text) {
   tell(text);
   polite(text);
   $("regno").focus();
   $("regno").select(); // so that the next scan takes its place
 }
 async function find(no, origin) {
+  if (CARD.test(no)) return on.card(no, origin);
   const date = page.day ?? today();
   const here = () => entriesOf(page.rosters.get(date));
   if (no.length < LENGTH) {

@@ -11,8 +11,12 @@ import { expired, identify } from "./session.js";
 const REFRESH_MS = 30_000;
 const IDENTIFY_EVERY_MS = 600_000;
 const LONGEST_WAIT_MS = 300_000;
+const UNDO_MS = 600_000; // the server decides; its next roster says so
 export const OPEN = ["booked", "noshow"]; // what the desk may still check in
 const HERE = ["fulfilled", "queued", "unmatched"];
+
+/** Whether a desk's mark can still be taken back. */
+export const isUndoable = (entry) => Date.parse(entry?.undo_before) > now_ms();
 
 // The roster
 export const shown = () => page.rosters.get(page.day ?? today());
@@ -75,16 +79,17 @@ const badge = (state) => make("span", { className: `badge ${/^[a-z]+$/.test(stat
 function drawEntry(entry, date) {
   const state = standing(entry, date);
   const can = date <= today() && (OPEN.includes(state) || state === "refused");
-  const drawn = JSON.stringify([entry, state, can, lang]);
+  const undoable = state === "fulfilled" && isUndoable(entry);
+  const drawn = JSON.stringify([entry, state, can, undoable, lang]);
   const before = document.getElementById(`e${entry.registration_no}`);
   if (before?.drawn === drawn) return before;
   const it = make("li", { id: `e${entry.registration_no}`, className: `entry ${HERE.includes(state) ? "is-here" : ""}`, tabIndex: -1 },
     make("p", { className: "who" }, make("b", {}, entry.name), badge(state)),
     make("p", { className: "regno" }, spaced(entry.registration_no.slice(0, -5)), " ", make("b", {}, entry.registration_no.slice(-5))),
     make("p", { className: "hint details" }, ...details(entry)));
-  if (can) {
+  if (can || undoable) {
     const more = make("span", { className: "unseen" }, ` ${t("who", entry.name, entry.registration_no.slice(-5))}`);
-    const button = make("button", { type: "button", className: "quiet check-in" }, make("span", {}, t("checkIn"), more));
+    const button = make("button", { type: "button", className: `quiet ${can ? "check-in" : "take-back"}` }, make("span", {}, t(can ? "checkIn" : "undo"), more));
     button.onclick = () => on.ask(entry, date, it);
     it.append(button);
   }
@@ -166,7 +171,7 @@ export const post = outbox.sender(
       page.done.add(`${date}:${no}`);
       const roster = page.rosters.get(date);
       const entry = entriesOf(roster).find((it) => it.registration_no === no);
-      if (entry) entry.state = "fulfilled";
+      if (entry) Object.assign(entry, { state: "fulfilled", undo_before: new Date(Date.parse(answer.data.at) + UNDO_MS).toISOString() });
       if (entry && date === today()) remember("roster", roster);
       if (page.net && !page.net.status) again(Math.random() * 2000); // the network is back
     }

@@ -1,7 +1,7 @@
 // What all pieces of the operator's page stand on: what it holds, its words, its tables, and requests.
 
 import { ownLanguage } from "../common/language.js";
-import { setting } from "../staff-store.js";
+import { setting } from "../common/keeping.js";
 import MESSAGES from "../words/message.js";
 import WORDS from "../words/ops.js";
 
