@@ -32,6 +32,8 @@ class _Commands(click.Group):
         "reseal": "server.cli.reseal",
         "purge": "server.cli.purge",
         "repair": "server.cli.repair",
+        "backup": "server.cli.backup",
+        "restore": "server.cli.restore",
         "verify": "server.cli.verify",
     }
 

@@ -1,6 +1,7 @@
 """Options that commands share."""
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
@@ -12,6 +13,8 @@ import click
 from server.core.errors import SetupError
 from server.core.settings import Settings, from_environment, local_secrets
 from server.store.embedded import store_url
+
+_OPENING = re.compile(r"([0-9]{6}:[0-9]{4}-[0-9]{2}-[0-9]{2}(?::[23])?)=([0-9]{1,7})")
 
 
 class OperationsAddress(NamedTuple):
@@ -59,6 +62,19 @@ class Instant(click.ParamType[datetime]):
         if at is None or at.tzinfo is None:
             self.fail(f"{value!r} is not a time like 2021-06-19T08:00:00+08:00", param, ctx)
         return at
+
+
+class GivenPlaces(click.ParamType[tuple[str, int]]):
+    """An opening, as the log names it, and how many places were given in it."""
+
+    name = "given"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        """The tag and the number."""
+        found = _OPENING.fullmatch(value)
+        if found is None:
+            self.fail(f"{value!r}: expected DISTRICT:DATE=N, e.g. 440106:2021-06-19=12345", param, ctx)
+        return found[1], int(found[2])
 
 
 def store_options(command: F) -> F:

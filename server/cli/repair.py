@@ -1,6 +1,5 @@
 """`jiaohao repair`."""
 
-import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from server.cli.options import city_option, store_options, store_settings
+from server.cli.options import GivenPlaces, city_option, store_options, store_settings
 from server.core.city import load_city
 
 if TYPE_CHECKING:
@@ -16,27 +15,13 @@ if TYPE_CHECKING:
     from server.store.connection import Connection
 
 _SHOWN = 20
-_OPENING = re.compile(r"([0-9]{6}:[0-9]{4}-[0-9]{2}-[0-9]{2}(?::[23])?)=([0-9]{1,7})")
-
-
-class _Given(click.ParamType[tuple[str, int]]):
-    """An opening, as the log names it, and how many places were given in it."""
-
-    name = "given"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
-        """The tag and the number."""
-        found = _OPENING.fullmatch(value)
-        if found is None:
-            self.fail(f"{value!r}: expected DISTRICT:DATE=N, e.g. 440106:2021-06-19=12345", param, ctx)
-        return found[1], int(found[2])
 
 
 @click.command("repair")
 @click.option("--dry-run", is_flag=True, help="Change nothing, say what is broken.")
 @click.option(
     "--given",
-    type=_Given(),
+    type=GivenPlaces(),
     multiple=True,
     metavar="DISTRICT:DATE=N",
     help="After a backup was restored: so many places had been given in this opening.",

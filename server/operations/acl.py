@@ -134,6 +134,7 @@ _EXAMINES = (
     Grant(("hgetall", "hlen"), ("receipts", "opted_out"), "delivery receipts, and phones that want no messages"),
     Grant(("xlen", "xrange", "zcard", "hlen"), ("codes", "outbox", "later", "dead"), "messages that nobody sends"),
 )
+_COPIES = (Grant(("psync", "replconf", "time"), (), "what a replica is sent when it begins"),)
 _KEEPERS_SCRIPTS = ("forget", "drop_record", "replace_record")
 
 
@@ -174,6 +175,7 @@ def users() -> Sequence[User]:
         User("jiaohao", "serve, night, notify, outbox, token; up --no-demo", serves),
         User("jiaohao-import", "import, repair: whoever is not in the file any more is taken out of line", imports),
         User("jiaohao-keeper", "purge, reseal", (*OPENS, *_KEEPS, *_WAITS, *_scripts(_KEEPERS_SCRIPTS)), ("clock",)),
+        User("jiaohao-backup", "backup", (*OPENS, *_COPIES), ("format", "pepper", "clock")),
         User("jiaohao-doctor", "doctor", (*OPENS, *_EXAMINES), tuple(
             kind for grant in (*OPENS, *_EXAMINES) for kind in grant.kinds if kind not in ("pepper", "format")
         )),

@@ -47,11 +47,16 @@ class Agreement(Nodes):
         await self._connection.plain([("SET", _CLOCK, wanted_ms, *(() if anew else ("NX",)))], waits=False)
         return await self.follow_offset()
 
+    async def kept_offset_ms(self) -> int | None:
+        """The offset of the city's clock that is kept here; None in a store that knows of none yet."""
+        (kept,) = await self._connection.plain([("GET", _CLOCK)])
+        return None if kept is None else int(kept)
+
     async def follow_offset(self) -> int:
         """Take over the city's clock of the service that runs on this store; city time minus TIME, in ms."""
-        (kept,) = await self._connection.plain([("GET", _CLOCK)])
-        if kept is not None:
-            self._connection.offset_ms = int(kept)
+        kept_ms = await self.kept_offset_ms()
+        if kept_ms is not None:
+            self._connection.offset_ms = kept_ms
         return self._connection.offset_ms
 
     async def city_ms(self) -> int:
@@ -89,7 +94,7 @@ class Agreement(Nodes):
         if await self._has_demo():
             return True
         await self._connection.plain([("SET", _LOOKING, 1, "PX", _LOOKING_MS)])
-        if not await self._is_empty() and not await self._has_demo():  # another one may just have begun it
+        if not await self.is_empty() and not await self._has_demo():  # another one may just have begun it
             await self._connection.plain([("DEL", _LOOKING)])
             return False
         await self._connection.plain([("SET", _DEMO, 1), ("DEL", _LOOKING)])
@@ -99,7 +104,8 @@ class Agreement(Nodes):
         (kept,) = await self._connection.plain([("GET", _DEMO)])
         return kept is not None
 
-    async def _is_empty(self) -> bool:
+    async def is_empty(self) -> bool:
+        """Whether there is nothing on any node but what is agreed on before anybody comes."""
         try:
             async for names in self.walk_keys():
                 if not _BEFORE_ANYBODY.issuperset(names):

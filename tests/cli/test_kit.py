@@ -53,7 +53,7 @@ def passes(*command: str, cwd: Path | None = None) -> None:
 
 def test_systemd_reads_the_units(written: Path) -> None:
     units = sorted((written / "servers/etc/systemd/system").iterdir())
-    assert len(units) == 6
+    assert len(units) == 8
     passes(command_of("systemd-analyze", "systemd"), "verify", "--recursive-errors=no", *map(str, units))
     for unit in units:  # what it does not look for: a timer without its service
         assert unit.suffix == ".service" or unit.with_suffix(".service") in units

@@ -274,6 +274,8 @@ def test_a_service_by_the_kit_alone_survives_a_lost_machine_a_moved_primary_and_
         found = there.run("doctor", of="doctor")
         assert "an answer waits for all of them, 2 for each primary" in found and "BAD" not in found
 
+        there.run("backup", str(tmp_path / "a.backup"), of="backup")  # as its unit does
+
         os.killpg(first.pid, signal.SIGKILL)  # the machine is gone
         residents.join()
         until(lambda: ask("sum(up)") == 1, "monitoring has seen it")

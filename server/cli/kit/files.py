@@ -88,14 +88,17 @@ _Maker: TypeAlias = Callable[[Answers, _Templates], Iterator[KitFile]]
 
 def _servers(answers: Answers, made: _Templates) -> Iterator[KitFile]:
     yield KitFile(f"{_ETC}/jiaohao/jiaohao.env", made("jiaohao.env"), is_secret=True)
-    for name in ("import", "keeper", "doctor"):
+    for name in ("import", "keeper", "doctor", "backup"):
         user = next(user for user in store_users() if user.name == f"jiaohao-{name}")
         yield KitFile(f"{_ETC}/jiaohao/{name}.env", made("user.env", user=user.name, what=user.what), is_secret=True)
     yield KitFile(f"{_ETC}/jiaohao/city.toml", answers.city_text)
     yield KitFile(f"{_ETC}/sysusers.d/jiaohao.conf", made("sysusers.conf"))
     yield KitFile(f"{_ETC}/logrotate.d/jiaohao", made("logrotate"))
-    for unit in ("serve.service", "notify.service", "night.service", "night.timer", "purge.service", "purge.timer"):
+    for unit in ("serve.service", "notify.service"):
         yield KitFile(f"{_UNITS}-{unit}", made(unit))
+    for timed in ("night", "purge", "backup"):
+        for unit in (f"{timed}.service", f"{timed}.timer"):
+            yield KitFile(f"{_UNITS}-{unit}", made(unit))
     for host in answers.hosts:
         yield KitFile(f"hosts/{host.address}/etc/jiaohao/host.env", made("host.env", host=host))
 
