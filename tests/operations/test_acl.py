@@ -45,7 +45,7 @@ WORD = "a/b:c"
 MONDAY = date(2021, 6, 21)
 NEEDS_A_CLUSTER = {"command", "cluster|slots", "cluster|nodes", "cluster|info"}
 NEEDS_REPLICAS = {"wait"}
-# Everybody may; a backup is loaded into a store of ours; who puts one back may do anything, as README and `restore` say.
+# Everybody may; a backup is loaded into a store of ours; who puts one back may do anything (`jiaohao restore`).
 ASKED_BY_NO_USER = {"hello", "auth", "pexpiretime", "restore"}
 NEEDS_A_SLOT_ON_ITS_WAY = {"asking"}
 
