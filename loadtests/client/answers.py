@@ -93,6 +93,7 @@ class Alerts(msgspec.Struct):
     """`POST /ticket/alerts`."""
 
     sms: bool
+    why: str | None = None
 
 
 class MoreTime(msgspec.Struct):

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from loadtests.audit.evidence import Evidence
+from loadtests.audit.evidence import Evidence, claim_ms
 from loadtests.client.answers import Call
-from loadtests.crowd.behaviour import INELIGIBLE
+from loadtests.crowd.behaviour import INELIGIBLE, Behaviour
 from loadtests.report.experience import out_of_order
 from loadtests.report.turns import LONG_MS, told_turns
 from loadtests.resident.facts import NEVER, Fact
@@ -181,20 +181,38 @@ def _shares(e: Evidence, asking: Sequence[int]) -> list[Share]:
         Share("refused", len(refused), len(tried), "not eligible, of everyone who asked for a place", dict(reasons)),
         *_kept(e),
         Share("missed a call", len(luckless), len(called), "let a call run out at least once, of everyone called", {}),
-        *_asleep(e, called, luckless),
+        *_asleep(e, luckless),
         Share("it had ended", len(_who(e, Fact.ENDED)), len(tried), "told so when joining, or while waiting", {}),
     ]  # fmt: skip
 
 
-def _asleep(e: Evidence, called: Collection[int], luckless: Collection[int]) -> Iterator[Share]:
-    """Return how many of those whose phone slept missed a call."""
-    habits = e.crowd.profile.asleep
+def _asleep(e: Evidence, luckless: Collection[int]) -> Iterator[Share]:
+    """Return how many of those whose phone slept missed a call; whose time is not over yet says nothing.
+
+    Who does not look is told nothing either: that they were called, and that their time is over, is known from outside.
+    """
+    habits, observations = e.crowd.profile.asleep, e.observations
     if not habits.share:
         return
-    theirs = [i for i in called if is_asleep(e.crowd, i)]
+    over = came = 0
+    for opening in e.openings:
+        numbers, allowed_ms, home = e.numbers[opening.district], claim_ms(e, opening), e.openings.index(opening)
+        for i in e.people(opening):
+            if not is_asleep(e.crowd, i) or e.crowd.behaviour(i) is Behaviour.NEVER_CLAIMS:  # no message brings those
+                continue
+            called_ms = NEVER
+            if numbers is not None and observations.entry[i] >= 0:
+                called_ms = observations.turns_seen.called_ms(home, numbers.number(observations.entry[i]))
+            is_over = called_ms != NEVER and called_ms + allowed_ms < e.end_second * 1000
+            has_come = observations.has(i, Fact.CLAIMED)
+            if i in luckless or (is_over and not has_come and not observations.has(i, Fact.LEFT)):
+                over += 1
+            elif has_come:
+                came += 1
     how = "called by SMS" if habits.asks_for_sms else "who look by chance"
-    meaning = f"of everyone called whose page was closed and whose phone slept, {how}"
-    yield Share("asleep, missed a call", sum(i in luckless for i in theirs), len(theirs), meaning, {})
+    meaning = f"of those with the page closed and the phone asleep, {how}: called, and come in or too late; "
+    meaning += "but for those who never come in"
+    yield Share("asleep, missed a call", over, over + came, meaning, {})
 
 
 def _kept(e: Evidence) -> Iterator[Share]:

@@ -71,9 +71,12 @@ class Sleeping:
 
     def asked(self, i: int, act: Act, answer: Answer, now_us: int) -> None:
         """Take in whether resident `i` is called by SMS; who is not looks by chance."""
-        if answers.decode_alerts(answer.body).sms:
+        given = answers.decode_alerts(answer.body)
+        if given.sms:
             self._told.add(i)
             self._residents.meters.count("called by SMS", now_us)
+        elif given.why == "called":  # the page says so, and is open still
+            self._residents.file(now_us, i, Act.POLL)
         else:
             self._told.discard(i)
             self._residents.later(i, Act.POLL, now_us, self._glance)

@@ -10,6 +10,8 @@ from loadtests.client.wire import Answer
 from loadtests.crowd.arrivals import parse_curve
 from loadtests.crowd.behaviour import Afterthought, Behaviour
 from loadtests.crowd.crowd import Crowd
+from loadtests.crowd.crowd_file import load_profile
+from loadtests.crowd.profile import CrowdProfile
 from loadtests.resident.acts import Act
 from loadtests.resident.agenda import Agenda
 from loadtests.resident.journey import Journey
@@ -24,8 +26,8 @@ NO, LATER_NO = "106190100000073", "106190100000081"
 class Desk:
     """A journey of a small crowd, with a scripted server on the other side."""
 
-    def __init__(self) -> None:
-        crowd = Crowd(3000, ("440106",), date(2021, 6, 19), seed=5)
+    def __init__(self, profile: CrowdProfile | None = None) -> None:
+        crowd = Crowd(3000, ("440106",), date(2021, 6, 19), 5, profile or load_profile())
         opening = RunOpening("440106", "2021-06-19", OPENS_AT, 0, 120.0, "", ("440106001", "440106002"))
         curve = parse_curve("door:0.5", 600, 120, crowd.profile.door)
         self.agenda, self.meters = Agenda(), Meters()
