@@ -226,6 +226,14 @@ def test_no_two_pieces_of_a_script_have_a_name_in_common() -> None:
             assert {name for name in names if names.count(name) > 1} == set(), path
 
 
+def test_no_two_elements_of_a_page_are_called_the_same() -> None:
+    pages = [it for it in assets.load() if it.headers["content-type"].startswith("text/html")]
+    assert len(pages) >= 3
+    for page in pages:
+        ids = re.findall(r'\sid="([^"]+)"', page.plain.decode())
+        assert len(ids) > 20 and {it for it in ids if ids.count(it) > 1} == set(), page.path
+
+
 def test_the_desk_keeps_every_file_that_it_needs_without_a_network() -> None:
     """The service worker's list is what the page and its scripts ask for, and each of them is there."""
     sent = {asset.path: asset.plain.decode("utf-8", "replace") for asset in assets.load()}

@@ -5,7 +5,7 @@ import { keep } from "./asking.js";
 
 let busy = false;
 export function showMore(it, late) {
-  const box = $("more");
+  const box = $("more-time");
   const offered = page.city.calls?.more_time_seconds && !it.more && !late && it.claim_before;
   if (!offered) return box.replaceChildren();
   if (!box.children.length) {
