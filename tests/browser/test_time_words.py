@@ -225,6 +225,24 @@ def test_an_opening_that_is_over_shows_the_rule_of_the_next_one(morning: Up, vis
     expect(rule).to_have_text("20日起的规定")
 
 
+def test_who_asks_before_the_opening_reads_what_the_nights_make_likely(morning: Up, visit: Visits) -> None:
+    device = Device(visit(morning, recorded=False), morning, "09:00:00")
+    outlook = {"night": "2021-06-18", "registrations": 1200, "allotted": 800, "reached": "2021-05-12", "nights": 3}
+    told = {"eligible": True, "date": DAY, "first_dose_date": "2021-05-20", "product": "inactivated"}
+    device.answers["POST", f"/openings/{HAIZHU}/eligibility"] = told | {"outlook": outlook | {"since": "2021-06-14"}}
+    page = at_home(device)
+    page.click(f"#districts a[href='#{HAIZHU}']")
+    fill_papers(page, demo(0, HAIZHU))
+    page.click("#check")
+    expect(page.locator("#eligible")).to_contain_text("6月18日夜里有 1,200 人在等，排上了 800 人。")
+    expect(page.locator("#eligible")).to_contain_text(
+        "名额给到了第一剂日期为 5月12日 的人；照最近几夜的进度，您大约要等 3 夜。"
+    )
+    expect(page.locator("#eligible")).to_contain_text("不是保证")
+    expect(page.locator("#check")).not_to_be_empty()
+    picture(page, "before-likely")
+
+
 def test_another_district_after_0800_is_not_told_that_the_system_rests(morning: Up, visit: Visits) -> None:
     device = Device(visit(morning, recorded=False), morning, "07:59:50.500")
     page = at_home(device)

@@ -256,6 +256,10 @@ async def test_who_was_not_reached_is_told_how_many_slots_would_have_suited_and_
     late, beaten, first = await held.look(0), await held.look(3), await held.look(1)
     # Anywhere: both of them. At T1 alone: the one that there was. Who has an appointment is told of that.
     assert [it["night"]["suited"] for it in (late, beaten, first)] == [2, 1, None]
+    for i, words in ((0, "那一夜适合您的名额有 2 个，都给了排在您前面的人。"), (3, "名额有 1 个")):
+        done = held.receipts[i]
+        cookie = {"cookie": f"receipts={done['registration_no']}.{done['receipt']}"}
+        assert words in (await held.house.client.get("/plain/registration", headers=cookie)).text
     saved, result = tmp_path / "mine.json", tmp_path / "result.jsonl"
     result.write_bytes((await held.house.call("GET", f"{PUBLIC}/file")).content)
     for seen in (late, beaten):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.plain_page import Phone
 from tests.support.serving import TIANHE, House, enrol, open_house, person
 
 TODAY = date(2021, 6, 26)
@@ -108,3 +109,23 @@ async def test_a_crowd_that_asks_costs_a_look_a_minute(store_url: str) -> None:
         assert (await asked(house, date(2021, 5, 1)))["allotted"] == 20
         await house.at("09:01:00")
         assert (await asked(house, date(2021, 5, 1)))["allotted"] == 21
+
+
+@pytest.mark.parametrize(
+    ("dose", "said"),
+    [
+        (date(2021, 5, 1), "名额给到了第一剂日期为 5月12日 的人，您不比他们晚：这次登记，多半当夜就能排上。"),
+        (date(2021, 5, 20), "照最近几夜的进度，您大约要等 4 夜。"),
+    ],
+)
+async def test_the_plain_page_says_it_with_what_it_supposes(store_url: str, dose: date, said: str) -> None:
+    async with open_house(store_url, day=TODAY) as house:
+        await enrol(house.store, [person(0)], dose=dose)
+        await house.at("09:00:00")
+        await published(house, date(2021, 6, 21), "2021-05-04", cohort=2)
+        await published(house, date(2021, 6, 25), "2021-05-12")
+        phone = Phone(house)
+        await phone.get(f"/{TIANHE}")
+        page = await phone.post(f"/{TIANHE}", {**person(0).papers(), "what": "check"}, status=200)
+        for words in ("6月25日夜里有 50 人在等，排上了 20 人。", said, "不是保证"):
+            assert words in page.text

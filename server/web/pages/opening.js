@@ -2,7 +2,7 @@
 
 import {
   $, PAINT, bring, clear, count, clock, countdown, fault, go, insist, keepLook, kit, load, long, mark, nameOf, now_ms, page, paint,
-  places, polite, read, recall, receipts, remember, run, route, set, show, standingOf, stroke, t, tell, unmark, until,
+  places, polite, read, recall, receipts, remember, run, route, set, show, standingOf, stroke, t, tell, together, unmark, until,
   until_ms, watch, when,
 } from "./app.js";
 
@@ -127,8 +127,16 @@ async function eligibility(mine, body) {
   if (!ok) return opening(mine, data);
   const next = nextOpens_ms();
   const note = (data.first_dose_date ? t("eligibleDose", data.first_dose_date) : "") + (next ? t("eligibleNote", when(next), long(page.opening.draw.seconds)) : "");
-  tell($("eligible"), t("eligible"), note);
+  tell($("eligible"), t("eligible"), together(note, odds(data.outlook)));
   return follow(mine);
+}
+// What the published nights make likely for whoever registers now.
+function odds(outlook) {
+  if (!outlook) return "";
+  const { night, registrations, allotted, reached, nights } = outlook;
+  const date = (it) => new Date(`${it}T12:00:00Z`).toLocaleDateString(t("regional"), { timeZone: "UTC", month: "long", day: "numeric" });
+  const key = nights === 1 ? "odds-soon" : nights ? "odds-nights" : "odds-unknown";
+  return together(t("odds-night", date(night), count(registrations), count(allotted)), reached ? t(key, date(reached), count(nights ?? 0)) : "", t("odds-if"));
 }
 async function join(mine, body) {
   // During the draw nothing is lost by waiting a little, once, and the joins of a crowd arrive evenly.

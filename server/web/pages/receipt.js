@@ -20,6 +20,7 @@ function advice({ night, accept_any_site }) {
   const narrow = !accept_any_site && ["full", "no-such-site", "not-offered"].includes(night.reason);
   return narrow ? ["do-sites", true] : ["do-nothing", false];
 }
+const suited = ({ suited: n }) => (n > 0 ? t("night-suited", count(n)) : n === 0 ? t("night-suited-none") : "");
 function drawNight(no, data) {
   const night = data?.night;
   const vain = data?.state === "proposed" && night?.reason;
@@ -28,7 +29,7 @@ function drawNight(no, data) {
   if (vain) {
     const [words, change] = advice(data);
     const link = change ? make("a", { className: "button", href: `#edit=${no}` }, t("edit")) : null;
-    refill($("night"), make("p", {}, make("b", {}, whyNot(data))), make("p", {}, rank), make("p", {}, night.pace ? t("night-pace", date(night.pace.since), count(night.pace.nights)) : ""), make("p", {}, t(words)), ...(link ? [link] : []));
+    refill($("night"), make("p", {}, make("b", {}, whyNot(data))), make("p", {}, suited(night)), make("p", {}, rank), make("p", {}, night.pace ? t("night-pace", date(night.pace.since), count(night.pace.nights)) : ""), make("p", {}, t(words)), ...(link ? [link] : []));
   }
   const gave = night && DATED.includes(data.state);
   $("night-gave").hidden = !gave;

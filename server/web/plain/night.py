@@ -4,6 +4,7 @@ from datetime import date
 
 from server.core.wording import knows
 from server.core.wording.dates import date_words
+from server.night.outlook import Outlook
 from server.registrations.views import MessageView, RegistrationView
 from server.web.plain.visit import PlainVisit
 
@@ -27,6 +28,27 @@ def why_not(visit: PlainVisit, found: RegistrationView) -> str | None:
     if mine == reached:
         return visit.t("receipt.why-lot", day, _day(visit, reached))
     return visit.t("receipt.why-passed", day, _day(visit, reached), _day(visit, mine))
+
+
+def suited(visit: PlainVisit, found: RegistrationView) -> str | None:
+    """How many slots would have suited them, all given to people ahead; None where nothing is said of it."""
+    count = found.night and found.night.suited
+    if count is None:
+        return None
+    return visit.t("receipt.night-suited", f"{count:,}") if count else visit.t("receipt.night-suited-none")
+
+
+def odds(visit: PlainVisit, outlook: Outlook | None) -> list[str]:
+    """What the published nights make likely for whoever registers now, a sentence each."""
+    if outlook is None:
+        return []
+    waited, allotted = f"{outlook.registrations:,}", f"{outlook.allotted:,}"
+    said = [visit.t("opening.odds-night", _day(visit, outlook.night), waited, allotted)]
+    if outlook.reached is not None:
+        reached, nights = _day(visit, outlook.reached), outlook.nights
+        which = "soon" if nights == 1 else "nights" if nights else "unknown"
+        said.append(visit.t(f"opening.odds-{which}", reached, nights))
+    return [*said, visit.t("opening.odds-if")]
 
 
 def pace(visit: PlainVisit, found: RegistrationView) -> str | None:

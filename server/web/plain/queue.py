@@ -17,6 +17,7 @@ from server.core.sms import CODE_MINUTES
 from server.registry.registry import Applicant
 from server.waiting_room.opening import Opening, OpeningState
 from server.waiting_room.room import Called, TicketStatus
+from server.web.plain.night import odds
 from server.web.plain.pages import go_to, page, refresh, trouble_of
 from server.web.plain.visit import HOME, PlainVisit, safe_way_back, text_fields
 from server.web.routes.common import AnyRequest, DistrictCode
@@ -176,7 +177,8 @@ async def join(request: AnyRequest, district: DistrictCode) -> Response[str]:
         if form.get("what") == "check":
             day, record = await services.room.check(district, applicant_of(form))
             dose = record.date if record else None
-            return _opening_page(visit, district, typed=typed, eligible=_Eligible(day, dose))
+            likely = odds(visit, await services.outlooks.of(district, day, dose))
+            return _opening_page(visit, district, typed=typed, eligible=_Eligible(day, dose, likely))
         place, fresh = await services.room.join(district, applicant_of(form))
     except Refusal as refusal:
         if not form.get("what"):
@@ -191,6 +193,7 @@ async def join(request: AnyRequest, district: DistrictCode) -> Response[str]:
 class _Eligible(NamedTuple):
     day: date
     first_dose: date | None
+    odds: list[str]
 
 
 # The place in line

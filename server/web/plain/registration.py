@@ -52,6 +52,7 @@ async def registration(request: AnyRequest) -> Response[str]:
         reopened=found.state == "proposed" and last.state == "proposed" and len(happened) > 1,
         excused=last.state == "excused",
         why_not=night.why_not(visit, found),
+        suited=night.suited(visit, found),
         pace=night.pace(visit, found),
         advice=night.advice(visit, found),
         gave=night.gave(visit, found),
