@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,9 +21,9 @@ from tests.support.scripted_server import Desk, place
 WORDS = {"near": "{name}，{number}号预计{from}到{until}", "turn": "{name}，轮到您了（{number}号）。请在{until}前"}
 
 
-def desk(**asleep: float) -> Desk:
+def desk(**asleep: Any) -> Desk:
     """A crowd of which everybody sleeps."""
-    return Desk(msgspec.structs.replace(load_profile(), asleep=Asleep(**({"share": 1.0} | asleep))))
+    return Desk(msgspec.structs.replace(load_profile(), asleep=Asleep(**{"share": 1.0, **asleep})))
 
 
 def test_who_sleeps_asks_to_be_called_and_looks_after_a_message_and_never_else(tmp_path: Path) -> None:
