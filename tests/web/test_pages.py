@@ -258,3 +258,9 @@ def test_scripts_go_out_without_the_lines_that_are_for_who_reads_them() -> None:
         if asset.path.endswith(".js"):
             assert not re.search(rb"^\s*//", asset.plain, re.MULTILINE), asset.path
             assert b"https://" not in asset.plain
+
+
+def test_no_two_elements_of_a_page_have_one_id() -> None:
+    for asset in (it for it in assets.load() if it.headers["content-type"].startswith("text/html")):
+        found = re.findall(r'\bid="([\w-]+)"', asset.plain.decode())
+        assert [it for it in set(found) if found.count(it) > 1] == [], asset.path

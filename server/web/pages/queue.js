@@ -102,7 +102,7 @@ PAINT.queue = () => {
   set("number", number ? count(number) : "");
   set("queue-clock", left_ms > 0 ? countdown(left_ms) : "");
   const nearly = Boolean(number) && wait_s < 120;
-  set("keep", shut ? "" : nearly ? t("keepNear") : t(lasts ? "keep" : "keepOpen") + back);
+  set("keep", shut ? "" : nearly ? t("keepNear") : t(lasts ? "keep" : "keepOpen") + (it.alerts === true ? "" : back));
   showAlerts(it, shut || nearly);
   set("why", shut ? "" : number ? whyThis(it) : t("whyDraw"));
   drawVerified(shut ? {} : it);
