@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from loadtests.bench import assisting as who_helps
 from loadtests.bench import connections, pairs
 from loadtests.bench import costs as by_call
 from loadtests.bench import generator as of_the_generator
@@ -204,6 +205,16 @@ def waiting(seconds: float, largest: int) -> None:
 def guessing(minutes: float, slice_seconds: float, rate: float, victims: int, connections: int) -> None:
     """A guesser of phones, by every call that tells: what they find, and what honest joins beside it feel."""
     who_guesses.run(minutes, slice_seconds, rate, victims, connections)
+
+
+@bench.command()
+@click.option("--minutes", default=3.0, show_default=True)
+@click.option("--slice", "slice_seconds", default=15.0, show_default=True, help="Seconds of each turn.")
+@click.option("--rate", default=100.0, show_default=True, help="Joins a second of those who come by themselves.")
+@click.option("--helpers", default=50, show_default=True)
+def assisting(minutes: float, slice_seconds: float, rate: float, helpers: int) -> None:
+    """The helpers' lane: what those who join by themselves feel of it."""
+    who_helps.run(minutes, slice_seconds, rate, helpers)
 
 
 @bench.command()

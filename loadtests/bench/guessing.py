@@ -152,9 +152,10 @@ async def _joins(ports: list[int], people: Iterator[int], per_second: float, sec
     return Slice(statuses, took, 0.0, 0.0)
 
 
-def _measured(
+def measured(
     ports: list[int], processes: list[psutil.Process], people: Iterator[int], per_second: float, seconds: float
 ) -> Slice:
+    """Return a while of honest joins at an even pace, with the CPU of the workers and of the generator."""
     before, own, at = sum(map(cpu_seconds, processes)), time.process_time(), time.monotonic()
     it = asyncio.run(_joins(ports, people, per_second, seconds))
     elapsed = time.monotonic() - at
@@ -179,14 +180,14 @@ def run(minutes: float, slice_seconds: float, per_second: float, victims: int, c
         attacker = context.Process(target=_guess, args=(ports, victims, connections, go, over, told, found))
         attacker.start()
         people = iter(range(victims, residents))
-        _measured(ports, processes, people, per_second, slice_seconds)  # warms up
+        measured(ports, processes, people, per_second, slice_seconds)  # warms up
         slices: dict[bool, list[Slice]] = {True: [], False: []}
         cpu = cpu_seconds(psutil.Process(attacker.pid))
         for turn in range(pairs):
             for is_on in (True, False) if turn % 2 else (False, True):
                 if is_on:
                     go.set()
-                slices[is_on].append(_measured(ports, processes, people, per_second, slice_seconds))
+                slices[is_on].append(measured(ports, processes, people, per_second, slice_seconds))
                 go.clear()
         cpu = (cpu_seconds(psutil.Process(attacker.pid)) - cpu) / (pairs * slice_seconds)
         over.set()
