@@ -186,7 +186,7 @@ async def join(request: AnyRequest, district: DistrictCode) -> Response[str]:
         proving = proving or "prove" in refusal.extras
         return _opening_page(visit, district, typed=typed, proving=proving, trouble=trouble_of(visit, refusal))
     services.metrics.observe("join", "joined" if fresh else "again", started)
-    of_before = [visit.drop(name) for name in ("alerts", "more")] if fresh else []
+    of_before = [visit.drop(name) for name in ("alerts", "more") if fresh and name in request.cookies]
     return go_to(TICKET, visit.keep("ticket", f"{district}.{place.ticket}"), *of_before)
 
 
