@@ -28,7 +28,7 @@ export function add(it) {
   paint();
 }
 export function recallPeople() {
-  for (const key of store.keys("person:")) {
+  for (const key of store.keys("person:").sort()) { // keys begin with when they were added; a browser lists them in no order
     const it = store.recall(key);
     // Who had not joined yet is not known any more: their papers are kept nowhere.
     if (it?.ticket || it?.receipt) page.people.set(it.key, { ...it, due: 0 });
