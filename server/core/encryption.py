@@ -88,7 +88,7 @@ class Cipher:
 
     def encrypt(self, resident: bytes, contact: Contact) -> bytes:
         """Key id (1 byte), nonce (12), ciphertext and tag (16); it is decrypted for `resident` (their key) alone."""
-        after = _AFTER_NAME + contact.id_last if contact.id_last else ""
+        after = _AFTER_NAME + contact.id_last if contact.id_last or _AFTER_NAME in contact.name else ""
         return self._encrypt(resident, contact.phone + contact.name + after)
 
     def decrypt(self, resident: bytes, encrypted: bytes) -> Contact:
@@ -98,8 +98,9 @@ class Cipher:
             Unreadable: it cannot be decrypted.
         """
         text = self._decrypt(resident, encrypted)
-        name, _, id_last = text[_PHONE_DIGITS:].partition(_AFTER_NAME)
-        return Contact(name, text[:_PHONE_DIGITS], id_last)
+        phone, rest = text[:_PHONE_DIGITS], text[_PHONE_DIGITS:]
+        name, is_told, id_last = rest.rpartition(_AFTER_NAME)
+        return Contact(name, phone, id_last) if is_told else Contact(rest, phone)
 
     def encrypt_text(self, resident: bytes, text: str) -> bytes:
         """Encrypt another short text of a resident; it is never decrypted as a contact."""

@@ -85,8 +85,8 @@ class Registrations:
         token = self._receipts.read(no, text)[0]
         try:
             return await self._views.show(no, token.resident)
-        except Refusal:
-            raise await self._missing(no, token) from None
+        except Refusal as refusal:
+            raise await self._missing_or(refusal, no, token) from None
 
     async def of(self, resident: bytes) -> Registered | None:
         """A resident's latest registration with a new receipt, for one who has shown who they are; None without any."""
@@ -149,8 +149,12 @@ class Registrations:
         """Raises Refusal `not-found`: see `_missing`."""
         try:
             return (await self._views.find(no, token.resident))[0]
-        except Refusal:
-            raise await self._missing(no, token) from None
+        except Refusal as refusal:
+            raise await self._missing_or(refusal, no, token) from None
+
+    async def _missing_or(self, refusal: Refusal, no: str, token: Token) -> Refusal:
+        """The refusal itself, but for `not-found`: of one that cannot be read nobody knows whether it is there."""
+        return await self._missing(no, token) if refusal.code == "not-found" else refusal
 
     async def _missing(self, no: str, token: Token) -> Refusal:
         """Why a registration of which there is a receipt is not the resident's latest one.

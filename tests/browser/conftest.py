@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from tests.support.browser import CHROMIUM, PATIENCE_MS, PHONE, Visit
 from tests.support.serving import Up, quick_city, up
@@ -22,14 +22,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium without a window; root needs `--no-sandbox`. For the tests of one file, each with a context of its
-    own: starting one takes 1.6 s of CPU. No longer than that, as its loop would be in the way of others'."""
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox"] if os.geteuid() == 0 else []
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=[*options, "--disable-gpu"])
-        yield chromium
-        chromium.close()
+def playwright() -> Iterator[Playwright]:
+    """What speaks to browsers. For the tests of one file, and no longer: its loop would be in the way of others'."""
+    with sync_playwright() as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """Chromium without a window; root needs `--no-sandbox`. For the tests of one file, each with a context of its own:
+    starting one takes 1.6 s of CPU."""
+    options = ["--no-sandbox"] if os.geteuid() == 0 else []
+    chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=[*options, "--disable-gpu"])
+    yield chromium
+    chromium.close()
 
 
 @pytest.fixture

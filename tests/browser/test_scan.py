@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import segno
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, Route, expect
 from stdnum.iso7064 import mod_11_10
 
 from server.web.assets import PAGES
@@ -241,7 +241,7 @@ def film(file: Path, pictures: list[bytes], *, width: int = 320, height: int = 2
 
 
 @pytest.fixture
-def desk(morning: Up, tmp_path: Path) -> Iterator[tuple[Visit, str, str]]:
+def desk(playwright: Playwright, morning: Up, tmp_path: Path) -> Iterator[tuple[Visit, str, str]]:
     """A desk whose camera sees nothing, then codes that are none of ours, then a receipt; the token and the number."""
     token = staff_token(morning, SITE, "desk")
     number = roster(morning, SITE, token)["pm"]["registration_no"]
@@ -255,13 +255,12 @@ def desk(morning: Up, tmp_path: Path) -> Iterator[tuple[Visit, str, str]]:
         "--disable-gpu",
         *(["--no-sandbox"] if os.geteuid() == 0 else []),
     ]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        here = Visit(chromium.new_context(locale="zh-CN"), morning.url, recorded=True)
-        here.context.add_init_script("delete globalThis.BarcodeDetector")  # where this browser has one
-        yield here, token, number
-        here.check()
-        chromium.close()
+    chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+    here = Visit(chromium.new_context(locale="zh-CN"), morning.url, recorded=True)
+    here.context.add_init_script("delete globalThis.BarcodeDetector")  # where this browser has one
+    yield here, token, number
+    here.check()
+    chromium.close()
 
 
 def loaded(page: Page) -> list[str]:

@@ -112,7 +112,7 @@ def test_names_and_phones_are_kept_sealed_and_only_the_secret_opens_them(
             assert sealed[0] == hashlib.sha256(b"jiaohao key id" + secret).digest()[0]
             resident = urlsafe_b64decode(name.decode()[len("registry:{") : -1] + "==")
             found.add(aes.decrypt(sealed[1:13], sealed[13:], resident).decode())
-    assert found == {who.phone + who.name for who in people}
+    assert found == {f"{who.phone}{who.name}\x1f{who.id_number[-4:]}" for who in people}
 
 
 BAD = {

@@ -175,7 +175,7 @@ async def test_strange_paths_and_headers_are_nobodys_error(house: House) -> None
 @pytest.mark.parametrize(
     ("accept", "lang"),
     [
-        (None, "zh-CN"), ("", "zh-CN"), ("en", "en"), ("en-GB,en;q=0.9,zh;q=0.8", "en"), ("zh-TW,en;q=0.9", "zh-CN"),
+        (None, "zh-CN"), ("", "zh-CN"), ("en", "en"), ("en-GB,en;q=0.9,zh;q=0.8", "en"), ("zh-TW,en;q=0.9", "zh-Hant"),
         ("fr", "zh-CN"), ("fr,en;q=0.3", "en"), ("en;q=0.2,zh;q=0.7", "zh-CN"), ("EN", "en"), ("zh;q=0,en;q=0.1", "en"),
     ],
 )  # fmt: skip
