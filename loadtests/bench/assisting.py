@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from http.client import HTTPConnection
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any
 
 import psutil
 from rich.console import Console
 
-from loadtests.bench.guessing import Slice, measured
+from loadtests.bench.guessing import Slice, at_each, measured
 from loadtests.bench.http import DAY, DISTRICT, OPENS_AT, papers, prepare, server, stage
 from server.access.helpers import HelperTokens
 from server.core.clock import Clock
@@ -52,11 +52,7 @@ def _help(ports: list[int], tokens: list[str], first: int, go: Any, over: Any, t
             line.close()
             time.sleep(max(0.0, due - time.monotonic()))
 
-    threads = [Thread(target=work, args=(port,)) for port in itertools.islice(itertools.cycle(ports), _CONNECTIONS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_each(ports, _CONNECTIONS, work)
     told.put(counts)
 
 

@@ -12,7 +12,7 @@ import random
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from http.client import HTTPConnection, HTTPException
 from multiprocessing.sharedctypes import Synchronized
@@ -100,12 +100,17 @@ def _guess(
                 with found.get_lock():
                     found.value += 1
 
+    at_each(ports, connections, work)
+    told.put(counts)
+
+
+def at_each(ports: Sequence[int], connections: int, work: Callable[[int], None]) -> None:
+    """Let so many threads work at the ports in turn, each given one of them, and wait until all are done."""
     threads = [Thread(target=work, args=(port,)) for port in itertools.islice(itertools.cycle(ports), connections)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    told.put(counts)
 
 
 def _guesses(victims: int) -> Iterator[tuple[str, str, dict[str, str]]]:

@@ -17,13 +17,14 @@ from server.appointments.undoing import Undoing
 from server.appointments.unmatched import Attended, Unmatched
 from server.core.city import City
 from server.core.clock import Clock, from_ms
-from server.core.encryption import Cipher, Unreadable
+from server.core.encryption import Cipher
 from server.core.errors import Invalid
 from server.core.keys import day_tag
 from server.core.masks import mask_name, mask_phone
 from server.records.registration import registration_of
 from server.records.registration_changes import Change
 from server.records.slot import RosterEntry, SitePeriod
+from server.registry.contacts import readable_contact
 from server.registry.store import RegistryStore
 from server.store.connection import Connection
 from server.store.registrations import RegistrationReader
@@ -153,12 +154,8 @@ class Desk:
         return entries
 
     def _masked(self, resident: bytes, contact: bytes) -> tuple[str, str]:
-        try:
-            opened = self._cipher.decrypt(resident, contact)
-        except Unreadable as error:
-            log.warning("contact cannot be read", why=str(error))
-            return "*", "****"
-        return mask_name(opened.name), mask_phone(opened.phone)
+        opened = readable_contact(self._cipher, resident, contact)
+        return (mask_name(opened.name), mask_phone(opened.phone)) if opened else ("*", "****")
 
     async def attend(self, staff: Staff, no: str, day: date, holder: str | None = None) -> Attended:
         """The desk has given a resident their dose; again answers the same. A desk that was offline may be days late.

@@ -15,7 +15,7 @@ from server.appointments.staff import Staff
 from server.appointments.undoing import Undoing
 from server.core.city import City
 from server.core.clock import Clock, from_ms
-from server.core.encryption import ID_LAST_CHARACTERS, Cipher, Contact, Unreadable
+from server.core.encryption import ID_LAST_CHARACTERS, Cipher, Contact
 from server.core.errors import Invalid, Refusal
 from server.core.keys import Pepper, day_tag, opening_tags
 from server.core.masks import mask_phone
@@ -23,6 +23,7 @@ from server.core.papers import IdType, check_id, normalise_id
 from server.records.acts import Act, LookUpKind
 from server.records.registration import Registration, registration_of
 from server.records.slot import RosterEntry
+from server.registry.contacts import readable_contact
 from server.registry.registry import Registry
 from server.store.connection import Connection
 from server.store.registrations import RegistrationReader
@@ -164,11 +165,7 @@ class LookUps:
 
     async def _contact(self, resident: bytes) -> Contact | None:
         record = await self._registry.first_dose(resident)
-        try:
-            return self._cipher.decrypt(resident, record.contact) if record else None
-        except Unreadable as error:
-            log.warning("contact cannot be read", why=str(error))
-            return None
+        return readable_contact(self._cipher, resident, record.contact) if record else None
 
     # The operator
 

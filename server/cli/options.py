@@ -64,7 +64,7 @@ class Instant(click.ParamType[datetime]):
         return at
 
 
-class GivenPlaces(click.ParamType[tuple[str, int]]):
+class _GivenPlaces(click.ParamType[tuple[str, int]]):
     """An opening, as the log names it, and how many places were given in it."""
 
     name = "given"
@@ -75,6 +75,11 @@ class GivenPlaces(click.ParamType[tuple[str, int]]):
         if found is None:
             self.fail(f"{value!r}: expected DISTRICT:DATE=N, e.g. 440106:2021-06-19=12345", param, ctx)
         return found[1], int(found[2])
+
+
+def given_option(help_: str) -> Callable[[F], F]:
+    """--given, several times for several openings."""
+    return click.option("--given", type=_GivenPlaces(), multiple=True, metavar="DISTRICT:DATE=N", help=help_)
 
 
 def store_options(command: F) -> F:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from server.cli.options import GivenPlaces, city_option, store_options, store_settings
+from server.cli.options import city_option, given_option, store_options, store_settings
 from server.core.city import load_city
 
 if TYPE_CHECKING:
@@ -19,13 +19,7 @@ _SHOWN = 20
 
 @click.command("repair")
 @click.option("--dry-run", is_flag=True, help="Change nothing, say what is broken.")
-@click.option(
-    "--given",
-    type=GivenPlaces(),
-    multiple=True,
-    metavar="DISTRICT:DATE=N",
-    help="After a backup was restored: so many places had been given in this opening.",
-)
+@given_option("After a backup was restored: so many places had been given in this opening.")
 @store_options
 @city_option
 def command(

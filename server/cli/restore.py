@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from server.cli.options import GivenPlaces, store_options, store_settings
+from server.cli.options import given_option, store_options, store_settings
 from server.cli.progress import progress_bar
 from server.core.clock import from_ms
 from server.core.settings import Settings
@@ -15,13 +15,7 @@ from server.store.setup import open_store
 
 @click.command("restore")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--given",
-    type=GivenPlaces(),
-    multiple=True,
-    metavar="DISTRICT:DATE=N",
-    help="So many places had been given in this opening, which is on: nobody else may get one of those.",
-)
+@given_option("So many places had been given in this opening, which is on: nobody else may get one of those.")
 @store_options
 def command(file: Path, given: tuple[tuple[str, int], ...], redis_url: str | None, data_dir: Path) -> None:
     """Put a backup into an empty store, of any kind, under the secrets with which it was made.

@@ -2,15 +2,12 @@
 
 import hashlib
 from collections.abc import Iterator
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 
 from server.core.policy import Policy
 from server.core.values import NotNegative, Positive
-
-MESSAGES_A_PLACE: Final = 3
-"""So many messages about its call one place gets at most: it is near, it is your turn, and it was in vain."""
 
 
 class Calls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

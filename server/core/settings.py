@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from server.core.errors import SetupError
+from server.core.files import write_whole
 from server.core.keys import fingerprint
 from server.core.variables import default_of
 
@@ -179,12 +180,6 @@ def local_secrets(data_dir: Path, env: Mapping[str, str] = os.environ) -> dict[s
     }
     if made != kept:
         data_dir.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(".new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "wb") as f:
-            f.write(msgspec.json.encode(made))
-            f.flush()
-            os.fsync(f.fileno())
-        temporary.replace(file)
+        write_whole(file, msgspec.json.encode(made), 0o600)
     names = (*made, "JIAOHAO_PREVIOUS_SECRETS", "JIAOHAO_PEPPER")
     return made | {name: env[name] for name in names if env.get(name)}

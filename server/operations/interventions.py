@@ -12,7 +12,7 @@ from server.appointments.slot_store import SlotStore
 from server.core.city import City
 from server.core.clock import from_ms
 from server.core.districts import District
-from server.core.encryption import Cipher, Unreadable
+from server.core.encryption import Cipher
 from server.core.errors import Invalid, Refusal
 from server.core.masks import mask_name
 from server.messages.delivery_failures import failed, put_back
@@ -21,6 +21,7 @@ from server.operations.store import OperationStore
 from server.records.message import Backlog
 from server.records.registration import Registration, registration_of
 from server.records.registration_changes import Change
+from server.registry.contacts import readable_contact
 from server.registry.store import RegistryStore
 from server.store.agreed import Agreement
 from server.store.connection import Connection
@@ -145,12 +146,8 @@ class Operations:
         return Call(no, code, name, phone, latest.lang, latest.state, visit, missed)
 
     def _contact(self, resident: bytes, contact: bytes) -> tuple[str, str | None]:
-        try:
-            opened = self._cipher.decrypt(resident, contact)
-        except Unreadable as error:
-            log.warning("contact cannot be read", why=str(error))
-            return "*", None
-        return mask_name(opened.name), opened.phone
+        opened = readable_contact(self._cipher, resident, contact)
+        return (mask_name(opened.name), opened.phone) if opened else ("*", None)
 
     async def called(self, no: str, reason: str) -> None:
         """Somebody has been reached by phone, or need not be any more.

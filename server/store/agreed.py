@@ -6,14 +6,14 @@ from typing import Final
 from server.core.keys import key
 from server.store.nodes import Forbidden, Nodes, told
 
-_FORMAT, _PEPPER, _CLOCK = key("format", "format"), key("pepper", "pepper"), key("clock", "clock")
+_FORMAT, PEPPER, CLOCK = key("format", "format"), key("pepper", "pepper"), key("clock", "clock")
 _DEMO, _LOOKING = key("demo", "demo"), key("looking", "demo")
 _LOOKING_MS = 600_000
 FORMAT: Final = 1
 """Of what this version writes. It counts up when an earlier version could take what is written for something else; what
 is only more, and is left alone by whoever does not know it, changes nothing."""
 # Keys that are there before anybody is: they do not make a store a city's.
-_BEFORE_ANYBODY = frozenset(name.encode() for name in (_FORMAT, _PEPPER, _CLOCK, _DEMO, _LOOKING))
+_BEFORE_ANYBODY = frozenset(name.encode() for name in (_FORMAT, PEPPER, CLOCK, _DEMO, _LOOKING))
 
 
 class Agreement(Nodes):
@@ -32,9 +32,9 @@ class Agreement(Nodes):
 
     async def agree_on_pepper(self, mark: str) -> bool:
         """Whether this store is filled under the pepper with this mark; an empty one is, from now on."""
-        (kept,) = await self._connection.plain([("GET", _PEPPER)])
+        (kept,) = await self._connection.plain([("GET", PEPPER)])
         if kept is None:
-            _, kept = await self._connection.plain([("SET", _PEPPER, mark, "NX"), ("GET", _PEPPER)], waits=False)
+            _, kept = await self._connection.plain([("SET", PEPPER, mark, "NX"), ("GET", PEPPER)], waits=False)
         return bool(kept == mark.encode())
 
     # The clock
@@ -44,12 +44,12 @@ class Agreement(Nodes):
 
         From now on this store's calls go by it; city time minus TIME, in ms.
         """
-        await self._connection.plain([("SET", _CLOCK, wanted_ms, *(() if anew else ("NX",)))], waits=False)
+        await self._connection.plain([("SET", CLOCK, wanted_ms, *(() if anew else ("NX",)))], waits=False)
         return await self.follow_offset()
 
     async def kept_offset_ms(self) -> int | None:
         """The offset of the city's clock that is kept here; None in a store that knows of none yet."""
-        (kept,) = await self._connection.plain([("GET", _CLOCK)])
+        (kept,) = await self._connection.plain([("GET", CLOCK)])
         return None if kept is None else int(kept)
 
     async def follow_offset(self) -> int:

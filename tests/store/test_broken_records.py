@@ -15,7 +15,14 @@ from server.records.slot import RosterEntry, Slot
 from server.store.connecting import connect
 from tests.support.nights import DAY, NightHouse, fill, resident_of
 from tests.support.post import Phones, Post, open_post
-from tests.support.serving import OPERATOR, TIANHE, House, enrol, keep_sites, open_house, person, refused
+from tests.support.serving import (
+    OPERATOR,
+    TIANHE,
+    House,
+    at_half_past_eight,
+    person,
+    refused,
+)
 from tests.support.stores import Store
 
 MONDAY = date(2021, 6, 21)
@@ -25,11 +32,7 @@ SECRET = "13800000000"
 @pytest.fixture
 async def house(store_url: str) -> AsyncIterator[House]:
     """Half past eight on 19 June 2021; residents 0 to 3 of Tianhe are eligible."""
-    async with open_house(store_url) as it:
-        await enrol(it.store, [person(i) for i in range(4)])
-        await keep_sites(it.store)
-        await it.store.open_outbox([district.code for district in it.services.city.districts])
-        await it.at("08:30:00")
+    async with at_half_past_eight(store_url, 4) as it:
         yield it
 
 

@@ -29,7 +29,14 @@ from server.records.statuses import known
 from server.store.connecting import connect
 from tests.support.nights import DAY, NightHouse, fill, resident_of
 from tests.support.post import Phones, Post, open_post
-from tests.support.serving import OPERATOR, TIANHE, House, enrol, keep_sites, open_house, person, refused
+from tests.support.serving import (
+    OPERATOR,
+    TIANHE,
+    House,
+    at_half_past_eight,
+    person,
+    refused,
+)
 from tests.support.stores import FIELDS, Store
 from tests.support.unknown import WORD, Stub
 
@@ -69,11 +76,7 @@ def upon(script: str, *changes: str) -> Callable[[Prepare], Prepare]:
 @pytest.fixture
 async def house(store_url: str) -> AsyncIterator[House]:
     """Half past eight on 19 June 2021; residents 0 to 9 of Tianhe are eligible."""
-    async with open_house(store_url) as it:
-        await enrol(it.store, [person(i) for i in range(10)])
-        await keep_sites(it.store)
-        await it.store.open_outbox([district.code for district in it.services.city.districts])
-        await it.at("08:30:00")
+    async with at_half_past_eight(store_url, 10) as it:
         yield it
 
 

@@ -263,6 +263,17 @@ async def open_house(
 
 
 @asynccontextmanager
+async def at_half_past_eight(url: str, people: int) -> AsyncIterator[House]:
+    """A house with sites and an outbox at half past eight on 19 June 2021; so many residents of Tianhe are eligible."""
+    async with open_house(url) as house:
+        await enrol(house.store, [person(i) for i in range(people)])
+        await keep_sites(house.store)
+        await house.store.open_outbox([district.code for district in house.services.city.districts])
+        await house.at("08:30:00")
+        yield house
+
+
+@asynccontextmanager
 async def _house(url: str, settings: Settings, city: City | None, day: date) -> AsyncIterator[House]:
     it_is = StandingClock()
     running: list[Services] = []

@@ -14,7 +14,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from server.cli.kit.dashboard import queries
 from server.core.errors import StoreUnavailable
 from tests.support.front import command_of
-from tests.support.serving import OPERATOR, TIANHE, House, enrol, keep_sites, open_house, person, refused, run_cli
+from tests.support.serving import (
+    OPERATOR,
+    TIANHE,
+    House,
+    at_half_past_eight,
+    person,
+    refused,
+    run_cli,
+)
 
 SATURDAY = date(2021, 6, 19)
 STEPS = ("close", "free", "freeze", "allot", "publish", "tell")
@@ -33,11 +41,7 @@ HOT = {
 @pytest.fixture
 async def house(store_url: str) -> AsyncIterator[House]:
     """Half past eight on 19 June 2021; residents 0 to 3 of Tianhe are eligible."""
-    async with open_house(store_url) as it:
-        await enrol(it.store, [person(i) for i in range(4)])
-        await keep_sites(it.store)
-        await it.store.open_outbox([district.code for district in it.services.city.districts])
-        await it.at("08:30:00")
+    async with at_half_past_eight(store_url, 4) as it:
         yield it
 
 
@@ -173,11 +177,7 @@ async def test_the_store_tells_of_messages_slots_and_its_nodes(house: House) -> 
 
 
 async def test_a_night_is_unfinished_until_its_last_step(store_url: str) -> None:
-    async with open_house(store_url) as house:
-        await enrol(house.store, [person(0)])
-        await keep_sites(house.store)
-        await house.store.open_outbox([district.code for district in house.services.city.districts])
-        await house.at("08:30:00")
+    async with at_half_past_eight(store_url, 1) as house:
         await house.registered(person(0))
         at_day = await scraped(house)
         await house.at("20:39:55")  # residents are out at 20:00, and ten minutes' grace is given

@@ -11,7 +11,6 @@ import msgspec
 
 from server.core.city import City
 from server.core.errors import SetupError
-from server.operations.acl import User, users
 
 SECRETS: Final = "secrets.json"
 _PLACEHOLDER: Final = "MADE-WHEN-WRITTEN"
@@ -136,8 +135,3 @@ def store_url(answers: Answers, password: Passwords, user: str) -> str:
 def sentinel_port(store: Host) -> int:
     """Beside the store's."""
     return store.port + 20_000
-
-
-def store_users() -> tuple[User, ...]:
-    """Those that `jiaohao doctor --acl` tells of."""
-    return tuple(users())

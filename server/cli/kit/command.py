@@ -1,7 +1,6 @@
 """`jiaohao kit`."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ from server.cli.kit.files import PARTS, KitFile, PartName, kit_files
 from server.cli.options import city_option
 from server.core.city import SHIPPED_CITY, load_city
 from server.core.errors import SetupError
+from server.core.files import write_whole
 
 _SERVER_PORT, _STORE_PORT = 8000, 6379
 _FEWEST_WITH_SENTINELS = 3
@@ -98,15 +98,16 @@ def _write(folder: Path, made: list[KitFile], password: Passwords, *, is_forced:
         names = ", ".join(file.path for file in changed)
         raise SetupError(f"changed by hand since they were written: {names}; take them away, or say --force")
     folder.mkdir(parents=True, exist_ok=True)
-    _put(folder / SECRETS, msgspec.json.encode(password.kept), is_secret=True)
+    write_whole(folder / SECRETS, msgspec.json.encode(password.kept), 0o600)
     written = 0
     for file in made:
         path, text = folder / file.path, file.text.encode()
         if not path.exists() or path.read_bytes() != text:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _put(path, text, is_secret=file.is_secret)
+            write_whole(path, text, 0o600 if file.is_secret else 0o644)
             written += 1
-    _put(register, msgspec.json.encode(before | {file.path: _print_of(file.text.encode()) for file in made}))
+    prints = before | {file.path: _print_of(file.text.encode()) for file in made}
+    write_whole(register, msgspec.json.encode(prints), 0o644)
     return written
 
 
@@ -129,14 +130,3 @@ def _register(file: Path) -> dict[str, str]:
 
 def _print_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _put(path: Path, content: bytes, *, is_secret: bool = False) -> None:
-    """Whole or not at all, and never readable by others for a moment."""
-    temporary = path.with_name(f".{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if is_secret else 0o644)
-    with open(descriptor, "wb") as f:
-        f.write(content)
-        f.flush()
-        os.fsync(f.fileno())
-    temporary.replace(path)

@@ -8,8 +8,9 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 import jinja2
 
 from server.cli.fronts import Front, FrontName, configuration
-from server.cli.kit.answers import Answers, Passwords, sentinel_port, store_url, store_users
+from server.cli.kit.answers import Answers, Passwords, sentinel_port, store_url
 from server.cli.kit.dashboard import dashboard
+from server.operations.acl import users
 
 PartName = Literal["servers", "store", "front", "monitoring", "containers", "kubernetes", "shop"]
 PARTS: Final[tuple[PartName, ...]] = get_args(PartName)
@@ -68,7 +69,7 @@ class _Templates:
             timezone=answers.city.timezone,
             purge_at="02:30",
             night_due_seconds=int(due.total_seconds()),
-            users=store_users(),
+            users=users(),
             password=password,
             hashed=password.hashed,
             store_url=lambda user: store_url(answers, password, user),
@@ -88,8 +89,9 @@ _Maker: TypeAlias = Callable[[Answers, _Templates], Iterator[KitFile]]
 
 def _servers(answers: Answers, made: _Templates) -> Iterator[KitFile]:
     yield KitFile(f"{_ETC}/jiaohao/jiaohao.env", made("jiaohao.env"), is_secret=True)
+    by_name = {user.name: user for user in users()}
     for name in ("import", "keeper", "doctor", "backup"):
-        user = next(user for user in store_users() if user.name == f"jiaohao-{name}")
+        user = by_name[f"jiaohao-{name}"]
         yield KitFile(f"{_ETC}/jiaohao/{name}.env", made("user.env", user=user.name, what=user.what), is_secret=True)
     yield KitFile(f"{_ETC}/jiaohao/city.toml", answers.city_text)
     yield KitFile(f"{_ETC}/sysusers.d/jiaohao.conf", made("sysusers.conf"))

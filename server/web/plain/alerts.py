@@ -19,12 +19,6 @@ async def ask_alerts(request: AnyRequest) -> Response[str]:
     return go_to(TICKET, visit.keep("alerts", asked) if wished else visit.drop("alerts"))
 
 
-@get("/alerts")
-async def after_alerts() -> Response[str]:
-    """Somebody reloads, or comes back to, what only a form may ask for."""
-    return go_to(TICKET)
-
-
 @post("/more-time")
 async def more_time(request: AnyRequest) -> Response[str]:
     """More time to come in, once; the page says until when."""
@@ -34,16 +28,10 @@ async def more_time(request: AnyRequest) -> Response[str]:
     return go_to(TICKET, visit.keep("more", "1"))
 
 
-@get("/more-time")
-async def after_more_time() -> Response[str]:
+@get(["/alerts", "/more-time", "/claim"])
+async def after_a_form() -> Response[str]:
     """Somebody reloads, or comes back to, what only a form may ask for."""
     return go_to(TICKET)
 
 
-@get("/claim")
-async def after_claim() -> Response[str]:
-    """Somebody reloads, or comes back to, what only a form may ask for."""
-    return go_to(TICKET)
-
-
-HANDLERS = [ask_alerts, after_alerts, more_time, after_more_time, after_claim]
+HANDLERS = [ask_alerts, more_time, after_a_form]
